@@ -1,0 +1,46 @@
+"""How well predicted losses rank samples, measured against their true losses."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import rankdata
+
+
+def ordered_pairs(predicted: np.ndarray, true: np.ndarray) -> float | None:
+    """Share of the pairs with different true losses that the predictions put in the right order; a tie counts half.
+
+    Chance is 0.5. This is Somers' D of the predictions given the true losses, mapped from [-1, 1] to [0, 1].
+
+    Args:
+        predicted: (N,); true: (N,).
+
+    Returns:
+        None where no two true losses differ.
+    """
+    _check(predicted, true)
+    right = ties = pairs = 0
+    for i in range(len(true) - 1):  # row by row: nothing of size N x N is held
+        comparable = true[i + 1 :] != true[i]
+        sign = np.sign(true[i + 1 :] - true[i]) * np.sign(predicted[i + 1 :] - predicted[i])
+        pairs += int(comparable.sum())
+        right += int((sign[comparable] > 0).sum())
+        ties += int((sign[comparable] == 0).sum())
+    return (right + 0.5 * ties) / pairs if pairs else None
+
+
+def spearman(predicted: np.ndarray, true: np.ndarray) -> float | None:
+    """Spearman's rank correlation with average ranks for ties; None where either side is constant."""
+    _check(predicted, true)
+    if len(true) < 2 or np.ptp(predicted) == 0 or np.ptp(true) == 0:
+        return None
+    return float(np.corrcoef(rankdata(predicted), rankdata(true))[0, 1])
+
+
+def quality(predicted: np.ndarray, true: np.ndarray) -> dict[str, float | None]:
+    """Both measures and the number of samples."""
+    return {"n": len(true), "pairs": ordered_pairs(predicted, true), "spearman": spearman(predicted, true)}
+
+
+def _check(predicted: np.ndarray, true: np.ndarray) -> None:
+    if predicted.ndim != 1 or predicted.shape != true.shape:
+        raise ValueError(f"Expected two arrays of one shape (N,), but got {predicted.shape} and {true.shape}")

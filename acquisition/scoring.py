@@ -1,0 +1,107 @@
+"""The pass over the candidates: ids travel with their rows, whatever the order, the workers and the processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from annotated_types import Ge
+from mmengine.dist import all_gather_object, get_rank, get_world_size
+from torch.utils.data import Dataset
+
+from acquisition import signals
+from models.joint import JointModel
+from models.progress import track
+from models.training import loader
+
+Collate = Callable[[list], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class ScoringSettings:
+    """The passes that do not train: evaluation, scoring, and the measure of the module's ranking.
+
+    Args:
+        batch_size: samples a forward pass.
+        workers: data-loading processes.
+        control: unlabeled samples, drawn at random in each cycle, on which the module's ranking is measured.
+    """
+
+    batch_size: Annotated[int, Ge(1)]
+    workers: Annotated[int, Ge(0)] = 2
+    control: Annotated[int, Ge(0)] = 500
+
+
+class WithId(Dataset):
+    """Samples beside their own ids, so that no position can be taken for an id."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, index: int) -> tuple[int, Any]:
+        return index, self.dataset[index]
+
+
+def score(
+    model: JointModel, dataset: Dataset, collate: Collate, ids: Sequence[int], names: Sequence[str],
+    settings: ScoringSettings, title: str = "scoring",
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Signals of some samples.
+
+    Args:
+        model: trained; it scores as it is, in evaluation mode.
+        dataset: the pool as seen at test time, indexed by sample id.
+        collate: the task's.
+        ids: distinct sample ids (N,).
+        names: signals to compute.
+        settings: batch size and workers.
+        title: what the progress bar says.
+
+    Returns:
+        For each signal float32 rows (N,) or (N, D), in the order of `ids`, the same on every process.
+
+    Raises:
+        RuntimeError: where a signal does not have one row a sample, or samples got lost.
+    """
+    ids = [int(i) for i in ids]
+    share = ids[get_rank() :: get_world_size()]
+    batches = loader(
+        WithId(dataset), share, settings.batch_size, settings.workers, lambda pairs: _collate(pairs, collate)
+    )
+    model.eval()
+    seen: list[int] = []
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    want = signals.fields(names)
+    with torch.inference_mode():
+        for batch_ids, batch in track(batches, title, len(batches)):
+            output = model.output(batch, want)
+            for name in names:
+                rows[name].append(_rows(name, model, output, len(batch_ids)))
+            seen.extend(batch_ids)
+    return _in_order(ids, seen, {name: np.concatenate(parts) for name, parts in rows.items() if parts})
+
+
+def _collate(pairs: list[tuple[int, Any]], collate: Collate) -> tuple[list[int], dict[str, Any]]:
+    return [i for i, _ in pairs], collate([sample for _, sample in pairs])
+
+
+def _rows(name: str, model: JointModel, output: Any, count: int) -> np.ndarray:
+    rows = signals.SIGNALS[name].rows(model, output)
+    if rows.dim() not in (1, 2) or len(rows) != count:
+        raise RuntimeError(f"Expected the signal {name!r} to have {count} rows, but got shape {tuple(rows.shape)}")
+    return rows.float().cpu().numpy()
+
+
+def _in_order(ids: list[int], seen: list[int], rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Put every process's rows together, in the order of `ids`."""
+    parts = [part for part in all_gather_object((seen, rows)) if part[0]]
+    everyone = [i for part_ids, _ in parts for i in part_ids]
+    if sorted(everyone) != sorted(ids):
+        lost = sorted(set(ids) - set(everyone))
+        raise RuntimeError(f"Expected {len(ids)} distinct scored samples, but got {len(everyone)}; lost: {lost[:5]}")
+    position = {i: p for p, i in enumerate(everyone)}
+    order = [position[i] for i in ids]
+    return {name: np.concatenate([part[name] for _, part in parts])[order] for name in (parts[0][1] if parts else ())}

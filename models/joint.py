@@ -1,0 +1,127 @@
+"""Network and loss-prediction module as one mmengine model: the only place where the two meet.
+
+Training and scoring take taps and predicted losses from the same two methods, so they cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge, Gt
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from models.loss_prediction import OBJECTIVES, LossPrediction, Pooling
+from models.output import Output, Tap
+
+Forward = Callable[[nn.Module, Any, frozenset[str]], Output]
+Predict = Callable[[nn.Module, Any], list]
+
+
+@dataclass(frozen=True)
+class ModuleSettings:
+    """How the loss-prediction module is built and trained.
+
+    Args:
+        mode: ``"auto"`` trains it jointly where the strategy needs predicted losses and leaves it out elsewhere;
+            ``"joint"``, ``"detached"`` (the network gets none of its gradient) and ``"off"`` make the legs that tell
+            the effect of joint training from that of the choice.
+        width: features kept of each tap.
+        pooling: ``"gap"`` or ``"conv_gap"``.
+        objective: ``"ranking"``, ``"mse"`` or ``"kl"``.
+        margin: of the ranking objective.
+        weight: lambda, the objective's weight beside the task's loss.
+        detach_epoch: from this epoch on (counted from 0) the taps are detached; None means never.
+    """
+
+    mode: Literal["auto", "joint", "detached", "off"] = "auto"
+    width: Annotated[int, Ge(1)] = 128
+    pooling: Pooling = "gap"
+    objective: Literal["ranking", "mse", "kl"] = "ranking"
+    margin: Annotated[float, Gt(0)] = 1.0
+    weight: Annotated[float, Gt(0)] = 1.0
+    detach_epoch: Annotated[int, Ge(0)] | None = None
+
+    def resolved(self, needed: bool) -> Literal["joint", "detached", "off"]:
+        """The mode that "auto" stands for, where the strategy needs predicted losses or does not."""
+        if self.mode == "auto":
+            return "joint" if needed else "off"
+        return self.mode
+
+
+class JointModel(BaseModel):
+    """A task's network and, unless it is off, the loss-prediction module, in mmengine's modes "loss" and "predict".
+
+    Args:
+        network: the task's network, initialised.
+        forward: the task's `forward`.
+        predict: the task's `predict`.
+        taps: the taps that the task declares.
+        settings: of the module.
+        mode: ``"joint"``, ``"detached"`` or ``"off"``.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        forward: Forward,
+        predict: Predict,
+        taps: Sequence[Tap],
+        settings: ModuleSettings,
+        mode: Literal["joint", "detached", "off"],
+    ) -> None:
+        super().__init__()  # the default data preprocessor moves a batch to the device and does no more
+        self.network = network
+        self.module: LossPrediction | None = None
+        if mode != "off":
+            self.module = LossPrediction([tap.channels for tap in taps], settings.width, settings.pooling)
+        self.settings = settings
+        self.detach_from = 0 if mode == "detached" else settings.detach_epoch
+        self.detached = False
+        self._task_forward, self._task_predict = forward, predict
+
+    def init_weights(self) -> None:
+        """Nothing: `Task.build` hands out an initialised network, and mmengine must not do it again."""
+
+    def start_epoch(self, epoch: int) -> None:
+        """Detach the taps from `detach_from` on; a function of the epoch alone, so right after a resume too."""
+        self.detached = self.detach_from is not None and epoch >= self.detach_from
+
+    def output(self, batch: dict[str, Any], want: frozenset[str]) -> Output:
+        """One forward pass of the network over a collated batch, moved to the network's device."""
+        return self._task_forward(self.network, self.data_preprocessor(batch), want)
+
+    def predicted_loss(self, taps: Sequence[Tensor]) -> Tensor:
+        """(B,) predicted losses from the network's taps, in float32 also under mixed precision."""
+        if self.module is None:
+            raise RuntimeError("Expected a model with a loss-prediction module, but its mode is 'off'")
+        with torch.autocast(taps[0].device.type, enabled=False):
+            return self.module([tap.float() for tap in taps])
+
+    def forward(self, mode: str = "loss", **batch: Any) -> dict[str, Tensor] | list:
+        """mmengine's entry: a dict of losses in mode "loss", a list of predictions in mode "predict"."""
+        if mode == "predict":
+            return self._task_predict(self.network, batch)
+        if mode != "loss":
+            raise ValueError(f"Expected `mode` to be 'loss' or 'predict', but got {mode!r}")
+        return self._losses(self._task_forward(self.network, batch, frozenset({"loss"})))
+
+    def _losses(self, output: Output) -> dict[str, Tensor]:
+        """`loss_task` and, with a module, the weighted `loss_rank`; mmengine adds up every key that says "loss"."""
+        if output.loss is None or output.loss.dim() != 1:
+            came = None if output.loss is None else tuple(output.loss.shape)
+            raise ValueError(f"Expected the task's `forward` to return one loss a sample (B,), but got {came}")
+        losses = {"loss_task": output.loss.mean()}
+        if self.module is not None:
+            taps = [tap.detach() for tap in output.taps] if self.detached else output.taps
+            losses["loss_rank"] = self.settings.weight * self._objective(self.predicted_loss(taps), output.loss)
+        return losses
+
+    def _objective(self, predicted: Tensor, loss: Tensor) -> Tensor:
+        target = loss.detach().float()
+        if self.settings.objective == "ranking":
+            return OBJECTIVES["ranking"](predicted, target, self.settings.margin)
+        return OBJECTIVES[self.settings.objective](predicted, target)

@@ -1,0 +1,127 @@
+"""The loss-prediction module and its objectives: one small network that ranks samples by their loss, for every task.
+
+Source: Yoo and Kweon, "Learning Loss for Active Learning", CVPR 2019, section 3 (module and ranking loss);
+Shukla and Ahmed, "A Mathematical Analysis of Learning Loss for Active Learning in Regression", CVPRW 2021 (KL objective
+and the convolution before the pooling).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Pooling = Literal["gap", "conv_gap"]
+
+
+class LossPrediction(nn.Module):
+    """Predicts the loss of each sample from the feature maps that its network computed anyway.
+
+    Every map is pooled to one vector and mapped to `width` features by a fully connected layer and a ReLU; their
+    concatenation is mapped to one number. No dropout, no batch norm, and no activation on the number.
+
+    Args:
+        channels: channels of each tap, as the task declares them.
+        width: features kept of each tap (128 in the paper).
+        pooling: ``"gap"``, global average pooling as in the paper; ``"conv_gap"``, a 3x3 convolution and a ReLU before it.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int = 128, pooling: Pooling = "gap") -> None:
+        super().__init__()
+        if not channels or any(c < 1 for c in channels):
+            raise ValueError(f"Expected `channels` to hold a positive number for each tap, but got {tuple(channels)}")
+        if width < 1:
+            raise ValueError(f"Expected `width` to be at least 1, but got {width}")
+        if pooling not in get_args(Pooling):
+            raise ValueError(f"Expected `pooling` to be one of {get_args(Pooling)}, but got {pooling!r}")
+        self.channels = tuple(channels)
+        self.branches = nn.ModuleList(_branch(c, width, pooling) for c in channels)
+        self.head = nn.Linear(width * len(self.channels), 1)
+
+    def forward(self, taps: Sequence[Tensor]) -> Tensor:
+        """Predict the losses of B samples.
+
+        Args:
+            taps: one tensor (B, channels_k, H_k, W_k) for every tap.
+
+        Returns:
+            (B,) predicted losses: their order has a meaning, their scale has not (unless the objective is "mse").
+
+        Raises:
+            ValueError: where the taps are not the declared ones.
+        """
+        came = tuple(tap.shape[1] if tap.dim() == 4 else tuple(tap.shape) for tap in taps)
+        if came != self.channels:
+            raise ValueError(f"Expected taps (B, C, H, W) with channels {self.channels}, but got {came}")
+        pooled = [branch(tap) for branch, tap in zip(self.branches, taps, strict=True)]
+        return self.head(torch.cat(pooled, dim=1)).squeeze(1)
+
+
+def _branch(channels: int, width: int, pooling: Pooling) -> nn.Sequential:
+    """One tap's way: pooling -> fully connected -> ReLU."""
+    before = [nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU()] if pooling == "conv_gap" else []
+    return nn.Sequential(*before, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, width), nn.ReLU())
+
+
+def ranking_loss(predicted: Tensor, target: Tensor, margin: float = 1.0) -> Tensor:
+    """The paper's objective: mean over pairs of max(0, -s * (p_i - p_j) + margin), s = +1 if l_i > l_j else -1.
+
+    The batch's samples form the pairs (i, B-1-i); an odd batch leaves its middle sample out.
+
+    Args:
+        predicted: (B,) predicted losses.
+        target: (B,) true losses; constants, no gradient flows into them.
+        margin: the hinge's margin, in units of the prediction.
+
+    Returns:
+        A scalar; 0 (with a gradient of 0) where the batch holds no pair.
+    """
+    p_i, p_j, l_i, l_j = _pairs(predicted, target)
+    sign = torch.where(l_i > l_j, 1.0, -1.0)
+    return _mean(F.relu(margin - sign * (p_i - p_j)), predicted)
+
+
+def mse_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Regression of the true loss by mean squared error: the paper's ablation. Shapes as in `ranking_loss`."""
+    _check(predicted, target)
+    return _mean((predicted - target.detach()) ** 2, predicted)
+
+
+def kl_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """LL++'s objective: mean over pairs of KL(t || q), t = (l_i, l_j) / (l_i + l_j), q = softmax(p_i, p_j).
+
+    Pairs and shapes as in `ranking_loss`. True losses must not be negative; a pair of zeros counts as (1/2, 1/2).
+    """
+    p_i, p_j, l_i, l_j = _pairs(predicted, target)
+    if bool((target < 0).any()):
+        raise ValueError(f"Expected true losses of at least 0, but got {target.min().item()}")
+    losses = torch.stack((l_i, l_j), dim=1)
+    total = losses.sum(dim=1, keepdim=True)
+    share = torch.where(total > 0, losses / total.clamp(min=torch.finfo(losses.dtype).tiny), 0.5)
+    log_q = F.log_softmax(torch.stack((p_i, p_j), dim=1), dim=1)
+    return _mean(F.kl_div(log_q, share, reduction="none").sum(dim=1), predicted)
+
+
+def _check(predicted: Tensor, target: Tensor) -> None:
+    if predicted.dim() != 1 or predicted.shape != target.shape:
+        shapes = f"{tuple(predicted.shape)} and {tuple(target.shape)}"
+        raise ValueError(f"Expected predicted and true losses of one shape (B,), but got {shapes}")
+
+
+def _pairs(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Both members of the pairs (i, B-1-i), i < B // 2: predictions, then constant true losses."""
+    _check(predicted, target)
+    half = len(predicted) // 2
+    target = target.detach()
+    return predicted[:half], predicted.flip(0)[:half], target[:half], target.flip(0)[:half]
+
+
+def _mean(values: Tensor, predicted: Tensor) -> Tensor:
+    """The mean, or a zero that keeps the graph where there is nothing to average."""
+    return values.mean() if values.numel() else predicted.sum() * 0.0
+
+
+OBJECTIVES = {"ranking": ranking_loss, "mse": mse_loss, "kl": kl_loss}

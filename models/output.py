@@ -1,0 +1,38 @@
+"""What a network hands out: declared taps, and named per-sample fields of one forward pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A feature map that a network promises to return, declared before any data flows.
+
+    Args:
+        name: what the map is called in the network's paper, for example ``"conv4_3"``.
+        channels: its number of channels; the loss-prediction module is built from it.
+    """
+
+    name: str
+    channels: int
+
+
+@dataclass(frozen=True)
+class Output:
+    """One forward pass over B samples; a field is None unless it was asked for.
+
+    Args:
+        taps: one tensor (B, channels_k, H_k, W_k) for every declared tap, in the declared order, attached to the graph.
+        loss: (B,) true loss of each sample, independent of the other samples of the batch.
+        probs: (B, K, C), K categorical distributions a sample: one class decision, kept boxes by classes, or joints
+            by heatmap cells.
+        weight: (B, K) weight of each distribution in its sample's score; None means equal weights.
+    """
+
+    taps: tuple[Tensor, ...]
+    loss: Tensor | None = None
+    probs: Tensor | None = None
+    weight: Tensor | None = None

@@ -1,0 +1,28 @@
+"""Progress bars with the time left, alike for every pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from mmengine.dist import get_rank
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+Item = TypeVar("Item")
+
+
+def bar() -> Progress:
+    """A bar that shows how far it is and the time left, and is gone when done; silent where nobody watches."""
+    console = Console()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    hidden = get_rank() != 0 or not console.is_terminal
+    return Progress(
+        *columns, TextColumn("left"), TimeRemainingColumn(), console=console, transient=True, disable=hidden
+    )
+
+
+def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
+    """Yield `items` under a bar."""
+    with bar() as progress:
+        yield from progress.track(items, total=total, description=what)

@@ -1,0 +1,319 @@
+"""One training is one mmengine Runner: what it needs beyond mmengine's defaults to be exact, resumable and quiet."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge
+from mmengine.dataset import DefaultSampler
+from mmengine.dist import get_rank, get_world_size
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.hooks import Hook
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+from rich.progress import Progress
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from models.joint import JointModel
+from models.progress import bar
+from models.seeding import derive_seed, seed_all, seeded
+
+Collate = Callable[[list], Any]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """One training, the same for every strategy; optimiser and schedule start anew in every cycle.
+
+    Args:
+        epochs: passes over the labeled samples.
+        batch_size: samples an iteration (and a process, where there are several).
+        optimizer: mmengine's form of a torch optimiser, ``dict(type=SGD, lr=1e-3)``.
+        schedule: mmengine's parameter schedulers, each a dict.
+        clip_grad: keyword arguments of `torch.nn.utils.clip_grad_norm_`, or None.
+        start: ``"scratch"`` initialises the network in every cycle, ``"warm"`` goes on from the last cycle's weights.
+        amp: bfloat16 mixed precision for the network; losses and the module stay in float32.
+        workers: data-loading processes.
+        checkpoint_every: epochs between two checkpoints; a killed run goes on from the newest.
+    """
+
+    epochs: Annotated[int, Ge(1)]
+    batch_size: Annotated[int, Ge(2)]
+    optimizer: dict[str, Any]
+    schedule: Sequence[dict[str, Any]] = ()
+    clip_grad: dict[str, Any] | None = None
+    start: Literal["scratch", "warm"] = "scratch"
+    amp: bool = False
+    workers: Annotated[int, Ge(0)] = 2
+    checkpoint_every: Annotated[int, Ge(1)] = 1
+
+
+class LabeledSampler(DefaultSampler):
+    """Yields (epoch, sample id) of the labeled samples, shuffled anew in every epoch and split over the processes.
+
+    The dataset stays the whole pool, so an index is a sample id everywhere.
+    """
+
+    def __init__(self, labeled: Sequence[int], seed: int) -> None:
+        self.labeled = [int(i) for i in labeled]
+        super().__init__(self.labeled, shuffle=True, seed=seed)  # type: ignore[arg-type]  # it only takes the length
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]  # see `Augmented`
+        return ((self.epoch, self.labeled[position]) for position in super().__iter__())
+
+
+class Augmented(Dataset):
+    """A training view whose random augmentation depends on (seed, epoch, sample) alone.
+
+    So it does not depend on the number of workers, on the order, or on where a killed run went on.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int) -> None:
+        self.dataset, self.seed = dataset, seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length
+
+    def __getitem__(self, key: tuple[int, int]) -> Any:
+        epoch, index = key
+        with seeded(derive_seed(self.seed, epoch, index)):
+            return self.dataset[index]
+
+
+def loader(dataset: Dataset, sampler: Any, batch_size: int, workers: int, collate: Collate) -> DataLoader:
+    """A data loader as every pass of this project uses it."""
+    pin = torch.cuda.is_available()
+    return DataLoader(
+        dataset, batch_size, sampler=sampler, num_workers=workers, collate_fn=collate, pin_memory=pin,
+        persistent_workers=workers > 0,
+    )  # fmt: skip
+
+
+def train_loader(
+    dataset: Dataset, labeled: Sequence[int], settings: TrainingSettings, collate: Collate, seed: int
+) -> DataLoader:
+    """The labeled samples of a training view, shuffled and augmented from `seed`."""
+    sampler = LabeledSampler(labeled, derive_seed(seed, "order"))
+    augmented = Augmented(dataset, derive_seed(seed, "augmentation"))
+    return loader(augmented, sampler, settings.batch_size, settings.workers, collate)
+
+
+@contextmanager
+def training(
+    model: JointModel,
+    train: DataLoader,
+    test: DataLoader,
+    evaluator: BaseMetric,
+    settings: TrainingSettings,
+    folder: Path,
+    seed: int,
+    title: str = "",
+    launcher: str = "none",
+) -> Iterator[Runner]:
+    """One training and its evaluation as an mmengine Runner: call `train()`, then `test()`.
+
+    The Runner goes on from the newest checkpoint in `folder`, or does nothing where the last epoch is there already.
+
+    Args:
+        model: initialised; moved to the device, wrapped where there are several processes.
+        train: loader of the labeled samples; `test`: loader of the test set, read by `test()` alone.
+        evaluator: takes what the model predicts.
+        folder: of this cycle alone: mmengine resumes whatever it finds there.
+        seed: of this training.
+        title: what the progress bars say.
+        launcher: mmengine's; "none" is one process.
+    """
+    checkpoint = newest_checkpoint(folder)
+    progress = ProgressHook(title)
+    runner = _QuietRunner(
+        model=_wrap(model, launcher),
+        work_dir=str(folder),
+        train_dataloader=train,
+        train_cfg=dict(by_epoch=True, max_epochs=settings.epochs),
+        optim_wrapper=dict(
+            type=Bf16OptimWrapper if settings.amp else OptimWrapper,
+            optimizer=dict(settings.optimizer),
+            clip_grad=settings.clip_grad,
+        ),
+        param_scheduler=[dict(s) for s in settings.schedule] or None,
+        test_dataloader=test,
+        test_evaluator=Evaluator([evaluator]),
+        test_cfg=dict(),
+        default_hooks=dict(
+            checkpoint=dict(type="CheckpointHook", interval=settings.checkpoint_every, max_keep_ckpts=2),
+            logger=dict(type="LoggerHook", interval=max(1, min(50, len(train)))),
+        ),
+        custom_hooks=[StartEpoch(seed), FiniteLoss(), PlainCheckpoint(), progress],
+        load_from=checkpoint and str(checkpoint),
+        resume=checkpoint is not None,
+        launcher=launcher,
+        randomness=dict(seed=seed),
+        visualizer=dict(type="Visualizer", vis_backends=[]),
+        experiment_name=uuid.uuid4().hex,  # two Runners of one name would mix their logs and their history
+    )
+    try:
+        yield runner
+    finally:
+        progress.close()
+        for handler in list(runner.logger.handlers):
+            runner.logger.removeHandler(handler)  # mmengine never drops a logger; the next build must not write here
+            handler.close()
+        del runner
+        gc.collect()  # Runner and model refer to each other: without this two cycles' weights are in memory
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint of a training's folder; None where there is none.
+
+    mmengine writes the file `last_checkpoint` after the checkpoint it names, so what it names is whole. It holds an
+    absolute path; only the name counts here, so that a run folder can be moved.
+    """
+    pointer = folder / "last_checkpoint"
+    if not pointer.is_file():
+        return None
+    checkpoint = folder / Path(pointer.read_text().strip()).name
+    return checkpoint if checkpoint.is_file() else None
+
+
+def load_weights(model: nn.Module, checkpoint: Path) -> None:
+    """Load a checkpoint's weights strictly, without running code from the file."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    model.load_state_dict(state["state_dict"], strict=True)
+
+
+def unwrapped(model: nn.Module) -> JointModel:
+    """The model inside the wrapper that several processes need."""
+    return model.module if is_model_wrapper(model) else model  # type: ignore[return-value]
+
+
+def _wrap(model: JointModel, launcher: str) -> nn.Module:
+    """Wrap for several processes on CPUs, where mmengine's own wrapping would ask for a GPU."""
+    if launcher == "none" or torch.cuda.is_available():
+        return model
+    return MMDistributedDataParallel(module=model, device_ids=None, broadcast_buffers=False)
+
+
+class _QuietRunner(Runner):
+    """mmengine's Runner that logs to `train.log` in its folder and lets only errors through to the terminal."""
+
+    def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> Any:
+        logger = super().build_logger(log_level, str(Path(self.work_dir) / "train.log"), **kwargs)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.setLevel(logging.ERROR)
+        return logger
+
+
+class Bf16OptimWrapper(OptimWrapper):
+    """Mixed precision in bfloat16, on GPUs and CPUs alike; mmengine's AmpOptimWrapper refuses a CPU."""
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Autocast the forward pass."""
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+            yield
+
+
+class StartEpoch(Hook):
+    """Seeds what the network draws (dropout) and sets what depends on the epoch; both from the epoch alone."""
+
+    priority = "VERY_HIGH"
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """mmengine restores no random state on a resume; deriving it anew in every epoch makes a resume exact."""
+        seed_all(derive_seed(self.seed, "epoch", runner.epoch, get_rank()))
+        unwrapped(runner.model).start_epoch(runner.epoch)
+
+
+class FiniteLoss(Hook):
+    """Stops a training whose loss is not finite; mmengine would go on with weights that are not numbers."""
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Check every term of the loss."""
+        bad = {name: value.item() for name, value in (outputs or {}).items() if not torch.isfinite(value).all()}
+        if bad:
+            raise FloatingPointError(
+                f"Expected finite losses, but got {bad} in epoch {runner.epoch}, iteration {runner.iter} "
+                f"({runner.work_dir}). A smaller learning rate, a warm-up or `training.clip_grad` may help."
+            )
+
+
+class PlainCheckpoint(Hook):
+    """Leaves out of checkpoints what torch cannot load without running code from the file (mmengine's log history)."""
+
+    priority = "VERY_LOW"
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keep of the message hub only what the checkpoint hook needs to prune old files after a resume."""
+        info = checkpoint["message_hub"]["runtime_info"]
+        keep = {key: info[key] for key in ("keep_ckpt_ids", "last_ckpt") if key in info}
+        checkpoint["message_hub"] = dict(log_scalars={}, runtime_info=keep, resumed_keys=dict.fromkeys(keep, True))
+
+
+class ProgressHook(Hook):
+    """A bar with the time left, for training and for evaluation."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self._bar: Progress | None = None
+
+    def _open(self, what: str, total: int, completed: int = 0) -> None:
+        self._bar = bar()
+        self._task = self._bar.add_task(f"{self.title} {what}".strip(), total=total, completed=completed)
+        self._bar.start()
+
+    def close(self) -> None:
+        """Take the bar off the terminal, also after an interrupt."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Open the training's bar where the training stands."""
+        self._open("training", runner.max_iters, runner.iter)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """One iteration further."""
+        if self._bar is not None:
+            self._bar.advance(self._task)
+
+    def after_train(self, runner: Runner) -> None:
+        """Training is over."""
+        self.close()
+
+    def before_test(self, runner: Runner) -> None:
+        """Open the evaluation's bar."""
+        self._open("evaluation", len(runner.test_dataloader))
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """One batch further."""
+        if self._bar is not None:
+            self._bar.advance(self._task)
+
+    def after_test(self, runner: Runner) -> None:
+        """Evaluation is over."""
+        self.close()
+
+
+def metrics_of(runner: Runner) -> Mapping[str, float]:
+    """Evaluate on the test set: the evaluator's metrics as plain numbers."""
+    return {key: float(value) for key, value in runner.test().items()}
+
+
+def processes() -> int:
+    """How many processes take part."""
+    return get_world_size()

@@ -1,0 +1,71 @@
+"""Weights trained elsewhere: found, downloaded with their checksum, and looked into before anything is trained."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+from torch import Tensor
+
+ADDRESSES = {  # what mmdet's configs call it -> where it is; the end of a name is the beginning of its SHA-256
+    "open-mmlab://vgg16_caffe": "https://download.openmmlab.com/pretrain/third_party/vgg16_caffe-292e1171.pth",
+}
+TIMEOUT = 15  # seconds until an address counts as not reachable
+
+
+class WeightsError(Exception):
+    """Weights that are not there or not the right ones; the message says where they were looked for and what to do."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"{reason}. Put the file on this machine and give its path (`task.pretrained=/path/to/weights.pth`), "
+            "or train from random weights (`task.pretrained=None`; needs more labels and epochs)."
+        )
+
+
+def locate(source: str, cache: Path | None = None) -> Path:
+    """The local file of some weights, downloaded on first use.
+
+    Args:
+        source: a path, an http(s) address, or a name that mmdet's configs use.
+        cache: where downloads are kept; torch hub's folder by default.
+
+    Raises:
+        WeightsError: where there is no such file, or the address cannot be reached or sends something else.
+    """
+    address = ADDRESSES.get(source, source)
+    if urlparse(address).scheme not in ("http", "https"):
+        if not Path(address).is_file():
+            raise WeightsError(f"Expected weights in the file {Path(address).absolute()}, but there is no such file")
+        return Path(address)
+    target = (cache or Path(torch.hub.get_dir()) / "checkpoints") / Path(urlparse(address).path).name
+    if not target.is_file():
+        _download(address, target)
+    return target
+
+
+def _download(address: str, target: Path) -> None:
+    prefix = target.stem.rpartition("-")[2] if "-" in target.stem else None
+    try:
+        urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=TIMEOUT).close()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(address, str(target), hash_prefix=prefix)  # beside, then renamed
+    except (OSError, RuntimeError) as error:  # RuntimeError: torch's word for a wrong checksum
+        raise WeightsError(f"Could not download {address} to {target}: {error}") from error
+
+
+def missing(path: Path, expected: Mapping[str, Tensor]) -> list[str]:
+    """Names in `expected` that the file lacks or holds in another shape, read without running code from the file.
+
+    Raises:
+        WeightsError: where the file holds no weights.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for files that are none of its own
+        raise WeightsError(f"Expected a checkpoint of torch in {path}, but it cannot be read: {error}") from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else {}
+    return [name for name, tensor in expected.items() if getattr(state.get(name), "shape", None) != tensor.shape]

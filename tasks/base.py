@@ -1,0 +1,73 @@
+"""The contract between a task and everything else. Loop, queries and module know a task by this alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from mmengine.evaluator import BaseMetric
+from PIL.Image import Image
+from torch import nn
+from torch.utils.data import Dataset
+
+from models.output import Output, Tap
+
+Split = Literal["train", "pool", "test"]
+Batch = dict[str, Any]
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What is learned: data, network, and how a batch becomes an `Output`.
+
+    An adapter is a class with these members anywhere on the path; a config names it
+    (``task = dict(type=MyTask, ...)``) and its constructor's parameters are the settings that the config may give.
+
+    Attributes:
+        taps: the network's feature maps for the loss-prediction module, declared before data flows.
+        fields: which of "loss" and "probs" `forward` can return.
+        metric: key of the metric that the curve plots; higher is better.
+    """
+
+    taps: tuple[Tap, ...]
+    fields: frozenset[str]
+    metric: str
+
+    def check(self, full: bool = False) -> list[str]:
+        """Everything wrong with data and weights, each with the file and what to do; empty where all is well.
+
+        Runs before any other method, and must not raise for bad data. `full` takes the time to decode every sample.
+        """
+        ...
+
+    def dataset(self, split: Split) -> Dataset:
+        """A view of the data: "train" augmented; "pool" train's samples in train's order, seen as at test time; "test"."""
+        ...
+
+    def collate(self, samples: Sequence[Any]) -> Batch:
+        """Samples of `dataset` -> a batch for `forward` and `predict`, a dict."""
+        ...
+
+    def build(self) -> nn.Module:
+        """A fresh network, initialised; the caller seeds."""
+        ...
+
+    def forward(self, network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
+        """One forward pass: taps always, the fields in `want` besides; labels count for the field "loss" alone."""
+        ...
+
+    def predict(self, network: nn.Module, batch: Batch) -> list:
+        """One prediction a sample, in the form that `evaluator` takes."""
+        ...
+
+    def evaluator(self) -> BaseMetric:
+        """A fresh metric over the test set; its results hold the key `metric`."""
+        ...
+
+    def effort(self, index: int) -> int:
+        """Annotations that labeling sample `index` of the pool costs: boxes, joints, 1 for a class."""
+        ...
+
+    def thumbnail(self, index: int) -> Image:
+        """Sample `index` of the pool with its annotations drawn, for people to look at."""
+        ...

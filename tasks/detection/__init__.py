@@ -1,0 +1,5 @@
+"""Object detection: SSD on boxes in PASCAL VOC's or COCO's form."""
+
+from tasks.detection.adapter import Detection
+
+__all__ = ["Detection"]

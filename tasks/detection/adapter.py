@@ -1,0 +1,191 @@
+"""The detection task: SSD, its per-image loss, and boxes in VOC's or COCO's form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge
+from mmengine.dataset import ConcatDataset, pseudo_collate
+from mmengine.evaluator import BaseMetric
+from mmengine.structures import InstanceData
+from PIL import Image, ImageDraw
+from torch import nn
+from torch.utils.data import Dataset, Subset
+
+from models import ssd, weights
+from models.output import Output
+from tasks.base import Batch, Split
+from tasks.detection import views
+from tasks.detection.coco_faults import coco_faults
+from tasks.detection.metrics import CocoMap, VocMap
+from tasks.detection.voc_faults import voc_faults
+
+from mmdet.structures import DetDataSample  # isort: skip  # after models.ssd, which installs what mmdet needs
+
+VOC_CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
+    "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+NETWORKS = {
+    "ssd300_vgg16": (ssd.ssd300_vgg16, ssd.SSD300_TAPS, 300),
+    "small_ssd": (ssd.small_ssd, ssd.SMALL_TAPS, 128),
+}
+THUMBNAIL = 256  # pixels of the longer side
+
+
+class Detection:
+    """Object detection with SSD.
+
+    Args:
+        data_root: folder of the data: the devkit (holding VOC2007, VOC2012), or where COCO's folders and json are.
+        format: ``"voc"``, the devkit's layout, or ``"coco"``, COCO's json.
+        train: lists of the pool, ``"VOC2007/trainval"``; for COCO ``"<image folder>:<json>"``.
+        test: lists of the test set, in the same form (one alone for COCO).
+        classes: names in label order; for COCO all categories in the json's order.
+        network: ``"ssd300_vgg16"``, or ``"small_ssd"`` for 128-pixel images.
+        pretrained: VGG-16 weights: what mmdet's config names (downloaded on first use), an address, a file, or None.
+        image_loss: an image's loss divided by its own matched priors (``"mean"``) or not (``"sum"``: ranks crowded
+            images first). Training uses the same loss.
+        difficult: boxes marked difficult (crowds in COCO) in training: ``"ignore"`` takes priors that overlap them as
+            neither positive nor negative; ``"train"`` trains on them. Evaluation never counts them.
+        augmentation: ``"ssd"``, ``"mmdet"`` or ``"flip"``; see `views.train_pipeline`.
+        eval_mode: VOC's AP by ``"11points"`` (VOC2007) or ``"area"``.
+        test_limit: evaluate on the first so many test images alone, for smoke runs; None means all.
+    """
+
+    fields = frozenset({"loss"})
+    metric = "mAP"
+
+    def __init__(
+        self,
+        data_root: str,
+        train: Sequence[str],
+        test: Sequence[str],
+        format: views.Format = "voc",
+        classes: Sequence[str] = VOC_CLASSES,
+        network: Literal["ssd300_vgg16", "small_ssd"] = "ssd300_vgg16",
+        pretrained: str | None = "open-mmlab://vgg16_caffe",
+        image_loss: ssd.ImageLoss = "mean",
+        difficult: views.Difficult = "ignore",
+        augmentation: views.Augmentation = "ssd",
+        eval_mode: Literal["11points", "area"] = "11points",
+        test_limit: Annotated[int, Ge(1)] | None = None,
+    ) -> None:
+        self.root, self.format, self.classes = Path(data_root).expanduser(), format, tuple(classes)
+        self.lists = {"train": tuple(train), "test": tuple(test)}
+        self.pretrained, self.image_loss = pretrained, image_loss
+        self.difficult, self.augmentation = difficult, augmentation
+        self.eval_mode, self.test_limit = eval_mode, test_limit
+        self._make, self.taps, self.input_size = NETWORKS[network]
+
+    def check(self, full: bool = False) -> list[str]:
+        """Faults of both splits' files, and of the weights (which are downloaded here)."""
+        find = voc_faults if self.format == "voc" else coco_faults
+        faults = [str(f) for lists in self.lists.values() for f in find(self.root, lists, self.classes, full=full)]
+        if self.format == "coco" and len(self.lists["test"]) != 1:
+            faults.append(f"task.test: expected one list for COCO's evaluation, but got {self.lists['test']}")
+        return faults + self._weight_faults()
+
+    def _weight_faults(self) -> list[str]:
+        if self.pretrained is None:
+            return []
+        try:
+            path = weights.locate(self.pretrained)
+            network = self._make(len(self.classes))
+            convolutions = {k: v for k, v in network.backbone.state_dict().items() if int(k.split(".")[1]) < 30}
+            lacking = weights.missing(path, convolutions)
+            if lacking:
+                raise weights.WeightsError(f"Expected VGG-16's convolutions in {path}, but it lacks {lacking[:3]}")
+        except (weights.WeightsError, ValueError) as error:
+            return [f"task.pretrained: {error}"]
+        return []
+
+    @cached_property
+    def _train(self) -> ConcatDataset:
+        pipeline = views.train_pipeline(self.augmentation, self.input_size, self.difficult)
+        return views.read(self.format, self.root, self.lists["train"], self.classes, pipeline, train=True)
+
+    @cached_property
+    def _pool(self) -> ConcatDataset:
+        return views.seen_as_at_test_time(self._train, views.test_pipeline(self.input_size, self.difficult))
+
+    @cached_property
+    def _test(self) -> Dataset:
+        pipeline = views.test_pipeline(self.input_size, self.difficult)
+        test = views.read(self.format, self.root, self.lists["test"], self.classes, pipeline, train=False)
+        return test if self.test_limit is None else _first(test, self.test_limit)
+
+    def dataset(self, split: Split) -> Dataset:
+        """See `tasks.base.Task`; annotations are read once."""
+        return {"train": lambda: self._train, "pool": lambda: self._pool, "test": lambda: self._test}[split]()
+
+    def collate(self, samples: Sequence[Any]) -> Batch:
+        """A list of images (3, H, W) and a list of `DetDataSample`, as mmdet wants them."""
+        return pseudo_collate(samples)
+
+    def build(self) -> nn.Module:
+        """A fresh detector; mmdet's `SingleStageDetector`."""
+        path = None if self.pretrained is None else str(weights.locate(self.pretrained))
+        return self._make(len(self.classes), self.image_loss, path)
+
+    def forward(self, network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
+        """Source maps as taps; the loss of each image where it is wanted."""
+        data = network.data_preprocessor(batch)
+        taps, sources = ssd.features(network, data["inputs"])
+        if "loss" not in want:
+            return Output(taps)
+        scores, boxes = network.bbox_head(sources)
+        raw = ([s.float() for s in scores], [b.float() for b in boxes])  # losses in float32 under mixed precision
+        return Output(taps, loss=network.bbox_head.image_losses(raw, data["data_samples"]))
+
+    def predict(self, network: nn.Module, batch: Batch) -> list[DetDataSample]:
+        """Boxes in the pixels of the image as it is on disk, beside its annotation."""
+        data = network.data_preprocessor(batch)
+        _, sources = ssd.features(network, data["inputs"])
+        found = network.bbox_head.predict(sources, data["data_samples"], rescale=True)
+        return [_judged(sample, boxes) for sample, boxes in zip(data["data_samples"], found, strict=True)]
+
+    def evaluator(self) -> BaseMetric:
+        """mAP as VOC or COCO defines it."""
+        if self.format == "voc":
+            return VocMap(self.classes, self.eval_mode)
+        return CocoMap(self.root / self.lists["test"][0].partition(":")[2])
+
+    def effort(self, index: int) -> int:
+        """Annotated boxes of an image, difficult ones included: somebody drew them too."""
+        return len(self._train.get_data_info(index)["instances"])
+
+    def thumbnail(self, index: int) -> Image.Image:
+        """The image with its boxes and class names."""
+        info = self._train.get_data_info(index)
+        image = Image.open(info["img_path"]).convert("RGB")
+        scale = THUMBNAIL / max(image.size)
+        image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+        draw = ImageDraw.Draw(image)
+        for box in info["instances"]:
+            corners = [c * scale for c in box["bbox"]]
+            colour = "gray" if box["ignore_flag"] else "lime"
+            draw.rectangle(corners, outline=colour, width=2)
+            draw.text((corners[0] + 3, corners[1] + 2), self.classes[box["bbox_label"]], fill=colour)
+        return image
+
+
+def _first(dataset: ConcatDataset, count: int) -> Subset:
+    subset = Subset(dataset, range(min(count, len(dataset))))
+    subset.metainfo = dataset.metainfo  # type: ignore[attr-defined]  # mmengine's test loop looks for it
+    return subset
+
+
+def _judged(sample: DetDataSample, found: InstanceData) -> DetDataSample:
+    """A prediction beside the annotation itself, both in the pixels of the image as it is on disk."""
+    judged = DetDataSample(metainfo=sample.metainfo, pred_instances=found)
+    for field, flag in (("gt_instances", 0), ("ignored_instances", 1)):
+        boxes = [i for i in sample.instances if i["ignore_flag"] == flag]
+        corners = torch.tensor([i["bbox"] for i in boxes], dtype=torch.float32).reshape(-1, 4)
+        labels = torch.tensor([i["bbox_label"] for i in boxes], dtype=torch.long)
+        judged.set_field(InstanceData(bboxes=corners, labels=labels), field)
+    return judged

@@ -1,0 +1,60 @@
+"""Detection metrics by mmdet and pycocotools, with the average precision of every class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from models import ssd  # noqa: F401  # installs the operators that mmdet needs, so it comes before mmdet
+
+from mmdet.evaluation import CocoMetric, VOCMetric, eval_map  # isort: skip
+
+
+class VocMap(VOCMetric):
+    """mmdet's VOCMetric (mean AP at IoU 0.5) that also returns each class's AP.
+
+    Args:
+        classes: names in label order.
+        mode: ``"11points"`` as in VOC2007, or ``"area"`` as from VOC2010 on.
+    """
+
+    def __init__(self, classes: Sequence[str], mode: Literal["11points", "area"]) -> None:
+        super().__init__(metric="mAP", eval_mode=mode, prefix="voc")
+        self.prefix = None  # keys as they are; given to the constructor, None would mean mmdet's default
+        self.classes = tuple(classes)
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """`mAP` and `AP/<class>` in [0, 1]; NaN for a class that the test set does not hold, and not in the mean."""
+        truth, detections = zip(*results, strict=True)
+        mean, classes = eval_map(  # called as VOCMetric does, which throws the classes' results away
+            detections, truth, iou_thr=0.5, dataset=self.classes, logger="silent", eval_mode=self.eval_mode,
+            use_legacy_coordinate=True, nproc=min(4, os.cpu_count() or 1),
+        )  # fmt: skip
+        each = {
+            f"AP/{name}": float(result["ap"]) if result["num_gts"] > 0 else float("nan")
+            for name, result in zip(self.classes, classes, strict=True)
+        }
+        return {"mAP": float(mean), **each}
+
+
+class CocoMap(CocoMetric):
+    """mmdet's CocoMetric (pycocotools): mAP over IoU .5 to .95, `mAP_50`, `mAP_75` and each class's AP.
+
+    Args:
+        annotations: the test set's COCO json.
+    """
+
+    def __init__(self, annotations: Path) -> None:
+        super().__init__(str(annotations), metric="bbox", classwise=True, prefix="coco")
+        self.prefix = None
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """CocoMetric's numbers (it rounds them to three digits) under the names that VocMap uses too."""
+        self.img_ids = [truth["img_id"] for truth, _ in results]  # else all images of the json, seen or not
+        raw = super().compute_metrics(results)
+        if not raw:  # CocoMetric gives nothing at all where nothing was detected
+            return {"mAP": 0.0, "mAP_50": 0.0, "mAP_75": 0.0}
+        each = {f"AP/{k.removesuffix('_precision')}": float(v) for k, v in raw.items() if k.endswith("_precision")}
+        return {key: float(raw[f"bbox_{key}"]) for key in ("mAP", "mAP_50", "mAP_75")} | each

@@ -1,0 +1,235 @@
+"""From a config file and a command line to a checked experiment; every error of a config in one report."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from mmengine.config import Config
+from mmengine.utils import get_object_from_string
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
+
+from acquisition.pool import Budget
+from acquisition.query import Step, named_strategies, needs
+from acquisition.scoring import ScoringSettings
+from acquisition.signals import need_module
+from models.joint import ModuleSettings
+from models.training import TrainingSettings
+from tasks.base import Task
+
+SECTIONS = {"budget": Budget, "training": TrainingSettings, "module": ModuleSettings, "scoring": ScoringSettings}
+PLAIN = {"strategy": str, "subset": int | None, "seed": int}
+NOT_SETTINGS = {"params", "optimizer"}  # what mmengine gives to optimisers and schedules itself
+
+
+class ConfigError(Exception):
+    """Everything wrong with a config, a line each."""
+
+    def __init__(self, where: str, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n  ".join([f"{where}: {len(self.problems)} problem(s)", *self.problems]))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A config, checked and built.
+
+    Args:
+        name: of the config, with "-smoke" for its smoke variant.
+        task: the adapter; it has read no data yet.
+        strategy: name; `steps` is what it stands for.
+        config: the whole config as plain data, types as dotted names.
+    """
+
+    name: str
+    task: Task
+    strategy: str
+    steps: list[Step]
+    seed: int
+    subset: int | None
+    budget: Budget
+    training: TrainingSettings
+    module: ModuleSettings
+    scoring: ScoringSettings
+    config: dict[str, Any]
+
+    @property
+    def module_mode(self) -> Any:
+        """What the module's mode comes to for this strategy: "joint", "detached" or "off"."""
+        return self.module.resolved(need_module(needs(self.steps)))
+
+
+def load(path: str | Path, *, smoke: bool = False, options: Mapping[str, Any] | None = None) -> Experiment:
+    """Read a config, lay its smoke variant and then `options` (dotted keys) over it, check all of it, and build.
+
+    Raises:
+        ConfigError: with every problem, before anything is built.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(str(path), [f"no such file; expected a config such as configs/det_ssd_voc.py{_beside(path)}"])
+    try:
+        config = Config.fromfile(path)
+        variant = config.pop("smoke", {})
+        config.merge_from_dict(dict(variant) if smoke else {})
+        config.merge_from_dict(dict(options or {}))
+        written = config.to_dict()  # classes as dotted names
+        given = resolved(written)
+    except Exception as error:  # a config is Python: anything can go wrong in it
+        raise ConfigError(str(path), [f"cannot be read: {type(error).__name__}: {error}"]) from error
+    values, problems = _check(given)
+    if problems:
+        raise ConfigError(str(path), problems)
+    return _build(Path(path).stem + ("-smoke" if smoke else ""), values, written)
+
+
+def _check(given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Checked values of every section, and all problems."""
+    known = ["task", *SECTIONS, *PLAIN]
+    problems = [unknown(key, known) for key in given if key not in known]
+    problems += [f"{key}: missing" for key in ("task", "budget", "training", "scoring", "strategy") if key not in given]
+    values: dict[str, Any] = {"subset": None, "seed": 0, "module": {}}
+    for key, section in SECTIONS.items():
+        values[key], found = arguments(section, given.get(key, {}), key) if key in given else ({}, [])
+        problems += found
+    for key in PLAIN.keys() & given.keys():
+        values[key], found = _typed(PLAIN[key], given[key], key)
+        problems += found
+    values["task"], found = _check_task(given.get("task", {}))
+    problems += found + _check_types(given.get("training", {})) + _check_strategy(values)
+    if not problems:
+        problems = _check_together(values)
+    return values, problems
+
+
+def _check_task(given: Any) -> tuple[dict[str, Any], list[str]]:
+    if not isinstance(given, dict) or not inspect.isclass(given.get("type")):
+        return {}, ["task.type: expected a task class, such as `tasks.detection.Detection`"]
+    settings = {key: value for key, value in given.items() if key != "type"}
+    values, problems = arguments(given["type"], settings, "task")
+    return {"type": given["type"], **values}, problems
+
+
+def _check_types(training: Any) -> list[str]:
+    """Problems of the optimiser and the schedules: their keys are parameters of a class."""
+    problems = []
+    sections = training if isinstance(training, dict) else {}
+    schedule = sections.get("schedule", ())
+    parts = [("training.optimizer", sections.get("optimizer"))] if "optimizer" in sections else []
+    parts += [(f"training.schedule[{i}]", s) for i, s in enumerate(schedule if isinstance(schedule, list) else ())]
+    for where, part in parts:
+        if not isinstance(part, dict) or not inspect.isclass(part.get("type")):
+            problems.append(f"{where}.type: expected a class, such as `torch.optim.SGD`, but got {part!r}")
+            continue
+        known = _parameters(part["type"]) - NOT_SETTINGS | {"convert_to_iter_based"}
+        problems += [unknown(key, sorted(known), where) for key in part if key not in known | {"type"}]
+    return problems
+
+
+def _parameters(kind: type) -> set[str]:
+    """Names that a class's constructors take; mmengine's schedules hand most of theirs on to a parent."""
+    inits = [vars(c)["__init__"] for c in kind.__mro__[:-1] if "__init__" in vars(c)]
+    return {name for init in inits for name in inspect.signature(init).parameters} - {"self", "args", "kwargs"}
+
+
+def _check_strategy(values: Mapping[str, Any]) -> list[str]:
+    known = named_strategies(None)
+    if "strategy" not in values or values["strategy"] in known:
+        return []
+    return [f"strategy: {unknown(values['strategy'], list(known))}"]
+
+
+def _check_together(values: Mapping[str, Any]) -> list[str]:
+    """Combinations that make no sense, each valid alone."""
+    problems = []
+    detach, epochs = values["module"].get("detach_epoch"), values["training"]["epochs"]
+    if detach is not None and detach > epochs:
+        problems.append(f"module.detach_epoch: expected at most training.epochs ({epochs}), but got {detach}")
+    if values["subset"] is not None and values["subset"] < values["budget"]["query"]:
+        problems.append(f"subset: expected at least budget.query ({values['budget']['query']}), but got {values['subset']}")
+    return problems
+
+
+def _build(name: str, values: dict[str, Any], written: dict[str, Any]) -> Experiment:
+    task = dict(values["task"])
+    built = {key: section(**values[key]) for key, section in SECTIONS.items()}
+    adapter = task.pop("type")(**task)
+    if not isinstance(adapter, Task):
+        lacking = [m for m in dir(Task) if not m.startswith("_") and not hasattr(adapter, m)]
+        raise ConfigError(name, [f"task.type: {type(adapter).__name__} lacks {lacking}; see tasks/base.py"])
+    return Experiment(
+        name=name, task=adapter, strategy=values["strategy"], seed=values["seed"], subset=values["subset"],
+        steps=named_strategies(values["subset"])[values["strategy"]], config=written, **built,
+    )  # fmt: skip
+
+
+def arguments(target: Callable, given: Any, where: str) -> tuple[dict[str, Any], list[str]]:
+    """Check the arguments of a call against the parameters' names and types.
+
+    Returns:
+        The arguments as their types want them, and a line for every problem.
+    """
+    if not isinstance(given, dict):
+        return {}, [f"{where}: expected a dict, but got {given!r}"]
+    parameters = inspect.signature(target).parameters
+    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    values, problems = {}, []
+    for key, value in given.items():
+        if key not in parameters and not takes_any:
+            problems.append(unknown(key, list(parameters), where))
+            continue
+        values[key], found = _typed(hints.get(key, Any), value, f"{where}.{key}")
+        problems += found
+    for key, parameter in parameters.items():
+        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD and key not in given:
+            problems.append(f"{where}.{key}: missing")
+    return values, problems
+
+
+def _typed(hint: Any, value: Any, where: str) -> tuple[Any, list[str]]:
+    try:
+        return TypeAdapter(hint).validate_python(value), []
+    except PydanticSchemaGenerationError:  # a type that pydantic does not know: the adapter must check it itself
+        return value, []
+    except ValidationError as error:
+        first = error.errors()[0]
+        inside = "".join(f"[{i}]" for i in first["loc"] if isinstance(i, int))
+        return value, [f"{where}{inside}: {first['msg'][0].lower()}{first['msg'][1:]}, but got {first['input']!r}"]
+
+
+def unknown(key: str, known: Sequence[str], where: str = "") -> str:
+    """A line that names an unknown key and the nearest known one."""
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
+    return f"{where + '.' if where else ''}{key}: unknown; {hint}"
+
+
+def resolved(value: Any) -> Any:
+    """A config as plain data, with classes where it holds their dotted names under the key `type`."""
+    if isinstance(value, dict):
+        items = {key: resolved(item) for key, item in value.items()}
+        if isinstance(items.get("type"), str) and "." in items["type"]:
+            items["type"] = get_object_from_string(items["type"]) or items["type"]
+        return items
+    if isinstance(value, list | tuple):
+        return [resolved(item) for item in value]
+    return value
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one with dotted keys; lists stay values."""
+    rows: dict[str, Any] = {}
+    for key, value in config.items():
+        rows |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return rows
+
+
+def _beside(path: str | Path) -> str:
+    folder = Path(path).parent
+    near = difflib.get_close_matches(Path(path).name, [p.name for p in folder.glob("*.py")], n=1)
+    return f"; did you mean {folder / near[0]}?" if near else ""

@@ -1,0 +1,92 @@
+"""Everything that can be known to be wrong before the first training, in one report; and what a run will cost."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+
+from torch.utils.data import Dataset
+
+from acquisition.query import needs
+from acquisition.signals import fields, need_module
+from models.loss_prediction import LossPrediction
+from tools.config import Experiment
+
+CHECKPOINTS = 4  # two of the running cycle, one of the cycle before, one being written
+
+
+def problems(experiment: Experiment, full: bool) -> list[str]:
+    """Faults of data and weights, then what does not fit together; empty where the run can start.
+
+    Args:
+        experiment: built, nothing read yet.
+        full: decode every sample.
+    """
+    faults = _fit(experiment) + experiment.task.check(full)
+    return faults or _sizes(experiment)  # sizes can only be known of data that can be read
+
+
+def _fit(experiment: Experiment) -> list[str]:
+    """Whether the task gives what the strategy and the module need."""
+    names = needs(experiment.steps)
+    wanted = set(fields(names)) | ({"loss"} if experiment.module_mode != "off" else set())
+    lacking = sorted(wanted - experiment.task.fields)
+    found = []
+    if lacking:
+        found.append(f"strategy {experiment.strategy!r} needs {lacking}, but the task gives {sorted(experiment.task.fields)}")
+    if need_module(names) and experiment.module_mode == "off":
+        found.append(f"strategy {experiment.strategy!r} needs the loss-prediction module, but module.mode is 'off'")
+    return found
+
+
+def _sizes(experiment: Experiment) -> list[str]:
+    train, pool = (length(experiment.task.dataset(split)) for split in ("train", "pool"))
+    last = experiment.budget.sizes[-1]
+    found = []
+    if train != pool:
+        found.append(f"task: expected train and pool views of one length, but got {train} and {pool}")
+    if last > train:
+        found.append(f"budget: expected at most {train} labels in the end (the whole pool), but got {last}")
+    return found
+
+
+def disk(experiment: Experiment, folder: Path) -> tuple[list[str], int]:
+    """Whether the checkpoints will fit beside the run folder; and their size in bytes."""
+    network = experiment.task.build()
+    count = sum(p.numel() for p in network.parameters())
+    if experiment.module_mode != "off":
+        module = LossPrediction([t.channels for t in experiment.task.taps], experiment.module.width, experiment.module.pooling)
+        count += sum(p.numel() for p in module.parameters())
+    needed = CHECKPOINTS * count * 4 * 3  # float32; weights and at most two moments of the optimiser
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    free = shutil.disk_usage(there).free
+    if free >= needed:
+        return [], needed
+    return [f"--work-dir: expected {needed / 1e9:.1f} GB of free disk in {there}, but got {free / 1e9:.1f} GB"], needed
+
+
+def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
+    """What would be run, in words and numbers."""
+    training, budget = experiment.training, experiment.budget
+    iterations = [training.epochs * math.ceil(n / training.batch_size) for n in budget.sizes]
+    pool, test = (length(experiment.task.dataset(split)) for split in ("train", "test"))
+    looked = [0] * (budget.cycles - 1)
+    if needs(experiment.steps):
+        looked = [min(pool - n, experiment.subset or pool) for n in budget.sizes[:-1]]
+    return "\n".join(
+        (
+            f"run      {experiment.name}, strategy {experiment.strategy}, seed {experiment.seed}, module {experiment.module_mode}",
+            f"folder   {folder}",
+            f"data     pool {pool:,}, test {test:,}",
+            f"labels   {', '.join(f'{n:,}' for n in budget.sizes)}",
+            f"training {budget.cycles} trainings of {training.epochs} epochs, {sum(iterations):,} iterations of {training.batch_size}",
+            f"scoring  {len(looked)} queries over {sum(looked):,} samples",
+            f"disk     at most {bytes_needed / 1e9:.2f} GB of checkpoints at a time",
+        )
+    )
+
+
+def length(dataset: Dataset) -> int:
+    """Number of samples."""
+    return len(dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length

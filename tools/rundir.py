@@ -1,0 +1,158 @@
+"""The run folder: the truth of a run. What is in it is whole, and W&B can be rebuilt from it."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+
+from acquisition.pool import Pool
+from acquisition.query import Query
+from tools.config import flat
+
+MISSING = "(missing)"
+
+
+class RunFolderError(Exception):
+    """A run folder that does not fit what is to be run, or that is damaged; the message says what to do."""
+
+
+class RunFolder:
+    """`config.py`, `state.json`, `metrics.jsonl`, `queries/NN.npz`, `cycles/NN/`, `curve.png` and `done`.
+
+    A cycle is written by `commit`, whose last act is the rename of `state.json`: killed before it, the cycle counts as
+    not done, and whatever it left is written again.
+
+    Args:
+        path: the folder; made by `open`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open(self, config: Mapping[str, Any]) -> None:
+        """Make the folder, or check that it was made with the same config.
+
+        Raises:
+            RunFolderError: where it was made with another one, naming what differs.
+        """
+        written = self.path / "config.py"
+        if not written.exists():
+            if (self.path / "state.json").exists():
+                raise RunFolderError(f"{self.path} holds a run without its config.py; move it away or restore the file")
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_whole(written, Config(dict(config)).pretty_text.encode())
+            return
+        before, now = flat(Config.fromfile(written).to_dict()), flat(Config(dict(config)).to_dict())
+        keys = sorted(k for k in before.keys() | now.keys() if before.get(k, MISSING) != now.get(k, MISSING))
+        if keys:
+            lines = [f"{k}: {before.get(k, MISSING)!r} there, {now.get(k, MISSING)!r} now" for k in keys]
+            raise RunFolderError(
+                "\n  ".join([f"{self.path} was made with another config; take its settings, or another --work-dir:", *lines])
+            )
+
+    def resume(self, size: int) -> Pool | None:
+        """The pool as the last committed cycle left it; None where no cycle was committed.
+
+        Args:
+            size: samples of the data set now.
+
+        Raises:
+            RunFolderError: where the state cannot be read or belongs to another data set.
+        """
+        path = self.path / "state.json"
+        if not path.exists():
+            return None
+        try:
+            state = json.loads(path.read_text())
+            pool = Pool(int(state["size"]), tuple(int(i) for i in state["labeled"]), int(state["cycle"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunFolderError(f"{path} is damaged ({error}); restore it from a backup, or start anew") from error
+        if pool.size != size:
+            raise RunFolderError(f"{path} is of a pool of {pool.size} samples, but the data set has {size} now")
+        return pool
+
+    def rows(self, cycle: int) -> list[dict[str, Any]]:
+        """The rows of `metrics.jsonl` before a cycle, a dict each.
+
+        Raises:
+            RunFolderError: where a line is damaged or a cycle's is missing.
+        """
+        path = self.path / "metrics.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        rows = []
+        for number, line in enumerate(lines[:cycle], 1):
+            try:
+                rows.append(json.loads(line))
+            except ValueError as error:
+                raise RunFolderError(f"{path}, line {number} is damaged ({error}): {line[:60]!r}") from error
+        if [row.get("cycle") for row in rows] != list(range(cycle)):
+            raise RunFolderError(f"{path}: expected a row for each cycle before {cycle}, but got {len(rows)} rows")
+        return rows
+
+    def cycle_folder(self, cycle: int) -> Path:
+        """Where a cycle's training keeps checkpoints and log."""
+        return self.path / "cycles" / f"{cycle:02d}"
+
+    def commit(self, row: Mapping[str, Any], query: Query | None, pool: Pool) -> list[dict[str, Any]]:
+        """Write a finished cycle; afterwards, and not before, the run stands at `pool`.
+
+        Args:
+            row: the cycle's metrics; not-a-number is written as null.
+            query: what was asked for; None in the last cycle.
+            pool: of the next cycle.
+
+        Returns:
+            All rows up to this cycle.
+        """
+        cycle = row["cycle"]
+        if query is not None:
+            buffer = io.BytesIO()
+            arrays = {f"signal/{name}": values for name, values in query.signals.items()}
+            np.savez(buffer, candidates=query.candidates, picked=query.picked, **arrays)
+            write_whole(self.path / "queries" / f"{cycle:02d}.npz", buffer.getvalue())
+        rows = [*self.rows(cycle), {key: _json(value) for key, value in row.items()}]
+        write_whole(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in rows).encode())
+        state = {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)}
+        write_whole(self.path / "state.json", json.dumps(state).encode())
+        shutil.rmtree(self.cycle_folder(cycle - 1), ignore_errors=True)  # of no use any more; the newest weights stay
+        return rows
+
+    @property
+    def done(self) -> bool:
+        """Whether the last cycle was committed."""
+        return (self.path / "done").exists()
+
+    def finish(self) -> None:
+        """Mark the run as finished."""
+        write_whole(self.path / "done", b"")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file beside, flush it to the disk, and rename: it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise RunFolderError(f"Could not write {path}: {error}; earlier cycles are whole") from error
+
+
+def _json(value: Any) -> Any:
+    """A value as JSON holds it: NumPy numbers as Python's, what is not finite as null."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,73 @@
+"""What a person looks at in the end: a line a cycle, a table, a picture, and the area under the curve."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+matplotlib.use("Agg")  # draws into files; works without a screen
+from matplotlib import pyplot as plt  # noqa: E402  # after the backend is chosen
+
+Row = Mapping[str, Any]
+STEPS = ("train", "evaluate", "score")
+
+
+def area_under_curve(sizes: Sequence[float], scores: Sequence[float]) -> float:
+    """Area under the metric over labeled samples by the trapezoid rule, divided by the range of the sizes.
+
+    So it is the mean score over the budget, in the metric's unit; with one size it is the score.
+    """
+    if len(sizes) != len(scores) or not sizes:
+        raise ValueError(f"Expected as many scores as sizes, at least one, but got {len(scores)} and {len(sizes)}")
+    if len(sizes) == 1:
+        return float(scores[0])
+    return float(np.trapezoid(scores, sizes) / (sizes[-1] - sizes[0]))
+
+
+def line(row: Row, metric: str, cycles: int) -> str:
+    """One cycle in one line."""
+    seconds = sum(row[f"seconds/{step}"] for step in STEPS)
+    ranking = row.get("ranking/control/pairs")
+    ordered = "" if ranking is None else f"  ordered pairs {ranking:.2f}"
+    return (
+        f"cycle {row['cycle'] + 1}/{cycles}  labeled {row['labeled']:,}  effort {row['effort']:,}  "
+        f"{metric} {_number(row[metric])}{ordered}  {seconds:.0f} s"
+    )
+
+
+def show(rows: Sequence[Row], metric: str, console: Console) -> None:
+    """The run as a table; columns without a value are left out."""
+    names = {"labeled": "labeled", "effort": "effort", metric: metric}
+    names |= {f"ranking/{group}/pairs": f"ordered pairs,\n{group}" for group in ("queried", "control")}
+    names |= {f"seconds/{step}": f"{step},\ns" for step in STEPS}
+    names = {key: name for key, name in names.items() if any(row.get(key) is not None for row in rows)}
+    table = Table(*names.values())
+    for row in rows:
+        table.add_row(*[_number(row.get(key)) for key in names])
+    console.print(table)
+
+
+def draw(rows: Sequence[Row], metric: str, title: str, path: Path) -> None:
+    """`curve.png`: the metric over labeled samples."""
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    points = [(row["labeled"], row[metric]) for row in rows if row[metric] is not None]
+    axes.plot(*zip(*points, strict=True), marker="o") if points else None
+    axes.set(xlabel="labeled samples", ylabel=metric, title=title)
+    axes.grid(alpha=0.3)
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.tmp.png")
+    figure.savefig(beside, dpi=120)
+    os.replace(beside, path)
+    plt.close(figure)
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"

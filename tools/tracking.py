@@ -1,0 +1,226 @@
+"""The mirror of a run folder in Weights & Biases (wandb 0.31).
+
+The files of the run folder are the truth; W&B shows them and can be rebuilt from them. Hence two rules: nothing that
+goes wrong in W&B stops a run, and a Tracker that is given the finished rows first sends those that W&B does not know.
+wandb is imported inside functions only, so that a run with tracking disabled needs no wandb at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from PIL import Image, ImageOps
+
+if TYPE_CHECKING:
+    import wandb
+
+PROJECT = "losstap"
+MODES = ("online", "offline", "disabled")
+X_AXIS = "labeled"  # number of labeled images
+THUMBNAIL = (256, 256)  # pixels
+PROBE_TIMEOUT = 3.0  # seconds; without a probe wandb needs 25 to 100 s to notice that there is no network
+# What keeps wandb quiet, fast and bounded (times in seconds). The x_ settings are not promised by wandb: a version that
+# does not know one goes without it.
+SETTINGS: dict[str, Any] = {
+    "silent": True, "console": "off", "symlink": False, "use_dot_wandb": False,
+    "disable_git": True, "disable_code": True, "save_code": False, "x_save_requirements": False,
+    "x_disable_stats": True, "x_disable_meta": True, "x_disable_machine_info": True,
+    "init_timeout": 15.0, "finish_timeout": 60.0, "finish_timeout_raises": True,
+    "x_transaction_log_flush_interval": 1.0,  # 15 by default: a killed run would lose its last cycles
+    "x_file_stream_transmit_interval": 2.0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which W&B run this is."""
+
+    project: str  # one for all: PROJECT
+    group: str  # config name, e.g. "det_ssd_voc"
+    strategy: str  # job type
+    seed: int
+    tags: tuple[str, ...]
+    config: dict[str, Any]  # flat: task, network, ..., strategy, seed; values JSON-able
+
+    @property
+    def run_id(self) -> str:
+        """The same for the same run, another for another config; at most 64 of the characters that W&B accepts.
+
+        Raises TypeError where a value of `config` cannot be written as JSON.
+        """
+        what = json.dumps([self.group, self.strategy, self.seed, self.config], sort_keys=True)
+        text = re.sub("[^A-Za-z0-9_-]+", "-", f"{self.group}-{self.strategy}-s{self.seed}")
+        return f"{text[:55]}-{hashlib.sha1(what.encode()).hexdigest()[:8]}"  # cut the text, never the hash
+
+
+def resolve_mode(requested: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """One of MODES: the command line, else WANDB_MODE, else online where the user is logged in, else offline.
+
+    Needs no network. wandb finds the netrc file and its own settings by the process's environment. Raises ValueError
+    for any other word.
+    """
+    for source, mode in (("the command line", requested), ("WANDB_MODE", environ.get("WANDB_MODE"))):
+        if mode and mode not in MODES:
+            raise ValueError(f"Expected {source} to give a W&B mode ({', '.join(MODES)}), but got {mode!r}.")
+        if mode:
+            return mode
+    return "online" if _logged_in(environ) else "offline"
+
+
+def _logged_in(environ: Mapping[str, str]) -> bool:
+    """Whether there is a key for the configured host: in the environment, the netrc file or wandb's settings."""
+    if environ.get("WANDB_API_KEY") or environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    _silence()
+    try:
+        import wandb
+
+        return wandb.login(prompt=False, verify=False)  # asks neither the user nor the server
+    except ImportError:
+        return False  # Tracker meets the same error, and says it
+    except Exception:  # noqa: BLE001
+        return True  # a key that cannot be used: going online fails on it, and Tracker says why
+
+
+def _silence() -> None:
+    """Before the import of wandb: it must neither print nor (even offline) report errors to its makers."""
+    os.environ["WANDB_SILENT"] = "true"
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+
+
+class Tracker:
+    """The mirror of one run folder in W&B.
+
+    Nothing that goes wrong in W&B ever stops a run: the first failure prints one line with the reason and how to
+    rebuild, then tracking is off and every later call does nothing.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        identity: Identity,
+        mode: str,
+        rows: Sequence[Mapping[str, Any]],
+        say: Callable[[str], None] = print,
+    ) -> None:
+        """Open the run in `folder`/wandb, say where it goes, send those finished `rows` that W&B does not know."""
+        self._folder, self._identity, self._say = folder.resolve(), identity, say
+        self._home = self._folder / "wandb"
+        self._run: wandb.Run | None = None
+        if mode == "disabled":
+            say("W&B: disabled")
+            return
+        with self._guard("cannot start"):
+            self._prepare()
+            self._run = self._start_online() if mode == "online" else self._start("offline")
+            self._run.define_metric(X_AXIS, hidden=True)
+            self._run.define_metric("*", step_metric=X_AXIS)  # never wandb's own step: a resume shifts it
+            known = self._run.summary.get("cycle", -1)  # empty offline: every offline fragment is complete
+            for row in rows:
+                if row["cycle"] > known:
+                    self._run.log(_present(row))
+
+    def cycle(self, row: Mapping[str, Any], images: Sequence[tuple[Image.Image, str]] = ()) -> None:
+        """Send one cycle: the flat `row` without its None values, and the captioned `images` under "queried"."""
+        with self._guard("cannot log"):
+            if self._run is not None:
+                self._run.log({**_present(row), **_gallery(images)})  # one call, so that all share one x
+
+    def finish(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
+        """Write `summary` as the run's final numbers and close the run, waiting at most a minute for uploads."""
+        with self._guard("cannot finish"):
+            if self._run is not None:
+                self._run.summary.update(_present(summary))
+                self._run.finish(exit_code=exit_code)
+        self._run = None
+
+    @contextmanager
+    def _guard(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (wandb's teardown may call sys.exit)
+            self._run = None
+            self._say(
+                f"W&B: {what}, tracking is off ({_reason(error)}). The run goes on; its rows are in "
+                f"{self._folder / 'metrics.jsonl'}, and the same command, started again, sends those that W&B lacks."
+            )
+
+    def _prepare(self) -> None:
+        _silence()
+        self._home.mkdir(parents=True, exist_ok=True)
+        for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_ARTIFACT_DIR"):  # by default in the home folder
+            os.environ.setdefault(name, str(self._home / "data"))
+
+    def _start_online(self) -> wandb.Run:
+        """The online run, or an offline one where the server cannot be reached or refuses."""
+        import wandb
+
+        try:
+            _probe(wandb.setup().settings.base_url)
+            return self._start("online")
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            self._say(f"W&B: cannot go online ({_reason(error)}), going offline")
+            wandb.teardown()  # or the failed attempt keeps the run id in use
+            return self._start("offline")
+
+    def _start(self, mode: Literal["online", "offline"]) -> wandb.Run:
+        import wandb
+
+        who = self._identity
+        sweep_id = os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
+        settings = {name: value for name, value in SETTINGS.items() if name in wandb.Settings.model_fields}
+        run = wandb.init(
+            mode=mode, dir=str(self._folder), resume="allow", reinit="create_new", settings=wandb.Settings(**settings),
+            project=who.project, group=who.group, job_type=who.strategy, name=f"{who.group}/{who.strategy}/s{who.seed}",
+            id=sweep_id or who.run_id, config=dict(who.config),
+            tags=[tag[:64] for tag in who.tags if tag],  # W&B refuses longer and empty ones
+        )  # fmt: skip
+        place = Path(run.dir).resolve().parent
+        if self._home not in place.parents:  # wandb falls back to the temporary folder without a word
+            run.finish(exit_code=1)
+            raise OSError(f"expected wandb to write below {self._home}, but it chose {place}")
+        upload = f"wandb sync {shlex.quote(str(place))}"
+        self._say(f"W&B: online, {run.url}" if mode == "online" else f"W&B: offline; to upload: {upload}")
+        return run
+
+
+def _probe(url: str) -> None:
+    """Raise OSError where no connection to `url` can be made. Behind a proxy only wandb itself can tell."""
+    if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
+        return
+    parts = urlsplit(url)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=PROBE_TIMEOUT).close()
+    except OSError as error:
+        raise OSError(f"no connection to {url}: {error}") from error
+
+
+def _present(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def _gallery(images: Sequence[tuple[Image.Image, str]]) -> dict[str, Any]:
+    """The images as captioned jpg thumbnails, padded to one size (wandb warns of mixed ones); nothing for none."""
+    if not images:
+        return {}
+    import wandb
+
+    small = [(ImageOps.pad(image.convert("RGB"), THUMBNAIL), caption) for image, caption in images]
+    return {"queried": [wandb.Image(image, file_type="jpg", caption=caption) for image, caption in small]}
+
+
+def _reason(error: BaseException) -> str:
+    """The error in one short line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
