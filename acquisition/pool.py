@@ -74,7 +74,8 @@ class Pool:
 
     def label(self, ids: Sequence[int]) -> Pool:
         """The pool of the next cycle, with these unlabeled samples labeled."""
+        ids = [int(i) for i in ids]
         again = sorted(set(ids) & set(self.labeled))
         if again:
             raise ValueError(f"Expected a query of unlabeled samples, but these are labeled: {again[:5]}")
-        return Pool(self.size, self.labeled + tuple(int(i) for i in ids), self.cycle + 1)
+        return Pool(self.size, self.labeled + tuple(ids), self.cycle + 1)

@@ -22,7 +22,9 @@ class Step(Protocol):
     """
 
     @property
-    def needs(self) -> tuple[str, ...]: ...
+    def needs(self) -> tuple[str, ...]:
+        """Read before the step runs, so that everything can be computed in one pass."""
+        ...
 
     def __call__(self, rows: Rows, count: int, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions of the candidates that stay.
@@ -73,7 +75,7 @@ class Highest:
         scores = rows[self.signal]
         bad = int((~np.isfinite(scores)).sum())
         if bad:
-            raise ValueError(f"Expected finite scores {self.signal!r}, but {bad} of {count} are not; the model is broken")
+            raise ValueError(f"Expected finite scores {self.signal!r}, but {bad} of {count} are not: a broken model")
         shuffled = rng.permutation(count)
         return shuffled[np.argsort(-scores[shuffled], kind="stable")][: self.keep * budget]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.stats import rankdata
 
@@ -15,13 +17,15 @@ def ordered_pairs(predicted: np.ndarray, true: np.ndarray) -> float | None:
         predicted: (N,); true: (N,).
 
     Returns:
-        None where no two true losses differ.
+        None where no two true losses differ; not-a-number where an input is (it has no place in an order).
     """
     _check(predicted, true)
+    if np.isnan(predicted).any() or np.isnan(true).any():
+        return math.nan
     right = ties = pairs = 0
     for i in range(len(true) - 1):  # row by row: nothing of size N x N is held
         comparable = true[i + 1 :] != true[i]
-        sign = np.sign(true[i + 1 :] - true[i]) * np.sign(predicted[i + 1 :] - predicted[i])
+        sign = _compare(true[i + 1 :], true[i]) * _compare(predicted[i + 1 :], predicted[i])
         pairs += int(comparable.sum())
         right += int((sign[comparable] > 0).sum())
         ties += int((sign[comparable] == 0).sum())
@@ -31,7 +35,7 @@ def ordered_pairs(predicted: np.ndarray, true: np.ndarray) -> float | None:
 def spearman(predicted: np.ndarray, true: np.ndarray) -> float | None:
     """Spearman's rank correlation with average ranks for ties; None where either side is constant."""
     _check(predicted, true)
-    if len(true) < 2 or np.ptp(predicted) == 0 or np.ptp(true) == 0:
+    if len(true) < 2 or (predicted == predicted[0]).all() or (true == true[0]).all():
         return None
     return float(np.corrcoef(rankdata(predicted), rankdata(true))[0, 1])
 
@@ -39,6 +43,11 @@ def spearman(predicted: np.ndarray, true: np.ndarray) -> float | None:
 def quality(predicted: np.ndarray, true: np.ndarray) -> dict[str, float | None]:
     """Both measures and the number of samples."""
     return {"n": len(true), "pairs": ordered_pairs(predicted, true), "spearman": spearman(predicted, true)}
+
+
+def _compare(values: np.ndarray, with_value: float) -> np.ndarray:
+    """1 where larger, -1 where smaller, 0 where equal; a difference would not do for two infinities."""
+    return np.greater(values, with_value).astype(int) - np.less(values, with_value)
 
 
 def _check(predicted: np.ndarray, true: np.ndarray) -> None:

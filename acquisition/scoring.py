@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -67,10 +68,11 @@ def score(
         RuntimeError: where a signal does not have one row a sample, or samples got lost.
     """
     ids = [int(i) for i in ids]
+    if not ids:
+        return {name: np.zeros(0, np.float32) for name in names}
     share = ids[get_rank() :: get_world_size()]
-    batches = loader(
-        WithId(dataset), share, settings.batch_size, settings.workers, lambda pairs: _collate(pairs, collate)
-    )
+    gather = partial(_collate, collate=collate)
+    batches = loader(WithId(dataset), share, settings.batch_size, settings.workers, gather)
     model.eval()
     seen: list[int] = []
     rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
@@ -104,4 +106,4 @@ def _in_order(ids: list[int], seen: list[int], rows: dict[str, np.ndarray]) -> d
         raise RuntimeError(f"Expected {len(ids)} distinct scored samples, but got {len(everyone)}; lost: {lost[:5]}")
     position = {i: p for p, i in enumerate(everyone)}
     order = [position[i] for i in ids]
-    return {name: np.concatenate([part[name] for _, part in parts])[order] for name in (parts[0][1] if parts else ())}
+    return {name: np.concatenate([part[name] for _, part in parts])[order] for name in parts[0][1]}

@@ -22,9 +22,9 @@ task = dict(
     pretrained=None,
     augmentation="flip",
 )
-budget = dict(initial=40, query=40, cycles=5)
+budget = dict(initial=40, query=40, cycles=4)
 training = dict(
-    epochs=50,
+    epochs=40,
     batch_size=8,
     optimizer=dict(type=AdamW, lr=1e-2),
     schedule=[
@@ -35,7 +35,7 @@ training = dict(
     workers=1,
     checkpoint_every=5,
 )
-module = dict(weight=0.1, detach_epoch=40)  # lambda 1 costs a detector of this size several points of mAP
+module = dict(weight=0.1, detach_epoch=32)  # lambda 1 costs a detector of this size several points of mAP
 scoring = dict(batch_size=32, workers=1, control=100)
 strategy = "learning_loss"
 subset = None

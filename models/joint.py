@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from models.loss_prediction import OBJECTIVES, LossPrediction, Pooling
+from models.loss_prediction import LossPrediction, Pooling, kl_loss, mse_loss, ranking_loss
 from models.output import Output, Tap
 
 Forward = Callable[[nn.Module, Any, frozenset[str]], Output]
@@ -75,9 +75,10 @@ class JointModel(BaseModel):
     ) -> None:
         super().__init__()  # the default data preprocessor moves a batch to the device and does no more
         self.network = network
-        self.module: LossPrediction | None = None
+        # must not be called `module`: mmengine would take this model for a wrapper and optimise that attribute alone
+        self.loss_prediction: LossPrediction | None = None
         if mode != "off":
-            self.module = LossPrediction([tap.channels for tap in taps], settings.width, settings.pooling)
+            self.loss_prediction = LossPrediction([tap.channels for tap in taps], settings.width, settings.pooling)
         self.settings = settings
         self.detach_from = 0 if mode == "detached" else settings.detach_epoch
         self.detached = False
@@ -96,10 +97,10 @@ class JointModel(BaseModel):
 
     def predicted_loss(self, taps: Sequence[Tensor]) -> Tensor:
         """(B,) predicted losses from the network's taps, in float32 also under mixed precision."""
-        if self.module is None:
+        if self.loss_prediction is None:
             raise RuntimeError("Expected a model with a loss-prediction module, but its mode is 'off'")
         with torch.autocast(taps[0].device.type, enabled=False):
-            return self.module([tap.float() for tap in taps])
+            return self.loss_prediction([tap.float() for tap in taps])
 
     def forward(self, mode: str = "loss", **batch: Any) -> dict[str, Tensor] | list:
         """mmengine's entry: a dict of losses in mode "loss", a list of predictions in mode "predict"."""
@@ -115,7 +116,7 @@ class JointModel(BaseModel):
             came = None if output.loss is None else tuple(output.loss.shape)
             raise ValueError(f"Expected the task's `forward` to return one loss a sample (B,), but got {came}")
         losses = {"loss_task": output.loss.mean()}
-        if self.module is not None:
+        if self.loss_prediction is not None:
             taps = [tap.detach() for tap in output.taps] if self.detached else output.taps
             losses["loss_rank"] = self.settings.weight * self._objective(self.predicted_loss(taps), output.loss)
         return losses
@@ -123,5 +124,5 @@ class JointModel(BaseModel):
     def _objective(self, predicted: Tensor, loss: Tensor) -> Tensor:
         target = loss.detach().float()
         if self.settings.objective == "ranking":
-            return OBJECTIVES["ranking"](predicted, target, self.settings.margin)
-        return OBJECTIVES[self.settings.objective](predicted, target)
+            return ranking_loss(predicted, target, self.settings.margin)
+        return {"mse": mse_loss, "kl": kl_loss}[self.settings.objective](predicted, target)

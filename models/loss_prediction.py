@@ -122,6 +122,3 @@ def _pairs(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, T
 def _mean(values: Tensor, predicted: Tensor) -> Tensor:
     """The mean, or a zero that keeps the graph where there is nothing to average."""
     return values.mean() if values.numel() else predicted.sum() * 0.0
-
-
-OBJECTIVES = {"ranking": ranking_loss, "mse": mse_loss, "kl": kl_loss}

@@ -28,6 +28,7 @@ from mmdet.registry import MODELS  # noqa: E402
 
 ImageLoss = Literal["mean", "sum"]
 IGNORE_IOF = 0.5  # a prior with more than this share of its area inside an ignored box is not trained on
+MIN_IOU = 1e-6  # mmdet's 0 would match an object whose priors are all ignored to a prior that does not touch it
 MEAN_RGB = (123.675, 116.28, 103.53)
 
 SSD300_TAPS = (
@@ -78,7 +79,7 @@ class PerImageSSDHead(SSDHead):
         return torch.stack([c.sum() + b.sum() for c, b in zip(losses["loss_cls"], losses["loss_bbox"], strict=True)])
 
 
-def ssd300_vgg16(num_classes: int, image_loss: ImageLoss = "mean", pretrained: str | None = None) -> nn.Module:
+def ssd300_vgg16(num_classes: int, image_loss: ImageLoss = "mean", pretrained: str | None = None) -> SingleStageDetector:
     """SSD300 with VGG-16, mmdet's own: 26.285 M parameters for 20 classes.
 
     Args:
@@ -103,7 +104,7 @@ def ssd300_vgg16(num_classes: int, image_loss: ImageLoss = "mean", pretrained: s
     return _detector(backbone, neck, _head(num_classes, channels, anchors, image_loss), std=(1, 1, 1))
 
 
-def small_ssd(num_classes: int, image_loss: ImageLoss = "mean", pretrained: str | None = None) -> nn.Module:
+def small_ssd(num_classes: int, image_loss: ImageLoss = "mean", pretrained: str | None = None) -> SingleStageDetector:
     """A detector of 0.2 M parameters for 128x128 images, of mmdet's neck and head on a plain backbone.
 
     Arguments as in `ssd300_vgg16`; there are no weights to load, so `pretrained` must be None.
@@ -163,9 +164,9 @@ def _head(num_classes: int, channels: Sequence[int], anchors: dict, image_loss: 
 
 
 def _detector(backbone: dict, neck: dict, head: dict, std: Sequence[float]) -> SingleStageDetector:
-    """Build and initialise; training and test settings are those of mmdet's `ssd300.py` but for `ignore_iof_thr`."""
+    """Build and initialise; training and test settings are those of mmdet's `ssd300.py` but for the two constants."""
     assigner = dict(
-        type="MaxIoUAssigner", pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.0, ignore_iof_thr=IGNORE_IOF,
+        type="MaxIoUAssigner", pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=MIN_IOU, ignore_iof_thr=IGNORE_IOF,
         gt_max_assign_all=False,
     )  # fmt: skip
     train = dict(

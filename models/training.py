@@ -6,15 +6,16 @@ import gc
 import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge
 from mmengine.dataset import DefaultSampler
-from mmengine.dist import get_rank, get_world_size
+from mmengine.dist import get_rank
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import Hook
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
@@ -66,9 +67,9 @@ class LabeledSampler(DefaultSampler):
 
     def __init__(self, labeled: Sequence[int], seed: int) -> None:
         self.labeled = [int(i) for i in labeled]
-        super().__init__(self.labeled, shuffle=True, seed=seed)  # type: ignore[arg-type]  # it only takes the length
+        super().__init__(self.labeled, shuffle=True, seed=seed)
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]  # see `Augmented`
+    def __iter__(self) -> Iterator[tuple[int, int]]:
         return ((self.epoch, self.labeled[position]) for position in super().__iter__())
 
 
@@ -91,12 +92,23 @@ class Augmented(Dataset):
 
 
 def loader(dataset: Dataset, sampler: Any, batch_size: int, workers: int, collate: Collate) -> DataLoader:
-    """A data loader as every pass of this project uses it."""
+    """A data loader as every pass of this project uses it.
+
+    Its own generator keeps it from drawing on torch's global one, which it does once an epoch without workers and once
+    a training with them: dropout would differ with the number of workers and after a resume.
+    """
     pin = torch.cuda.is_available()
     return DataLoader(
         dataset, batch_size, sampler=sampler, num_workers=workers, collate_fn=collate, pin_memory=pin,
-        persistent_workers=workers > 0,
+        persistent_workers=workers > 0, generator=torch.Generator(),
     )  # fmt: skip
+
+
+def stop_workers(loader: DataLoader) -> None:
+    """End a loader's processes now; left to the garbage collector, torch waits five seconds for each of them."""
+    iterator, loader._iterator = loader._iterator, None
+    if iterator is not None:
+        iterator._shutdown_workers()  # type: ignore[attr-defined]  # only iterators with workers are kept
 
 
 def train_loader(
@@ -165,6 +177,8 @@ def training(
         yield runner
     finally:
         progress.close()
+        stop_workers(train)
+        stop_workers(test)
         for handler in list(runner.logger.handlers):
             runner.logger.removeHandler(handler)  # mmengine never drops a logger; the next build must not write here
             handler.close()
@@ -212,6 +226,11 @@ class _QuietRunner(Runner):
             if not isinstance(handler, logging.FileHandler):
                 handler.setLevel(logging.ERROR)
         return logger
+
+    def load_or_resume(self) -> None:
+        """mmengine prints the checkpoint's path besides logging it."""
+        with redirect_stdout(StringIO()):
+            super().load_or_resume()
 
 
 class Bf16OptimWrapper(OptimWrapper):
@@ -312,8 +331,3 @@ class ProgressHook(Hook):
 def metrics_of(runner: Runner) -> Mapping[str, float]:
     """Evaluate on the test set: the evaluator's metrics as plain numbers."""
     return {key: float(value) for key, value in runner.test().items()}
-
-
-def processes() -> int:
-    """How many processes take part."""
-    return get_world_size()

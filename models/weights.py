@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -48,12 +50,18 @@ def locate(source: str, cache: Path | None = None) -> Path:
 
 
 def _download(address: str, target: Path) -> None:
-    prefix = target.stem.rpartition("-")[2] if "-" in target.stem else None
+    checksum = re.search(r"-([0-9a-f]{8,64})$", target.stem)  # a name's end may also be a word
     try:
-        urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=TIMEOUT).close()
+        request = urllib.request.Request(address, method="HEAD")
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            size = int(answer.headers.get("Content-Length", -1))
         target.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(address, str(target), hash_prefix=prefix)  # beside, then renamed
-    except (OSError, RuntimeError) as error:  # RuntimeError: torch's word for a wrong checksum
+        torch.hub.download_url_to_file(address, str(target), checksum and checksum[1])  # beside, then renamed
+        if size not in (-1, target.stat().st_size):
+            found = target.stat().st_size
+            target.unlink()
+            raise OSError(f"expected {size} bytes, but got {found}")
+    except (OSError, HTTPException, RuntimeError) as error:  # RuntimeError: torch's word for a wrong checksum
         raise WeightsError(f"Could not download {address} to {target}: {error}") from error
 
 
@@ -67,5 +75,6 @@ def missing(path: Path, expected: Mapping[str, Tensor]) -> list[str]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for files that are none of its own
         raise WeightsError(f"Expected a checkpoint of torch in {path}, but it cannot be read: {error}") from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else {}
+    state = state.get("state_dict", state) if isinstance(state, Mapping) else {}
+    state = state if isinstance(state, Mapping) else {}
     return [name for name, tensor in expected.items() if getattr(state.get(name), "shape", None) != tensor.shape]

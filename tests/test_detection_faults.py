@@ -536,7 +536,7 @@ def test_real_voc_has_no_fault(name: str, count: int, full: bool) -> None:
 
 
 FUZZ = settings(
-    max_examples=150,
+    max_examples=250,
     deadline=timedelta(seconds=2),
     derandomize=True,
     database=None,
@@ -562,23 +562,27 @@ def mutated(draw: st.DrawFn, original: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def voc_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    mmcv_ops.install()
+    assert mmdet_sees(make_voc(tmp_path_factory.mktemp("seen")), XML) == (4, 4)
     return make_voc(tmp_path_factory.mktemp("voc"))
 
 
 @pytest.fixture(scope="module")
 def coco_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    mmcv_ops.install()
+    assert mmdet_sees(make_coco(tmp_path_factory.mktemp("seen")), JSON) == (4, 4)
     return make_coco(tmp_path_factory.mktemp("coco"))
 
 
 def mmdet_sees(root: Path, name: str) -> tuple[int, int]:
     """Boxes that mmdet's data set hands out, boxes that stand in the file."""
-    mmcv_ops.install()
-    from mmdet import datasets
+    from mmdet import datasets  # after `install`
 
-    options = {"data_root": str(root), "metainfo": {"classes": CLASSES}, "pipeline": [], "filter_cfg": None}
+    options = {"data_root": str(root), "metainfo": {"classes": CLASSES}, "filter_cfg": None, "serialize_data": False}
     if name == XML:
         dataset = datasets.VOCDataset(ann_file=LIST, data_prefix={"sub_data_root": "VOC2007/"}, **options)
-        there = sum(1 for path in root.glob("VOC2007/Annotations/*") for _ in ET.parse(path).iter("xmin"))
+        trees = [ET.parse(path) for path in root.glob("VOC2007/Annotations/*")]
+        there = sum(len(box) > 0 for tree in trees for box in tree.iter("bndbox"))  # those of parts are empty
     else:
         dataset = datasets.CocoDataset(ann_file=JSON, data_prefix={"img": "images/"}, **options)
         there = len(json.loads((root / JSON).read_text())["annotations"])
@@ -587,18 +591,32 @@ def mmdet_sees(root: Path, name: str) -> tuple[int, int]:
     return len(boxes), there
 
 
-def check_fuzzed(root: Path, name: str, content: bytes, find: Callable) -> None:
-    """Nothing is raised; where nothing is reported, mmdet reads every box that stands in the file."""
+def check_fuzzed(root: Path, name: str, content: bytes, find: Callable) -> bool:
+    """Nothing is raised; where nothing is reported, mmdet reads every box of the file. Returns whether it was asked."""
     original = (root / name).read_bytes()
     (root / name).write_bytes(content)
     try:
         faults = find(root, full=name.endswith("jpg"))
         report(faults).encode()
-        if not faults and content != original and name in (XML, JSON):
+        asked = not faults and content != original and name in (XML, JSON)
+        if asked:
             handed, there = mmdet_sees(root, name)
             assert handed == there
+        return asked
     finally:
         (root / name).write_bytes(original)
+
+
+def check_fuzzed_values(root: Path, name: str, change: Callable[[st.DataObject, bytes], bytes], find: Callable) -> None:
+    original, asked = (root / name).read_bytes(), []
+
+    @FUZZ
+    @given(st.data())
+    def fuzz(data: st.DataObject) -> None:
+        asked.append(check_fuzzed(root, name, change(data, original), find))
+
+    fuzz()
+    assert 5 < sum(asked) < len(asked) - 20  # both verdicts were put to the test
 
 
 @FUZZ
@@ -625,14 +643,37 @@ def test_fuzzed_json_bytes(coco_root: Path, data: st.DataObject) -> None:
     check_fuzzed(coco_root, JSON, data.draw(mutated((coco_root / JSON).read_bytes())), coco)
 
 
-@FUZZ
-@given(st.data())
-def test_fuzzed_json_values(coco_root: Path, data: st.DataObject) -> None:
-    content = json.loads((coco_root / JSON).read_text())
-    records = content[data.draw(st.sampled_from(sorted(content)))]
-    item = data.draw(st.sampled_from(records))
-    item[data.draw(st.sampled_from(sorted(item)))] = data.draw(JSON_VALUES)
-    check_fuzzed(coco_root, JSON, json.dumps(content).encode(), coco)
+def change_json(data: st.DataObject, original: bytes) -> bytes:
+    content = json.loads(original)
+    item = data.draw(st.sampled_from([*content["annotations"], *content["images"], content["categories"][0]]))
+    key = data.draw(st.sampled_from(sorted(item)))
+    near = st.lists(st.integers(0, 25), min_size=4, max_size=4) if key == "bbox" else st.integers(0, 60)
+    item[key] = data.draw(near | JSON_VALUES)
+    return json.dumps(content).encode()
+
+
+def change_xml(data: st.DataObject, original: bytes) -> bytes:
+    """Another text or tag in one element, or one of its children doubled or deleted."""
+    root = ET.fromstring(original)
+    element = data.draw(st.sampled_from(list(root.iter())))
+    action = data.draw(st.sampled_from(["text", "text", "tag", "double", "delete"]))
+    if action == "text":
+        number = st.integers(-3, 60) | st.floats(-3, 60) | st.floats()
+        element.text = data.draw(number.map(str) | st.sampled_from(["", "dog", "cat", "Dog", "1"]))
+    elif action == "tag":
+        element.tag = data.draw(st.sampled_from(["object", "bndbox", "xmin", "xmax", "name", "part", "other"]))
+    elif len(element):
+        child = data.draw(st.sampled_from(list(element)))
+        element.append(child) if action == "double" else element.remove(child)
+    return ET.tostring(root)
+
+
+def test_fuzzed_json_values(coco_root: Path) -> None:
+    check_fuzzed_values(coco_root, JSON, change_json, coco)
+
+
+def test_fuzzed_xml_values(voc_root: Path) -> None:
+    check_fuzzed_values(voc_root, XML, change_xml, voc)
 
 
 @FUZZ

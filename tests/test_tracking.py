@@ -61,13 +61,19 @@ def said() -> list[str]:
     return []
 
 
+def written(folder: Path) -> list[Path]:
+    """The fragments in `folder`, once wandb's service has written all it holds (`finish` returns before)."""
+    wandb.teardown()
+    return fragments(folder)
+
+
 def record(folder: Path, said: list[str], identity: Identity = WHO, mode: str = "offline") -> RunFile:
     """A whole run: the first row back-filled, the others logged; then what its only file holds."""
     tracker = Tracker(folder, identity, mode, ROWS[:1], said.append)
     for row in ROWS[1:]:
         tracker.cycle(row)
     tracker.finish({"final/mAP": 0.5, "aulc": 0.28125, "missing": None})
-    (directory,) = fragments(folder)
+    (directory,) = written(folder)
     return read_run(directory)
 
 
@@ -96,13 +102,13 @@ def test_offline_file_holds_curve_config_and_summary(
 
 def test_one_line_says_how_to_upload(tmp_path: Path, said: list[str]) -> None:
     record(tmp_path / "a run", said)
-    (directory,) = fragments(tmp_path / "a run")
+    (directory,) = written(tmp_path / "a run")
     assert said == [f"W&B: offline; to upload: wandb sync '{directory}'"]  # quoted for the shell
 
 
 def test_leet_reads_the_same(tmp_path: Path, said: list[str]) -> None:
     own = record(tmp_path, said)
-    (directory,) = fragments(tmp_path)
+    (directory,) = written(tmp_path)
     command = [wandb.util.get_core_path(), "leet", "inspect", "--no-observability", "--json"]
     file = directory / f"run-{WHO.run_id}.wandb"
     text = subprocess.run([*command, "--run-file", file, directory], capture_output=True, check=True, text=True).stdout
@@ -124,7 +130,7 @@ def test_images_are_small_jpgs_with_captions(
     images = [(Image.new("RGB", (640, 480), "red"), "cat 0.9"), (Image.new("L", (30, 90)), "no box")]
     tracker.cycle(ROWS[0], images)
     tracker.finish({})
-    (directory,) = fragments(tmp_path)
+    (directory,) = written(tmp_path)
     (row,) = read_run(directory).history
     assert (row["labeled"], row["queried.captions"]) == (10, ["cat 0.9", "no box"])
     assert len(row["queried.filenames"]) == 2
@@ -158,14 +164,14 @@ def test_killed_run_has_its_rows_and_the_resumed_one_each_once(tmp_path: Path, s
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=False, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    (killed,) = fragments(tmp_path)
+    (killed,) = written(tmp_path)
     assert read_run(killed).curve("mAP") == CURVE[:2]  # flushed every second, not every 15
     assert read_run(killed).exit_code is None
 
     resumed = Tracker(tmp_path, WHO, "offline", ROWS[:2], said.append)
     resumed.cycle(ROWS[2])
     resumed.finish({})
-    first, second = fragments(tmp_path)
+    first, second = written(tmp_path)
     assert first == killed
     assert read_run(second).curve("mAP") == CURVE
     assert read_run(second).run.run_id == read_run(first).run.run_id
@@ -193,7 +199,6 @@ def test_run_id_of_nasty_names_is_accepted(name: str) -> None:
 def test_sweep_keeps_its_own_run_id(tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_RUN_ID", "from-agent")
     assert record(tmp_path / "alone", said).run.run_id == WHO.run_id
-    wandb.teardown()
     monkeypatch.setenv("WANDB_SWEEP_ID", "sweep7")
     assert record(tmp_path / "sweep", said).run.run_id == "from-agent"
 
@@ -249,6 +254,15 @@ def test_login_is_found_in_netrc_for_the_configured_host(
     assert capfd.readouterr() == ("", "")
 
 
+def test_identity_token_is_a_login() -> None:
+    assert resolve_mode(None, {"WANDB_IDENTITY_TOKEN_FILE": "/token"}) == "online"
+
+
+def test_key_that_cannot_be_used_is_left_to_the_tracker(home: Path) -> None:
+    (home / ".netrc").write_text("machine api.wandb.ai\n  login user\n  password short\n")
+    assert resolve_mode(None) == "online"  # whose start says what is wrong with the key
+
+
 def test_disabled_needs_no_wandb(tmp_path: Path) -> None:
     program = f"""
         import sys
@@ -299,8 +313,7 @@ def test_log_that_raises_midway_is_a_warning(tmp_path: Path, said: list[str], mo
     monkeypatch.undo()
     assert_off(tracker, said, "cannot log", "RuntimeError: boom of two lines")
     assert len(said) == 2
-    wandb.teardown()
-    (directory,) = fragments(tmp_path)
+    (directory,) = written(tmp_path)
     assert read_run(directory).curve("mAP") == CURVE[:1]  # nothing after the failure
 
 
@@ -347,7 +360,7 @@ def test_wandb_that_writes_elsewhere_is_a_warning(
     allowed: Callable[..., bool] = os.access
     monkeypatch.setattr(os, "access", lambda path, *rest: str(path) != str(tmp_path / "run") and allowed(path, *rest))
     tracker = Tracker(tmp_path / "run", WHO, "offline", ROWS, said.append)
-    assert fragments(elsewhere) != []  # wandb did fall back, without a word
+    assert written(elsewhere) != []  # wandb did fall back, without a word
     assert_off(tracker, said, "cannot start", f"expected wandb to write below {tmp_path}/run/wandb", "it chose", "else")
 
 
@@ -380,6 +393,7 @@ class Stub:
     summary: dict[str, Any] = field(default_factory=dict)
     uploads: set[str] = field(default_factory=set)
     exit_code: int | None = None
+    replies: int = 0
 
     def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any] | None:
         """GraphQL data for the operations that a run needs; None for an unknown one."""
@@ -446,6 +460,7 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(200, {})
 
     def reply(self, status: int, content: Any) -> None:
+        self.stub.replies += 1
         text = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -494,6 +509,13 @@ def test_online_run_arrives_and_a_resume_sends_only_what_is_missing(
     assert said == [f"W&B: online, {stub.url}/me/losstap/runs/{WHO.run_id}"] * 2
     assert not (home / ".local").exists() and not (home / ".cache").exists()
     assert capfd.readouterr() == ("", "")
+
+
+def test_mode_is_resolved_without_the_server(home: Path, stub: Stub) -> None:
+    del os.environ["WANDB_API_KEY"]
+    (home / ".netrc").write_text(f"machine {stub.url.removeprefix('http://')}\n  login user\n  password {KEY}\n")
+    assert resolve_mode(None) == "online"
+    assert stub.replies == 0
 
 
 def test_server_that_refuses_falls_back_to_offline(tmp_path: Path, said: list[str], stub: Stub) -> None:

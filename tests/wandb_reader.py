@@ -1,4 +1,8 @@
-"""Reads an offline run's .wandb file without wandb's own reader: a LevelDB log of protobuf records."""
+"""Reads an offline run's .wandb file without wandb's own reader: a LevelDB log of protobuf records.
+
+`run.finish()` returns some 10 ms before wandb's service has written the file. Call `wandb.teardown()` first, which
+waits for it, or read what a process that has ended left.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +37,13 @@ class RunFile:
 
 
 def fragments(folder: Path) -> list[Path]:
-    """The directories of the offline runs below `folder`/wandb, oldest first by their own start time."""
-    found = folder.glob("wandb/offline-run-*/run-*.wandb")
-    return [path.parent for path in sorted(found, key=lambda path: read_file(path).run.start_time.ToNanoseconds())]
+    """The offline runs' directories below `folder`/wandb, oldest first by their own start time.
+
+    Left out are those without a run's record: a run killed in its first second leaves a file of 7 bytes.
+    """
+    runs = [(read_file(path).run, path.parent) for path in folder.glob("wandb/offline-run-*/run-*.wandb")]
+    started = [(run.start_time.ToNanoseconds(), directory) for run, directory in runs if run is not None]
+    return [directory for _, directory in sorted(started)]
 
 
 def read_run(directory: Path) -> RunFile:

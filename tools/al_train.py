@@ -90,7 +90,7 @@ def ranking_quality(experiment: Experiment, model: JointModel, pool: Pool, query
 
     The oracle may look at the true losses of the control; nothing of it reaches the strategy.
     """
-    if model.module is None:
+    if model.loss_prediction is None:
         return {}
     rng, unlabeled = stream(experiment.seed, pool.cycle, "control"), pool.unlabeled
     control = rng.permutation(unlabeled)[: experiment.scoring.control]

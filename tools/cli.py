@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ from mmengine.dist import init_dist as init_launched
 from rich.console import Console
 
 from models.weights import WeightsError
+from tasks.base import Task
 from tools import preflight, summary
 from tools.config import ConfigError, Experiment, flat, load
 from tools.rundir import RunFolder, RunFolderError
 from tools.tracking import MODES, PROJECT, Identity, Tracker, resolve_mode
-from tasks.base import Task
 
 USAGE_ERROR, STOPPED = 2, 130
 MOST = 20  # faults shown in full
@@ -57,7 +58,7 @@ def main(argv: Sequence[str], run: Callable[..., None]) -> int:
     """
     arguments = parser().parse_args(argv)
     _start_processes(arguments.launcher)
-    console = Console(quiet=not is_main_process(), soft_wrap=True)
+    console = Console(quiet=not is_main_process(), soft_wrap=True, markup=False)  # paths may hold [brackets]
     try:
         return _main(arguments, run, console)
     except (ConfigError, RunFolderError, WeightsError, FloatingPointError) as error:
@@ -78,7 +79,7 @@ def _main(arguments: argparse.Namespace, run: Callable[..., None], console: Cons
     folder = RunFolder(arguments.work_dir or default)
     if not arguments.dry_run and folder.done:
         folder.open(experiment.config)
-        console.print(f"{folder.path} is finished; nothing to do")
+        console.print(f"{folder.path} is finished; nothing to do", highlight=False)
         return 0
     bytes_needed = _preflight(experiment, folder, arguments.check == "full")
     if arguments.dry_run:
@@ -104,8 +105,7 @@ def _preflight(experiment: Experiment, folder: RunFolder, full: bool) -> int:
     if not faults:
         faults, bytes_needed = preflight.disk(experiment, folder.path)
     if faults:
-        rest = [f"... and {len(faults) - MOST} more"] if len(faults) > MOST else []
-        raise ConfigError(experiment.name, [*faults[:MOST], *rest])
+        raise ConfigError(experiment.name, faults, MOST)
     return bytes_needed
 
 
@@ -137,7 +137,7 @@ def _show(experiment: Experiment, folder: RunFolder, task: Task, console: Consol
 
 def _summary(folder: RunFolder, task: Task, cycles: int) -> dict[str, float]:
     rows = folder.rows(cycles)
-    scores = [row[task.metric] for row in rows]
+    scores = [math.nan if row[task.metric] is None else row[task.metric] for row in rows]
     area = summary.area_under_curve([row["labeled"] for row in rows], scores)
     return {f"final/{task.metric}": scores[-1], "area_under_curve": area}
 

@@ -6,6 +6,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -28,11 +29,14 @@ NOT_SETTINGS = {"params", "optimizer"}  # what mmengine gives to optimisers and 
 
 
 class ConfigError(Exception):
-    """Everything wrong with a config, a line each."""
+    """Everything wrong with a config or what it names, a line each; the first `most` in full, the rest as a number."""
 
-    def __init__(self, where: str, problems: Sequence[str]) -> None:
+    def __init__(self, where: str, problems: Sequence[str], most: int | None = None) -> None:
         self.problems = list(problems)
-        super().__init__("\n  ".join([f"{where}: {len(self.problems)} problem(s)", *self.problems]))
+        shown = self.problems[:most]
+        rest = len(self.problems) - len(shown)
+        more = [f"... and {rest} more"] if rest else []
+        super().__init__("\n  ".join([f"{where}: {len(self.problems)} problem(s)", *shown, *more]))
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,9 @@ def load(path: str | Path, *, smoke: bool = False, options: Mapping[str, Any] | 
         raise ConfigError(str(path), [f"no such file; expected a config such as configs/det_ssd_voc.py{_beside(path)}"])
     try:
         config = Config.fromfile(path)
-        variant = config.pop("smoke", {})
+        variant = config.pop("smoke", None)
+        if smoke and variant is None:
+            raise LookupError("it has no smoke variant; add `smoke = dict(...)` with the settings that make it small")
         config.merge_from_dict(dict(variant) if smoke else {})
         config.merge_from_dict(dict(options or {}))
         written = config.to_dict()  # classes as dotted names
@@ -108,7 +114,8 @@ def _check(given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _check_task(given: Any) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(given, dict) or not inspect.isclass(given.get("type")):
-        return {}, ["task.type: expected a task class, such as `tasks.detection.Detection`"]
+        came = _not_a_class(given.get("type") if isinstance(given, dict) else given)
+        return {}, [f"task.type: expected a task class, such as `tasks.detection.Detection`, but got {came}"]
     settings = {key: value for key, value in given.items() if key != "type"}
     values, problems = arguments(given["type"], settings, "task")
     return {"type": given["type"], **values}, problems
@@ -123,11 +130,24 @@ def _check_types(training: Any) -> list[str]:
     parts += [(f"training.schedule[{i}]", s) for i, s in enumerate(schedule if isinstance(schedule, list) else ())]
     for where, part in parts:
         if not isinstance(part, dict) or not inspect.isclass(part.get("type")):
-            problems.append(f"{where}.type: expected a class, such as `torch.optim.SGD`, but got {part!r}")
+            came = _not_a_class(part.get("type") if isinstance(part, dict) else part)
+            problems.append(f"{where}.type: expected a class, such as `torch.optim.SGD`, but got {came}")
             continue
         known = _parameters(part["type"]) - NOT_SETTINGS | {"convert_to_iter_based"}
         problems += [unknown(key, sorted(known), where) for key in part if key not in known | {"type"}]
     return problems
+
+
+def _not_a_class(given: Any) -> str:
+    """What was given for a class and, where it is a dotted name, why that leads to none."""
+    module, _, name = given.rpartition(".") if isinstance(given, str) else ("", "", "")
+    if not module:
+        return repr(given)
+    try:
+        known = dir(import_module(module))
+    except ImportError as error:
+        return f"{given!r} ({error})"
+    return f"{given!r} ({unknown(name, [n for n in known if n[0] != '_'], module)})"
 
 
 def _parameters(kind: type) -> set[str]:
@@ -138,8 +158,8 @@ def _parameters(kind: type) -> set[str]:
 
 def _check_strategy(values: Mapping[str, Any]) -> list[str]:
     known = named_strategies(None)
-    if "strategy" not in values or values["strategy"] in known:
-        return []
+    if not isinstance(values.get("strategy"), str) or values["strategy"] in known:
+        return []  # missing or of another type: said elsewhere
     return [f"strategy: {unknown(values['strategy'], list(known))}"]
 
 
@@ -150,16 +170,21 @@ def _check_together(values: Mapping[str, Any]) -> list[str]:
     if detach is not None and detach > epochs:
         problems.append(f"module.detach_epoch: expected at most training.epochs ({epochs}), but got {detach}")
     if values["subset"] is not None and values["subset"] < values["budget"]["query"]:
-        problems.append(f"subset: expected at least budget.query ({values['budget']['query']}), but got {values['subset']}")
+        query = values["budget"]["query"]
+        problems.append(f"subset: expected at least budget.query ({query}), but got {values['subset']}")
     return problems
 
 
 def _build(name: str, values: dict[str, Any], written: dict[str, Any]) -> Experiment:
     task = dict(values["task"])
     built = {key: section(**values[key]) for key, section in SECTIONS.items()}
-    adapter = task.pop("type")(**task)
+    try:
+        adapter = task.pop("type")(**task)
+    except ValueError as error:  # what types cannot say, an adapter checks in its constructor
+        raise ConfigError(name, [f"task: {error}"]) from error
     if not isinstance(adapter, Task):
-        lacking = [m for m in dir(Task) if not m.startswith("_") and not hasattr(adapter, m)]
+        members = sorted({*dir(Task), *Task.__annotations__})
+        lacking = [m for m in members if not m.startswith("_") and not hasattr(adapter, m)]
         raise ConfigError(name, [f"task.type: {type(adapter).__name__} lacks {lacking}; see tasks/base.py"])
     return Experiment(
         name=name, task=adapter, strategy=values["strategy"], seed=values["seed"], subset=values["subset"],
@@ -176,7 +201,7 @@ def arguments(target: Callable, given: Any, where: str) -> tuple[dict[str, Any],
     if not isinstance(given, dict):
         return {}, [f"{where}: expected a dict, but got {given!r}"]
     parameters = inspect.signature(target).parameters
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
+    hints = _hints(target.__init__ if inspect.isclass(target) else target)
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     values, problems = {}, []
     for key, value in given.items():
@@ -186,9 +211,17 @@ def arguments(target: Callable, given: Any, where: str) -> tuple[dict[str, Any],
         values[key], found = _typed(hints.get(key, Any), value, f"{where}.{key}")
         problems += found
     for key, parameter in parameters.items():
-        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD and key not in given:
+        rest = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if parameter.default is parameter.empty and not rest and key not in given:
             problems.append(f"{where}.{key}: missing")
     return values, problems
+
+
+def _hints(target: Callable) -> dict[str, Any]:
+    try:
+        return get_type_hints(target, include_extras=True)
+    except NameError:  # a type that is imported for type checkers alone: the adapter must check its arguments itself
+        return {}
 
 
 def _typed(hint: Any, value: Any, where: str) -> tuple[Any, list[str]]:

@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +49,18 @@ class RunFolder:
         if not written.exists():
             if (self.path / "state.json").exists():
                 raise RunFolderError(f"{self.path} holds a run without its config.py; move it away or restore the file")
-            self.path.mkdir(parents=True, exist_ok=True)
             write_whole(written, Config(dict(config)).pretty_text.encode())
             return
-        before, now = flat(Config.fromfile(written).to_dict()), flat(Config(dict(config)).to_dict())
+        try:
+            before = flat(Config.fromfile(written).to_dict())
+        except Exception as error:  # it is Python: anything can be wrong in a damaged one
+            raise RunFolderError(f"{written} is damaged ({type(error).__name__}: {error}); restore it") from error
+        now = flat(Config(dict(config)).to_dict())
         keys = sorted(k for k in before.keys() | now.keys() if before.get(k, MISSING) != now.get(k, MISSING))
         if keys:
             lines = [f"{k}: {before.get(k, MISSING)!r} there, {now.get(k, MISSING)!r} now" for k in keys]
-            raise RunFolderError(
-                "\n  ".join([f"{self.path} was made with another config; take its settings, or another --work-dir:", *lines])
-            )
+            what = f"{self.path} was made with another config; take its settings, or another --work-dir:"
+            raise RunFolderError("\n  ".join([what, *lines]))
 
     def resume(self, size: int) -> Pool | None:
         """The pool as the last committed cycle left it; None where no cycle was committed.
@@ -87,12 +90,12 @@ class RunFolder:
             RunFolderError: where a line is damaged or a cycle's is missing.
         """
         path = self.path / "metrics.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
         rows = []
         for number, line in enumerate(lines[:cycle], 1):
             try:
-                rows.append(json.loads(line))
-            except ValueError as error:
+                rows.append(dict(json.loads(line)))
+            except (ValueError, TypeError) as error:
                 raise RunFolderError(f"{path}, line {number} is damaged ({error}): {line[:60]!r}") from error
         if [row.get("cycle") for row in rows] != list(range(cycle)):
             raise RunFolderError(f"{path}: expected a row for each cycle before {cycle}, but got {len(rows)} rows")
@@ -116,7 +119,7 @@ class RunFolder:
         cycle = row["cycle"]
         if query is not None:
             buffer = io.BytesIO()
-            arrays = {f"signal/{name}": values for name, values in query.signals.items()}
+            arrays: dict[str, Any] = {f"signal/{name}": values for name, values in query.signals.items()}
             np.savez(buffer, candidates=query.candidates, picked=query.picked, **arrays)
             write_whole(self.path / "queries" / f"{cycle:02d}.npz", buffer.getvalue())
         rows = [*self.rows(cycle), {key: _json(value) for key, value in row.items()}]
@@ -138,16 +141,17 @@ class RunFolder:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file beside, flush it to the disk, and rename: it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(beside, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # where the folder itself is the trouble, there is nothing to take away
+            beside.unlink()
         raise RunFolderError(f"Could not write {path}: {error}; earlier cycles are whole") from error
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 matplotlib.use("Agg")  # draws into files; works without a screen
-from matplotlib import pyplot as plt  # noqa: E402  # after the backend is chosen
+from matplotlib import pyplot as plt  # after the backend is chosen
 
 Row = Mapping[str, Any]
 STEPS = ("train", "evaluate", "score")

@@ -33,7 +33,7 @@ PROBE_TIMEOUT = 3.0  # seconds; without a probe wandb needs 25 to 100 s to notic
 # What keeps wandb quiet, fast and bounded (times in seconds). The x_ settings are not promised by wandb: a version that
 # does not know one goes without it.
 SETTINGS: dict[str, Any] = {
-    "silent": True, "console": "off", "symlink": False, "use_dot_wandb": False,
+    "console": "off", "symlink": False, "use_dot_wandb": False,
     "disable_git": True, "disable_code": True, "save_code": False, "x_save_requirements": False,
     "x_disable_stats": True, "x_disable_meta": True, "x_disable_machine_info": True,
     "init_timeout": 15.0, "finish_timeout": 60.0, "finish_timeout_raises": True,
@@ -89,7 +89,7 @@ def _logged_in(environ: Mapping[str, str]) -> bool:
         return wandb.login(prompt=False, verify=False)  # asks neither the user nor the server
     except ImportError:
         return False  # Tracker meets the same error, and says it
-    except Exception:  # noqa: BLE001
+    except Exception:
         return True  # a key that cannot be used: going online fails on it, and Tracker says why
 
 
@@ -138,7 +138,10 @@ class Tracker:
                 self._run.log({**_present(row), **_gallery(images)})  # one call, so that all share one x
 
     def finish(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
-        """Write `summary` as the run's final numbers and close the run, waiting at most a minute for uploads."""
+        """Write `summary` as the run's final numbers and close the run, waiting at most a minute for uploads.
+
+        wandb's own process writes the last bytes of an offline file some 10 ms later, before this process can exit.
+        """
         with self._guard("cannot finish"):
             if self._run is not None:
                 self._run.summary.update(_present(summary))
@@ -149,7 +152,7 @@ class Tracker:
     def _guard(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (Exception, SystemExit) as error:  # noqa: BLE001 (wandb's teardown may call sys.exit)
+        except (Exception, SystemExit) as error:  # wandb's teardown may call sys.exit
             self._run = None
             self._say(
                 f"W&B: {what}, tracking is off ({_reason(error)}). The run goes on; its rows are in "
@@ -158,7 +161,6 @@ class Tracker:
 
     def _prepare(self) -> None:
         _silence()
-        self._home.mkdir(parents=True, exist_ok=True)
         for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_ARTIFACT_DIR"):  # by default in the home folder
             os.environ.setdefault(name, str(self._home / "data"))
 
@@ -169,7 +171,7 @@ class Tracker:
         try:
             _probe(wandb.setup().settings.base_url)
             return self._start("online")
-        except (Exception, SystemExit) as error:  # noqa: BLE001
+        except (Exception, SystemExit) as error:
             self._say(f"W&B: cannot go online ({_reason(error)}), going offline")
             wandb.teardown()  # or the failed attempt keeps the run id in use
             return self._start("offline")
@@ -178,12 +180,11 @@ class Tracker:
         import wandb
 
         who = self._identity
-        sweep_id = os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
         settings = {name: value for name, value in SETTINGS.items() if name in wandb.Settings.model_fields}
         run = wandb.init(
             mode=mode, dir=str(self._folder), resume="allow", reinit="create_new", settings=wandb.Settings(**settings),
             project=who.project, group=who.group, job_type=who.strategy, name=f"{who.group}/{who.strategy}/s{who.seed}",
-            id=sweep_id or who.run_id, config=dict(who.config),
+            id=who.run_id, config=dict(who.config),  # in a sweep wandb takes the agent's WANDB_RUN_ID for id
             tags=[tag[:64] for tag in who.tags if tag],  # W&B refuses longer and empty ones
         )  # fmt: skip
         place = Path(run.dir).resolve().parent

@@ -13,7 +13,6 @@ from mmengine.dataset import ConcatDataset, pseudo_collate
 from mmengine.evaluator import BaseMetric
 from mmengine.structures import InstanceData
 from PIL import Image, ImageDraw
-from torch import nn
 from torch.utils.data import Dataset, Subset
 
 from models import ssd, weights
@@ -24,7 +23,8 @@ from tasks.detection.coco_faults import coco_faults
 from tasks.detection.metrics import CocoMap, VocMap
 from tasks.detection.voc_faults import voc_faults
 
-from mmdet.structures import DetDataSample  # isort: skip  # after models.ssd, which installs what mmdet needs
+from mmdet.models.detectors import SingleStageDetector  # isort: skip  # after models.ssd: it installs what mmdet needs
+from mmdet.structures import DetDataSample  # isort: skip
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
@@ -127,12 +127,12 @@ class Detection:
         """A list of images (3, H, W) and a list of `DetDataSample`, as mmdet wants them."""
         return pseudo_collate(samples)
 
-    def build(self) -> nn.Module:
+    def build(self) -> SingleStageDetector:
         """A fresh detector; mmdet's `SingleStageDetector`."""
         path = None if self.pretrained is None else str(weights.locate(self.pretrained))
         return self._make(len(self.classes), self.image_loss, path)
 
-    def forward(self, network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
+    def forward(self, network: SingleStageDetector, batch: Batch, want: frozenset[str]) -> Output:
         """Source maps as taps; the loss of each image where it is wanted."""
         data = network.data_preprocessor(batch)
         taps, sources = ssd.features(network, data["inputs"])
@@ -142,7 +142,7 @@ class Detection:
         raw = ([s.float() for s in scores], [b.float() for b in boxes])  # losses in float32 under mixed precision
         return Output(taps, loss=network.bbox_head.image_losses(raw, data["data_samples"]))
 
-    def predict(self, network: nn.Module, batch: Batch) -> list[DetDataSample]:
+    def predict(self, network: SingleStageDetector, batch: Batch) -> list[DetDataSample]:
         """Boxes in the pixels of the image as it is on disk, beside its annotation."""
         data = network.data_preprocessor(batch)
         _, sources = ssd.features(network, data["inputs"])

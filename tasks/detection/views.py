@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from mmengine.dataset import BaseDataset, Compose, ConcatDataset
@@ -79,7 +79,7 @@ def train_pipeline(augmentation: Augmentation, size: int, difficult: Difficult) 
     expand = dict(type="Expand", mean=MEAN_RGB, to_rgb=True, ratio_range=(1, 4))
     crop = dict(type="MinIoURandomCrop", min_ious=(0.1, 0.3, 0.5, 0.7, 0.9), min_crop_size=0.3)
     resize, flip = dict(type="Resize", scale=(size, size), keep_ratio=False), dict(type="RandomFlip", prob=0.5)
-    steps = {
+    steps: dict[str, list[dict]] = {
         "ssd": [colour, expand, dict(type=SSDCrop), resize, flip],
         "mmdet": [expand, crop, resize, flip, colour],
         "flip": [resize, flip],
@@ -98,7 +98,9 @@ def _load(difficult: Difficult) -> list[dict]:
     return [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True), *keep]
 
 
-def read(form: Format, root: Path, lists: Sequence[str], classes: Sequence[str], pipeline: list[dict], train: bool) -> ConcatDataset:
+def read(
+    form: Format, root: Path, lists: Sequence[str], classes: Sequence[str], pipeline: list[dict], train: bool
+) -> ConcatDataset:
     """Read annotations: every image of the lists, in the lists' order; nothing is filtered or replaced."""
     one = _voc if form == "voc" else _coco
     with DefaultScope.overwrite_default_scope("mmdet"):
@@ -130,7 +132,3 @@ def seen_as_at_test_time(dataset: ConcatDataset, pipeline: list[dict]) -> Concat
             part.pipeline, part.test_mode = Compose(pipeline), True
     return ConcatDataset(parts, ignore_keys=["dataset_type"])
 
-
-def annotations(dataset: ConcatDataset, index: int) -> dict[str, Any]:
-    """`img_path` and `instances` (boxes x1, y1, x2, y2 in pixels, label, ignore_flag) of one sample."""
-    return dataset.get_data_info(index)

@@ -1,0 +1,33 @@
+# Two commands do all the set-up: `make demo` and `make test`. Needs Python 3.10 to 3.12 and nothing else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.10)
+VENV := .venv
+BIN := $(VENV)/bin
+SANDBOX := data/sandbox
+
+.PHONY: setup demo test lint types unit clean
+
+setup: $(VENV)/.done
+
+$(VENV)/.done: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --only-binary :all: --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup  ## the main job on drawn scenes: data, cycles, curve
+	$(BIN)/python tools/make_sandbox.py det --root $(SANDBOX)
+	$(BIN)/python tools/al_train.py configs/det_sandbox.py
+
+test: setup lint types unit
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+unit: setup  ## on two processes; tests on real images need AL_DATA
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+clean:  ## everything that can be made again, but no run
+	rm -rf $(VENV) $(SANDBOX) .mypy_cache .pytest_cache .ruff_cache *.egg-info

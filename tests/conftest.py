@@ -1,0 +1,22 @@
+"""What all tests share: no network, no login of the user's, quiet threads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+os.environ |= {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """Folder of the real data, or a skip that says why."""
+    folder = os.environ.get("AL_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip(f"AL_DATA is {folder!r}: set it to a folder with VOCdevkit to run the tests on real images")
+    return Path(folder).resolve()

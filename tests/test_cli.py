@@ -1,0 +1,512 @@
+"""`al_train.py` on the toy task: whole runs, runs that are stopped anywhere, and all that is refused before one."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from acquisition import scoring
+from models.training import newest_checkpoint
+from tests.conftest import REPOSITORY
+from tests.toy import NegativeError, Toy
+from tools import cli, preflight, rundir
+from tools.al_train import run
+
+TOY = str(REPOSITORY / "tests" / "toy_config.py")
+ROW = {"cycle", "labeled", "effort", "score", "seconds/train", "seconds/evaluate", "seconds/score"}
+RANKING = {f"ranking/{group}/{key}" for group in ("queried", "control") for key in ("n", "pairs", "spearman")}
+
+
+def main(folder: Path, *more: str, config: str = TOY, loop=run) -> int:
+    return cli.main([config, "--wandb", "disabled", "--work-dir", str(folder), *more], loop)
+
+
+def never(*arguments) -> None:
+    raise AssertionError("something was trained")
+
+
+def rows(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def timeless(folder: Path) -> list[dict]:
+    """The rows without what differs between two runs of the same."""
+    return [{k: v for k, v in row.items() if not k.startswith("seconds/")} for row in rows(folder)]
+
+
+def labeled(folder: Path) -> list[int]:
+    return json.loads((folder / "state.json").read_text())["labeled"]
+
+
+def outcome(folder: Path) -> dict:
+    """All that a run decides: state, rows and queries."""
+    queries = {}
+    for path in sorted((folder / "queries").iterdir()):
+        with np.load(path) as arrays:
+            queries |= {f"{path.name}/{name}": arrays[name].tolist() for name in arrays}
+    return {"state": (folder / "state.json").read_text(), "rows": timeless(folder), "queries": queries}
+
+
+def weights(folder: Path, cycle: int) -> dict[str, torch.Tensor]:
+    checkpoint = newest_checkpoint(folder / "cycles" / f"{cycle:02d}")
+    assert checkpoint is not None
+    return torch.load(checkpoint, weights_only=True)["state_dict"]
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    assert one.keys() == other.keys() and len(one) > 5
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory) -> Path:
+    """An undisturbed run of learning_loss; tests only read it."""
+    folder = tmp_path_factory.mktemp("calm") / "run"
+    assert main(folder) == 0
+    return folder
+
+
+# ---------------------------------------------------------------- a whole run
+
+
+def test_a_run_leaves_what_it_should(calm):
+    assert {p.name for p in calm.iterdir()} == {
+        "config.py", "state.json", "metrics.jsonl", "queries", "cycles", "curve.png", "done"
+    }  # fmt: skip
+    assert [p.name for p in sorted((calm / "queries").iterdir())] == ["00.npz", "01.npz"]
+    assert [p.name for p in (calm / "cycles").iterdir()] == ["02"]  # the newest weights
+
+
+def test_rows_have_the_documented_keys_and_numbers(calm):
+    found = rows(calm)
+    ids = labeled(calm)
+    assert [set(row) for row in found] == [ROW | RANKING] * 3
+    assert [row["cycle"] for row in found] == [0, 1, 2]
+    assert [row["labeled"] for row in found] == [10, 15, 20]
+    assert [row["effort"] for row in found] == [sum(1 + i % 3 for i in ids[:n]) for n in (10, 15, 20)]
+    assert [row["ranking/queried/n"] for row in found] == [5, 5, 0]
+    assert [row["ranking/control/n"] for row in found] == [10, 10, 10]
+    assert all(row["seconds/train"] > 0 for row in found)
+    assert found[2]["ranking/queried/pairs"] is None
+
+
+def test_queries_are_the_highest_scores_of_the_unlabeled(calm):
+    ids = labeled(calm)
+    assert len(set(ids)) == 20 and set(ids) <= set(range(60))
+    for cycle, size in ((0, 10), (1, 15)):
+        with np.load(calm / "queries" / f"{cycle:02d}.npz") as arrays:
+            candidates, scores = arrays["candidates"].tolist(), arrays["signal/predicted_loss"].tolist()
+            picked = arrays["picked"].tolist()
+        assert sorted(candidates) == sorted(set(range(60)) - set(ids[:size]))
+        by_score = dict(zip(candidates, scores, strict=True))
+        assert sorted((by_score[i] for i in picked), reverse=True) == sorted(scores, reverse=True)[:5]
+        assert picked == ids[size : size + 5]
+
+
+def test_the_metric_is_that_of_the_weights_on_the_test_set(calm):
+    task = Toy()
+    network = task.build()
+    state = weights(calm, 2)
+    network.load_state_dict({k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")})
+    network.eval()
+    test = task.dataset("test")
+    with torch.no_grad():
+        found = network(torch.from_numpy(test.x))[1].numpy()
+    assert rows(calm)[2]["score"] == pytest.approx(-np.mean((found - test.y) ** 2), rel=1e-4)
+
+
+def test_the_module_and_the_network_of_a_run_have_learned(calm, tmp_path):
+    short = ["--cfg-options", "budget.cycles=1", "training.epochs=1", "module.detach_epoch=None"]
+    assert main(tmp_path / "a", *short, "training.optimizer.lr=0.0") == 0
+    still = weights(tmp_path / "a", 0)  # the first weights of cycle 0: nothing moved them
+    assert main(tmp_path / "b", *short) == 0
+    moved = weights(tmp_path / "b", 0)
+    parts = {name.split(".")[0] for name in still}
+    assert len(parts) == 2 and "network" in parts
+    for part in parts:
+        assert any(not torch.equal(still[n], moved[n]) for n in still if n.startswith(f"{part}.") and "weight" in n)
+
+
+def test_a_run_says_a_line_a_cycle_a_table_and_the_area(tmp_path, capsys):
+    assert main(tmp_path / "a [bold] run", "--strategy", "random") == 0
+    text = capsys.readouterr().out
+    found = rows(tmp_path / "a [bold] run")
+    scores = [row["score"] for row in found]
+    for row in found:
+        numbers = f"labeled {row['labeled']}  effort {row['effort']}  score {row['score']:.3f}"
+        assert f"cycle {row['cycle'] + 1}/3  {numbers}" in text
+    area = ((scores[0] + scores[1]) / 2 * 5 + (scores[1] + scores[2]) / 2 * 5) / 10
+    assert f"area under the curve {area:.4f}; {tmp_path / 'a [bold] run' / 'curve.png'}" in text
+    assert "W&B: disabled" in text
+    assert all(set(row) == ROW for row in found)  # without a module nothing is said about one
+
+
+def test_a_finished_run_is_left_alone(calm, capsys):
+    before = {p: p.stat().st_mtime_ns for p in calm.rglob("*")}
+    assert main(calm, loop=never) == 0
+    assert f"{calm} is finished; nothing to do" in capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in calm.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "more, shown",
+    [
+        (["--seed", "1"], "seed: 0 there, 1 now"),
+        (["--strategy", "random"], "strategy: 'learning_loss' there, 'random' now"),
+        (["--cfg-options", "training.epochs=5"], "training.epochs: 4 there, 5 now"),
+        (["--amp"], "training.amp: '(missing)' there, True now"),
+    ],
+)
+def test_another_config_in_a_run_folder_is_refused(calm, tmp_path, capsys, more, shown):
+    assert main(calm, *more, loop=never) == 2
+    assert shown in capsys.readouterr().out
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(calm, unfinished)
+    (unfinished / "done").unlink()
+    assert main(unfinished, *more, loop=never) == 2
+    assert shown in capsys.readouterr().out
+
+
+def test_the_default_folder_is_config_strategy_seed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    config = str(REPOSITORY / "tests" / "toy_config.py")
+    arguments = [config, "--wandb", "disabled", "--smoke", "--strategy", "random", "--seed", "7"]
+    with pytest.raises(KeyError, match="enough"):
+        cli.main(arguments, lambda experiment, folder, *rest: seen.append(folder.path) or {}["enough"])
+    assert seen == [Path("work_dirs/toy_config-smoke/random/seed7")]
+    assert [p.name for p in (tmp_path / seen[0]).iterdir()] == ["config.py"]
+
+
+# ---------------------------------------------------------------- dry run
+
+PLANS = {  # iterations by hand: 4 epochs x (ceil(10/4) + ceil(15/4) + ceil(20/4)) = 4 x 12; 50 + 45 were unlabeled
+    "joint": ([], "0, module joint", "10, 15, 20", "3 trainings of 4 epochs, 48 iterations of 4", "2 queries over 95"),
+    "subset": (["subset=47"], "0, module joint", "10, 15, 20", "3 trainings of 4", "2 queries over 92 samples"),
+    "random": (["strategy=random"], "0, module off", "10, 15, 20", "48 iterations of 4", "2 queries over 0 samples"),
+    "one cycle": (["budget.cycles=1"], "0, module joint", "10", "1 trainings of 4 epochs, 12 ", "0 queries over 0 "),
+    "batch 7": (["training.batch_size=7", "seed=3"], "3, module joint", "10, 15, 20", "32 iterations of 7", "over 95"),
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys, name):
+    options, run_line, labels, training, looked = PLANS[name]
+    folder = tmp_path / "run"
+    assert main(folder, "--dry-run", *(["--cfg-options", *options] if options else []), loop=never) == 0
+    assert not folder.exists() and list(tmp_path.iterdir()) == []
+    plan = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert list(plan) == ["run", "folder", "data", "labels", "training", "scoring", "disk"]
+    assert plan["run"].startswith("toy_config, strategy ") and plan["run"].endswith(f"seed {run_line}")
+    assert plan["folder"] == str(folder)
+    assert plan["data"] == "pool 60, test 20"
+    assert plan["labels"] == labels
+    assert training in plan["training"]
+    assert looked in plan["scoring"]
+
+
+def test_a_dry_run_of_the_smoke_variant(tmp_path, capsys):
+    assert main(tmp_path / "run", "--dry-run", "--smoke", loop=never) == 0
+    text = capsys.readouterr().out
+    assert "toy_config-smoke, strategy learning_loss, seed 0, module joint" in text
+    assert "2 trainings of 2 epochs, 14 iterations of 4" in text  # 2 x (3 + 4)
+    assert "1 queries over 50 samples" in text
+
+
+def test_a_dry_run_on_a_finished_run_leaves_it_alone(calm, capsys):
+    before = {p: p.stat().st_mtime_ns for p in calm.rglob("*")}
+    assert main(calm, "--dry-run", loop=never) == 0
+    assert "3 trainings" in capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in calm.rglob("*")} == before
+
+
+# ---------------------------------------------------------------- stopped and resumed
+
+
+def at_call(number: int, plain, error: BaseException):
+    """`plain`, but for the call of this number, which raises."""
+    calls = iter(range(1, 10**9))
+
+    def wrapped(*arguments, **keywords):
+        if next(calls) == number:
+            raise error
+        return plain(*arguments, **keywords)
+
+    return wrapped
+
+
+STOPS = {  # what is called, and the number of the call that is interrupted
+    "in the first epoch": (Toy, "forward", 2),  # an epoch of cycle 0 has 3 iterations
+    "before the second cycle's training": (Toy, "evaluator", 2),
+    "in the second cycle's evaluation": (NegativeError, "process", 5),  # 20 test samples are 3 batches
+    "before the second commit's state": (rundir.os, "replace", 7),  # config.py, then three files a commit
+    "after the last commit": (cli.summary, "draw", 1),
+}
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_a_stopped_run_goes_on_and_ends_as_one_undisturbed(calm, tmp_path, monkeypatch, capsys, stop):
+    folder = tmp_path / "run"
+    where, name, number = STOPS[stop]
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, at_call(number, getattr(where, name), KeyboardInterrupt()))
+        assert main(folder) == 130
+    assert "stopped; the same command goes on from the last checkpoint" in capsys.readouterr().out
+    assert not (folder / "done").exists()
+    assert main(folder) == 0
+    assert outcome(folder) == outcome(calm)
+    assert same(weights(folder, 2), weights(calm, 2))
+    assert (folder / "done").exists() and (folder / "curve.png").exists()
+
+
+def test_a_training_stopped_between_epochs_does_not_begin_again(calm, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Toy, "forward", at_call(8, Toy.forward, KeyboardInterrupt()))  # in the third epoch of cycle 0
+        assert main(folder) == 130
+    assert newest_checkpoint(folder / "cycles" / "00").name == "epoch_2.pth"
+    assert not (folder / "state.json").exists()
+    calls = []
+    forward = Toy.forward
+    monkeypatch.setattr(Toy, "forward", lambda self, n, b, want: calls.append(n.training) or forward(self, n, b, want))
+    assert main(folder) == 0
+    assert sum(calls) == 2 * 3 + 4 * 4 + 4 * 5  # the two epochs left of cycle 0, then all of cycles 1 and 2
+    assert outcome(folder) == outcome(calm)
+
+
+def test_a_run_that_fails_is_not_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(scoring, "loader", at_call(1, scoring.loader, OSError("the disk is gone")))
+    with pytest.raises(OSError, match="the disk is gone"):
+        main(tmp_path / "run")
+    assert not (tmp_path / "run" / "done").exists()
+    assert not (tmp_path / "run" / "state.json").exists()
+
+
+# ---------------------------------------------------------------- what strategies and seeds share
+
+
+def test_strategies_of_a_seed_share_the_initial_set_and_the_first_model(tmp_path):
+    options = ["--cfg-options", "module.mode=joint", "budget.cycles=1"]
+    for strategy in ("random", "learning_loss"):
+        assert main(tmp_path / strategy, "--strategy", strategy, *options) == 0
+    assert labeled(tmp_path / "random") == labeled(tmp_path / "learning_loss")
+    assert timeless(tmp_path / "random") == timeless(tmp_path / "learning_loss")
+    assert same(weights(tmp_path / "random", 0), weights(tmp_path / "learning_loss", 0))
+    assert main(tmp_path / "other", "--seed", "1", *options) == 0
+    assert set(labeled(tmp_path / "other")) != set(labeled(tmp_path / "random"))
+    assert not same(weights(tmp_path / "other", 0), weights(tmp_path / "random", 0))
+
+
+def test_random_with_a_module_shares_row_0_with_learning_loss_and_queries_otherwise(calm, tmp_path):
+    assert main(tmp_path, "--strategy", "random", "--cfg-options", "module.mode=joint") == 0
+    mine, others = timeless(tmp_path), timeless(calm)
+    shared = [key for key in mine[0] if "queried" not in key]
+    assert {key: mine[0][key] for key in shared} == {key: others[0][key] for key in shared}
+    assert labeled(tmp_path)[:10] == labeled(calm)[:10]
+    assert set(labeled(tmp_path)[10:]) != set(labeled(calm)[10:])
+    assert set(mine[0]) == (ROW | RANKING) - {"seconds/train", "seconds/evaluate", "seconds/score"}
+
+
+def test_a_run_without_a_module_shares_the_initial_set_too(calm, tmp_path):
+    assert main(tmp_path, "--strategy", "random", "--cfg-options", "budget.cycles=1") == 0
+    assert labeled(tmp_path) == labeled(calm)[:10]
+
+
+def test_a_run_is_repeatable(calm, tmp_path):
+    np.random.seed(99)  # whatever the state of the global generators
+    torch.manual_seed(99)
+    assert main(tmp_path) == 0
+    assert outcome(tmp_path) == outcome(calm)
+
+
+def test_a_warm_start_goes_on_from_the_last_cycle(tmp_path):
+    # with a learning rate of nearly nothing the second cycle's weights are the first cycle's, or are not
+    still = ["budget.cycles=2", "training.epochs=1", "module.detach_epoch=None", "training.optimizer.lr=1e-12"]
+    assert main(tmp_path / "first", "--cfg-options", *still, "budget.cycles=1") == 0
+    first = weights(tmp_path / "first", 0)
+    names = [name for name in first if name.endswith("weight")]
+    assert len(names) > 5
+    for start, expected in (("warm", True), ("scratch", False)):
+        assert main(tmp_path / start, "--cfg-options", *still, f"training.start={start}") == 0
+        second = weights(tmp_path / start, 1)
+        linear = [torch.allclose(first[n], second[n], atol=1e-7) for n in names if "first.1" not in n]
+        assert all(linear) is expected and any(linear) is expected  # first.1 is batch norm: all ones in any case
+    warm, scratch = timeless(tmp_path / "warm"), timeless(tmp_path / "scratch")
+    assert warm[0] == scratch[0]
+    assert warm[1]["score"] != scratch[1]["score"]
+
+
+# ---------------------------------------------------------------- refused beforehand
+
+
+def config(folder: Path, **settings: str) -> str:
+    """The toy config with other lines."""
+    text = Path(TOY).read_text()
+    for key, value in settings.items():
+        text += f"\n{key} = {value}\n"
+    path = folder / "toy_config.py"
+    path.write_text(text)
+    return str(path)
+
+
+def refused(tmp_path: Path, capsys, *more: str, **keywords) -> list[str]:
+    """The lines of a refusal: exit status 2, nothing trained, nothing written."""
+    assert main(tmp_path / "run", *more, loop=never, **keywords) == 2
+    assert not (tmp_path / "run").exists()
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("count", [1, 20, 21, 45])
+def test_all_faults_of_the_task_are_counted_and_twenty_are_shown(tmp_path, capsys, count):
+    faults = [f"/data/{i}.xml: broken [{i}]" for i in range(count)]
+    path = config(tmp_path, task=f"dict(type=Toy, faults={faults!r})")
+    lines = refused(tmp_path, capsys, config=path)
+    assert lines[0] == f"error: toy_config: {count} problem(s)"
+    assert lines[1:21] == [f"  {fault}" for fault in faults[:20]]
+    assert lines[21:] == ([f"  ... and {count - 20} more"] if count > 20 else [])
+
+
+def test_faults_stop_a_dry_run_too(tmp_path, capsys):
+    path = config(tmp_path, task="dict(type=Toy, faults=['bad file'])")
+    assert refused(tmp_path, capsys, "--dry-run", config=path) == ["error: toy_config: 1 problem(s)", "  bad file"]
+
+
+@pytest.mark.parametrize("check, full", [([], False), (["--check", "fast"], False), (["--check", "full"], True)])
+def test_the_check_is_as_full_as_asked_for(tmp_path, monkeypatch, check, full):
+    seen = []
+    monkeypatch.setattr(Toy, "check", lambda self, full=False: seen.append(full) or [])
+    assert main(tmp_path / "run", "--dry-run", *check, loop=never) == 0
+    assert seen == [full]
+
+
+def test_a_budget_beyond_the_pool_is_refused(tmp_path, capsys):
+    lines = refused(tmp_path, capsys, "--cfg-options", "task.size=19")
+    assert lines[1:] == ["  budget: expected at most 19 labels in the end (the whole pool), but got 20"]
+    assert main(tmp_path / "run", "--dry-run", "--cfg-options", "task.size=20", loop=never) == 0
+
+
+def test_views_of_other_lengths_are_refused(tmp_path, capsys, monkeypatch):
+    dataset = Toy.dataset
+    monkeypatch.setattr(Toy, "dataset", lambda self, split: dataset(self, "test" if split == "pool" else split))
+    assert "  task: expected train and pool views of one length, but got 60 and 20" in refused(tmp_path, capsys)
+
+
+def test_a_task_that_does_not_fit_the_strategy_is_refused_with_its_faults(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Toy, "fields", frozenset({"probs"}))
+    path = config(tmp_path, task="dict(type=Toy, faults=['bad file'])")
+    assert refused(tmp_path, capsys, config=path)[1:] == [
+        "  strategy 'learning_loss' needs ['loss'], but the task gives ['probs']", "  bad file"
+    ]  # fmt: skip
+    assert main(tmp_path / "run", "--dry-run", "--strategy", "random", loop=never) == 0  # random needs nothing
+
+
+def test_learning_loss_without_a_module_is_refused(tmp_path, capsys):
+    lines = refused(tmp_path, capsys, "--cfg-options", "module.mode=off")
+    assert lines[1:] == ["  strategy 'learning_loss' needs the loss-prediction module, but module.mode is 'off'"]
+
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.mark.parametrize("strategy, parameters", [("random", 113), ("learning_loss", 113 + 129)])
+def test_a_disk_that_is_too_small_is_refused(tmp_path, capsys, monkeypatch, strategy, parameters):
+    # four checkpoints of weights and two moments, 4 bytes each: conv 6x8+8, norm 2x8, conv 8x4+4, linear 4+1;
+    # module: 8x8+8, 4x8+8, 16+1
+    needed = 4 * 3 * 4 * parameters
+    asked = []
+    free = needed - 1
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: asked.append(path) or Usage(10**9, 0, free))
+    lines = refused(tmp_path, capsys, "--strategy", strategy)
+    assert lines[1].startswith("  --work-dir: expected 0.0 GB of free disk in ")
+    assert asked == [tmp_path]  # the nearest folder that is there
+    free = needed
+    assert main(tmp_path / "run", "--dry-run", "--strategy", strategy, loop=never) == 0
+
+
+def test_a_wrong_config_is_refused_with_all_problems(tmp_path, capsys):
+    lines = refused(tmp_path, capsys, "--cfg-options", "training.epoch=3", "subsets=4")
+    assert lines == [
+        f"error: {TOY}: 2 problem(s)", "  subsets: unknown; did you mean 'subset'?",
+        "  training.epoch: unknown; did you mean 'epochs'?",
+    ]  # fmt: skip
+
+
+def test_an_unknown_strategy_is_refused(tmp_path, capsys):
+    assert refused(tmp_path, capsys, "--strategy", "rando")[1] == "  strategy: rando: unknown; did you mean 'random'?"
+
+
+def test_a_missing_config_is_refused(tmp_path, capsys):
+    assert "toy_konfig.py: 1 problem(s)" in refused(tmp_path, capsys, config=TOY.replace("toy_c", "toy_k"))[0]
+
+
+def test_a_wrong_wandb_mode_of_the_environment_is_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "ofline")
+    assert cli.main([TOY, "--work-dir", str(tmp_path / "run")], never) == 2
+    assert "WANDB_MODE" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_pool_under_a_run_is_refused(calm, tmp_path, capsys):
+    shutil.copytree(calm, tmp_path / "run")
+    (tmp_path / "run" / "done").unlink()
+    state = json.loads((calm / "state.json").read_text())
+    (tmp_path / "run" / "state.json").write_text(json.dumps({**state, "size": 61}))
+    assert main(tmp_path / "run", loop=never) == 2
+    assert "state.json is of a pool of 61 samples, but the data set has 60 now" in capsys.readouterr().out
+
+
+def test_a_full_disk_in_a_commit_ends_with_a_clear_error(tmp_path, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(rundir.os, "fsync", at_call(2, rundir.os.fsync, OSError(28, "No space left on device")))
+        assert main(tmp_path / "run", "--cfg-options", "budget.cycles=2", "training.epochs=3") == 2
+    assert "No space left on device; earlier cycles are whole" in capsys.readouterr().out
+    assert main(tmp_path / "run", "--cfg-options", "budget.cycles=2", "training.epochs=3") == 0
+
+
+def test_a_training_that_diverges_is_an_error_of_one_line(tmp_path, capsys):
+    assert main(tmp_path, "--cfg-options", "training.optimizer.lr=1e30") == 2
+    assert "error: Expected finite losses, but got" in capsys.readouterr().out
+    assert not (tmp_path / "state.json").exists()
+
+
+def test_a_metric_that_is_no_number_does_not_lose_the_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(NegativeError, "compute_metrics", lambda self, results: {"score": math.nan})
+    assert main(tmp_path, "--strategy", "random", "--cfg-options", "budget.cycles=2", "training.epochs=1",
+                "module.detach_epoch=None") == 0  # fmt: skip
+    assert [row["score"] for row in rows(tmp_path)] == [None, None]
+    assert "area under the curve nan" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- command line
+
+
+def test_help_lists_the_options():
+    found = subprocess.run(
+        [sys.executable, "tools/al_train.py", "--help"], cwd=REPOSITORY, capture_output=True, text=True, timeout=120
+    )
+    assert found.returncode == 0, found.stderr
+    for option in ("--strategy", "--seed", "--work-dir", "--smoke", "--wandb {online,offline,disabled}", "--amp",
+                   "--launcher {none,pytorch,slurm}", "--check {fast,full}", "--dry-run", "--cfg-options"):  # fmt: skip
+        assert option in found.stdout, option
+
+
+@pytest.mark.parametrize(
+    "arguments, shown",
+    [
+        ([], "required: config"), ([TOY, "--sed", "1"], "arguments: --sed 1"), ([TOY, "--seed", "x"], "'x'"),
+        ([TOY, "--wandb", "on"], "'on'"),
+    ],  # fmt: skip
+)
+def test_wrong_arguments_end_with_status_2(capsys, arguments, shown):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(arguments, never)
+    assert shown in capsys.readouterr().err

@@ -1,0 +1,382 @@
+"""The run folder: killed anywhere it is whole, damaged it says which file, and full disks leave the old files alone."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acquisition.pool import Pool
+from acquisition.query import Query
+from tools import rundir
+from tools.rundir import RunFolder, RunFolderError, write_whole
+
+CONFIG = {
+    "task": {"type": "tests.toy.Toy", "size": 30, "classes": ["a", "b'\"\\"], "root": "/data/with space/ü"},
+    "training": {"epochs": 4, "optimizer": {"type": "torch.optim.Adam", "lr": 1e-3, "betas": (0.9, 0.999)}, "x": None},
+    "module": {},
+    "seed": 0,
+    "amp": False,
+}
+POOL = Pool(30, (4, 17, 2))
+
+
+class Killed(BaseException):
+    """No error handling sees it, as none sees a kill."""
+
+
+def query(picked: list[int]) -> Query:
+    candidates = np.array([9, 29, 5, 11, *picked])
+    scores = np.linspace(0, 1, len(candidates), dtype=np.float32)
+    return Query(candidates, {"predicted_loss": scores, "v": np.eye(len(candidates))}, np.array(picked))
+
+
+def row(cycle: int, **more) -> dict:
+    return {"cycle": cycle, "labeled": 3 + 2 * cycle, "mAP": 0.1 * cycle, **more}
+
+
+def two_cycles(path: Path) -> tuple[RunFolder, Pool]:
+    """A run with cycles 0 and 1 committed, its pool at cycle 2."""
+    folder = RunFolder(path)
+    folder.open(CONFIG)
+    pool = POOL
+    for cycle, picked in enumerate(([7, 3], [20, 1])):
+        pool = pool.label(picked)
+        folder.commit(row(cycle), query(picked), pool)
+    return folder, pool
+
+
+def files(path: Path) -> dict[str, bytes]:
+    """Everything in a folder, hidden files too."""
+    return {str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
+
+
+# ---------------------------------------------------------------- commit and resume
+
+
+def test_an_empty_folder_has_no_state(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    assert folder.resume(30) is None
+    assert folder.rows(0) == []
+    assert not folder.done
+    assert not (tmp_path / "run").exists()  # asking makes nothing
+
+
+def test_what_is_committed_comes_back(tmp_path):
+    _, pool = two_cycles(tmp_path / "run")
+    again = RunFolder(tmp_path / "run")
+    assert again.resume(30) == pool == Pool(30, (4, 17, 2, 7, 3, 20, 1), cycle=2)
+    assert again.rows(2) == [row(0), row(1)]
+    assert again.rows(1) == [row(0)]
+    assert json.loads((tmp_path / "run" / "state.json").read_text()) == {
+        "cycle": 2, "size": 30, "labeled": [4, 17, 2, 7, 3, 20, 1]
+    }  # fmt: skip
+
+
+def test_commit_returns_all_rows_as_they_are_in_the_file(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.commit(row(0), None, POOL.label([7])) == [row(0)]
+    rows = folder.commit(row(1, extra=np.float32(0.5)), None, POOL.label([7]).label([3]))
+    assert rows == [row(0), row(1, extra=0.5)]
+    assert [json.loads(text) for text in (tmp_path / "metrics.jsonl").read_text().splitlines()] == rows
+
+
+def test_a_query_is_kept_as_it_was(tmp_path):
+    two_cycles(tmp_path)
+    assert sorted(p.name for p in (tmp_path / "queries").iterdir()) == ["00.npz", "01.npz"]
+    with np.load(tmp_path / "queries" / "01.npz", allow_pickle=False) as arrays:
+        assert sorted(arrays) == ["candidates", "picked", "signal/predicted_loss", "signal/v"]
+        assert arrays["candidates"].tolist() == [9, 29, 5, 11, 20, 1]
+        assert arrays["picked"].tolist() == [20, 1]
+        np.testing.assert_array_equal(arrays["signal/predicted_loss"], np.linspace(0, 1, 6, dtype=np.float32))
+        np.testing.assert_array_equal(arrays["signal/v"], np.eye(6))
+
+
+def test_the_last_cycle_has_no_query(tmp_path):
+    folder, pool = two_cycles(tmp_path)
+    folder.commit(row(2), None, pool.label(()))
+    assert not (tmp_path / "queries" / "02.npz").exists()
+    assert folder.resume(30) == Pool(30, pool.labeled, cycle=3)
+
+
+def test_numbers_are_written_as_json_has_them(tmp_path):
+    values = {"nan": float("nan"), "inf": -np.inf, "np_nan": np.float32("nan"), "f32": np.float32(0.25),
+              "i64": np.int64(7), "flag": np.bool_(True), "none": None, "text": "ü\u2028x"}  # fmt: skip
+    rows = RunFolder(tmp_path).commit({"cycle": 0, **values}, None, POOL.label(()))
+    expected = {"cycle": 0, "nan": None, "inf": None, "np_nan": None, "f32": 0.25, "i64": 7, "flag": True,
+                "none": None, "text": "ü\u2028x"}  # fmt: skip
+    assert rows == [expected]
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert "NaN" not in text and "Infinity" not in text
+    assert RunFolder(tmp_path).rows(1) == [expected]
+
+
+def test_only_the_newest_weights_stay(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.cycle_folder(3) == tmp_path / "cycles" / "03"
+    for cycle in range(3):
+        folder.cycle_folder(cycle).mkdir(parents=True)
+        (folder.cycle_folder(cycle) / "epoch_1.pth").write_bytes(b"weights")
+        folder.commit(row(cycle), None, Pool(30, (1, 2), cycle + 1))
+        kept = sorted(p.name for p in (tmp_path / "cycles").iterdir())
+        assert kept == [f"{cycle:02d}"]  # a warm start goes on from them
+
+
+def test_done_is_a_mark(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.done is False
+    folder.finish()
+    assert folder.done is True
+    assert RunFolder(tmp_path).done is True
+
+
+# ---------------------------------------------------------------- killed
+
+
+@pytest.mark.parametrize("k", [0, 1, 2])
+@pytest.mark.parametrize("how", [Killed, KeyboardInterrupt, OSError])
+def test_killed_before_the_kth_rename_the_cycle_is_not_done_and_comes_out_the_same(tmp_path, monkeypatch, k, how):
+    calm, pool = two_cycles(tmp_path / "calm")
+    after = pool.label([8, 6])
+    calm.commit(row(2), query([8, 6]), after)
+
+    folder, _ = two_cycles(tmp_path / "killed")
+    calls = []
+
+    def replace(source, target):
+        calls.append(Path(target).name)
+        if len(calls) == k + 1:
+            raise how("killed here")
+        os.rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rundir.os, "replace", replace)
+        with pytest.raises(RunFolderError if how is OSError else how, match="killed here"):
+            folder.commit(row(2, mAP=0.77), query([6, 8]), pool.label([6, 8]))
+    assert calls == ["02.npz", "metrics.jsonl", "state.json"][: k + 1]  # state.json comes last
+
+    again = RunFolder(tmp_path / "killed")
+    assert again.resume(30) == pool
+    assert again.rows(2) == [row(0), row(1)]
+    again.commit(row(2), query([8, 6]), after)
+    assert files(tmp_path / "killed") == files(tmp_path / "calm")
+
+
+def test_killed_in_the_first_cycle_there_is_no_state(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path)
+    folder.open(CONFIG)
+
+    def replace(source, target):
+        if Path(target).name == "state.json":
+            raise Killed("killed here")
+        os.rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rundir.os, "replace", replace)
+        with pytest.raises(Killed, match="killed here"):
+            folder.commit(row(0), query([7, 3]), POOL.label([7, 3]))
+    again = RunFolder(tmp_path)
+    again.open(CONFIG)
+    assert again.resume(30) is None
+    assert again.commit(row(0), query([7, 3]), POOL.label([7, 3])) == [row(0)]
+
+
+# ---------------------------------------------------------------- config
+
+
+def test_the_same_config_is_accepted_after_a_reload(tmp_path):
+    folder = RunFolder(tmp_path / "a" / "b")
+    folder.open(CONFIG)
+    before = files(tmp_path)
+    assert list(before) == ["a/b/config.py"]
+    folder.open(CONFIG)
+    RunFolder(tmp_path / "a" / "b").open(CONFIG)
+    assert files(tmp_path) == before
+
+
+def test_another_config_is_refused_naming_keys_and_both_values(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.open(CONFIG)
+    other = {**CONFIG, "seed": 1, "task": {**CONFIG["task"], "classes": ["a"]}, "subset": 9}
+    del other["amp"]
+    with pytest.raises(RunFolderError, match="was made with another config") as error:
+        folder.open(other)
+    assert str(error.value).splitlines()[1:] == [
+        "  amp: False there, '(missing)' now",
+        "  seed: 0 there, 1 now",
+        "  subset: '(missing)' there, 9 now",
+        """  task.classes: ['a', 'b\\'"\\\\'] there, ['a'] now""",
+    ]
+    assert str(tmp_path) in str(error.value)
+    folder.open(CONFIG)  # the refused one left no trace
+
+
+def test_a_difference_deep_inside_is_named_by_its_path(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.open(CONFIG)
+    training = {**CONFIG["training"], "optimizer": {**CONFIG["training"]["optimizer"], "lr": 2e-3}}
+    with pytest.raises(RunFolderError, match=r"training\.optimizer\.lr: 0\.001 there, 0\.002 now") as error:
+        folder.open({**CONFIG, "training": training})
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_a_run_without_its_config_is_refused(tmp_path):
+    two_cycles(tmp_path)
+    (tmp_path / "config.py").unlink()
+    with pytest.raises(RunFolderError, match=r"holds a run without its config\.py"):
+        RunFolder(tmp_path).open(CONFIG)
+    assert not (tmp_path / "config.py").exists()
+
+
+@pytest.mark.parametrize("content", [b"task = dict(", b"raise ValueError('x')", b"\xff\xfe\x00"])
+def test_a_damaged_config_is_named(tmp_path, content):
+    (tmp_path / "config.py").write_bytes(content)
+    with pytest.raises(RunFolderError, match=r"config\.py is damaged \(.*Error: .*\); restore it"):
+        RunFolder(tmp_path).open(CONFIG)
+
+
+# ---------------------------------------------------------------- damage
+
+STATES = {
+    "empty": b"",
+    "cut": b'{"cycle": 2, "size": 30, "labe',
+    "no json": b"\xff\xfe\x00",
+    "a list": b"[1, 2]",
+    "a number": b"3",
+    "without a key": b'{"cycle": 2, "size": 30}',
+    "without a value": b'{"cycle": 2, "size": 30, "labeled": null}',
+    "ids twice": b'{"cycle": 2, "size": 30, "labeled": [4, 4]}',
+    "ids outside": b'{"cycle": 2, "size": 30, "labeled": [4, 30]}',
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_damaged_state_is_named(tmp_path, state):
+    folder, _ = two_cycles(tmp_path)
+    (tmp_path / "state.json").write_bytes(STATES[state])
+    with pytest.raises(RunFolderError, match=r"state\.json is damaged \(.+\); restore it from a backup") as error:
+        folder.resume(30)
+    assert str(tmp_path / "state.json") in str(error.value)
+
+
+def test_the_state_of_another_pool_is_refused(tmp_path):
+    folder, _ = two_cycles(tmp_path)
+    with pytest.raises(RunFolderError, match=r"state\.json is of a pool of 30 samples, but the data set has 31 now"):
+        folder.resume(31)
+
+
+@pytest.mark.parametrize("text", ['{"cycle": 1, "labe', "null", "3", "", "\ufffd", "[1]"])
+def test_a_damaged_line_is_named(tmp_path, text):
+    folder, _ = two_cycles(tmp_path)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    (tmp_path / "metrics.jsonl").write_text(f"{lines[0]}\n{text}\n")
+    with pytest.raises(RunFolderError, match=r"metrics\.jsonl, line 2 is damaged"):
+        folder.rows(2)
+    assert folder.rows(1) == [row(0)]  # what is before it can be read
+
+
+def test_bytes_that_are_no_text_are_a_damaged_line(tmp_path):
+    folder, _ = two_cycles(tmp_path)
+    (tmp_path / "metrics.jsonl").write_bytes(b"\xff\xfe\n")
+    with pytest.raises(RunFolderError, match=r"metrics\.jsonl, line 1 is damaged"):
+        folder.rows(2)
+
+
+def test_a_missing_row_is_named(tmp_path):
+    folder, _ = two_cycles(tmp_path)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    for kept in (lines[:1], lines[1:], lines[::-1], []):
+        (tmp_path / "metrics.jsonl").write_text("".join(text + "\n" for text in kept))
+        with pytest.raises(RunFolderError, match=rf"row for each cycle before 2, but got {len(kept)} rows"):
+            folder.rows(2)
+    (tmp_path / "metrics.jsonl").unlink()
+    with pytest.raises(RunFolderError, match=r"metrics\.jsonl: expected a row for each cycle before 2, but got 0 rows"):
+        folder.rows(2)
+
+
+# ---------------------------------------------------------------- disks
+
+
+def no_space(*args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("where", ["open", "write", "fsync"])
+def test_a_full_disk_leaves_the_old_files_and_nothing_else(tmp_path, monkeypatch, where):
+    folder, pool = two_cycles(tmp_path)
+    before = files(tmp_path)
+    with monkeypatch.context() as patch:
+        if where == "fsync":
+            patch.setattr(rundir.os, "fsync", no_space)
+        elif where == "open":
+            patch.setattr(rundir, "open", no_space, raising=False)
+        else:
+
+            class Full:
+                def __init__(self, path, mode):
+                    self.file = open(path, mode)  # noqa: SIM115  # closed in __exit__
+
+                def __enter__(self):
+                    return self
+
+                def __exit__(self, *error):
+                    self.file.close()
+
+                def write(self, content):
+                    self.file.write(content[: len(content) // 2])
+                    no_space()
+
+            patch.setattr(rundir, "open", Full, raising=False)
+        message = r"Could not write .*02\.npz: .*No space left on device; earlier cycles are whole"
+        with pytest.raises(RunFolderError, match=message):
+            folder.commit(row(2), query([8, 6]), pool.label([8, 6]))
+    assert files(tmp_path) == before
+    assert folder.resume(30) == pool
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunFolderError, match=r"Could not write .*file/run/config\.py: .*Not a directory"):
+        RunFolder(tmp_path / "file" / "run").open(CONFIG)
+
+    def read_only(self, *args, **kwargs):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    with pytest.raises(RunFolderError, match=r"Could not write .*config\.py: .*Read-only file system"):
+        RunFolder(tmp_path / "run").open(CONFIG)
+    assert files(tmp_path) == {"file": b"in the way"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_an_error(tmp_path):
+    folder, pool = two_cycles(tmp_path / "run")
+    (tmp_path / "run").chmod(0o500)
+    try:
+        with pytest.raises(RunFolderError, match=r"Could not write .*metrics\.jsonl: .*Permission denied"):
+            folder.commit(row(2), None, pool.label([]))
+    finally:
+        (tmp_path / "run").chmod(0o700)
+    assert folder.resume(30) == pool
+
+
+def test_write_whole_makes_folders_and_replaces_a_file(tmp_path):
+    path = tmp_path / "a" / "b" / "x.bin"
+    write_whole(path, b"one")
+    write_whole(path, b"second")
+    assert files(tmp_path) == {"a/b/x.bin": b"second"}
+    write_whole(path, b"")
+    assert files(tmp_path) == {"a/b/x.bin": b""}
+
+
+def test_write_whole_flushes_before_it_renames(tmp_path, monkeypatch):
+    order = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(rundir.os, "fsync", lambda fd: order.append(("fsync", os.fstat(fd).st_size)) or fsync(fd))
+    monkeypatch.setattr(rundir.os, "replace", lambda a, b: order.append(("replace", Path(b).name)) or replace(a, b))
+    write_whole(tmp_path / "x", b"12345")
+    assert order == [("fsync", 5), ("replace", "x")]
