@@ -14,6 +14,10 @@ import numpy as np
 Rows = Mapping[str, np.ndarray]
 
 
+class QueryError(Exception):
+    """A query that cannot be right: scores that are no numbers, or not as many samples as asked for."""
+
+
 class Step(Protocol):
     """One narrowing of the candidates.
 
@@ -70,12 +74,12 @@ class Highest:
         """Positions, highest first.
 
         Raises:
-            ValueError: where a score is not finite, with their number.
+            QueryError: where a score is not finite, with their number.
         """
         scores = rows[self.signal]
         bad = int((~np.isfinite(scores)).sum())
         if bad:
-            raise ValueError(f"Expected finite scores {self.signal!r}, but {bad} of {count} are not: a broken model")
+            raise QueryError(f"Expected finite scores {self.signal!r}, but {bad} of {count} are not: a broken model")
         shuffled = rng.permutation(count)
         return shuffled[np.argsort(-scores[shuffled], kind="stable")][: self.keep * budget]
 
@@ -123,18 +127,18 @@ def ask(
         score: (ids, names of signals) -> rows in the order of the ids.
 
     Raises:
-        ValueError: where the budget is more than there is.
-        RuntimeError: where the strategy does not end with exactly `budget` distinct candidates.
+        QueryError: where the budget is more than there is, or the strategy does not end with exactly `budget` distinct
+            candidates.
     """
     if budget > len(unlabeled):
-        raise ValueError(f"Expected a query of at most {len(unlabeled)} samples (all unlabeled ones), but got {budget}")
+        raise QueryError(f"Expected a query of at most {len(unlabeled)} samples (all unlabeled ones), but got {budget}")
     first = next((i for i, step in enumerate(strategy) if step.needs), len(strategy))
     candidates = _narrow(strategy[:first], unlabeled, {}, budget, rng)
     names = needs(strategy)
     rows = score(candidates, names) if names else {}
     picked = _narrow(strategy[first:], candidates, rows, budget, rng)
     if len(picked) != budget or len(set(picked.tolist())) != budget:
-        raise RuntimeError(f"Expected {budget} distinct samples, but the strategy picked {len(set(picked.tolist()))}")
+        raise QueryError(f"Expected {budget} distinct samples, but the strategy picked {len(set(picked.tolist()))}")
     return Query(candidates, rows, picked)
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from scipy.stats import rankdata
+from torch.utils.data import Dataset
+
+from acquisition.scoring import ScoringSettings, score
+from models.joint import JointModel
 
 
 def ordered_pairs(predicted: np.ndarray, true: np.ndarray) -> float | None:
@@ -43,6 +48,30 @@ def spearman(predicted: np.ndarray, true: np.ndarray) -> float | None:
 def quality(predicted: np.ndarray, true: np.ndarray) -> dict[str, float | None]:
     """Both measures and the number of samples."""
     return {"n": len(true), "pairs": ordered_pairs(predicted, true), "spearman": spearman(predicted, true)}
+
+
+def module_quality(
+    model: JointModel, dataset: Dataset, collate: Callable, groups: Mapping[str, np.ndarray], settings: ScoringSettings
+) -> dict[str, float | None]:
+    """`quality` on groups of samples, whose labels are looked at here: a measure, never a signal of a strategy.
+
+    Args:
+        model: with its loss-prediction module.
+        dataset: the pool as seen at test time; `collate` is the task's.
+        groups: name -> ids; they may overlap.
+        settings: of the one pass over all of them.
+
+    Returns:
+        ``ranking/<group>/n``, ``/pairs`` and ``/spearman``.
+    """
+    ids = np.unique(np.concatenate(list(groups.values())))
+    rows = score(model, dataset, collate, ids, ("predicted_loss", "loss"), settings, "ranking quality")
+    found: dict[str, float | None] = {}
+    for group, members in groups.items():
+        at = np.searchsorted(ids, members)
+        measured = quality(rows["predicted_loss"][at], rows["loss"][at])
+        found |= {f"ranking/{group}/{name}": value for name, value in measured.items()}
+    return found
 
 
 def _compare(values: np.ndarray, with_value: float) -> np.ndarray:

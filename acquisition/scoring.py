@@ -47,7 +47,7 @@ class WithId(Dataset):
 
 
 def score(
-    model: JointModel, dataset: Dataset, collate: Collate, ids: Sequence[int], names: Sequence[str],
+    model: JointModel, dataset: Dataset, collate: Collate, ids: Sequence[int] | np.ndarray, names: Sequence[str],
     settings: ScoringSettings, title: str = "scoring",
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Signals of some samples.
@@ -78,7 +78,7 @@ def score(
     rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
     want = signals.fields(names)
     with torch.inference_mode():
-        for batch_ids, batch in track(batches, title, len(batches)):
+        for batch_ids, batch in track(batches, title):
             output = model.output(batch, want)
             for name in names:
                 rows[name].append(_rows(name, model, output, len(batch_ids)))

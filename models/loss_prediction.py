@@ -26,7 +26,7 @@ class LossPrediction(nn.Module):
     Args:
         channels: channels of each tap, as the task declares them.
         width: features kept of each tap (128 in the paper).
-        pooling: ``"gap"``, global average pooling as in the paper; ``"conv_gap"``, a 3x3 convolution and a ReLU before it.
+        pooling: ``"gap"``, global average pooling as in the paper; ``"conv_gap"``, a 3x3 convolution before it.
     """
 
     def __init__(self, channels: Sequence[int], width: int = 128, pooling: Pooling = "gap") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 from mmengine.dist import get_rank
@@ -22,7 +22,8 @@ def bar() -> Progress:
     )
 
 
-def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
-    """Yield `items` under a bar."""
+def track(items: Iterable[Item], what: str) -> Iterator[Item]:
+    """Yield `items` under a bar; their number is known where they have a length."""
+    total = len(items) if isinstance(items, Sized) else None
     with bar() as progress:
         yield from progress.track(items, total=total, description=what)

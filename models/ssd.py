@@ -79,7 +79,9 @@ class PerImageSSDHead(SSDHead):
         return torch.stack([c.sum() + b.sum() for c, b in zip(losses["loss_cls"], losses["loss_bbox"], strict=True)])
 
 
-def ssd300_vgg16(num_classes: int, image_loss: ImageLoss = "mean", pretrained: str | None = None) -> SingleStageDetector:
+def ssd300_vgg16(
+    num_classes: int, image_loss: ImageLoss = "mean", pretrained: str | None = None
+) -> SingleStageDetector:
     """SSD300 with VGG-16, mmdet's own: 26.285 M parameters for 20 classes.
 
     Args:

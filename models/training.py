@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -91,8 +92,10 @@ class Augmented(Dataset):
             return self.dataset[index]
 
 
-def loader(dataset: Dataset, sampler: Any, batch_size: int, workers: int, collate: Collate) -> DataLoader:
-    """A data loader as every pass of this project uses it.
+def loader(
+    dataset: Dataset, sampler: Any, batch_size: int, workers: int, collate: Collate, keep_workers: bool = False
+) -> DataLoader:
+    """A data loader as every pass of this project uses it; `keep_workers` from one pass to the next where it is reused.
 
     Its own generator keeps it from drawing on torch's global one, which it does once an epoch without workers and once
     a training with them: dropout would differ with the number of workers and after a resume.
@@ -100,7 +103,7 @@ def loader(dataset: Dataset, sampler: Any, batch_size: int, workers: int, collat
     pin = torch.cuda.is_available()
     return DataLoader(
         dataset, batch_size, sampler=sampler, num_workers=workers, collate_fn=collate, pin_memory=pin,
-        persistent_workers=workers > 0, generator=torch.Generator(),
+        persistent_workers=keep_workers and workers > 0, generator=torch.Generator(),
     )  # fmt: skip
 
 
@@ -117,7 +120,7 @@ def train_loader(
     """The labeled samples of a training view, shuffled and augmented from `seed`."""
     sampler = LabeledSampler(labeled, derive_seed(seed, "order"))
     augmented = Augmented(dataset, derive_seed(seed, "augmentation"))
-    return loader(augmented, sampler, settings.batch_size, settings.workers, collate)
+    return loader(augmented, sampler, settings.batch_size, settings.workers, collate, keep_workers=True)
 
 
 @contextmanager
@@ -178,7 +181,6 @@ def training(
     finally:
         progress.close()
         stop_workers(train)
-        stop_workers(test)
         for handler in list(runner.logger.handlers):
             runner.logger.removeHandler(handler)  # mmengine never drops a logger; the next build must not write here
             handler.close()
@@ -187,20 +189,24 @@ def training(
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint of a training's folder; None where there is none.
+    """The newest whole checkpoint of a training's folder; None where there is none.
 
-    mmengine writes the file `last_checkpoint` after the checkpoint it names, so what it names is whole. It holds an
-    absolute path; only the name counts here, so that a run folder can be moved.
+    mmengine does not write checkpoints in one go. They are zip files, whose directory comes last: one without it was
+    cut short. (mmengine's own pointer, `last_checkpoint`, can be cut short too, and holds an absolute path.)
     """
-    pointer = folder / "last_checkpoint"
-    if not pointer.is_file():
-        return None
-    checkpoint = folder / Path(pointer.read_text().strip()).name
-    return checkpoint if checkpoint.is_file() else None
+    found = sorted(folder.glob("epoch_*.pth"), key=lambda path: int(path.stem.removeprefix("epoch_")))
+    return next((path for path in reversed(found) if zipfile.is_zipfile(path)), None)
 
 
-def load_weights(model: nn.Module, checkpoint: Path) -> None:
-    """Load a checkpoint's weights strictly, without running code from the file."""
+def warm_start(model: nn.Module, folder: Path) -> None:
+    """Load the weights that another training ended with, strictly and without running code from the file.
+
+    Raises:
+        FileNotFoundError: where there are none.
+    """
+    checkpoint = newest_checkpoint(folder)
+    if checkpoint is None:
+        raise FileNotFoundError(f"Expected the weights to start from in {folder}, but there is no whole checkpoint")
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     model.load_state_dict(state["state_dict"], strict=True)
 
@@ -328,6 +334,9 @@ class ProgressHook(Hook):
         self.close()
 
 
-def metrics_of(runner: Runner) -> Mapping[str, float]:
-    """Evaluate on the test set: the evaluator's metrics as plain numbers."""
-    return {key: float(value) for key, value in runner.test().items()}
+def evaluate(runner: Runner, metric: str) -> dict[str, float]:
+    """Evaluate on the test set: the evaluator's metrics as plain numbers, `metric` among them."""
+    found = {key: float(value) for key, value in runner.test().items()}
+    if metric not in found:
+        raise KeyError(f"Expected the task's evaluator to return its metric {metric!r}, but got {sorted(found)}")
+    return found

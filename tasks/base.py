@@ -41,7 +41,7 @@ class Task(Protocol):
         ...
 
     def dataset(self, split: Split) -> Dataset:
-        """A view of the data: "train" augmented; "pool" train's samples in train's order, seen as at test time; "test"."""
+        """A view of the data: "train" is augmented, "pool" is train's samples in train's order seen as at test time."""
         ...
 
     def collate(self, samples: Sequence[Any]) -> Batch:

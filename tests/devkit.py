@@ -8,6 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from tasks.detection import Detection
+
 CLASSES = ("cat", "dog", "person")
 # image -> (width, height), objects as (class, xmin, ymin, xmax, ymax, difficult); corners 1-based and inclusive
 SCENES = {
@@ -19,6 +21,12 @@ SCENES = {
     "000001": ((128, 128), [("dog", 40, 40, 100, 100, 0)]),
 }
 ORDER = tuple(SCENES)  # not sorted: the pool must keep the list's order
+
+
+def detection(root: Path, **settings) -> Detection:
+    """The adapter on the devkit at `root`, with the small network."""
+    usual = dict(train=["VOC2007/trainval"], test=["VOC2007/test"], classes=CLASSES, network="small_ssd")
+    return Detection(str(root), **(usual | dict(pretrained=None, augmentation="flip") | settings))
 
 
 def make_voc(root: Path) -> Path:

@@ -15,10 +15,11 @@ import pytest
 import torch
 
 from acquisition import scoring
+from models.seeding import stream
 from models.training import newest_checkpoint
 from tests.conftest import REPOSITORY
 from tests.toy import NegativeError, Toy
-from tools import cli, preflight, rundir
+from tools import al_train, cli, preflight, rundir
 from tools.al_train import run
 
 TOY = str(REPOSITORY / "tests" / "toy_config.py")
@@ -314,6 +315,10 @@ def test_random_with_a_module_shares_row_0_with_learning_loss_and_queries_otherw
     assert labeled(tmp_path)[:10] == labeled(calm)[:10]
     assert set(labeled(tmp_path)[10:]) != set(labeled(calm)[10:])
     assert set(mine[0]) == (ROW | RANKING) - {"seconds/train", "seconds/evaluate", "seconds/score"}
+    ids = labeled(tmp_path)
+    for cycle, size in ((0, 10), (1, 15)):  # each cycle draws from a stream of its own
+        rest = np.array(sorted(set(range(60)) - set(ids[:size])))
+        assert ids[size : size + 5] == rest[stream(0, cycle, "query").permutation(len(rest))[:5]].tolist()
 
 
 def test_a_run_without_a_module_shares_the_initial_set_too(calm, tmp_path):
@@ -321,10 +326,20 @@ def test_a_run_without_a_module_shares_the_initial_set_too(calm, tmp_path):
     assert labeled(tmp_path) == labeled(calm)[:10]
 
 
-def test_a_run_is_repeatable(calm, tmp_path):
-    np.random.seed(99)  # whatever the state of the global generators
+def test_a_run_is_repeatable_and_scores_the_test_time_view_with_the_weights_just_trained(calm, tmp_path, monkeypatch):
+    passes = []
+    plain = al_train.score
+
+    def score(model, dataset, *rest):
+        cycle = max(int(path.name) for path in (tmp_path / "cycles").iterdir())
+        passes.append((cycle, dataset.augment, len(dataset), same(dict(model.state_dict()), weights(tmp_path, cycle))))
+        return plain(model, dataset, *rest)
+
+    monkeypatch.setattr(al_train, "score", score)
+    np.random.seed(99)  # whatever the state of the global generators: the run is the same
     torch.manual_seed(99)
     assert main(tmp_path) == 0
+    assert passes == [(cycle, False, 60, True) for cycle in (0, 0, 1, 1, 2)]  # query and ranking, ranking in the last
     assert outcome(tmp_path) == outcome(calm)
 
 
@@ -502,7 +517,9 @@ def test_help_lists_the_options():
 @pytest.mark.parametrize(
     "arguments, shown",
     [
-        ([], "required: config"), ([TOY, "--sed", "1"], "arguments: --sed 1"), ([TOY, "--seed", "x"], "'x'"),
+        ([], "required: config"),
+        ([TOY, "--sed", "1"], "arguments: --sed 1"),
+        ([TOY, "--seed", "x"], "'x'"),
         ([TOY, "--wandb", "on"], "'on'"),
     ],  # fmt: skip
 )

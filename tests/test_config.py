@@ -260,10 +260,12 @@ REFUSED = {
     "task.size": ("big", f"task.size: {INTEGER} 'big'"),
     "task.faults": ("x", "task.faults: input should be a valid list, but got 'x'"),
     "budget.query": (
-        2.5, "budget.query: input should be a valid integer, got a number with a fractional part, but got 2.5"
+        2.5,
+        "budget.query: input should be a valid integer, got a number with a fractional part, but got 2.5",
     ),
     "training.amp": (
-        "perhaps", "training.amp: input should be a valid boolean, unable to interpret input, but got 'perhaps'"
+        "perhaps",
+        "training.amp: input should be a valid boolean, unable to interpret input, but got 'perhaps'",
     ),
     "training.start": ("hot", "training.start: input should be 'scratch' or 'warm', but got 'hot'"),
     "module.mode": ("on", "module.mode: input should be 'auto', 'joint', 'detached' or 'off', but got 'on'"),

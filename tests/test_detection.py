@@ -20,6 +20,7 @@ from tasks.detection import Detection, views
 from tasks.detection.adapter import VOC_CLASSES
 from tasks.detection.metrics import CocoMap, VocMap
 from tests import contract, devkit
+from tests.devkit import detection
 
 from mmdet.evaluation import VOCMetric  # isort: skip  # after the tasks, which install what mmdet needs
 from mmdet.structures.bbox import HorizontalBoxes  # isort: skip
@@ -33,14 +34,6 @@ def voc(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def coco(tmp_path_factory) -> Path:
     return devkit.make_coco(tmp_path_factory.mktemp("coco"))
-
-
-def detection(root: Path, **settings) -> Detection:
-    usual = dict(
-        train=["VOC2007/trainval"], test=["VOC2007/test"], classes=devkit.CLASSES, network="small_ssd",
-        pretrained=None, augmentation="flip",
-    )  # fmt: skip
-    return Detection(str(root), **(usual | settings))
 
 
 def coco_detection(root: Path, **settings) -> Detection:
@@ -307,8 +300,12 @@ def test_faults_of_data_and_weights_are_all_found_before_anything_runs(voc: Path
     assert any("vgg.pth" in f and "task.pretrained=None" in f for f in faults)
     other = tmp_path / "other.pth"
     torch.save({"features.0.weight": torch.zeros(3)}, other)
-    assert any("lacks ['features.0.weight'" in f for f in detection(voc, network="ssd300_vgg16", pretrained=str(other)).check())
-    assert any("small_ssd" in f for f in detection(voc, pretrained="open-mmlab://vgg16_caffe", network="small_ssd").check())
+    assert any(
+        "lacks ['features.0.weight'" in f for f in detection(voc, network="ssd300_vgg16", pretrained=str(other)).check()
+    )
+    assert any(
+        "small_ssd" in f for f in detection(voc, pretrained="open-mmlab://vgg16_caffe", network="small_ssd").check()
+    )
 
 
 def test_pretrained_convolutions_are_loaded(voc: Path, tmp_path: Path):

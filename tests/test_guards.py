@@ -22,8 +22,9 @@ from models import loss_prediction
 from models.joint import JointModel, ModuleSettings
 from models.seeding import seeded, stream
 from models.training import LabeledSampler
-from tasks.detection import Detection, views
+from tasks.detection import views
 from tests import devkit
+from tests.devkit import detection
 from tests.toy import Toy
 from tools import al_train
 from tools.config import Experiment, load
@@ -119,7 +120,9 @@ def scores_belong_to_their_samples(monkeypatch: pytest.MonkeyPatch, folder: Path
     together = al_train.score(model, task.dataset("pool"), task.collate, ids, ["predicted_loss"], SETTINGS)
     model.eval()
     with torch.no_grad():
-        alone = [model.predicted_loss(model.output(task.collate([task.dataset("pool")[i]]), frozenset()).taps) for i in ids]
+        alone = [
+            model.predicted_loss(model.output(task.collate([task.dataset("pool")[i]]), frozenset()).taps) for i in ids
+        ]
     np.testing.assert_allclose(together["predicted_loss"], torch.cat(alone).numpy(), rtol=1e-5)
 
 
@@ -132,8 +135,7 @@ def picks_are_ids_of_the_pool(monkeypatch: pytest.MonkeyPatch, folder: Path) -> 
 
 
 def the_pool_is_seen_as_at_test_time(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    task = Detection(str(devkit.make_voc(folder / "voc")), ["VOC2007/trainval"], ["VOC2007/test"], classes=devkit.CLASSES,
-                     network="small_ssd", pretrained=None, augmentation="mmdet")  # fmt: skip
+    task = detection(devkit.make_voc(folder / "voc"), augmentation="mmdet")
     pool, test = task.dataset("pool"), task.dataset("test")
     for i in range(4):
         views_of_one = [pool[i]["inputs"], pool[i]["inputs"], test[i]["inputs"]]
@@ -157,7 +159,9 @@ def the_module_learns(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     assert all(not torch.equal(trained[k], first[k]) for k in first if k.endswith("weight"))
 
 
-def after_the_cut_the_module_trains_on_and_the_network_without_it(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def after_the_cut_the_module_trains_on_and_the_network_without_it(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
     task = Toy()
     for detached in (False, True):
         model = model_of(task).train()
@@ -166,7 +170,9 @@ def after_the_cut_the_module_trains_on_and_the_network_without_it(monkeypatch: p
         losses = model(mode="loss", **task.collate([task.dataset("train")[i] for i in range(8)]))
         losses["loss_rank"].backward()
         parts = (model.network, model.loss_prediction)
-        network, module = (sum(p.grad.abs().sum().item() for p in part.parameters() if p.grad is not None) for part in parts)
+        network, module = (
+            sum(p.grad.abs().sum().item() for p in part.parameters() if p.grad is not None) for part in parts
+        )
         assert module > 0
         assert (network == 0) == detached
     model = model_of(task, detach_epoch=3)
@@ -200,7 +206,7 @@ def nothing_is_labeled_twice(monkeypatch: pytest.MonkeyPatch, folder: Path) -> N
 
 
 def the_test_set_is_read_only_to_report(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """No test sample is read in training or querying (`Observed` looks), and the last epoch's weights are what counts."""
+    """No test sample is read in training or querying (`Observed` looks); the last epoch's weights are what counts."""
     seen = Observed(folder / "run").run(monkeypatch)
     assert seen.test_reads == [0, 0]
     last = torch.load(seen.folder.cycle_folder(2) / "epoch_4.pth", weights_only=True)["state_dict"]
@@ -235,8 +241,7 @@ def every_strategy_trains_the_same(monkeypatch: pytest.MonkeyPatch, folder: Path
 def no_image_is_dropped(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Images without objects, tiny ones and ones with difficult objects alone stay; an unreadable one is named."""
     root = devkit.make_voc(folder / "voc")
-    task = Detection(str(root), ["VOC2007/trainval"], ["VOC2007/test"], classes=devkit.CLASSES, network="small_ssd",
-                     pretrained=None)  # fmt: skip
+    task = detection(root)
     names = [task.dataset("train").get_data_info(i)["img_id"] for i in range(len(task.dataset("train")))]
     assert tuple(names) == devkit.ORDER
     broken = root / "VOC2007/JPEGImages/000003.jpg"

@@ -13,10 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-TOOL = Path(__file__).resolve().parents[1] / "tools" / "make_sandbox.py"
-sys.path.insert(0, str(TOOL.parent))
-import make_sandbox as ms
+from tools import make_sandbox as ms
 
+TOOL = Path(ms.__file__)
 POOL, TEST, SEED, HARD = 300, 100, 5, 0.3
 Drawn = list[tuple[str, bool, list[ms.Object]]]
 
@@ -49,7 +48,9 @@ def read_image(voc: Path, image_id: str) -> np.ndarray:
 def drawn(voc: Path) -> Drawn:
     """(id, hard, objects) of every scene, drawn again from what the lists say."""
     hard = set(read_list(voc, "hard"))
-    rows = [(i, i in hard, split, k) for split in (0, 1) for k, i in enumerate(read_list(voc, ("trainval", "test")[split]))]
+    rows = [
+        (i, i in hard, split, k) for split in (0, 1) for k, i in enumerate(read_list(voc, ("trainval", "test")[split]))
+    ]
     return [(i, is_hard, ms.draw_scene(SEED, split, k, is_hard)[1]) for i, is_hard, split, k in rows]
 
 
@@ -153,7 +154,7 @@ def test_hard_objects_are_smaller_and_of_lower_contrast(voc: Path, drawn: Drawn)
             xmin, ymin, xmax, ymax = thing.box
             sides[hard].append(max(xmax - xmin, ymax - ymin) + 1)
             (invisible if thing.difficult else contrasts[hard]).append(contrast(image, thing.alpha >= 0.5))
-    assert 14 <= min(sides[True]) and max(sides[True]) <= 24 <= min(sides[False]) and max(sides[False]) <= 60
+    assert min(sides[True]) >= 14 and max(sides[True]) <= 24 <= min(sides[False]) and max(sides[False]) <= 60
     assert np.median(contrasts[True]) < 0.5 * np.median(contrasts[False])
     assert np.quantile(contrasts[True], 0.9) < np.quantile(contrasts[False], 0.1)
     assert np.median(invisible) < 0.5 * np.median(contrasts[True])
@@ -188,7 +189,9 @@ def test_the_same_settings_give_the_same_bytes(tmp_path: Path) -> None:
     subprocess.run([sys.executable, TOOL, *command, tmp_path / "there"], check=True, env={"PYTHONHASHSEED": "7"})
     assert snapshot(here) == snapshot(tmp_path / "there/VOCdevkit")
     other = ms.make_detection(tmp_path / "other", 30, 10, 3, 0.4)
-    assert not set(snapshot(here / "VOC2007/JPEGImages").values()) & set(snapshot(other / "VOC2007/JPEGImages").values())
+    assert not set(snapshot(here / "VOC2007/JPEGImages").values()) & set(
+        snapshot(other / "VOC2007/JPEGImages").values()
+    )
 
 
 @pytest.mark.parametrize(("small", "shared"), [(40, 40), (50, 40)])

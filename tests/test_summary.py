@@ -58,9 +58,7 @@ def test_other_lengths_are_refused(sizes, scores, shown):
 
 
 def test_line_holds_the_numbers():
-    assert line(ROWS[0], "mAP", 10) == (
-        "cycle 1/10  labeled 1,000  effort 12,345  mAP 0.524  ordered pairs 0.71  75 s"
-    )
+    assert line(ROWS[0], "mAP", 10) == ("cycle 1/10  labeled 1,000  effort 12,345  mAP 0.524  ordered pairs 0.71  75 s")
 
 
 def test_line_without_module_and_with_a_metric_that_is_missing():

@@ -14,8 +14,8 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.dist import init_dist as init_launched
 from rich.console import Console
 
+from acquisition.query import QueryError
 from models.weights import WeightsError
-from tasks.base import Task
 from tools import preflight, summary
 from tools.config import ConfigError, Experiment, flat, load
 from tools.rundir import RunFolder, RunFolderError
@@ -61,7 +61,7 @@ def main(argv: Sequence[str], run: Callable[..., None]) -> int:
     console = Console(quiet=not is_main_process(), soft_wrap=True, markup=False)  # paths may hold [brackets]
     try:
         return _main(arguments, run, console)
-    except (ConfigError, RunFolderError, WeightsError, FloatingPointError) as error:
+    except (ConfigError, RunFolderError, WeightsError, QueryError, FloatingPointError) as error:
         console.print(f"error: {error}", markup=False, highlight=False)
         return USAGE_ERROR
     except KeyboardInterrupt:
@@ -80,6 +80,8 @@ def _main(arguments: argparse.Namespace, run: Callable[..., None], console: Cons
     if not arguments.dry_run and folder.done:
         folder.open(experiment.config)
         console.print(f"{folder.path} is finished; nothing to do", highlight=False)
+        if mode == "online" and is_main_process():
+            _tracker(experiment, folder, mode, console).finish(_summary(folder, experiment))
         return 0
     bytes_needed = _preflight(experiment, folder, arguments.check == "full")
     if arguments.dry_run:
@@ -110,36 +112,38 @@ def _preflight(experiment: Experiment, folder: RunFolder, full: bool) -> int:
 
 
 def _run(experiment: Experiment, folder: RunFolder, mode: str, run: Callable, console: Console, launcher: str) -> None:
-    task = experiment.task
-    finished = folder.resume(preflight.length(task.dataset("pool")))
-    rows = folder.rows(finished.cycle) if finished else []
-    tracker = Tracker(folder.path, _identity(experiment), mode if is_main_process() else "disabled", rows,
-                      say=lambda text: console.print(text, markup=False, highlight=False))  # fmt: skip
-    code = 1
+    tracker = _tracker(experiment, folder, mode if is_main_process() else "disabled", console)
     try:
         run(experiment, folder, tracker, console, launcher)
-        code = 0
-    finally:
-        tracker.finish(_summary(folder, task, experiment.budget.cycles) if code == 0 else {}, code)
+    except BaseException:
+        tracker.finish({}, exit_code=1)
+        raise
+    tracker.finish(_summary(folder, experiment))
     if is_main_process():
-        _show(experiment, folder, task, console)
+        _show(experiment, folder, console)
 
 
-def _show(experiment: Experiment, folder: RunFolder, task: Task, console: Console) -> None:
-    rows = folder.rows(experiment.budget.cycles)
+def _tracker(experiment: Experiment, folder: RunFolder, mode: str, console: Console) -> Tracker:
+    pool = folder.resume(preflight.length(experiment.task.dataset("pool")))
+    rows = folder.rows(pool.cycle) if pool else []
+    return Tracker(folder.path, _identity(experiment), mode, rows, say=lambda t: console.print(t, highlight=False))
+
+
+def _show(experiment: Experiment, folder: RunFolder, console: Console) -> None:
+    rows, task = folder.rows(experiment.budget.cycles), experiment.task
     title = f"{experiment.name}, {experiment.strategy}, seed {experiment.seed}"
     summary.draw(rows, task.metric, title, folder.path / "curve.png")
     folder.finish()
     summary.show(rows, task.metric, console)
-    area = _summary(folder, task, experiment.budget.cycles)["area_under_curve"]
+    area = _summary(folder, experiment)["area_under_curve"]
     console.print(f"area under the curve {area:.4f}; {folder.path / 'curve.png'}", highlight=False)
 
 
-def _summary(folder: RunFolder, task: Task, cycles: int) -> dict[str, float]:
-    rows = folder.rows(cycles)
-    scores = [math.nan if row[task.metric] is None else row[task.metric] for row in rows]
+def _summary(folder: RunFolder, experiment: Experiment) -> dict[str, float]:
+    rows, metric = folder.rows(experiment.budget.cycles), experiment.task.metric
+    scores = [math.nan if row[metric] is None else row[metric] for row in rows]
     area = summary.area_under_curve([row["labeled"] for row in rows], scores)
-    return {f"final/{task.metric}": scores[-1], "area_under_curve": area}
+    return {f"final/{metric}": scores[-1], "area_under_curve": area}
 
 
 def _identity(experiment: Experiment) -> Identity:

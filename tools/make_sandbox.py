@@ -2,8 +2,8 @@
 
     python tools/make_sandbox.py det --root data/sandbox            # 800 + 400 scenes, about 5 s
 
-`det` writes circles, squares and triangles as a PASCAL VOC devkit; ImageSets/Main/hard.txt names the known share of hard
-scenes. A further task is a `make_<task>`, a writer that it hands to `publish`, and a subcommand in `main`.
+`det` writes circles, squares and triangles as a PASCAL VOC devkit; ImageSets/Main/hard.txt names the known share of
+hard scenes. A further task is a `make_<task>`, a writer that it hands to `publish`, and a subcommand in `main`.
 
 The same settings give the same bytes on one machine. Scene k of a list depends on (seed, list, k) and on whether it is
 hard. Hardness is dealt in blocks of 20 scenes, so sets that differ in size alone share every scene whose block is whole
@@ -94,13 +94,14 @@ def draw_mark(rng: Rng, image: Image, centre: NDArray[Any], half_axes: NDArray[A
 
 
 def iou(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes with inclusive corners."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]) + 1, min(a[3], b[3]) - max(a[1], b[1]) + 1
     shared = max(width, 0) * max(height, 0)
     return shared / (sum((c[2] - c[0] + 1) * (c[3] - c[1] + 1) for c in (a, b)) - shared)
 
 
 def propose(rng: Rng, look: Look) -> Object:
-    """An object of random class, size, turn and place, whole inside the image; its mask is drawn eight times as large."""
+    """An object of random class, size, turn and place, inside the image; its mask is drawn eight times as large."""
     name = str(rng.choice(list(CORNERS)))
     angles = rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(CORNERS[name]) / CORNERS[name]
     points = np.stack([np.cos(angles), np.sin(angles)], 1)
@@ -205,7 +206,7 @@ def publish(target: Path, settings: dict[str, Any], write: Callable[[Path, dict[
 
 
 def make_detection(root: Path, pool: int, test: int, seed: int, hard: float) -> Path:
-    """Make root/VOCdevkit, `hard` a share; returns its path. ValueError: settings; FileExistsError: made with others."""
+    """Make root/VOCdevkit, `hard` a share; its path. ValueError: bad settings; FileExistsError: made with others."""
     rules = {
         f"pool: expected at least 1 scene, got {pool}": pool >= 1,
         f"test: expected at least 0 scenes, got {test}": test >= 0,
@@ -220,6 +221,7 @@ def make_detection(root: Path, pool: int, test: int, seed: int, hard: float) -> 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; 1 where the settings are wrong or the target holds something else."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     tasks = parser.add_subparsers(required=True)
     det = tasks.add_parser("det", help="detection: shapes as a PASCAL VOC devkit")

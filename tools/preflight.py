@@ -31,10 +31,10 @@ def _fit(experiment: Experiment) -> list[str]:
     """Whether the task gives what the strategy and the module need."""
     names = needs(experiment.steps)
     wanted = set(fields(names)) | ({"loss"} if experiment.module_mode != "off" else set())
-    lacking = sorted(wanted - experiment.task.fields)
-    found = []
-    if lacking:
-        found.append(f"strategy {experiment.strategy!r} needs {lacking}, but the task gives {sorted(experiment.task.fields)}")
+    given, found = experiment.task.fields, []
+    if wanted - given:
+        lacking = sorted(wanted - given)
+        found.append(f"strategy {experiment.strategy!r} needs {lacking}, but the task gives {sorted(given)}")
     if need_module(names) and experiment.module_mode == "off":
         found.append(f"strategy {experiment.strategy!r} needs the loss-prediction module, but module.mode is 'off'")
     return found
@@ -56,7 +56,8 @@ def disk(experiment: Experiment, folder: Path) -> tuple[list[str], int]:
     network = experiment.task.build()
     count = sum(p.numel() for p in network.parameters())
     if experiment.module_mode != "off":
-        module = LossPrediction([t.channels for t in experiment.task.taps], experiment.module.width, experiment.module.pooling)
+        channels, settings = [tap.channels for tap in experiment.task.taps], experiment.module
+        module = LossPrediction(channels, settings.width, settings.pooling)
         count += sum(p.numel() for p in module.parameters())
     needed = CHECKPOINTS * count * 4 * 3  # float32; weights and at most two moments of the optimiser
     there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
@@ -74,17 +75,18 @@ def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
     looked = [0] * (budget.cycles - 1)
     if needs(experiment.steps):
         looked = [min(pool - n, experiment.subset or pool) for n in budget.sizes[:-1]]
-    return "\n".join(
-        (
-            f"run      {experiment.name}, strategy {experiment.strategy}, seed {experiment.seed}, module {experiment.module_mode}",
-            f"folder   {folder}",
-            f"data     pool {pool:,}, test {test:,}",
-            f"labels   {', '.join(f'{n:,}' for n in budget.sizes)}",
-            f"training {budget.cycles} trainings of {training.epochs} epochs, {sum(iterations):,} iterations of {training.batch_size}",
-            f"scoring  {len(looked)} queries over {sum(looked):,} samples",
-            f"disk     at most {bytes_needed / 1e9:.2f} GB of checkpoints at a time",
-        )
-    )
+    steps = f"{training.epochs} epochs, {sum(iterations):,} iterations of {training.batch_size}"
+    lines = {
+        "run": f"{experiment.name}, strategy {experiment.strategy}, seed {experiment.seed}",
+        "module": experiment.module_mode,
+        "folder": folder,
+        "data": f"pool {pool:,}, test {test:,}",
+        "labels": ", ".join(f"{n:,}" for n in budget.sizes),
+        "training": f"{budget.cycles} trainings of {steps}",
+        "scoring": f"{len(looked)} queries over {sum(looked):,} samples",
+        "disk": f"at most {bytes_needed / 1e9:.2f} GB of checkpoints at a time",
+    }
+    return "\n".join(f"{name:9}{value}" for name, value in lines.items())
 
 
 def length(dataset: Dataset) -> int:

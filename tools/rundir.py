@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.dist import barrier, is_main_process
 
 from acquisition.pool import Pool
 from acquisition.query import Query
@@ -105,8 +106,10 @@ class RunFolder:
         """Where a cycle's training keeps checkpoints and log."""
         return self.path / "cycles" / f"{cycle:02d}"
 
-    def commit(self, row: Mapping[str, Any], query: Query | None, pool: Pool) -> list[dict[str, Any]]:
+    def commit(self, row: Mapping[str, Any], query: Query | None, pool: Pool) -> dict[str, Any]:
         """Write a finished cycle; afterwards, and not before, the run stands at `pool`.
+
+        Of several processes the first one writes, and the others wait for it.
 
         Args:
             row: the cycle's metrics; not-a-number is written as null.
@@ -114,20 +117,26 @@ class RunFolder:
             pool: of the next cycle.
 
         Returns:
-            All rows up to this cycle.
+            The row as it was written.
         """
+        written = {key: _json(value) for key, value in row.items()}
+        if is_main_process():
+            self._write(written, query, pool)
+        barrier()
+        return written
+
+    def _write(self, row: dict[str, Any], query: Query | None, pool: Pool) -> None:
         cycle = row["cycle"]
         if query is not None:
             buffer = io.BytesIO()
             arrays: dict[str, Any] = {f"signal/{name}": values for name, values in query.signals.items()}
             np.savez(buffer, candidates=query.candidates, picked=query.picked, **arrays)
             write_whole(self.path / "queries" / f"{cycle:02d}.npz", buffer.getvalue())
-        rows = [*self.rows(cycle), {key: _json(value) for key, value in row.items()}]
+        rows = [*self.rows(cycle), row]
         write_whole(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in rows).encode())
         state = {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)}
         write_whole(self.path / "state.json", json.dumps(state).encode())
         shutil.rmtree(self.cycle_folder(cycle - 1), ignore_errors=True)  # of no use any more; the newest weights stay
-        return rows
 
     @property
     def done(self) -> bool:

@@ -1,22 +1,43 @@
-"""What a person looks at in the end: a line a cycle, a table, a picture, and the area under the curve."""
+"""What a person looks at: a line a cycle, pictures of what was queried, a table and a curve in the end."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
+from PIL.Image import Image
 from rich.console import Console
 from rich.table import Table
 
+from acquisition.query import Query
+from tasks.base import Task
+
 matplotlib.use("Agg")  # draws into files; works without a screen
-from matplotlib import pyplot as plt  # after the backend is chosen
+from matplotlib import pyplot as plt
 
 Row = Mapping[str, Any]
 STEPS = ("train", "evaluate", "score")
+SHOWN = 4  # thumbnails of the first and of the last queried samples
+
+
+class Clock:
+    """Seconds of each step, as ``seconds/<step>``."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        """Time a block."""
+        began = time.perf_counter()
+        yield
+        self.seconds[f"seconds/{step}"] = time.perf_counter() - began
 
 
 def area_under_curve(sizes: Sequence[float], scores: Sequence[float]) -> float:
@@ -40,6 +61,21 @@ def line(row: Row, metric: str, cycles: int) -> str:
         f"cycle {row['cycle'] + 1}/{cycles}  labeled {row['labeled']:,}  effort {row['effort']:,}  "
         f"{metric} {_number(row[metric])}{ordered}  {seconds:.0f} s"
     )
+
+
+def thumbnails(task: Task, query: Query | None) -> list[tuple[Image, str]]:
+    """Pictures of the first and the last queried samples with their annotations, and captions with their scores."""
+    if query is None:
+        return []
+    picked = query.picked.tolist()
+    places = [p for p in range(len(picked)) if p < SHOWN or p >= len(picked) - SHOWN]
+    position = {int(i): p for p, i in enumerate(query.candidates)}
+    found = []
+    for place in places:
+        rows = {name: values[position[picked[place]]] for name, values in query.signals.items() if values.ndim == 1}
+        scores = "".join(f"  {name} {value:.3g}" for name, value in rows.items())
+        found.append((task.thumbnail(picked[place]), f"choice {place + 1}: sample {picked[place]}{scores}"))
+    return found
 
 
 def show(rows: Sequence[Row], metric: str, console: Console) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +17,7 @@ from torch.utils.data import Dataset, Subset
 
 from models import ssd, weights
 from models.output import Output
+from models.progress import track
 from tasks.base import Batch, Split
 from tasks.detection import views
 from tasks.detection.coco_faults import coco_faults
@@ -85,7 +86,12 @@ class Detection:
     def check(self, full: bool = False) -> list[str]:
         """Faults of both splits' files, and of the weights (which are downloaded here)."""
         find = voc_faults if self.format == "voc" else coco_faults
-        faults = [str(f) for lists in self.lists.values() for f in find(self.root, lists, self.classes, full=full)]
+        shown = partial(track, what="checking the data")
+        faults = [
+            str(fault)
+            for lists in self.lists.values()
+            for fault in find(self.root, lists, self.classes, full=full, progress=shown)
+        ]
         if self.format == "coco" and len(self.lists["test"]) != 1:
             faults.append(f"task.test: expected one list for COCO's evaluation, but got {self.lists['test']}")
         return faults + self._weight_faults()
@@ -93,6 +99,8 @@ class Detection:
     def _weight_faults(self) -> list[str]:
         if self.pretrained is None:
             return []
+        if self._make is ssd.small_ssd:
+            return [f"task.pretrained: expected None for the network 'small_ssd', but got {self.pretrained!r}"]
         try:
             path = weights.locate(self.pretrained)
             network = self._make(len(self.classes))
@@ -100,7 +108,7 @@ class Detection:
             lacking = weights.missing(path, convolutions)
             if lacking:
                 raise weights.WeightsError(f"Expected VGG-16's convolutions in {path}, but it lacks {lacking[:3]}")
-        except (weights.WeightsError, ValueError) as error:
+        except weights.WeightsError as error:
             return [f"task.pretrained: {error}"]
         return []
 

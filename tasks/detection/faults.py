@@ -131,7 +131,7 @@ def _header_size(path: Path) -> Reading[Size | None]:
                 warnings.simplefilter("ignore")  # PIL warns of large images; what it refuses still raises
                 with Image.open(path, formats=FORMATS) as image:
                     return image.size[::-1] if _on_its_side(image) else image.size
-        except Exception as error:  # noqa: BLE001 PIL's readers raise whatever a broken header leads them to
+        except Exception as error:  # PIL's readers raise whatever a broken header leads them to
             remedy = "get the file anew, convert it, or take it off the list"
             fault = Fault("unreadable image", str(path), f"the header of one of {FORMATS}", reason(error), remedy)
     yield fault
@@ -144,7 +144,7 @@ def _on_its_side(image: Image.Image) -> bool:
         return False
     try:
         return image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-    except Exception:  # noqa: BLE001 EXIF that PIL cannot parse; OpenCV then leaves the image as it is
+    except Exception:  # EXIF that PIL cannot parse; OpenCV then leaves the image as it is
         return False
 
 

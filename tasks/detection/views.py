@@ -88,7 +88,7 @@ def train_pipeline(augmentation: Augmentation, size: int, difficult: Difficult) 
 
 
 def test_pipeline(size: int, difficult: Difficult) -> list[dict]:
-    """From file to network input as at test time: boxes in the network's pixels, the annotation itself in `instances`."""
+    """From file to network input as at test time: boxes in its pixels, and the annotation itself in `instances`."""
     resize = dict(type="Resize", scale=(size, size), keep_ratio=False)
     return [*_load(difficult), resize, dict(type="PackDetInputs", meta_keys=(*META, "instances"))]
 
@@ -131,4 +131,3 @@ def seen_as_at_test_time(dataset: ConcatDataset, pipeline: list[dict]) -> Concat
         for part in parts:
             part.pipeline, part.test_mode = Compose(pipeline), True
     return ConcatDataset(parts, ignore_keys=["dataset_type"])
-

@@ -1,0 +1,70 @@
+"""Every command of the README and of the configs' docstrings is run here, or by CI."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests import devkit
+from tests.conftest import REPOSITORY
+from tools import cli
+
+BY_CI = {"make demo", "make test"}
+TINY = ["task.pretrained=None", "budget.initial=2", "budget.query=1", "budget.cycles=2"]
+
+
+def commands(text: str) -> list[str]:
+    blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def documented() -> list[str]:
+    found = commands((REPOSITORY / "README.md").read_text())
+    for config in sorted((REPOSITORY / "configs").glob("*.py")):
+        found += [m.strip() for m in re.findall(r"^    (python tools/\S.*)$", config.read_text(), re.MULTILINE)]
+    return found
+
+
+def test_ci_runs_the_two_commands_and_the_readme_names_them():
+    text = (REPOSITORY / ".ci/run").read_text()
+    assert all(command in text and command in documented() for command in BY_CI)
+
+
+@pytest.mark.parametrize("command", [c for c in documented() if c not in BY_CI])
+def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatch, capsys):
+    """With tiny data in the real layout and without the training itself; smoke runs on real images are in CI too."""
+    monkeypatch.chdir(REPOSITORY)
+    program, script, *arguments = shlex.split(command)
+    assert program == "python"
+    if script == "tools/make_sandbox.py":
+        from tools import make_sandbox
+
+        place = arguments.index("data/sandbox")
+        arguments[place] = str(tmp_path)
+        assert make_sandbox.main([*arguments, "--pool", "20", "--test", "4"]) == 0
+        return
+    assert script == "tools/al_train.py"
+    devkit.make_voc(tmp_path)
+    (tmp_path / "VOC2012").symlink_to(tmp_path / "VOC2007")
+    for name, lines in (("trainval", devkit.ORDER[:3]), ("test", devkit.ORDER[:4])):
+        (tmp_path / f"VOC2007/ImageSets/Main/{name}.txt").write_text("\n".join(lines))
+    options = [f"task.data_root={tmp_path}", "task.train=[VOC2007/test]", "task.classes=[cat,dog,person]", *TINY]
+    if "--cfg-options" in arguments:
+        place = arguments.index("--cfg-options")
+        options, arguments = arguments[place + 1 :] + options, arguments[:place]
+    extra = ["--dry-run", "--work-dir", str(tmp_path / "run"), "--wandb", "disabled", "--cfg-options", *options]
+    code = cli.main([*arguments, *extra], run=None)
+    said = capsys.readouterr().out
+    assert code == 0, said
+    assert "pool 4" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_links_and_paths_of_the_readme_exist():
+    text = (REPOSITORY / "README.md").read_text()
+    paths = set(re.findall(r"`((?:tools|tasks|models|acquisition|configs|tests)/[\w./]+)`", text))
+    assert len(paths) >= 6
+    assert all((REPOSITORY / path).exists() for path in paths), paths
