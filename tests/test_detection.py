@@ -161,8 +161,8 @@ def test_every_augmentation_survives_every_image(voc: Path, preset: str):
 
 
 def test_the_ssd_crop_asks_one_box_where_mmdets_asks_all():
-    """Two far boxes: a crop of 0.9 overlap with one of them exists, with both it does not."""
-    boxes = torch.tensor([[0.0, 0, 50, 50], [150, 150, 200, 200]])
+    """Two boxes in opposite corners: a crop can overlap one of them by half, but never both."""
+    boxes = torch.tensor([[0.0, 0, 95, 95], [105, 105, 200, 200]])
     crop, kept = views.SSDCrop(), set()
     crop._draw.options = [0.5]
     for seed in range(10):
@@ -175,7 +175,7 @@ def test_the_ssd_crop_asks_one_box_where_mmdets_asks_all():
         box = results["gt_bboxes"].tensor[0]
         overlap = (box[2] - box[0]) * (box[3] - box[1])
         assert results["img"].shape[:2] == (height, width) and len(results["gt_bboxes"]) == 1
-        assert overlap / (height * width + 2500 - overlap) >= 0.5
+        assert overlap / (height * width + 95 * 95 - overlap) >= 0.5
         kept.add(int(results["gt_bboxes_labels"][0]))
     assert kept == {7, 8}
 

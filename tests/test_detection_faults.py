@@ -223,6 +223,8 @@ VOC_CASES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
     ("xml cut", cut(XML), "broken XML", XML, ("ParseError",)),
     ("xml encoding", write(XML, '<?xml version="1.0" encoding="klingon"?><a/>'), "broken XML", XML, ("klingon",)),
     ("xml long", write(XML, b" " * (XML_BYTES + 1)), "unreadable XML", XML, (str(XML_BYTES), str(XML_BYTES + 1))),
+    ("xml as long as may be", write(XML, b" " * XML_BYTES), "broken XML", XML, ("no element found",)),
+    ("xml with DOCTYPE", write(XML, "<!DOCTYPE annotation><annotation/>"), "refused XML", XML, ("DOCTYPE",)),
     ("xml laughs", write(XML, LAUGHS), "refused XML", XML, ("DOCTYPE",)),
     ("xml laughs in UTF-16", write(XML, LAUGHS.encode("utf-16")), "refused XML", XML, ("DOCTYPE",)),
     (
@@ -254,6 +256,7 @@ VOC_CASES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
     ("corner empty", swap(XML, "<xmax>48.9<", "<xmax><"), "coordinate", XML, ("None",)),
     ("box inverted", swap(XML, "<xmin>5<", "<xmin>25<"), "inverted box", XML, ("object 2", "(25, 6, 20, 21)")),
     ("box no area", swap(XML, "<ymin>6<", "<ymin>21.7<"), "box of no area", XML, ("object 2", "(5, 21, 20, 21)")),
+    ("box no width", swap(XML, "<xmin>5<", "<xmin>20<"), "box of no area", XML, ("object 2", "(20, 6, 20, 21)")),
     ("box right", swap(XML, "<xmax>48.9", "<xmax>49"), "box outside the image", XML, ("(1, 1, 49, 36)", "(48, 36)")),
     ("box below", swap(XML, "<ymax>36<", "<ymax>37<"), "box outside the image", XML, ("(1, 1, 48, 37)", "(48, 36)")),
     ("box left", swap(XML, "<xmin>1<", "<xmin>-1<"), "box outside the image", XML, ("(-1, 1, 48, 36)",)),
@@ -343,6 +346,10 @@ COCO_CASES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
     ("iscrowd 2", record("annotations", 1, iscrowd=2), "iscrowd", JSON, ("annotations[1]", "2")),
     ("category of no class", record("categories", 1, name="dogs"), "missing category", JSON, ("'dog'", "'dogs'?")),
     ("category twice", whole("categories", lambda v: [*v, v[0]]), "category", JSON, ("categories[3]", "'cat'")),
+    ("category id twice", whole("categories", lambda v: [*v, {**v[0], "name": "x"}]), "category", JSON, ("'x'",)),
+    ("category name twice", whole("categories", lambda v: [*v, {**v[0], "id": 9}]), "category", JSON, ("9",)),
+    ("category without id", whole("categories", lambda v: [*v, {"name": "x"}]), "category", JSON, ("'x'",)),
+    ("category without name", whole("categories", lambda v: [*v, {"id": 9}]), "category", JSON, ("9",)),
     ("category no object", whole("categories", lambda v: [*v, None]), "category", JSON, ("categories[3]", "None")),
     ("category order", whole("categories", lambda v: v[::-1]), "category order", JSON, ("['cat', 'dog', 'person']",)),
 ]
@@ -441,6 +448,33 @@ def test_tolerated_in_voc(tmp_path: Path) -> None:
     assert voc(tmp_path) == []
 
 
+def test_tolerated_in_coco(tmp_path: Path) -> None:
+    """Boxes of one pixel, and boxes that leave the image by one."""
+    record("annotations", 0, bbox=[-1, -1, 50, 38])(make_coco(tmp_path))
+    record("annotations", 1, bbox=[4, 4, 1, 1])(tmp_path)
+    assert coco(tmp_path) == []
+
+
+def test_boxes_are_held_against_the_image_else_against_the_annotation(tmp_path: Path) -> None:
+    make_voc(tmp_path / "voc")
+    swap(XML, "<width>48<", "<width>60<")(tmp_path / "voc")
+    swap(XML, "<xmax>48.9<", "<xmax>55<")(tmp_path / "voc")
+    make_coco(tmp_path / "coco")
+    record("images", 0, width=60)(tmp_path / "coco")
+    record("annotations", 0, bbox=[0, 0, 55, 20])(tmp_path / "coco")
+    for find, image in ((voc, JPG), (coco, COCO_JPG)):
+        root = tmp_path / find.__name__
+        assert [fault.kind for fault in find(root)] == ["wrong size", "box outside the image"]
+        (root / image).unlink()
+        assert [fault.kind for fault in find(root)] == ["missing image"]
+    swap(XML, "<xmax>55<", "<xmax>61<")(tmp_path / "voc")
+    record("annotations", 0, bbox=[0, 0, 62, 20])(tmp_path / "coco")
+    for find in (voc, coco):
+        faults = find(tmp_path / find.__name__)
+        assert [fault.kind for fault in faults] == ["missing image", "box outside the image"]
+        assert "(60, 36)" in str(faults[1])
+
+
 def test_full_decodes_every_image(tmp_path: Path) -> None:
     for make, find, file in ((make_voc, voc, JPG), (make_coco, coco, COCO_JPG)):
         root = make(tmp_path / find.__name__)
@@ -524,6 +558,7 @@ def test_report() -> None:
     assert text.splitlines()[-1] == "... and 3 more, by kind: 3 x b"
     assert report(faults, most=2).splitlines()[-1] == "... and 21 more, by kind: 20 x b, 1 x a"
     assert "more" not in report(faults[:20])
+    assert report(faults[:1]).startswith("1 fault found")
     assert report([]) == "no faults found"
     assert str(Fault("a", "/f\n\ud800", "x", "\x1b[2J", "z")) == r"/f\n\ud800: expected x, but got \x1b[2J; z"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from acquisition.query import Highest, Query, RandomSubset, ask, named_strategies, needs
+from acquisition.query import Highest, Query, QueryError, RandomSubset, ask, named_strategies, needs
 from models.seeding import stream
 
 IDS = np.array([907, 13, 550, 21, 4, 333, 78, 612, 45, 101])  # positions 0 to 9 name other samples, or none
@@ -124,7 +124,7 @@ def test_ties_come_out_the_same_for_the_same_stream():
     "scores, bad", [([1, np.nan, 2], 1), ([np.inf, np.nan, -np.inf], 3), ([0, 0, -np.inf], 1), ([np.nan] * 3, 3)]
 )
 def test_scores_that_are_not_finite_are_refused_with_their_number(scores, bad):
-    with pytest.raises(ValueError, match=rf"finite scores 'loss', but {bad} of 3 are not"):
+    with pytest.raises(QueryError, match=rf"finite scores 'loss', but {bad} of 3 are not"):
         Highest("loss")({"loss": np.array(scores, dtype=np.float32)}, 3, 1, rng(0))
 
 
@@ -217,7 +217,7 @@ def test_a_single_sample_is_a_pool_too():
 @pytest.mark.parametrize("name", ["random", "learning_loss"])
 def test_a_budget_beyond_the_unlabeled_is_refused(name, count):
     message = rf"query of at most {count} samples \(all unlabeled ones\), but got 4"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(QueryError, match=message):
         ask(named_strategies(None)[name], IDS[:count], 4, rng(0), never)
 
 
@@ -237,18 +237,18 @@ class Fixed:
     "positions, distinct", [((0, 1), 2), ((0, 1, 1), 2), ((), 0), ((0, 1, 2, 3), 4), ((0, 1, 2, 2), 3)]
 )
 def test_a_strategy_that_does_not_end_with_the_budget_is_refused(positions, distinct):
-    with pytest.raises(RuntimeError, match=f"Expected 3 distinct samples, but the strategy picked {distinct}"):
+    with pytest.raises(QueryError, match=f"Expected 3 distinct samples, but the strategy picked {distinct}"):
         ask([Fixed(*positions)], IDS, 3, rng(0), never)
 
 
 def test_a_subset_smaller_than_the_budget_is_refused():
-    with pytest.raises(RuntimeError, match="Expected 3 distinct samples, but the strategy picked 2"):
+    with pytest.raises(QueryError, match="Expected 3 distinct samples, but the strategy picked 2"):
         ask([RandomSubset(2), Highest("s")], IDS, 3, rng(0), Score())
 
 
 def test_scores_that_are_not_finite_stop_a_query():
     broken = Score(lambda ids, names: {"predicted_loss": np.full(len(ids), np.nan)})
-    with pytest.raises(ValueError, match="finite scores 'predicted_loss', but 5 of 5 are not"):
+    with pytest.raises(QueryError, match="finite scores 'predicted_loss', but 5 of 5 are not"):
         ask(named_strategies(5)["learning_loss"], IDS, 2, rng(0), broken)
 
 

@@ -28,13 +28,13 @@ from models.training import (
     Augmented,
     LabeledSampler,
     TrainingSettings,
-    load_weights,
+    evaluate,
     loader,
-    metrics_of,
     newest_checkpoint,
     stop_workers,
     train_loader,
     training,
+    warm_start,
 )
 from tests.toy import Toy, Vectors
 
@@ -297,14 +297,14 @@ def test_checkpoints_run_no_code_when_they_are_loaded(tmp_path, whole):
     assert equal(whole.final, state["state_dict"])
     task = Toy()
     model = build(task, MODULE, "joint", seed=5)
-    load_weights(model, newest_checkpoint(tmp_path))
+    warm_start(model, tmp_path)
     assert equal(whole.final, model.state_dict())
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
     train(tmp_path)
     with pytest.raises(RuntimeError, match=r"Unexpected key\(s\) in state_dict: \"loss_prediction\.branches\.0"):
-        load_weights(build(Toy(), MODULE, "off", seed=5), newest_checkpoint(tmp_path))
+        warm_start(build(Toy(), MODULE, "off", seed=5), tmp_path)
 
 
 def test_at_most_two_checkpoints_are_kept(tmp_path):
@@ -333,16 +333,35 @@ def test_newest_checkpoint_in_a_folder_that_was_moved(tmp_path, whole):
 
 
 @pytest.mark.parametrize("pointer", ["epoch_9.pth", "/elsewhere/epoch_9.pth", "", "\n"])
-def test_a_pointer_to_nothing_starts_anew(tmp_path, whole, pointer):
+def test_mmengines_pointer_does_not_count(tmp_path, whole, pointer):
+    interrupted(tmp_path, 3 * 2 + 2)
     (tmp_path / "last_checkpoint").write_text(pointer)
-    assert newest_checkpoint(tmp_path) is None
+    assert newest_checkpoint(tmp_path) == tmp_path / "epoch_2.pth"
     assert equal(whole.final, train(tmp_path).final)
+
+
+def test_a_warm_start_without_weights_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path / "gone")):
+        warm_start(build(Toy(), MODULE, "off", seed=5), tmp_path / "gone")
+
+
+def test_an_evaluator_without_the_tasks_metric_is_refused(tmp_path):
+    class Other:
+        def test(self):
+            return {"accuracy": 0.5}
+
+    with pytest.raises(KeyError, match=r"metric 'mAP', but got \['accuracy'\]"):
+        evaluate(Other(), "mAP")
 
 
 def test_a_checkpoint_being_written_does_not_count(tmp_path):
     interrupted(tmp_path, 3 * 2 + 2)
-    (tmp_path / "epoch_3.pth").write_bytes(b"half a file")
-    assert newest_checkpoint(tmp_path) == tmp_path / "epoch_2.pth"
+    whole = (tmp_path / "epoch_2.pth").read_bytes()
+    for length in (0, 9, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "epoch_3.pth").write_bytes(whole[:length])
+        assert newest_checkpoint(tmp_path) == tmp_path / "epoch_2.pth"
+    (tmp_path / "epoch_10.pth").write_bytes(whole)
+    assert newest_checkpoint(tmp_path) == tmp_path / "epoch_10.pth"
 
 
 # the module
@@ -615,7 +634,7 @@ def test_nothing_is_printed(tmp_path, capfd, workers):
         model = build(task, MODULE, "joint", 1)
         with training(model, data, test, task.evaluator(), settings, tmp_path, 1) as runner:
             runner.train()
-            metrics = metrics_of(runner)
+            metrics = evaluate(runner, task.metric)
     assert capfd.readouterr() == ("", "")
     assert [str(w.message) for w in warned] == []
     errors = [((found - truth) ** 2) for found, truth in scored(model, task)]
