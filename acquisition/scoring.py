@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 
 from acquisition import signals
 from models.joint import JointModel
+from models.loading import loader
 from models.progress import track
-from models.training import loader
 
 Collate = Callable[[list], dict[str, Any]]
 

@@ -6,7 +6,7 @@ import gc
 import logging
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -15,22 +15,16 @@ from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge
-from mmengine.dataset import DefaultSampler
-from mmengine.dist import get_rank
 from mmengine.evaluator import BaseMetric, Evaluator
-from mmengine.hooks import Hook
-from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
-from rich.progress import Progress
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from models.hooks import FiniteLoss, PlainCheckpoint, ProgressHook, StartEpoch
 from models.joint import JointModel
-from models.progress import bar
-from models.seeding import derive_seed, seed_all, seeded
-
-Collate = Callable[[list], Any]
+from models.loading import stop_workers
 
 
 @dataclass(frozen=True)
@@ -58,69 +52,6 @@ class TrainingSettings:
     amp: bool = False
     workers: Annotated[int, Ge(0)] = 2
     checkpoint_every: Annotated[int, Ge(1)] = 1
-
-
-class LabeledSampler(DefaultSampler):
-    """Yields (epoch, sample id) of the labeled samples, shuffled anew in every epoch and split over the processes.
-
-    The dataset stays the whole pool, so an index is a sample id everywhere.
-    """
-
-    def __init__(self, labeled: Sequence[int], seed: int) -> None:
-        self.labeled = [int(i) for i in labeled]
-        super().__init__(self.labeled, shuffle=True, seed=seed)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return ((self.epoch, self.labeled[position]) for position in super().__iter__())
-
-
-class Augmented(Dataset):
-    """A training view whose random augmentation depends on (seed, epoch, sample) alone.
-
-    So it does not depend on the number of workers, on the order, or on where a killed run went on.
-    """
-
-    def __init__(self, dataset: Dataset, seed: int) -> None:
-        self.dataset, self.seed = dataset, seed
-
-    def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length
-
-    def __getitem__(self, key: tuple[int, int]) -> Any:
-        epoch, index = key
-        with seeded(derive_seed(self.seed, epoch, index)):
-            return self.dataset[index]
-
-
-def loader(
-    dataset: Dataset, sampler: Any, batch_size: int, workers: int, collate: Collate, keep_workers: bool = False
-) -> DataLoader:
-    """A data loader as every pass of this project uses it; `keep_workers` from one pass to the next where it is reused.
-
-    Its own generator keeps it from drawing on torch's global one, which it does once an epoch without workers and once
-    a training with them: dropout would differ with the number of workers and after a resume.
-    """
-    pin = torch.cuda.is_available()
-    return DataLoader(
-        dataset, batch_size, sampler=sampler, num_workers=workers, collate_fn=collate, pin_memory=pin,
-        persistent_workers=keep_workers and workers > 0, generator=torch.Generator(),
-    )  # fmt: skip
-
-
-def stop_workers(loader: DataLoader) -> None:
-    """End a loader's processes now; left to the garbage collector, torch waits five seconds for each of them."""
-    iterator, loader._iterator = loader._iterator, None
-    if iterator is not None:
-        iterator._shutdown_workers()  # type: ignore[attr-defined]  # only iterators with workers are kept
-
-
-def train_loader(
-    dataset: Dataset, labeled: Sequence[int], settings: TrainingSettings, collate: Collate, seed: int
-) -> DataLoader:
-    """The labeled samples of a training view, shuffled and augmented from `seed`."""
-    sampler = LabeledSampler(labeled, derive_seed(seed, "order"))
-    augmented = Augmented(dataset, derive_seed(seed, "augmentation"))
-    return loader(augmented, sampler, settings.batch_size, settings.workers, collate, keep_workers=True)
 
 
 @contextmanager
@@ -211,11 +142,6 @@ def warm_start(model: nn.Module, folder: Path) -> None:
     model.load_state_dict(state["state_dict"], strict=True)
 
 
-def unwrapped(model: nn.Module) -> JointModel:
-    """The model inside the wrapper that several processes need."""
-    return model.module if is_model_wrapper(model) else model  # type: ignore[return-value]
-
-
 def _wrap(model: JointModel, launcher: str) -> nn.Module:
     """Wrap for several processes on CPUs, where mmengine's own wrapping would ask for a GPU."""
     if launcher == "none" or torch.cuda.is_available():
@@ -248,90 +174,6 @@ class Bf16OptimWrapper(OptimWrapper):
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield
-
-
-class StartEpoch(Hook):
-    """Seeds what the network draws (dropout) and sets what depends on the epoch; both from the epoch alone."""
-
-    priority = "VERY_HIGH"
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    def before_train_epoch(self, runner: Runner) -> None:
-        """mmengine restores no random state on a resume; deriving it anew in every epoch makes a resume exact."""
-        seed_all(derive_seed(self.seed, "epoch", runner.epoch, get_rank()))
-        unwrapped(runner.model).start_epoch(runner.epoch)
-
-
-class FiniteLoss(Hook):
-    """Stops a training whose loss is not finite; mmengine would go on with weights that are not numbers."""
-
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Check every term of the loss."""
-        bad = {name: value.item() for name, value in (outputs or {}).items() if not torch.isfinite(value).all()}
-        if bad:
-            raise FloatingPointError(
-                f"Expected finite losses, but got {bad} in epoch {runner.epoch}, iteration {runner.iter} "
-                f"({runner.work_dir}). A smaller learning rate, a warm-up or `training.clip_grad` may help."
-            )
-
-
-class PlainCheckpoint(Hook):
-    """Leaves out of checkpoints what torch cannot load without running code from the file (mmengine's log history)."""
-
-    priority = "VERY_LOW"
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Keep of the message hub only what the checkpoint hook needs to prune old files after a resume."""
-        info = checkpoint["message_hub"]["runtime_info"]
-        keep = {key: info[key] for key in ("keep_ckpt_ids", "last_ckpt") if key in info}
-        checkpoint["message_hub"] = dict(log_scalars={}, runtime_info=keep, resumed_keys=dict.fromkeys(keep, True))
-
-
-class ProgressHook(Hook):
-    """A bar with the time left, for training and for evaluation."""
-
-    def __init__(self, title: str) -> None:
-        self.title = title
-        self._bar: Progress | None = None
-
-    def _open(self, what: str, total: int, completed: int = 0) -> None:
-        self._bar = bar()
-        self._task = self._bar.add_task(f"{self.title} {what}".strip(), total=total, completed=completed)
-        self._bar.start()
-
-    def close(self) -> None:
-        """Take the bar off the terminal, also after an interrupt."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-    def before_train(self, runner: Runner) -> None:
-        """Open the training's bar where the training stands."""
-        self._open("training", runner.max_iters, runner.iter)
-
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """One iteration further."""
-        if self._bar is not None:
-            self._bar.advance(self._task)
-
-    def after_train(self, runner: Runner) -> None:
-        """Training is over."""
-        self.close()
-
-    def before_test(self, runner: Runner) -> None:
-        """Open the evaluation's bar."""
-        self._open("evaluation", len(runner.test_dataloader))
-
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """One batch further."""
-        if self._bar is not None:
-            self._bar.advance(self._task)
-
-    def after_test(self, runner: Runner) -> None:
-        """Evaluation is over."""
-        self.close()
 
 
 def evaluate(runner: Runner, metric: str) -> dict[str, float]:

@@ -20,8 +20,8 @@ from acquisition.pool import Pool
 from acquisition.query import Highest, RandomSubset, ask
 from models import loss_prediction
 from models.joint import JointModel, ModuleSettings
+from models.loading import LabeledSampler
 from models.seeding import seeded, stream
-from models.training import LabeledSampler
 from tasks.detection import views
 from tests import devkit
 from tests.devkit import detection

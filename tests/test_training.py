@@ -21,21 +21,11 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from models.joint import JointModel, ModuleSettings
+from models.loading import Augmented, LabeledSampler, loader, stop_workers, train_loader
 from models.loss_prediction import LossPrediction
 from models.output import Output
 from models.seeding import derive_seed, seeded
-from models.training import (
-    Augmented,
-    LabeledSampler,
-    TrainingSettings,
-    evaluate,
-    loader,
-    newest_checkpoint,
-    stop_workers,
-    train_loader,
-    training,
-    warm_start,
-)
+from models.training import TrainingSettings, evaluate, newest_checkpoint, training, warm_start
 from tests.toy import Toy, Vectors
 
 EPOCHS = 4
@@ -101,7 +91,7 @@ def train(
 ) -> Trained:  # fmt: skip
     task = task or Toy()
     model = build(task, module, mode, seed)
-    data = train_loader(task.dataset("train"), labeled, settings, task.collate, seed)
+    data = train_loader(task.dataset("train"), labeled, settings.batch_size, settings.workers, task.collate, seed)
     test = loader(task.dataset("test"), None, 8, settings.workers, task.collate)
     recorder = Recorder(then)
     with training(model, data, test, task.evaluator(), settings, folder, seed) as runner:
@@ -214,7 +204,7 @@ def test_another_seed_gives_other_weights(tmp_path, whole):
 def test_the_seed_counts_beyond_the_first_weights(tmp_path, whole):
     task = Toy()
     model = build(task, MODULE, "joint", seed=1)
-    data = train_loader(task.dataset("train"), LABELED, PLAIN, task.collate, seed=2)
+    data = train_loader(task.dataset("train"), LABELED, PLAIN.batch_size, PLAIN.workers, task.collate, seed=2)
     test = loader(task.dataset("test"), None, 8, 0, task.collate)
     with training(model, data, test, task.evaluator(), PLAIN, tmp_path, seed=2) as runner:
         runner.train()
@@ -629,7 +619,7 @@ def test_nothing_is_printed(tmp_path, capfd, workers):
         warnings.simplefilter("default")
         interrupted(tmp_path, 5, settings)
         task = Toy()
-        data = train_loader(task.dataset("train"), LABELED, settings, task.collate, 1)
+        data = train_loader(task.dataset("train"), LABELED, settings.batch_size, settings.workers, task.collate, 1)
         test = loader(task.dataset("test"), None, 8, workers, task.collate)
         model = build(task, MODULE, "joint", 1)
         with training(model, data, test, task.evaluator(), settings, tmp_path, 1) as runner:

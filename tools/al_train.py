@@ -17,9 +17,11 @@ from acquisition.pool import Pool
 from acquisition.query import Query, ask
 from acquisition.ranking import module_quality
 from acquisition.scoring import score
+from models.hooks import unwrapped
 from models.joint import JointModel
+from models.loading import loader, train_loader
 from models.seeding import derive_seed, seeded, stream
-from models.training import evaluate, loader, train_loader, training, unwrapped, warm_start
+from models.training import evaluate, training, warm_start
 from tools import cli, summary
 from tools.config import Experiment
 from tools.rundir import RunFolder
@@ -66,7 +68,8 @@ def start(experiment: Experiment, folder: RunFolder, pool: Pool, launcher: str) 
         model = JointModel(network, task.forward, task.predict, task.taps, experiment.module, experiment.module_mode)
     if settings.start == "warm" and pool.cycle > 0:
         warm_start(model, folder.cycle_folder(pool.cycle - 1))
-    train = train_loader(task.dataset("train"), pool.labeled, settings, task.collate, seed)
+    augmented, size = task.dataset("train"), settings.batch_size
+    train = train_loader(augmented, pool.labeled, size, settings.workers, task.collate, seed)
     test = loader(task.dataset("test"), None, scoring.batch_size, scoring.workers, task.collate)
     title = f"cycle {pool.cycle + 1}/{experiment.budget.cycles}"
     where = folder.cycle_folder(pool.cycle)

@@ -22,7 +22,7 @@ matplotlib.use("Agg")  # draws into files; works without a screen
 from matplotlib import pyplot as plt
 
 Row = Mapping[str, Any]
-STEPS = ("train", "evaluate", "score")
+STEPS = {"train": "train", "evaluate": "eval", "score": "score"}
 SHOWN = 4  # thumbnails of the first and of the last queried samples
 
 
@@ -81,8 +81,8 @@ def thumbnails(task: Task, query: Query | None) -> list[tuple[Image, str]]:
 def show(rows: Sequence[Row], metric: str, console: Console) -> None:
     """The run as a table; columns without a value are left out."""
     names = {"labeled": "labeled", "effort": "effort", metric: metric}
-    names |= {f"ranking/{group}/pairs": f"ordered pairs,\n{group}" for group in ("queried", "control")}
-    names |= {f"seconds/{step}": f"{step},\ns" for step in STEPS}
+    names |= {f"ranking/{group}/pairs": f"ordered pairs\n{group}" for group in ("queried", "control")}
+    names |= {f"seconds/{step}": f"{name}\ns" for step, name in STEPS.items()}
     names = {key: name for key, name in names.items() if any(row.get(key) is not None for row in rows)}
     table = Table(*names.values())
     for row in rows:

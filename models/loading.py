@@ -1,0 +1,77 @@
+"""Loading samples: ids everywhere, and augmentation that depends on seed, epoch and sample alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from mmengine.dataset import DefaultSampler
+from torch.utils.data import DataLoader, Dataset
+
+from models.seeding import derive_seed, seeded
+
+Collate = Callable[[list], Any]
+
+
+class LabeledSampler(DefaultSampler):
+    """Yields (epoch, sample id) of the labeled samples, shuffled anew in every epoch and split over the processes.
+
+    The dataset stays the whole pool, so an index is a sample id everywhere.
+    """
+
+    def __init__(self, labeled: Sequence[int], seed: int) -> None:
+        self.labeled = [int(i) for i in labeled]
+        super().__init__(self.labeled, shuffle=True, seed=seed)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return ((self.epoch, self.labeled[position]) for position in super().__iter__())
+
+
+class Augmented(Dataset):
+    """A training view whose random augmentation depends on (seed, epoch, sample) alone.
+
+    So it does not depend on the number of workers, on the order, or on where a killed run went on.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int) -> None:
+        self.dataset, self.seed = dataset, seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length
+
+    def __getitem__(self, key: tuple[int, int]) -> Any:
+        epoch, index = key
+        with seeded(derive_seed(self.seed, epoch, index)):
+            return self.dataset[index]
+
+
+def loader(
+    dataset: Dataset, sampler: Any, batch_size: int, workers: int, collate: Collate, keep_workers: bool = False
+) -> DataLoader:
+    """A data loader as every pass of this project uses it; `keep_workers` from one pass to the next where it is reused.
+
+    Its own generator keeps it from drawing on torch's global one, which it does once an epoch without workers and once
+    a training with them: dropout would differ with the number of workers and after a resume.
+    """
+    pin = torch.cuda.is_available()
+    return DataLoader(
+        dataset, batch_size, sampler=sampler, num_workers=workers, collate_fn=collate, pin_memory=pin,
+        persistent_workers=keep_workers and workers > 0, generator=torch.Generator(),
+    )  # fmt: skip
+
+
+def stop_workers(loader: DataLoader) -> None:
+    """End a loader's processes now; left to the garbage collector, torch waits five seconds for each of them."""
+    iterator, loader._iterator = loader._iterator, None
+    if iterator is not None:
+        iterator._shutdown_workers()  # type: ignore[attr-defined]  # only iterators with workers are kept
+
+
+def train_loader(
+    dataset: Dataset, labeled: Sequence[int], batch_size: int, workers: int, collate: Collate, seed: int
+) -> DataLoader:
+    """The labeled samples of a training view, shuffled and augmented from `seed`."""
+    sampler = LabeledSampler(labeled, derive_seed(seed, "order"))
+    augmented = Augmented(dataset, derive_seed(seed, "augmentation"))
+    return loader(augmented, sampler, batch_size, workers, collate, keep_workers=True)
