@@ -384,13 +384,18 @@ def refused(tmp_path: Path, capsys, *more: str, **keywords) -> list[str]:
 
 
 @pytest.mark.parametrize("count", [1, 20, 21, 45])
-def test_all_faults_of_the_task_are_counted_and_twenty_are_shown(tmp_path, capsys, count):
+def test_all_faults_of_the_task_are_listed_and_twenty_are_shown(tmp_path, capsys, count):
     faults = [f"/data/{i}.xml: broken [{i}]" for i in range(count)]
     path = config(tmp_path, task=f"dict(type=Toy, faults={faults!r})")
-    lines = refused(tmp_path, capsys, config=path)
+    assert main(tmp_path / "run", config=path, loop=never) == 2
+    lines, written = capsys.readouterr().out.splitlines(), tmp_path / "run" / "faults.txt"
     assert lines[0] == f"error: toy_config: {count} problem(s)"
     assert lines[1:21] == [f"  {fault}" for fault in faults[:20]]
-    assert lines[21:] == ([f"  ... and {count - 20} more"] if count > 20 else [])
+    if count <= 20:
+        assert len(lines) == 1 + count and not (tmp_path / "run").exists()
+    else:
+        assert lines[21:] == [f"  ... and {count - 20} more; all of them are in {written}"]
+        assert written.read_text().splitlines() == faults
 
 
 def test_faults_stop_a_dry_run_too(tmp_path, capsys):

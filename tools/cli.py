@@ -18,11 +18,10 @@ from acquisition.query import QueryError
 from models.weights import WeightsError
 from tools import preflight, summary
 from tools.config import ConfigError, Experiment, flat, load
-from tools.rundir import RunFolder, RunFolderError
+from tools.rundir import RunFolder, RunFolderError, write_whole
 from tools.tracking import MODES, PROJECT, Identity, Tracker, resolve_mode
 
 USAGE_ERROR, STOPPED = 2, 130
-MOST = 20  # faults shown in full
 
 
 def parser() -> argparse.ArgumentParser:
@@ -107,7 +106,10 @@ def _preflight(experiment: Experiment, folder: RunFolder, full: bool) -> int:
     if not faults:
         faults, bytes_needed = preflight.disk(experiment, folder.path)
     if faults:
-        raise ConfigError(experiment.name, faults, MOST)
+        written = folder.path / "faults.txt"
+        if len(faults) > ConfigError.MOST:
+            write_whole(written, "\n".join([*faults, ""]).encode())
+        raise ConfigError(experiment.name, faults, written)
     return bytes_needed
 
 

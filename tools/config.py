@@ -29,13 +29,21 @@ NOT_SETTINGS = {"params", "optimizer"}  # what mmengine gives to optimisers and 
 
 
 class ConfigError(Exception):
-    """Everything wrong with a config or what it names, a line each; the first `most` in full, the rest as a number."""
+    """Everything wrong with a config or what it names, a line each; of very many the first `MOST`.
 
-    def __init__(self, where: str, problems: Sequence[str], most: int | None = None) -> None:
+    Args:
+        where: the config.
+        problems: all of them.
+        rest: where the others can be read, if there are more than `MOST`.
+    """
+
+    MOST = 20
+
+    def __init__(self, where: str, problems: Sequence[str], rest: Path | None = None) -> None:
         self.problems = list(problems)
-        shown = self.problems[:most]
-        rest = len(self.problems) - len(shown)
-        more = [f"... and {rest} more"] if rest else []
+        shown = self.problems if rest is None else self.problems[: self.MOST]
+        hidden = len(self.problems) - len(shown)
+        more = [f"... and {hidden} more; all of them are in {rest}"] if hidden else []
         super().__init__("\n  ".join([f"{where}: {len(self.problems)} problem(s)", *shown, *more]))
 
 

@@ -1,0 +1,94 @@
+"""The command as a process of its own: killed without warning, started again, and read back from W&B's own file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.wandb_reader import fragments, read_run
+
+SLOW = ["training.epochs=40", "module.detach_epoch=30", "training.workers=1"]  # a cycle takes about a second
+
+
+def command(folder: Path) -> list[str]:
+    script, config = REPOSITORY / "tools/al_train.py", REPOSITORY / "tests/toy_config.py"
+    return [sys.executable, str(script), str(config), "--work-dir", str(folder), "--cfg-options", *SLOW]
+
+
+def start(folder: Path) -> subprocess.Popen:
+    keep = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    alone = {"PYTHONPATH": str(REPOSITORY), "WANDB_MODE": "offline", "HOME": str(folder.parent), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command(folder), env=keep | alone, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=folder.parent, start_new_session=True,
+    )  # fmt: skip
+
+
+def finish(folder: Path) -> str:
+    process = start(folder)
+    said, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, ""), errors
+    return said
+
+
+def kill_when(folder: Path, there: str) -> None:
+    """Start the command and kill it and its workers as soon as a file matches."""
+    process, deadline = start(folder), time.monotonic() + 90
+    while not any(folder.glob(there)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, there
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+def outcome(folder: Path) -> tuple:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    timeless = [{k: v for k, v in row.items() if not k.startswith("seconds/")} for row in rows]
+    queries = []
+    for path in sorted((folder / "queries").iterdir()):
+        with np.load(path) as arrays:
+            queries.append((path.name, {name: arrays[name].tolist() for name in sorted(arrays)}))
+    return (folder / "state.json").read_bytes(), timeless, queries
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("calm") / "run"
+    said = finish(folder)
+    assert said.count("cycle ") == 3 and "area under the curve" in said
+    return folder
+
+
+def test_the_curve_is_in_the_file_that_wandb_wrote(calm: Path):
+    (fragment,) = fragments(calm)
+    run = read_run(fragment)
+    rows = [json.loads(line) for line in (calm / "metrics.jsonl").read_text().splitlines()]
+    assert run.curve("score") == [(r["labeled"], r["score"]) for r in rows]
+    assert run.config["strategy"] == "learning_loss" and run.config["seed"] == 0
+    assert run.summary["final/score"] == rows[-1]["score"]
+    area = np.trapezoid([r["score"] for r in rows], [r["labeled"] for r in rows]) / 10
+    assert run.summary["area_under_curve"] == pytest.approx(area)
+    assert run.exit_code == 0
+
+
+@pytest.mark.parametrize("there", ["cycles/00/epoch_6.pth", "cycles/01/epoch_20.pth", "queries/01.npz"])
+def test_killed_and_started_again_it_ends_the_same(calm: Path, tmp_path: Path, there: str):
+    folder = tmp_path / "run"
+    kill_when(folder, there)
+    assert not (folder / "done").exists()
+    said = finish(folder)
+    assert outcome(folder) == outcome(calm)
+    assert [row["cycle"] for row in read_run(fragments(folder)[-1]).history] == [0, 1, 2]
+    assert finish(folder).endswith("is finished; nothing to do\n")
+    assert said.count("W&B: offline") == 1
