@@ -1,5 +1,8 @@
 # Two commands do all the set-up: `make demo` and `make test`. Needs Python 3.10 to 3.12 and nothing else.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.10)
+ifeq ($(PYTHON),)
+$(error Needs Python 3.10, 3.11 or 3.12 on the path, or PYTHON=/path/to/python)
+endif
 VENV := .venv
 BIN := $(VENV)/bin
 SANDBOX := data/sandbox

@@ -60,10 +60,10 @@ subset = None  # the paper scores the whole pool of VOC
 seed = 0
 
 smoke = dict(
-    task=dict(train=["VOC2007/trainval"], test_limit=40),
-    budget=dict(initial=18, query=12, cycles=2),
-    training=dict(epochs=2, batch_size=6, workers=1, checkpoint_every=1),
+    task=dict(train=["VOC2007/trainval"], test_limit=24),
+    budget=dict(initial=12, query=6, cycles=2),
+    training=dict(epochs=2, batch_size=6, schedule=[], workers=1, checkpoint_every=1),
     module=dict(detach_epoch=1),
-    scoring=dict(batch_size=8, workers=1, control=16),
-    subset=40,
+    scoring=dict(batch_size=8, workers=1, control=8),
+    subset=24,
 )

@@ -18,7 +18,13 @@ def bar() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     hidden = get_rank() != 0 or not console.is_terminal
     return Progress(
-        *columns, TextColumn("left"), TimeRemainingColumn(), console=console, transient=True, disable=hidden
+        *columns,
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=hidden,
+        speed_estimate_period=600,  # seconds; by default 30, in which a slow network does no two iterations
     )
 
 

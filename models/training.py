@@ -18,8 +18,11 @@ from annotated_types import Ge
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIMIZERS
 from mmengine.runner import Runner
 from torch import nn
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from models.hooks import FiniteLoss, PlainCheckpoint, ProgressHook, StartEpoch
@@ -79,33 +82,21 @@ def training(
         title: what the progress bars say.
         launcher: mmengine's; "none" is one process.
     """
-    checkpoint = newest_checkpoint(folder)
     progress = ProgressHook(title)
+    hooks = [StartEpoch(seed), FiniteLoss(), PlainCheckpoint(), progress, dict(type="SyncBuffersHook")]
     runner = _QuietRunner(
         model=_wrap(model, launcher),
         work_dir=str(folder),
-        train_dataloader=train,
-        train_cfg=dict(by_epoch=True, max_epochs=settings.epochs),
-        optim_wrapper=dict(
-            type=Bf16OptimWrapper if settings.amp else OptimWrapper,
-            optimizer=dict(settings.optimizer),
-            clip_grad=settings.clip_grad,
-        ),
-        param_scheduler=[dict(s) for s in settings.schedule] or None,
+        **_train_arguments(model, train, settings),
         test_dataloader=test,
         test_evaluator=Evaluator([evaluator]),
         test_cfg=dict(),
-        default_hooks=dict(
-            checkpoint=dict(type="CheckpointHook", interval=settings.checkpoint_every, max_keep_ckpts=2),
-            logger=dict(type="LoggerHook", interval=max(1, min(50, len(train)))),
-        ),
-        custom_hooks=[StartEpoch(seed), FiniteLoss(), PlainCheckpoint(), progress],
-        load_from=checkpoint and str(checkpoint),
-        resume=checkpoint is not None,
+        custom_hooks=hooks,
         launcher=launcher,
         randomness=dict(seed=seed),
         visualizer=dict(type="Visualizer", vis_backends=[]),
         experiment_name=uuid.uuid4().hex,  # two Runners of one name would mix their logs and their history
+        **_resume_arguments(folder),
     )
     try:
         yield runner
@@ -117,6 +108,28 @@ def training(
             handler.close()
         del runner
         gc.collect()  # Runner and model refer to each other: without this two cycles' weights are in memory
+
+
+def _train_arguments(model: JointModel, train: DataLoader, settings: TrainingSettings) -> dict[str, Any]:
+    """The Runner's arguments for the training itself."""
+    parts = [list(part.parameters()) for part in (model.network, model.loss_prediction) if part is not None]
+    optimizer = dict(settings.optimizer, params=[{"params": parameters} for parameters in parts])
+    return dict(
+        train_dataloader=train,
+        train_cfg=dict(by_epoch=True, max_epochs=settings.epochs),
+        optim_wrapper=PartWiseOptimWrapper(OPTIMIZERS.build(optimizer), settings.clip_grad, settings.amp),
+        param_scheduler=[dict(s) for s in settings.schedule] or None,
+        default_hooks=dict(
+            checkpoint=dict(type="CheckpointHook", interval=settings.checkpoint_every, max_keep_ckpts=2),
+            logger=dict(type="LoggerHook", interval=max(1, min(50, len(train)))),
+        ),
+    )
+
+
+def _resume_arguments(folder: Path) -> dict[str, Any]:
+    """The Runner's arguments for going on where a killed training stood."""
+    checkpoint = newest_checkpoint(folder)
+    return {} if checkpoint is None else dict(load_from=str(checkpoint), resume=True)
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -165,15 +178,30 @@ class _QuietRunner(Runner):
             super().load_or_resume()
 
 
-class Bf16OptimWrapper(OptimWrapper):
-    """Mixed precision in bfloat16, on GPUs and CPUs alike; mmengine's AmpOptimWrapper refuses a CPU."""
+class PartWiseOptimWrapper(OptimWrapper):
+    """Clips the gradients of network and module (its parameter groups) each by its own norm; bfloat16 where asked for.
+
+    One norm over both would let the module's gradient scale the network's, also where the taps are detached. bfloat16
+    works on GPUs and CPUs alike; mmengine's AmpOptimWrapper refuses a CPU.
+    """
+
+    def __init__(self, optimizer: Optimizer, clip_grad: dict[str, Any] | None = None, amp: bool = False) -> None:
+        super().__init__(optimizer)
+        self.clip, self.amp = clip_grad, amp
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Autocast the forward pass."""
         device = next(model.parameters()).device.type
-        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16, enabled=bool(self.amp)):
             yield
+
+    def step(self, **kwargs: Any) -> None:
+        """Clip, then step."""
+        if self.clip is not None:
+            for group in self.param_groups:
+                clip_grad_norm_(group["params"], **self.clip)
+        self.optimizer.step(**kwargs)
 
 
 def evaluate(runner: Runner, metric: str) -> dict[str, float]:

@@ -40,9 +40,10 @@ def locate(source: str, cache: Path | None = None) -> Path:
     """
     address = ADDRESSES.get(source, source)
     if urlparse(address).scheme not in ("http", "https"):
-        if not Path(address).is_file():
-            raise WeightsError(f"Expected weights in the file {Path(address).absolute()}, but there is no such file")
-        return Path(address)
+        path = Path(address).expanduser()
+        if not path.is_file():
+            raise WeightsError(f"Expected weights in the file {path.absolute()}, but there is no such file")
+        return path
     target = (cache or Path(torch.hub.get_dir()) / "checkpoints") / Path(urlparse(address).path).name
     if not target.is_file():
         _download(address, target)

@@ -16,6 +16,10 @@ Split = Literal["train", "pool", "test"]
 Batch = dict[str, Any]
 
 
+class DataError(Exception):
+    """A sample that cannot be read after all; the message names its file and says what to do."""
+
+
 @runtime_checkable
 class Task(Protocol):
     """What is learned: data, network, and how a batch becomes an `Output`.
@@ -62,6 +66,10 @@ class Task(Protocol):
 
     def evaluator(self) -> BaseMetric:
         """A fresh metric over the test set; its results hold the key `metric`."""
+        ...
+
+    def name(self, index: int) -> str:
+        """What people call sample `index` of the pool, one line and no other's: what they look up to label it."""
         ...
 
     def effort(self, index: int) -> int:

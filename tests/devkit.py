@@ -50,7 +50,7 @@ def make_voc(root: Path) -> Path:
 
 
 def make_coco(root: Path) -> Path:
-    """Write the scenes as COCO: `root`/images and `root`/train.json, difficult boxes as crowds."""
+    """Write the scenes as COCO: `root`/images, `root`/train.json and `root`/test.json, difficult boxes as crowds."""
     (root / "images").mkdir(parents=True)
     images, annotations = [], []
     for number, (name, (size, objects)) in enumerate(SCENES.items(), 1):
@@ -64,7 +64,8 @@ def make_coco(root: Path) -> Path:
             )  # fmt: skip
     categories = [{"id": 10 * (i + 1), "name": c} for i, c in enumerate(CLASSES)]
     content = {"images": images, "annotations": annotations, "categories": categories}
-    (root / "train.json").write_text(json.dumps(content))
+    for split in ("train", "test"):
+        (root / f"{split}.json").write_text(json.dumps(content))
     return root
 
 

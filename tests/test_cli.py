@@ -19,11 +19,12 @@ from models.seeding import stream
 from models.training import newest_checkpoint
 from tests.conftest import REPOSITORY
 from tests.toy import NegativeError, Toy
-from tools import al_train, cli, preflight, rundir
+from tools import cli, preflight, rundir
+from tools import cycle as cycle_parts
 from tools.al_train import run
 
 TOY = str(REPOSITORY / "tests" / "toy_config.py")
-ROW = {"cycle", "labeled", "effort", "score", "seconds/train", "seconds/evaluate", "seconds/score"}
+ROW = {"cycle", "labeled", "effort", "score", "seconds/train", "seconds/evaluate", "seconds/score", "seconds/ranking"}
 RANKING = {f"ranking/{group}/{key}" for group in ("queried", "control") for key in ("n", "pairs", "spearman")}
 
 
@@ -81,7 +82,7 @@ def calm(tmp_path_factory) -> Path:
 
 def test_a_run_leaves_what_it_should(calm):
     assert {p.name for p in calm.iterdir()} == {
-        "config.py", "state.json", "metrics.jsonl", "queries", "cycles", "curve.png", "done"
+        "config.py", "samples.txt", "state.json", "metrics.jsonl", "queries", "cycles", "curve.png", "done"
     }  # fmt: skip
     assert [p.name for p in sorted((calm / "queries").iterdir())] == ["00.npz", "01.npz"]
     assert [p.name for p in (calm / "cycles").iterdir()] == ["02"]  # the newest weights
@@ -147,7 +148,7 @@ def test_a_run_says_a_line_a_cycle_a_table_and_the_area(tmp_path, capsys):
         numbers = f"labeled {row['labeled']}  effort {row['effort']}  score {row['score']:.3f}"
         assert f"cycle {row['cycle'] + 1}/3  {numbers}" in text
     area = ((scores[0] + scores[1]) / 2 * 5 + (scores[1] + scores[2]) / 2 * 5) / 10
-    assert f"area under the curve {area:.4f}; {tmp_path / 'a [bold] run' / 'curve.png'}" in text
+    assert f"area under the curve {area:.4f}\ncurve: {tmp_path / 'a [bold] run' / 'curve.png'}\n" in text
     assert "W&B: disabled" in text
     assert all(set(row) == ROW for row in found)  # without a module nothing is said about one
 
@@ -155,7 +156,8 @@ def test_a_run_says_a_line_a_cycle_a_table_and_the_area(tmp_path, capsys):
 def test_a_finished_run_is_left_alone(calm, capsys):
     before = {p: p.stat().st_mtime_ns for p in calm.rglob("*")}
     assert main(calm, loop=never) == 0
-    assert f"{calm} is finished; nothing to do" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"{calm} is finished; nothing to do" in text and "area under the curve" in text
     assert {p: p.stat().st_mtime_ns for p in calm.rglob("*")} == before
 
 
@@ -186,17 +188,24 @@ def test_the_default_folder_is_config_strategy_seed(tmp_path, monkeypatch):
     with pytest.raises(KeyError, match="enough"):
         cli.main(arguments, lambda experiment, folder, *rest: seen.append(folder.path) or {}["enough"])
     assert seen == [Path("work_dirs/toy_config-smoke/random/seed7")]
-    assert [p.name for p in (tmp_path / seen[0]).iterdir()] == ["config.py"]
+    assert sorted(p.name for p in (tmp_path / seen[0]).iterdir()) == ["config.py", "samples.txt"]
 
 
 # ---------------------------------------------------------------- dry run
 
 PLANS = {  # iterations by hand: 4 epochs x (ceil(10/4) + ceil(15/4) + ceil(20/4)) = 4 x 12; 50 + 45 were unlabeled
-    "joint": ([], "0", "joint", "10, 15, 20", "3 trainings of 4 epochs, 48 iterations of 4", "2 queries over 95"),
-    "subset": (["subset=47"], "0", "joint", "10, 15, 20", "3 trainings of 4", "2 queries over 92 samples"),
-    "random": (["strategy=random"], "0", "off", "10, 15, 20", "48 iterations of 4", "2 queries over 0 samples"),
-    "one cycle": (["budget.cycles=1"], "0", "joint", "10", "1 trainings of 4 epochs, 12 ", "0 queries over 0 "),
-    "batch 7": (["training.batch_size=7", "seed=3"], "3", "joint", "10, 15, 20", "32 iterations of 7", "over 95"),
+    "joint": (
+        [],
+        "0",
+        "joint",
+        "10, 15, 20",
+        "3 trainings of 4 epochs, 48 iterations of 4",
+        "95 samples for 2 queries",
+    ),
+    "subset": (["subset=47"], "0", "joint", "10, 15, 20", "3 trainings of 4", "92 samples for 2 queries"),
+    "random": (["strategy=random"], "0", "off", "10, 15, 20", "48 iterations of 4", "0 samples for 2 queries"),
+    "one cycle": (["budget.cycles=1"], "0", "joint", "10", "1 trainings of 4 epochs, 12 ", "0 samples for 0 queries"),
+    "batch 7": (["training.batch_size=7", "seed=3"], "3", "joint", "10, 15, 20", "32 iterations of 7", "95 samples"),
 }
 
 
@@ -222,7 +231,7 @@ def test_a_dry_run_of_the_smoke_variant(tmp_path, capsys):
     text = capsys.readouterr().out
     assert "toy_config-smoke, strategy learning_loss, seed 0" in text
     assert "2 trainings of 2 epochs, 14 iterations of 4" in text  # 2 x (3 + 4)
-    assert "1 queries over 50 samples" in text
+    assert "50 samples for 1 query" in text
 
 
 def test_a_dry_run_on_a_finished_run_leaves_it_alone(calm, capsys):
@@ -316,7 +325,7 @@ def test_random_with_a_module_shares_row_0_with_learning_loss_and_queries_otherw
     assert {key: mine[0][key] for key in shared} == {key: others[0][key] for key in shared}
     assert labeled(tmp_path)[:10] == labeled(calm)[:10]
     assert set(labeled(tmp_path)[10:]) != set(labeled(calm)[10:])
-    assert set(mine[0]) == (ROW | RANKING) - {"seconds/train", "seconds/evaluate", "seconds/score"}
+    assert set(mine[0]) == (ROW | RANKING) - {"seconds/train", "seconds/evaluate", "seconds/score", "seconds/ranking"}
     ids = labeled(tmp_path)
     for cycle, size in ((0, 10), (1, 15)):  # each cycle draws from a stream of its own
         rest = np.array(sorted(set(range(60)) - set(ids[:size])))
@@ -330,14 +339,14 @@ def test_a_run_without_a_module_shares_the_initial_set_too(calm, tmp_path):
 
 def test_a_run_is_repeatable_and_scores_the_test_time_view_with_the_weights_just_trained(calm, tmp_path, monkeypatch):
     passes = []
-    plain, measured = al_train.score, ranking.score
+    plain, measured = cycle_parts.score, ranking.score
 
     def watched(model, dataset):
         cycle = max(int(path.name) for path in (tmp_path / "cycles").iterdir())
         passes.append((cycle, dataset.augment, len(dataset), same(dict(model.state_dict()), weights(tmp_path, cycle))))
         return model, dataset
 
-    monkeypatch.setattr(al_train, "score", lambda model, data, *rest: plain(*watched(model, data), *rest))
+    monkeypatch.setattr(cycle_parts, "score", lambda model, data, *rest: plain(*watched(model, data), *rest))
     monkeypatch.setattr(ranking, "score", lambda model, data, *rest: measured(*watched(model, data), *rest))
     np.random.seed(99)  # whatever the state of the global generators: the run is the same
     torch.manual_seed(99)
@@ -385,17 +394,12 @@ def refused(tmp_path: Path, capsys, *more: str, **keywords) -> list[str]:
 
 @pytest.mark.parametrize("count", [1, 20, 21, 45])
 def test_all_faults_of_the_task_are_listed_and_twenty_are_shown(tmp_path, capsys, count):
-    faults = [f"/data/{i}.xml: broken [{i}]" for i in range(count)]
+    faults = [f"/data/{i}.xml: broken [{i}] " + "long " * 30 + "end" for i in range(count)]
     path = config(tmp_path, task=f"dict(type=Toy, faults={faults!r})")
-    assert main(tmp_path / "run", config=path, loop=never) == 2
-    lines, written = capsys.readouterr().out.splitlines(), tmp_path / "run" / "faults.txt"
+    lines = refused(tmp_path, capsys, config=path)
     assert lines[0] == f"error: toy_config: {count} problem(s)"
     assert lines[1:21] == [f"  {fault}" for fault in faults[:20]]
-    if count <= 20:
-        assert len(lines) == 1 + count and not (tmp_path / "run").exists()
-    else:
-        assert lines[21:] == [f"  ... and {count - 20} more; all of them are in {written}"]
-        assert written.read_text().splitlines() == faults
+    assert lines[21:] == [f"  {fault[:107]}..." for fault in faults[20:]]
 
 
 def test_faults_stop_a_dry_run_too(tmp_path, capsys):

@@ -228,7 +228,7 @@ def test_what_an_adapter_itself_refuses_is_in_the_report(adapter):
 
 
 def test_a_task_that_lacks_members_is_refused_with_their_names(adapter):
-    lacking = ["collate", "dataset", "effort", "evaluator", "fields", "forward", "metric", "predict", "taps"]
+    lacking = ["collate", "dataset", "effort", "evaluator", "fields", "forward", "metric", "name", "predict", "taps"]
     lacking.append("thumbnail")
     with pytest.raises(ConfigError, match="task.type: Lacking lacks") as error:
         load(TOY, options=adapter("Lacking"))

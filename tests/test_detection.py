@@ -37,7 +37,7 @@ def coco(tmp_path_factory) -> Path:
 
 
 def coco_detection(root: Path, **settings) -> Detection:
-    return detection(root, format="coco", train=["images:train.json"], test=["images:train.json"], **settings)
+    return detection(root, format="coco", train=["images:train.json"], test=["images:test.json"], **settings)
 
 
 @pytest.fixture(params=["voc", "coco"])

@@ -90,5 +90,5 @@ def test_killed_and_started_again_it_ends_the_same(calm: Path, tmp_path: Path, t
     said = finish(folder)
     assert outcome(folder) == outcome(calm)
     assert [row["cycle"] for row in read_run(fragments(folder)[-1]).history] == [0, 1, 2]
-    assert finish(folder).endswith("is finished; nothing to do\n")
+    assert "is finished; nothing to do\n" in finish(folder)
     assert said.count("W&B: offline") == 1

@@ -23,6 +23,7 @@ CONFIG = {
     "amp": False,
 }
 POOL = Pool(30, (4, 17, 2))
+NAMES = [f"images/{i}.jpg" for i in range(30)]
 
 
 class Killed(BaseException):
@@ -42,7 +43,7 @@ def row(cycle: int, **more) -> dict:
 def two_cycles(path: Path) -> tuple[RunFolder, Pool]:
     """A run with cycles 0 and 1 committed, its pool at cycle 2."""
     folder = RunFolder(path)
-    folder.open(CONFIG)
+    folder.open(CONFIG, NAMES)
     pool = POOL
     for cycle, picked in enumerate(([7, 3], [20, 1])):
         pool = pool.label(picked)
@@ -130,6 +131,8 @@ def test_done_is_a_mark(tmp_path):
     folder = RunFolder(tmp_path)
     assert folder.done is False
     folder.finish()
+    assert folder.done is False  # a file of that name in a folder that holds no run
+    two_cycles(tmp_path)
     assert folder.done is True
     assert RunFolder(tmp_path).done is True
 
@@ -168,7 +171,7 @@ def test_killed_before_the_kth_rename_the_cycle_is_not_done_and_comes_out_the_sa
 
 def test_killed_in_the_first_cycle_there_is_no_state(tmp_path, monkeypatch):
     folder = RunFolder(tmp_path)
-    folder.open(CONFIG)
+    folder.open(CONFIG, NAMES)
 
     def replace(source, target):
         if Path(target).name == "state.json":
@@ -180,7 +183,7 @@ def test_killed_in_the_first_cycle_there_is_no_state(tmp_path, monkeypatch):
         with pytest.raises(Killed, match="killed here"):
             folder.commit(row(0), query([7, 3]), POOL.label([7, 3]))
     again = RunFolder(tmp_path)
-    again.open(CONFIG)
+    again.open(CONFIG, NAMES)
     assert again.resume(30) is None
     assert again.commit(row(0), query([7, 3]), POOL.label([7, 3])) == row(0)
 
@@ -190,21 +193,46 @@ def test_killed_in_the_first_cycle_there_is_no_state(tmp_path, monkeypatch):
 
 def test_the_same_config_is_accepted_after_a_reload(tmp_path):
     folder = RunFolder(tmp_path / "a" / "b")
-    folder.open(CONFIG)
+    folder.open(CONFIG, NAMES)
     before = files(tmp_path)
-    assert list(before) == ["a/b/config.py"]
-    folder.open(CONFIG)
-    RunFolder(tmp_path / "a" / "b").open(CONFIG)
+    assert sorted(before) == ["a/b/config.py", "a/b/samples.txt"]
+    folder.open(CONFIG, NAMES)
+    RunFolder(tmp_path / "a" / "b").open(CONFIG, NAMES)
     assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "names, shown",
+    [
+        (NAMES[::-1], r"sample 0 is 'images/0.jpg' there, and 'images/29.jpg' now"),
+        (NAMES[:-1], r"sample 29 is 'images/29.jpg' there, and '\(missing\)' now"),
+        ([*NAMES, "new"], r"sample 30 is '\(missing\)' there, and 'new' now"),
+    ],
+)
+def test_other_data_is_refused_naming_the_first_sample_that_differs(tmp_path, names, shown):
+    two_cycles(tmp_path)
+    before = files(tmp_path)
+    with pytest.raises(RunFolderError, match=f"samples.txt is of other data: {shown}"):
+        RunFolder(tmp_path).open(CONFIG, names)
+    assert files(tmp_path) == before
+
+
+def test_a_query_is_read_back(tmp_path):
+    folder, _ = two_cycles(tmp_path)
+    again, asked = folder.query(1), query([20, 1])
+    assert again.picked.tolist() == asked.picked.tolist() and again.candidates.tolist() == asked.candidates.tolist()
+    assert sorted(again.signals) == ["predicted_loss", "v"]
+    np.testing.assert_array_equal(again.signals["v"], asked.signals["v"])
+    assert folder.query(2) is None
 
 
 def test_another_config_is_refused_naming_keys_and_both_values(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.open(CONFIG)
+    folder.open(CONFIG, NAMES)
     other = {**CONFIG, "seed": 1, "task": {**CONFIG["task"], "classes": ["a"]}, "subset": 9}
     del other["amp"]
     with pytest.raises(RunFolderError, match="was made with another config") as error:
-        folder.open(other)
+        folder.open(other, NAMES)
     assert str(error.value).splitlines()[1:] == [
         "  amp: False there, '(missing)' now",
         "  seed: 0 there, 1 now",
@@ -212,15 +240,15 @@ def test_another_config_is_refused_naming_keys_and_both_values(tmp_path):
         """  task.classes: ['a', 'b\\'"\\\\'] there, ['a'] now""",
     ]
     assert str(tmp_path) in str(error.value)
-    folder.open(CONFIG)  # the refused one left no trace
+    folder.open(CONFIG, NAMES)  # the refused one left no trace
 
 
 def test_a_difference_deep_inside_is_named_by_its_path(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.open(CONFIG)
+    folder.open(CONFIG, NAMES)
     training = {**CONFIG["training"], "optimizer": {**CONFIG["training"]["optimizer"], "lr": 2e-3}}
     with pytest.raises(RunFolderError, match=r"training\.optimizer\.lr: 0\.001 there, 0\.002 now") as error:
-        folder.open({**CONFIG, "training": training})
+        folder.open({**CONFIG, "training": training}, NAMES)
     assert len(str(error.value).splitlines()) == 2
 
 
@@ -228,7 +256,7 @@ def test_a_run_without_its_config_is_refused(tmp_path):
     two_cycles(tmp_path)
     (tmp_path / "config.py").unlink()
     with pytest.raises(RunFolderError, match=r"holds a run without its config\.py"):
-        RunFolder(tmp_path).open(CONFIG)
+        RunFolder(tmp_path).open(CONFIG, NAMES)
     assert not (tmp_path / "config.py").exists()
 
 
@@ -236,7 +264,7 @@ def test_a_run_without_its_config_is_refused(tmp_path):
 def test_a_damaged_config_is_named(tmp_path, content):
     (tmp_path / "config.py").write_bytes(content)
     with pytest.raises(RunFolderError, match=r"config\.py is damaged \(.*Error: .*\); restore it"):
-        RunFolder(tmp_path).open(CONFIG)
+        RunFolder(tmp_path).open(CONFIG, NAMES)
 
 
 # ---------------------------------------------------------------- damage
@@ -341,14 +369,14 @@ def test_a_full_disk_leaves_the_old_files_and_nothing_else(tmp_path, monkeypatch
 def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RunFolderError, match=r"Could not write .*file/run/config\.py: .*Not a directory"):
-        RunFolder(tmp_path / "file" / "run").open(CONFIG)
+        RunFolder(tmp_path / "file" / "run").open(CONFIG, NAMES)
 
     def read_only(self, *args, **kwargs):
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "mkdir", read_only)
     with pytest.raises(RunFolderError, match=r"Could not write .*config\.py: .*Read-only file system"):
-        RunFolder(tmp_path / "run").open(CONFIG)
+        RunFolder(tmp_path / "run").open(CONFIG, NAMES)
     assert files(tmp_path) == {"file": b"in the way"}
 
 

@@ -126,9 +126,9 @@ def test_leet_reads_the_same(tmp_path: Path, said: list[str]) -> None:
 def test_images_are_small_jpgs_with_captions(
     tmp_path: Path, said: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    tracker = Tracker(tmp_path, WHO, "offline", [], said.append)
-    images = [(Image.new("RGB", (640, 480), "red"), "cat 0.9"), (Image.new("L", (30, 90)), "no box")]
-    tracker.cycle(ROWS[0], images)
+    images = {0: [(Image.new("RGB", (640, 480), "red"), "cat 0.9"), (Image.new("L", (30, 90)), "no box")]}
+    tracker = Tracker(tmp_path, WHO, "offline", [], said.append, images.__getitem__)
+    tracker.cycle(ROWS[0])
     tracker.finish({})
     (directory,) = written(tmp_path)
     (row,) = read_run(directory).history
@@ -137,7 +137,7 @@ def test_images_are_small_jpgs_with_captions(
     for name in row["queried.filenames"]:
         with Image.open(directory / "files" / name) as image:
             assert (image.format, image.size) == ("JPEG", (256, 256))
-    assert images[0][0].size == (640, 480)  # the caller's image is untouched
+    assert images[0][0][0].size == (640, 480)  # the caller's image is untouched
     assert len(said) == 1
     assert capfd.readouterr() == ("", "")  # no warning of mixed sizes
 
@@ -287,13 +287,32 @@ def boom(*args: Any, **kwargs: Any) -> None:
     raise RuntimeError("boom\nof two lines")
 
 
+def test_pictures_of_finished_cycles_are_sent_again(tmp_path: Path, said: list[str]) -> None:
+    asked = []
+
+    def pictures(cycle: int) -> list:
+        asked.append(cycle)
+        return [(Image.new("RGB", (20, 20)), f"of cycle {cycle}")]
+
+    Tracker(tmp_path, WHO, "offline", ROWS[:2], said.append, pictures).finish({})
+    (directory,) = written(tmp_path)
+    assert [row["queried.captions"] for row in read_run(directory).history] == [["of cycle 0"], ["of cycle 1"]]
+    assert asked == [0, 1]
+
+
+def test_a_picture_that_cannot_be_drawn_is_a_warning(tmp_path: Path, said: list[str]) -> None:
+    tracker = Tracker(tmp_path, WHO, "offline", [], said.append, lambda cycle: boom())
+    tracker.cycle(ROWS[0])
+    assert_off(tracker, said, "cannot log", "RuntimeError: boom of two")
+
+
 def assert_off(tracker: Tracker, said: list[str], *parts: str) -> None:
     """The last line warns with all `parts` and how to rebuild; later calls say and do nothing."""
     count = len(said)
     for part in (*parts, "tracking is off", "metrics.jsonl", "same command"):
         assert part in said[-1]
     assert "\n" not in said[-1]
-    tracker.cycle(ROWS[2], [(Image.new("RGB", (9, 9)), "")])
+    tracker.cycle(ROWS[2])
     tracker.finish({"final/mAP": 1.0})
     assert len(said) == count
 
@@ -487,8 +506,9 @@ def stub() -> Iterator[Stub]:
 def test_online_run_arrives_and_a_resume_sends_only_what_is_missing(
     tmp_path: Path, home: Path, said: list[str], stub: Stub, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    first = Tracker(tmp_path, WHO, "online", [], said.append)
-    first.cycle(ROWS[0], [(Image.new("RGB", (40, 30)), "first")])
+    pictures = {0: [(Image.new("RGB", (40, 30)), "first")], 1: [], 2: []}.__getitem__
+    first = Tracker(tmp_path, WHO, "online", [], said.append, pictures)
+    first.cycle(ROWS[0])
     first.finish({}, exit_code=1)
     wandb.teardown()
     run = stub.runs[WHO.run_id]

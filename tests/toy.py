@@ -101,6 +101,9 @@ class Toy:
     def evaluator(self) -> BaseMetric:
         return NegativeError()
 
+    def name(self, index: int) -> str:
+        return f"vector {index}"
+
     def effort(self, index: int) -> int:
         return 1 + index % 3
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import DictAction
 from mmengine.dist import barrier, is_main_process
 from mmengine.dist import init_dist as init_launched
 from rich.console import Console
 
 from acquisition.query import QueryError
 from models.weights import WeightsError
+from tasks.base import DataError
 from tools import preflight, summary
 from tools.config import ConfigError, Experiment, flat, load
-from tools.rundir import RunFolder, RunFolderError, write_whole
+from tools.rundir import RunFolder, RunFolderError
 from tools.tracking import MODES, PROJECT, Identity, Tracker, resolve_mode
 
 USAGE_ERROR, STOPPED = 2, 130
@@ -40,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--launcher", choices=("none", "pytorch", "slurm"), default="none", help="of several processes")
     parse.add_argument("--check", choices=("fast", "full"), default="fast", help="full: decode every image beforehand")
     parse.add_argument("--dry-run", action="store_true", help="check everything, print what would be run, and end")
-    parse.add_argument("--cfg-options", nargs="+", action=DictAction, default={}, metavar="key=value",
+    parse.add_argument("--cfg-options", nargs="+", type=_option, default=[], metavar="key=value",
                        help="settings over the config's, such as training.epochs=10")  # fmt: skip
     return parse
 
@@ -60,12 +61,28 @@ def main(argv: Sequence[str], run: Callable[..., None]) -> int:
     console = Console(quiet=not is_main_process(), soft_wrap=True, markup=False)  # paths may hold [brackets]
     try:
         return _main(arguments, run, console)
-    except (ConfigError, RunFolderError, WeightsError, QueryError, FloatingPointError) as error:
+    except (ConfigError, DataError, RunFolderError, WeightsError, QueryError, FloatingPointError) as error:
         console.print(f"error: {error}", markup=False, highlight=False)
         return USAGE_ERROR
     except KeyboardInterrupt:
         console.print("stopped; the same command goes on from the last checkpoint")
         return STOPPED
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """`key=value` with a Python literal, a list in brackets, or a word or path as value."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f"expected key=value, but got {text!r}")
+    return key, _value(value)
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        listed = text.startswith("[") and text.endswith("]")
+        return [_value(item.strip()) for item in text[1:-1].split(",")] if listed else text
 
 
 def _main(arguments: argparse.Namespace, run: Callable[..., None], console: Console) -> int:
@@ -77,19 +94,27 @@ def _main(arguments: argparse.Namespace, run: Callable[..., None], console: Cons
     default = Path("work_dirs") / experiment.name / experiment.strategy / f"seed{experiment.seed}"
     folder = RunFolder(arguments.work_dir or default)
     if not arguments.dry_run and folder.done:
-        folder.open(experiment.config)
-        console.print(f"{folder.path} is finished; nothing to do", highlight=False)
-        if mode == "online" and is_main_process():
-            _tracker(experiment, folder, mode, console).finish(_summary(folder, experiment))
-        return 0
+        return _show_finished(experiment, folder, mode, console)
+    folder.check(experiment.config)
     bytes_needed = _preflight(experiment, folder, arguments.check == "full")
     if arguments.dry_run:
         console.print(preflight.plan(experiment, folder.path, bytes_needed), markup=False, highlight=False)
         return 0
     if is_main_process():
-        folder.open(experiment.config)
+        folder.open(experiment.config, preflight.names(experiment))
     barrier()
     _run(experiment, folder, mode, run, console, arguments.launcher)
+    return 0
+
+
+def _show_finished(experiment: Experiment, folder: RunFolder, mode: str, console: Console) -> int:
+    folder.check(experiment.config)
+    console.print(f"{folder.path} is finished; nothing to do", highlight=False)
+    if is_main_process():
+        rows = folder.rows(experiment.budget.cycles)
+        if mode == "online":  # W&B may lack rows: of a run that was offline, or lost its connection
+            _tracker(experiment, folder, mode, rows, console).finish(_totals(experiment, rows))
+        _show(experiment, rows, console)
     return 0
 
 
@@ -106,43 +131,47 @@ def _preflight(experiment: Experiment, folder: RunFolder, full: bool) -> int:
     if not faults:
         faults, bytes_needed = preflight.disk(experiment, folder.path)
     if faults:
-        written = folder.path / "faults.txt"
-        if len(faults) > ConfigError.MOST:
-            write_whole(written, "\n".join([*faults, ""]).encode())
-        raise ConfigError(experiment.name, faults, written)
+        raise ConfigError(experiment.name, faults)
     return bytes_needed
 
 
 def _run(experiment: Experiment, folder: RunFolder, mode: str, run: Callable, console: Console, launcher: str) -> None:
-    tracker = _tracker(experiment, folder, mode if is_main_process() else "disabled", console)
+    pool = folder.resume(preflight.length(experiment.task.dataset("pool")))
+    rows = folder.rows(pool.cycle) if pool else []
+    tracker = _tracker(experiment, folder, mode if is_main_process() else "disabled", rows, console)
     try:
         run(experiment, folder, tracker, console, launcher)
     except BaseException:
         tracker.finish({}, exit_code=1)
         raise
-    tracker.finish(_summary(folder, experiment))
+    tracker.finish(_totals(experiment, folder.rows(experiment.budget.cycles)))
     if is_main_process():
-        _show(experiment, folder, console)
+        rows = folder.rows(experiment.budget.cycles)
+        title = f"{experiment.name}, {experiment.strategy}, seed {experiment.seed}"
+        summary.draw(rows, experiment.task.metric, title, folder.path / "curve.png")
+        folder.finish()
+        _show(experiment, rows, console)
+        console.print(f"curve: {folder.path / 'curve.png'}", highlight=False)
 
 
-def _tracker(experiment: Experiment, folder: RunFolder, mode: str, console: Console) -> Tracker:
-    pool = folder.resume(preflight.length(experiment.task.dataset("pool")))
-    rows = folder.rows(pool.cycle) if pool else []
-    return Tracker(folder.path, _identity(experiment), mode, rows, say=lambda t: console.print(t, highlight=False))
+def _tracker(experiment: Experiment, folder: RunFolder, mode: str, rows: list[dict], console: Console) -> Tracker:
+    def say(text: str) -> None:
+        console.print(text, highlight=False)
+
+    def pictures(cycle: int) -> list:
+        return summary.thumbnails(experiment.task, folder.query(cycle))
+
+    return Tracker(folder.path, _identity(experiment), mode, rows, say, pictures)
 
 
-def _show(experiment: Experiment, folder: RunFolder, console: Console) -> None:
-    rows, task = folder.rows(experiment.budget.cycles), experiment.task
-    title = f"{experiment.name}, {experiment.strategy}, seed {experiment.seed}"
-    summary.draw(rows, task.metric, title, folder.path / "curve.png")
-    folder.finish()
-    summary.show(rows, task.metric, console)
-    area = _summary(folder, experiment)["area_under_curve"]
-    console.print(f"area under the curve {area:.4f}; {folder.path / 'curve.png'}", highlight=False)
+def _show(experiment: Experiment, rows: list[dict[str, Any]], console: Console) -> None:
+    summary.show(rows, experiment.task.metric, console)
+    area = _totals(experiment, rows)["area_under_curve"]
+    console.print(f"area under the curve {area:.4f}", highlight=False)
 
 
-def _summary(folder: RunFolder, experiment: Experiment) -> dict[str, float]:
-    rows, metric = folder.rows(experiment.budget.cycles), experiment.task.metric
+def _totals(experiment: Experiment, rows: list[dict[str, Any]]) -> dict[str, float]:
+    metric = experiment.task.metric
     scores = [math.nan if row[metric] is None else row[metric] for row in rows]
     area = summary.area_under_curve([row["labeled"] for row in rows], scores)
     return {f"final/{metric}": scores[-1], "area_under_curve": area}

@@ -29,22 +29,15 @@ NOT_SETTINGS = {"params", "optimizer"}  # what mmengine gives to optimisers and 
 
 
 class ConfigError(Exception):
-    """Everything wrong with a config or what it names, a line each; of very many the first `MOST`.
+    """Everything wrong with a config or what it names, a line each: the first `FULL` in full, the others cut short."""
 
-    Args:
-        where: the config.
-        problems: all of them.
-        rest: where the others can be read, if there are more than `MOST`.
-    """
+    FULL, SHORT = 20, 110
 
-    MOST = 20
-
-    def __init__(self, where: str, problems: Sequence[str], rest: Path | None = None) -> None:
+    def __init__(self, where: str, problems: Sequence[str]) -> None:
         self.problems = list(problems)
-        shown = self.problems if rest is None else self.problems[: self.MOST]
-        hidden = len(self.problems) - len(shown)
-        more = [f"... and {hidden} more; all of them are in {rest}"] if hidden else []
-        super().__init__("\n  ".join([f"{where}: {len(self.problems)} problem(s)", *shown, *more]))
+        short = [p if len(p) <= self.SHORT else p[: self.SHORT - 3] + "..." for p in self.problems[self.FULL :]]
+        lines = [f"{where}: {len(self.problems)} problem(s)", *self.problems[: self.FULL], *short]
+        super().__init__("\n  ".join(lines))
 
 
 @dataclass(frozen=True)
@@ -177,6 +170,11 @@ def _check_together(values: Mapping[str, Any]) -> list[str]:
     detach, epochs = values["module"].get("detach_epoch"), values["training"]["epochs"]
     if detach is not None and detach > epochs:
         problems.append(f"module.detach_epoch: expected at most training.epochs ({epochs}), but got {detach}")
+    for place, schedule in enumerate(values["training"].get("schedule", ())):
+        late = [m for m in schedule.get("milestones", ()) if schedule.get("by_epoch", True) and m >= epochs]
+        if late:
+            where = f"training.schedule[{place}].milestones"
+            problems.append(f"{where}: expected epochs before the last (training.epochs is {epochs}), but got {late}")
     if values["subset"] is not None and values["subset"] < values["budget"]["query"]:
         query = values["budget"]["query"]
         problems.append(f"subset: expected at least budget.query ({query}), but got {values['subset']}")

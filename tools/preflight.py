@@ -6,11 +6,15 @@ import math
 import shutil
 from pathlib import Path
 
+from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
+from torch import nn
+from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import Dataset
 
 from acquisition.query import needs
 from acquisition.signals import fields, need_module
 from models.loss_prediction import LossPrediction
+from models.training import TrainingSettings
 from tools.config import Experiment
 
 CHECKPOINTS = 4  # two of the running cycle, one of the cycle before, one being written
@@ -23,7 +27,7 @@ def problems(experiment: Experiment, full: bool) -> list[str]:
         experiment: built, nothing read yet.
         full: decode every sample.
     """
-    faults = _fit(experiment) + experiment.task.check(full)
+    faults = _fit(experiment) + _optimiser(experiment.training) + experiment.task.check(full)
     return faults or _sizes(experiment)  # sizes can only be known of data that can be read
 
 
@@ -38,6 +42,31 @@ def _fit(experiment: Experiment) -> list[str]:
     if need_module(names) and experiment.module_mode == "off":
         found.append(f"strategy {experiment.strategy!r} needs the loss-prediction module, but module.mode is 'off'")
     return found
+
+
+def _optimiser(settings: TrainingSettings) -> list[str]:
+    """What optimiser, schedules and clipping say to their arguments, tried on a model of two parameters."""
+    found, parameters = [], list(nn.Linear(1, 1).parameters())
+    try:
+        optimizer = OPTIMIZERS.build(dict(settings.optimizer, params=parameters))
+    except Exception as error:  # any kind: the arguments are the user's
+        return [f"training.optimizer: {_told(error)}"]
+    for place, schedule in enumerate(settings.schedule):
+        given = dict(schedule, optimizer=optimizer)
+        given.setdefault("end", settings.epochs if given.get("by_epoch", True) else math.inf)
+        try:
+            PARAM_SCHEDULERS.build(given, default_args=dict(epoch_length=1))
+        except Exception as error:
+            found.append(f"training.schedule[{place}]: {_told(error)}")
+    try:
+        clip_grad_norm_(parameters, **(settings.clip_grad or {"max_norm": 1}))
+    except Exception as error:
+        found.append(f"training.clip_grad: {_told(error)}")
+    return found
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
 def _sizes(experiment: Experiment) -> list[str]:
@@ -83,10 +112,16 @@ def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
         "data": f"pool {pool:,}, test {test:,}",
         "labels": ", ".join(f"{n:,}" for n in budget.sizes),
         "training": f"{budget.cycles} trainings of {steps}",
-        "scoring": f"{len(looked)} queries over {sum(looked):,} samples",
+        "scoring": f"{sum(looked):,} samples for {len(looked)} quer{'y' if len(looked) == 1 else 'ies'}",
         "disk": f"at most {bytes_needed / 1e9:.2f} GB of checkpoints at a time",
     }
     return "\n".join(f"{name:9}{value}" for name, value in lines.items())
+
+
+def names(experiment: Experiment) -> list[str]:
+    """What each sample of the pool is called, by id."""
+    task = experiment.task
+    return [task.name(i) for i in range(length(task.dataset("pool")))]
 
 
 def length(dataset: Dataset) -> int:

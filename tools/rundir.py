@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ class RunFolderError(Exception):
 
 
 class RunFolder:
-    """`config.py`, `state.json`, `metrics.jsonl`, `queries/NN.npz`, `cycles/NN/`, `curve.png` and `done`.
+    """`config.py`, `samples.txt`, `state.json`, `metrics.jsonl`, `queries/NN.npz`, `cycles/NN/`, `curve.png`, `done`.
 
     A cycle is written by `commit`, whose last act is the rename of `state.json`: killed before it, the cycle counts as
     not done, and whatever it left is written again.
@@ -40,8 +41,8 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def open(self, config: Mapping[str, Any]) -> None:
-        """Make the folder, or check that it was made with the same config.
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Check that the folder, if there is one, was made with the same config; nothing is written.
 
         Raises:
             RunFolderError: where it was made with another one, naming what differs.
@@ -50,7 +51,6 @@ class RunFolder:
         if not written.exists():
             if (self.path / "state.json").exists():
                 raise RunFolderError(f"{self.path} holds a run without its config.py; move it away or restore the file")
-            write_whole(written, Config(dict(config)).pretty_text.encode())
             return
         try:
             before = flat(Config.fromfile(written).to_dict())
@@ -62,6 +62,28 @@ class RunFolder:
             lines = [f"{k}: {before.get(k, MISSING)!r} there, {now.get(k, MISSING)!r} now" for k in keys]
             what = f"{self.path} was made with another config; take its settings, or another --work-dir:"
             raise RunFolderError("\n  ".join([what, *lines]))
+
+    def open(self, config: Mapping[str, Any], names: Sequence[str]) -> None:
+        """Make the folder with `config.py` and `samples.txt`, or check that both are the same.
+
+        Args:
+            config: plain data.
+            names: what each sample is called, by id: a resumed run must find the same samples under the same ids.
+
+        Raises:
+            RunFolderError: where the folder is of another config or other data.
+        """
+        self.check(config)
+        if not (self.path / "config.py").exists():
+            write_whole(self.path / "config.py", Config(dict(config)).pretty_text.encode())
+        written = self.path / "samples.txt"
+        if not written.exists():
+            write_whole(written, "".join(f"{name}\n" for name in names).encode())
+        before = written.read_text().split("\n")[:-1]
+        if before != list(names):
+            pairs = itertools.zip_longest(before, names, fillvalue=MISSING)
+            place, (there, now) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
+            raise RunFolderError(f"{written} is of other data: sample {place} is {there!r} there, and {now!r} now")
 
     def resume(self, size: int) -> Pool | None:
         """The pool as the last committed cycle left it; None where no cycle was committed.
@@ -138,10 +160,19 @@ class RunFolder:
         write_whole(self.path / "state.json", json.dumps(state).encode())
         shutil.rmtree(self.cycle_folder(cycle - 1), ignore_errors=True)  # of no use any more; the newest weights stay
 
+    def query(self, cycle: int) -> Query | None:
+        """What was asked for in a committed cycle; None in the last one."""
+        path = self.path / "queries" / f"{cycle:02d}.npz"
+        if not path.exists():
+            return None
+        with np.load(path) as arrays:
+            signals = {name.removeprefix("signal/"): arrays[name] for name in arrays if name.startswith("signal/")}
+            return Query(arrays["candidates"], signals, arrays["picked"])
+
     @property
     def done(self) -> bool:
         """Whether the last cycle was committed."""
-        return (self.path / "done").exists()
+        return all((self.path / name).exists() for name in ("done", "config.py", "state.json"))
 
     def finish(self) -> None:
         """Mark the run as finished."""

@@ -74,7 +74,7 @@ def thumbnails(task: Task, query: Query | None) -> list[tuple[Image, str]]:
     for place in places:
         rows = {name: values[position[picked[place]]] for name, values in query.signals.items() if values.ndim == 1}
         scores = "".join(f"  {name} {value:.3g}" for name, value in rows.items())
-        found.append((task.thumbnail(picked[place]), f"choice {place + 1}: sample {picked[place]}{scores}"))
+        found.append((task.thumbnail(picked[place]), f"choice {place + 1}: {task.name(picked[place])}{scores}"))
     return found
 
 

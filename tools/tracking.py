@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PROJECT = "losstap"
 MODES = ("online", "offline", "disabled")
 X_AXIS = "labeled"  # number of labeled images
+Picture = tuple[Image.Image, str]  # and its caption
 THUMBNAIL = (256, 256)  # pixels
 PROBE_TIMEOUT = 3.0  # seconds; without a probe wandb needs 25 to 100 s to notice that there is no network
 # What keeps wandb quiet, fast and bounded (times in seconds). The x_ settings are not promised by wandb: a version that
@@ -113,11 +114,16 @@ class Tracker:
         mode: str,
         rows: Sequence[Mapping[str, Any]],
         say: Callable[[str], None] = print,
+        pictures: Callable[[int], Sequence[Picture]] = lambda cycle: (),
     ) -> None:
-        """Open the run in `folder`/wandb, say where it goes, send those finished `rows` that W&B does not know."""
+        """Open the run in `folder`/wandb, say where it goes, send those finished `rows` that W&B does not know.
+
+        `pictures` gives a cycle's images and captions; it is asked when they are sent, and may fail like W&B itself.
+        """
         self._folder, self._identity, self._say = folder.resolve(), identity, say
         self._home = self._folder / "wandb"
         self._run: wandb.Run | None = None
+        self._pictures = pictures
         if mode == "disabled":
             say("W&B: disabled")
             return
@@ -129,13 +135,16 @@ class Tracker:
             known = self._run.summary.get("cycle", -1)  # empty offline: every offline fragment is complete
             for row in rows:
                 if row["cycle"] > known:
-                    self._run.log(_present(row))
+                    self._send(self._run, row)
 
-    def cycle(self, row: Mapping[str, Any], images: Sequence[tuple[Image.Image, str]] = ()) -> None:
-        """Send one cycle: the flat `row` without its None values, and the captioned `images` under "queried"."""
+    def cycle(self, row: Mapping[str, Any]) -> None:
+        """Send one cycle: the flat `row` without its None values, and its captioned pictures under "queried"."""
         with self._guard("cannot log"):
             if self._run is not None:
-                self._run.log({**_present(row), **_gallery(images)})  # one call, so that all share one x
+                self._send(self._run, row)
+
+    def _send(self, run: wandb.Run, row: Mapping[str, Any]) -> None:
+        run.log({**_present(row), **_gallery(self._pictures(row["cycle"]))})  # one call, so that all share one x
 
     def finish(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
         """Write `summary` as the run's final numbers and close the run, waiting at most a minute for uploads.
@@ -212,7 +221,7 @@ def _present(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if value is not None}
 
 
-def _gallery(images: Sequence[tuple[Image.Image, str]]) -> dict[str, Any]:
+def _gallery(images: Sequence[Picture]) -> dict[str, Any]:
     """The images as captioned jpg thumbnails, padded to one size (wandb warns of mixed ones); nothing for none."""
     if not images:
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -92,6 +93,12 @@ class Detection:
             for lists in self.lists.values()
             for fault in find(self.root, lists, self.classes, full=full, progress=shown)
         ]
+        faults = list(dict.fromkeys(faults))  # what both splits lack is one fault
+        both = sorted(set(self.lists["train"]) & set(self.lists["test"]))
+        if both:
+            faults.append(f"task.test: expected lists that are not trained on, but got {both} in both")
+        if len(set(self.classes)) != len(self.classes):
+            faults.append(f"task.classes: expected each name once, but got {self.classes}")
         if self.format == "coco" and len(self.lists["test"]) != 1:
             faults.append(f"task.test: expected one list for COCO's evaluation, but got {self.lists['test']}")
         return faults + self._weight_faults()
@@ -162,6 +169,10 @@ class Detection:
         if self.format == "voc":
             return VocMap(self.classes, self.eval_mode)
         return CocoMap(self.root / self.lists["test"][0].partition(":")[2])
+
+    def name(self, index: int) -> str:
+        """The path of the image below `data_root`."""
+        return os.path.relpath(self._train.get_data_info(index)["img_path"], self.root)
 
     def effort(self, index: int) -> int:
         """Annotated boxes of an image, difficult ones included: somebody drew them too."""

@@ -12,8 +12,7 @@ import os
 import reprlib
 import stat
 import warnings
-from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TypeVar
@@ -39,7 +38,7 @@ _SHORT.maxstring = _SHORT.maxother = 100
 class Fault:
     """One thing that is wrong; `str()` is the sentence for the user."""
 
-    kind: str  # what `report` counts by
+    kind: str  # which check found it
     where: str  # the file's full path, then the line or object in it
     expected: str
     came: str
@@ -49,19 +48,6 @@ class Fault:
         text = f"{self.where}: expected {self.expected}, but got {self.came}; {self.remedy}"
         # names in bad data may hold control characters or lone surrogates, which a terminal or log cannot print
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def report(faults: Sequence[Fault], most: int = 20) -> str:
-    """The first `most` faults in full, the others counted by kind."""
-    if not faults:
-        return "no faults found"
-    lines = [f"{len(faults)} fault{'s' * (len(faults) > 1)} found in the data:"]
-    lines += [f"{number:4d}. {fault}" for number, fault in enumerate(faults[:most], 1)]
-    rest = Counter(fault.kind for fault in faults[most:])
-    if rest:
-        kinds = ", ".join(f"{count} x {kind}" for kind, count in rest.most_common())
-        lines.append(f"... and {rest.total()} more, by kind: {kinds}")
-    return "\n".join(lines)
 
 
 def shown(value: object) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Literal
 
@@ -47,13 +49,15 @@ class CocoMap(CocoMetric):
     """
 
     def __init__(self, annotations: Path) -> None:
-        super().__init__(str(annotations), metric="bbox", classwise=True, prefix="coco")
+        with redirect_stdout(StringIO()):  # pycocotools prints what it does
+            super().__init__(str(annotations), metric="bbox", classwise=True, prefix="coco")
         self.prefix = None
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """CocoMetric's numbers (it rounds them to three digits) under the names that VocMap uses too."""
         self.img_ids = [truth["img_id"] for truth, _ in results]  # else all images of the json, seen or not
-        raw = super().compute_metrics(results)
+        with redirect_stdout(StringIO()):
+            raw = super().compute_metrics(results)
         if not raw:  # CocoMetric gives nothing at all where nothing was detected
             return {"mAP": 0.0, "mAP_50": 0.0, "mAP_75": 0.0}
         each = {f"AP/{k.removesuffix('_precision')}": float(v) for k, v in raw.items() if k.endswith("_precision")}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Literal
 
@@ -14,14 +16,27 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from models.ssd import MEAN_RGB  # installs the operators that mmdet needs, so it comes before mmdet
+from tasks.base import DataError
 
-from mmcv.transforms import BaseTransform  # isort: skip
+from mmcv.transforms import BaseTransform, LoadImageFromFile  # isort: skip
 from mmdet.datasets import CocoDataset, VOCDataset  # isort: skip
 
 Format = Literal["voc", "coco"]
 Augmentation = Literal["ssd", "mmdet", "flip"]
 Difficult = Literal["ignore", "train"]
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
+
+
+class LoadImage(LoadImageFromFile):
+    """mmcv's reader, which says of a file that OpenCV cannot decode no more than that it failed."""
+
+    def transform(self, results: dict) -> dict:
+        """Read `img_path` into `img`, BGR, as it is on disk."""
+        try:
+            return super().transform(results)
+        except Exception as error:  # OSError, cv2.error or mmcv's AssertionError
+            path = results["img_path"]
+            raise DataError(f"{path} cannot be decoded ({error}); `--check full` finds all such images") from error
 
 
 class KeepDifficult(BaseTransform):
@@ -95,7 +110,7 @@ def test_pipeline(size: int, difficult: Difficult) -> list[dict]:
 
 def _load(difficult: Difficult) -> list[dict]:
     keep = [dict(type=KeepDifficult)] if difficult == "train" else []
-    return [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True), *keep]
+    return [dict(type=LoadImage), dict(type="LoadAnnotations", with_bbox=True), *keep]
 
 
 def read(
@@ -103,7 +118,7 @@ def read(
 ) -> ConcatDataset:
     """Read annotations: every image of the lists, in the lists' order; nothing is filtered or replaced."""
     one = _voc if form == "voc" else _coco
-    with DefaultScope.overwrite_default_scope("mmdet"):
+    with DefaultScope.overwrite_default_scope("mmdet"), redirect_stdout(StringIO()):  # pycocotools prints
         parts = [one(root, name, classes, pipeline, not train) for name in lists]
     return ConcatDataset(parts, ignore_keys=["dataset_type"])
 

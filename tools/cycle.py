@@ -1,0 +1,62 @@
+"""The parts of a cycle: its training, its query, and the measure of the module's ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+import numpy as np
+from mmengine.dataset import DefaultSampler
+from mmengine.runner import Runner
+
+from acquisition.pool import Pool
+from acquisition.query import Query, ask
+from acquisition.ranking import module_quality
+from acquisition.scoring import score
+from models.joint import JointModel
+from models.loading import loader, train_loader
+from models.seeding import derive_seed, seeded, stream
+from models.training import training, warm_start
+from tools.config import Experiment
+from tools.rundir import RunFolder
+
+
+def start(experiment: Experiment, folder: RunFolder, pool: Pool, launcher: str) -> AbstractContextManager[Runner]:
+    """A cycle's Runner over everything labeled; the strategy has no part in its randomness."""
+    task, settings, scoring = experiment.task, experiment.training, experiment.scoring
+    seed = derive_seed(experiment.seed, pool.cycle, "training")
+    with seeded(derive_seed(seed, "network")):
+        network = task.build()
+    with seeded(derive_seed(seed, "module")):
+        model = JointModel(network, task.forward, task.predict, task.taps, experiment.module, experiment.module_mode)
+    if settings.start == "warm" and pool.cycle > 0:
+        warm_start(model, folder.cycle_folder(pool.cycle - 1))
+    augmented, test = task.dataset("train"), task.dataset("test")
+    train = train_loader(augmented, pool.labeled, settings.batch_size, settings.workers, task.collate, seed)
+    in_order = DefaultSampler(test, shuffle=False)  # split over the processes
+    evaluation = loader(test, in_order, scoring.batch_size, scoring.workers, task.collate)
+    title = f"cycle {pool.cycle + 1}/{experiment.budget.cycles}"
+    where = folder.cycle_folder(pool.cycle)
+    return training(model, train, evaluation, task.evaluator(), settings, where, seed, title, launcher)
+
+
+def next_query(experiment: Experiment, model: JointModel, pool: Pool) -> Query:
+    """Ask the strategy; it sees ids and signals, and the pool as at test time through the weights just trained."""
+    task = experiment.task
+
+    def signals(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        return score(model, task.dataset("pool"), task.collate, ids, names, experiment.scoring)
+
+    rng = stream(experiment.seed, pool.cycle, "query")
+    return ask(experiment.steps, pool.unlabeled, experiment.budget.query, rng, signals)
+
+
+def ranking_quality(experiment: Experiment, model: JointModel, pool: Pool, query: Query | None) -> dict:
+    """How the module ranks what was queried and a random control; the oracle may look at labels, no strategy does."""
+    if model.loss_prediction is None:
+        return {}
+    rng = stream(experiment.seed, pool.cycle, "control")
+    groups = {"control": rng.permutation(pool.unlabeled)[: experiment.scoring.control]}
+    groups |= {} if query is None else {"queried": query.picked}
+    task = experiment.task
+    return module_quality(model, task.dataset("pool"), task.collate, groups, experiment.scoring)
