@@ -79,7 +79,10 @@ class Highest:
         scores = rows[self.signal]
         bad = int((~np.isfinite(scores)).sum())
         if bad:
-            raise QueryError(f"Expected finite scores {self.signal!r}, but {bad} of {count} are not: a broken model")
+            raise QueryError(
+                f"Expected finite scores {self.signal!r}, but {bad} of {count} are not: the training went astray. A "
+                "smaller learning rate, a warm-up or `training.clip_grad` may help."
+            )
         shuffled = rng.permutation(count)
         return shuffled[np.argsort(-scores[shuffled], kind="stable")][: self.keep * budget]
 

@@ -42,7 +42,8 @@ def locate(source: str, cache: Path | None = None) -> Path:
     if urlparse(address).scheme not in ("http", "https"):
         path = Path(address).expanduser()
         if not path.is_file():
-            raise WeightsError(f"Expected weights in the file {path.absolute()}, but there is no such file")
+            known = f" (known names: {', '.join(ADDRESSES)})" if "://" in source else ""
+            raise WeightsError(f"Expected weights in the file {path.absolute()}, but there is no such file{known}")
         return path
     target = (cache or Path(torch.hub.get_dir()) / "checkpoints") / Path(urlparse(address).path).name
     if not target.is_file():
@@ -75,7 +76,9 @@ def missing(path: Path, expected: Mapping[str, Tensor]) -> list[str]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for files that are none of its own
-        raise WeightsError(f"Expected a checkpoint of torch in {path}, but it cannot be read: {error}") from error
+        raise WeightsError(
+            f"Expected a checkpoint of torch in {path}, but it cannot be read ({type(error).__name__})"
+        ) from error
     state = state.get("state_dict", state) if isinstance(state, Mapping) else {}
     state = state if isinstance(state, Mapping) else {}
     return [name for name, tensor in expected.items() if getattr(state.get(name), "shape", None) != tensor.shape]

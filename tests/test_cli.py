@@ -295,10 +295,12 @@ def test_a_training_stopped_between_epochs_does_not_begin_again(calm, tmp_path, 
     assert outcome(folder) == outcome(calm)
 
 
-def test_a_run_that_fails_is_not_done(tmp_path, monkeypatch):
+def test_a_run_whose_disk_fails_says_so_and_is_not_done(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(scoring, "loader", at_call(1, scoring.loader, OSError("the disk is gone")))
-    with pytest.raises(OSError, match="the disk is gone"):
-        main(tmp_path / "run")
+    assert main(tmp_path / "run") == 2
+    assert (
+        "error: the disk is gone; what was committed is whole, and the same command goes on" in capsys.readouterr().out
+    )
     assert not (tmp_path / "run" / "done").exists()
     assert not (tmp_path / "run" / "state.json").exists()
 
@@ -453,7 +455,7 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path, capsys, monkeypatch, stra
     free = needed - 1
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: asked.append(path) or Usage(10**9, 0, free))
     lines = refused(tmp_path, capsys, "--strategy", strategy)
-    assert lines[1].startswith("  --work-dir: expected 0.0 GB of free disk in ")
+    assert lines[1].startswith("  --work-dir: expected 0 MB of free disk in ")
     assert asked == [tmp_path]  # the nearest folder that is there
     free = needed
     assert main(tmp_path / "run", "--dry-run", "--strategy", strategy, loop=never) == 0
@@ -539,3 +541,60 @@ def test_wrong_arguments_end_with_status_2(capsys, arguments, shown):
     with pytest.raises(SystemExit, match="2"):
         cli.main(arguments, never)
     assert shown in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- what is tried beforehand
+
+
+@pytest.mark.parametrize(
+    ("option", "shown"),
+    [
+        ("training.optimizer.lr=abc", "training.optimizer: TypeError"),
+        ("training.optimizer.lr=-1", "training.optimizer: ValueError: Invalid learning rate: -1"),
+        ("training.clip_grad={'max_nrm': 3}", "training.clip_grad: TypeError"),
+        ("training.schedule=[{'type': 'mmengine.optim.MultiStepLR'}]", "training.schedule[0]: TypeError"),
+        (
+            "training.schedule=[{'type': 'mmengine.optim.LinearLR', 'start_factor': 7, 'end': 5}]",
+            "training.schedule[0]: ValueError: Starting multiplicative factor should between 0 and 1",
+        ),
+    ],
+)
+def test_arguments_that_optimiser_schedule_or_clipping_refuse_are_found_before_any_training(
+    tmp_path, capsys, option, shown
+):
+    (first, line) = refused(tmp_path, capsys, "--cfg-options", option)
+    assert first == "error: toy_config: 1 problem(s)" and line.strip().startswith(shown)
+
+
+def test_a_dry_run_sees_a_run_folder_of_another_config(calm, capsys):
+    assert main(calm, "--dry-run", "--cfg-options", "training.epochs=9", loop=never) == 2
+    assert "training.epochs: 4 there, 9 now" in capsys.readouterr().out
+
+
+def test_a_finished_run_needs_no_data(calm, monkeypatch, capsys):
+    monkeypatch.setattr(Toy, "dataset", lambda self, split: 1 / 0)
+    assert main(calm, loop=never) == 0
+    assert "is finished" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a.b=/tmp/a b/[c], d", "/tmp/a b/[c], d"),
+        ("a.b=3", 3),
+        ("a.b=1e-3", 1e-3),
+        ("a.b=None", None),
+        ("a.b=[VOC2007/trainval, 7]", ["VOC2007/trainval", 7]),
+        ("a.b=['x=y']", ["x=y"]),
+        ("a.b=open-mmlab://vgg16_caffe", "open-mmlab://vgg16_caffe"),
+        ("a.b=", ""),
+    ],
+)
+def test_options_are_literals_lists_or_words(text, value):
+    assert cli.parser().parse_args(["c.py", "--cfg-options", text]).cfg_options == [("a.b", value)]
+
+
+def test_an_option_without_a_value_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        cli.parser().parse_args(["c.py", "--cfg-options", "training.epochs"])
+    assert "expected key=value, but got 'training.epochs'" in capsys.readouterr().err

@@ -471,3 +471,10 @@ def test_arguments_are_converted_as_their_types_say():
     assert arguments(target, {"a": 1, "b": [1, "q"]}, "x")[1] == [
         "x.b[1]: input should be a valid number, unable to parse string as a number, but got 'q'"
     ]
+
+
+def test_a_milestone_that_is_never_reached_is_refused():
+    late = {"training.schedule": [{"type": "mmengine.optim.MultiStepLR", "milestones": [2, 4, 9]}]}
+    assert problems(options=late) == [
+        "training.schedule[0].milestones: expected epochs before the last (training.epochs is 4), but got [4, 9]"
+    ]

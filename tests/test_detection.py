@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from models.seeding import seeded
-from tasks.base import Task
+from tasks.base import DataError, Task
 from tasks.detection import Detection, views
 from tasks.detection.adapter import VOC_CLASSES
 from tasks.detection.metrics import CocoMap, VocMap
@@ -329,3 +329,24 @@ def test_real_voc_images_go_through(real_data: Path):
     with torch.no_grad():
         output = task.forward(task.build().eval(), contract.a_batch(task, "pool", [0, 1]), frozenset({"loss"}))
     assert (output.loss > 0).all() and [t.shape[1] for t in output.taps] == [512, 1024, 512, 256, 256, 256]
+
+
+def test_coco_is_read_and_judged_without_a_word(coco: Path, capfd):
+    task = coco_detection(coco)
+    contract.check_evaluation_gives_the_metric(task)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_image_that_breaks_after_the_check_is_named(voc: Path, tmp_path: Path):
+    task = detection(devkit.make_voc(tmp_path))
+    assert task.check() == []
+    broken = tmp_path / "VOC2007/JPEGImages/000012.jpg"
+    broken.write_bytes(broken.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"000012.jpg cannot be decoded .*--check full"):
+        task.dataset("pool")[0]
+
+
+def test_testing_on_what_was_trained_on_and_a_class_named_twice_are_faults(voc: Path):
+    faults = detection(voc, test=["VOC2007/trainval"], classes=[*devkit.CLASSES, "cat"]).check()
+    assert any("not trained on, but got ['VOC2007/trainval']" in f for f in faults)
+    assert any("task.classes: expected each name once" in f for f in faults)

@@ -639,3 +639,13 @@ def scored(model: JointModel, task: Toy) -> list[tuple[float, float]]:
         batch = task.collate([task.dataset("test")[i] for i in range(20)])
         _, found = model.network(batch["x"])
     return list(zip(found.tolist(), batch["y"].tolist(), strict=True))
+
+
+def test_clipping_does_not_couple_the_network_to_a_detached_module(tmp_path):
+    """One norm over both would scale the network's gradient by the module's."""
+    clipped = replace(PLAIN, clip_grad=dict(max_norm=0.05))
+    off = train(tmp_path / "off", clipped, mode="off").final
+    detached = train(tmp_path / "detached", clipped, mode="detached").final
+    assert equal(off, detached, "network.")
+    free = train(tmp_path / "free", mode="off").final
+    assert not equal(off, free, "network.")  # it did clip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,9 @@ def main(argv: Sequence[str], run: Callable[..., None]) -> int:
         return _main(arguments, run, console)
     except (ConfigError, DataError, RunFolderError, WeightsError, QueryError, FloatingPointError) as error:
         console.print(f"error: {error}", markup=False, highlight=False)
+        return USAGE_ERROR
+    except OSError as error:  # a disk that is full or gone: checkpoints are mmengine's, which lets it through
+        console.print(f"error: {error}; what was committed is whole, and the same command goes on", highlight=False)
         return USAGE_ERROR
     except KeyboardInterrupt:
         console.print("stopped; the same command goes on from the last checkpoint")
@@ -187,6 +191,8 @@ def _start_processes(launcher: str) -> None:
     """Join the other processes; on CPUs by gloo, where mmengine's own start would ask for a GPU."""
     if launcher == "none":
         return
+    if launcher == "pytorch" and "RANK" not in os.environ:
+        raise SystemExit("error: --launcher pytorch is for `torchrun --nproc_per_node=2 tools/al_train.py ...`")
     if torch.cuda.is_available():
         init_launched(launcher)
     elif launcher == "pytorch":

@@ -93,7 +93,7 @@ def disk(experiment: Experiment, folder: Path) -> tuple[list[str], int]:
     free = shutil.disk_usage(there).free
     if free >= needed:
         return [], needed
-    return [f"--work-dir: expected {needed / 1e9:.1f} GB of free disk in {there}, but got {free / 1e9:.1f} GB"], needed
+    return [f"--work-dir: expected {needed / 1e6:,.0f} MB of free disk in {there}, but got {free / 1e6:,.0f}"], needed
 
 
 def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
@@ -113,7 +113,7 @@ def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
         "labels": ", ".join(f"{n:,}" for n in budget.sizes),
         "training": f"{budget.cycles} trainings of {steps}",
         "scoring": f"{sum(looked):,} samples for {len(looked)} quer{'y' if len(looked) == 1 else 'ies'}",
-        "disk": f"at most {bytes_needed / 1e9:.2f} GB of checkpoints at a time",
+        "disk": f"at most {bytes_needed / 1e6:,.0f} MB of checkpoints at a time",
     }
     return "\n".join(f"{name:9}{value}" for name, value in lines.items())
 

@@ -1,0 +1,69 @@
+"""Two processes on the CPU: the numbers of one process with the same weights, and every file written once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from acquisition.scoring import score
+from models.seeding import stream
+from models.training import warm_start
+from tests.conftest import REPOSITORY
+from tools import cycle as cycle_parts
+from tools.config import load
+from tools.rundir import RunFolder
+
+OPTIONS = {"budget.initial": 11, "budget.query": 4, "budget.cycles": 2, "training.epochs": 2, "module.detach_epoch": 1}
+CONFIG = REPOSITORY / "tests" / "toy_config.py"
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory) -> tuple[Path, str]:
+    """The folder of a run by two processes that was stopped before its last commit, and what was said."""
+    folder = tmp_path_factory.mktemp("pair") / "run"
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "tools/al_train.py",
+        str(CONFIG), "--launcher", "pytorch", "--wandb", "disabled", "--work-dir", str(folder), "--cfg-options",
+        *[f"{key}={value}" for key, value in OPTIONS.items()],
+    ]  # fmt: skip
+    alone = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=os.environ | alone, cwd=REPOSITORY, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_everything_is_said_and_written_once(pair):
+    folder, said = pair
+    assert said.count("cycle 1/2") == said.count("cycle 2/2") == said.count("area under the curve") == 1
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["labeled"] for row in rows] == [11, 15]
+    with np.load(folder / "queries/00.npz") as query:
+        assert len(set(query["picked"].tolist())) == 4
+        assert sorted(query["candidates"].tolist()) == sorted(set(range(60)) - set(initial()))
+        assert np.isfinite(query["signal/predicted_loss"]).all()
+
+
+def initial() -> list[int]:
+    return stream(0, 0, "initial set").choice(60, 11, replace=False).tolist()
+
+
+def test_evaluation_and_ranking_are_those_of_one_process(pair, tmp_path):
+    """A test sample counted twice, or batch norm that differs between the processes, would give other numbers."""
+    folder, _ = pair
+    experiment = load(CONFIG, options=OPTIONS)
+    row = RunFolder(folder).rows(2)[1]
+    pool = RunFolder(folder).resume(60)
+    task = experiment.task
+    with cycle_parts.start(experiment, RunFolder(tmp_path), pool, "none") as runner:
+        warm_start(runner.model, folder / "cycles/01")
+        assert runner.test()["score"] == pytest.approx(row["score"], rel=1e-5)
+        ids = list(range(60))
+        scores = score(runner.model, task.dataset("pool"), task.collate, ids, ["loss"], experiment.scoring)["loss"]
+    assert scores.shape == (60,) and torch.isfinite(torch.from_numpy(scores)).all()
