@@ -62,7 +62,13 @@ seed = 0
 smoke = dict(
     task=dict(train=["VOC2007/trainval"], test_limit=24),
     budget=dict(initial=12, query=6, cycles=2),
-    training=dict(epochs=2, batch_size=6, schedule=[], workers=1, checkpoint_every=1),
+    training=dict(
+        epochs=2,
+        batch_size=6,
+        schedule=[dict(type=LinearLR, start_factor=0.001, by_epoch=False, begin=0, end=500)],
+        workers=1,
+        checkpoint_every=1,
+    ),
     module=dict(detach_epoch=1),
     scoring=dict(batch_size=8, workers=1, control=8),
     subset=24,

@@ -83,6 +83,7 @@ def training(
         launcher: mmengine's; "none" is one process.
     """
     progress = ProgressHook(title)
+    evaluator.collect_dir = str(folder / "collected")  # where processes meet; by default in the current folder
     hooks = [StartEpoch(seed), FiniteLoss(), PlainCheckpoint(), progress, dict(type="SyncBuffersHook")]
     runner = _QuietRunner(
         model=_wrap(model, launcher),

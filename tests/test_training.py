@@ -423,7 +423,7 @@ def test_a_joint_module_starts_from_the_same_network_and_changes_it(whole, off):
 
 def test_objectives_differ(tmp_path, whole):
     states = [train(tmp_path / name, module=replace(MODULE, objective=name)).final for name in ("mse", "kl")]
-    margin = train(tmp_path / "margin", module=replace(MODULE, margin=0.5)).final
+    margin = train(tmp_path / "margin", module=replace(MODULE, margin=0.05)).final
     states += [margin, whole.final]
     assert not any(equal(states[i], states[j]) for i in range(4) for j in range(i))
 
@@ -618,6 +618,7 @@ def test_nothing_is_printed(tmp_path, capfd, workers):
     settings = replace(PLAIN, workers=workers)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("default")
+        warnings.filterwarnings("ignore", category=DeprecationWarning)  # of mmengine and of fork, from Python 3.12 on
         interrupted(tmp_path, 5, settings)
         task = Toy()
         data = train_loader(task.dataset("train"), LABELED, settings.batch_size, settings.workers, task.collate, 1)

@@ -6,6 +6,7 @@ import argparse
 import ast
 import math
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tools.rundir import RunFolder, RunFolderError
 from tools.tracking import MODES, PROJECT, Identity, Tracker, resolve_mode
 
 USAGE_ERROR, STOPPED = 2, 130
+GRACE = 5  # seconds that a launcher needs to end the other processes after one has failed
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,14 +65,22 @@ def main(argv: Sequence[str], run: Callable[..., None]) -> int:
     try:
         return _main(arguments, run, console)
     except (ConfigError, DataError, RunFolderError, WeightsError, QueryError, FloatingPointError) as error:
-        console.print(f"error: {error}", markup=False, highlight=False)
+        _say_error(console, str(error))
         return USAGE_ERROR
     except OSError as error:  # a disk that is full or gone: checkpoints are mmengine's, which lets it through
-        console.print(f"error: {error}; what was committed is whole, and the same command goes on", highlight=False)
+        _say_error(console, f"{error}; what was committed is whole, and the same command goes on")
         return USAGE_ERROR
     except KeyboardInterrupt:
         console.print("stopped; the same command goes on from the last checkpoint")
         return STOPPED
+
+
+def _say_error(console: Console, text: str) -> None:
+    """The first process says what concerns all; another one only what is still unsaid when it should have ended."""
+    if not is_main_process():
+        time.sleep(GRACE)
+        console.quiet = False
+    console.print(f"error: {text}", highlight=False)
 
 
 def _option(text: str) -> tuple[str, Any]:
@@ -191,6 +201,7 @@ def _start_processes(launcher: str) -> None:
     """Join the other processes; on CPUs by gloo, where mmengine's own start would ask for a GPU."""
     if launcher == "none":
         return
+    os.environ.setdefault("MKL_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))  # else mmengine does, and warns
     if launcher == "pytorch" and "RANK" not in os.environ:
         raise SystemExit("error: --launcher pytorch is for `torchrun --nproc_per_node=2 tools/al_train.py ...`")
     if torch.cuda.is_available():

@@ -188,9 +188,9 @@ def _build(name: str, values: dict[str, Any], written: dict[str, Any]) -> Experi
         adapter = task.pop("type")(**task)
     except ValueError as error:  # what types cannot say, an adapter checks in its constructor
         raise ConfigError(name, [f"task: {error}"]) from error
-    if not isinstance(adapter, Task):
-        members = sorted({*dir(Task), *Task.__annotations__})
-        lacking = [m for m in members if not m.startswith("_") and not hasattr(adapter, m)]
+    members = sorted({*dir(Task), *Task.__annotations__})
+    lacking = [m for m in members if not m.startswith("_") and not hasattr(adapter, m)]
+    if lacking:  # not isinstance: what it takes for a member differs between Python 3.11 and 3.12
         raise ConfigError(name, [f"task.type: {type(adapter).__name__} lacks {lacking}; see tasks/base.py"])
     return Experiment(
         name=name, task=adapter, strategy=values["strategy"], seed=values["seed"], subset=values["subset"],

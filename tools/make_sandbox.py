@@ -74,7 +74,7 @@ def background(rng: Rng) -> Image:
     texture = np.full((SIDE, SIDE, 3), rng.uniform(80, 175, 3), np.float32)
     for cells, spread in ((3, 16.0), (11, 7.0), (36, 5.0)):
         grid = rng.normal(0, spread, (cells, cells, 3)).astype(np.float32)
-        texture += cv2.resize(grid, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+        texture += cv2.resize(grid, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC).astype(np.float32)
     return texture.clip(45, 210).astype(np.uint8)
 
 
