@@ -5,6 +5,7 @@
 
 The images (2,000 in the pool, 1,000 to test; circles, squares and triangles in three colours, 30% of them hard: small,
 dull, crossed by a bar) are made: the numbers compare strategies on this machine and are comparable with nothing else.
+Seed 0, accuracy at 100 ... 420 labels: learning_loss .362 .515 .601 .686 .709, random .424 .571 .600 .713 .676.
 """
 
 from mmengine.optim import CosineAnnealingLR, LinearLR
@@ -20,9 +21,9 @@ task = dict(
     std=(0.2, 0.2, 0.2),
     padding=2,
 )
-budget = dict(initial=60, query=60, cycles=5)
+budget = dict(initial=100, query=80, cycles=5)
 training = dict(
-    epochs=60,
+    epochs=45,
     batch_size=32,
     optimizer=dict(type=SGD, lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4),
     schedule=[
@@ -30,9 +31,9 @@ training = dict(
         dict(type=CosineAnnealingLR, eta_min=1e-4, convert_to_iter_based=True),
     ],
     workers=0,
-    checkpoint_every=20,
+    checkpoint_every=15,
 )
-module = dict(weight=1.0, detach_epoch=40)
+module = dict(weight=1.0, detach_epoch=30)
 scoring = dict(batch_size=100, workers=0, control=200)
 strategy = "learning_loss"
 subset = None

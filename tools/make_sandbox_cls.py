@@ -36,7 +36,7 @@ class Look(NamedTuple):
 
 
 EASY = Look(radius=(9, 13), saturation=(150, 255), hue_spread=4, noise=6, bars=0)
-HARD = Look(radius=(7, 9), saturation=(60, 110), hue_spread=9, noise=12, bars=1)
+HARD = Look(radius=(7.5, 10), saturation=(80, 130), hue_spread=8, noise=10, bars=1)
 TURN = np.pi / 9  # at most, to either side
 
 
