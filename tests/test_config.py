@@ -47,7 +47,9 @@ def write(folder: Path, text: str, name: str = "mine.py") -> Path:
 
 
 def test_all_configs_are_found():
-    assert [path.stem for path in CONFIGS] == ["det_sandbox", "det_ssd_voc"]
+    assert [path.stem for path in CONFIGS] == [
+        "cls_cifar10_small", "cls_resnet18_cifar10", "cls_sandbox", "det_sandbox", "det_ssd_voc",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -81,6 +83,18 @@ def test_the_papers_settings_are_in_the_paper_config():
     assert paper.module.detach_epoch == 240
     assert paper.subset is None
     assert paper.training.optimizer == {"type": SGD, "lr": 1e-3, "momentum": 0.9, "weight_decay": 5e-4}
+
+
+def test_the_papers_settings_are_in_the_classification_config():
+    paper = load(REPOSITORY / "configs" / "cls_resnet18_cifar10.py")
+    assert paper.budget.sizes == tuple(range(1000, 10001, 1000))
+    assert (paper.training.epochs, paper.training.batch_size, paper.training.start) == (200, 128, "scratch")
+    assert paper.training.optimizer == {"type": SGD, "lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
+    assert list(paper.training.schedule) == [{"type": MultiStepLR, "milestones": [160], "gamma": 0.1}]
+    assert (paper.module.weight, paper.module.margin, paper.module.width) == (1.0, 1.0, 128)
+    assert (paper.module.detach_epoch, paper.subset) == (120, 10_000)
+    assert (paper.task.padding, paper.task.flip, paper.task.input_size) == (4, 0.5, 32)
+    assert [tap.channels for tap in paper.task.taps] == [64, 128, 256, 512]
 
 
 def test_what_is_loaded_is_what_is_written():

@@ -22,8 +22,8 @@ from PIL import Image
 
 from models import mmcv_ops
 from tasks.detection.coco_faults import coco_faults
-from tasks.detection.faults import Fault
 from tasks.detection.voc_faults import XML_BYTES, voc_faults
+from tasks.faults import Fault
 
 # fmt: off
 VOC_CLASSES = (

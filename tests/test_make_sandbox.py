@@ -186,7 +186,8 @@ def test_the_same_settings_give_the_same_bytes(tmp_path: Path) -> None:
     """One set is made here, one by a process of its own with another hash seed."""
     here = ms.make_detection(tmp_path / "here", 30, 10, 2, 0.4)
     command = ["det", "--pool", "30", "--test", "10", "--seed", "2", "--hard", "0.4", "--root"]
-    subprocess.run([sys.executable, TOOL, *command, tmp_path / "there"], check=True, env={"PYTHONHASHSEED": "7"})
+    environment = {"PYTHONHASHSEED": "7", "PYTHONPATH": str(TOOL.parent.parent)}
+    subprocess.run([sys.executable, TOOL, *command, tmp_path / "there"], check=True, env=environment)
     assert snapshot(here) == snapshot(tmp_path / "there/VOCdevkit")
     other = ms.make_detection(tmp_path / "other", 30, 10, 3, 0.4)
     assert not set(snapshot(here / "VOC2007/JPEGImages").values()) & set(

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests import devkit
+from tests import devkit, imagekit
 from tests.conftest import REPOSITORY
 from tools import cli
 
 BY_CI = {"make demo", "make test"}
-TINY = ["task.pretrained=None", "budget.initial=2", "budget.query=1", "budget.cycles=2"]
+TINY = ["budget.initial=2", "budget.query=1", "budget.cycles=2"]
 
 
 def commands(text: str) -> list[str]:
@@ -33,6 +33,22 @@ def test_ci_runs_the_two_commands_and_the_readme_names_them():
     assert all(command in text and command in documented() for command in BY_CI)
 
 
+def tiny_voc(root: Path) -> tuple[list[str], int]:
+    """Boxes at `root`; the settings that read them, and the size of the pool."""
+    devkit.make_voc(root)
+    (root / "VOC2007/ImageSets/Main/pool.txt").write_text("\n".join(devkit.ORDER[:4]))
+    return ["task.train=[VOC2007/pool]", "task.classes=[cat,dog,person]", "task.pretrained=None"], 4
+
+
+def tiny_folder(root: Path) -> tuple[list[str], int]:
+    """Images of classes at `root`, as `tiny_voc`."""
+    imagekit.make_folder(root)
+    return ["task.format=folder"], 12
+
+
+DATA = {"det": tiny_voc, "cls": tiny_folder}  # how a config's name begins -> its task's data
+
+
 @pytest.mark.parametrize("command", [c for c in documented() if c not in BY_CI])
 def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatch, capsys):
     """With tiny data in the real layout and without the training itself; CI runs the smoke command as it stands."""
@@ -44,12 +60,11 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
 
         place = arguments.index("data/sandbox")
         arguments[place] = str(tmp_path)
-        assert make_sandbox.main([*arguments, "--pool", "20", "--test", "4"]) == 0
+        assert make_sandbox.main([*arguments, "--pool", "20", "--test", "9"]) == 0
         return
     assert script == "tools/al_train.py"
-    devkit.make_voc(tmp_path)
-    (tmp_path / "VOC2007/ImageSets/Main/pool.txt").write_text("\n".join(devkit.ORDER[:4]))
-    options = [f"task.data_root={tmp_path}", "task.train=[VOC2007/pool]", "task.classes=[cat,dog,person]", *TINY]
+    data, pool = DATA[Path(arguments[0]).stem.split("_")[0]](tmp_path)
+    options = [f"task.data_root={tmp_path}", *data, *TINY]
     if "--cfg-options" in arguments:
         place = arguments.index("--cfg-options")
         options, arguments = arguments[place + 1 :] + options, arguments[:place]
@@ -57,7 +72,7 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
     code = cli.main([*arguments, *extra], run=None)
     said = capsys.readouterr().out
     assert code == 0, said
-    assert "pool 4" in said
+    assert f"pool {pool}," in said
     assert not (tmp_path / "run").exists()
 
 

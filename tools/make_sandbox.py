@@ -1,9 +1,11 @@
 """Draw a small synthetic data set in the layout of a real one, so that every command can be tried without a download.
 
     python tools/make_sandbox.py det --root data/sandbox            # 800 + 400 scenes, about 5 s
+    python tools/make_sandbox.py cls --root data/sandbox            # 2,000 + 1,000 images, about 2 s
 
 `det` writes circles, squares and triangles as a PASCAL VOC devkit; ImageSets/Main/hard.txt names the known share of
-hard scenes. A further task is a `make_<task>`, a writer that it hands to `publish`, and a subcommand in `main`.
+hard scenes. `cls` writes coloured shapes, a folder a class (`make_sandbox_cls.py`). A further task is a `make_<task>`,
+a writer that it hands to `publish`, and a subcommand in `main`.
 
 The same settings give the same bytes on one machine. Scene k of a list depends on (seed, list, k) and on whether it is
 hard. Hardness is dealt in blocks of 20 scenes, so sets that differ in size alone share every scene whose block is whole
@@ -222,6 +224,8 @@ def make_detection(root: Path, pool: int, test: int, seed: int, hard: float) -> 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; 1 where the settings are wrong or the target holds something else."""
+    from tools.make_sandbox_cls import make_classification  # it imports `publish` from here
+
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     tasks = parser.add_subparsers(required=True)
     det = tasks.add_parser("det", help="detection: shapes as a PASCAL VOC devkit")
@@ -229,8 +233,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     det.add_argument("--root", type=Path, required=True, help="folder that gets VOCdevkit/")
     det.add_argument("--pool", type=int, default=800, help="scenes in trainval (default: %(default)s)")
     det.add_argument("--test", type=int, default=400, help="scenes in test (default: %(default)s)")
-    det.add_argument("--seed", type=int, default=0)
-    det.add_argument("--hard", type=float, default=0.3, help="share of hard scenes (default: %(default)s)")
+    cls = tasks.add_parser("cls", help="classification: coloured shapes, a folder a class")
+    cls.set_defaults(make=make_classification)
+    cls.add_argument("--root", type=Path, required=True, help="folder that gets shapes/")
+    cls.add_argument("--pool", type=int, default=2000, help="images in train (default: %(default)s)")
+    cls.add_argument("--test", type=int, default=1000, help="images in test (default: %(default)s)")
+    for task in (det, cls):
+        task.add_argument("--seed", type=int, default=0)
+        task.add_argument("--hard", type=float, default=0.3, help="share of hard images (default: %(default)s)")
     args = vars(parser.parse_args(argv))
     make = args.pop("make")
     try:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.detection.faults import (
+from tasks.faults import (
     Fault,
     Reading,
     Size,

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tasks.detection.faults import (
+from tasks.faults import (
     LIST_BYTES,
     Fault,
     Reading,

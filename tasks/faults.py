@@ -1,4 +1,4 @@
-"""What is wrong with a detection data set, found before any training: the parts that VOC and COCO share.
+"""What is wrong with a data set, found before any training: the parts that all tasks share.
 
 Every check is a generator: it yields the faults that it finds and returns what it could read (None where it could
 not). Bad data raises nothing, and the checks after a fault go on with what there is.
@@ -101,16 +101,19 @@ def read_file(path: Path, what: str, remedy: str, most: int) -> Reading[bytes | 
     return None
 
 
-def image_size(path: Path, full: bool) -> Reading[Size | None]:
-    """(width, height) of an image as training will see it: from the header, with `full` from the decoded pixels."""
-    size = yield from _header_size(path)
+def image_size(path: Path, full: bool, without: str = "take it off the list") -> Reading[Size | None]:
+    """(width, height) of an image as training will see it: from the header, with `full` from the decoded pixels.
+
+    `without` is what a user does who has no such image to put there.
+    """
+    size = yield from _header_size(path, without)
     if size is None or not full:
         return size
-    return (yield from _decoded_size(path))
+    return (yield from _decoded_size(path, without))
 
 
-def _header_size(path: Path) -> Reading[Size | None]:
-    fault = path_fault(path, "image", "put the image there, or take it off the list", IMAGE_BYTES)
+def _header_size(path: Path, without: str) -> Reading[Size | None]:
+    fault = path_fault(path, "image", f"put the image there, or {without}", IMAGE_BYTES)
     if fault is None:
         try:
             with warnings.catch_warnings():
@@ -118,7 +121,7 @@ def _header_size(path: Path) -> Reading[Size | None]:
                 with Image.open(path, formats=FORMATS) as image:
                     return image.size[::-1] if _on_its_side(image) else image.size
         except Exception as error:  # PIL's readers raise whatever a broken header leads them to
-            remedy = "get the file anew, convert it, or take it off the list"
+            remedy = f"get the file anew, convert it, or {without}"
             fault = Fault("unreadable image", str(path), f"the header of one of {FORMATS}", reason(error), remedy)
     yield fault
     return None
@@ -134,8 +137,8 @@ def _on_its_side(image: Image.Image) -> bool:
         return False
 
 
-def _decoded_size(path: Path) -> Reading[Size | None]:
-    remedy = "get the file anew (broken download or copy?), or take it off the list"
+def _decoded_size(path: Path, without: str) -> Reading[Size | None]:
+    remedy = f"get the file anew (broken download or copy?), or {without}"
     content = yield from read_file(path, "image", remedy, IMAGE_BYTES)
     if content is None:
         return None

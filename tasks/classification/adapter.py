@@ -1,0 +1,185 @@
+"""The classification task: a residual network, cross-entropy, and CIFAR or a folder of images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt, Le
+from mmengine.evaluator import BaseMetric
+from mmengine.structures import BaseDataElement
+from PIL import Image, ImageDraw
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import Dataset, Subset, default_collate
+
+from models import resnet
+from models.output import Output
+from models.progress import track
+from tasks.base import Batch, Split
+from tasks.classification import sources, views
+from tasks.classification.faults import cifar_faults, folder_faults
+from tasks.classification.metrics import Accuracy
+
+Channels = tuple[float, float, float]
+Spreads = tuple[Annotated[float, Gt(0)], Annotated[float, Gt(0)], Annotated[float, Gt(0)]]
+THUMBNAIL, CAPTION = 192, 20  # pixels: longer side of the image, height of the line with its class
+
+
+class Classification:
+    """Image classification.
+
+    The pool is in the order of CIFAR's files, or sorted by class folder and file name.
+
+    Args:
+        data_root: folder of the data: holding `train/<class>/*` and `test/<class>/*`, or CIFAR's files.
+        format: ``"folder"``, ``"cifar10"`` or ``"cifar100"``.
+        classes: names in label order; None takes the sorted names of train's folders. None for CIFAR.
+        download: download CIFAR where it is not in `data_root`; of no meaning for folders.
+        network: ``"resnet18_cifar"``, its small relatives ``"resnet10_cifar_w16"`` and ``"resnet10_cifar_w8"``, or a
+            classification network of torchvision with four stages ("resnet50"), from random weights.
+        input_size: side of the network's input in pixels.
+        augmentation: ``"crop"`` for images that all have the network's size, ``"resized_crop"`` for those of any; see
+            `views.train_transform`.
+        padding: black pixels around an image before "crop" cuts out a part of its size; 0 for no crop.
+        flip: share of the training views that are mirrored.
+        mean: of the red, green and blue values in [0, 1]; CIFAR-10's by default.
+        std: their standard deviations.
+        test_limit: evaluate on so many test images alone, evenly spread over all, for smoke runs; None means all.
+    """
+
+    fields = frozenset({"loss", "probs"})
+    metric = "accuracy"
+
+    def __init__(
+        self,
+        data_root: str,
+        format: sources.Format = "folder",
+        classes: Sequence[str] | None = None,
+        download: bool = False,
+        network: str = "resnet18_cifar",
+        input_size: Annotated[int, Ge(8)] = 32,
+        augmentation: views.Augmentation = "crop",
+        padding: Annotated[int, Ge(0)] = 4,
+        flip: Annotated[float, Ge(0), Le(1)] = 0.5,
+        mean: Channels = (0.4914, 0.4822, 0.4465),
+        std: Spreads = (0.2470, 0.2435, 0.2616),
+        test_limit: Annotated[int, Ge(1)] | None = None,
+    ) -> None:
+        if classes is not None and format != "folder":
+            raise ValueError(f"classes: expected None for {format!r}, whose files name them, but got {list(classes)}")
+        if classes is not None and (len(set(classes)) != len(classes) or len(classes) < 2):
+            raise ValueError(f"classes: expected at least 2 different names, but got {list(classes)}")
+        self.root, self.format, self.download = Path(data_root).expanduser(), format, download
+        self._given = None if classes is None else tuple(classes)
+        self.network, self.input_size = network, input_size
+        self.augmentation, self.padding, self.flip = augmentation, padding, flip
+        self.mean, self.std, self.test_limit = mean, std, test_limit
+        self.taps = resnet.declare_taps(network, input_size)
+
+    def check(self, full: bool = False) -> list[str]:
+        """Faults of both splits' files; CIFAR is downloaded here."""
+        side = self.input_size if self.augmentation == "crop" else None
+        if self.format != "folder":
+            return cifar_faults(self.format, self.root, side, self.download)
+        shown = partial(track, what="checking the data")
+        return [str(fault) for fault in folder_faults(self.root, self._given, side, full=full, progress=shown)]
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Names in label order."""
+        if self.format != "folder":
+            return sources.read_cifar(self.format, self.root, "test")[1]
+        folder = self.root / sources.FOLDERS["train"]
+        return self._given or tuple(home.name for home in sources.listing(folder))
+
+    @cached_property
+    def _pool_images(self) -> sources.Images:
+        return self._read("train")
+
+    def _read(self, split: str) -> sources.Images:
+        if self.format != "folder":
+            return sources.read_cifar(self.format, self.root, split)[0]
+        return sources.read_folder(self.root / sources.FOLDERS[split], self.classes)
+
+    @cached_property
+    def _train(self) -> views.View:
+        transform = views.train_transform(self.augmentation, self.input_size, self.padding, self.flip)
+        return views.View(self._pool_images, transform)
+
+    @cached_property
+    def _pool(self) -> views.View:
+        return views.View(self._pool_images, views.test_transform(self.augmentation, self.input_size))
+
+    @cached_property
+    def _test(self) -> Dataset:
+        test = views.View(self._read("test"), views.test_transform(self.augmentation, self.input_size))
+        return test if self.test_limit is None else _spread(test, self.test_limit)
+
+    def dataset(self, split: Split) -> Dataset:
+        """See `tasks.base.Task`; images are read once, and held in memory where they are few."""
+        return {"train": lambda: self._train, "pool": lambda: self._pool, "test": lambda: self._test}[split]()
+
+    def collate(self, samples: Sequence[tuple[Tensor, int]]) -> Batch:
+        """`images` (B, 3, side, side) uint8 and `labels` (B,)."""
+        images, labels = default_collate(list(samples))
+        return {"images": images, "labels": labels}
+
+    def build(self) -> nn.Module:
+        """A fresh network; its `forward` returns taps and logits."""
+        return resnet.build(self.network, len(self.classes))
+
+    def forward(self, network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
+        """Stage outputs as taps; cross-entropy (B,) in nats and class probabilities (B, 1, C) where wanted."""
+        taps, logits = network(self._normalised(batch["images"]))
+        logits = logits.float()  # under mixed precision too
+        loss = F.cross_entropy(logits, batch["labels"], reduction="none") if "loss" in want else None
+        probs = logits.softmax(dim=1).unsqueeze(1) if "probs" in want else None
+        return Output(taps, loss, probs)
+
+    def predict(self, network: nn.Module, batch: Batch) -> list[BaseDataElement]:
+        """The most probable class of each sample beside its label."""
+        _, logits = network(self._normalised(batch["images"]))
+        pairs = zip(batch["labels"].tolist(), logits.argmax(dim=1).tolist(), strict=True)
+        return [BaseDataElement(label=label, predicted=predicted) for label, predicted in pairs]
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """Bytes -> zero mean and unit variance, on the images' device."""
+        mean, std = (images.new_tensor(v, dtype=torch.float32).view(3, 1, 1) for v in (self.mean, self.std))
+        return (images.float() / 255 - mean) / std
+
+    def evaluator(self) -> BaseMetric:
+        """Accuracy of all and of each class."""
+        return Accuracy(self.classes)
+
+    def name(self, index: int) -> str:
+        """The path of the image below `data_root`; of CIFAR its number in the order of the files."""
+        paths = self._pool_images.paths
+        return os.path.relpath(paths[index], self.root) if paths else f"{self.format} train {index}"
+
+    def effort(self, index: int) -> int:
+        """One: a class."""
+        return 1
+
+    def thumbnail(self, index: int) -> Image.Image:
+        """The image, small ones enlarged, above the name of its class."""
+        image = Image.fromarray(self._pool_images.pixels(index))
+        scale = THUMBNAIL / max(image.size)
+        size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        sheet = Image.new("RGB", (max(size[0], THUMBNAIL), size[1] + CAPTION))
+        sheet.paste(image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX))
+        name = self.classes[self._pool_images.labels[index]]
+        ImageDraw.Draw(sheet).text((4, size[1] + 4), name, fill="white")
+        return sheet
+
+
+def _spread(dataset: views.View, count: int) -> Subset:
+    """At most `count` samples at even distances: a folder's are sorted by class."""
+    count = min(count, len(dataset))
+    subset = Subset(dataset, [k * len(dataset) // count for k in range(count)])
+    subset.metainfo = dataset.metainfo  # type: ignore[attr-defined]  # mmengine's test loop looks for it
+    return subset

@@ -1,0 +1,152 @@
+"""Every fault of a folder of images or of CIFAR's files, each with the file and what to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from torchvision.datasets.utils import check_integrity
+
+from tasks.classification.sources import (
+    CIFAR,
+    CIFAR_SIDE,
+    FOLDERS,
+    Format,
+    download_cifar,
+    listing,
+)
+from tasks.faults import Fault, Reading, Size, image_size, nearest, path_fault, reason, shown
+
+LAYOUT = "the layout is data_root/{train,test}/<class>/<image>"
+OTHERWISE = "take the file away"
+SIZES = "resize the images, set task.input_size, or take images of any size with task.augmentation=resized_crop"
+
+
+def folder_faults(
+    root: Path,
+    classes: Sequence[str] | None,
+    side: int | None,
+    *,
+    full: bool = False,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> list[Fault]:
+    """All faults of both splits.
+
+    Args:
+        root: the folder, `data_root`.
+        classes: the names of the setting; None takes train's folders for them.
+        side: width and height that every image must have in pixels; None where any size will do.
+        full: decode every image; without, headers are read (about 4 s for 60,000 images).
+        progress: wraps the list of images that is gone through, as tqdm does.
+    """
+    return list(_folder_faults(Path(root).absolute(), classes, side, full, progress))
+
+
+def _folder_faults(
+    root: Path, classes: Sequence[str] | None, side: int | None, full: bool, progress: Callable[[Iterable], Iterable]
+) -> Iterator[Fault]:
+    fault = path_fault(root, "data_root", LAYOUT)
+    if fault is not None:
+        yield fault
+        return
+    found = {}
+    for split, name in FOLDERS.items():
+        found[split] = yield from _listed(root / name, f"{split} folder", LAYOUT)
+    if all(found.values()):
+        yield from _class_faults(root, found, classes)
+    for homes in found.values():
+        files: list[Path] = []
+        for home in homes:
+            files += yield from _listed(home, "class folder", f"put images there or take it away; {LAYOUT}")
+        yield from _image_faults(files, side, full, progress)
+
+
+def _listed(folder: Path, what: str, remedy: str) -> Reading[list[Path]]:
+    """What is in a folder; a fault where it is none or there is nothing in it."""
+    fault = path_fault(folder, what, remedy)
+    if fault is None:
+        try:
+            found = listing(folder)
+            if found:
+                return found
+            fault = Fault(f"empty {what}", str(folder), f"something in the {what}", "an empty folder", remedy)
+        except OSError as error:
+            fault = Fault(f"unreadable {what}", str(folder), f"a {what} that can be read", reason(error), remedy)
+    yield fault
+    return []
+
+
+def _class_faults(root: Path, found: dict[str, list[Path]], classes: Sequence[str] | None) -> Iterator[Fault]:
+    folders = {split: [home.name for home in homes if home.is_dir()] for split, homes in found.items()}
+    known = tuple(folders["train"] if classes is None else classes)
+    if classes is None and len(known) < 2:
+        yield Fault("classes", str(root / FOLDERS["train"]), "at least 2 class folders", shown(list(known)), LAYOUT)
+    whose = "a class of train" if classes is None else "a class of the setting task.classes"
+    for split, names in folders.items():
+        for name in names:
+            if name not in known:
+                where, what = str(root / FOLDERS[split] / name), f"{nearest(name, known)} Rename it or take it away"
+                yield Fault("unknown class", where, f"a folder named after {whose}", shown(name), what)
+        for name in known:
+            if name not in names:
+                where = str(root / FOLDERS[split] / name)
+                yield Fault("missing class", where, f"a folder of images of {whose}", "nothing at this path",
+                            f"put images there, or leave {name!r} out everywhere")  # fmt: skip
+
+
+def _image_faults(
+    files: list[Path], side: int | None, full: bool, progress: Callable[[Iterable], Iterable]
+) -> Iterator[Fault]:
+    wrong: dict[Path, Size] = {}
+    for path in progress(files):
+        size = yield from image_size(path, full, OTHERWISE)
+        if side is not None and size is not None and size != (side, side):
+            wrong[path] = size
+    if len(wrong) < len(files):
+        for path, size in wrong.items():
+            yield Fault("image size", str(path), f"{side} x {side} pixels", "{} x {}".format(*size), SIZES)
+    elif wrong:  # not a file is wrong but the setting: one line for all of them
+        (size, count), *_ = Counter(wrong.values()).most_common()
+        came = f"none of {len(files)} such images, {count} of them are {size[0]} x {size[1]}"
+        yield Fault("image size", str(files[0].parents[1]), f"images of {side} x {side} pixels", came, SIZES)
+
+
+def cifar_faults(form: Format, root: Path, side: int | None, download: bool) -> list[str]:
+    """What is missing of CIFAR, after a download where `download` says so; the three ways to get it."""
+    data = CIFAR[form]
+    home = Path(root).absolute() / data.base_folder
+    faults = []
+    if side not in (None, CIFAR_SIDE):
+        faults.append(f"task.input_size: expected {CIFAR_SIDE} for {form!r}, but got {side}; or resize its images with "
+                      "task.augmentation=resized_crop")  # fmt: skip
+    bad = _bad_files(form, home)
+    if not bad:
+        return faults
+    why = download_cifar(form, root) if download else None
+    bad = _bad_files(form, home) if download else bad
+    if bad or why:
+        tried = f"; the download of {data.url} failed ({why})" if why else ""
+        ways = "" if download else "set task.download=True, "
+        faults.append(
+            f"{home}: expected the files of {form!r} with torchvision's MD5, but got {', '.join(bad)}{tried}; {ways}"
+            f"put {data.url} there by other means and unpack it, or take a folder of images (task.format=folder)"
+        )
+    return faults
+
+
+def _bad_files(form: Format, home: Path) -> list[str]:
+    data = CIFAR[form]
+    listed = [*data.train_list, *data.test_list, (data.meta["filename"], data.meta["md5"])]
+    states = {name: _state(home / name, md5) for name, md5 in listed}
+    return [f"{name} {state}" for name, state in states.items() if state]
+
+
+def _state(path: Path, md5: str) -> str:
+    """What is wrong with a file, or nothing."""
+    if not path.is_file():
+        return "missing"
+    try:
+        return "" if check_integrity(str(path), md5) else "damaged"
+    except OSError as error:
+        return f"unreadable ({reason(error)})"

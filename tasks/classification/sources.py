@@ -1,0 +1,107 @@
+"""Where the images come from: CIFAR's files, or a folder for each class; held in memory as bytes where they are few."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from mmengine.dist import barrier, is_main_process
+from torchvision.datasets import CIFAR10, CIFAR100
+
+from models.progress import track
+
+Format = Literal["folder", "cifar10", "cifar100"]
+CIFAR = {"cifar10": CIFAR10, "cifar100": CIFAR100}
+CIFAR_SIDE = 32  # px
+FOLDERS = {"train": "train", "test": "test"}  # split -> folder below the root
+HELD_BYTES = 1 << 29  # a split of at most so many bytes of pixels is held in memory: 174,000 images of 32x32
+FIRST = 64  # images by which the size of all is judged at the earliest
+
+
+@dataclass(frozen=True)
+class Images:
+    """The samples of a split.
+
+    Args:
+        labels: index of each sample's class.
+        paths: a file a sample; empty where the pixels came otherwise.
+        held: pixels (H, W, 3) uint8 RGB of each sample; empty where they are read from the files one by one.
+    """
+
+    labels: tuple[int, ...]
+    paths: tuple[Path, ...] = ()
+    held: Sequence[np.ndarray] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def pixels(self, index: int) -> np.ndarray:
+        """(H, W, 3) uint8, RGB."""
+        return self.held[index] if len(self.held) else read_image(self.paths[index])
+
+
+def read_image(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8, RGB, turned as its EXIF says; deeper pixels are scaled to 8 bits, transparency is dropped.
+
+    Raises:
+        OSError: where the file cannot be read or holds no whole image, with its path.
+    """
+    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise OSError(f"Expected an image in {path}, but OpenCV cannot decode it; --check full finds all such files")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def listing(folder: Path) -> list[Path]:
+    """What is in a folder, by name; hidden things (".DS_Store") are left out."""
+    return sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: p.name)
+
+
+def read_folder(folder: Path, classes: Sequence[str]) -> Images:
+    """All images of a split's folder, sorted by class name and then by file name, whatever the order of `classes`.
+
+    They are held in memory where their pixels come to at most `HELD_BYTES`.
+    """
+    label = {name: k for k, name in enumerate(classes)}
+    found = [(path, label[home.name]) for home in listing(folder) for path in listing(home)]
+    paths, labels = (tuple(column) for column in zip(*found, strict=True))
+    return Images(labels, paths, _held(paths))
+
+
+def _held(paths: Sequence[Path]) -> list[np.ndarray]:
+    """The pixels of all images, or none where they are too many."""
+    held: list[np.ndarray] = []
+    size = 0
+    for path in track(paths, "reading the images"):
+        held.append(read_image(path))
+        size += held[-1].nbytes
+        judged = max(len(held), min(len(paths), FIRST))  # the mean of the first ones tells soon
+        if size / judged * len(paths) > HELD_BYTES:
+            return []
+    return held
+
+
+def read_cifar(form: Format, root: Path, split: str) -> tuple[Images, tuple[str, ...]]:
+    """A split of CIFAR in the order of its files, and the names of the classes in label order.
+
+    Raises:
+        RuntimeError: where torchvision finds files missing or with another MD5.
+    """
+    data = CIFAR[form](str(root), train=split == "train")
+    return Images(tuple(int(label) for label in data.targets), held=data.data), tuple(data.classes)
+
+
+def download_cifar(form: Format, root: Path) -> str | None:
+    """Download, check and unpack what is not there, by torchvision; on one process. Why it failed, or None."""
+    reason = None
+    if is_main_process():
+        try:
+            CIFAR[form](str(root), download=True)
+        except Exception as error:  # addresses, archives and disks fail in many ways
+            reason = f"{type(error).__name__}: {error}"
+    barrier()
+    return reason

@@ -1,0 +1,61 @@
+"""The views of classification: train is augmented, pool and test are seen as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+
+from tasks.classification.sources import Images
+
+Augmentation = Literal["crop", "resized_crop"]
+Transform = Callable[[Tensor], Tensor]
+KEPT = 0.875  # side of the crop at test time, as a share of the resized image's shorter side (224 of 256)
+
+
+class View(Dataset):
+    """Sample i is an image (3, H, W), uint8 RGB, and the index of its class.
+
+    Args:
+        images: shared by the views of a split.
+        transform: (3, H, W) -> (3, side, side), both uint8.
+    """
+
+    def __init__(self, images: Images, transform: Transform) -> None:
+        self.images, self.transform = images, transform
+        self.metainfo: dict[str, Any] = {}  # mmengine's test loop looks for it
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        pixels = torch.from_numpy(self.images.pixels(index)).permute(2, 0, 1)
+        return self.transform(pixels), self.images.labels[index]
+
+
+def train_transform(augmentation: Augmentation, side: int, padding: int, flip: float) -> Transform:
+    """Random views; torch's global generator draws.
+
+    Args:
+        augmentation: ``"crop"``, a random crop of the image with black pixels around it, for images that have the
+            network's size; ``"resized_crop"``, a random part of the image, resized (torchvision's ImageNet recipe).
+        side: of the network's input in pixels.
+        padding: pixels around the image for "crop".
+        flip: share of the views that are mirrored.
+    """
+    steps: dict[str, list] = {
+        "crop": [v2.RandomCrop(side, padding=padding)] if padding else [],
+        "resized_crop": [v2.RandomResizedCrop(side, antialias=True)],
+    }
+    return v2.Compose([*steps[augmentation], v2.RandomHorizontalFlip(flip)])
+
+
+def test_transform(augmentation: Augmentation, side: int) -> Transform:
+    """The view without chance: the image as it is for "crop", else resized and its middle cut out."""
+    if augmentation == "crop":
+        return v2.Identity()
+    return v2.Compose([v2.Resize(round(side / KEPT), antialias=True), v2.CenterCrop(side)])
