@@ -18,7 +18,7 @@ $(VENV)/.done: setup.cfg pyproject.toml constraints.txt
 
 demo: setup  ## the main job on drawn scenes: data, cycles, curve
 	$(BIN)/python tools/make_sandbox.py det --root $(SANDBOX)
-	$(BIN)/python tools/al_train.py configs/det_sandbox.py
+	OMP_NUM_THREADS=1 $(BIN)/python tools/al_train.py configs/det_sandbox.py  # a second thread gains nothing here
 
 test: setup lint types unit
 
