@@ -75,6 +75,26 @@ def check_evaluation_gives_the_metric(task: Task, count: int = 4) -> dict:
     return metrics
 
 
+def check_names(task: Task) -> None:
+    names = [task.name(i) for i in range(len(task.dataset("pool")))]
+    assert len(set(names)) == len(names)
+    assert all(name and len(name.splitlines()) == 1 for name in names)
+
+
+def check_all(task: Task) -> dict:
+    """Every check of this file, on the first samples; the metrics that the evaluation gave."""
+    assert isinstance(task, Task)
+    assert task.check(full=True) == []
+    check_build_is_seeded_and_finite(task)
+    check_taps_are_the_declared_ones(task)
+    check_loss_is_per_sample(task, list(range(6)))
+    check_loss_reaches_the_network(task, [0, 3, 4, 5])
+    check_views_hold_the_same_samples(task)
+    check_names(task)
+    check_effort_and_thumbnail(task)
+    return check_evaluation_gives_the_metric(task)
+
+
 def check_effort_and_thumbnail(task: Task) -> None:
     assert all(isinstance(task.effort(i), int) and task.effort(i) >= 0 for i in range(5))
     assert max(task.thumbnail(0).size) <= 256

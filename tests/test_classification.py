@@ -18,7 +18,6 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 
 from models.seeding import seeded
-from tasks.base import Task
 from tasks.classification import Classification, sources, views
 from tasks.classification.metrics import Accuracy
 from tests import contract, imagekit
@@ -59,16 +58,7 @@ def task(request, folder: Path, large: Path) -> Classification:
 
 
 def test_the_adapter_keeps_the_contract(task: Classification):
-    assert isinstance(task, Task)
-    assert task.check(full=True) == []
-    contract.check_build_is_seeded_and_finite(task)
-    contract.check_taps_are_the_declared_ones(task)
-    contract.check_loss_is_per_sample(task, list(range(6)))
-    contract.check_loss_reaches_the_network(task, [0, 3, 4, 5])
-    contract.check_views_hold_the_same_samples(task)
-    contract.check_effort_and_thumbnail(task)
-    found = contract.check_evaluation_gives_the_metric(task)
-    assert found.keys() == {"accuracy"} | {f"accuracy/{name}" for name in task.classes}
+    assert contract.check_all(task).keys() == {"accuracy"} | {f"accuracy/{name}" for name in task.classes}
 
 
 def test_loss_is_torchs_cross_entropy_and_probs_are_its_softmax(folder: Path):

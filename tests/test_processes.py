@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from acquisition.scoring import score
+from acquisition.pool import Pool
 from models.seeding import stream
 from models.training import warm_start
 from tests.conftest import REPOSITORY
@@ -26,7 +25,7 @@ CONFIG = REPOSITORY / "tests" / "toy_config.py"
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory) -> tuple[Path, str]:
-    """The folder of a run by two processes that was stopped before its last commit, and what was said."""
+    """The folder of a run by two processes, and what was said."""
     folder = tmp_path_factory.mktemp("pair") / "run"
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "tools/al_train.py",
@@ -59,11 +58,10 @@ def test_evaluation_and_ranking_are_those_of_one_process(pair, tmp_path):
     folder, _ = pair
     experiment = load(CONFIG, options=OPTIONS)
     row = RunFolder(folder).rows(2)[1]
-    pool = RunFolder(folder).resume(60)
-    task = experiment.task
-    with cycle_parts.start(experiment, RunFolder(tmp_path), pool, "none") as runner:
+    last = Pool(60, RunFolder(folder).resume(60).labeled, cycle=1)
+    with cycle_parts.start(experiment, RunFolder(tmp_path), last, "none") as runner:
         warm_start(runner.model, folder / "cycles/01")
         assert runner.test()["score"] == pytest.approx(row["score"], rel=1e-5)
-        ids = list(range(60))
-        scores = score(runner.model, task.dataset("pool"), task.collate, ids, ["loss"], experiment.scoring)["loss"]
-    assert scores.shape == (60,) and torch.isfinite(torch.from_numpy(scores)).all()
+        ranking = cycle_parts.ranking_quality(experiment, runner.model, last, None)
+    assert ranking["ranking/control/n"] == 10
+    assert ranking == {key: value for key, value in row.items() if key.startswith("ranking/")}

@@ -6,21 +6,12 @@ import pytest
 import torch
 
 from models.output import Output, Tap
-from tasks.base import Task
 from tests import contract
 from tests.toy import Toy
 
 
 def test_the_toy_keeps_the_contract():
-    task = Toy()
-    assert isinstance(task, Task) and task.check() == []
-    contract.check_build_is_seeded_and_finite(task)
-    contract.check_taps_are_the_declared_ones(task)
-    contract.check_loss_is_per_sample(task, list(range(8)))
-    contract.check_loss_reaches_the_network(task, list(range(8)))
-    contract.check_views_hold_the_same_samples(task)
-    contract.check_effort_and_thumbnail(task)
-    assert contract.check_evaluation_gives_the_metric(task).keys() == {"score"}
+    assert contract.check_all(Toy()).keys() == {"score"}
 
 
 class OtherTaps(Toy):
@@ -44,6 +35,11 @@ class RandomPool(Toy):
         return super().dataset("train" if split == "pool" else split)
 
 
+class SameNames(Toy):
+    def name(self, index: int) -> str:
+        return f"vector {index // 2}"
+
+
 class Unseeded(Toy):
     def build(self):
         network = super().build()
@@ -58,6 +54,7 @@ class Unseeded(Toy):
         (LossOfTheBatch(), lambda task: contract.check_loss_is_per_sample(task, [0, 1, 2])),
         (DetachedLoss(), lambda task: contract.check_loss_reaches_the_network(task, [0, 1, 2, 3])),
         (RandomPool(), contract.check_views_hold_the_same_samples),
+        (SameNames(), contract.check_names),
         (Unseeded(), contract.check_build_is_seeded_and_finite),
     ],
     ids=lambda x: type(x).__name__,
