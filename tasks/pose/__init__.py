@@ -1,1 +1,5 @@
-"""Human pose estimation: joints of persons in MPII's form."""
+"""Human pose estimation with a stacked hourglass, on persons in MPII's form."""
+
+from tasks.pose.adapter import Pose
+
+__all__ = ["Pose"]

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from tasks.faults import Fault, Reading, escapes, path_fault, read_file, reason, shown
+from tasks.pose.people import HEAD_SHARE
 from tasks.pose.person_faults import Images, Persons, person_faults, read_records
 
 LAYOUT = "data_root holds images/ and the lists, as annot/train.json"
 ARRAYS = ("headboxes_src", "jnt_missing", "pos_gt_src")
 MAT_BYTES = 64 << 20
-HEAD_SIZE = 0.6  # of the diagonal of a head box
+ASTRAY = 0.01  # share of the persons that may lie elsewhere: 1 of 2,958 in the published files
 
 
 def mpii_faults(
@@ -86,7 +87,7 @@ def _head_faults(root: Path, name: str, test: Persons | None, joints: int) -> It
     if not wrong:
         boxes, missing, positions = (arrays[key].astype(float) for key in ARRAYS)
         with np.errstate(all="ignore"):
-            sizes = HEAD_SIZE * np.linalg.norm(boxes[1] - boxes[0], axis=0)
+            sizes = HEAD_SHARE * np.linalg.norm(boxes[1] - boxes[0], axis=0)
             yield from _size_faults(root / name, boxes, sizes, test)
             yield from _order_faults(root / name, positions.transpose(2, 0, 1), missing.T == 0, sizes, test)
 
@@ -105,7 +106,7 @@ def _order_faults(
     distances = np.linalg.norm(positions - test.joints, axis=-1)
     means = np.where(both, distances, 0).sum(1) / both.sum(1)  # NaN without a joint in both
     wrong = np.flatnonzero(both.any(1) & (sizes > 0) & ~(means <= sizes)).tolist()
-    if wrong:
+    if len(wrong) > ASTRAY * len(means):
         expected = f"the persons of {test.path} in its order, 'pos_gt_src' within a head size of 'joints'"
         came = f"{len(wrong)} elsewhere, the first of them {means[wrong[0]]:.1f} px from {test.where(wrong[0])}"
         yield Fault("order of heads", str(path), expected, came, "put mat file and json in the same order")
