@@ -3,10 +3,10 @@
 Addresses and MD5 of CIFAR-10 and PASCAL VOC are torchvision's.
 
 MPII's publisher gives no checksum. The MD5 of its images is the one that others hold them to (github.com/anibali/dlds,
-`dlds/mpii-human-pose/details.json`). Its annotations are published by OpenMMLab as the json files and the .mat that HRNet
-and mmpose read, without a checksum; they are held to their counts and to the images. Nothing is converted from MPII's
-own .mat: it lacks the split of 22,246 and 2,958 persons (made by Tompson et al.), and all that training and PCKh need
-is in those files, the head boxes in `gt_valid.mat`.
+`dlds/mpii-human-pose/details.json`). Its annotations are published by OpenMMLab, as the json files and the .mat that
+HRNet and mmpose read, without a checksum; they are held to their counts and to the images. Nothing is converted from
+MPII's own .mat: it lacks the split of 22,246 and 2,958 persons (made by Tompson et al.), and all that training and PCKh
+need is in those files, the head boxes in `gt_valid.mat`.
 """
 
 from __future__ import annotations
