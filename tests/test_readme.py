@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import devkit, imagekit
+from tests import devkit, imagekit, publisher
 from tests.conftest import REPOSITORY
 from tools import cli
 
@@ -61,6 +61,15 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         place = arguments.index("data/sandbox")
         arguments[place] = str(tmp_path)
         assert make_sandbox.main([*arguments, "--pool", "20", "--test", "9"]) == 0
+        return
+    if script == "tools/prepare_data.py":
+        from tools import prepare_data
+
+        place = arguments.index("--root") + 1
+        arguments[place] = str(tmp_path)
+        files, sets = publisher.small(monkeypatch)
+        with publisher.publish(files) as served:
+            assert prepare_data.main([*arguments, "--mirror", served.address], sets) == 0
         return
     assert script == "tools/al_train.py"
     data, pool = DATA[Path(arguments[0]).stem.split("_")[0]](tmp_path)
