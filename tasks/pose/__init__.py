@@ -1,0 +1,1 @@
+"""Human pose estimation: joints of persons in MPII's form."""
