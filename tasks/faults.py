@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import math
 import os
 import reprlib
 import stat
@@ -65,6 +66,16 @@ def nearest(name: str, names: tuple[str, ...]) -> str:
 def escapes(path: str) -> bool:
     """Whether the relative `path` of a list or json leads out of the data set's folder."""
     return PurePath(path).is_absolute() or ".." in PurePath(path).parts
+
+
+def finite(value: object) -> bool:
+    """Whether a value of a json is a finite number; true and false are none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of over 300 digits
+        return False
 
 
 def reason(error: Exception) -> str:

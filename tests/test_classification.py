@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 
 from models.seeding import seeded
+from tasks.base import DataError
 from tasks.classification import Classification, sources, views
 from tasks.classification.metrics import Accuracy
 from tests import contract, imagekit
@@ -124,7 +125,7 @@ def test_an_image_that_goes_bad_after_the_check_is_named(folder: Path, tmp_path:
     pool = classification(home).dataset("pool")
     bad = home / "train/bird/001.png"
     bad.write_bytes(b"no image")
-    with pytest.raises(OSError, match=str(bad)):
+    with pytest.raises(DataError, match=str(bad)):
         pool[1]
 
 

@@ -2,9 +2,11 @@
 
     python tools/make_sandbox.py det --root data/sandbox            # 800 + 400 scenes, about 5 s
     python tools/make_sandbox.py cls --root data/sandbox            # 2,000 + 1,000 images, about 2 s
+    python tools/make_sandbox.py pose --root data/sandbox           # 1,000 + 400 persons, about 5 s
 
 `det` writes circles, squares and triangles as a PASCAL VOC devkit; ImageSets/Main/hard.txt names the known share of
-hard scenes. `cls` writes coloured shapes, a folder a class (`make_sandbox_cls.py`). A further task is a `make_<task>`,
+hard scenes. `cls` writes coloured shapes, a folder a class (`make_sandbox_cls.py`), `pose` jointed figures as
+MPII's json files (`make_sandbox_pose.py`). A further task is a `make_<task>`,
 a writer that it hands to `publish`, and a subcommand in `main`.
 
 The same settings give the same bytes on one machine. Scene k of a list depends on (seed, list, k) and on whether it is
@@ -225,6 +227,7 @@ def make_detection(root: Path, pool: int, test: int, seed: int, hard: float) -> 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; 1 where the settings are wrong or the target holds something else."""
     from tools.make_sandbox_cls import make_classification  # it imports `publish` from here
+    from tools.make_sandbox_pose import make_pose
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     tasks = parser.add_subparsers(required=True)
@@ -238,7 +241,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     cls.add_argument("--root", type=Path, required=True, help="folder that gets shapes/")
     cls.add_argument("--pool", type=int, default=2000, help="images in train (default: %(default)s)")
     cls.add_argument("--test", type=int, default=1000, help="images in test (default: %(default)s)")
-    for task in (det, cls):
+    pose = tasks.add_parser("pose", help="pose: jointed figures as MPII's json files")
+    pose.set_defaults(make=make_pose)
+    pose.add_argument("--root", type=Path, required=True, help="folder that gets figures/")
+    pose.add_argument("--pool", type=int, default=1000, help="persons in train (default: %(default)s)")
+    pose.add_argument("--test", type=int, default=400, help="persons in valid (default: %(default)s)")
+    for task in (det, cls, pose):
         task.add_argument("--seed", type=int, default=0)
         task.add_argument("--hard", type=float, default=0.3, help="share of hard images (default: %(default)s)")
     args = vars(parser.parse_args(argv))

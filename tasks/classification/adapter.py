@@ -15,7 +15,7 @@ from mmengine.structures import BaseDataElement
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import Dataset, Subset, default_collate
+from torch.utils.data import Dataset, default_collate
 
 from models import resnet
 from models.output import Output
@@ -24,6 +24,7 @@ from tasks.base import Batch, Split
 from tasks.classification import sources, views
 from tasks.classification.faults import cifar_faults, folder_faults
 from tasks.classification.metrics import Accuracy
+from tasks.data import spread
 
 Channels = tuple[float, float, float]
 Spreads = tuple[Annotated[float, Gt(0)], Annotated[float, Gt(0)], Annotated[float, Gt(0)]]
@@ -118,7 +119,7 @@ class Classification:
     @cached_property
     def _test(self) -> Dataset:
         test = views.View(self._read("test"), views.test_transform(self.augmentation, self.input_size))
-        return test if self.test_limit is None else _spread(test, self.test_limit)
+        return test if self.test_limit is None else spread(test, self.test_limit)
 
     def dataset(self, split: Split) -> Dataset:
         """See `tasks.base.Task`; images are read once, and held in memory where they are few."""
@@ -175,11 +176,3 @@ class Classification:
         name = self.classes[self._pool_images.labels[index]]
         ImageDraw.Draw(sheet).text((4, size[1] + 4), name, fill="white")
         return sheet
-
-
-def _spread(dataset: views.View, count: int) -> Subset:
-    """At most `count` samples at even distances: a folder's are sorted by class."""
-    count = min(count, len(dataset))
-    subset = Subset(dataset, [k * len(dataset) // count for k in range(count)])
-    subset.metainfo = dataset.metainfo  # type: ignore[attr-defined]  # mmengine's test loop looks for it
-    return subset

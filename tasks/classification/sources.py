@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 from mmengine.dist import barrier, is_main_process
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from models.progress import track
+from tasks.data import read_image
 
 Format = Literal["folder", "cifar10", "cifar100"]
 CIFAR = {"cifar10": CIFAR10, "cifar100": CIFAR100}
@@ -42,18 +42,6 @@ class Images:
     def pixels(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8, RGB."""
         return self.held[index] if len(self.held) else read_image(self.paths[index])
-
-
-def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8, RGB, turned as its EXIF says; deeper pixels are scaled to 8 bits, transparency is dropped.
-
-    Raises:
-        OSError: where the file cannot be read or holds no whole image, with its path.
-    """
-    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise OSError(f"Expected an image in {path}, but OpenCV cannot decode it; --check full finds all such files")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 def listing(folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from tasks.faults import (
     Reading,
     Size,
     escapes,
+    finite,
     image_size,
     nearest,
     path_fault,
@@ -126,7 +127,7 @@ def _is_id(value: object) -> bool:
 
 def _size(image: dict, where: str, folder: Path, full: bool, seen: dict) -> Reading[Size | None]:
     sides: tuple[Any, Any] = image.get("width"), image.get("height")
-    declared: Size | None = sides if all(_finite(side) and side > 0 for side in sides) else None
+    declared: Size | None = sides if all(finite(side) and side > 0 for side in sides) else None
     if declared is None:
         yield Fault("image size", where, "'width' and 'height' in pixels", shown(sides), "write the image's own")
     name = image.get("file_name")
@@ -142,16 +143,6 @@ def _size(image: dict, where: str, folder: Path, full: bool, seen: dict) -> Read
         remedy = f"correct the json, or look whether {folder / name} is the image that was annotated"
         yield Fault("wrong size", where, f"the image's size {real} (width, height)", shown(declared), remedy)
     return real or declared
-
-
-def _finite(value: Any) -> bool:
-    """Whether a value of the json is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number of over 300 digits
-        return False
 
 
 def _category_names(path: Path, categories: list) -> Reading[dict[Any, str]]:
@@ -217,12 +208,12 @@ def _field_faults(annotation: dict, where: str, seen: dict[object, str]) -> Iter
     if annotation.get("iscrowd") not in (0, 1):  # pycocotools stops without
         yield Fault("iscrowd", where, "'iscrowd' 0 or 1", shown(annotation.get("iscrowd")), "write 0")
     area: Any = annotation.get("area")
-    if not _finite(area) or area <= 0:  # dropped silently
+    if not finite(area) or area <= 0:  # dropped silently
         yield Fault("area", where, "a number above 0 as 'area'", shown(area), "write the box's width times height")
 
 
 def _box_faults(box: object, where: str, size: Size | None) -> Iterator[Fault]:
-    if not isinstance(box, list) or len(box) != 4 or not all(_finite(value) for value in box):
+    if not isinstance(box, list) or len(box) != 4 or not all(finite(value) for value in box):
         yield Fault("bbox", where, "'bbox' as four finite numbers x, y, width, height", shown(box), "annotate it anew")
         return
     x, y, w, h = box

@@ -1,0 +1,33 @@
+"""What the adapters of image tasks share: reading an image, and a part of a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from torch.utils.data import Dataset, Subset
+
+from tasks.base import DataError
+
+
+def read_image(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8, RGB, turned as its EXIF says; deeper pixels are scaled to 8 bits, transparency is dropped.
+
+    Raises:
+        DataError: where the file holds no whole image.
+        OSError: where it cannot be read.
+    """
+    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise DataError(f"{path} is no image that OpenCV can decode; `--check full` finds all such files")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def spread(dataset: Dataset, count: int) -> Subset:
+    """At most `count` samples at even distances: data sets are often sorted, by class or by film."""
+    size = len(dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length
+    count = min(count, size)
+    subset = Subset(dataset, [k * size // count for k in range(count)])
+    subset.metainfo = dataset.metainfo  # type: ignore[attr-defined]  # mmengine's test loop looks for it
+    return subset

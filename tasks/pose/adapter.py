@@ -1,0 +1,194 @@
+"""The pose task: a stacked hourglass, mean squared error of heatmaps, and persons in MPII's form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge, Gt, Le, MultipleOf
+from mmengine.evaluator import BaseMetric
+from mmengine.structures import BaseDataElement
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+
+from models.hourglass import STRIDE, StackedHourglass, declare_taps
+from models.output import Output
+from models.progress import track
+from tasks.base import Batch, Split
+from tasks.data import spread
+from tasks.pose import heatmaps as maps
+from tasks.pose.drawing import drawn
+from tasks.pose.faults import mpii_faults
+from tasks.pose.metrics import Pck
+from tasks.pose.people import MPII_BONES, MPII_JOINTS, People, box_sizes, mirrored, read_heads, read_people
+from tasks.pose.views import Augmentation, View
+
+THRESHOLDS = {"PCKh": 0.5, "PCK": 0.2}
+UNSCORED = ("pelvis", "thorax")  # left out of MPII's mean
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as HRNet takes them
+
+
+class Pose:
+    """Pose estimation of single persons; a sample is a person.
+
+    The pool is in the order of the json.
+
+    Args:
+        data_root: folder of the data, holding `images/`.
+        train: json of the pool's persons, below `data_root`.
+        test: json of the test set's persons.
+        heads: .mat with the test persons' head boxes and, for PCKh, the truth itself; None with PCK.
+        joints: names in the order of the json; "left_x" and "right_x" change places in mirrored images.
+        stacks: hourglasses in a row.
+        features: channels of their maps.
+        blocks: residuals in a row.
+        depth: how often an hourglass halves the resolution.
+        input_size: side of a person's crop in pixels; heatmaps have a quarter of it.
+        sigma: standard deviation of the target gaussians in cells of the heatmap.
+        pose_loss: a person's loss is the mean over its annotated joints (``"annotated"``), or over all joints with
+            unannotated ones as 0 (``"all"``, which ranks persons with few annotated joints last).
+        scale: spread of the crops' size in training; this and the next three are explained in `views.Augmentation`.
+        rotation: spread of their angle in degrees.
+        flip: share of the crops that are mirrored.
+        colour: spread of the channels' gains.
+        flip_test: average the heatmaps with those of the mirrored crop in evaluation.
+        measure: ``"PCKh"``, by the size of the head, or ``"PCK"``, by the longer side of the box around the joints.
+        threshold: how close a joint must be, in these sizes; 0.5 for PCKh and 0.2 for PCK by default.
+        test_limit: evaluate on so many test persons alone, evenly spread over all, for smoke runs; None means all.
+    """
+
+    fields = frozenset({"loss", "probs"})
+
+    def __init__(
+        self,
+        data_root: str,
+        train: str = "annot/train.json",
+        test: str = "annot/valid.json",
+        heads: str | None = "annot/gt_valid.mat",
+        joints: Sequence[str] = MPII_JOINTS,
+        stacks: Annotated[int, Ge(1)] = 2,
+        features: Annotated[int, Ge(4), MultipleOf(4)] = 256,
+        blocks: Annotated[int, Ge(1)] = 1,
+        depth: Annotated[int, Ge(1)] = 4,
+        input_size: Annotated[int, Ge(8)] = 256,
+        sigma: Annotated[float, Gt(0)] = 1.0,
+        pose_loss: maps.PoseLoss = "annotated",
+        scale: Annotated[float, Ge(0), Le(0.9)] = 0.25,
+        rotation: Annotated[float, Ge(0), Le(90)] = 30.0,
+        flip: Annotated[float, Ge(0), Le(1)] = 0.5,
+        colour: Annotated[float, Ge(0), Le(1)] = 0.2,
+        flip_test: bool = False,
+        measure: Literal["PCKh", "PCK"] = "PCKh",
+        threshold: Annotated[float, Gt(0)] | None = None,
+        test_limit: Annotated[int, Ge(1)] | None = None,
+    ) -> None:
+        if input_size % (STRIDE << depth):
+            raise ValueError(
+                f"input_size: expected a multiple of {STRIDE << depth} for depth {depth}, but got {input_size}"
+            )
+        if len(set(joints)) != len(joints) or not joints:
+            raise ValueError(f"joints: expected different names, but got {list(joints)}")
+        if measure == "PCKh" and heads is None:
+            raise ValueError("heads: expected a .mat with head boxes for PCKh, but got None; or set measure='PCK'")
+        self.root, self.lists = Path(data_root).expanduser(), {"train": train, "test": test}
+        self.heads = heads if measure == "PCKh" else None
+        self.joints, self.mirrored = tuple(joints), mirrored(tuple(joints))
+        self.settings = {"stacks": stacks, "features": features, "blocks": blocks, "depth": depth}
+        self.taps = declare_taps(stacks, features)
+        self.input_size, self.sigma, self.pose_loss = input_size, sigma, pose_loss
+        self.augmentation = Augmentation(scale, rotation, flip, colour)
+        self.flip_test, self.metric = flip_test, measure
+        self.threshold = THRESHOLDS[measure] if threshold is None else threshold
+        self.test_limit = test_limit
+
+    def check(self, full: bool = False) -> list[str]:
+        """Faults of both splits' files."""
+        shown = partial(track, what="checking the data")
+        found = mpii_faults(self.root, self.lists, len(self.joints), self.heads, full=full, progress=shown)
+        return [str(fault) for fault in found]
+
+    @cached_property
+    def _people(self) -> People:
+        return read_people(self.root, self.lists["train"])
+
+    @cached_property
+    def _test_people(self) -> People:
+        return read_people(self.root, self.lists["test"])
+
+    @cached_property
+    def _train(self) -> View:
+        return View(self._people, self.input_size, self.mirrored, self.augmentation)
+
+    @cached_property
+    def _pool(self) -> View:
+        return View(self._people, self.input_size, self.mirrored)
+
+    @cached_property
+    def _test(self) -> Dataset:
+        test = View(self._test_people, self.input_size, self.mirrored)
+        return test if self.test_limit is None else spread(test, self.test_limit)
+
+    def dataset(self, split: Split) -> Dataset:
+        """See `tasks.base.Task`; annotations are read once."""
+        return {"train": lambda: self._train, "pool": lambda: self._pool, "test": lambda: self._test}[split]()
+
+    def collate(self, samples: Sequence[dict]) -> Batch:
+        """The entries of `views.View`, stacked; `image` is (B, 3, size, size) uint8."""
+        return default_collate(list(samples))
+
+    def build(self) -> StackedHourglass:
+        """A fresh network; its `forward` returns taps and the heatmaps of each stack."""
+        return StackedHourglass(len(self.joints), **self.settings)
+
+    def forward(self, network: StackedHourglass, batch: Batch, want: frozenset[str]) -> Output:
+        """Last maps as taps; the loss (B,) of each person and the softmax (B, J, cells) of its last heatmaps."""
+        taps, found = network(self._normalised(batch["image"]))
+        loss = None
+        if "loss" in want:
+            side = found[-1].shape[-1]
+            target, weights = maps.targets(batch["joints"] / STRIDE, batch["annotated"], side, self.sigma)
+            loss = maps.pose_losses(found, target, weights, self.pose_loss)
+        probs = found[-1].float().flatten(2).softmax(dim=2) if "probs" in want else None
+        return Output(taps, loss, probs)
+
+    def predict(self, network: StackedHourglass, batch: Batch) -> list[BaseDataElement]:
+        """The joints of each person in pixels of the image as it is on disk."""
+        images = self._normalised(batch["image"])
+        found = network(images)[1][-1].float()
+        if self.flip_test:
+            found = (found + maps.unflipped(network(images.flip(3))[1][-1].float(), self.mirrored)) / 2
+        joints = maps.to_image(maps.decode(found), STRIDE, batch["inverse"]).cpu().numpy()
+        pairs = zip(batch["person"].tolist(), joints, strict=True)
+        return [BaseDataElement(person=person, joints=found) for person, found in pairs]
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """Bytes -> about zero mean and unit variance, on the images' device."""
+        mean, std = (images.new_tensor(v, dtype=torch.float32).view(3, 1, 1) for v in (MEAN, STD))
+        return (images.float() / 255 - mean) / std
+
+    def evaluator(self) -> BaseMetric:
+        """PCKh by the published truth and head boxes, or PCK by the json; of all and of each joint."""
+        if self.heads is None:
+            people = self._test_people
+            truth, annotated, sizes = people.joints, people.annotated, box_sizes(people)
+        else:
+            truth, annotated, sizes = read_heads(self.root / self.heads)
+        return Pck(self.metric, self.joints, UNSCORED, truth, annotated, sizes, self.threshold)
+
+    def name(self, index: int) -> str:
+        """The path of the image below `data_root`, and which of its persons in the json's order."""
+        return self._people.names[index]
+
+    def effort(self, index: int) -> int:
+        """Annotated joints of a person."""
+        return int(self._people.annotated[index].sum())
+
+    def thumbnail(self, index: int) -> Image.Image:
+        """The crop with the joints; for MPII's joints the skeleton."""
+        sample = self._pool[index]
+        bones = MPII_BONES if self.joints == MPII_JOINTS else ()
+        return drawn(sample["image"], sample["joints"], sample["annotated"], self.joints, bones)

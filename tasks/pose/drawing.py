@@ -1,0 +1,38 @@
+"""A person as people look at it: the crop, its joints, and the bones between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+SIDE = 256  # pixels
+RIGHT, OTHER = (255, 128, 0), (0, 200, 255)
+
+
+def drawn(
+    image: Tensor, joints: Tensor, annotated: Tensor, names: Sequence[str], bones: Sequence[tuple[int, int]]
+) -> Image.Image:
+    """The crop with its annotated joints; those of the right side have a colour of their own.
+
+    Args:
+        image: (3, size, size) uint8, RGB.
+        joints: (J, 2) in pixels of the crop.
+        annotated: (J,) bool.
+        names: of the joints.
+        bones: pairs of joints between which a line is drawn.
+    """
+    zoom = SIDE / image.shape[-1]
+    shrink = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
+    sheet = cv2.resize(image.permute(1, 2, 0).numpy().copy(), (SIDE, SIDE), interpolation=shrink)
+    spots = [(round(x), round(y)) for x, y in (joints * zoom).tolist()]
+    right = [name.startswith("right") for name in names]
+    for a, b in bones:
+        if annotated[a] and annotated[b]:
+            cv2.line(sheet, spots[a], spots[b], RIGHT if right[a] or right[b] else OTHER, 2, cv2.LINE_AA)
+    for joint in np.flatnonzero(annotated.numpy()):
+        cv2.circle(sheet, spots[joint], 4, RIGHT if right[joint] else OTHER, -1, cv2.LINE_AA)
+    return Image.fromarray(sheet)

@@ -1,0 +1,137 @@
+"""Every fault of a data set in MPII's form: its images, json files and the head boxes that PCKh needs."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.io import loadmat
+
+from tasks.faults import Fault, Reading, escapes, path_fault, read_file, reason, shown
+from tasks.pose.people import HEAD_SHARE
+from tasks.pose.person_faults import Images, Persons, person_faults, read_records
+
+LAYOUT = "data_root holds images/ and the lists, as annot/train.json"
+ARRAYS = ("headboxes_src", "jnt_missing", "pos_gt_src")
+MAT_BYTES = 64 << 20
+ASTRAY = 0.01  # share of the persons that may lie elsewhere: 1 of 2,958 in the published files
+
+
+def mpii_faults(
+    root: Path,
+    lists: Mapping[str, str],
+    joints: int,
+    heads: str | None,
+    *,
+    full: bool = False,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> list[Fault]:
+    """All faults of both lists.
+
+    Args:
+        root: the data set's folder, `data_root`, which holds images/.
+        lists: the json files of the splits "train" and "test", below root.
+        joints: how many a person has.
+        heads: the mat file with the head boxes of the test persons, below root; None where no head sizes are needed.
+        full: decode every image; without, headers are read.
+        progress: wraps the persons of each list, as tqdm does.
+    """
+    return list(_faults(Path(root).absolute(), lists, joints, heads, full, progress))
+
+
+def _faults(
+    root: Path, lists: Mapping[str, str], joints: int, heads: str | None, full: bool, progress: Callable
+) -> Iterator[Fault]:
+    fault = path_fault(root, "data_root", LAYOUT)
+    if fault is not None:
+        yield fault
+        return
+    fault = path_fault(root / "images", "images folder", LAYOUT)
+    if fault is not None:
+        yield fault
+    images, splits = Images(root / "images", fault is None, full), {}
+    for split, name in lists.items():
+        records = yield from read_records(root, name)
+        if records is not None:
+            splits[split] = yield from person_faults(root / name, records, joints, images, progress)
+    if "train" in splits and "test" in splits:
+        yield from _shared_images(splits["train"], splits["test"])
+    if heads is not None:
+        yield from _head_faults(root, heads, splits.get("test"), joints)
+
+
+def _shared_images(train: Persons, test: Persons) -> Iterator[Fault]:
+    both = {PurePath(name) for name in train.names if name} & {PurePath(name) for name in test.names if name}
+    if both:
+        expected = f"no image of {train.path}, as a test image must not be trained on"
+        came = f"{len(both)} in both lists: {shown(sorted(str(name) for name in both)[:4])}"
+        yield Fault("image in both lists", str(test.path), expected, came, "take them off one list")
+
+
+def _head_faults(root: Path, name: str, test: Persons | None, joints: int) -> Iterator[Fault]:
+    arrays = yield from _head_arrays(root, name)
+    if arrays is None or test is None:
+        return
+    count = len(test.names)
+    shapes = dict(zip(ARRAYS, ((2, 2, count), (joints, count), (joints, 2, count)), strict=True))
+    wrong = [key for key in ARRAYS if arrays[key].shape != shapes[key] or arrays[key].dtype.kind not in "fiub"]
+    for key in wrong:
+        expected = f"numbers of the shape {shapes[key]} as {key!r}, for the {count} persons of {test.path}"
+        came = f"{arrays[key].dtype} of the shape {arrays[key].shape}"
+        yield Fault("head sizes", str(root / name), expected, came, "take the mat file that belongs to the json")
+    if not wrong:
+        boxes, missing, positions = (arrays[key].astype(float) for key in ARRAYS)
+        with np.errstate(all="ignore"):
+            sizes = HEAD_SHARE * np.linalg.norm(boxes[1] - boxes[0], axis=0)
+            yield from _size_faults(root / name, boxes, sizes, test)
+            yield from _order_faults(root / name, positions.transpose(2, 0, 1), missing.T == 0, sizes, test)
+
+
+def _size_faults(path: Path, boxes: NDArray[Any], sizes: NDArray[Any], test: Persons) -> Iterator[Fault]:
+    for index in np.flatnonzero(~(np.isfinite(sizes) & (sizes > 0))).tolist():
+        where, came = f"{path}, headboxes_src[:, :, {index}]", shown(boxes[:, :, index].tolist())
+        yield Fault("head box", where, f"two different corners for {test.where(index)}", came, "correct it")
+
+
+def _order_faults(
+    path: Path, positions: NDArray[Any], there: NDArray[np.bool_], sizes: NDArray[Any], test: Persons
+) -> Iterator[Fault]:
+    """Whether the mat file has its persons, positions (N, joints, 2), where the json has them."""
+    both = there & test.annotated
+    distances = np.linalg.norm(positions - test.joints, axis=-1)
+    means = np.where(both, distances, 0).sum(1) / both.sum(1)  # NaN without a joint in both
+    wrong = np.flatnonzero(both.any(1) & (sizes > 0) & ~(means <= sizes)).tolist()
+    if len(wrong) > ASTRAY * len(means):
+        expected = f"the persons of {test.path} in its order, 'pos_gt_src' within a head size of 'joints'"
+        came = f"{len(wrong)} elsewhere, the first of them {means[wrong[0]]:.1f} px from {test.where(wrong[0])}"
+        yield Fault("order of heads", str(path), expected, came, "put mat file and json in the same order")
+
+
+def _head_arrays(root: Path, name: str) -> Reading[dict[str, NDArray[Any]] | None]:
+    what, remedy = "head sizes", "put MPII's gt_valid.mat there, in the order of the test json"
+    if escapes(name):
+        yield Fault("head sizes name", str(root), "a mat file below data_root", shown(name), "'annot/gt_valid.mat'")
+        return None
+    content = yield from read_file(root / name, what, remedy, MAT_BYTES)
+    if content is None:
+        return None
+    expected = f"a MAT-file of version 5 with {ARRAYS}"
+    try:
+        if 0 in content[:4]:  # scipy would take it for version 4, and read on without an end where lengths are wrong
+            raise ValueError("no header of version 5")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = loadmat(io.BytesIO(content), variable_names=ARRAYS)
+        arrays = {key: np.asarray(found[key]) for key in ARRAYS if key in found}
+    except Exception as error:  # scipy raises whatever broken content leads it to
+        yield Fault("unreadable head sizes", str(root / name), expected, reason(error), remedy)
+        return None
+    lacking = [key for key in ARRAYS if key not in arrays]
+    if lacking:
+        yield Fault("head sizes", str(root / name), expected, f"none of {lacking}", remedy)
+    return None if lacking else arrays

@@ -1,0 +1,60 @@
+"""Percentage of correct keypoints: joints found close enough, measured by the person's head or by its joints' box."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+
+
+class Pck(BaseMetric):
+    """Share of the joints that are found within `threshold` sizes of their person.
+
+    With head sizes it is PCKh (Andriluka et al., CVPR 2014). Joints of persons of size 0 do not count: nothing could
+    be close enough.
+
+    Args:
+        key: what the result is called; `key`/<joint> are those of single joints.
+        joints: their names.
+        unscored: names that are left out of the result over all joints.
+        truth: (N, J, 2) in pixels of the image.
+        annotated: (N, J) bool; other joints do not count.
+        sizes: (N,) in pixels of the image.
+        threshold: in sizes.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        joints: Sequence[str],
+        unscored: Sequence[str],
+        truth: np.ndarray,
+        annotated: np.ndarray,
+        sizes: np.ndarray,
+        threshold: float,
+    ) -> None:
+        super().__init__(prefix="pose")
+        self.prefix = None  # keys as they are; given to the constructor, None would mean mmengine's default
+        self.key, self.joints, self.threshold = key, tuple(joints), threshold
+        self.scored = np.array([name not in unscored for name in joints])
+        self.truth, self.counted, self.sizes = truth, annotated & (sizes > 0)[:, None], sizes
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keep which joints of each person count and which are right."""
+        for sample in data_samples:
+            person = sample["person"]
+            errors = np.linalg.norm(sample["joints"] - self.truth[person], axis=1)
+            with np.errstate(divide="ignore", invalid="ignore"):  # a size of 0 does not count
+                right = errors / self.sizes[person] <= self.threshold
+            self.results.append((self.counted[person], self.counted[person] & right))
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Shares in [0, 1]; NaN for a joint that is annotated in no person."""
+        counted, right = (np.array(column).sum(axis=0) for column in zip(*results, strict=True))
+        each = np.divide(right, counted, out=np.full(len(counted), np.nan), where=counted > 0)
+        total = counted[self.scored].sum()
+        overall = right[self.scored].sum() / total if total else np.nan
+        names = (f"{self.key}/{name}" for name in self.joints)
+        return {self.key: float(overall), **dict(zip(names, each.tolist(), strict=True))}

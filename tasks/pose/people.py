@@ -1,0 +1,108 @@
+"""Persons in MPII's form, as HRNet and mmpose read it: a json of persons, and the test persons' heads in a .mat.
+
+Coordinates on disk are 1-based; here and everywhere else the centre of the first pixel is (0, 0).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+
+IMAGES = "images"  # the folder below the data's root
+UNIT = 200.0  # pixels: MPII's scale is a person's height in units of 200
+MARGIN = 1.25  # a crop is so many times as large as the person; HRNet and mmpose do the same
+LOWERED = 15.0  # pixels by which a crop of scale 1 is lowered, so that feet are in it; the same
+HEAD_SHARE = 0.6  # head size over the diagonal of the head's rectangle (Andriluka et al., CVPR 2014)
+
+MPII_JOINTS = (
+    "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax",
+    "upper_neck", "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow",
+    "left_wrist",
+)  # fmt: skip
+MPII_BONES = (
+    (0, 1), (1, 2), (2, 6), (6, 3), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9),
+    (10, 11), (11, 12), (12, 7), (7, 13), (13, 14), (14, 15),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class People:
+    """N persons with J joints each; lengths in pixels of the image as it is on disk.
+
+    Args:
+        paths: a file a person; persons may share one.
+        names: what people call each person, ``"images/0001.jpg person 2"``: the second of this image in the json.
+        centres: (N, 2) of the crops.
+        sides: (N,) of the crops, which are squares.
+        joints: (N, J, 2); arbitrary where not annotated.
+        annotated: (N, J) bool.
+    """
+
+    paths: tuple[Path, ...]
+    names: tuple[str, ...]
+    centres: np.ndarray
+    sides: np.ndarray
+    joints: np.ndarray
+    annotated: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+def read_people(root: Path, name: str) -> People:
+    """The persons of a json that was found to be without fault, in its order."""
+    persons = json.loads((root / name).read_text(encoding="utf-8"))
+    seen: Counter[str] = Counter()
+    names = []
+    for person in persons:
+        seen[person["image"]] += 1
+        names.append(f"{IMAGES}/{person['image']} person {seen[person['image']]}")
+    scales = np.array([person["scale"] for person in persons], dtype=np.float64)
+    centres = np.array([person["center"] for person in persons], dtype=np.float64) - 1
+    centres[:, 1] += LOWERED * scales
+    return People(
+        paths=tuple(root / IMAGES / person["image"] for person in persons),
+        names=tuple(names),
+        centres=centres,
+        sides=UNIT * MARGIN * scales,
+        joints=np.array([person["joints"] for person in persons], dtype=np.float64) - 1,
+        annotated=np.array([person["joints_vis"] for person in persons], dtype=np.float64) > 0,
+    )
+
+
+def read_heads(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What MPII's evaluation takes for the truth: joints (N, J, 2), annotated (N, J) and head sizes (N,) in pixels."""
+    found = scipy.io.loadmat(path, variable_names=("headboxes_src", "jnt_missing", "pos_gt_src"))
+    corners = found["headboxes_src"].astype(np.float64)  # (2, 2, N): two corners, x and y
+    sizes = HEAD_SHARE * np.linalg.norm(corners[1] - corners[0], axis=0)
+    return found["pos_gt_src"].astype(np.float64).transpose(2, 0, 1) - 1, found["jnt_missing"].T == 0, sizes
+
+
+def box_sizes(people: People) -> np.ndarray:
+    """(N,) longer sides of the tight boxes around the annotated joints, in pixels; 0 for less than two joints."""
+    shown = people.annotated[..., None]
+    low = np.where(shown, people.joints, np.inf).min(axis=1)
+    high = np.where(shown, people.joints, -np.inf).max(axis=1)
+    return np.where(people.annotated.any(axis=1), (high - low).max(axis=1), 0.0)
+
+
+def mirrored(joints: tuple[str, ...]) -> list[int]:
+    """For each joint the one it becomes in a mirrored image: "left_x" and "right_x" change places.
+
+    Raises:
+        ValueError: where one of a pair is missing.
+    """
+    other = {"left": "right", "right": "left"}
+    swapped = []
+    for name in joints:
+        side, _, part = name.partition("_")
+        swapped.append(f"{other[side]}_{part}" if side in other else name)
+    lone = sorted(set(swapped) - set(joints))
+    if lone:
+        raise ValueError(f"joints: expected left and right ones in pairs, but got none that is called {lone}")
+    return [joints.index(name) for name in swapped]

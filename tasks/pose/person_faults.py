@@ -1,0 +1,173 @@
+"""Every fault of the persons of one of MPII's json files, as HRNet and mmpose read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.faults import Fault, Reading, Size, escapes, finite, image_size, read_file, reason, shown
+
+FIELDS = ("image", "center", "scale", "joints", "joints_vis")
+JSON_BYTES = 1 << 30
+PERSON, PADDING, LOWER = 200.0, 1.25, 15.0  # px of a person at scale 1; HRNet's crop is wider, and below the centre
+LARGEST = 20.0  # sides of the image that a crop may have: MPII's stay below 5, a scale in pixels gives hundreds
+
+
+@dataclass
+class Images:
+    """Images, each looked at once; where the folder is missing (`there` False), nothing is said of the images."""
+
+    folder: Path
+    there: bool
+    full: bool  # decode them
+    sizes: dict[PurePath, Size | None] = field(default_factory=dict)
+
+    def size(self, name: object, where: str) -> Reading[Size | None]:
+        """(width, height) of the image that a person names at `where`."""
+        if not isinstance(name, str) or not name or escapes(name):
+            yield Fault("image name", where, f"an 'image' below {self.folder}", shown(name), "write the file's name")
+            return None
+        key = PurePath(name)
+        if self.there and key not in self.sizes:
+            self.sizes[key] = yield from image_size(self.folder / name, self.full, f"take {where} off the list")
+        return self.sizes.get(key)
+
+
+class Persons(NamedTuple):
+    """What a list says of its N persons; rows of broken records are unannotated."""
+
+    path: Path
+    names: list[str | None]  # of the images, None where there is none
+    joints: NDArray[np.float64]  # (N, joints, 2), 1-based pixels
+    annotated: NDArray[np.bool_]  # (N, joints)
+
+    def where(self, index: int) -> str:
+        """A person as faults name it."""
+        name = self.names[index]
+        return f"{self.path}, persons[{index}]" + ("" if name is None else f" (image {name[:100]})")
+
+
+def read_records(root: Path, name: str) -> Reading[list | None]:
+    """The list in a json below `root`."""
+    if escapes(name):
+        yield Fault("list name", str(root), "a json below data_root", shown(name), "write 'annot/train.json'")
+        return None
+    content = yield from read_file(root / name, "json", f"lists are relative to data_root, here {root}", JSON_BYTES)
+    if content is None:
+        return None
+    try:
+        records = json.loads(content)
+    except (ValueError, RecursionError, MemoryError) as error:
+        yield Fault("broken json", str(root / name), "json that parses", reason(error), "write the file anew")
+        return None
+    if not isinstance(records, list) or not records:
+        came = shown(records)
+        yield Fault("broken json", str(root / name), "a list of persons", came, "write it as HRNet's train.json is")
+        return None
+    return records
+
+
+def person_faults(
+    path: Path, records: list, joints: int, images: Images, progress: Callable[[Iterable], Iterable]
+) -> Reading[Persons]:
+    """What `records` of the json at `path` say, each person with `joints` joints."""
+    names = [r["image"] if isinstance(r, dict) and isinstance(r.get("image"), str) else None for r in records]
+    shape = (len(records), joints)
+    persons = Persons(path, names, np.full((*shape, 2), np.nan), np.zeros(shape, bool))
+    for index, record in enumerate(progress(records)):
+        where = persons.where(index)
+        if not isinstance(record, dict):
+            yield Fault("broken record", where, "an object", shown(record), "write the person anew")
+            continue
+        missing = [name for name in FIELDS if name not in record]
+        if missing:
+            yield Fault("missing field", where, f"the fields {FIELDS}", f"none of {missing}", "annotate the person")
+        size = (yield from images.size(record["image"], where)) if "image" in record else None
+        yield from _crop_faults(record, where, size)
+        yield from _joint_faults(record, where, size, persons, index)
+    if not persons.annotated.any():
+        expected = "a person at least with an annotated joint (1 in 'joints_vis')"
+        yield Fault("no annotated joint", str(path), expected, f"none in {len(records)} persons", "annotate some")
+    return persons
+
+
+def _pair(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(finite(v) for v in value)
+
+
+def _flag(value: object) -> bool:
+    return finite(value) and value in (0, 1)
+
+
+def _crop_faults(record: dict, where: str, size: Size | None) -> Iterator[Fault]:
+    """Of the fields 'center' and 'scale' where they are there, and of the crop that they make."""
+    centre: Any = record.get("center")
+    scale: Any = record.get("scale")
+    remedy = "write the person's height divided by 200 pixels"
+    if "center" in record and not _pair(centre):
+        yield Fault("center", where, "'center' as two finite numbers x, y", shown(centre), "annotate it anew")
+    if "scale" in record and not (finite(scale) and scale > 0):
+        yield Fault("scale", where, "a finite number above 0 as 'scale'", shown(scale), remedy)
+    elif size is not None and scale is not None and _pair(centre):
+        side = PERSON * PADDING * scale
+        if not 1 <= side <= LARGEST * max(size):
+            expected = (
+                f"a 'scale' whose crop, {PERSON * PADDING:.0f} times as large, has 1 to {LARGEST * max(size):.0f} px"
+            )
+            yield Fault("scale", where, expected, shown(scale), remedy)
+        elif _apart(centre, scale, size):
+            expected, came = f"a crop that meets the image of {size} (width, height)", f"one of {side:.0f} px around "
+            yield Fault("crop outside the image", where, expected, came + shown(centre), "correct 'center' or 'image'")
+
+
+def _apart(centre: Any, scale: Any, size: Size) -> bool:
+    """Whether the crop around a centre (1-based pixels) and the image have no pixel in common."""
+    half = PERSON * PADDING * scale / 2
+    middle = np.array([centre[0], centre[1] + LOWER * scale], float) - 1
+    return bool((middle - half >= size).any() or (middle + half <= 0).any())
+
+
+def _joint_faults(record: dict, where: str, size: Size | None, persons: Persons, index: int) -> Iterator[Fault]:
+    """Also fills in row `index` of `persons` where nothing is wrong."""
+    count = persons.joints.shape[1]
+    joints = yield from _listed(record, "joints", count, _pair, "pairs of finite numbers x, y", where)
+    flags = yield from _listed(record, "joints_vis", count, _flag, "0 (not annotated) or 1", where)
+    if joints is None or flags is None:
+        return
+    persons.joints[index], persons.annotated[index] = joints, np.array(flags) == 1
+    if size is not None:
+        yield from _far_joints(where, size, persons.joints[index], persons.annotated[index])
+
+
+def _listed(
+    record: dict, name: str, count: int, good: Callable[[object], bool], form: str, where: str
+) -> Reading[list | None]:
+    """The field `name`, a list of `count` values that are `good`; None where it is not."""
+    if name not in record:
+        return None
+    values = record[name]
+    if not isinstance(values, list) or len(values) != count:
+        came = f"{len(values)}" if isinstance(values, list) else shown(values)
+        yield Fault(name, where, f"a list of {count} joints as {name!r}", came, "annotate the person anew")
+        return None
+    bad = [k for k, value in enumerate(values) if not good(value)]
+    if bad:
+        came = f"{shown(values[bad[0]])} as {name}[{bad[0]}]" + (f" and {len(bad) - 1} more such" if bad[1:] else "")
+        yield Fault(name, where, f"{form} for each joint in {name!r}", came, "annotate the joint anew")
+    return None if bad else values
+
+
+def _far_joints(where: str, size: Size, joints: NDArray[Any], annotated: NDArray[np.bool_]) -> Iterator[Fault]:
+    """MPII's joints leave the image by some pixels; by a whole image is another image or another unit."""
+    outside = np.maximum(-joints, joints - size).max(-1)
+    far = np.flatnonzero(annotated & (outside > max(size)))
+    if len(far):
+        expected = f"annotated joints in or near the image of {size} (width, height)"
+        came = f"{shown(joints[far[0]].tolist())} as number {far[0]} ({len(far)} such)"
+        yield Fault("joint far outside", where, expected, came, "correct it, or set 0 in 'joints_vis'")
