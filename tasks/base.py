@@ -26,6 +26,7 @@ class Task(Protocol):
 
     An adapter is a class with these members anywhere on the path; a config names it
     (``task = dict(type=MyTask, ...)``) and its constructor's parameters are the settings that the config may give.
+    ``python tools/check_task.py CONFIG`` holds it to what is promised here.
 
     Attributes:
         taps: the network's feature maps for the loss-prediction module, declared before data flows.
@@ -49,7 +50,7 @@ class Task(Protocol):
         ...
 
     def collate(self, samples: Sequence[Any]) -> Batch:
-        """Samples of `dataset` -> a batch for `forward` and `predict`, a dict."""
+        """Samples of `dataset` -> a batch for `forward` and `predict`, a dict with labels under keys of their own."""
         ...
 
     def build(self) -> nn.Module:

@@ -59,7 +59,7 @@ def task(request, folder: Path, large: Path) -> Classification:
 
 
 def test_the_adapter_keeps_the_contract(task: Classification):
-    assert contract.check_all(task).keys() == {"accuracy"} | {f"accuracy/{name}" for name in task.classes}
+    contract.check_all(task)
 
 
 def test_loss_is_torchs_cross_entropy_and_probs_are_its_softmax(folder: Path):
@@ -74,32 +74,6 @@ def test_loss_is_torchs_cross_entropy_and_probs_are_its_softmax(folder: Path):
     assert output.loss.tolist() == pytest.approx(by_hand, rel=1e-5)
     assert output.probs.shape == (8, 1, 3)
     torch.testing.assert_close(output.probs[:, 0], torch.exp(logits) / torch.exp(logits).sum(1, keepdim=True))
-
-
-def test_fields_are_given_where_they_are_wanted(folder: Path):
-    task = classification(folder)
-    network, batch = task.build(), contract.a_batch(task, "pool", [0, 1])
-    for want in (frozenset(), LOSS, frozenset({"probs"}), BOTH):
-        output = task.forward(network, batch, want)
-        assert {name for name in ("loss", "probs", "weight") if getattr(output, name) is not None} == want
-
-
-def test_labels_count_for_the_loss_alone(folder: Path):
-    task = classification(folder)
-    network, batch = task.build().eval(), contract.a_batch(task, "pool", [0, 4, 9])
-    other = batch | {"labels": (batch["labels"] + 1) % 3}
-    with torch.no_grad():
-        plain, changed = (task.forward(network, b, BOTH) for b in (batch, other))
-    assert all(torch.equal(a, b) for a, b in zip(plain.taps, changed.taps, strict=True))
-    assert torch.equal(plain.probs, changed.probs) and not torch.equal(plain.loss, changed.loss)
-
-
-def test_losses_are_float32_under_mixed_precision(folder: Path):
-    task = classification(folder)
-    with torch.autocast("cpu", torch.bfloat16):
-        output = task.forward(task.build(), contract.a_batch(task, "pool", [0, 1]), BOTH)
-    assert output.loss.dtype == output.probs.dtype == torch.float32
-    torch.testing.assert_close(output.probs.sum(2), torch.ones(2, 1))
 
 
 # ---------------------------------------------------------------- data
@@ -337,7 +311,9 @@ def test_the_evaluation_of_a_network_is_sklearns(folder: Path):
     metric = task.evaluator()
     metric.process(batch, [p.to_dict() for p in predictions])
     expected = accuracy_score(batch["labels"], probs[:, 0].argmax(1))
-    assert metric.evaluate(6)["accuracy"] == pytest.approx(expected)
+    found = metric.evaluate(6)
+    assert found["accuracy"] == pytest.approx(expected)
+    assert found.keys() == {"accuracy"} | {f"accuracy/{name}" for name in CLASSES}
 
 
 # ---------------------------------------------------------------- settings
@@ -387,21 +363,6 @@ def test_the_sandbox_runs_through_the_whole_loop(tmp_path: Path, capsys):
     with np.load(tmp_path / "run/queries/00.npz") as query:
         assert len(set(query["picked"].tolist())) == 10 and len(query["candidates"]) == 60
     assert "area under the curve" in capsys.readouterr().out
-
-
-def test_any_network_learns_a_few_samples(folder: Path):
-    """A batch is learned by heart: taps, loss and labels belong together."""
-    task = classification(folder)
-    with seeded(0):
-        network = task.build().train()
-    batch = contract.a_batch(task, "pool", list(range(12)))
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
-    for _ in range(25):
-        loss = task.forward(network, batch, LOSS).loss.mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 0.1
 
 
 @pytest.fixture(scope="module")

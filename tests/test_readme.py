@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import devkit, imagekit, publisher
+from tests import devkit, imagekit, posekit, publisher, segkit
 from tests.conftest import REPOSITORY
-from tools import cli
+from tools import check_task, cli
 
 BY_CI = {"make demo", "make test"}
 TINY = ["budget.initial=2", "budget.query=1", "budget.cycles=2"]
@@ -23,7 +23,7 @@ def commands(text: str) -> list[str]:
 
 def documented() -> list[str]:
     found = commands((REPOSITORY / "README.md").read_text())
-    for config in sorted((REPOSITORY / "configs").glob("*.py")):
+    for config in [*sorted((REPOSITORY / "configs").glob("*.py")), REPOSITORY / "tests/examples/seg_voc.py"]:
         found += [m.strip() for m in re.findall(r"^    (python tools/\S.*)$", config.read_text(), re.MULTILINE)]
     return found
 
@@ -46,7 +46,20 @@ def tiny_folder(root: Path) -> tuple[list[str], int]:
     return ["task.format=folder"], 12
 
 
-DATA = {"det": tiny_voc, "cls": tiny_folder}  # how a config's name begins -> its task's data
+def tiny_masks(root: Path) -> tuple[list[str], int]:
+    """Masks at `root`, as `tiny_voc`."""
+    segkit.make_seg(root)
+    return ["task.classes=4", "task.size=64"], 16
+
+
+def tiny_persons(root: Path) -> tuple[list[str], int]:
+    """Persons at `root`, as `tiny_voc`."""
+    posekit.make_mpii(root)
+    return ["task.input_size=64"], 12
+
+
+# how a config's name begins -> its task's data
+DATA = {"det": tiny_voc, "cls": tiny_folder, "pose": tiny_persons, "seg": tiny_masks}
 
 
 @pytest.mark.parametrize("command", [c for c in documented() if c not in BY_CI])
@@ -71,12 +84,15 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         with publisher.publish(files) as served:
             assert prepare_data.main([*arguments, "--mirror", served.address], sets) == 0
         return
-    assert script == "tools/al_train.py"
     data, pool = DATA[Path(arguments[0]).stem.split("_")[0]](tmp_path)
     options = [f"task.data_root={tmp_path}", *data, *TINY]
     if "--cfg-options" in arguments:
         place = arguments.index("--cfg-options")
         options, arguments = arguments[place + 1 :] + options, arguments[:place]
+    if script == "tools/check_task.py":
+        assert check_task.main([*arguments, "--cfg-options", *options]) == 0, capsys.readouterr().out
+        return
+    assert script == "tools/al_train.py"
     extra = ["--dry-run", "--work-dir", str(tmp_path / "run"), "--wandb", "disabled", "--cfg-options", *options]
     code = cli.main([*arguments, *extra], run=None)
     said = capsys.readouterr().out

@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--launcher", choices=("none", "pytorch", "slurm"), default="none", help="of several processes")
     parse.add_argument("--check", choices=("fast", "full"), default="fast", help="full: decode every image beforehand")
     parse.add_argument("--dry-run", action="store_true", help="check everything, print what would be run, and end")
-    parse.add_argument("--cfg-options", nargs="+", type=_option, default=[], metavar="key=value",
+    parse.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="key=value",
                        help="settings over the config's, such as training.epochs=10")  # fmt: skip
     return parse
 
@@ -83,7 +83,7 @@ def _say_error(console: Console, text: str) -> None:
     console.print(f"error: {text}", highlight=False)
 
 
-def _option(text: str) -> tuple[str, Any]:
+def option(text: str) -> tuple[str, Any]:
     """`key=value` with a Python literal, a list in brackets, or a word or path as value."""
     key, equals, value = text.partition("=")
     if not equals or not key:

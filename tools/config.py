@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -77,6 +78,8 @@ def load(path: str | Path, *, smoke: bool = False, options: Mapping[str, Any] | 
     """
     if not Path(path).is_file():
         raise ConfigError(str(path), [f"no such file; expected a config such as configs/det_ssd_voc.py{_beside(path)}"])
+    if str(Path(path).resolve().parent) not in sys.path:
+        sys.path.append(str(Path(path).resolve().parent))  # an adapter may lie beside its config
     try:
         config = Config.fromfile(path)
         variant = config.pop("smoke", None)

@@ -1,0 +1,123 @@
+"""The command `check_task.py`: what it says and its exit status, on adapters anywhere on the path."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import segkit
+from tests.conftest import REPOSITORY
+from tools import check_task
+from tools.contract import CHECKS
+
+TOY = str(REPOSITORY / "tests/toy_config.py")
+CONFIG = """
+from torch.optim import SGD
+from {module} import {kind}
+task = dict(type={kind})
+budget = dict(initial=10, query=5, cycles=3)
+training = dict(epochs=4, batch_size=4, optimizer=dict(type=SGD, lr=0.05), workers=0)
+scoring = dict(batch_size=8, workers=0)
+strategy = "learning_loss"
+"""
+
+
+def write_config(folder: Path, module: str, kind: str) -> str:
+    path = folder / "mine.py"
+    path.write_text(CONFIG.format(module=module, kind=kind))
+    return str(path)
+
+
+def faulty(folder: Path, kind: str) -> str:
+    return write_config(folder, "tests.faulty", kind)
+
+
+def test_a_task_that_keeps_the_contract(capsys):
+    assert check_task.main([TOY]) == 0
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    assert first == "toy_config: tests.toy.Toy"
+    assert len(lines) == len(CHECKS) == 22
+    assert [line.split()[0] for line in lines].count("ok") == 21
+    promises = [(check.__doc__ or "").partition("\n")[0].rstrip(".") for check in CHECKS]
+    assert all(promise in line and " s  " in line for promise, line in zip(promises, lines, strict=True))
+    assert [line for line in lines if line.startswith("skipped")][0].endswith(": because `fields` has no 'probs'")
+    assert last == "22 checks: 21 ok, 0 failed, 1 skipped"
+
+
+def test_a_failed_check_is_told_and_the_others_run(tmp_path: Path, capsys):
+    assert check_task.main([faulty(tmp_path, "LabelInTap")]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    (failed,) = (line for line in lines if line.startswith("FAILED"))
+    assert "change no tap and no probability: expected a key of the batch that changes the loss alone" in failed
+    assert lines[-1] == "22 checks: 20 ok, 1 failed, 1 skipped"
+
+
+def test_faults_of_the_data_stop_the_rest(capsys):
+    assert check_task.main([TOY, "--cfg-options", "task.faults=[a.jpg is missing]"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "no faults, but got 1, the first: a.jpg is missing; mend the data or the settings" in lines[1]
+    assert lines[2:] == ["22 checks: 0 ok, 1 failed, 0 skipped, 21 left out, for there is nothing to read"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--traceback"]])
+def test_an_error_of_the_adapters_is_a_line_and_a_traceback_where_it_is_asked_for(tmp_path, capsys, arguments):
+    assert check_task.main([faulty(tmp_path, "Raising"), *arguments]) == 1
+    said = capsys.readouterr().out
+    where = f"({REPOSITORY / 'tests/faulty.py'}, line "
+    assert f"forward raised KeyError: 'boxes' {where}" in said and ': return batch["boxes"])' in said
+    assert said.count("Traceback (most recent call last)") == (10 if arguments else 0)
+
+
+def test_the_check_is_as_full_as_asked_for(tmp_path: Path, capsys):
+    root = segkit.make_seg(tmp_path / "VOC2012")
+    config, options = str(REPOSITORY / "tests/examples/seg_voc.py"), ["--cfg-options", f"task.data_root={root}"]
+    assert check_task.main([config, "--smoke", "--check", "full", *options, "task.classes=2"]) == 1
+    assert "expected 255 or numbers below 2, but got {0, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("class Mine:\n    def __init__(self):\n        raise KeyError('root')",
+         "error: {config}: Mine.__init__ raised KeyError: 'root' ({adapter}, line 3: raise KeyError('root'))"),
+        ("class Mine:\n    def __init__(self):\n        raise ValueError('root: expected a folder')",
+         "error: mine: 1 problem(s)\n  task: root: expected a folder"),
+        ("class Mine:\n    pass", "  task.type: Mine lacks ['build', 'check', 'collate',"),
+        ("class Other:\n    pass", "but got 'own_task.Mine' (own_task.Mine: unknown;"),
+        ("import no_such_library\nclass Mine:\n    pass", "'own_task.Mine' (No module named 'no_such_library')"),
+    ],
+)  # fmt: skip
+def test_an_adapter_that_cannot_be_made_is_refused(tmp_path, capsys, monkeypatch, source, said):
+    """Here the adapter lies beside its config."""
+    (tmp_path / "own_task.py").write_text(source)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.delitem(sys.modules, "own_task", raising=False)
+    config = write_config(tmp_path, "own_task", "Mine")
+    assert check_task.main([config]) == 2
+    assert said.format(config=config, adapter=tmp_path / "own_task.py") in capsys.readouterr().out
+    sys.modules.pop("own_task", None)
+
+
+def test_errors_of_a_config_look_as_everywhere(tmp_path: Path, capsys):
+    assert check_task.main([TOY, "--cfg-options", "task.sise=3"]) == 2
+    assert "  task.sise: unknown; did you mean 'size'?" in capsys.readouterr().out
+    assert check_task.main([str(tmp_path / "none.py")]) == 2
+    assert "no such file" in capsys.readouterr().out
+
+
+def test_the_command_checks_an_adapter_of_another_folder_from_anywhere(tmp_path: Path):
+    """As a process of its own; the example lies beside its config, in no folder that Python looks in."""
+    root = segkit.make_seg(tmp_path / "VOC2012")
+    arguments = ["--smoke", "--cfg-options", f"task.data_root={root}", "task.classes=4"]
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "tools/check_task.py", REPOSITORY / "tests/examples/seg_voc.py", *arguments],
+        cwd=tmp_path, text=True, capture_output=True, timeout=120,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    assert done.stdout.startswith("seg_voc-smoke: segmentation.Segmentation\n")
+    assert done.stdout.endswith("22 checks: 22 ok, 0 failed, 0 skipped\n")

@@ -1,0 +1,150 @@
+"""Checks of the data: what is read, what people see of it, and that its views are of the same samples."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.loading import loader
+from models.seeding import seeded
+from tasks.base import Split
+from tools.contract.subject import ContractError, SkippedError, Subject, same
+
+THUMBNAIL = 256  # pixels of the longer side
+DRAWS, LOOKED_AT, PERMUTATIONS, CHANCE = 8, 24, 2000, 0.01
+TEST_TIME: tuple[Split, ...] = ("pool", "test")
+
+
+def data_is_whole(subject: Subject) -> None:
+    """`check` finds no fault in data and weights."""
+    faults = subject.task.check(subject.full)
+    if faults:
+        raise ContractError("no faults", f"{len(faults)}, the first: {faults[0]}", "mend the data or the settings")
+
+
+def views_have_samples(subject: Subject) -> str:
+    """Train and pool have one length, and no split is empty."""
+    sizes = {split: subject.length(split) for split in ("train", "pool", "test")}
+    if sizes["train"] != sizes["pool"] or min(sizes.values()) == 0:
+        raise ContractError("samples in each split, as many in train as in pool", sizes, "filter nothing out of one")
+    return f"train and pool {sizes['pool']:,}, test {sizes['test']:,}"
+
+
+def names_tell_samples_apart(subject: Subject) -> None:
+    """Every sample of the pool has a name of one line, which is no other's."""
+    first: dict[str, int] = {}
+    for i in range(subject.length("pool")):
+        name = subject.task.name(i)
+        if not isinstance(name, str) or len(name.splitlines()) != 1:
+            raise ContractError("a name of one line", f"{name!r} for sample {i}", "take the file's path")
+        if name in first:
+            raise ContractError("a name of its own", f"{name!r} for samples {first[name]} and {i}", "add its folder")
+        first[name] = i
+
+
+def efforts_are_counts(subject: Subject) -> str:
+    """The effort of a sample is a whole number of annotations, 0 or more."""
+    efforts = [subject.task.effort(i) for i in subject.ids(LOOKED_AT)]
+    wrong = [effort for effort in efforts if not isinstance(effort, int) or effort < 0]
+    if wrong:
+        raise ContractError("Python's int, at least 0", repr(wrong[0]), "count what somebody annotates")
+    return f"{min(efforts)} to {max(efforts)}"
+
+
+def thumbnails_are_small(subject: Subject) -> None:
+    """A thumbnail is an image of PIL of at most 256 pixels a side."""
+    for i in subject.ids():
+        image = subject.task.thumbnail(i)
+        if not isinstance(image, Image) or max(image.size) > THUMBNAIL:
+            came = image.size if isinstance(image, Image) else type(image).__name__
+            raise ContractError(f"an image of PIL, at most {THUMBNAIL} pixels a side", came, "use `Image.thumbnail`")
+
+
+def scored_views_hold_no_chance(subject: Subject) -> None:
+    """A sample of pool or test is the same whenever it is read."""
+    for split in TEST_TIME:
+        ids = subject.ids() if split == "pool" else [0]
+        reads = []
+        for seed in (1, 2):
+            with seeded(seed):
+                reads.append(subject.samples(split, ids))
+        if not same(*reads):
+            came = f"two different ones in {split!r}"
+            raise ContractError("one view of a sample", came, "use no augmentation in 'pool' and 'test'")
+
+
+def augmentation_follows_the_seed(subject: Subject) -> None:
+    """A training view is the same after the same seed of Python's, NumPy's and torch's global generators."""
+    reads = []
+    for _ in range(2):
+        with seeded(1):
+            reads.append(subject.samples("train"))
+    if not same(*reads):
+        remedy = "draw from the global generators, which the caller seeds, and keep no generator or counter"
+        raise ContractError("the same view after the same seed", "two different ones", remedy)
+
+
+def workers_read_the_same(subject: Subject) -> None:
+    """A view that was pickled and is read by a worker process is the same as read here."""
+    ids = subject.ids()
+    dataset = pickle.loads(pickle.dumps(subject.task.dataset("pool")))
+    here = subject.batch("pool", ids)
+    (there,) = loader(dataset, ids, len(ids), 1, subject.task.collate)
+    if not same(_plain(here), _plain(there)):
+        raise ContractError("the batch that is read here", "another from a worker", "keep no state between reads")
+
+
+def _plain(batch: Any) -> Any:
+    """A batch as it is without a loader, which may turn sequences and subclasses of Tensor into their own."""
+    return {key: value.as_subclass(Tensor) if isinstance(value, Tensor) else value for key, value in batch.items()}
+
+
+def train_and_pool_are_in_one_order(subject: Subject) -> str:
+    """Sample i of train and of pool are one: labels that no draw changes are equal, and inputs look alike on the whole.
+
+    Inputs are compared by 8 x 8 thumbnails of the network's input, averaged over draws of the augmentation: matching
+    them by id must do better than 99% of random matchings. A few samples out of place are not seen.
+    """
+    (inputs, labels), ids = subject.keys, subject.ids(LOOKED_AT)
+    pool, draws = subject.batch("pool", ids), []
+    for seed in range(DRAWS):
+        with seeded(seed):
+            draws.append(subject.batch("train", ids))
+    fixed = [key for key in labels if all(same(draws[0][key], draw[key]) for draw in draws)]
+    for key in fixed:
+        if not same(draws[0][key], pool[key]):
+            raise ContractError(f"one order of train and pool, so equal {key!r}", "others", "read one list for both")
+    better = _better_matchings(_looks(pool, inputs), np.mean([_looks(draw, inputs) for draw in draws], axis=0))
+    if better > CHANCE:
+        came = f"{better:.0%} of random orders at least as much alike"
+        raise ContractError("inputs of train to look most like those of pool by id", came, "read one list for both")
+    return f"equal: {', '.join(fixed) or 'no label'}; alike: {', '.join(inputs)}"
+
+
+def _looks(batch: dict[str, Any], keys: list[str]) -> np.ndarray:
+    """(B, D) small versions of the inputs that are tensors of one shape."""
+    found = []
+    for key in keys:
+        entries = list(batch[key])
+        if all(isinstance(e, Tensor) and e.shape == entries[0].shape for e in entries):
+            values = torch.stack([e.as_subclass(Tensor) for e in entries]).float()
+            found.append((F.adaptive_avg_pool2d(values, 8) if values.dim() == 4 else values).reshape(len(values), -1))
+    if not found or len(found[0]) < 5:
+        raise SkippedError("because it takes 5 samples at least, with inputs that are tensors of one shape")
+    return torch.cat(found, dim=1).numpy()
+
+
+def _better_matchings(pool: np.ndarray, train: np.ndarray) -> float:
+    """Share of random matchings that make the rows as similar as the matching by position does, or more."""
+    spread = pool.std(axis=0) + 1e-12
+    rows = [(part - part.mean(axis=0)) / spread for part in (pool, train)]
+    first, second = (part / (np.linalg.norm(part, axis=1, keepdims=True) + 1e-12) for part in rows)
+    alike, rng, order = first @ second.T, np.random.default_rng(0), np.arange(len(pool))
+    random = np.array([alike[order, rng.permutation(len(pool))].sum() for _ in range(PERMUTATIONS)])
+    return float((random >= np.trace(alike)).mean())

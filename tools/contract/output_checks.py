@@ -1,0 +1,146 @@
+"""Checks of one forward pass: the network, its taps, and the fields that strategies and training read."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from models.output import Output, Tap
+from models.seeding import seeded
+from tools.contract.subject import FEW, SEED, ContractError, SkippedError, Subject, same, signals
+
+FIELDS = {"loss", "probs"}
+
+
+def build_is_seeded(subject: Subject) -> None:
+    """`build` makes the same finite network after the same seed, and a new one every time."""
+    with seeded(SEED):
+        again = subject.task.build()
+    if again is subject.network:
+        raise ContractError("a fresh network", "the one that was built before", "construct it in `build`")
+    first, second = subject.network.state_dict(), again.state_dict()
+    bad = [key for key, value in first.items() if not torch.isfinite(value).all()]
+    if bad:
+        raise ContractError("finite weights", f"others in {bad[:3]}", "initialise every parameter")
+    differ = [key for key in first if not same(first[key], second.get(key))]
+    if differ or first.keys() != second.keys():
+        came = differ[:3] or "other parameters"
+        raise ContractError("equal weights after equal seeds", f"{came} that differ", "draw from torch's generator")
+
+
+def taps_are_the_declared_ones(subject: Subject) -> str:
+    """`forward` returns the declared taps (B, channels, H, W) in their order, attached to the graph."""
+    declared = subject.task.taps
+    if not declared or not all(isinstance(tap, Tap) for tap in declared):
+        raise ContractError("`taps` to hold `models.output.Tap`s", declared, "declare a name and channels for each")
+    ids = subject.ids()
+    taps = subject.task.forward(subject.network, subject.batch("pool", ids), frozenset()).taps
+    shapes = [tuple(tap.shape) for tap in taps]
+    if [(len(shape), *shape[:2]) for shape in shapes] != [(4, len(ids), tap.channels) for tap in declared]:
+        expected = ", ".join(f"({len(ids)}, {tap.channels}, H, W) as {tap.name!r}" for tap in declared)
+        raise ContractError(f"the taps {expected}", shapes, "mend `taps`, or what is returned")
+    detached = [tap.name for tap, value in zip(declared, taps, strict=True) if not value.requires_grad]
+    if detached:
+        raise ContractError("taps attached to the graph", f"{detached} detached", "return what the network computed")
+    return ", ".join(
+        f"{tap.name} {'x'.join(map(str, value.shape[1:]))}" for tap, value in zip(declared, taps, strict=True)
+    )
+
+
+def fields_are_those_asked_for(subject: Subject) -> str:
+    """A field is returned where it was asked for, with its shape, and is None elsewhere."""
+    fields = subject.task.fields
+    if not fields <= FIELDS:
+        raise ContractError(f"`fields` among {sorted(FIELDS)}", sorted(fields), "name what `forward` can return")
+    wants = [frozenset(), *(frozenset({field}) for field in sorted(fields)), fields]
+    for want in dict.fromkeys(wants):
+        output = subject.output(subject.batch("pool"), want)
+        came = {field for field in FIELDS if getattr(output, field) is not None}
+        if came != want:
+            expected = f"the fields {sorted(want)} where they are wanted"
+            raise ContractError(expected, sorted(came), "return None for what is not in `want`")
+        if output.weight is not None and output.probs is None:
+            raise ContractError("no `weight` without `probs`", "one", "return None for what is not in `want`")
+        _check_shapes(output, len(subject.ids()))
+    return ", ".join(sorted(fields))
+
+
+def _check_shapes(output: Output, count: int) -> None:
+    loss, probs, weight = output.loss, output.probs, output.weight
+    if loss is not None and loss.shape != (count,):
+        raise ContractError(f"losses ({count},), one a sample", tuple(loss.shape), "reduce over all but the batch")
+    if loss is not None and not torch.isfinite(loss).all():
+        raise ContractError("finite losses", _short(loss), "look for divisions by 0 and logarithms of 0")
+    if probs is not None and (probs.dim() != 3 or len(probs) != count):
+        raise ContractError(f"probs ({count}, K, C)", tuple(probs.shape), "K distributions over C classes a sample")
+    if weight is not None and probs is not None and weight.shape != probs.shape[:2]:
+        raise ContractError(f"weight {tuple(probs.shape[:2])} as (B, K)", tuple(weight.shape), "one a distribution")
+
+
+def probs_are_distributions(subject: Subject) -> str:
+    """`probs` are not negative and sum to 1 over their last dimension; `weight` is not negative."""
+    if "probs" not in subject.task.fields:
+        raise SkippedError("because `fields` has no 'probs'")
+    output = subject.output(subject.batch("pool"), frozenset({"probs"}))
+    if output.probs is None:
+        raise ContractError("`probs` where they are asked for", None, "return them, or take them out of `fields`")
+    _check_shapes(output, len(subject.ids()))
+    off = (output.probs.sum(dim=-1) - 1).abs().max().item()
+    low = output.probs.min().item()
+    if not (off < 1e-4 and low >= 0):
+        came = f"sums off by {off:.3g} and {low:.3g} as the least"
+        raise ContractError("sums of 1 and nothing below 0", came, "softmax over the last dimension")
+    if output.weight is not None and not (output.weight >= 0).all():
+        raise ContractError("weights of at least 0", output.weight.min().item(), "weigh by something positive")
+    return f"{output.probs.shape[1]} of {output.probs.shape[2]} classes a sample"
+
+
+def loss_is_per_sample(subject: Subject) -> None:
+    """A sample has the same loss in a batch as alone, at test time."""
+    with torch.no_grad():
+        together = subject.loss("pool", subject.network)
+        alone = torch.cat([subject.loss("pool", subject.network, [i]) for i in subject.ids()])
+    if together.shape != alone.shape or not torch.allclose(together, alone, rtol=1e-4, atol=1e-5):
+        came = f"{_short(together)} together and {_short(alone)} alone"
+        raise ContractError("losses that do not depend on the batch", came, "divide by what is the sample's own")
+
+
+def losses_differ(subject: Subject) -> str:
+    """Different samples have different losses."""
+    with torch.no_grad():
+        losses = subject.loss("pool", subject.network)
+    if len(set(losses.tolist())) < min(2, len(losses)):
+        raise ContractError("losses that differ", _short(losses), "do not average over the batch")
+    return _short(losses)
+
+
+def fields_stay_float32(subject: Subject) -> None:
+    """Losses and probabilities are float32 under mixed precision (bfloat16) too."""
+    with torch.autocast("cpu", torch.bfloat16):
+        output = subject.output(subject.batch("pool", subject.ids()[:2]), subject.task.fields)
+    came = {field: value.dtype for field in sorted(FIELDS) if (value := getattr(output, field)) is not None}
+    if set(came.values()) - {torch.float32}:
+        raise ContractError("torch.float32", came, "use `.float()` on what the network returns, before the loss")
+
+
+def labels_count_for_the_loss_alone(subject: Subject) -> str:
+    """Other samples' labels change the loss, and change no tap and no probability."""
+    if "loss" not in subject.task.fields:
+        raise SkippedError("because `fields` has no 'loss'")
+    if len(subject.ids()) < 2:
+        raise SkippedError("because it takes 2 samples to swap labels")
+    inputs, labels = subject.keys
+    if not labels:
+        remedy = "keep labels under keys of their own, and out of the taps and probabilities"
+        came = f"inputs {inputs} alone: each changes taps or probabilities, or else nothing"
+        raise ContractError("a key of the batch that changes the loss alone", came, remedy)
+    plain = subject.output(subject.batch("pool"), subject.task.fields)
+    swapped = subject.output(subject.swapped(labels), subject.task.fields)
+    if not same(signals(plain), signals(swapped)):
+        came = f"others where {labels} are other samples'"
+        raise ContractError("the same taps and probabilities", came, "compute them from the inputs alone")
+    return f"taken for inputs: {', '.join(inputs)}; for labels: {', '.join(labels)}"
+
+
+def _short(values: Tensor) -> str:
+    return "[" + ", ".join(f"{value:.4g}" for value in values[:FEW].tolist()) + "]"

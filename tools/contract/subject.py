@@ -1,0 +1,135 @@
+"""What is checked: an adapter, and what several checks need of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from torch import Tensor, nn
+
+from models.output import Output
+from models.seeding import seeded
+from tasks.base import Batch, Split, Task
+
+FEW = 4  # samples of a forward pass: enough for pairs, and seconds for a large network
+SEED = 3
+
+
+class ContractError(Exception):
+    """A promise that an adapter does not keep: what was expected, what came, and what to do."""
+
+    def __init__(self, expected: str, came: object, remedy: str) -> None:
+        super().__init__(f"expected {expected}, but got {came}; {remedy}")
+
+
+class SkippedError(Exception):
+    """A check that finds nothing to look at; the message says why."""
+
+
+class Subject:
+    """An adapter under test, on a CPU.
+
+    Args:
+        task: constructed; nothing read yet.
+        full: have its `check` decode every sample.
+    """
+
+    def __init__(self, task: Task, full: bool = False) -> None:
+        self.task, self.full = task, full
+
+    def length(self, split: Split) -> int:
+        """Samples of a split."""
+        return len(self.task.dataset(split))  # type: ignore[arg-type]  # torch's Dataset declares no length
+
+    def ids(self, count: int = FEW) -> list[int]:
+        """At most `count` ids of the pool at even distances: a pool may be sorted by class."""
+        size = self.length("pool")
+        count = min(count, size)
+        return [k * size // count for k in range(count)]
+
+    def samples(self, split: Split, ids: Sequence[int] | None = None) -> list[Any]:
+        """Some samples of a split, read anew."""
+        dataset = self.task.dataset(split)
+        return [dataset[i] for i in (self.ids() if ids is None else ids)]
+
+    def batch(self, split: Split, ids: Sequence[int] | None = None) -> Batch:
+        """Some samples as a batch, read anew; `forward` may change what it is given."""
+        batch = self.task.collate(self.samples(split, ids))
+        if not isinstance(batch, dict) or not all(isinstance(key, str) for key in batch):
+            raise ContractError("`collate` to return a dict with names as keys", type(batch).__name__, "make it one")
+        return batch
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The seeded network in evaluation mode, shared by the checks that leave it as it is."""
+        with seeded(SEED):
+            return self.task.build().eval()
+
+    def copied(self) -> nn.Module:
+        """The seeded network in training mode, for one check alone."""
+        return copy.deepcopy(self.network).train()
+
+    def output(self, batch: Batch, want: frozenset[str]) -> Output:
+        """What `forward` returns for a batch without gradients."""
+        with torch.no_grad():
+            return self.task.forward(self.network, batch, want)
+
+    def loss(self, split: Split, network: nn.Module, ids: Sequence[int] | None = None) -> Tensor:
+        """The losses (B,) of some samples."""
+        if "loss" not in self.task.fields:
+            raise SkippedError("because `fields` has no 'loss'")
+        loss = self.task.forward(network, self.batch(split, ids), frozenset({"loss"})).loss
+        if not isinstance(loss, Tensor) or loss.dim() != 1:
+            came = tuple(loss.shape) if isinstance(loss, Tensor) else loss
+            raise ContractError("losses (B,), one a sample", came, "do not reduce over the batch")
+        return loss
+
+    @cached_property
+    def keys(self) -> tuple[list[str], list[str]]:
+        """The batch's keys that the taps or probabilities depend on, and those that the loss alone depends on.
+
+        Found by giving the batch the other samples' values of one key at a time.
+        """
+        plain, inputs, labels = self.output(self.batch("pool"), self.task.fields), [], []
+        for key in self.batch("pool"):
+            swapped = self.output(self.swapped([key]), self.task.fields)
+            if not same(signals(plain), signals(swapped)):
+                inputs.append(key)
+            elif not same(plain.loss, swapped.loss):
+                labels.append(key)
+        return inputs, labels
+
+    def swapped(self, keys: Sequence[str]) -> Batch:
+        """A batch of the pool in which each sample has the next one's values of `keys`."""
+        ids = self.ids()
+        others = self.batch("pool", ids[1:] + ids[:1])
+        return self.batch("pool") | {key: others[key] for key in keys}
+
+
+def signals(output: Output) -> tuple:
+    """All that a strategy may see of an output."""
+    return output.taps, output.probs, output.weight
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two values are the same to the last bit, whatever they are made of: tensors, arrays, lists, objects."""
+    if type(first) is not type(second):
+        return False
+    if isinstance(first, Tensor):
+        return first.dtype == second.dtype and torch.equal(first, second)
+    if isinstance(first, np.ndarray) and first.dtype != object:
+        return first.dtype == second.dtype and bool(np.array_equal(first, second))
+    if isinstance(first, Image):
+        return first.mode == second.mode and first.size == second.size and first.tobytes() == second.tobytes()
+    if isinstance(first, Mapping):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple | np.ndarray):
+        return len(first) == len(second) and all(same(a, b) for a, b in zip(first, second, strict=True))
+    if hasattr(first, "__dict__") and not callable(first):
+        return same(vars(first), vars(second))
+    return bool(first == second) or first is second

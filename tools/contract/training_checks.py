@@ -1,0 +1,133 @@
+"""Checks of training and evaluation: gradients go where they should, and the metric comes out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+from mmengine.evaluator import BaseMetric, Evaluator
+from torch import nn
+
+from models.joint import JointModel, ModuleSettings
+from tools.contract.subject import ContractError, SkippedError, Subject
+
+STEPS, LEARNED = 80, 0.5  # steps at most, and the share of the first loss that is to be reached
+TESTED = 6  # samples of an evaluation
+
+
+def loss_reaches_the_network(subject: Subject) -> None:
+    """The loss of a training batch has a gradient for (at least 80% of) the network's parameters."""
+    network = subject.copied()
+    loss = subject.loss("train", network).mean()
+    if not loss.requires_grad:
+        raise ContractError("a loss attached to the graph", "one that is detached", "use no `detach` and no `no_grad`")
+    loss.backward()
+    trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    without = [name for name, parameter in trained.items() if not _moved(parameter)]
+    if not trained or len(without) > 0.2 * len(trained):
+        came = f"none for {len(without)} of {len(trained)}, such as {without[:3]}"
+        raise ContractError("a gradient for the parameters", came, "compute the loss from the network's output")
+
+
+def gradients_stop_where_detached(subject: Subject) -> None:
+    """The ranking loss has a gradient for the network in mode "joint", and has none in mode "detached"."""
+    if "loss" not in subject.task.fields:
+        raise SkippedError("because `fields` has no 'loss'")
+    if _ranked(subject, "detached"):
+        raise ContractError("no gradient for the network where taps are detached", "one", "return tensors as taps")
+    if not _ranked(subject, "joint"):
+        raise ContractError("a gradient for the network through the taps", "none", "return taps attached to the graph")
+
+
+def _ranked(subject: Subject, mode: Literal["joint", "detached"]) -> bool:
+    """Whether the module's loss reaches the network."""
+    task = subject.task
+    model = JointModel(subject.copied(), task.forward, task.predict, task.taps, ModuleSettings(width=16), mode)
+    model.start_epoch(0)
+    model(**model.data_preprocessor(subject.batch("train"), True), mode="loss")["loss_rank"].backward()
+    return any(_moved(parameter) for parameter in model.network.parameters())
+
+
+def _moved(parameter: nn.Parameter) -> bool:
+    return parameter.grad is not None and bool(parameter.grad.any())
+
+
+def few_samples_are_learned(subject: Subject) -> str:
+    """Training on a few samples of the pool halves their mean loss; the learning rate grows until it does."""
+    network, losses = subject.copied(), []
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+    for step in range(STEPS):
+        loss = subject.loss("pool", network).mean()
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise ContractError("finite losses", f"{losses[-1]} after {step} steps", "see what the loss divides by")
+        if losses[0] == 0:
+            raise SkippedError("because the samples' loss is 0 from the start")
+        recent = sum(losses[-3:]) / 3
+        if step >= 3 and recent < LEARNED * losses[0]:
+            return f"{losses[0]:.4g} to {losses[-1]:.4g} in {step} steps"
+        for group in optimizer.param_groups:
+            group["lr"] = min(1e-2, 1e-4 * 1.1**step)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    came = f"{losses[0]:.4g} to {losses[-1]:.4g} in {STEPS} steps"
+    raise ContractError(
+        f"a mean loss below {LEARNED:.0%} of the first", came, "see whether labels and inputs belong together"
+    )
+
+
+def predictions_are_one_a_sample(subject: Subject) -> None:
+    """`predict` returns a list with one prediction for each sample."""
+    for ids in ([0], list(range(min(2, subject.length("test"))))):
+        found = _predicted(subject, ids)
+        if not isinstance(found, list) or len(found) != len(ids):
+            came = f"{type(found).__name__} of {len(found)}"
+            raise ContractError(f"a list of {len(ids)}", came, "return one prediction a sample of the batch")
+
+
+def evaluation_gives_the_metric(subject: Subject) -> str:
+    """A fresh `evaluator` gives numbers, and `metric` is one of them; in parts it gives the same as in one go."""
+    task, ids = subject.task, list(range(min(TESTED, subject.length("test"))))
+    metrics = [task.evaluator(), task.evaluator()]
+    if metrics[0] is metrics[1] or not isinstance(metrics[0], BaseMetric):
+        came = "one for all" if metrics[0] is metrics[1] else type(metrics[0]).__name__
+        raise ContractError("a new `BaseMetric` each time", came, "construct it in `evaluator`")
+    parts = [ids[k : k + 2] for k in range(0, len(ids), 2)]
+    predictions = [_predicted(subject, part) for part in parts]
+    at_once = _evaluated(subject, metrics[0], [ids], [[p for part in predictions for p in part]])
+    in_parts = _evaluated(subject, metrics[1], parts, predictions)
+    if task.metric not in at_once:
+        raise ContractError(f"the metric {task.metric!r}", sorted(at_once), "return it, or mend `metric`")
+    differ = [key for key in at_once if not _equal(at_once[key], in_parts.get(key, math.inf))]
+    if differ:
+        pairs = {key: (at_once[key], in_parts.get(key)) for key in differ[:2]}
+        raise ContractError("the same from batches of any size", pairs, "keep counts a sample in `process`")
+    return f"{task.metric} {at_once[task.metric]:.4g} of {len(ids)} samples before training"
+
+
+def _predicted(subject: Subject, ids: list[int]) -> list:
+    with torch.no_grad():
+        return subject.task.predict(subject.network, subject.batch("test", ids))
+
+
+def _evaluated(
+    subject: Subject, metric: BaseMetric, parts: list[list[int]], predictions: list[list]
+) -> dict[str, float]:
+    evaluator = Evaluator([metric])
+    evaluator.dataset_meta = getattr(subject.task.dataset("test"), "metainfo", None)
+    for ids, found in zip(parts, predictions, strict=True):
+        evaluator.process(found, subject.batch("test", ids))
+    return {key: _number(key, value) for key, value in evaluator.evaluate(sum(map(len, parts))).items()}
+
+
+def _number(key: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ContractError(f"a number as {key!r}", repr(value), "return plain floats") from error
+
+
+def _equal(first: float, second: float) -> bool:
+    return math.isclose(first, second, rel_tol=1e-6, abs_tol=1e-9) or (math.isnan(first) and math.isnan(second))
