@@ -89,6 +89,12 @@ def test_a_download_survives(server, tmp_path, plan, ranges):
     assert [span for _, span in server.asked] == ranges
 
 
+def test_a_silent_connection_is_broken_off(server, tmp_path, capsys):
+    server.plan = ["stall 300000"]
+    assert get(server, tmp_path) == CONTENT
+    assert "the connection broke (timed out); trying again in 0 s" in capsys.readouterr().out
+
+
 def test_the_next_call_goes_on_where_the_last_one_gave_up(server, tmp_path):
     server.plan = ["cut 300000", "503", "503", "503"]
     with pytest.raises(PrepareError, match=r"503 Service Unavailable, 4 times in a row; 300,000 bytes are kept"):
@@ -143,7 +149,7 @@ def test_a_file_that_is_not_there_is_said_at_once(server, tmp_path, status):
 def test_nobody_listens(tmp_path, capsys):
     with publisher.publish({}) as gone:
         pass
-    with pytest.raises(PrepareError, match=r"no connection \(.*refused\), 4 times in a row"):
+    with pytest.raises(PrepareError, match=r"no connection \(.*refused\), 4 times in a row; try later, or"):
         get(gone, tmp_path)
     assert len(re.findall("trying again in 0 s", capsys.readouterr().out)) == 3
 
@@ -206,6 +212,14 @@ def test_what_is_there_already_needs_no_room(server, tmp_path, monkeypatch):
     (tmp_path / "a.tar.part").write_bytes(CONTENT[:600_000])
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 1_500_000))
     assert get(server, tmp_path, unpacked=1.1) == CONTENT
+
+
+def test_room_is_asked_for_before_an_archive_that_is_there_is_unpacked(tmp_path, small, monkeypatch, capsys):
+    (tmp_path / VOC07).write_bytes(small[0].files[VOC07])
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 1000))
+    assert run("voc", tmp_path, small) == 1
+    assert f"free for what is in {VOC07}, but there are 1e-06 GB" in capsys.readouterr().err
+    assert list(tree(tmp_path)) == [VOC07]
 
 
 def test_a_disk_that_fills_up_while_unpacking_leaves_the_archive(tmp_path, small, monkeypatch, capsys):
@@ -280,6 +294,8 @@ def test_files_come_whole_with_folders_between_and_over_old_ones(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/d").write_bytes(b"old")
     (tmp_path / "a/mine").write_bytes(b"mine")
+    (tmp_path / ".x.tar.unpacking").mkdir()
+    (tmp_path / ".x.tar.unpacking/half").write_bytes(b"of a killed call")
     unpack.unpack(tmp_path / "x.tar", tmp_path, lambda path: None if path.name == "skip" else path)
     (tmp_path / "x.tar").unlink()
     assert tree(tmp_path) == {"a/b/c": b"new", "a/d": b"", "a/mine": b"mine"}

@@ -97,7 +97,11 @@ def _receive(address: str, part: Path, resume: bool, unpacked: float) -> None:
             tries = 1 if size > furthest else tries + 1
             furthest = max(furthest, size)
             if tries > len(WAITS):
-                kept = f"{size:,} bytes are kept in {part}, and the same command goes on" if resume else "try later"
+                kept = (
+                    f"{size:,} bytes are kept in {part}, and the same command goes on"
+                    if resume and size
+                    else "try later"
+                )
                 raise PrepareError(f"{address}: {error}, {tries} times in a row; {kept}, or try --mirror") from error
             print(f"{address}: {error}; trying again in {WAITS[tries - 1]} s", flush=True)
             time.sleep(WAITS[tries - 1])
