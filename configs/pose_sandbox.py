@@ -24,14 +24,14 @@ task = dict(
 )
 budget = dict(initial=50, query=50, cycles=4)
 training = dict(
-    epochs=60,
+    epochs=45,
     batch_size=8,
     optimizer=dict(type=RMSprop, lr=2.5e-3),
-    schedule=[dict(type=MultiStepLR, milestones=[48], gamma=0.1)],
+    schedule=[dict(type=MultiStepLR, milestones=[36], gamma=0.1)],
     workers=0,
     checkpoint_every=15,
 )
-module = dict(weight=1e-3, detach_epoch=40)
+module = dict(weight=1e-3, detach_epoch=30)
 scoring = dict(batch_size=50, workers=0, control=200)
 strategy = "learning_loss"
 subset = None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.optim import MultiStepLR
-from torch.optim import SGD
+from torch.optim import SGD, RMSprop
 
 from acquisition.query import Highest, RandomSubset
 from tests.conftest import REPOSITORY
@@ -16,7 +16,7 @@ from tools.config import ConfigError, arguments, flat, load, resolved, unknown
 TOY = REPOSITORY / "tests" / "toy_config.py"
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.py"))
 BASE = """
-from torch.optim import SGD
+from torch.optim import SGD, RMSprop
 from tests.toy import Toy
 
 task = dict(type=Toy)
@@ -49,6 +49,7 @@ def write(folder: Path, text: str, name: str = "mine.py") -> Path:
 def test_all_configs_are_found():
     assert [path.stem for path in CONFIGS] == [
         "cls_cifar10_small", "cls_resnet18_cifar10", "cls_sandbox", "det_sandbox", "det_ssd_voc",
+        "pose_hourglass_mpii", "pose_sandbox",
     ]  # fmt: skip
 
 
@@ -95,6 +96,18 @@ def test_the_papers_settings_are_in_the_classification_config():
     assert (paper.module.detach_epoch, paper.subset) == (120, 10_000)
     assert (paper.task.padding, paper.task.flip, paper.task.input_size) == (4, 0.5, 32)
     assert [tap.channels for tap in paper.task.taps] == [64, 128, 256, 512]
+
+
+def test_the_papers_settings_are_in_the_pose_config():
+    paper = load(REPOSITORY / "configs" / "pose_hourglass_mpii.py")
+    assert paper.budget.sizes == tuple(range(1000, 10001, 1000))
+    assert (paper.training.epochs, paper.training.batch_size, paper.training.start) == (125, 6, "scratch")
+    assert paper.training.optimizer == {"type": RMSprop, "lr": 2.5e-4, "alpha": 0.99}  # alpha: Torch's, as Newell
+    assert list(paper.training.schedule) == [{"type": MultiStepLR, "milestones": [100], "gamma": 0.1}]
+    assert (paper.module.weight, paper.module.margin, paper.module.width) == (1e-4, 1.0, 128)
+    assert (paper.module.detach_epoch, paper.subset) == (75, 5000)
+    assert (paper.task.input_size, paper.task.sigma, paper.task.threshold) == (256, 1.0, 0.5)
+    assert [tap.channels for tap in paper.task.taps] == [256, 256]
 
 
 def test_what_is_loaded_is_what_is_written():

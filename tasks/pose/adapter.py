@@ -161,7 +161,7 @@ class Pose:
         found = network(images)[1][-1].float()
         if self.flip_test:
             found = (found + maps.unflipped(network(images.flip(3))[1][-1].float(), self.mirrored)) / 2
-        joints = maps.to_image(maps.decode(found), STRIDE, batch["inverse"]).cpu().numpy()
+        joints = maps.to_image(maps.decode(found.detach()), STRIDE, batch["inverse"]).cpu().numpy()
         pairs = zip(batch["person"].tolist(), joints, strict=True)
         return [BaseDataElement(person=person, joints=found) for person, found in pairs]
 
