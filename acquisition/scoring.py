@@ -14,6 +14,7 @@ from mmengine.dist import all_gather_object, get_rank, get_world_size
 from torch.utils.data import Dataset
 
 from acquisition import signals
+from models.committee import Member
 from models.joint import JointModel
 from models.loading import loader
 from models.progress import track
@@ -29,11 +30,15 @@ class ScoringSettings:
         batch_size: samples a forward pass.
         workers: data-loading processes.
         control: unlabeled samples, drawn at random in each cycle, on which the module's ranking is measured.
+        aggregate: how the scores of a sample's distributions (boxes, joints) become one.
+        embedding: name of the tap whose mean over the map is a sample's embedding; None means the last one.
     """
 
     batch_size: Annotated[int, Ge(1)]
     workers: Annotated[int, Ge(0)] = 2
     control: Annotated[int, Ge(0)] = 500
+    aggregate: signals.Aggregate = "mean"
+    embedding: str | None = None
 
 
 class WithId(Dataset):
@@ -48,7 +53,7 @@ class WithId(Dataset):
 
 def score(
     model: JointModel, dataset: Dataset, collate: Collate, ids: Sequence[int] | np.ndarray, names: Sequence[str],
-    settings: ScoringSettings, title: str = "scoring",
+    settings: ScoringSettings, title: str = "scoring", committee: Sequence[Member] = (), tap: int = -1,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Signals of some samples.
 
@@ -60,6 +65,8 @@ def score(
         names: signals to compute.
         settings: batch size and workers.
         title: what the progress bar says.
+        committee: members whose votes some signals count, each asked about every batch.
+        tap: number of the tap that is a sample's embedding.
 
     Returns:
         For each signal float32 rows (N,) or (N, D), in the order of `ids`, the same on every process.
@@ -76,12 +83,11 @@ def score(
     model.eval()
     seen: list[int] = []
     rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    want = signals.fields(names)
     with torch.inference_mode():
         for batch_ids, batch in track(batches, title):
-            output = model.output(batch, want)
+            evidence = _evidence(model, batch, names, settings, committee, tap)
             for name in names:
-                rows[name].append(_rows(name, model, output, len(batch_ids)))
+                rows[name].append(_rows(name, evidence, len(batch_ids)))
             seen.extend(batch_ids)
     return _in_order(ids, seen, {name: np.concatenate(parts) for name, parts in rows.items() if parts})
 
@@ -90,8 +96,20 @@ def _collate(pairs: list[tuple[int, Any]], collate: Collate) -> tuple[list[int],
     return [i for i, _ in pairs], collate([sample for _, sample in pairs])
 
 
-def _rows(name: str, model: JointModel, output: Any, count: int) -> np.ndarray:
-    rows = signals.SIGNALS[name].rows(model, output)
+def _evidence(
+    model: JointModel, batch: dict[str, Any], names: Sequence[str], settings: ScoringSettings,
+    committee: Sequence[Member], tap: int,
+) -> signals.Evidence:  # fmt: skip
+    """What the signals look at for one batch: a forward pass of the model, one of each member, or both."""
+    own = [name for name in names if signals.SIGNALS[name].committee is None]
+    output = model.output(batch, signals.fields(own)) if own else None
+    counted = signals.fields(name for name in names if name not in own)
+    votes = signals.vote(member(batch, counted) for member in committee) if counted else None
+    return signals.Evidence(model, output, votes, settings.aggregate, tap)
+
+
+def _rows(name: str, evidence: signals.Evidence, count: int) -> np.ndarray:
+    rows = signals.SIGNALS[name].rows(evidence)
     if rows.dim() not in (1, 2) or len(rows) != count:
         raise RuntimeError(f"Expected the signal {name!r} to have {count} rows, but got shape {tuple(rows.shape)}")
     return rows.float().cpu().numpy()

@@ -1,14 +1,55 @@
-"""Signals: what a strategy may know of a sample. Each reduces an `Output` to one row a sample, inside the batch."""
+"""Signals: what a strategy may know of a sample. Each reduces outputs to one row a sample, inside the batch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
+import torch
 from torch import Tensor
 
+from models.committee import Kind
 from models.joint import JointModel
 from models.output import Output
+
+Aggregate = Literal["mean", "max", "sum"]
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What the members of a committee make of B samples with K distributions over C outcomes each.
+
+    Args:
+        probs: (B, K, C) mean of the members' probabilities.
+        squares: (B, K, C) mean of their squares.
+        entropies: (B, K) mean of the members' entropies, in nats.
+        weight: (B, K) mean of the members' weights; None means equal weights.
+    """
+
+    probs: Tensor
+    squares: Tensor
+    entropies: Tensor
+    weight: Tensor | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a signal may look at: the model, its output, the committee's votes, and how to sum up.
+
+    Args:
+        model: in evaluation mode.
+        output: of the model for a batch; None where only the committee was asked.
+        votes: of the committee; None where there is none.
+        aggregate: how the scores of a sample's distributions become one: mean, sum (both weighted) or maximum.
+        tap: number of the tap that is a sample's embedding.
+    """
+
+    model: JointModel
+    output: Output | None
+    votes: Votes | None = None
+    aggregate: Aggregate = "mean"
+    tap: int = -1
 
 
 @dataclass(frozen=True)
@@ -16,25 +57,128 @@ class Signal:
     """One number (B,) or vector (B, D) for each sample of a batch.
 
     Args:
-        rows: from the model and its output for the batch.
+        rows: from the evidence.
         fields: of `Output` that the task's `forward` must return for it.
         module: whether the model needs a trained loss-prediction module.
+        committee: whose votes it counts; None for the model's own output.
     """
 
-    rows: Callable[[JointModel, Output], Tensor]
+    rows: Callable[[Evidence], Tensor]
     fields: frozenset[str] = frozenset()
     module: bool = False
+    committee: Kind | None = None
 
 
-def _true_loss(model: JointModel, output: Output) -> Tensor:
-    if output.loss is None:
-        raise ValueError("Expected the task's `forward` to return the field 'loss', but got None")
-    return output.loss
+def entropy(probs: Tensor) -> Tensor:
+    """(..., C) -> (...) Shannon entropy in nats; 0 log 0 is 0."""
+    return torch.special.entr(probs).sum(dim=-1)
+
+
+def margin(probs: Tensor) -> Tensor:
+    """(..., C) -> (...) 1 minus the distance of the two largest probabilities: high near the decision boundary."""
+    first, second = probs.topk(2, dim=-1).values.unbind(dim=-1)
+    return 1 - (first - second)
+
+
+def least_confident(probs: Tensor) -> Tensor:
+    """(..., C) -> (...) 1 minus the largest probability."""
+    return 1 - probs.amax(dim=-1)
+
+
+def variance(votes: Votes) -> Tensor:
+    """(B, K) variance of the members' probabilities around their mean, mean over the outcomes."""
+    return (votes.squares - votes.probs**2).clamp(min=0).mean(dim=-1)
+
+
+def mutual_information(votes: Votes) -> Tensor:
+    """(B, K) of outcome and member, in nats: entropy of the mean less mean of the entropies (Houlsby et al. 2011)."""
+    return (entropy(votes.probs) - votes.entropies).clamp(min=0)
+
+
+def aggregated(values: Tensor, weight: Tensor | None, how: Aggregate) -> Tensor:
+    """(B, K) scores of distributions -> (B,); 0 for a sample none of whose distributions has weight."""
+    weight = torch.ones_like(values) if weight is None else weight.to(values)
+    if how == "max":
+        lowest = torch.finfo(values.dtype).min
+        highest = torch.where(weight > 0, values, lowest).amax(dim=1)
+        return torch.where((weight > 0).any(dim=1), highest, 0.0)
+    total = (values * weight).sum(dim=1)
+    return total if how == "sum" else total / weight.sum(dim=1).clamp(min=torch.finfo(values.dtype).tiny)
+
+
+def vote(outputs: Iterable[Output]) -> Votes:
+    """Sum up the members' outputs for one batch, one at a time."""
+    total: list[Tensor] = []
+    count, weights = 0, []
+    for output in outputs:
+        probs = _given(output.probs, "probs").float()
+        parts = [probs, probs**2, entropy(probs)]
+        total = [a + b for a, b in zip(total, parts, strict=True)] if total else parts
+        weights.append(output.weight)
+        count += 1
+    mean = None if weights[0] is None else torch.stack(weights).float().mean(dim=0)
+    return Votes(*(part / count for part in total), weight=mean)
+
+
+def _given(value: Tensor | None, field: str) -> Tensor:
+    if value is None:
+        raise ValueError(f"Expected the task's `forward` to return the field {field!r}, but got None")
+    return value
+
+
+def _output(evidence: Evidence) -> Output:
+    if evidence.output is None:
+        raise ValueError("Expected an output of the model, but only the committee was asked")
+    return evidence.output
+
+
+def _votes(evidence: Evidence) -> Votes:
+    if evidence.votes is None:
+        raise ValueError("Expected the votes of a committee, but none was asked")
+    return evidence.votes
+
+
+def _of_probs(measure: Callable[[Tensor], Tensor]) -> Signal:
+    def rows(evidence: Evidence) -> Tensor:
+        output = _output(evidence)
+        return aggregated(measure(_given(output.probs, "probs").float()), output.weight, evidence.aggregate)
+
+    return Signal(rows, frozenset({"probs"}))
+
+
+def _of_votes(measure: Callable[[Votes], Tensor], committee: Kind) -> Signal:
+    def rows(evidence: Evidence) -> Tensor:
+        votes = _votes(evidence)
+        return aggregated(measure(votes), votes.weight, evidence.aggregate)
+
+    return Signal(rows, frozenset({"probs"}), committee=committee)
+
+
+def _gradient(place: int) -> Signal:
+    def rows(evidence: Evidence) -> Tensor:
+        gradient = _output(evidence).gradient
+        if gradient is None:
+            raise ValueError("Expected the task's `forward` to return the field 'gradient', but got None")
+        return gradient[place]
+
+    return Signal(rows, frozenset({"gradient"}))
 
 
 SIGNALS = {
-    "predicted_loss": Signal(lambda model, output: model.predicted_loss(output.taps), module=True),
-    "loss": Signal(_true_loss, frozenset({"loss"})),  # looks at labels: for measuring, and for no honest strategy
+    "predicted_loss": Signal(lambda e: e.model.predicted_loss(_output(e).taps), module=True),
+    "entropy": _of_probs(entropy),
+    "margin": _of_probs(margin),
+    "least_confident": _of_probs(least_confident),
+    "ensemble_variance": _of_votes(variance, "ensemble"),
+    "ensemble_bald": _of_votes(mutual_information, "ensemble"),
+    "dropout_entropy": _of_votes(lambda votes: entropy(votes.probs), "dropout"),
+    "dropout_bald": _of_votes(mutual_information, "dropout"),
+    "embedding": Signal(lambda e: _output(e).taps[e.tap].float().mean(dim=(2, 3))),
+    "residual": _gradient(0),
+    "feature": _gradient(1),
+    "loss": Signal(  # looks at labels: for measuring, and for the oracle, which is no honest strategy
+        lambda e: _given(_output(e).loss, "loss"), frozenset({"loss"})
+    ),
 }
 
 
@@ -46,3 +190,15 @@ def fields(names: Iterable[str]) -> frozenset[str]:
 def need_module(names: Iterable[str]) -> bool:
     """Whether any of the signals needs the loss-prediction module."""
     return any(SIGNALS[name].module for name in names)
+
+
+def need_committee(names: Iterable[str]) -> Kind | None:
+    """Whose votes the signals count.
+
+    Raises:
+        ValueError: where they count those of an ensemble and those of dropout passes.
+    """
+    kinds = {SIGNALS[name].committee for name in names} - {None}
+    if len(kinds) > 1:
+        raise ValueError("Expected signals of an ensemble or of dropout passes, but got both: one committee is trained")
+    return kinds.pop() if kinds else None

@@ -1,0 +1,202 @@
+"""Steps of a strategy: each narrows the candidates, by chance, by a signal, or by where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from acquisition import diversity
+from acquisition.kcenter import k_center
+
+Rows = Mapping[str, np.ndarray]
+
+
+class QueryError(Exception):
+    """A query that cannot be right: scores that are no numbers, or not as many samples as asked for."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a step may know: signals, and nothing of labels or the model.
+
+    Args:
+        count: number of candidates N.
+        rows: signal name -> (N,) or (N, D), a row a candidate.
+        labeled: signal name -> (M,) or (M, D), a row a labeled sample, for the signals in the step's `labeled`.
+    """
+
+    count: int
+    rows: Rows
+    labeled: Rows
+
+
+class Step:
+    """One narrowing of the candidates; a strategy of one's own is a class like this.
+
+    Attributes:
+        needs: names of the signals that it reads (see `acquisition/signals.py`).
+        labeled: those of them that it reads of the labeled samples, too.
+    """
+
+    needs: tuple[str, ...] = ()
+    labeled: tuple[str, ...] = ()
+
+    def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
+        """Positions of the candidates that stay, in the order of preference.
+
+        Args:
+            seen: candidates and their signals.
+            budget: samples to be labeled in the end.
+            rng: the query's random stream.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class RandomSubset(Step):
+    """Keeps `size` candidates at random, without replacement; the budget where `size` is None."""
+
+    size: int | None = None
+
+    def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
+        """Positions in random order; all of them where there are no more than `size`."""
+        return rng.permutation(seen.count)[: budget if self.size is None else self.size]
+
+
+@dataclass(frozen=True)
+class Highest(Step):
+    """Keeps the candidates with the highest values of a signal: `keep` times the budget of them.
+
+    Ties are broken by the query's random stream.
+    """
+
+    signal: str
+    keep: int = 1
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The one signal."""
+        return (self.signal,)
+
+    def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
+        """Positions, highest first."""
+        return _highest(finite(seen.rows, self.signal), self.keep * budget, rng)
+
+
+@dataclass(frozen=True)
+class Shuffled(Step):
+    """Deals the values of a signal anew among the candidates, then keeps the highest: a placebo, no better than chance.
+
+    All else is as with `Highest`: the same training, the same scoring pass.
+    """
+
+    signal: str
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The one signal."""
+        return (self.signal,)
+
+    def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
+        """Positions, highest dealt value first."""
+        return _highest(rng.permutation(finite(seen.rows, self.signal)), budget, rng)
+
+
+@dataclass(frozen=True)
+class GumbelRanks(Step):
+    """Perturbs the ranks of a signal by Gumbel noise, then keeps the first (Kirsch et al., TMLR 2023: "softrank").
+
+    `beta` large is `Highest`, 0 is chance.
+    """
+
+    signal: str
+    beta: float = 1.0
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The one signal."""
+        return (self.signal,)
+
+    def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
+        """Positions, highest perturbed rank first."""
+        return diversity.gumbel_ranks(finite(seen.rows, self.signal), budget, rng, beta=self.beta)
+
+
+@dataclass(frozen=True)
+class Densest(Step):
+    """Keeps the candidates that are most like all others (Settles and Craven, EMNLP 2008, without uncertainty)."""
+
+    needs = ("embedding",)
+
+    def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
+        """Positions, densest first."""
+        return _highest(diversity.density(finite(seen.rows, "embedding")), budget, rng)
+
+
+@dataclass(frozen=True)
+class KCenter(Step):
+    """Keeps a cover: each pick is the farthest from all labeled and picked ones (Sener and Savarese, ICLR 2018)."""
+
+    needs = labeled = ("embedding",)
+
+    def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
+        """Positions, farthest first."""
+        candidates, labeled = (torch.from_numpy(finite(rows, "embedding")) for rows in (seen.rows, seen.labeled))
+        return k_center(candidates, labeled, budget).positions.numpy()
+
+
+@dataclass(frozen=True)
+class NearestToCentroids(Step):
+    """Keeps the sample nearest to each of as many centroids (k-means) as are to be labeled."""
+
+    needs = ("embedding",)
+
+    def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
+        """Positions, one a cluster."""
+        return diversity.nearest_to_centroids(finite(seen.rows, "embedding"), budget, rng)
+
+
+@dataclass(frozen=True)
+class Typical(Step):
+    """Keeps the most typical sample of each cluster without labels (Hacohen et al., ICML 2022: TypiClust)."""
+
+    needs = labeled = ("embedding",)
+
+    def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
+        """Positions, those of the largest clusters first."""
+        return diversity.typiclust(finite(seen.rows, "embedding"), finite(seen.labeled, "embedding"), budget, rng)
+
+
+@dataclass(frozen=True)
+class Badge(Step):
+    """Keeps a spread of gradient embeddings, by k-means++ seeding (Ash et al., ICLR 2020)."""
+
+    needs = ("residual", "feature")
+
+    def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
+        """Positions in the order of seeding."""
+        return diversity.badge(finite(seen.rows, "residual"), finite(seen.rows, "feature"), budget, rng)
+
+
+def finite(rows: Rows, signal: str) -> np.ndarray:
+    """The values of a signal.
+
+    Raises:
+        QueryError: where one is not finite, with the number of samples.
+    """
+    values = rows[signal]
+    bad = int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum()) if len(values) else 0
+    if bad:
+        raise QueryError(
+            f"Expected finite scores {signal!r}, but {bad} of {len(values)} are not: the training went astray. A "
+            "smaller learning rate, a warm-up or `training.clip_grad` may help."
+        )
+    return values
+
+
+def _highest(scores: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    shuffled = rng.permutation(len(scores))
+    return shuffled[np.argsort(-scores[shuffled], kind="stable")][:count]

@@ -1,0 +1,71 @@
+"""The named strategies; `docs/strategies.md` has their papers and every difference from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from acquisition.steps import (
+    Badge,
+    Densest,
+    GumbelRanks,
+    Highest,
+    KCenter,
+    NearestToCentroids,
+    RandomSubset,
+    Shuffled,
+    Step,
+    Typical,
+)
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How samples are chosen.
+
+    Args:
+        steps: each narrows the candidates.
+        objective: of the loss-prediction module, where the strategy is about it; None leaves the config's.
+    """
+
+    steps: tuple[Step, ...]
+    objective: Literal["ranking", "mse", "kl"] | None = None
+
+
+def named_strategies(subset: int | None = None, keep: int = 4) -> dict[str, Strategy]:
+    """The strategies by name.
+
+    Args:
+        subset: those that score look at so many random candidates alone, or at all (None).
+        keep: chains keep so many times the budget by score before they choose by place.
+    """
+
+    def scored(*steps: Step, objective: Literal["ranking", "mse", "kl"] | None = None) -> Strategy:
+        return Strategy(sampled(subset, steps), objective)
+
+    highest = ("entropy", "margin", "least_confident", "ensemble_variance", "ensemble_bald", "dropout_entropy",
+               "dropout_bald")  # fmt: skip
+    loss = "predicted_loss"
+    return {
+        "random": Strategy((RandomSubset(),)),
+        "learning_loss": scored(Highest(loss)),
+        "learning_loss_mse": scored(Highest(loss), objective="mse"),
+        "learning_loss_kl": scored(Highest(loss), objective="kl"),
+        **{name: scored(Highest(name)) for name in highest},
+        "coreset": scored(KCenter()),
+        "density": scored(Densest()),
+        "kmeans": scored(NearestToCentroids()),
+        "typiclust": scored(Typical()),
+        "badge": scored(Badge()),
+        "learning_loss_coreset": scored(Highest(loss, keep), KCenter()),
+        "entropy_coreset": scored(Highest("entropy", keep), KCenter()),
+        "power_learning_loss": scored(GumbelRanks(loss)),
+        "oracle_loss": scored(Highest("loss")),
+        "placebo": scored(Shuffled(loss)),
+    }
+
+
+def sampled(subset: int | None, steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps, after a random subset where there is one."""
+    return tuple(steps) if subset is None else (RandomSubset(subset), *steps)

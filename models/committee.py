@@ -1,0 +1,127 @@
+"""Several opinions on the same sample: members of an ensemble, or passes through one network with random dropout.
+
+A pass draws one mask a layer and applies it to all samples ("consistent" dropout: Kirsch et al., BatchBALD, NeurIPS
+2019), so it is a member, too: what it says of a sample depends on nothing else in the batch.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge, Gt, Lt
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.dropout import _DropoutNd
+
+from models.joint import JointModel
+from models.output import Output
+from models.seeding import derive_seed
+
+Kind = Literal["ensemble", "dropout"]
+Member = Callable[[Any, frozenset[str]], Output]  # (collated batch, wanted fields) -> output
+
+
+@dataclass(frozen=True)
+class CommitteeSettings:
+    """Of the strategies that ask several opinions; others do not look at them.
+
+    Args:
+        members: networks of an ensemble, each trained from a seed of its own; the first is the one that is evaluated.
+        passes: through a network with dropout.
+        dropout: share of the channels that are dropped after each layer of `dropout_at`, in training and in the passes.
+        dropout_at: names of the network's layers, with `*` for any characters; none where the network has dropout
+            of its own.
+    """
+
+    members: Annotated[int, Ge(2)] = 3
+    passes: Annotated[int, Ge(2)] = 10
+    dropout: Annotated[float, Gt(0), Lt(1)] = 0.1
+    dropout_at: tuple[str, ...] = ()
+
+
+class ChannelDropout(nn.Module):
+    """Dropout of whole channels of maps (B, C, H, W), of single numbers of vectors (B, D)."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape; unchanged in evaluation mode."""
+        return F.dropout2d(x, self.p, self.training) if x.dim() == 4 else F.dropout(x, self.p, self.training)
+
+
+def add_dropout(network: nn.Module, settings: CommitteeSettings) -> list[str]:
+    """Put dropout after the layers that the settings name; parameters keep their names.
+
+    Returns:
+        Names of all dropout layers of the network, its own among them.
+
+    Raises:
+        ValueError: where a pattern names no layer, or the network ends up without dropout.
+    """
+    known = [name for name, _ in network.named_modules() if name]
+    for pattern in settings.dropout_at:
+        found = [name for name in known if fnmatchcase(name, pattern)]
+        if not found:
+            near = difflib.get_close_matches(pattern, known, n=3) or known[:8]
+            raise ValueError(f"committee.dropout_at: {pattern!r} names no layer of the network; it has {near}, ...")
+        for name in found:
+            layer = network.get_submodule(name)
+            layer.add_module("dropout_after", ChannelDropout(settings.dropout))
+            layer.register_forward_hook(_drop)
+    layers = [name for name, _ in _dropouts(network)]
+    if not layers:
+        raise ValueError("committee.dropout_at: expected layers to drop out after, as the network has no dropout of its "
+                         f"own, but got none; it has {known[:8]}, ...")  # fmt: skip
+    return layers
+
+
+def _drop(layer: nn.Module, _: Any, out: Any) -> Tensor:
+    if not isinstance(out, Tensor):
+        raise TypeError(f"Expected a layer of `committee.dropout_at` to return a tensor, but got {type(out).__name__}")
+    return layer.get_submodule("dropout_after")(out)
+
+
+def _dropouts(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    kinds = (ChannelDropout, _DropoutNd)
+    return ((name, layer) for name, layer in network.named_modules() if isinstance(layer, kinds) and layer.p > 0)
+
+
+def ensemble(models: Sequence[JointModel]) -> list[Member]:
+    """The members of an ensemble, in evaluation mode."""
+    return [model.eval().output for model in models]
+
+
+def passes(model: JointModel, count: int, seed: int) -> list[Member]:
+    """Passes through one network, each with masks of its own: those of pass t depend on `seed` and t alone."""
+    return [partial(_masked, model.eval(), derive_seed(seed, t)) for t in range(count)]
+
+
+def _masked(model: JointModel, seed: int, batch: Any, want: frozenset[str]) -> Output:
+    with _masks(model.network, seed):
+        return model.output(batch, want)
+
+
+@contextmanager
+def _masks(network: nn.Module, seed: int) -> Iterator[None]:
+    """Every dropout layer, inactive in evaluation mode, multiplies by its mask of this seed."""
+    with ExitStack() as hooks:
+        for name, layer in _dropouts(network):
+            handle = layer.register_forward_hook(partial(_apply, seed=derive_seed(seed, name)))
+            hooks.callback(handle.remove)
+        yield
+
+
+def _apply(layer: nn.Module, _: Any, out: Tensor, seed: int) -> Tensor:
+    whole_channels = out.dim() > 2 and not isinstance(layer, nn.Dropout)
+    shape = (1, out.shape[1], *(1,) * (out.dim() - 2)) if whole_channels else (1, *out.shape[1:])
+    kept = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) >= layer.p
+    return out * (kept.to(out) / (1 - layer.p))
