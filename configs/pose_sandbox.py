@@ -21,6 +21,7 @@ task = dict(
     input_size=64,
     scale=0.15,
     rotation=10.0,
+    flip=0.0,  # the figures' right is red and their left is blue, which a mirror does not change
 )
 budget = dict(initial=50, query=50, cycles=4)
 training = dict(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +22,7 @@ from scipy.io import loadmat, savemat
 
 from tasks.faults import Fault
 from tasks.pose.faults import MAT_BYTES, mpii_faults
+from tasks.pose.mat import read_arrays
 
 LISTS = {"train": "annot/train.json", "test": "annot/valid.json"}
 TRAIN, TEST, MAT, JPG = LISTS["train"], LISTS["test"], "annot/gt_valid.mat", "images/a.jpg"
@@ -159,6 +162,7 @@ def joint(value: Any) -> list:
 
 
 LAST = f"{TRAIN}, persons[2] (image sub/b.png)"
+LACKING = "with the arrays of numbers ('headboxes_src', 'jnt_missing', 'pos_gt_src'), but got none of ['headboxes_src']"
 FILES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
     ("json missing", delete(TRAIN), "missing json", TRAIN, ("relative to data_root",)),
     ("json a folder", folder(TRAIN), "unreadable json", TRAIN, ("not a file",)),
@@ -175,20 +179,20 @@ FILES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
     ("image no image", write("images/sub/b.png", b"x"), "unreadable image", "images/sub/b.png", ("Unidentified",)),
     ("mat missing", delete(MAT), "missing head sizes", MAT, ("put MPII's gt_valid.mat there",)),
     ("mat empty", write(MAT, b""), "unreadable head sizes", MAT, ("version 5",)),
-    ("mat of version 4", write(MAT, bytes(400)), "unreadable head sizes", MAT, ("no header of version 5",)),
+    ("mat of version 4", write(MAT, bytes(400)), "unreadable head sizes", MAT, ("no header of a MAT-file",)),
     ("mat of version 7.3", write(MAT, b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + b"x" * 400),
-     "unreadable head sizes", MAT, ("NotImplementedError", "HDF")),
+     "unreadable head sizes", MAT, ("7.3 (HDF5)", "'-v7'")),
     ("mat text", write(MAT, b"x" * 300), "unreadable head sizes", MAT, ("version 5", "ValueError")),
     ("mat cut", write(MAT, mat_content()[:700]), "unreadable head sizes", MAT, ("version 5",)),
     ("mat without", write(MAT, mat_content(jnt_missing=...)), "head sizes", MAT, ("none of ['jnt_missing']",)),
     ("mat of others", write(MAT, mat_content(pos_gt_src=np.zeros((4, 2, 2)))), "head sizes", MAT,
-     ("(4, 2, 3) as 'pos_gt_src'", "for the 3 persons of", "float64 of the shape (4, 2, 2)")),
+     ("(4, 2, 3) as 'pos_gt_src'", "for the 3 persons of", "got the shape (4, 2, 2)")),
     ("mat of more joints", write(MAT, mat_content(jnt_missing=np.zeros((16, 3)))), "head sizes", MAT,
-     ("(4, 3) as 'jnt_missing'", "of the shape (16, 3)")),
-    ("mat with text", write(MAT, mat_content(headboxes_src="no")), "head sizes", MAT, ("<U2 of the shape (1,)",)),
-    ("mat with a struct", write(MAT, mat_content(headboxes_src={"a": 1})), "head sizes", MAT, ("(1, 1)",)),
+     ("(4, 3) as 'jnt_missing'", "got the shape (16, 3)")),
+    ("mat with text", write(MAT, mat_content(headboxes_src="no")), "head sizes", MAT, (LACKING,)),
+    ("mat with a struct", write(MAT, mat_content(headboxes_src={"a": 1})), "head sizes", MAT, (LACKING,)),
     ("mat with complex numbers", write(MAT, mat_content(headboxes_src=np.full((2, 2, 3), 1j))), "head sizes", MAT,
-     ("complex128",)),
+     (LACKING,)),
 ]  # fmt: skip
 RECORDS: list[tuple[str, dict[str, Any], str, tuple[str, ...]]] = [
     ("center missing", {"center": ...}, "missing field", ("none of ['center']",)),
@@ -388,6 +392,44 @@ def test_all_faults_are_listed(tmp_path: Path) -> None:
     assert [f.kind for f in find(tmp_path)] == [*kinds, "image in both lists", *["head box"] * 3]
 
 
+# The reader of mat files -----------------------------------------------------------------------------------------
+
+
+KINDS = ("f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "?")
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_arrays_are_those_that_scipy_reads(compressed: bool) -> None:
+    """Of all kinds and some shapes, among things that are no arrays of numbers."""
+    rng, content = np.random.default_rng(0), io.BytesIO()
+    shapes = [(2, 2, 3), (1, 1), (16, 2, 5), (0, 3), (3, 1), (1, 4), (5, 7), (2, 2, 1), (1, 3), (1, 2), (4, 4)]
+    arrays = {f"a{k}" * (k + 1): rng.uniform(0, 100, shape).astype(kind)
+              for k, (kind, shape) in enumerate(zip(KINDS, shapes, strict=True))}  # fmt: skip
+    others = {"text": "abc", "cell": np.array([["x", 1]], object), "struct": {"a": 1}, "complex": np.array([[1j]])}
+    savemat(content, {**others, **arrays}, do_compression=compressed)
+    found, expected = read_arrays(content.getvalue()), loadmat(io.BytesIO(content.getvalue()))
+    assert sorted(found) == sorted(arrays)
+    for name, array in found.items():
+        assert array.dtype == np.float64 and np.array_equal(array, expected[name])
+
+
+def test_arrays_of_the_other_byte_order() -> None:
+    """By hand: a 1 x 2 double array "ab" of the values 1 and 2, held as bytes, as MATLAB does with small numbers."""
+    parts = struct.pack(">IIII", 6, 8, 6, 0) + struct.pack(">IIii", 5, 8, 1, 2)
+    parts += struct.pack(">HH4s", 2, 1, b"ab") + struct.pack(">HH4s", 2, 2, b"\1\2")
+    content = b"MATLAB 5.0".ljust(124) + b"\1\0MI" + struct.pack(">II", 14, len(parts)) + parts
+    assert {k: v.tolist() for k, v in read_arrays(content).items()} == {"ab": [[1.0, 2.0]]}
+    with pytest.raises(ValueError, match="expected 48 bytes in an element, got 46"):
+        read_arrays(content[:-2])
+
+
+def test_a_compressed_array_that_grows_without_end_is_refused() -> None:
+    """A kilobyte for each megabyte."""
+    bomb = zlib.compress(struct.pack("<II", 14, 100 << 20) + bytes(100 << 20))
+    with pytest.raises(ValueError, match=f"expected {100 << 20} bytes in an element, got {(64 << 20) - 8}"):
+        read_arrays(b"MATLAB 5.0".ljust(124) + b"\0\1IM" + struct.pack("<II", 15, len(bomb)) + bomb)
+
+
 # Anything at all in the files ------------------------------------------------------------------------------------
 
 FUZZ = settings(
@@ -442,8 +484,6 @@ def check(root: Path, file: str, content: bytes) -> bool:
         asked = not faults and content != original
         if asked and file == TRAIN:
             read_as_hrnet_does(root, file)
-        if asked and file == MAT:
-            assert np.isfinite(loadmat(root / file, variable_names=["headboxes_src"])["headboxes_src"]).all()
         return asked
     finally:
         (root / file).write_bytes(original)

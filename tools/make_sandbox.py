@@ -2,7 +2,7 @@
 
     python tools/make_sandbox.py det --root data/sandbox            # 800 + 400 scenes, about 5 s
     python tools/make_sandbox.py cls --root data/sandbox            # 2,000 + 1,000 images, about 2 s
-    python tools/make_sandbox.py pose --root data/sandbox           # 1,000 + 400 persons, about 5 s
+    python tools/make_sandbox.py pose --root data/sandbox           # 1,000 + 400 persons, about 6 s
 
 `det` writes circles, squares and triangles as a PASCAL VOC devkit; ImageSets/Main/hard.txt names the known share of
 hard scenes. `cls` writes coloured shapes, a folder a class (`make_sandbox_cls.py`), `pose` jointed figures as

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
 from tasks.faults import Fault, Reading, escapes, path_fault, read_file, reason, shown
+from tasks.pose.mat import read_arrays
 from tasks.pose.people import HEAD_SHARE
 from tasks.pose.person_faults import Images, Persons, person_faults, read_records
 
@@ -79,13 +77,13 @@ def _head_faults(root: Path, name: str, test: Persons | None, joints: int) -> It
         return
     count = len(test.names)
     shapes = dict(zip(ARRAYS, ((2, 2, count), (joints, count), (joints, 2, count)), strict=True))
-    wrong = [key for key in ARRAYS if arrays[key].shape != shapes[key] or arrays[key].dtype.kind not in "fiub"]
+    wrong = [key for key in ARRAYS if arrays[key].shape != shapes[key]]
     for key in wrong:
         expected = f"numbers of the shape {shapes[key]} as {key!r}, for the {count} persons of {test.path}"
-        came = f"{arrays[key].dtype} of the shape {arrays[key].shape}"
+        came = f"the shape {arrays[key].shape}"
         yield Fault("head sizes", str(root / name), expected, came, "take the mat file that belongs to the json")
     if not wrong:
-        boxes, missing, positions = (arrays[key].astype(float) for key in ARRAYS)
+        boxes, missing, positions = (arrays[key] for key in ARRAYS)
         with np.errstate(all="ignore"):
             sizes = HEAD_SHARE * np.linalg.norm(boxes[1] - boxes[0], axis=0)
             yield from _size_faults(root / name, boxes, sizes, test)
@@ -120,15 +118,10 @@ def _head_arrays(root: Path, name: str) -> Reading[dict[str, NDArray[Any]] | Non
     content = yield from read_file(root / name, what, remedy, MAT_BYTES)
     if content is None:
         return None
-    expected = f"a MAT-file of version 5 with {ARRAYS}"
+    expected = f"a MAT-file of version 5 with the arrays of numbers {ARRAYS}"
     try:
-        if 0 in content[:4]:  # scipy would take it for version 4, and read on without an end where lengths are wrong
-            raise ValueError("no header of version 5")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = loadmat(io.BytesIO(content), variable_names=ARRAYS)
-        arrays = {key: np.asarray(found[key]) for key in ARRAYS if key in found}
-    except Exception as error:  # scipy raises whatever broken content leads it to
+        arrays = read_arrays(content)
+    except (ValueError, MemoryError) as error:
         yield Fault("unreadable head sizes", str(root / name), expected, reason(error), remedy)
         return None
     lacking = [key for key in ARRAYS if key not in arrays]

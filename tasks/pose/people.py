@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.io
+
+from tasks.pose.mat import read_arrays
 
 IMAGES = "images"  # the folder below the data's root
 UNIT = 200.0  # pixels: MPII's scale is a person's height in units of 200
@@ -77,10 +78,10 @@ def read_people(root: Path, name: str) -> People:
 
 def read_heads(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What MPII's evaluation takes for the truth: joints (N, J, 2), annotated (N, J) and head sizes (N,) in pixels."""
-    found = scipy.io.loadmat(path, variable_names=("headboxes_src", "jnt_missing", "pos_gt_src"))
-    corners = found["headboxes_src"].astype(np.float64)  # (2, 2, N): two corners, x and y
+    found = read_arrays(path.read_bytes())
+    corners = found["headboxes_src"]  # (2, 2, N): two corners, x and y
     sizes = HEAD_SHARE * np.linalg.norm(corners[1] - corners[0], axis=0)
-    return found["pos_gt_src"].astype(np.float64).transpose(2, 0, 1) - 1, found["jnt_missing"].T == 0, sizes
+    return found["pos_gt_src"].transpose(2, 0, 1) - 1, found["jnt_missing"].T == 0, sizes
 
 
 def box_sizes(people: People) -> np.ndarray:
