@@ -13,7 +13,7 @@ from models.hooks import unwrapped
 from models.joint import JointModel
 from models.loss_prediction import LossPrediction
 from tasks.base import Task
-from tests import devkit, imagekit, segkit
+from tests import devkit, imagekit, posekit, segkit
 from tests.conftest import REPOSITORY
 from tests.examples.segmentation import Segmentation
 from tests.toy import Toy
@@ -27,6 +27,7 @@ TASKS: dict[str, tuple[Callable[[Path], Task], tuple[int, ...]]] = {  # and the 
     "toy": (lambda root: Toy(), (8, 4)),
     "classification": (lambda root: imagekit.classification(imagekit.make_folder(root)), (8, 16, 32, 64)),
     "detection": (lambda root: devkit.detection(devkit.make_voc(root)), (64, 64, 64, 64)),
+    "pose": (lambda root: posekit.pose(posekit.make_mpii(root)), (16, 16)),
     "segmentation": (lambda root: Segmentation(str(segkit.make_seg(root)), classes=4, size=64), (40, 960)),
 }
 
