@@ -7,15 +7,24 @@ from typing import TypeVar
 
 from mmengine.dist import get_rank
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 Item = TypeVar("Item")
 
 
-def bar() -> Progress:
+def bar(of_bytes: bool = False) -> Progress:
     """A bar that shows how far it is and the time left, and is gone when done; silent where nobody watches."""
     console = Console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    done = DownloadColumn() if of_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), done, TimeElapsedColumn())
     hidden = get_rank() != 0 or not console.is_terminal
     return Progress(
         *columns,

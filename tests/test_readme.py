@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import devkit, imagekit, segkit
+from tests import devkit, imagekit, posekit, publisher, segkit
 from tests.conftest import REPOSITORY
 from tools import check_task, cli
 
@@ -52,7 +52,14 @@ def tiny_masks(root: Path) -> tuple[list[str], int]:
     return ["task.classes=4", "task.size=64"], 16
 
 
-DATA = {"det": tiny_voc, "cls": tiny_folder, "seg": tiny_masks}  # how a config's name begins -> its task's data
+def tiny_persons(root: Path) -> tuple[list[str], int]:
+    """Persons at `root`, as `tiny_voc`."""
+    posekit.make_mpii(root)
+    return ["task.input_size=64"], 12
+
+
+# how a config's name begins -> its task's data
+DATA = {"det": tiny_voc, "cls": tiny_folder, "pose": tiny_persons, "seg": tiny_masks}
 
 
 @pytest.mark.parametrize("command", [c for c in documented() if c not in BY_CI])
@@ -67,6 +74,15 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         place = arguments.index("data/sandbox")
         arguments[place] = str(tmp_path)
         assert make_sandbox.main([*arguments, "--pool", "20", "--test", "9"]) == 0
+        return
+    if script == "tools/prepare_data.py":
+        from tools import prepare_data
+
+        place = arguments.index("--root") + 1
+        arguments[place] = str(tmp_path)
+        files, sets = publisher.small(monkeypatch)
+        with publisher.publish(files) as served:
+            assert prepare_data.main([*arguments, "--mirror", served.address], sets) == 0
         return
     data, pool = DATA[Path(arguments[0]).stem.split("_")[0]](tmp_path)
     options = [f"task.data_root={tmp_path}", *data, *TINY]

@@ -62,7 +62,7 @@ def read_records(root: Path, name: str) -> Reading[list | None]:
     if content is None:
         return None
     try:
-        records = json.loads(content)
+        records = json.loads(content.decode("utf-8"))  # as text: other readers refuse other encodings and a BOM
     except (ValueError, RecursionError, MemoryError) as error:
         yield Fault("broken json", str(root / name), "json that parses", reason(error), "write the file anew")
         return None
