@@ -197,7 +197,7 @@ def test_without_data_the_rest_is_left_out():
         (DetachedLoss(), "loss_reaches_the_network", "expected a loss attached to the graph, but got one that is"),
         (OtherMetric(), "evaluation_gives_the_metric", "expected the metric 'accuracy', but got ['score'];"),
         (Raising(), "losses_differ", "forward raised KeyError: 'boxes' ("),
-        (Raising(), "losses_differ", 'test_contract.py, line '),
+        (Raising(), "losses_differ", 'faulty.py, line '),
         (Raising(), "losses_differ", ': return batch["boxes"])'),
         (NotPickled(), "workers_read_the_same", "pickle"),
     ],

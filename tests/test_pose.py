@@ -42,7 +42,9 @@ def records(root: Path, name: str = "train") -> list[dict]:
 
 @pytest.mark.parametrize("settings", [{}, {"flip_test": True}, {"pose_loss": "all", "stacks": 1}])
 def test_the_adapter_keeps_the_contract(mpii: Path, settings: dict):
-    contract.check_all(pose(mpii, **settings))
+    task = pose(mpii, **settings)
+    contract.check_all(task)
+    assert contract.evaluated(task).keys() == KEYS
 
 
 def test_pck_by_the_joints_box_needs_no_heads(mpii: Path):
@@ -267,16 +269,6 @@ def test_a_person_without_annotated_joints_has_loss_zero_and_no_gradient(mpii: P
     assert all(p.grad is None or p.grad.abs().sum() == 0 for p in network.parameters())
 
 
-def test_labels_count_for_the_loss_alone(mpii: Path):
-    task = pose(mpii)
-    network, batch = task.build().eval(), contract.a_batch(task, "pool", [0, 1, 2])
-    other = batch | {"joints": batch["joints"].flip(0), "annotated": ~batch["annotated"]}
-    with torch.no_grad():
-        plain, changed = (task.forward(network, b, LOSS | PROBS) for b in (batch, other))
-    assert all(torch.equal(a, b) for a, b in zip(plain.taps, changed.taps, strict=True))
-    assert torch.equal(plain.probs, changed.probs) and not torch.equal(plain.loss, changed.loss)
-
-
 def test_probs_are_the_softmax_of_each_joints_last_heatmap(mpii: Path):
     task = pose(mpii)
     network, batch = task.build().eval(), contract.a_batch(task, "pool", [0, 1])
@@ -287,13 +279,6 @@ def test_probs_are_the_softmax_of_each_joints_last_heatmap(mpii: Path):
     exp = torch.exp(found[-1].double())
     by_hand = (exp / exp.sum(dim=(2, 3), keepdim=True)).flatten(2)
     torch.testing.assert_close(output.probs.double(), by_hand, rtol=1e-5, atol=1e-8)
-
-
-def test_losses_and_probs_are_float32_under_mixed_precision(mpii: Path):
-    task = pose(mpii)
-    with torch.autocast("cpu", torch.bfloat16):
-        output = task.forward(task.build(), contract.a_batch(task, "pool", [0, 1]), LOSS | PROBS)
-    assert output.loss.dtype == output.probs.dtype == torch.float32
 
 
 # ---------------------------------------------------------------- decoding

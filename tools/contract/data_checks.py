@@ -109,7 +109,8 @@ def train_and_pool_are_in_one_order(subject: Subject) -> str:
     """Sample i of train and of pool are one: labels that no draw changes are equal, and inputs look alike on the whole.
 
     Inputs are compared by 8 x 8 thumbnails of the network's input, averaged over draws of the augmentation: matching
-    them by id must do better than 99% of random matchings. A few samples out of place are not seen.
+    them by id must do better than 99% of random matchings. A few samples out of place, or a shift among samples that
+    look alike, are not seen.
     """
     (inputs, labels), ids = subject.keys, subject.ids(LOOKED_AT)
     pool, draws = subject.batch("pool", ids), []
