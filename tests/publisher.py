@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -9,17 +10,19 @@ import pickle
 import tarfile
 import threading
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.io import savemat
 from torchvision.datasets import CIFAR10
 
-from tools import published
+from tools import mpii, published
 from tools.published import DataSet
 
 HALF = 200_000  # bytes of random padding in each archive: enough for several reads
@@ -121,16 +124,36 @@ def voc_tar(year: str, split: str, ids: list[str], mode: str = "w") -> bytes:
     return tar(files, mode)
 
 
-def mpii_tars() -> tuple[bytes, bytes]:
-    """Annotations as OpenMMLab packs them (5 persons to train on, 2 to validate), and the images."""
-    train, valid = [{"image": f"{i}.jpg"} for i in (1, 1, 2, 3, 4)], [{"image": f"{i}.jpg"} for i in (5, 6)]
-    truth = io.BytesIO()
-    savemat(truth, {"headboxes_src": np.zeros((2, 2, 2)), "jnt_missing": np.zeros((16, 2)),
-                    "pos_gt_src": np.zeros((16, 2, 2))})  # fmt: skip
-    texts = {"mpii_train.json": train, "mpii_val.json": valid, "mpii_test.json": []}
-    files = {name: json.dumps(persons).encode() for name, persons in texts.items()}
-    images = {f"images/{i}.jpg": padding(i) for i in range(1, 8)}
-    return tar(files | {"mpii_gt_val.mat": truth.getvalue()}), tar(images, "w:gz")
+def mpii_person(image: str, validation: bool, at: float = 10.0) -> dict[str, Any]:
+    """A person as the wheel has it: one joint a pixel, all visible."""
+    return {
+        "isValidation": float(validation),
+        "img_paths": image,
+        "objpos": [at, at],
+        "scale_provided": 1.5,
+        "joint_self": [[at + j, at + j, 1.0] for j in range(16)],
+        "annolist_index": 5.0,
+    }
+
+
+def mpii_wheel(persons: list[dict[str, Any]]) -> bytes:
+    """The persons, the truth of those to validate, and code that is not wanted."""
+    joints = np.array([person["joint_self"] for person in persons if person["isValidation"]])  # (N, 16, 3)
+    heads, truth, out = np.zeros((2, 2, len(joints))), io.BytesIO(), io.BytesIO()
+    heads[1] = 40
+    savemat(truth, {"headboxes_src": heads, "jnt_missing": (joints[..., :2] == 0).all(-1).T.astype(np.uint8),
+                    "pos_gt_src": joints[..., :2].transpose(1, 2, 0)})  # fmt: skip
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("stacked_hourglass/__init__.py", "raise SystemExit")
+        archive.writestr(mpii.PERSONS, gzip.compress(json.dumps(persons).encode()))
+        archive.writestr(mpii.TRUTH, truth.getvalue())
+    return out.getvalue()
+
+
+def mpii_archives() -> tuple[bytes, bytes]:
+    """The wheel with the annotations (5 persons to train on, 2 to validate, mixed), and the images."""
+    persons = [mpii_person(f"{i}.jpg", i in (5, 6)) for i in (1, 5, 1, 2, 3, 6, 4)]
+    return mpii_wheel(persons), tar({f"images/{i}.jpg": padding(i) for i in range(1, 8)}, "w:gz")
 
 
 def cifar_tar(monkeypatch: pytest.MonkeyPatch) -> bytes:
@@ -147,7 +170,7 @@ def cifar_tar(monkeypatch: pytest.MonkeyPatch) -> bytes:
 
 def small(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, bytes], dict[str, DataSet]]:
     """Archives by their real names, and `published.SETS` with the checksums and counts of these."""
-    annotations, images = mpii_tars()
+    annotations, images = mpii_archives()
     made = {
         "cifar10": [(cifar_tar(monkeypatch), {"train": 3, "test": 2})],
         "voc": [
@@ -162,7 +185,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, bytes], dict[str, 
         archives = []
         for archive, (content, counts) in zip(published.SETS[name].archives, contents, strict=True):
             files[archive.name] = content
-            checksum = archive.checksum and f"md5:{hashlib.md5(content).hexdigest()}"
+            checksum = f"md5:{hashlib.md5(content).hexdigest()}"
             archives.append(replace(archive, address="http://127.0.0.1:9/none", checksum=checksum, counts=counts))
         sets[name] = replace(published.SETS[name], archives=tuple(archives))
     return files, sets

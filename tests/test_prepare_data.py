@@ -29,6 +29,7 @@ from tools.prepare_data import main
 CONTENT = publisher.padding(0) * 5  # 1 MB
 MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
 VOC07, VOC07_TEST, VOC12 = (archive.name for archive in published.SETS["voc"].archives)
+WHEEL = published.WHEEL
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +57,7 @@ def tree(root: Path) -> dict[str, bytes]:
     return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
 
-def get(server: Publisher, folder: Path, checksum: str | None = MD5, unpacked: float = 0) -> bytes:
+def get(server: Publisher, folder: Path, checksum: str = MD5, unpacked: float = 0) -> bytes:
     fetch(f"{server.address}/a.tar", folder / "a.tar", checksum, unpacked)
     assert os.listdir(folder) == ["a.tar"]
     return (folder / "a.tar").read_bytes()
@@ -129,13 +130,6 @@ def test_a_wrong_checksum_names_both_and_the_next_call_starts_anew(server, tmp_p
         get(server, tmp_path, expected)
     assert tree(tmp_path) == {}
     assert get(server, tmp_path, expected) == CONTENT
-
-
-def test_without_a_checksum_nothing_is_glued_and_the_size_is_held(server, tmp_path):
-    (tmp_path / "a.tar.part").write_bytes(b"of another file")
-    server.plan = ["cut 300000"]
-    assert get(server, tmp_path, None) == CONTENT
-    assert server.asked == [("a.tar", None)] * 2
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
@@ -303,7 +297,12 @@ def test_files_come_whole_with_folders_between_and_over_old_ones(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"<html>moved</html>", publisher.mpii_tars()[1][:700_000], publisher.mpii_tars()[0][:1000]],
+    [
+        b"",
+        b"<html>moved</html>",
+        publisher.mpii_archives()[1][:700_000],
+        publisher.voc_tar("VOC2007", "test", ["1"])[:1000],
+    ],
     ids=["empty", "html", "cut gzip", "cut tar"],
 )
 def test_what_is_no_whole_archive_is_said(tmp_path, content):
@@ -395,14 +394,6 @@ def test_only_the_archive_of_what_is_missing_is_fetched(tmp_path, small, capsys)
     assert "to do: " in capsys.readouterr().out
 
 
-def test_without_a_published_checksum_the_found_one_is_said(tmp_path, small, capsys):
-    server, _ = small
-    assert run("mpii", tmp_path, small) == 0
-    content = server.files["mpii_annotations.tar"]
-    assert (f"sha256:{hashlib.sha256(content).hexdigest()}, {len(content):,} bytes; nobody publishes a checksum"
-            in capsys.readouterr().out)  # fmt: skip
-
-
 def test_an_archive_with_other_counts_is_said_and_kept(tmp_path, small, capsys):
     server, sets = small
     first, *rest = sets["voc"].archives
@@ -426,27 +417,29 @@ def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path, small, capsys, monk
     assert run("voc", tmp_path, small) == 0
 
 
-def test_killed_between_two_renames_the_same_command_goes_on(tmp_path, small, monkeypatch):
+@pytest.mark.parametrize("name, archive, renames", [("voc", VOC07, 3), ("mpii", WHEEL, 0), ("mpii", WHEEL, 2)])
+def test_killed_between_two_renames_the_same_command_goes_on(tmp_path, small, monkeypatch, name, archive, renames):
     class Killed(BaseException):
         pass
 
     moves = []
 
     def replace_some(source, target):
-        if len(moves) == 3:
+        if len(moves) == renames:
             raise Killed
         moves.append(os.rename(source, target))
 
     with monkeypatch.context() as patch:
         patch.setattr(unpack.os, "replace", replace_some)
         patch.setattr(unpack.shutil, "rmtree", lambda *_, **__: None)  # a kill cleans nothing
-        (tmp_path / VOC07).write_bytes(small[0].files[VOC07])
+        (tmp_path / archive).write_bytes(small[0].files[archive])
         with pytest.raises(Killed):
-            run("voc", tmp_path, small)
-    assert (tmp_path / f".{VOC07}.unpacking").is_dir()
-    assert run("voc", tmp_path, small, "--check") == 1
-    assert run("voc", tmp_path, small) == 0
-    assert not (tmp_path / f".{VOC07}.unpacking").exists()
+            run(name, tmp_path, small)
+    assert (tmp_path / f".{archive}.unpacking").is_dir()
+    assert run(name, tmp_path, small, "--check") == 1
+    assert run(name, tmp_path, small) == 0
+    assert not (tmp_path / f".{archive}.unpacking").exists()
+    assert sorted({*tree(tmp_path)} - {archive}) == WHOLE[name][2]
 
 
 def test_a_process_that_is_killed_in_a_download_goes_on(server, tmp_path):
@@ -533,7 +526,7 @@ def test_broken_annotations_of_mpii_are_said_and_repaired(tmp_path, small, capsy
     assert said in capsys.readouterr().err
     small[0].asked.clear()
     assert run("mpii", tmp_path, small) == 0
-    assert [name for name, _ in small[0].asked] == ["mpii_annotations.tar"]
+    assert [name for name, _ in small[0].asked] == [WHEEL]
 
 
 def test_head_boxes_of_other_persons_are_said(tmp_path):
@@ -570,10 +563,9 @@ def test_counts_and_checksums_are_the_published_ones():
     for key in ("2007", "2007-test", "2012"):
         voc = DATASET_YEAR_DICT[key]
         assert known[voc["filename"]] == (voc["url"], f"md5:{voc['md5']}")
-    assert [name for name, (_, checksum) in known.items() if checksum is None] == ["mpii_annotations.tar"]
     for address, checksum in known.values():
-        assert re.fullmatch(r"https?://\S+\.tar(\.gz)?", address)
-        assert checksum is None or re.fullmatch(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", checksum)
+        assert re.fullmatch(r"https?://\S+\.(tar|tar\.gz|whl)", address)
+        assert re.fullmatch(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", checksum)
 
 
 def test_a_mirror_that_is_no_address_is_refused(tmp_path, capsys):

