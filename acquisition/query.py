@@ -9,6 +9,7 @@ import numpy as np
 
 from acquisition.steps import QueryError, Rows, Seen, Step
 
+
 @dataclass(frozen=True)
 class Query:
     """What a strategy asked for.

@@ -109,15 +109,16 @@ def aggregated(values: Tensor, weight: Tensor | None, how: Aggregate) -> Tensor:
 def vote(outputs: Iterable[Output]) -> Votes:
     """Sum up the members' outputs for one batch, one at a time."""
     total: list[Tensor] = []
-    count, weights = 0, []
+    count = 0
+    weights: list[Tensor] = []
     for output in outputs:
         probs = _given(output.probs, "probs").float()
         parts = [probs, probs**2, entropy(probs)]
         total = [a + b for a, b in zip(total, parts, strict=True)] if total else parts
-        weights.append(output.weight)
+        weights += [] if output.weight is None else [output.weight.float()]
         count += 1
-    mean = None if weights[0] is None else torch.stack(weights).float().mean(dim=0)
-    return Votes(*(part / count for part in total), weight=mean)
+    probs, squares, entropies = (part / count for part in total)
+    return Votes(probs, squares, entropies, torch.stack(weights).mean(dim=0) if weights else None)
 
 
 def _given(value: Tensor | None, field: str) -> Tensor:

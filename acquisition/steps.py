@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from acquisition import diversity
+from acquisition import clustering, diversity
 from acquisition.kcenter import k_center
 
 Rows = Mapping[str, np.ndarray]
@@ -156,7 +156,7 @@ class NearestToCentroids(Step):
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, one a cluster."""
-        return diversity.nearest_to_centroids(finite(seen.rows, "embedding"), budget, rng)
+        return clustering.nearest_to_centroids(finite(seen.rows, "embedding"), budget, rng)
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class Typical(Step):
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, those of the largest clusters first."""
-        return diversity.typiclust(finite(seen.rows, "embedding"), finite(seen.labeled, "embedding"), budget, rng)
+        return clustering.typiclust(finite(seen.rows, "embedding"), finite(seen.labeled, "embedding"), budget, rng)
 
 
 @dataclass(frozen=True)

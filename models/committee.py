@@ -36,7 +36,7 @@ class CommitteeSettings:
         members: networks of an ensemble, each trained from a seed of its own; the first is the one that is evaluated.
         passes: through a network with dropout.
         dropout: share of the channels that are dropped after each layer of `dropout_at`, in training and in the passes.
-        dropout_at: names of the network's layers, with `*` for any characters; none where the network has dropout
+        dropout_at: names of the network's layers, with `*` for any characters but dots; none where the network has dropout
             of its own.
     """
 
@@ -69,7 +69,7 @@ def add_dropout(network: nn.Module, settings: CommitteeSettings) -> list[str]:
     """
     known = [name for name, _ in network.named_modules() if name]
     for pattern in settings.dropout_at:
-        found = [name for name in known if fnmatchcase(name, pattern)]
+        found = [name for name in known if _matches(name, pattern)]
         if not found:
             near = difflib.get_close_matches(pattern, known, n=3) or known[:8]
             raise ValueError(f"committee.dropout_at: {pattern!r} names no layer of the network; it has {near}, ...")
@@ -79,9 +79,15 @@ def add_dropout(network: nn.Module, settings: CommitteeSettings) -> list[str]:
             layer.register_forward_hook(_drop)
     layers = [name for name, _ in _dropouts(network)]
     if not layers:
-        raise ValueError("committee.dropout_at: expected layers to drop out after, as the network has no dropout of its "
-                         f"own, but got none; it has {known[:8]}, ...")  # fmt: skip
+        lack = "committee.dropout_at: expected layers to drop out after, as the network has no dropout of its own"
+        raise ValueError(f"{lack}, but got none; it has {known[:8]}, ...")
     return layers
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Part by part: "layer*" is "layer1", and not "layer1.0.conv1"."""
+    parts, patterns = name.split("."), pattern.split(".")
+    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
 
 
 def _drop(layer: nn.Module, _: Any, out: Any) -> Tensor:
@@ -123,5 +129,6 @@ def _masks(network: nn.Module, seed: int) -> Iterator[None]:
 def _apply(layer: nn.Module, _: Any, out: Tensor, seed: int) -> Tensor:
     whole_channels = out.dim() > 2 and not isinstance(layer, nn.Dropout)
     shape = (1, out.shape[1], *(1,) * (out.dim() - 2)) if whole_channels else (1, *out.shape[1:])
-    kept = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) >= layer.p
-    return out * (kept.to(out) / (1 - layer.p))
+    share = float(layer.p)  # type: ignore[arg-type]  # for mypy an attribute of a module is a tensor or a module
+    kept = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) >= share
+    return out * (kept.to(out) / (1 - share))

@@ -30,8 +30,8 @@ class Output:
         probs: (B, K, C), K categorical distributions a sample: one class decision, kept boxes by classes, or joints
             by heatmap cells.
         weight: (B, K) weight of each distribution in its sample's score; None means equal weights.
-        gradient: two factors of each sample's gradient embedding, residual (B, C) and feature (B, D): their outer product
-            is the gradient of the cross-entropy with the likeliest class for label, by the last layer's weights
+        gradient: two factors of each sample's gradient embedding, residual (B, C) and feature (B, D): their outer
+            product is the gradient of the cross-entropy with the likeliest class for label, by the last layer's weights
             (Ash et al., ICLR 2020). Only a network that ends in one decision a sample has it.
     """
 

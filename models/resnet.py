@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -117,6 +118,18 @@ def build(name: str, num_classes: int) -> nn.Module:
         return CifarResNet(num_classes, *CIFAR_NETWORKS[name])
     names = tuple(tap.name for tap in _torchvision_taps(name))
     return Tapped(torchvision.models.get_model(name, weights=None, num_classes=num_classes), names)
+
+
+@contextmanager
+def last_input(network: nn.Module) -> Iterator[list[Tensor]]:
+    """Within, a forward pass puts what goes into the last fully connected layer (B, D) into the list."""
+    *_, last = (module for module in network.modules() if isinstance(module, nn.Linear))
+    kept: list[Tensor] = []
+    handle = last.register_forward_pre_hook(lambda _, given: kept.append(given[0]))
+    try:
+        yield kept
+    finally:
+        handle.remove()
 
 
 @lru_cache

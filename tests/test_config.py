@@ -8,7 +8,7 @@ import pytest
 from mmengine.optim import MultiStepLR
 from torch.optim import SGD, RMSprop
 
-from acquisition.query import Highest, RandomSubset
+from acquisition.steps import Highest, RandomSubset
 from tests.conftest import REPOSITORY
 from tests.toy import Toy
 from tools.config import ConfigError, arguments, flat, load, resolved, unknown
@@ -116,7 +116,7 @@ def test_what_is_loaded_is_what_is_written():
     assert type(experiment.task) is Toy
     assert experiment.budget.sizes == (10, 15, 20)
     assert (experiment.strategy, experiment.seed, experiment.subset) == ("learning_loss", 0, None)
-    assert experiment.steps == [Highest("predicted_loss")]
+    assert experiment.steps == (Highest("predicted_loss"),)
     assert experiment.training.optimizer == {"type": SGD, "lr": 0.05, "momentum": 0.9}
     assert experiment.training.schedule == ()
     assert (experiment.module.width, experiment.module.detach_epoch, experiment.module.mode) == (8, 3, "auto")
@@ -146,7 +146,7 @@ def test_options_override():
 
 
 def test_a_subset_becomes_a_step():
-    assert load(TOY, options={"subset": 20}).steps == [RandomSubset(20), Highest("predicted_loss")]
+    assert load(TOY, options={"subset": 20}).steps == (RandomSubset(20), Highest("predicted_loss"))
     assert load(TOY, options={"subset": 5}).steps[0] == RandomSubset(5)  # as many as are asked for
 
 

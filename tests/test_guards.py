@@ -18,7 +18,8 @@ from torch import nn
 
 from acquisition import query, scoring
 from acquisition.pool import Pool
-from acquisition.query import Highest, RandomSubset, ask
+from acquisition.query import ask
+from acquisition.steps import Highest, RandomSubset
 from models import loss_prediction, training
 from models.joint import JointModel, ModuleSettings
 from models.loading import LabeledSampler
@@ -65,9 +66,9 @@ class Observed:
         def watched(*args: Any) -> Any:
             return self._watch(start(*args))
 
-        def asked(e: Experiment, model: JointModel, pool: Pool) -> query.Query:
+        def asked(e: Experiment, model: JointModel, members: list, pool: Pool) -> query.Query:
             before = len(self.task.dataset("test").reads)
-            found = ask_next(e, model, pool)
+            found = ask_next(e, model, members, pool)
             self.test_reads.append(len(self.task.dataset("test").reads) - before)
             return found
 
@@ -132,7 +133,8 @@ def scores_belong_to_their_samples(monkeypatch: pytest.MonkeyPatch, folder: Path
 def picks_are_ids_of_the_pool(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Ids that are no positions: the highest of a random subset are found by their own scores."""
     unlabeled = np.arange(100, 200)
-    found = ask([RandomSubset(30), Highest("s")], unlabeled, 5, stream(0), lambda ids, names: {"s": ids.astype(float)})
+    steps, rows = [RandomSubset(30), Highest("s")], lambda ids, names: {"s": ids.astype(float)}
+    found = ask(steps, unlabeled, np.arange(100), 5, stream(0), rows)
     assert sorted(found.picked, reverse=True) == sorted(found.candidates, reverse=True)[:5]
     assert set(found.candidates) <= set(unlabeled)
 
@@ -196,7 +198,7 @@ def taps_are_the_same_in_training_and_scoring(monkeypatch: pytest.MonkeyPatch, f
 
 
 def nothing_is_labeled_twice(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    everything = ask([RandomSubset()], np.arange(8), 8, stream(0), lambda ids, names: {})
+    everything = ask([RandomSubset()], np.arange(8), np.arange(0), 8, stream(0), lambda ids, names: {})
     assert sorted(everything.picked.tolist()) == list(range(8))
     for name in ("random", "learning_loss"):
         seen = Observed(folder / name, strategy=name).run(monkeypatch)
@@ -217,7 +219,7 @@ def the_test_set_is_read_only_to_report(monkeypatch: pytest.MonkeyPatch, folder:
 
 
 def the_highest_predicted_losses_are_picked(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    found = ask([Highest("s")], np.arange(10), 3, stream(1), lambda ids, names: {"s": np.sin(ids)})
+    found = ask([Highest("s")], np.arange(10), np.arange(0), 3, stream(1), lambda ids, names: {"s": np.sin(ids)})
     assert sorted(found.picked.tolist()) == sorted(np.argsort(np.sin(np.arange(10)))[-3:].tolist())
 
 
@@ -300,9 +302,9 @@ def a_random_test_view(patch: pytest.MonkeyPatch) -> None:
 def a_fresh_network_for_scoring(patch: pytest.MonkeyPatch) -> None:
     inner = al_train.next_query
 
-    def fresh(e: Experiment, model: JointModel, pool: Pool) -> query.Query:
+    def fresh(e: Experiment, model: JointModel, members: list, pool: Pool) -> query.Query:
         model.network = e.task.build()
-        return inner(e, model, pool)
+        return inner(e, model, members, pool)
 
     patch.setattr(al_train, "next_query", fresh)
 
@@ -358,7 +360,7 @@ def other_taps_at_scoring(patch: pytest.MonkeyPatch) -> None:
 
 def drawn_with_replacement(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        RandomSubset, "__call__", lambda self, rows, count, budget, rng: rng.integers(0, count, self.size or budget)
+        RandomSubset, "__call__", lambda self, seen, budget, rng: rng.integers(0, seen.count, self.size or budget)
     )
 
 
@@ -369,16 +371,16 @@ def labeled_samples_asked_for_again(patch: pytest.MonkeyPatch) -> None:
 def a_look_at_the_test_set(patch: pytest.MonkeyPatch) -> None:
     inner = al_train.next_query
 
-    def peek(e: Experiment, model: JointModel, pool: Pool) -> query.Query:
+    def peek(e: Experiment, model: JointModel, members: list, pool: Pool) -> query.Query:
         e.task.dataset("test")[0]
-        return inner(e, model, pool)
+        return inner(e, model, members, pool)
 
     patch.setattr(al_train, "next_query", peek)
 
 
 def the_smallest(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        Highest, "__call__", lambda self, rows, count, budget, rng: np.argsort(rows[self.signal])[: self.keep * budget]
+        Highest, "__call__", lambda self, seen, budget, rng: np.argsort(seen.rows[self.signal])[: self.keep * budget]
     )
 
 

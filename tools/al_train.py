@@ -16,7 +16,7 @@ from models.hooks import unwrapped
 from models.training import evaluate
 from tools import cli, summary
 from tools.config import Experiment
-from tools.cycle import next_query, ranking_quality, start
+from tools.cycle import committee, next_query, ranking_quality, start
 from tools.rundir import RunFolder
 from tools.tracking import Tracker
 
@@ -42,11 +42,13 @@ def run_cycle(experiment: Experiment, folder: RunFolder, pool: Pool, launcher: s
         with clock("evaluate"):  # 2. evaluate on the test set, to report and for nothing else
             metrics = evaluate(runner, task.metric)
         model = unwrapped(runner.model)
-        with clock("score"):  # 3. score the candidates and query
-            last = pool.cycle + 1 == experiment.budget.cycles
-            query = None if last else next_query(experiment, model, pool)
-        with clock("ranking"):  # no part of the method: how well the module ranks, measured with labels
-            ranking = ranking_quality(experiment, model, pool, query)
+    last = pool.cycle + 1 == experiment.budget.cycles
+    with clock("committee"):  # 3a. what some strategies ask beside the model
+        members = [] if last else committee(experiment, folder, pool, model, launcher)
+    with clock("score"):  # 3. score the candidates and query
+        query = None if last else next_query(experiment, model, members, pool)
+    with clock("ranking"):  # no part of the method: how well the module ranks, measured with labels
+        ranking = ranking_quality(experiment, model, pool, query)
     effort = sum(task.effort(i) for i in pool.labeled)
     row = {"cycle": pool.cycle, "labeled": len(pool.labeled), "effort": effort, **metrics, **clock.seconds, **ranking}
     return row, query, pool.label([] if query is None else query.picked.tolist())

@@ -16,7 +16,7 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.dist import init_dist as init_launched
 from rich.console import Console
 
-from acquisition.query import QueryError
+from acquisition.steps import QueryError
 from models.weights import WeightsError
 from tasks.base import DataError
 from tools import preflight, summary
@@ -36,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
     )
     parse.add_argument("config", help="a file such as configs/det_ssd_voc.py")
     parse.add_argument("--strategy", help="name of the strategy; the config's by default")
+    parse.add_argument("--module", choices=("joint", "detached", "off"), help="mode of the loss-prediction module; by "
+                       "default what the strategy needs")  # fmt: skip
     parse.add_argument("--seed", type=int, help="of initial set, models and queries; the config's by default")
     parse.add_argument("--work-dir", type=Path, help="run folder; work_dirs/<config>/<strategy>/seed<N> by default")
     parse.add_argument("--smoke", action="store_true", help="the config's smoke variant: a few samples, minutes")
@@ -105,7 +107,7 @@ def _main(arguments: argparse.Namespace, run: Callable[..., None], console: Cons
         mode = resolve_mode(arguments.wandb)
     except ValueError as error:
         raise ConfigError("--wandb", [str(error)]) from error
-    default = Path("work_dirs") / experiment.name / experiment.strategy / f"seed{experiment.seed}"
+    default = Path("work_dirs") / experiment.name / experiment.leg / f"seed{experiment.seed}"
     folder = RunFolder(arguments.work_dir or default)
     if not arguments.dry_run and folder.done:
         return _show_finished(experiment, folder, mode, console)
@@ -135,6 +137,7 @@ def _show_finished(experiment: Experiment, folder: RunFolder, mode: str, console
 def _experiment(arguments: argparse.Namespace) -> Experiment:
     options: dict[str, Any] = dict(arguments.cfg_options)
     named = {"strategy": arguments.strategy, "seed": arguments.seed, "training.amp": arguments.amp or None}
+    named["module.mode"] = arguments.module
     options |= {key: value for key, value in named.items() if value is not None}
     return load(arguments.config, smoke=arguments.smoke, options=options)
 
@@ -161,7 +164,7 @@ def _run(experiment: Experiment, folder: RunFolder, mode: str, run: Callable, co
     tracker.finish(_totals(experiment, folder.rows(experiment.budget.cycles)))
     if is_main_process():
         rows = folder.rows(experiment.budget.cycles)
-        title = f"{experiment.name}, {experiment.strategy}, seed {experiment.seed}"
+        title = f"{experiment.name}, {experiment.leg}, seed {experiment.seed}"
         summary.draw(rows, experiment.task.metric, title, folder.path / "curve.png")
         folder.finish()
         _show(experiment, rows, console)
@@ -194,7 +197,7 @@ def _totals(experiment: Experiment, rows: list[dict[str, Any]]) -> dict[str, flo
 def _identity(experiment: Experiment) -> Identity:
     config = {**flat(experiment.config), "config": experiment.name, "module_mode": experiment.module_mode}
     kind = type(experiment.task).__name__.lower()
-    return Identity(PROJECT, experiment.name, experiment.strategy, experiment.seed, (kind, experiment.strategy), config)
+    return Identity(PROJECT, experiment.name, experiment.leg, experiment.seed, (kind, experiment.strategy), config)
 
 
 def _start_processes(launcher: str) -> None:

@@ -6,26 +6,33 @@ import difflib
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
+from annotated_types import Ge
 from mmengine.config import Config
 from mmengine.utils import get_object_from_string
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
 from acquisition.pool import Budget
-from acquisition.query import Step, named_strategies, needs
+from acquisition.query import needs
 from acquisition.scoring import ScoringSettings
-from acquisition.signals import need_module
+from acquisition.signals import SIGNALS, need_module
+from acquisition.steps import Step
+from acquisition.strategies import Strategy, named_strategies, sampled
+from models.committee import CommitteeSettings
 from models.joint import ModuleSettings
 from models.training import TrainingSettings
 from tasks.base import Task
 
-SECTIONS = {"budget": Budget, "training": TrainingSettings, "module": ModuleSettings, "scoring": ScoringSettings}
-PLAIN = {"strategy": str, "subset": int | None, "seed": int}
+SECTIONS = {
+    "budget": Budget, "training": TrainingSettings, "module": ModuleSettings, "scoring": ScoringSettings,
+    "committee": CommitteeSettings,
+}  # fmt: skip
+PLAIN = {"strategy": str | dict, "subset": int | None, "keep": Annotated[int, Ge(1)], "seed": int}
 NOT_SETTINGS = {"params", "optimizer"}  # what mmengine gives to optimisers and schedules itself
 
 
@@ -49,25 +56,38 @@ class Experiment:
         name: of the config, with "-smoke" for its smoke variant.
         task: the adapter; it has read no data yet.
         strategy: name; `steps` is what it stands for.
+        subset: the strategies that score look at so many random candidates alone; None means at all.
         config: the whole config as plain data, types as dotted names.
     """
 
     name: str
     task: Task
     strategy: str
-    steps: list[Step]
+    steps: tuple[Step, ...]
     seed: int
     subset: int | None
     budget: Budget
     training: TrainingSettings
     module: ModuleSettings
     scoring: ScoringSettings
+    committee: CommitteeSettings
     config: dict[str, Any]
 
     @property
     def module_mode(self) -> Any:
         """What the module's mode comes to for this strategy: "joint", "detached" or "off"."""
         return self.module.resolved(need_module(needs(self.steps)))
+
+    @property
+    def leg(self) -> str:
+        """What people call the strategy with this module: "random-joint" where the module's mode is not "auto"."""
+        return self.strategy if self.module.mode == "auto" else f"{self.strategy}-{self.module.mode}"
+
+    @property
+    def tap(self) -> int:
+        """Number of the tap that is a sample's embedding."""
+        names = [tap.name for tap in self.task.taps]
+        return -1 if self.scoring.embedding is None else names.index(self.scoring.embedding)
 
 
 def load(path: str | Path, *, smoke: bool = False, options: Mapping[str, Any] | None = None) -> Experiment:
@@ -102,7 +122,7 @@ def _check(given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     known = ["task", *SECTIONS, *PLAIN]
     problems = [unknown(key, known) for key in given if key not in known]
     problems += [f"{key}: missing" for key in ("task", "budget", "training", "scoring", "strategy") if key not in given]
-    values: dict[str, Any] = {"subset": None, "seed": 0, "module": {}}
+    values: dict[str, Any] = {"subset": None, "keep": 4, "seed": 0, "module": {}, "committee": {}}
     for key, section in SECTIONS.items():
         values[key], found = arguments(section, given.get(key, {}), key) if key in given else ({}, [])
         problems += found
@@ -161,10 +181,18 @@ def _parameters(kind: type) -> set[str]:
 
 
 def _check_strategy(values: Mapping[str, Any]) -> list[str]:
-    known = named_strategies(None)
-    if not isinstance(values.get("strategy"), str) or values["strategy"] in known:
+    """A name, or a class of one's own: a step that narrows the candidates to the query, with its settings."""
+    given = values.get("strategy")
+    if isinstance(given, str):
+        known = named_strategies()
+        return [] if given in known else [f"strategy: {unknown(given, list(known))}"]
+    if not isinstance(given, dict):
         return []  # missing or of another type: said elsewhere
-    return [f"strategy: {unknown(values['strategy'], list(known))}"]
+    kind = given.get("type")
+    if not inspect.isclass(kind) or not issubclass(kind, Step):
+        came = kind.__name__ if inspect.isclass(kind) else _not_a_class(kind)
+        return [f"strategy.type: expected a class derived from `acquisition.steps.Step`, but got {came}"]
+    return arguments(kind, {key: value for key, value in given.items() if key != "type"}, "strategy")[1]
 
 
 def _check_together(values: Mapping[str, Any]) -> list[str]:
@@ -187,6 +215,9 @@ def _check_together(values: Mapping[str, Any]) -> list[str]:
 def _build(name: str, values: dict[str, Any], written: dict[str, Any]) -> Experiment:
     task = dict(values["task"])
     built = {key: section(**values[key]) for key, section in SECTIONS.items()}
+    strategy = _strategy(name, values)
+    if strategy.objective is not None:
+        built["module"] = replace(built["module"], objective=strategy.objective)
     try:
         adapter = task.pop("type")(**task)
     except ValueError as error:  # what types cannot say, an adapter checks in its constructor
@@ -195,10 +226,29 @@ def _build(name: str, values: dict[str, Any], written: dict[str, Any]) -> Experi
     lacking = [m for m in members if not m.startswith("_") and not hasattr(adapter, m)]
     if lacking:  # not isinstance: what it takes for a member differs between Python 3.11 and 3.12
         raise ConfigError(name, [f"task.type: {type(adapter).__name__} lacks {lacking}; see tasks/base.py"])
+    taps = [tap.name for tap in adapter.taps]
+    if built["scoring"].embedding not in (None, *taps):
+        raise ConfigError(name, [unknown(built["scoring"].embedding, taps, "scoring.embedding")])
+    called = values["strategy"] if isinstance(values["strategy"], str) else values["strategy"]["type"].__name__
     return Experiment(
-        name=name, task=adapter, strategy=values["strategy"], seed=values["seed"], subset=values["subset"],
-        steps=named_strategies(values["subset"])[values["strategy"]], config=written, **built,
+        name=name, task=adapter, strategy=called, seed=values["seed"], subset=values["subset"], steps=strategy.steps,
+        config=written, **built,
     )  # fmt: skip
+
+
+def _strategy(name: str, values: dict[str, Any]) -> Strategy:
+    given, subset = values["strategy"], values["subset"]
+    if isinstance(given, str):
+        return named_strategies(subset, values["keep"])[given]
+    settings = {key: value for key, value in given.items() if key != "type"}
+    try:
+        step = given["type"](**arguments(given["type"], settings, "strategy")[0])
+    except ValueError as error:
+        raise ConfigError(name, [f"strategy: {error}"]) from error
+    wrong = [signal for signal in (*step.needs, *step.labeled) if signal not in SIGNALS]
+    if wrong:
+        raise ConfigError(name, [unknown(signal, list(SIGNALS), "strategy.needs") for signal in wrong])
+    return Strategy(sampled(subset, [step]))
 
 
 def arguments(target: Callable, given: Any, where: str) -> tuple[dict[str, Any], list[str]]:

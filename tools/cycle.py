@@ -10,9 +10,12 @@ from mmengine.dataset import DefaultSampler
 from mmengine.runner import Runner
 
 from acquisition.pool import Pool
-from acquisition.query import Query, ask
+from acquisition.query import Query, ask, needs
 from acquisition.ranking import module_quality
 from acquisition.scoring import score
+from acquisition.signals import need_committee
+from models.committee import Member, add_dropout, ensemble, passes
+from models.hooks import unwrapped
 from models.joint import JointModel
 from models.loading import loader, train_loader
 from models.seeding import derive_seed, seeded, stream
@@ -21,34 +24,57 @@ from tools.config import Experiment
 from tools.rundir import RunFolder
 
 
-def start(experiment: Experiment, folder: RunFolder, pool: Pool, launcher: str) -> AbstractContextManager[Runner]:
-    """A cycle's Runner over everything labeled; the strategy has no part in its randomness."""
+def start(
+    experiment: Experiment, folder: RunFolder, pool: Pool, launcher: str, member: int = 0
+) -> AbstractContextManager[Runner]:
+    """A cycle's Runner over everything labeled; the strategy has no part in its randomness.
+
+    Members of an ensemble differ in their seeds alone; the first is the network that every strategy trains.
+    """
     task, settings, scoring = experiment.task, experiment.training, experiment.scoring
-    seed = derive_seed(experiment.seed, pool.cycle, "training")
+    seed = derive_seed(experiment.seed, pool.cycle, *(("member", member) if member else ("training",)))
     with seeded(derive_seed(seed, "network")):
         network = task.build()
+    if need_committee(needs(experiment.steps)) == "dropout":
+        add_dropout(network, experiment.committee)
     with seeded(derive_seed(seed, "module")):
         model = JointModel(network, task.forward, task.predict, task.taps, experiment.module, experiment.module_mode)
     if settings.start == "warm" and pool.cycle > 0:
-        warm_start(model, folder.cycle_folder(pool.cycle - 1))
+        warm_start(model, folder.training_folder(pool.cycle - 1, member))
     augmented, test = task.dataset("train"), task.dataset("test")
     train = train_loader(augmented, pool.labeled, settings.batch_size, settings.workers, task.collate, seed)
     in_order = DefaultSampler(test, shuffle=False)  # split over the processes
     evaluation = loader(test, in_order, scoring.batch_size, scoring.workers, task.collate)
-    title = f"cycle {pool.cycle + 1}/{experiment.budget.cycles}"
-    where = folder.cycle_folder(pool.cycle)
+    title = f"cycle {pool.cycle + 1}/{experiment.budget.cycles}" + f", member {member + 1}" * bool(member)
+    where = folder.training_folder(pool.cycle, member)
     return training(model, train, evaluation, task.evaluator(), settings, where, seed, title, launcher)
 
 
-def next_query(experiment: Experiment, model: JointModel, pool: Pool) -> Query:
+def committee(experiment: Experiment, folder: RunFolder, pool: Pool, model: JointModel, launcher: str) -> list[Member]:
+    """Whom the strategy asks beside the model: further networks, trained here, or passes through it with dropout."""
+    kind, settings = need_committee(needs(experiment.steps)), experiment.committee
+    if kind is None:
+        return []
+    if kind == "dropout":
+        return passes(model, settings.passes, derive_seed(experiment.seed, pool.cycle, "dropout"))
+    models = [model]
+    for member in range(1, settings.members):
+        with start(experiment, folder, pool, launcher, member) as runner:
+            runner.train()
+            models.append(unwrapped(runner.model))
+    return ensemble(models)
+
+
+def next_query(experiment: Experiment, model: JointModel, members: Sequence[Member], pool: Pool) -> Query:
     """Ask the strategy; it sees ids and signals, and the pool as at test time through the weights just trained."""
-    task = experiment.task
+    task, settings, tap = experiment.task, experiment.scoring, experiment.tap
 
     def signals(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-        return score(model, task.dataset("pool"), task.collate, ids, names, experiment.scoring)
+        pool_view = task.dataset("pool")
+        return score(model, pool_view, task.collate, ids, names, settings, committee=members, tap=tap)
 
-    rng = stream(experiment.seed, pool.cycle, "query")
-    return ask(experiment.steps, pool.unlabeled, experiment.budget.query, rng, signals)
+    rng, labeled = stream(experiment.seed, pool.cycle, "query"), np.array(pool.labeled)
+    return ask(experiment.steps, pool.unlabeled, labeled, experiment.budget.query, rng, signals)
 
 
 def ranking_quality(experiment: Experiment, model: JointModel, pool: Pool, query: Query | None) -> dict:

@@ -12,7 +12,8 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import Dataset
 
 from acquisition.query import needs
-from acquisition.signals import fields, need_module
+from acquisition.signals import fields, need_committee, need_module
+from models.committee import add_dropout
 from models.loss_prediction import LossPrediction
 from models.training import TrainingSettings
 from tools.config import Experiment
@@ -28,7 +29,7 @@ def problems(experiment: Experiment, full: bool) -> list[str]:
         full: decode every sample.
     """
     faults = _fit(experiment) + _optimiser(experiment.training) + experiment.task.check(full)
-    return faults or _sizes(experiment)  # sizes can only be known of data that can be read
+    return faults or _sizes(experiment) + _dropout(experiment)  # they can only be known of data that can be read
 
 
 def _fit(experiment: Experiment) -> list[str]:
@@ -80,6 +81,16 @@ def _sizes(experiment: Experiment) -> list[str]:
     return found
 
 
+def _dropout(experiment: Experiment) -> list[str]:
+    """Whether the network has layers to drop out after, where the strategy asks for passes with dropout."""
+    if need_committee(needs(experiment.steps)) == "dropout":
+        try:
+            add_dropout(experiment.task.build(), experiment.committee)
+        except ValueError as error:
+            return [f"strategy {experiment.strategy!r}: {error}"]
+    return []
+
+
 def disk(experiment: Experiment, folder: Path) -> tuple[list[str], int]:
     """Whether the checkpoints will fit beside the run folder; and their size in bytes."""
     network = experiment.task.build()
@@ -88,6 +99,8 @@ def disk(experiment: Experiment, folder: Path) -> tuple[list[str], int]:
         channels, settings = [tap.channels for tap in experiment.task.taps], experiment.module
         module = LossPrediction(channels, settings.width, settings.pooling)
         count += sum(p.numel() for p in module.parameters())
+    if need_committee(needs(experiment.steps)) == "ensemble":
+        count *= experiment.committee.members
     needed = CHECKPOINTS * count * 4 * 3  # float32; weights and at most two moments of the optimiser
     there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     free = shutil.disk_usage(there).free
@@ -106,7 +119,7 @@ def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
         looked = [min(pool - n, experiment.subset or pool) for n in budget.sizes[:-1]]
     steps = f"{training.epochs} epochs, {sum(iterations):,} iterations of {training.batch_size}"
     lines = {
-        "run": f"{experiment.name}, strategy {experiment.strategy}, seed {experiment.seed}",
+        "run": f"{experiment.name}, strategy {experiment.leg}, seed {experiment.seed}",
         "module": experiment.module_mode,
         "folder": folder,
         "data": f"pool {pool:,}, test {test:,}",

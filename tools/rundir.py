@@ -128,6 +128,10 @@ class RunFolder:
         """Where a cycle's training keeps checkpoints and log."""
         return self.path / "cycles" / f"{cycle:02d}"
 
+    def training_folder(self, cycle: int, member: int = 0) -> Path:
+        """The same for a member of an ensemble; the first is the cycle's own training."""
+        return self.cycle_folder(cycle) / f"member{member + 1}" if member else self.cycle_folder(cycle)
+
     def commit(self, row: Mapping[str, Any], query: Query | None, pool: Pool) -> dict[str, Any]:
         """Write a finished cycle; afterwards, and not before, the run stands at `pool`.
 
@@ -151,7 +155,9 @@ class RunFolder:
         cycle = row["cycle"]
         if query is not None:
             buffer = io.BytesIO()
-            arrays: dict[str, Any] = {f"signal/{name}": values for name, values in query.signals.items()}
+            arrays: dict[str, Any] = {  # no vectors: embeddings of a large pool would fill the disk
+                f"signal/{name}": values for name, values in query.signals.items() if values.ndim == 1
+            }
             np.savez(buffer, candidates=query.candidates, picked=query.picked, **arrays)
             write_whole(self.path / "queries" / f"{cycle:02d}.npz", buffer.getvalue())
         rows = [*self.rows(cycle), row]

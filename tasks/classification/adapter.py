@@ -53,7 +53,7 @@ class Classification:
         test_limit: evaluate on so many test images alone, evenly spread over all, for smoke runs; None means all.
     """
 
-    fields = frozenset({"loss", "probs"})
+    fields = frozenset({"loss", "probs", "gradient"})
     metric = "accuracy"
 
     def __init__(
@@ -135,12 +135,15 @@ class Classification:
         return resnet.build(self.network, len(self.classes))
 
     def forward(self, network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
-        """Stage outputs as taps; cross-entropy (B,) in nats and class probabilities (B, 1, C) where wanted."""
-        taps, logits = network(self._normalised(batch["images"]))
+        """Stage outputs as taps; cross-entropy (B,) in nats, probabilities (B, 1, C) and gradients where wanted."""
+        with resnet.last_input(network) as last:
+            taps, logits = network(self._normalised(batch["images"]))
         logits = logits.float()  # under mixed precision too
         loss = F.cross_entropy(logits, batch["labels"], reduction="none") if "loss" in want else None
-        probs = logits.softmax(dim=1).unsqueeze(1) if "probs" in want else None
-        return Output(taps, loss, probs)
+        probs = logits.softmax(dim=1)
+        residual = probs - F.one_hot(probs.argmax(dim=1), probs.shape[1])
+        gradient = (residual, last[0].float()) if "gradient" in want else None
+        return Output(taps, loss, probs.unsqueeze(1) if "probs" in want else None, gradient=gradient)
 
     def predict(self, network: nn.Module, batch: Batch) -> list[BaseDataElement]:
         """The most probable class of each sample beside its label."""
