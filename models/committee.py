@@ -46,16 +46,21 @@ class CommitteeSettings:
     dropout_at: tuple[str, ...] = ()
 
 
-class ChannelDropout(nn.Module):
-    """Dropout of whole channels of maps (B, C, H, W), of single numbers of vectors (B, D)."""
+@dataclass(frozen=True)
+class DropoutAfter:
+    """A forward hook that drops whole channels of a layer's maps (B, C, H, W), or single numbers of vectors (B, D).
 
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
+    No module: a child of an `nn.Sequential` would run as one of its layers.
+    """
 
-    def forward(self, x: Tensor) -> Tensor:
+    p: float
+
+    def __call__(self, layer: nn.Module, _: Any, out: Any) -> Tensor:
         """The same shape; unchanged in evaluation mode."""
-        return F.dropout2d(x, self.p, self.training) if x.dim() == 4 else F.dropout(x, self.p, self.training)
+        if not isinstance(out, Tensor):
+            came = type(out).__name__
+            raise TypeError(f"Expected a layer of `committee.dropout_at` to return a tensor, but got {came}")
+        return F.dropout2d(out, self.p, layer.training) if out.dim() == 4 else F.dropout(out, self.p, layer.training)
 
 
 def add_dropout(network: nn.Module, settings: CommitteeSettings) -> list[str]:
@@ -74,10 +79,8 @@ def add_dropout(network: nn.Module, settings: CommitteeSettings) -> list[str]:
             near = difflib.get_close_matches(pattern, known, n=3) or known[:8]
             raise ValueError(f"committee.dropout_at: {pattern!r} names no layer of the network; it has {near}, ...")
         for name in found:
-            layer = network.get_submodule(name)
-            layer.add_module("dropout_after", ChannelDropout(settings.dropout))
-            layer.register_forward_hook(_drop)
-    layers = [name for name, _ in _dropouts(network)]
+            network.get_submodule(name).register_forward_hook(DropoutAfter(settings.dropout))
+    layers = [name for name, *_ in _dropouts(network)]
     if not layers:
         lack = "committee.dropout_at: expected layers to drop out after, as the network has no dropout of its own"
         raise ValueError(f"{lack}, but got none; it has {known[:8]}, ...")
@@ -90,15 +93,14 @@ def _matches(name: str, pattern: str) -> bool:
     return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
 
 
-def _drop(layer: nn.Module, _: Any, out: Any) -> Tensor:
-    if not isinstance(out, Tensor):
-        raise TypeError(f"Expected a layer of `committee.dropout_at` to return a tensor, but got {type(out).__name__}")
-    return layer.get_submodule("dropout_after")(out)
-
-
-def _dropouts(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    kinds = (ChannelDropout, _DropoutNd)
-    return ((name, layer) for name, layer in network.named_modules() if isinstance(layer, kinds) and layer.p > 0)
+def _dropouts(network: nn.Module) -> Iterator[tuple[str, nn.Module, float, bool]]:
+    """Layers with dropout after them or of dropout: name, layer, share, and whether whole channels are dropped."""
+    for name, layer in network.named_modules():
+        if isinstance(layer, _DropoutNd) and layer.p > 0:
+            yield name, layer, layer.p, not isinstance(layer, nn.Dropout)
+        for hook in layer._forward_hooks.values():
+            if isinstance(hook, DropoutAfter):
+                yield name, layer, hook.p, True
 
 
 def ensemble(models: Sequence[JointModel]) -> list[Member]:
@@ -118,17 +120,15 @@ def _masked(model: JointModel, seed: int, batch: Any, want: frozenset[str]) -> O
 
 @contextmanager
 def _masks(network: nn.Module, seed: int) -> Iterator[None]:
-    """Every dropout layer, inactive in evaluation mode, multiplies by its mask of this seed."""
+    """Dropout, inactive in evaluation mode, multiplies by a mask of this seed at each of its places."""
     with ExitStack() as hooks:
-        for name, layer in _dropouts(network):
-            handle = layer.register_forward_hook(partial(_apply, seed=derive_seed(seed, name)))
-            hooks.callback(handle.remove)
+        for name, layer, p, channels in list(_dropouts(network)):
+            mask = partial(_masked_out, p=p, channels=channels, seed=derive_seed(seed, name))
+            hooks.callback(layer.register_forward_hook(mask).remove)
         yield
 
 
-def _apply(layer: nn.Module, _: Any, out: Tensor, seed: int) -> Tensor:
-    whole_channels = out.dim() > 2 and not isinstance(layer, nn.Dropout)
-    shape = (1, out.shape[1], *(1,) * (out.dim() - 2)) if whole_channels else (1, *out.shape[1:])
-    share = float(layer.p)  # type: ignore[arg-type]  # for mypy an attribute of a module is a tensor or a module
-    kept = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) >= share
-    return out * (kept.to(out) / (1 - share))
+def _masked_out(_: nn.Module, __: Any, out: Tensor, p: float, channels: bool, seed: int) -> Tensor:
+    shape = (1, out.shape[1], *(1,) * (out.dim() - 2)) if channels else (1, *out.shape[1:])
+    kept = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) >= p
+    return out * (kept.to(out) / (1 - p))

@@ -46,7 +46,7 @@ def test_parameters_keep_their_names_and_evaluation_its_numbers():
     with seeded(0):
         other = resnet.build("resnet10_cifar_w8", 4).eval()
     layers = add_dropout(other, AT)
-    assert layers == [f"layer{k}.dropout_after" for k in (1, 2, 3, 4)]
+    assert layers == [f"layer{k}" for k in (1, 2, 3, 4)]
     assert plain.state_dict().keys() == other.state_dict().keys()
     with torch.no_grad():
         (taps, logits), (other_taps, other_logits) = plain(images()["images"]), other(images()["images"])
@@ -59,9 +59,11 @@ def test_training_drops_whole_channels_and_keeps_the_mean(model):
         taps, _ = network(images(40)["images"])
     silent = (taps[3] == 0).all(dim=(2, 3)).float().mean().item()
     assert 0.2 < silent < 0.4
-    layer = committee.ChannelDropout(0.3)
+    drop = committee.DropoutAfter(0.3)
     with seeded(0):
-        assert layer(torch.ones(2000, 50, 1, 1)).mean().item() == pytest.approx(1, abs=0.01)
+        assert drop(network, None, torch.ones(2000, 50, 1, 1)).mean().item() == pytest.approx(1, abs=0.01)
+        assert drop(network, None, torch.ones(2000, 50)).mean().item() == pytest.approx(1, abs=0.01)
+    assert torch.equal(drop(network.eval(), None, torch.ones(5, 5)), torch.ones(5, 5))
 
 
 def test_passes_differ_from_each_other_and_repeat_themselves(model):
@@ -83,13 +85,15 @@ def test_what_a_pass_says_of_a_sample_does_not_depend_on_the_batch(model):
 
 
 def test_the_share_that_a_pass_drops_is_the_setting(model):
-    kept = []
+    model.eval()
+    plain, kept = model.output(images(1), frozenset()).taps[0], []
     for seed in range(300):
-        with committee._masks(model.network, seed):
-            out = model.network.get_submodule("layer4.dropout_after")(torch.ones(1, 64, 2, 2))
-        assert all(value == pytest.approx(0) or value == pytest.approx(1 / 0.7) for value in out.unique().tolist())
-        kept.append((out[0, :, 0, 0] > 0).float().mean().item())
-    assert sum(kept) / 300 == pytest.approx(0.7, abs=0.01)
+        with committee._masks(model.network, seed), torch.no_grad():
+            found = model.output(images(1), frozenset()).taps[0]
+        dropped = (found == 0).all(dim=(0, 2, 3))
+        torch.testing.assert_close(found[:, ~dropped], plain[:, ~dropped] / 0.7)
+        kept.append(1 - dropped.float().mean().item())
+    assert sum(kept) / 300 == pytest.approx(0.7, abs=0.03)
 
 
 def test_dropout_of_the_networks_own_is_used():
