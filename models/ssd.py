@@ -1,4 +1,4 @@
-"""SSD from mmdet's own parts: taps returned, losses per image, and a small variant for made data.
+"""SSD from mmdet's own parts: taps returned, losses per image, priors known, and a small variant for made data.
 
 Source: Liu et al., "SSD: Single Shot MultiBox Detector", ECCV 2016; mmdet's `configs/_base_/models/ssd300.py` and
 `configs/pascal_voc/ssd300_voc0712.py`.
@@ -14,6 +14,7 @@ from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
 from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from models import mmcv_ops
@@ -24,9 +25,11 @@ mmcv_ops.install()
 import mmdet.models  # noqa: E402, F401  # registers the parts named below; must follow `install`
 from mmdet.models.dense_heads import SSDHead  # noqa: E402
 from mmdet.models.detectors import SingleStageDetector  # noqa: E402
+from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder  # noqa: E402
 from mmdet.registry import MODELS  # noqa: E402
 
 ImageLoss = Literal["mean", "sum"]
+Raw = tuple[list[Tensor], list[Tensor]]  # class scores and box offsets, (B, channels, H, W) for each source map
 IGNORE_IOF = 0.5  # a prior with more than this share of its area inside an ignored box is not trained on
 MIN_IOU = 1e-6  # mmdet's 0 would match an object whose priors are all ignored to a prior that does not touch it
 MEAN_RGB = (123.675, 116.28, 103.53)
@@ -38,11 +41,23 @@ SSD300_TAPS = (
 SMALL_TAPS = (Tap("stage3", 64), Tap("stage4", 64), Tap("extra1", 64), Tap("extra2", 64))
 
 
-class PerImageSSDHead(SSDHead):
-    """mmdet's SSD head whose losses of an image do not depend on the other images of the batch.
+class NumberedCoder(DeltaXYWHBBoxCoder):
+    """mmdet's decoding of offsets into boxes, which hands on what stands beside a prior's four coordinates."""
 
-    mmdet divides by the matched priors of the whole batch. Here each image's loss is divided by its own ("mean"), or
-    by nothing ("sum"). For a batch of one image "mean" is mmdet's own loss.
+    def decode(self, bboxes: Tensor, pred_bboxes: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Priors (N, 4 + k) and offsets (N, 4) -> boxes (N, 4 + k)."""
+        boxes = super().decode(bboxes[:, :4], pred_bboxes, *args, **kwargs)
+        return torch.cat([boxes, bboxes[:, 4:]], dim=1)
+
+
+class PerImageSSDHead(SSDHead):
+    """mmdet's SSD head whose losses of an image are its own, and whose boxes tell the prior that they come from.
+
+    mmdet divides losses by the matched priors of the whole batch. Here each image's loss is divided by its own
+    ("mean"), or by nothing ("sum"). For a batch of one image "mean" is mmdet's own loss.
+
+    Predictions have the field `prior_ids` besides: (N,) numbers of the boxes' priors in `distributions`. The number
+    goes through mmdet's own filters as a fifth coordinate of the prior, so the boxes are mmdet's.
     """
 
     loss_cls = None  # mmdet's `_predict_by_feat_single` looks at it, and `SSDHead.__init__` never sets it
@@ -52,6 +67,11 @@ class PerImageSSDHead(SSDHead):
         if image_loss not in ("mean", "sum"):
             raise ValueError(f"Expected `image_loss` to be 'mean' or 'sum', but got {image_loss!r}")
         self.image_loss = image_loss
+
+    def forward(self, x: tuple[Tensor, ...]) -> Raw:
+        """mmdet's, in float32 under mixed precision too: bfloat16 would move priors by whole pixels."""
+        scores, offsets = super().forward(x)
+        return [s.float() for s in scores], [o.float() for o in offsets]
 
     def loss_by_feat_single(  # the name and the order of the arguments are mmdet's
         self,
@@ -71,12 +91,41 @@ class PerImageSSDHead(SSDHead):
             cls_score, bbox_pred, anchor, labels, label_weights, bbox_targets, bbox_weights, avg_factor=own
         )
 
-    def image_losses(self, raw: tuple[list[Tensor], list[Tensor]], samples: Sequence[Any]) -> Tensor:
+    def image_losses(self, raw: Raw, samples: Sequence[Any]) -> Tensor:
         """(B,) loss of each image from the head's raw outputs and samples with boxes in the network's pixels."""
         truth = [s.gt_instances for s in samples]
         ignored = [s.ignored_instances for s in samples]
         losses = self.loss_by_feat(*raw, truth, [s.metainfo for s in samples], ignored)
         return torch.stack([c.sum() + b.sum() for c, b in zip(losses["loss_cls"], losses["loss_bbox"], strict=True)])
+
+    def distributions(self, raw: Raw, samples: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        """What the head takes each prior for, and which priors count.
+
+        Args:
+            raw: the head's outputs.
+            samples: one an image; their metainfo is read, and no annotation.
+
+        Returns:
+            (B, P, num_classes + 1) probabilities of all priors, background last; (B, P) weights, 1 where `predict`
+            returns a box of the prior and 0 elsewhere: 0 everywhere for an image without boxes.
+        """
+        scores = [s.permute(0, 2, 3, 1).reshape(len(s), -1, self.cls_out_channels) for s in raw[0]]
+        probs = torch.cat(scores, dim=1).softmax(dim=2)
+        weight = probs.new_zeros(probs.shape[:2])
+        found = self.predict_by_feat(*raw, batch_img_metas=[s.metainfo for s in samples], rescale=True)
+        for row, boxes in zip(weight, found, strict=True):
+            row[boxes.prior_ids] = 1
+        return probs, weight
+
+    def _predict_by_feat_single(self, *, mlvl_priors: list[Tensor], **others: Any) -> InstanceData:
+        counts = [len(priors) for priors in mlvl_priors]
+        numbers = torch.arange(sum(counts), device=mlvl_priors[0].device).float().split(counts)
+        numbered = [torch.cat([p, n[:, None]], dim=1) for p, n in zip(mlvl_priors, numbers, strict=True)]
+        return super()._predict_by_feat_single(mlvl_priors=numbered, **others)
+
+    def _bbox_post_process(self, results: InstanceData, *args: Any, **kwargs: Any) -> InstanceData:
+        results.bboxes, results.prior_ids = results.bboxes[:, :4], results.bboxes[:, 4].long()
+        return super()._bbox_post_process(results, *args, **kwargs)
 
 
 def ssd300_vgg16(
@@ -158,7 +207,7 @@ class PlainBackbone(BaseModule):
 
 
 def _head(num_classes: int, channels: Sequence[int], anchors: dict, image_loss: ImageLoss) -> dict:
-    coder = dict(type="DeltaXYWHBBoxCoder", target_means=[0.0] * 4, target_stds=[0.1, 0.1, 0.2, 0.2])
+    coder = dict(type=NumberedCoder, target_means=[0.0] * 4, target_stds=[0.1, 0.1, 0.2, 0.2])
     return dict(
         type=PerImageSSDHead, in_channels=tuple(channels), num_classes=num_classes, anchor_generator=anchors,
         bbox_coder=coder, image_loss=image_loss,

@@ -112,6 +112,69 @@ def test_an_image_without_objects_has_no_loss_and_no_gradient(voc: Path):
     assert all(p.grad is None or not p.grad.any() for p in network.parameters())
 
 
+ALL = frozenset({"loss", "probs"})
+
+
+def test_weights_are_of_the_boxes_that_are_predicted(task: Detection):
+    with seeded(1):
+        network = task.build().eval()
+    with torch.no_grad():
+        output = task.forward(network, contract.a_batch(task, "test", [0, 1, 2]), ALL)
+        found = task.predict(network, contract.a_batch(task, "test", [0, 1, 2]))
+    assert output.probs.shape == (3, 1360, 4) and len({len(row.unique()) for row in output.weight}) == 1
+    for row, probs, judged in zip(output.weight, output.probs, found, strict=True):
+        boxes = judged.pred_instances
+        assert torch.equal(row.nonzero()[:, 0], boxes.prior_ids.unique()) and len(boxes) == 200
+        assert torch.equal(probs[boxes.prior_ids, boxes.labels], boxes.scores)
+
+
+def test_annotations_change_no_distribution_and_no_weight(voc: Path):
+    task = detection(voc)
+    network = task.build().eval()
+    outputs = []
+    for other in (None, 1, 5):  # its own annotation, none, and another image's
+        batch = contract.a_batch(task, "pool", [0, 3])
+        if other is not None:
+            labels = task.dataset("pool")[other]["data_samples"]
+            for sample in batch["data_samples"]:
+                sample.gt_instances, sample.ignored_instances = labels.gt_instances, labels.ignored_instances
+                sample.set_metainfo({"instances": labels.instances})
+        with torch.no_grad():
+            outputs.append(task.forward(network, batch, ALL))
+    assert len({tuple(output.loss.tolist()) for output in outputs}) == 3
+    for output in outputs[1:]:
+        assert torch.equal(output.probs, outputs[0].probs) and torch.equal(output.weight, outputs[0].weight)
+
+
+def test_a_network_that_is_sure_of_the_background_has_no_weight(voc: Path):
+    task = detection(voc)
+    network = task.build().eval()
+    with torch.no_grad():
+        for layer in network.bbox_head.cls_convs:
+            layer[-1].weight.zero_()
+            layer[-1].bias.copy_(torch.tensor([0.0, 0, 0, 20]).repeat(4))
+        output = task.forward(network, contract.a_batch(task, "pool", [0, 1]), frozenset({"probs"}))
+    assert output.loss is None and not output.weight.any()
+    torch.testing.assert_close(output.probs[..., 3], torch.ones(2, 1360))
+
+
+@pytest.mark.parametrize(
+    ("want", "runs"), [((), (0, 0)), (("loss",), (1, 0)), (("probs",), (1, 1)), (("loss", "probs"), (1, 1))]
+)
+def test_head_and_suppression_run_where_they_are_wanted_and_once(voc: Path, monkeypatch, want, runs):
+    """Predicted losses need the taps alone."""
+    task, ran = detection(voc), []
+    network = task.build().eval()
+    for method in ("forward", "predict_by_feat"):
+        original = getattr(network.bbox_head, method)
+        watched = lambda *a, original=original, method=method, **k: (ran.append(method), original(*a, **k))[1]  # noqa: E731
+        monkeypatch.setattr(network.bbox_head, method, watched)
+    output = task.forward(network, contract.a_batch(task, "pool", [0, 1]), frozenset(want))
+    assert (ran.count("forward"), ran.count("predict_by_feat")) == runs
+    assert {field for field in ALL if getattr(output, field) is not None} == set(want)
+    assert (output.weight is None) == (output.probs is None)
+
+
 def test_the_test_limit_cuts_the_test_set(voc: Path, coco: Path):
     assert len(detection(voc, test_limit=2).dataset("test")) == 2
     task = coco_detection(coco, test_limit=2)

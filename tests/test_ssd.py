@@ -319,6 +319,144 @@ def test_an_ignored_box_in_one_image_leaves_the_others(small, samples):
     assert (before != after).tolist() == [False, False, False, True, False]
 
 
+# boxes and the priors that they come from, distributions of the priors
+
+SIZES = {4: (16, 8, 4, 2), 21: (38, 19, 10, 5, 3, 1)}  # of the maps, by the channels of a class score
+
+
+@pytest.fixture
+def mmdet_predicts(monkeypatch) -> None:
+    monkeypatch.setattr(SSDHead, "loss_cls", None, raising=False)  # without it mmdet's own SSD cannot predict
+
+
+def scores_of(raw: tuple[list[Tensor], list[Tensor]], image: int, channels: int = CLASSES + 1) -> np.ndarray:
+    """(P, channels) probabilities of the priors, level by level, row by row, cell by cell."""
+    logits = [s[image].double().numpy() for s in raw[0]]
+    flat = np.concatenate([s.transpose(1, 2, 0).reshape(-1, channels) for s in logits])
+    raised = np.exp(flat - flat.max(1, keepdims=True))
+    return raised / raised.sum(1, keepdims=True)
+
+
+def decoded(head: SSDHead, raw: tuple[list[Tensor], list[Tensor]], image: int, size: int) -> np.ndarray:
+    """(P, 4) boxes of all priors in the network's pixels, by SSD's equation 2."""
+    sizes = [(len(s[0, 0]),) * 2 for s in raw[0]]
+    priors = torch.cat(head.prior_generator.grid_priors(sizes, device="cpu")).double().numpy()
+    offsets = np.concatenate([b[image].double().numpy().transpose(1, 2, 0).reshape(-1, 4) for b in raw[1]])
+    extent, centre = priors[:, 2:] - priors[:, :2], (priors[:, 2:] + priors[:, :2]) / 2
+    centre, extent = centre + 0.1 * offsets[:, :2] * extent, extent * np.exp(0.2 * offsets[:, 2:])
+    return np.clip(np.concatenate([centre - extent / 2, centre + extent / 2], axis=1), 0, size)
+
+
+def towards_background(raw: tuple[list[Tensor], list[Tensor]], by: float) -> tuple[list[Tensor], list[Tensor]]:
+    """Raw outputs of a network that is surer of the background."""
+    surer = [s.clone() for s in raw[0]]
+    for s in surer:
+        s[:, CLASSES :: CLASSES + 1] += by
+    return surer, raw[1]
+
+
+RAW = {
+    "full": lambda: raw_outputs(2),  # more boxes than are returned
+    "few": lambda: towards_background(raw_outputs(2), 10),
+    "none": lambda: towards_background(raw_outputs(2), 60),
+    "ties": lambda: tuple([torch.zeros_like(m) for m in maps] for maps in raw_outputs(2)),
+    "a tie of two levels": lambda: tuple([m * (k > 1) for k, m in enumerate(maps)] for maps in raw_outputs(2)),
+}
+SCALED = {"metainfo": {"img_shape": (128, 128), "scale_factor": (0.5, 1.6)}}
+
+
+@pytest.mark.parametrize("kind", RAW)
+@pytest.mark.parametrize("rescale", [False, True])
+def test_predictions_are_mmdets_with_the_priors_of_the_boxes(small, plain_head, mmdet_predicts, kind, rescale):
+    raw, head, metas = RAW[kind](), small.bbox_head, [SCALED["metainfo"]] * 2
+    theirs = plain_head.predict_by_feat(*raw, batch_img_metas=metas, cfg=head.test_cfg, rescale=rescale)
+    ours = head.predict_by_feat(*raw, batch_img_metas=metas, rescale=rescale)
+    probs, weight = head.distributions(raw, [DetDataSample(**SCALED)] * 2)
+    assert [len(found) for found in ours] == {"full": [200] * 2, "none": [0] * 2}.get(kind, list(map(len, ours)))
+    for image, (found, expected) in enumerate(zip(ours, theirs, strict=True)):
+        assert all(torch.equal(found[key], expected[key]) for key in ("bboxes", "scores", "labels"))
+        assert set(expected.keys()) == {"bboxes", "scores", "labels"} == set(found.keys()) - {"prior_ids"}
+        assert torch.equal(found.scores, probs[image, found.prior_ids, found.labels])
+        boxes = decoded(head, raw, image, 128)[found.prior_ids] / (np.array([0.5, 1.6] * 2) if rescale else 1)
+        np.testing.assert_allclose(found.bboxes.numpy(), boxes, atol=1e-3)
+        assert set(weight[image].nonzero()[:, 0].tolist()) == set(found.prior_ids.tolist())
+    assert kind == "none" or all(len(found) > 10 for found in ours)
+
+
+@pytest.mark.parametrize(("background", "kept"), [(0, 200), (10, 100), (60, 0)])
+def test_weights_by_hand(small, background, kept):
+    """Suppression anew, box by box: the best score first, all its overlaps of the same class out."""
+    raw = towards_background(raw_outputs(2), background)
+    _, weight = small.bbox_head.distributions(raw, [DetDataSample(**SCALED)] * 2)
+    ends = np.cumsum([4 * size**2 for size in SIZES[4]])
+    for image in range(2):
+        probs, boxes = scores_of(raw, image)[:, :CLASSES], decoded(small.bbox_head, raw, image, 128)
+        candidates = []
+        for first, last in zip([0, *ends], ends, strict=False):
+            level = [(probs[p, c], p, c) for p in range(first, last) for c in range(CLASSES) if probs[p, c] > 0.02]
+            candidates += sorted(level, reverse=True)[:1000]
+        overlap, found = iou(boxes, boxes), []
+        for _, p, c in sorted(candidates, reverse=True):
+            if all(c != other or overlap[p, q] <= 0.45 for q, other in found):
+                found.append((p, c))
+        assert min(len(found), 200) <= kept and (len(found) > 200 or kept < 200) and (len(found) > 20 or kept == 0)
+        assert np.flatnonzero(weight[image]).tolist() == sorted({p for p, _ in found[:200]})
+
+
+def test_every_class_two_of_one_prior_and_a_suppressed_one(small):
+    """Priors at hand-picked places: number = the levels before, (row * width + column) * 4, and one of the cell's 4."""
+    scores = [torch.zeros(2, 4, CLASSES + 1, s, s) for s in SIZES[4]]
+    for s in scores:
+        s[:, :, CLASSES] = 30.0
+    places = {  # level, which of the cell's, row, column -> logits of the classes, whether its box is returned
+        (0, 0, 3, 5): ([40, 0, 0], True),
+        (0, 1, 3, 5): ([38, 0, 0], False),  # overlaps the one before by 0.6
+        (0, 2, 3, 5): ([0, 40, 0], True),  # as well, of another class
+        (1, 0, 7, 7): ([0, 0, 40], True),
+        (2, 3, 0, 2): ([40, 0, 40], True),  # two boxes, one weight
+        (3, 0, 1, 0): ([0, 26.2, 0], True),  # exp(-3.8) = 0.022
+        (3, 0, 0, 1): ([0, 26.0, 0], False),  # exp(-4) = 0.018, below the least score
+    }
+    numbers = {}
+    for (level, which, row, column), (logits, returned) in places.items():
+        scores[level][0, which, :CLASSES, row, column] = torch.tensor(logits, dtype=torch.float32)
+        size = SIZES[4][level]
+        numbers[4 * sum(s**2 for s in SIZES[4][:level]) + (row * size + column) * 4 + which] = returned
+    raw = [s.flatten(1, 2) for s in scores], [torch.zeros(2, 16, s, s) for s in SIZES[4]]
+    probs, weight = small.bbox_head.distributions(raw, [DetDataSample(**SCALED)] * 2)
+    assert probs.shape == (2, 1360, CLASSES + 1) and weight.shape == (2, 1360)
+    assert weight[0].nonzero()[:, 0].tolist() == sorted(n for n, returned in numbers.items() if returned)
+    assert weight[0].sum() == 5 and not weight[1].any()
+    assert sorted(probs[0, weight[0] == 1].max(dim=1).values.tolist())[:3] == pytest.approx([0.5, 0.978, 1], abs=1e-3)
+    found = small.bbox_head.predict_by_feat(*raw, batch_img_metas=[SCALED["metainfo"]] * 2)[0]
+    assert found.labels.bincount().tolist() == [2, 2, 2]
+
+
+def test_distributions_sum_to_1_and_are_the_images_own(small, samples):
+    raw = towards_background(raw_outputs(), 6)
+    probs, weight = small.bbox_head.distributions(raw, samples)
+    assert probs.shape == (5, 1360, CLASSES + 1) and probs.dtype == weight.dtype == torch.float32
+    torch.testing.assert_close(probs.sum(dim=2), torch.ones(5, 1360))
+    for image in range(5):
+        np.testing.assert_allclose(probs[image].numpy(), scores_of(raw, image), rtol=1e-4, atol=1e-6)
+        alone = small.bbox_head.distributions(only(raw, [image]), [samples[image]])
+        assert torch.equal(alone[0][0], probs[image]) and torch.equal(alone[1][0], weight[image])
+    assert len({tuple(row.tolist()) for row in weight}) == 5
+
+
+def test_the_heads_outputs_and_boxes_are_float32_under_mixed_precision(small):
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        taps, sources = ssd.features(small, torch.randn(2, 3, 128, 128, generator=torch.Generator().manual_seed(0)))
+        raw = small.bbox_head(sources)
+        probs, weight = small.bbox_head.distributions(raw, [DetDataSample(**SCALED)] * 2)
+        found = small.bbox_head.predict(sources, [DetDataSample(**SCALED)] * 2)
+    assert taps[0].dtype == torch.bfloat16
+    assert {m.dtype for maps in raw for m in maps} | {probs.dtype, weight.dtype} == {torch.float32}
+    for image in range(2):
+        boxes = decoded(small.bbox_head, raw, image, 128)[found[image].prior_ids]
+        np.testing.assert_allclose(found[image].bboxes.numpy(), boxes, atol=1e-3)
+
+
 # the small network
 
 
@@ -469,3 +607,21 @@ def test_ssd300_loads_vgg_weights_in_mmdets_naming(tmp_path, capfd):
     assert all(torch.equal(loaded[key], value) for key, value in vgg.items())
     assert len(loaded) == 30 and all(bool(torch.isfinite(value).all()) for value in loaded.values())
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("background", [0, 12])
+def test_ssd300_predictions_are_mmdets_with_their_priors(ssd300, mmdet_ssd300, mmdet_predicts, background):
+    generator, pairs = torch.Generator().manual_seed(0), list(zip(SIZES[21], (4, 6, 6, 6, 4, 4), strict=True))
+    raw = tuple([2 * torch.randn(1, n * k, s, s, generator=generator) for s, n in pairs] for k in (21, 4))
+    for s in raw[0]:
+        s[:, 20::21] += background
+    meta = [{"img_shape": (300, 300), "scale_factor": (0.6, 0.8)}]
+    (found,) = ssd300.bbox_head.predict_by_feat(*raw, batch_img_metas=meta, rescale=True)
+    (expected,) = mmdet_ssd300.bbox_head.predict_by_feat(*raw, batch_img_metas=meta, rescale=True)
+    assert all(torch.equal(found[key], expected[key]) for key in ("bboxes", "scores", "labels"))
+    probs, weight = ssd300.bbox_head.distributions(raw, [DetDataSample(metainfo=meta[0])])
+    assert probs.shape == (1, 8732, 21) and weight.shape == (1, 8732)
+    assert torch.equal(found.scores, probs[0, found.prior_ids, found.labels]) and len(found) == 200
+    assert torch.equal(weight[0].nonzero()[:, 0], found.prior_ids.unique())
+    boxes = decoded(ssd300.bbox_head, raw, 0, 300)[found.prior_ids] / np.array([0.6, 0.8] * 2)
+    np.testing.assert_allclose(found.bboxes.numpy(), boxes, atol=1e-2)

@@ -59,7 +59,7 @@ class Detection:
         test_limit: evaluate on the first so many test images alone, for smoke runs; None means all.
     """
 
-    fields = frozenset({"loss"})
+    fields = frozenset({"loss", "probs"})
     metric = "mAP"
 
     def __init__(
@@ -148,14 +148,16 @@ class Detection:
         return self._make(len(self.classes), self.image_loss, path)
 
     def forward(self, network: SingleStageDetector, batch: Batch, want: frozenset[str]) -> Output:
-        """Source maps as taps; the loss of each image where it is wanted."""
+        """Source maps as taps; the loss of each image and the distributions of its priors where they are wanted."""
         data = network.data_preprocessor(batch)
         taps, sources = ssd.features(network, data["inputs"])
-        if "loss" not in want:
+        if not want & self.fields:
             return Output(taps)
-        scores, boxes = network.bbox_head(sources)
-        raw = ([s.float() for s in scores], [b.float() for b in boxes])  # losses in float32 under mixed precision
-        return Output(taps, loss=network.bbox_head.image_losses(raw, data["data_samples"]))
+        head, samples = network.bbox_head, data["data_samples"]
+        raw = head(sources)
+        loss = head.image_losses(raw, samples) if "loss" in want else None
+        probs, weight = head.distributions(raw, samples) if "probs" in want else (None, None)
+        return Output(taps, loss, probs, weight)
 
     def predict(self, network: SingleStageDetector, batch: Batch) -> list[DetDataSample]:
         """Boxes in the pixels of the image as it is on disk, beside its annotation."""
