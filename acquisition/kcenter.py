@@ -7,10 +7,10 @@ algorithm 1. Three things make it fast, and none of them changes a pick:
   Only a window of samples with the largest bounds is brought up to date, and picks are made inside it for as long as
   its best is above every bound outside.
 - The first bounds come from a few of the labeled centres (pivots), and from those near each sample's nearest pivot.
-- Matrix products say which pairs cannot matter, with a bound on their rounding error; what decides is `squared_distances`.
+- Matrix products say which pairs cannot matter, with a bound on their rounding error; `squared_distances` decides.
 
-The picks are those of the plain algorithm on `squared_distances`, bit for bit, ties to the lowest position, on any device
-and with any `chunk_bytes`.
+The picks are those of the plain algorithm on `squared_distances`, bit for bit, ties to the lowest position, on any
+device and with any `chunk_bytes`.
 """
 
 from __future__ import annotations
@@ -106,8 +106,10 @@ class _Search:
 
     def run(self) -> Cover:
         """All picks."""
-        if len(self.labeled) == 0:
-            self.radii.append(FAR if len(self.features) else 0.0)
+        if len(self.features) == 0:
+            self.radii.append(0.0)
+        elif len(self.labeled) == 0:
+            self.radii.append(FAR)
             if self.budget:
                 self._pick(0)
         if len(self.radii) <= self.budget:
@@ -258,8 +260,8 @@ def _pivots(labeled: Tensor) -> tuple[Tensor, list[Tensor]]:
 def _slack(dims: int, dtype: torch.dtype) -> tuple[float, float]:
     """What bounds the error of |a|^2 + |b|^2 - 2ab: this times (|a| + |b|)^2, plus what underflow may cost.
 
-    A sum of D products, taken in any order, is wrong by at most D u times the sum of their sizes, u the unit roundoff; the
-    three sums and what joins them by (D + 8) u (|a| + |b|)^2. Twice that leaves room for the lengths' own rounding.
+    A sum of D products, taken in any order, is wrong by at most D u times the sum of their sizes, u the unit roundoff;
+    the three sums and what joins them by (D + 8) u (|a| + |b|)^2. Twice that leaves room for the lengths' rounding.
     """
     return (dims + 16) * torch.finfo(dtype).eps, dims * (2.0**-120 if dtype == torch.float32 else 2.0**-1000)
 
@@ -272,7 +274,8 @@ def _product_dtype(features: Tensor, labeled: Tensor) -> torch.dtype:
     some = features[:: len(features) // 64 + 1]
     typical = float(squared_distances(some, some[:1]).median())
     slack, tiny = _slack(features.shape[1], torch.float32)
-    return torch.float32 if slack * (2 * longest) ** 2 + tiny < typical / 128 else torch.float64
+    sharp = slack * (2 * longest) ** 2 + tiny < typical / 128
+    return torch.float32 if sharp and longest < 2.0**60 else torch.float64  # squares of longer ones may overflow
 
 
 def _check(features: Tensor, labeled: Tensor, budget: int, chunk_bytes: int) -> None:

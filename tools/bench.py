@@ -1,8 +1,8 @@
 """How fast parts of losstap are beside others, measured side by side:  python tools/bench.py kcenter --features random
 
-All contenders run in one process on the same arrays, once to warm up and then in turn, so that a busy machine slows all of
-them alike; a ratio is the median of the ratios of the rounds. A further subject is a function that adds its subcommand,
-and one that returns a `Report`.
+All contenders run in one process on the same arrays, once to warm up and then in turn, so that a busy machine slows
+all of them alike; a ratio is the median of the ratios of the rounds. A further subject is a subcommand in `parser` and
+a function that returns a `Report`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Report:
 
 
 def side_by_side(runs: Mapping[str, Callable[[], Any]], repeats: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    """Seconds of each round and the last result, by name; each runs once before, unmeasured, and then they take turns."""
+    """Seconds of each round and the last result, by name; each runs once unmeasured, then they take turns."""
     results = {name: run() for name, run in runs.items()}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):

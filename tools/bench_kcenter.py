@@ -38,7 +38,7 @@ def plain(features: Tensor, labeled: Tensor, budget: int) -> Tensor:
 
 
 def scikit_activeml(features: Tensor, labeled: Tensor, budget: int) -> Tensor:
-    """scikit-activeml's `k_greedy_center`, which takes both arrays as one and labels that are missing in a part of it."""
+    """scikit-activeml's `k_greedy_center`, which takes one array, and labels of which some are missing."""
     from skactiveml.pool import k_greedy_center
 
     rows = np.concatenate([labeled.numpy(), features.numpy()])
@@ -63,8 +63,8 @@ def arrays(features: str, n: int, dims: int, labeled: int, data_root: Path | Non
     """Candidates (n, dims) and labeled rows (labeled, dims), float32.
 
     Args:
-        features: `random` (normal), `clustered` (100 normal clusters, their centres three times as spread), `cifar` (of a
-            network, on the image folder at `data_root`), or a path to rows in an .npy file.
+        features: `random` (normal), `clustered` (100 normal clusters, their centres three times as spread), `cifar` (of
+            a network, on the image folder at `data_root`), or a path to rows in an .npy file.
         n: candidates; a file's rows beyond those needed are left out, at random with a fixed seed.
         dims: of made rows.
         labeled: rows that are centres already.
@@ -83,7 +83,7 @@ def arrays(features: str, n: int, dims: int, labeled: int, data_root: Path | Non
     else:
         made = cifar(data_root) if features == "cifar" else torch.from_numpy(np.load(features))
         if len(made) < total:
-            raise ValueError(f"--n, --labeled: expected at most {len(made)} in all, the rows of {features}; got {total}")
+            raise ValueError(f"--n, --labeled: expected at most {len(made)} rows ({features}) in all, but got {total}")
         rows = made[torch.randperm(len(made), generator=rng)[:total]]
     return rows[labeled:].clone(), rows[:labeled].clone()
 
