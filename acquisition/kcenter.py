@@ -1,0 +1,297 @@
+"""Greedy k-center, exact and lazy: the next pick is always the sample farthest from its nearest centre.
+
+Source: Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach", ICLR 2018,
+algorithm 1. Three things make it fast, and none of them changes a pick:
+
+- A sample's distance to its nearest centre only falls as centres are added, so an old value is an upper bound for ever.
+  Only a window of samples with the largest bounds is brought up to date, and picks are made inside it for as long as
+  its best is above every bound outside.
+- The first bounds come from a few of the labeled centres (pivots), and from those near each sample's nearest pivot.
+- Matrix products say which pairs cannot matter, with a bound on their rounding error; `squared_distances` decides.
+
+The picks are those of the plain algorithm on `squared_distances`, bit for bit, ties to the lowest position, on any
+device and with any `chunk_bytes`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+WINDOW = 1024  # samples brought up to date at once, where memory allows it
+PIVOTS = 64  # labeled centres that every sample meets first, and as many near the nearest of them
+FAR, PICKED = float("inf"), -1.0
+
+
+class Cover(NamedTuple):
+    """What was picked, and how well the centres cover all samples.
+
+    Args:
+        positions: (budget,) int64, first pick first.
+        radii: (budget + 1,) float64; number k is the largest distance of a sample to its nearest centre after k picks,
+            infinite where there is no centre.
+    """
+
+    positions: Tensor
+    radii: Tensor
+
+    @property
+    def radius(self) -> float:
+        """The covering radius, after the last pick."""
+        return float(self.radii[-1])
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Squared Euclidean distances (n,) of rows (n, D), computed from float64 differences: no cancellation.
+
+    The sum is taken in halves, element by element, so that a result depends on its two rows alone: not on the device,
+    the threads or the other rows. Its relative error is at most (log2 D + 4) * 2^-53.
+    """
+    squares = (a.double() - b).square_()
+    while squares.shape[1] > 1:
+        half = (squares.shape[1] + 1) // 2
+        squares[:, : squares.shape[1] - half] += squares[:, half:]
+        squares = squares[:, :half]
+    return squares[:, 0].clone()
+
+
+@torch.no_grad()
+def k_center(features: Tensor, labeled: Tensor, budget: int, *, chunk_bytes: int = 2**25) -> Cover:
+    """Pick `budget` samples, each the farthest from the labeled ones and those picked before; ties: lowest position.
+
+    With no labeled samples, all are equally far at first, so position 0 is the first pick. Where all that is left
+    coincides with a centre, the lowest positions follow.
+
+    Args:
+        features: (N, D) float32, the candidates; on any device that has float64.
+        labeled: (M, D) float32 on the same device, the centres that exist already; M may be 0.
+        budget: samples to be picked, 0 to N.
+        chunk_bytes: about the memory of all that is held beside the arguments and some numbers for each sample.
+
+    Returns:
+        The picks and the covering radii, on the device of `features`.
+
+    Raises:
+        ValueError: for another dtype or shape, two devices, a budget out of range, or rows that are not finite, with
+            their number.
+    """
+    _check(features, labeled, budget, chunk_bytes)
+    with torch.autocast(features.device.type, enabled=False):
+        return _Search(features, labeled, budget, chunk_bytes).run()
+
+
+class _Search:
+    """The state: centres are a sequence, `labeled` and then the picks; every sample has met a beginning of it.
+
+    `bounds` (N,) are squared distances. Each is at least the sample's true value, and is that value once the sample has
+    met all centres.
+    """
+
+    def __init__(self, features: Tensor, labeled: Tensor, budget: int, chunk_bytes: int) -> None:
+        self.features, self.labeled, self.budget = features, labeled, budget
+        self.dtype = _product_dtype(features, labeled)
+        size = torch.finfo(self.dtype).bits // 8
+        dims = features.shape[1]
+        self.window = max(1, min(WINDOW, chunk_bytes // (32 * dims + 4 * size * PIVOTS)))
+        self.block = max(1, chunk_bytes // (4 * size * (self.window + dims)))
+        self.slack, self.tiny = _slack(dims, self.dtype)
+        self.bounds = features.new_full((len(features),), FAR, dtype=torch.float64)
+        self.met = torch.zeros_like(self.bounds, dtype=torch.int64)
+        self.picked = torch.empty(budget, dtype=torch.int64, device=features.device)
+        self.count = 0  # of the picks
+        self.radii: list[float] = []
+
+    def run(self) -> Cover:
+        """All picks."""
+        if len(self.features) == 0:
+            self.radii.append(0.0)
+        elif len(self.labeled) == 0:
+            self.radii.append(FAR)
+            if self.budget:
+                self._pick(0)
+        if len(self.radii) <= self.budget:
+            self._first_bounds()
+        while len(self.radii) <= self.budget:
+            self._next_window()
+            if self.radii[-1:] == [0.0]:
+                self._pick_lowest()
+        radii = [math.sqrt(radius) for radius in self.radii]  # not torch's, whose last bit differs between machines
+        return Cover(self.picked, torch.tensor(radii, dtype=torch.float64, device=self.features.device))
+
+    def _pick(self, position: int) -> None:
+        self.picked[self.count] = position
+        self.bounds[position] = PICKED
+        self.count += 1
+
+    def _pick_lowest(self) -> None:
+        """All that is left coincides with centres: pick by position."""
+        for position in (self.bounds == 0).nonzero()[: self.budget - self.count, 0].tolist():
+            self._pick(position)
+        self.radii += [0.0] * (self.budget + 1 - len(self.radii))
+
+    def _next_window(self) -> None:
+        """Choose the samples with the largest bounds, bring them up to date, pick among them."""
+        size = min(self.window, len(self.bounds))
+        edge = self.bounds.topk(size).values[-1]
+        above = (self.bounds > edge).nonzero()[:, 0]
+        level = (self.bounds == edge).nonzero()[: size - len(above), 0]  # the lowest positions of equal bounds
+        window = torch.cat([above, level]).sort().values
+        outside = self.bounds.index_fill(0, window, PICKED - 1)
+        rival = int(outside.argmax())
+        floor = float(outside[rival])
+        met = self.met[window]
+        for start in met.unique().tolist():
+            self._meet(window[met == start], start, floor)
+        ready = (self.met[window] == len(self.labeled) + self.count) & (self.bounds[window] >= floor)
+        if ready.any():
+            self._pick_among(window[ready], floor, rival)
+
+    def _pick_among(self, window: Tensor, floor: float, rival: int) -> None:
+        """Pick while the best of a window that is up to date is above all bounds outside, or as high and before them.
+
+        `floor` is the largest bound outside, `rival` the lowest position that has it.
+        """
+        rows, lengths = self._rows(window)
+        squares, values, positions = lengths.double().square(), self.bounds[window], window.tolist()
+        certain = squares - self._error(lengths, lengths)
+        while True:
+            best = int(values.argmax())  # the first of equals, so the lowest position
+            value, position = float(values[best]), positions[best]
+            if value < floor or (value == floor and position > rival):
+                break
+            self.radii.append(max(value, 0.0))
+            if self.count == self.budget or value == 0:
+                break
+            self._pick(position)
+            values[best] = PICKED
+            least = (certain + squares[best]).sub_(torch.mv(rows, rows[best]), alpha=2).clamp_(min=0)
+            nearer = (least < values).nonzero()[:, 0]
+            if len(nearer):
+                values[nearer] = torch.minimum(values[nearer], squared_distances(rows[nearer], rows[best]))
+        self.bounds[window] = values
+        self.met[window] = len(self.labeled) + self.count
+
+    def _meet(self, positions: Tensor, start: int, floor: float) -> None:
+        """Have samples meet the centres from `start` on; those whose bounds fall below the floor stop on the way."""
+        end, size = len(self.labeled) + self.count, PIVOTS
+        rows, lengths = self._rows(positions)
+        while start < end and len(positions):
+            stop = min(start + min(size, self.block), end)
+            centres = self._centres(start, stop)
+            distances, error = self._estimates(rows, lengths, centres)
+            least = distances.amin(1)
+            bounds = torch.minimum(self.bounds[positions], least + error)
+            self.bounds[positions] = bounds
+            alive = bounds >= floor
+            nearer = (alive & (least - error < bounds) & (bounds > 0)).nonzero()[:, 0]
+            sample, centre = (distances[nearer] < (bounds + error)[nearer, None]).nonzero().T
+            self._settle(positions[nearer[sample]], centres, centre)
+            positions, rows, lengths = positions[alive], rows[alive], lengths[alive]
+            self.met[positions] = stop
+            start, size = stop, 2 * size
+
+    def _settle(self, positions: Tensor, centres: Tensor, which: Tensor) -> None:
+        """Lower bounds to true distances: of sample `positions[k]` to `centres[which[k]]`."""
+        for part, nearest in zip(positions.split(self.window), which.split(self.window), strict=True):
+            distances = squared_distances(self.features[part], centres[nearest])
+            self.bounds.scatter_reduce_(0, part, distances, "amin")
+
+    def _first_bounds(self) -> None:
+        """Bounds of all samples by the pivots, then by the centres near each sample's nearest pivot."""
+        centres = self.labeled if len(self.labeled) else self.features[:1]
+        pivots, near = _pivots(centres)
+        starts = range(0, len(self.features), self.window)
+        cell = torch.cat([self._lower(slice(k, k + self.window), pivots) for k in starts])
+        for k, members in enumerate(near):
+            for part in (cell == k).nonzero()[:, 0].split(self.window):
+                self._lower(part, centres[members])
+
+    def _lower(self, positions: Tensor | slice, centres: Tensor) -> Tensor:
+        """Lower bounds to the distances to some centres, plus their error; the nearest of these centres (n,)."""
+        distances, error = self._estimates(*self._rows(positions), centres.to(self.dtype))
+        least, nearest = distances.min(1)
+        self.bounds[positions] = torch.minimum(self.bounds[positions], least + error)
+        return nearest
+
+    def _rows(self, positions: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Rows (n, D) of the features for products, and their lengths (n,)."""
+        rows = self.features[positions].to(self.dtype)
+        return rows, torch.linalg.vector_norm(rows, dim=1)
+
+    def _centres(self, start: int, stop: int) -> Tensor:
+        """Centres `start` to `stop` of the sequence, for products."""
+        first = len(self.labeled)
+        picked = self.picked[max(start - first, 0) : max(stop - first, 0)]
+        return torch.cat([self.labeled[start:stop], self.features[picked]]).to(self.dtype)
+
+    def _estimates(self, rows: Tensor, lengths: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared distances (n, m) by a matrix product, and a bound on their error (n,)."""
+        theirs = torch.linalg.vector_norm(centres, dim=1)
+        distances = torch.addmm(theirs.square(), rows, centres.T, alpha=-2).add_(lengths.square()[:, None])
+        return distances, self._error(lengths, theirs)
+
+    def _error(self, lengths: Tensor, others: Tensor) -> Tensor:
+        """By how much |a|^2 + |b|^2 - 2ab of rows with these lengths may be wrong."""
+        return self.slack * (lengths.double() + others.max()).square() + self.tiny
+
+
+def _pivots(labeled: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Some labeled rows far from each other, and for each the positions of the labeled rows near it.
+
+    They decide how good the first bounds are, and never what is picked: rounding does not matter here.
+    """
+    sample = labeled[:: len(labeled) // (16 * PIVOTS) + 1]
+    squares = sample.square().sum(1)
+    nearest, chosen = torch.full_like(squares, FAR), [0]
+    for _ in range(min(PIVOTS, len(sample)) - 1):
+        to_last = squares + squares[chosen[-1]] - 2 * (sample @ sample[chosen[-1]])
+        nearest = torch.minimum(nearest, to_last)
+        chosen.append(int(nearest.argmax()))
+    pivots = sample[chosen]
+    if len(labeled) <= PIVOTS:
+        return pivots, []
+    squares = labeled.square().sum(1)
+    return pivots, [(squares - 2 * (labeled @ pivot)).topk(PIVOTS, largest=False).indices for pivot in pivots]
+
+
+def _slack(dims: int, dtype: torch.dtype) -> tuple[float, float]:
+    """What bounds the error of |a|^2 + |b|^2 - 2ab: this times (|a| + |b|)^2, plus what underflow may cost.
+
+    A sum of D products, taken in any order, is wrong by at most D u times the sum of their sizes, u the unit roundoff;
+    the three sums and what joins them by (D + 8) u (|a| + |b|)^2. Twice that leaves room for the lengths' rounding.
+    """
+    return (dims + 16) * torch.finfo(dtype).eps, dims * (2.0**-120 if dtype == torch.float32 else 2.0**-1000)
+
+
+def _product_dtype(features: Tensor, labeled: Tensor) -> torch.dtype:
+    """Of the matrix products: float32 where it is computed as such, and tells typical distances apart."""
+    if features.device.type != "cpu" or torch.get_float32_matmul_precision() != "highest" or len(features) == 0:
+        return torch.float64
+    longest = max(float(torch.linalg.vector_norm(side, dim=1).max()) for side in (features, labeled) if len(side))
+    some = features[:: len(features) // 64 + 1]
+    typical = float(squared_distances(some, some[:1]).median())
+    slack, tiny = _slack(features.shape[1], torch.float32)
+    sharp = slack * (2 * longest) ** 2 + tiny < typical / 128
+    return torch.float32 if sharp and longest < 2.0**60 else torch.float64  # squares of longer ones may overflow
+
+
+def _check(features: Tensor, labeled: Tensor, budget: int, chunk_bytes: int) -> None:
+    for name, rows in (("features", features), ("labeled", labeled)):
+        if rows.dim() != 2 or rows.dtype != torch.float32:
+            raise ValueError(f"{name}: expected float32 (rows, D), but got {rows.dtype} of shape {tuple(rows.shape)}")
+    if features.shape[1] != labeled.shape[1] or features.shape[1] == 0:
+        raise ValueError(f"labeled: expected rows as long as those of features and not empty, but got "
+                         f"{labeled.shape[1]} and {features.shape[1]}")  # fmt: skip
+    if features.device != labeled.device:
+        raise ValueError(f"labeled: expected it on {features.device} as features, but got {labeled.device}")
+    if not 0 <= budget <= len(features):
+        raise ValueError(f"budget: expected 0 to {len(features)} (all candidates), but got {budget}")
+    if chunk_bytes < 1:
+        raise ValueError(f"chunk_bytes: expected at least 1, but got {chunk_bytes}")
+    for name, rows in (("features", features), ("labeled", labeled)):
+        if rows.numel() and not all(bool(end.isfinite()) for end in rows.aminmax()):
+            bad = sum(int((~row.isfinite()).any()) for row in rows)
+            raise ValueError(f"{name}: expected finite numbers, but {bad} of {len(rows)} rows hold others")
