@@ -54,6 +54,7 @@ module = dict(
     detach_epoch=120,  # paper, section 4.1
 )
 scoring = dict(batch_size=500, workers=4, control=500)
+committee = dict(members=3, passes=10, dropout=0.1, dropout_at=["layer*"])
 strategy = "learning_loss"
 subset = 10_000  # paper, section 4.1
 seed = 0

@@ -35,6 +35,7 @@ training = dict(
 )
 module = dict(weight=1.0, detach_epoch=30)
 scoring = dict(batch_size=100, workers=0, control=200)
+committee = dict(members=3, passes=10, dropout=0.1, dropout_at=["layer*"])
 strategy = "learning_loss"
 subset = None
 seed = 0

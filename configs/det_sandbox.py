@@ -37,6 +37,12 @@ training = dict(
 )
 module = dict(weight=0.1, detach_epoch=32)  # lambda 1 costs a detector of this size several points of mAP
 scoring = dict(batch_size=32, workers=1, control=100)
+committee = dict(
+    members=3,
+    passes=10,
+    dropout=0.1,
+    dropout_at=["backbone.stages.2", "backbone.stages.3", "neck.extra_layers.*"],
+)
 strategy = "learning_loss"
 subset = None
 seed = 0

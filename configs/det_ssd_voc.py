@@ -54,7 +54,13 @@ module = dict(
     weight=1.0,  # lambda; paper, section 4.2
     detach_epoch=240,  # open in the paper; one public implementation cuts here, others never
 )
-scoring = dict(batch_size=32, workers=4, control=500)
+scoring = dict(batch_size=32, workers=4, control=500, embedding="conv7")
+committee = dict(
+    members=3,
+    passes=10,
+    dropout=0.1,
+    dropout_at=["backbone.features.32", "backbone.features.34", "neck.extra_layers.*"],
+)
 strategy = "learning_loss"
 subset = None  # the paper scores the whole pool of VOC
 seed = 0

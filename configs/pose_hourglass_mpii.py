@@ -54,6 +54,7 @@ module = dict(
     detach_epoch=75,  # paper, section 4.3
 )
 scoring = dict(batch_size=16, workers=4, control=500)
+committee = dict(members=3, passes=10, dropout=0.1, dropout_at=["hourglasses.*"])
 strategy = "learning_loss"
 subset = 5000  # paper, section 4.3
 seed = 0

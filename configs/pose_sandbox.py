@@ -34,6 +34,7 @@ training = dict(
 )
 module = dict(weight=1e-3, detach_epoch=30)
 scoring = dict(batch_size=50, workers=0, control=200)
+committee = dict(members=3, passes=10, dropout=0.1, dropout_at=["hourglasses.*"])
 strategy = "learning_loss"
 subset = None
 seed = 0

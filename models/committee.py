@@ -36,8 +36,8 @@ class CommitteeSettings:
         members: networks of an ensemble, each trained from a seed of its own; the first is the one that is evaluated.
         passes: through a network with dropout.
         dropout: share of the channels that are dropped after each layer of `dropout_at`, in training and in the passes.
-        dropout_at: names of the network's layers, with `*` for any characters but dots; none where the network has dropout
-            of its own.
+        dropout_at: names of the network's layers, with `*` for any characters but dots; none where the network has
+            dropout of its own.
     """
 
     members: Annotated[int, Ge(2)] = 3

@@ -80,7 +80,7 @@ def rows(seconds: Mapping[str, list[float]], notes: Mapping[str, dict[str, Any]]
 
 def machine() -> dict[str, Any]:
     """The processor's kind, threads, and versions."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for library in LIBRARIES:
         try:
             versions[library] = metadata.version(library)

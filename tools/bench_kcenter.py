@@ -113,5 +113,5 @@ def cifar(data_root: Path | None) -> Tensor:
         print(f"epoch {epoch + 1} of {EPOCHS}: {right / len(part):.0%} of the training images right", flush=True)
     network.eval()
     with torch.inference_mode():
-        both = ConcatDataset([images, ImageFolder(str(data_root / "test"), images.transform)])
+        both: ConcatDataset = ConcatDataset([images, ImageFolder(str(data_root / "test"), images.transform)])
         return torch.cat([network(pixels)[0][-1].mean(dim=(2, 3)) for pixels, _ in load(both)])
