@@ -114,7 +114,7 @@ def spread(factors: Sequence[np.ndarray], first: int, budget: int, rng: np.rando
         distances = sums - 2 * np.prod([factor @ factor[last] for factor in factors], axis=0)
         distances[distances <= rounding * sums] = 0
         nearest = np.minimum(nearest, distances)
-        nearest[last] = 0
+        nearest[last] = 0  # so that it cannot come again, whatever rounding did
         picked.append(_draw(nearest, picked, rng))
     return np.array(picked, dtype=np.int64)
 
@@ -143,6 +143,6 @@ def _check_finite(values: np.ndarray, name: str) -> None:
 def _draw(weights: np.ndarray, picked: list[int], rng: np.random.Generator) -> int:
     """A position by weight; what was picked weighs 0."""
     total = weights.sum()
-    if total < np.finfo(np.float64).tiny:  # a smaller sum cannot be divided by without losing all digits
+    if total == 0:
         return int(rng.choice(np.delete(np.arange(len(weights)), picked)))
     return int(rng.choice(len(weights), p=weights / total))

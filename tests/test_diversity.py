@@ -111,7 +111,7 @@ def test_badge_of_nothing_but_zeros_is_uniform():
     assert chisquare([drawn.count(list(pair)) for pair in pairs]).pvalue > 0.01
 
 
-def test_badge_survives_distances_too_small_to_divide_by():
+def test_badge_survives_distances_too_small_for_full_precision():
     residuals = np.array([[0.0], [1e-80], [2e-80]])
     assert sorted(badge(residuals, residuals, 3, stream())) == [0, 1, 2]
 
