@@ -1,7 +1,8 @@
 """The stacked hourglass network (Newell, Yang and Deng, ECCV 2016), with its last map of each stack as taps.
 
 Layer for layer the PyTorch port by W. Yang (github.com/bearpaw/pytorch-pose), whose weights for MPII are published
-(github.com/anibali/pytorch-stacked-hourglass, on PyPI): with the same weights the same heatmaps.
+(github.com/anibali/pytorch-stacked-hourglass, on PyPI): with the same weights the same heatmaps, and the same number of
+parameters, 6,730,912 for 2 stacks of 256 features and 16 joints, 25,594,624 for 8 stacks.
 """
 
 from __future__ import annotations
