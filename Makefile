@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SANDBOX := data/sandbox
 
-.PHONY: setup demo test lint types unit clean
+.PHONY: setup demo matrix test lint types unit clean
 
 setup: $(VENV)/.done
 
@@ -19,6 +19,10 @@ $(VENV)/.done: setup.cfg pyproject.toml constraints.txt
 demo: setup  ## the main job on drawn scenes: data, cycles, curve
 	$(BIN)/python tools/make_sandbox.py det --root $(SANDBOX)
 	OMP_NUM_THREADS=1 $(BIN)/python tools/al_train.py configs/det_sandbox.py  # a second thread gains nothing here
+
+matrix: setup  ## every strategy on every sandbox, two short cycles each: minutes
+	for task in cls det pose; do $(BIN)/python tools/make_sandbox.py $$task --root $(SANDBOX); done
+	OMP_NUM_THREADS=1 $(BIN)/python tools/matrix.py --root $(SANDBOX)
 
 test: setup lint types unit
 

@@ -20,10 +20,10 @@ from pydantic.errors import PydanticSchemaGenerationError
 from acquisition.pool import Budget
 from acquisition.query import needs
 from acquisition.scoring import ScoringSettings
-from acquisition.signals import SIGNALS, need_module
+from acquisition.signals import SIGNALS, need_committee, need_module
 from acquisition.steps import Step
 from acquisition.strategies import Strategy, named_strategies, sampled
-from models.committee import CommitteeSettings
+from models.committee import CommitteeSettings, Kind
 from models.joint import ModuleSettings
 from models.training import TrainingSettings
 from tasks.base import Task
@@ -77,6 +77,11 @@ class Experiment:
     def module_mode(self) -> Any:
         """What the module's mode comes to for this strategy: "joint", "detached" or "off"."""
         return self.module.resolved(need_module(needs(self.steps)))
+
+    @property
+    def committee_kind(self) -> Kind | None:
+        """Whom the strategy asks beside the model: the members of an ensemble, passes with dropout, or nobody."""
+        return need_committee(needs(self.steps))
 
     @property
     def leg(self) -> str:

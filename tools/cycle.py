@@ -10,10 +10,9 @@ from mmengine.dataset import DefaultSampler
 from mmengine.runner import Runner
 
 from acquisition.pool import Pool
-from acquisition.query import Query, ask, needs
+from acquisition.query import Query, ask
 from acquisition.ranking import module_quality
 from acquisition.scoring import score
-from acquisition.signals import need_committee
 from models.committee import Member, add_dropout, ensemble, passes
 from models.hooks import unwrapped
 from models.joint import JointModel
@@ -35,7 +34,7 @@ def start(
     seed = derive_seed(experiment.seed, pool.cycle, *(("member", member) if member else ("training",)))
     with seeded(derive_seed(seed, "network")):
         network = task.build()
-    if need_committee(needs(experiment.steps)) == "dropout":
+    if experiment.committee_kind == "dropout":
         add_dropout(network, experiment.committee)
     with seeded(derive_seed(seed, "module")):
         model = JointModel(network, task.forward, task.predict, task.taps, experiment.module, experiment.module_mode)
@@ -52,7 +51,7 @@ def start(
 
 def committee(experiment: Experiment, folder: RunFolder, pool: Pool, model: JointModel, launcher: str) -> list[Member]:
     """Whom the strategy asks beside the model: further networks, trained here, or passes through it with dropout."""
-    kind, settings = need_committee(needs(experiment.steps)), experiment.committee
+    kind, settings = experiment.committee_kind, experiment.committee
     if kind is None:
         return []
     if kind == "dropout":

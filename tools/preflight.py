@@ -12,7 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import Dataset
 
 from acquisition.query import needs
-from acquisition.signals import fields, need_committee, need_module
+from acquisition.signals import fields, need_module
 from models.committee import add_dropout
 from models.loss_prediction import LossPrediction
 from models.training import TrainingSettings
@@ -83,7 +83,7 @@ def _sizes(experiment: Experiment) -> list[str]:
 
 def _dropout(experiment: Experiment) -> list[str]:
     """Whether the network has layers to drop out after, where the strategy asks for passes with dropout."""
-    if need_committee(needs(experiment.steps)) == "dropout":
+    if experiment.committee_kind == "dropout":
         try:
             add_dropout(experiment.task.build(), experiment.committee)
         except ValueError as error:
@@ -99,7 +99,7 @@ def disk(experiment: Experiment, folder: Path) -> tuple[list[str], int]:
         channels, settings = [tap.channels for tap in experiment.task.taps], experiment.module
         module = LossPrediction(channels, settings.width, settings.pooling)
         count += sum(p.numel() for p in module.parameters())
-    if need_committee(needs(experiment.steps)) == "ensemble":
+    if experiment.committee_kind == "ensemble":
         count *= experiment.committee.members
     needed = CHECKPOINTS * count * 4 * 3  # float32; weights and at most two moments of the optimiser
     there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
