@@ -103,6 +103,6 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
 
 def test_links_and_paths_of_the_readme_exist():
     text = (REPOSITORY / "README.md").read_text()
-    paths = set(re.findall(r"`((?:tools|tasks|models|acquisition|configs|tests)/[\w./]+)`", text))
+    paths = set(re.findall(r"`((?:tools|tasks|models|acquisition|configs|tests|docs)/[\w./]+)`", text))
     assert len(paths) >= 6
     assert all((REPOSITORY / path).exists() for path in paths), paths

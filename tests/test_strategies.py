@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from acquisition.signals import SIGNALS
 from acquisition.steps import RandomSubset, Seen, Step
+from acquisition.strategies import named_strategies
 from models.seeding import seeded
 from tests import contract, imagekit
 from tests.conftest import REPOSITORY
@@ -65,6 +68,23 @@ def test_a_class_of_ones_own_is_a_strategy(tmp_path: Path, capsys):
     query = folder.query(0)
     scores = query.signals["predicted_loss"][np.isin(query.candidates, query.picked)]
     assert scores.max() <= np.sort(query.signals["predicted_loss"])[4]
+
+
+def test_the_strategy_of_the_docs_runs_as_it_stands():
+    text = (REPOSITORY / "docs/strategies.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 12
+    names: dict = {}
+    exec(code, names)
+    rows = {"entropy": np.array([0.1, 0.9, 0.5, 0.2]), "predicted_loss": np.array([0.0, 3.0, 9.0, 1.0])}
+    step = names["Undecided"](share=0.3)
+    assert isinstance(step, Step) and set(step.needs) <= set(SIGNALS)
+    assert step(Seen(4, rows, {}), 2, np.random.default_rng(0)).tolist() == [2, 1]
+
+
+def test_every_strategy_has_a_row_in_the_docs():
+    text = (REPOSITORY / "docs/strategies.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == list(named_strategies())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""How many of a sandbox's planted hard samples the queries took:  python tools/planted.py RUN... --hard HARD.txt
+
+Reads run folders on a sandbox of `make_sandbox.py` and its hard.txt; says, for every run, the share of hard samples
+among all that was queried, beside the share in the pool.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from rich.console import Console
+from rich.table import Table
+
+from tools.rundir import RunFolder
+
+
+@dataclass(frozen=True)
+class Share:
+    """Hard samples among the queried of a run.
+
+    Args:
+        run: its folder.
+        hard: queried samples that are hard.
+        queried: all queried samples.
+        pool: share of hard samples in the pool.
+    """
+
+    run: Path
+    hard: int
+    queried: int
+    pool: float
+
+
+def hard_share(run: Path, hard: frozenset[str]) -> Share:
+    """Count what a run queried.
+
+    Args:
+        run: its folder.
+        hard: names in hard.txt: of samples as `samples.txt` has them, or of their files without the ending (VOC's ids).
+
+    Raises:
+        ValueError: where no sample of the pool is in `hard`, or nothing was queried.
+    """
+    names = (run / "samples.txt").read_text().splitlines()
+    marked = [name in hard or PurePath(name).stem in hard for name in names]
+    folder, cycles = RunFolder(run), len((run / "metrics.jsonl").read_text().splitlines())
+    queries = [folder.query(cycle) for cycle in range(cycles)]
+    picked = [int(i) for query in queries if query is not None for i in query.picked]
+    if not any(marked) or not picked:
+        came = f"{len(picked)} queried and {sum(marked)} hard ones"
+        raise ValueError(f"{run}: expected queries on a pool with samples of hard.txt, but got {came}")
+    return Share(run, sum(marked[i] for i in picked), len(picked), sum(marked) / len(marked))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; 1 where a folder is not what it should be."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders")
+    parser.add_argument("--hard", type=Path, required=True, help="hard.txt of the sandbox")
+    arguments = parser.parse_args(argv)
+    sheet = Table("run", "hard", "queried", "share", "share in the pool")
+    try:
+        hard = frozenset(arguments.hard.read_text().splitlines()) - {""}
+        for share in [hard_share(run, hard) for run in arguments.runs]:
+            ratio = share.hard / share.queried
+            sheet.add_row(str(share.run), str(share.hard), str(share.queried), f"{ratio:.3f}", f"{share.pool:.3f}")
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    Console().print(sheet)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
