@@ -26,7 +26,7 @@ from tests.conftest import REPOSITORY
 from tests.imagekit import CLASSES, classification, pixels, write_image
 from tools import al_train, cli
 from tools.config import ConfigError, load
-from tools.make_sandbox_cls import make_classification
+from tools.sandbox.classification import make_classification
 
 LOSS, BOTH = frozenset({"loss"}), frozenset({"loss", "probs"})
 

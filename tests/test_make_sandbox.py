@@ -13,9 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-from tools import make_sandbox as ms
+from tools import make_sandbox
+from tools.sandbox import common
+from tools.sandbox import detection as ms
 
-TOOL = Path(ms.__file__)
+TOOL = Path(make_sandbox.__file__)
 POOL, TEST, SEED, HARD = 300, 100, 5, 0.3
 Drawn = list[tuple[str, bool, list[ms.Object]]]
 
@@ -171,15 +173,15 @@ def test_the_real_cases_occur(voc: Path) -> None:
 @pytest.mark.parametrize("count", [0, 1, 7, 20, 33, 250])
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.3, 1 / 3, 0.5, 0.999, 1.0])
 def test_the_hard_share_is_exact(count: int, share: float) -> None:
-    flags = ms.hard_flags(0, 0, count, share)
+    flags = common.hard_flags(0, 0, count, share)
     assert len(flags) == count and sum(flags) == round(share * count)
 
 
 def test_hardness_has_no_pattern_in_the_ids() -> None:
-    flags = np.array(ms.hard_flags(0, 0, 2000, 0.3))
+    flags = np.array(common.hard_flags(0, 0, 2000, 0.3))
     assert len({tuple(block) for block in flags.reshape(-1, 20)}) > 90
     assert abs(flags.reshape(-1, 10).mean(0) - 0.3).max() < 0.12  # every tenth scene is a fair sample
-    assert ms.hard_flags(1, 0, 2000, 0.3) != flags.tolist() != ms.hard_flags(0, 1, 2000, 0.3)
+    assert common.hard_flags(1, 0, 2000, 0.3) != flags.tolist() != common.hard_flags(0, 1, 2000, 0.3)
 
 
 def test_the_same_settings_give_the_same_bytes(tmp_path: Path) -> None:
@@ -215,11 +217,11 @@ def test_a_rerun_draws_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["det", "--root", str(tmp_path), "--pool", "9", "--test", "3", "--hard", "1"]
-    assert ms.main(arguments) == 0
+    assert make_sandbox.main(arguments) == 0
     assert "9 + 3 images, 12 hard, 0 empty; boxes: circle " in capsys.readouterr().out
     before = snapshot(tmp_path)
     monkeypatch.setattr(ms, "draw_scene", lambda *_: pytest.fail("a scene was drawn again"))
-    assert ms.main(arguments) == 0
+    assert make_sandbox.main(arguments) == 0
     assert "is there already" in capsys.readouterr().out and snapshot(tmp_path) == before
 
 
@@ -228,7 +230,12 @@ def test_other_settings_are_refused_and_nothing_is_changed(tmp_path: Path, capsy
     before = snapshot(tmp_path)
     with pytest.raises(FileExistsError, match=r"\(pool: 6 there, 7 asked; hard: 0.5 there, 0.25 asked\)"):
         ms.make_detection(tmp_path, 7, 2, 0, 0.25)
-    assert ms.main(["det", "--root", str(tmp_path), "--pool", "6", "--test", "2", "--hard", "0.5", "--seed", "1"]) == 1
+    assert (
+        make_sandbox.main(
+            ["det", "--root", str(tmp_path), "--pool", "6", "--test", "2", "--hard", "0.5", "--seed", "1"]
+        )
+        == 1
+    )
     assert f"{devkit} is kept" in (error := capsys.readouterr().err) and "(seed: 0 there, 1 asked)" in error
     assert snapshot(tmp_path) == before and [p.name for p in tmp_path.iterdir()] == ["VOCdevkit"]
 
@@ -288,5 +295,5 @@ def test_impossible_settings_are_named(
     settings = {"pool": 4, "test": 2, "seed": 0, "hard": 0.5} | changes
     with pytest.raises(ValueError, match=message):
         ms.make_detection(tmp_path / "new", **settings)
-    assert ms.main(["det", f"--root={tmp_path / 'new'}", *(f"--{k}={v}" for k, v in settings.items())]) == 1
+    assert make_sandbox.main(["det", f"--root={tmp_path / 'new'}", *(f"--{k}={v}" for k, v in settings.items())]) == 1
     assert "error: " in capsys.readouterr().err and not (tmp_path / "new").exists()

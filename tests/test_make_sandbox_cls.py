@@ -11,7 +11,7 @@ import pytest
 from tasks.classification import Classification
 from tests.test_make_sandbox import TOOL, snapshot
 from tools import make_sandbox as ms
-from tools import make_sandbox_cls as mc
+from tools.sandbox import classification as mc
 
 POOL, TEST, SEED, HARD = 270, 90, 5, 0.3
 

@@ -14,8 +14,8 @@ from scipy.io import loadmat
 from tasks.pose.faults import mpii_faults
 from tests.test_make_sandbox import TOOL, snapshot
 from tools import make_sandbox as ms
-from tools import make_sandbox_figure as mf
-from tools import make_sandbox_pose as mp
+from tools.sandbox import figure as mf
+from tools.sandbox import pose as mp
 
 POOL, TEST, SEED, HARD = 120, 60, 5, 0.3
 LEFT, RIGHT = ([k for k, code in enumerate(mp.CODES) if code[0] == side] for side in "lr")

@@ -19,7 +19,7 @@ from tests.conftest import REPOSITORY
 from tools import matrix, preflight
 from tools.config import Experiment, load
 from tools.cycle import next_query
-from tools.make_sandbox_cls import make_classification
+from tools.sandbox.classification import make_classification
 
 TASKS = {  # and the layers after which dropout is put
     "classification": (lambda root: imagekit.classification(imagekit.make_folder(root)), "layer*"),

@@ -113,7 +113,7 @@ def test_each_image_is_looked_at_once(tmp_path: Path) -> None:
 
 
 def test_the_sandbox_has_no_fault(tmp_path: Path) -> None:
-    from tools.make_sandbox_pose import make_pose
+    from tools.sandbox.pose import make_pose
 
     root = make_pose(tmp_path, 30, 20, 0, 0.5)
     assert mpii_faults(root, LISTS, 16, MAT, full=True) == []

@@ -1,4 +1,4 @@
-"""The figures of `make_sandbox.py pose`: a jointed person in a random pose, drawn with thick limbs, trunk and head.
+"""The figures of the pose sandbox: a jointed person in a random pose, drawn with thick limbs, trunk and head.
 
 Limbs of the person's left side are bluish and those of the right side reddish, so that the sides can be told apart from
 the front and from behind.
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.make_sandbox import Image, Rng
+from tools.sandbox.common import Image, Rng
 
 SIDE = 96  # px, width and height of an image
 ENLARGED = 4  # figures are drawn so many times as large

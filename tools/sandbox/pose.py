@@ -1,4 +1,4 @@
-"""The pose part of `make_sandbox.py`: jointed figures as MPII's json files, one person an image.
+"""Persons for pose estimation: jointed figures as MPII's json files, one person an image.
 
 hard.txt names the known share of hard persons: in rare poses, smaller, of dull colours, crossed by bars, in more
 clutter. Joints outside of the image or behind a bar are not annotated. A crop of 64 px by centre and scale, as HRNet
@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from tools.make_sandbox import CLUTTER, Image, Rng, background, draw_mark, hard_flags, publish
-from tools.make_sandbox_figure import HEAD, NECK, SIDE, TOP, Look, draw_figure, pose
+from tools.sandbox.common import CLUTTER, Image, Rng, background, draw_mark, hard_flags, publish
+from tools.sandbox.figure import HEAD, NECK, SIDE, TOP, Look, draw_figure, pose
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
 QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)

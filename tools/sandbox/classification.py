@@ -1,4 +1,4 @@
-"""The classification part of `make_sandbox.py`: coloured shapes as a folder of images for each class.
+"""Images for classification: coloured shapes as a folder of images for each class.
 
 A class is a colour and a shape, so a network learns the colours from few labels and the shapes from more. hard.txt
 names the known share of hard images: small, of a dull and less certain colour, crossed by a bar, noisy.
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.make_sandbox import Image, Rng, hard_flags, publish
+from tools.sandbox.common import Image, Rng, hard_flags, publish
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
 SIDE = 32  # px
