@@ -16,8 +16,8 @@ import pytest
 from tasks.pose.faults import mpii_faults
 from tasks.pose.people import read_heads, read_people
 from tests.publisher import mpii_person, mpii_wheel
-from tools import mpii
-from tools.download import PrepareError
+from tools.published import mpii
+from tools.published.download import PrepareError
 
 # The first person of the published json, and of HRNet's train.json (as quoted in UniPose's documentation), which has a
 # digit more. Joints 3 and 6 are occluded.

@@ -22,9 +22,11 @@ from torchvision.datasets.voc import DATASET_YEAR_DICT
 
 from tests import publisher
 from tests.publisher import Publisher
-from tools import download, prepare_data, published, unpack
-from tools.download import PrepareError, fetch
+from tools import prepare_data
 from tools.prepare_data import main
+from tools.published import download, unpack
+from tools.published import sets as published
+from tools.published.download import PrepareError, fetch
 
 CONTENT = publisher.padding(0) * 5  # 1 MB
 MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"

@@ -11,7 +11,7 @@ missing, its archive is unpacked again, over files of the same names.
 
 An archive that lies in the root already (copied from another machine) is used instead of a download, and kept; one that
 was downloaded is deleted once what is in it is there and checked, unless with `--keep-archives`. Addresses, checksums
-and counts are in `tools/published.py`.
+and counts are in `tools/published/sets.py`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tools.download import PrepareError, digest, fetch, gigabytes, require_space
-from tools.published import SETS, Archive, DataSet
+from tools.published.download import PrepareError, digest, fetch, gigabytes, require_space
+from tools.published.sets import SETS, Archive, DataSet
 
 WRONG, STOPPED = 1, 130
 

@@ -17,7 +17,7 @@ from typing import IO
 
 from models.progress import bar
 from tasks.faults import escapes, reason, shown
-from tools.download import CHUNK, PrepareError
+from tools.published.download import CHUNK, PrepareError
 
 Place = Callable[[PurePosixPath], PurePosixPath | None]
 

@@ -23,8 +23,8 @@ from torchvision.datasets.utils import check_integrity
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
 from tasks.faults import reason, shown
-from tools.mpii import unpack_wheel
-from tools.unpack import unpack
+from tools.published.mpii import unpack_wheel
+from tools.published.unpack import unpack
 
 Counts = Mapping[str, int]
 NAMED = 3  # of many files that are missing

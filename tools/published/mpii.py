@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from tools.unpack import broken, staged
+from tools.published.unpack import broken, staged
 
 PERSONS = "stacked_hourglass/res/mpii_annotations.json.gz"
 TRUTH = "stacked_hourglass/res/detections_our_format.mat"
