@@ -67,19 +67,25 @@ class RandomSubset(Step):
 
 
 @dataclass(frozen=True)
-class Highest(Step):
-    """Keeps the candidates with the highest values of a signal: `keep` times the budget of them.
-
-    Ties are broken by the query's random stream.
-    """
+class OfSignal(Step):
+    """A step that reads one signal."""
 
     signal: str
-    keep: int = 1
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
         """The one signal."""
         return (self.signal,)
+
+
+@dataclass(frozen=True)
+class Highest(OfSignal):
+    """Keeps the candidates with the highest values of a signal: `keep` times the budget of them.
+
+    Ties are broken by the query's random stream.
+    """
+
+    keep: int = 1
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, highest first."""
@@ -87,18 +93,11 @@ class Highest(Step):
 
 
 @dataclass(frozen=True)
-class Shuffled(Step):
+class Shuffled(OfSignal):
     """Deals the values of a signal anew among the candidates, then keeps the highest: a placebo, no better than chance.
 
     All else is as with `Highest`: the same training, the same scoring pass.
     """
-
-    signal: str
-
-    @property
-    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The one signal."""
-        return (self.signal,)
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, highest dealt value first."""
@@ -106,19 +105,13 @@ class Shuffled(Step):
 
 
 @dataclass(frozen=True)
-class GumbelRanks(Step):
+class GumbelRanks(OfSignal):
     """Perturbs the ranks of a signal by Gumbel noise, then keeps the first (Kirsch et al., TMLR 2023: "softrank").
 
     `beta` large is `Highest`, 0 is chance.
     """
 
-    signal: str
     beta: float = 1.0
-
-    @property
-    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The one signal."""
-        return (self.signal,)
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, highest perturbed rank first."""
