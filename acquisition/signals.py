@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from models.joint import JointModel
 from models.output import Output
 
 Aggregate = Literal["mean", "max", "sum"]
+Given = TypeVar("Given")
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def vote(outputs: Iterable[Output]) -> Votes:
     count = 0
     weights: list[Tensor] = []
     for output in outputs:
-        probs = _given(output.probs, "probs").float()
+        probs = _given(output.probs, "probs").double()  # members that nearly agree differ in the last digits of float32
         parts = [probs, probs**2, entropy(probs)]
         total = [a + b for a, b in zip(total, parts, strict=True)] if total else parts
         weights += [] if output.weight is None else [output.weight.float()]
@@ -121,7 +122,7 @@ def vote(outputs: Iterable[Output]) -> Votes:
     return Votes(probs, squares, entropies, torch.stack(weights).mean(dim=0) if weights else None)
 
 
-def _given(value: Tensor | None, field: str) -> Tensor:
+def _given(value: Given | None, field: str) -> Given:
     if value is None:
         raise ValueError(f"Expected the task's `forward` to return the field {field!r}, but got None")
     return value
@@ -157,10 +158,7 @@ def _of_votes(measure: Callable[[Votes], Tensor], committee: Kind) -> Signal:
 
 def _gradient(place: int) -> Signal:
     def rows(evidence: Evidence) -> Tensor:
-        gradient = _output(evidence).gradient
-        if gradient is None:
-            raise ValueError("Expected the task's `forward` to return the field 'gradient', but got None")
-        return gradient[place]
+        return _given(_output(evidence).gradient, "gradient")[place]
 
     return Signal(rows, frozenset({"gradient"}))
 

@@ -108,7 +108,7 @@ class Shuffled(OfSignal):
 class GumbelRanks(OfSignal):
     """Perturbs the ranks of a signal by Gumbel noise, then keeps the first (Kirsch et al., TMLR 2023: "softrank").
 
-    `beta` large is `Highest`, 0 is chance.
+    `beta` is more than 0; large it is `Highest`, small it is chance.
     """
 
     beta: float = 1.0

@@ -45,4 +45,5 @@ smoke = dict(
     module=dict(detach_epoch=1),
     scoring=dict(batch_size=50, control=20),
     subset=60,
+    keep=2,
 )

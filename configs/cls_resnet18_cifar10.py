@@ -66,4 +66,5 @@ smoke = dict(
     module=dict(detach_epoch=1),
     scoring=dict(batch_size=50, workers=1, control=20),
     subset=60,
+    keep=2,
 )

@@ -78,4 +78,5 @@ smoke = dict(
     module=dict(detach_epoch=1),
     scoring=dict(batch_size=8, workers=1, control=8),
     subset=24,
+    keep=2,
 )

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
+from torch.fx import GraphModule
 from torch.nn import functional as F
 from torch.nn.modules.dropout import _DropoutNd
 
@@ -72,19 +73,32 @@ def add_dropout(network: nn.Module, settings: CommitteeSettings) -> list[str]:
     Raises:
         ValueError: where a pattern names no layer, or the network ends up without dropout.
     """
-    known = [name for name, _ in network.named_modules() if name]
+    known = [name for name, _ in network.named_modules() if name and _runs(network, name)]
+    chosen: dict[str, None] = {}  # a layer that two patterns name is dropped out after once
     for pattern in settings.dropout_at:
         found = [name for name in known if _matches(name, pattern)]
         if not found:
             near = difflib.get_close_matches(pattern, known, n=3) or known[:8]
             raise ValueError(f"committee.dropout_at: {pattern!r} names no layer of the network; it has {near}, ...")
-        for name in found:
-            network.get_submodule(name).register_forward_hook(DropoutAfter(settings.dropout))
+        chosen |= dict.fromkeys(found)
+    for name in chosen:
+        network.get_submodule(name).register_forward_hook(DropoutAfter(settings.dropout))
     layers = [name for name, *_ in _dropouts(network)]
     if not layers:
         lack = "committee.dropout_at: expected layers to drop out after, as the network has no dropout of its own"
         raise ValueError(f"{lack}, but got none; it has {known[:8]}, ...")
     return layers
+
+
+def _runs(network: nn.Module, name: str) -> bool:
+    """Whether a module is called: of a traced graph the containers are not, though they are there by name."""
+    parts = name.split(".")
+    for depth in range(len(parts)):
+        graph = network.get_submodule(".".join(parts[:depth]))
+        if isinstance(graph, GraphModule):
+            called = {node.target for node in graph.graph.nodes if node.op == "call_module"}
+            return ".".join(parts[depth:]) in called
+    return True
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -93,14 +107,17 @@ def _matches(name: str, pattern: str) -> bool:
     return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
 
 
-def _dropouts(network: nn.Module) -> Iterator[tuple[str, nn.Module, float, bool]]:
-    """Layers with dropout after them or of dropout: name, layer, share, and whether whole channels are dropped."""
+def _dropouts(network: nn.Module) -> Iterator[tuple[str, nn.Module, float, int]]:
+    """Layers with dropout after them or of dropout: name, layer, share, and from how many dimensions on maps are meant.
+
+    Of maps whole channels are dropped, else single numbers.
+    """
     for name, layer in network.named_modules():
         if isinstance(layer, _DropoutNd) and layer.p > 0:
-            yield name, layer, layer.p, not isinstance(layer, nn.Dropout)
+            yield name, layer, layer.p, 9 if isinstance(layer, nn.Dropout) else 3
         for hook in layer._forward_hooks.values():
             if isinstance(hook, DropoutAfter):
-                yield name, layer, hook.p, True
+                yield name, layer, hook.p, 4
 
 
 def ensemble(models: Sequence[JointModel]) -> list[Member]:
@@ -122,13 +139,14 @@ def _masked(model: JointModel, seed: int, batch: Any, want: frozenset[str]) -> O
 def _masks(network: nn.Module, seed: int) -> Iterator[None]:
     """Dropout, inactive in evaluation mode, multiplies by a mask of this seed at each of its places."""
     with ExitStack() as hooks:
-        for name, layer, p, channels in list(_dropouts(network)):
-            mask = partial(_masked_out, p=p, channels=channels, seed=derive_seed(seed, name))
+        for name, layer, p, maps_from in list(_dropouts(network)):
+            generator = torch.Generator().manual_seed(derive_seed(seed, name))  # a layer that runs twice draws twice
+            mask = partial(_masked_out, p=p, maps_from=maps_from, generator=generator)
             hooks.callback(layer.register_forward_hook(mask).remove)
         yield
 
 
-def _masked_out(_: nn.Module, __: Any, out: Tensor, p: float, channels: bool, seed: int) -> Tensor:
-    shape = (1, out.shape[1], *(1,) * (out.dim() - 2)) if channels else (1, *out.shape[1:])
-    kept = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) >= p
+def _masked_out(_: nn.Module, __: Any, out: Tensor, p: float, maps_from: int, generator: torch.Generator) -> Tensor:
+    shape = (1, out.shape[1], *(1,) * (out.dim() - 2)) if out.dim() >= maps_from else (1, *out.shape[1:])
+    kept = torch.rand(shape, generator=generator) >= p
     return out * (kept.to(out) / (1 - p))

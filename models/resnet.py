@@ -14,6 +14,7 @@ from functools import lru_cache
 import torch
 import torchvision.models
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 from torchvision.models.resnet import BasicBlock
 
@@ -122,14 +123,25 @@ def build(name: str, num_classes: int) -> nn.Module:
 
 @contextmanager
 def last_input(network: nn.Module) -> Iterator[list[Tensor]]:
-    """Within, a forward pass puts what goes into the last fully connected layer (B, D) into the list."""
-    *_, last = (module for module in network.modules() if isinstance(module, nn.Linear))
+    """Within, a forward pass puts what goes into the last fully connected layer (B, D) into the list.
+
+    Raises:
+        ValueError: where the network has no fully connected layer.
+    """
+    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise ValueError("Expected a network with a fully connected layer for gradient embeddings, but got none")
     kept: list[Tensor] = []
-    handle = last.register_forward_pre_hook(lambda _, given: kept.append(given[0]))
+    handle = linear[-1].register_forward_pre_hook(lambda _, given: kept.append(given[0]))
     try:
         yield kept
     finally:
         handle.remove()
+
+
+def residual(logits: Tensor) -> Tensor:
+    """(B, C) -> (B, C): the gradient, by the logits, of the cross-entropy with the likeliest class as label."""
+    return logits.softmax(dim=1) - F.one_hot(logits.argmax(dim=1), logits.shape[1])
 
 
 @lru_cache

@@ -42,9 +42,10 @@ def run_cycle(experiment: Experiment, folder: RunFolder, pool: Pool, launcher: s
         with clock("evaluate"):  # 2. evaluate on the test set, to report and for nothing else
             metrics = evaluate(runner, task.metric)
         model = unwrapped(runner.model)
-    last = pool.cycle + 1 == experiment.budget.cycles
-    with clock("committee"):  # 3a. what some strategies ask beside the model
-        members = [] if last else committee(experiment, folder, pool, model, launcher)
+    last, members = pool.cycle + 1 == experiment.budget.cycles, []
+    if experiment.committee_kind and not last:
+        with clock("committee"):  # whom some strategies ask beside the model
+            members = committee(experiment, folder, pool, model, launcher)
     with clock("score"):  # 3. score the candidates and query
         query = None if last else next_query(experiment, model, members, pool)
     with clock("ranking"):  # no part of the method: how well the module ranks, measured with labels

@@ -214,6 +214,11 @@ def _check_together(values: Mapping[str, Any]) -> list[str]:
     if values["subset"] is not None and values["subset"] < values["budget"]["query"]:
         query = values["budget"]["query"]
         problems.append(f"subset: expected at least budget.query ({query}), but got {values['subset']}")
+    kept = values["keep"] * values["budget"]["query"]
+    chain = isinstance(values["strategy"], str) and values["strategy"].endswith("_coreset")
+    if chain and values["subset"] is not None and kept >= values["subset"]:
+        problems.append(f"keep: expected less than subset / budget.query, as {kept} of {values['subset']} candidates "
+                        f"would be kept by score, but got {values['keep']}")  # fmt: skip
     return problems
 
 
@@ -223,6 +228,7 @@ def _build(name: str, values: dict[str, Any], written: dict[str, Any]) -> Experi
     strategy = _strategy(name, values)
     if strategy.objective is not None:
         built["module"] = replace(built["module"], objective=strategy.objective)
+        written = {**written, "module": {**written.get("module", {}), "objective": strategy.objective}}
     try:
         adapter = task.pop("type")(**task)
     except ValueError as error:  # what types cannot say, an adapter checks in its constructor
@@ -250,9 +256,15 @@ def _strategy(name: str, values: dict[str, Any]) -> Strategy:
         step = given["type"](**arguments(given["type"], settings, "strategy")[0])
     except ValueError as error:
         raise ConfigError(name, [f"strategy: {error}"]) from error
-    wrong = [signal for signal in (*step.needs, *step.labeled) if signal not in SIGNALS]
-    if wrong:
-        raise ConfigError(name, [unknown(signal, list(SIGNALS), "strategy.needs") for signal in wrong])
+    problems = [unknown(signal, list(SIGNALS), "strategy.needs") for signal in step.needs if signal not in SIGNALS]
+    extra = [signal for signal in step.labeled if signal not in step.needs]
+    problems += [f"strategy.labeled: expected signals that are in `needs`, too, but got {extra}"] if extra else []
+    try:
+        need_committee(() if problems else step.needs)
+    except ValueError as error:
+        problems.append(f"strategy.needs: {error}")
+    if problems:
+        raise ConfigError(name, problems)
     return Strategy(sampled(subset, [step]))
 
 

@@ -117,15 +117,20 @@ def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
     looked = [0] * (budget.cycles - 1)
     if needs(experiment.steps):
         looked = [min(pool - n, experiment.subset or pool) for n in budget.sizes[:-1]]
-    steps = f"{training.epochs} epochs, {sum(iterations):,} iterations of {training.batch_size}"
+    members = experiment.committee.members if experiment.committee_kind == "ensemble" else 1
+    asked = experiment.committee.passes if experiment.committee_kind == "dropout" else members
+    trained = sum(iterations) + (members - 1) * sum(iterations[:-1])
+    trainings = budget.cycles + (members - 1) * (budget.cycles - 1)
+    steps = f"{training.epochs} epochs, {trained:,} iterations of {training.batch_size}"
+    times = f", {asked} times each" * (asked > 1)
     lines = {
         "run": f"{experiment.name}, strategy {experiment.leg}, seed {experiment.seed}",
         "module": experiment.module_mode,
         "folder": folder,
         "data": f"pool {pool:,}, test {test:,}",
         "labels": ", ".join(f"{n:,}" for n in budget.sizes),
-        "training": f"{budget.cycles} trainings of {steps}",
-        "scoring": f"{sum(looked):,} samples for {len(looked)} quer{'y' if len(looked) == 1 else 'ies'}",
+        "training": f"{trainings} trainings of {steps}",
+        "scoring": f"{sum(looked):,} samples for {len(looked)} quer{'y' if len(looked) == 1 else 'ies'}{times}",
         "disk": f"at most {bytes_needed / 1e6:,.0f} MB of checkpoints at a time",
     }
     return "\n".join(f"{name:9}{value}" for name, value in lines.items())

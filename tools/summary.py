@@ -22,7 +22,7 @@ matplotlib.use("Agg")  # draws into files; works without a screen
 from matplotlib import pyplot as plt
 
 Row = Mapping[str, Any]
-STEPS = {"train": "train", "evaluate": "eval", "score": "score"}
+STEPS = {"train": "train", "evaluate": "eval", "committee": "members", "score": "score"}
 SHOWN = 4  # thumbnails of the first and of the last queried samples
 
 
@@ -54,7 +54,7 @@ def area_under_curve(sizes: Sequence[float], scores: Sequence[float]) -> float:
 
 def line(row: Row, metric: str, cycles: int) -> str:
     """One cycle in one line."""
-    seconds = sum(row[f"seconds/{step}"] for step in STEPS)
+    seconds = sum(row.get(f"seconds/{step}") or 0 for step in STEPS)
     ranking = row.get("ranking/control/pairs")
     ordered = "" if ranking is None else f"  ordered pairs {ranking:.2f}"
     return (

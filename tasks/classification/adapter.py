@@ -136,14 +136,17 @@ class Classification:
 
     def forward(self, network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
         """Stage outputs as taps; cross-entropy (B,) in nats, probabilities (B, 1, C) and gradients where wanted."""
-        with resnet.last_input(network) as last:
-            taps, logits = network(self._normalised(batch["images"]))
+        images, gradient = self._normalised(batch["images"]), None
+        if "gradient" in want:
+            with resnet.last_input(network) as last:
+                taps, logits = network(images)
+            gradient = (resnet.residual(logits.float()), last[0].float())
+        else:
+            taps, logits = network(images)
         logits = logits.float()  # under mixed precision too
         loss = F.cross_entropy(logits, batch["labels"], reduction="none") if "loss" in want else None
-        probs = logits.softmax(dim=1)
-        residual = probs - F.one_hot(probs.argmax(dim=1), probs.shape[1])
-        gradient = (residual, last[0].float()) if "gradient" in want else None
-        return Output(taps, loss, probs.unsqueeze(1) if "probs" in want else None, gradient=gradient)
+        probs = logits.softmax(dim=1).unsqueeze(1) if "probs" in want else None
+        return Output(taps, loss, probs, gradient=gradient)
 
     def predict(self, network: nn.Module, batch: Batch) -> list[BaseDataElement]:
         """The most probable class of each sample beside its label."""
