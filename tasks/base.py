@@ -30,7 +30,7 @@ class Task(Protocol):
 
     Attributes:
         taps: the network's feature maps for the loss-prediction module, declared before data flows.
-        fields: which of "loss" and "probs" `forward` can return.
+        fields: which of "loss", "probs" and "gradient" `forward` can return.
         metric: key of the metric that the curve plots; higher is better.
     """
 

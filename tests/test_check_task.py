@@ -76,7 +76,7 @@ def test_the_check_is_as_full_as_asked_for(tmp_path: Path, capsys):
     root = segkit.make_seg(tmp_path / "VOC2012")
     config, options = str(REPOSITORY / "tests/examples/seg_voc.py"), ["--cfg-options", f"task.data_root={root}"]
     assert check_task.main([config, "--smoke", "--check", "full", *options, "task.classes=2"]) == 1
-    assert "expected 255 or numbers below 2, but got {0, " in capsys.readouterr().out
+    assert "expected 255 or numbers below 2, but got {" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -348,7 +348,9 @@ def test_a_run_is_repeatable_and_scores_the_test_time_view_with_the_weights_just
         passes.append((cycle, dataset.augment, len(dataset), same(dict(model.state_dict()), weights(tmp_path, cycle))))
         return model, dataset
 
-    monkeypatch.setattr(cycle_parts, "score", lambda model, data, *rest: plain(*watched(model, data), *rest))
+    monkeypatch.setattr(
+        cycle_parts, "score", lambda model, data, *rest, **named: plain(*watched(model, data), *rest, **named)
+    )
     monkeypatch.setattr(ranking, "score", lambda model, data, *rest: measured(*watched(model, data), *rest))
     np.random.seed(99)  # whatever the state of the global generators: the run is the same
     torch.manual_seed(99)

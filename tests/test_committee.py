@@ -130,3 +130,45 @@ def test_an_ensemble_is_its_members_in_evaluation_mode():
     assert not any(part.training for model in models for part in model.modules())
     assert torch.equal(found[1], models[1].output(images(), frozenset()).probs)
     assert all(not torch.equal(found[a], found[b]) for a in range(3) for b in range(a))
+
+
+@pytest.mark.parametrize("pattern", ["network.layer*", "network.layer1.*"])
+def test_what_a_traced_graph_never_calls_is_no_layer(pattern: str):
+    """Its containers are there by name: dropout after them would do nothing, and say nothing."""
+    with pytest.raises(ValueError, match="names no layer of the network"):
+        add_dropout(resnet.build("resnet18", 4), CommitteeSettings(dropout_at=(pattern,)))
+
+
+def test_layers_of_a_traced_graph_are_dropped_out_after():
+    with seeded(0):
+        network = resnet.build("resnet18", 4)
+    assert len(add_dropout(network, CommitteeSettings(dropout_at=("network.layer*.1.bn2",)))) == 4
+    found = asked(passes(model_of(network), 2, seed=0), {"images": torch.randn(2, 3, 64, 64)})
+    assert not torch.equal(found[0], found[1])
+
+
+def test_a_layer_that_two_patterns_name_is_dropped_out_after_once():
+    network = nn.Sequential(nn.Identity())
+    assert add_dropout(network, CommitteeSettings(dropout=0.5, dropout_at=("0", "*"))) == ["0"]
+    network.eval()
+    total = torch.zeros(1, 20)
+    for seed in range(400):
+        with committee._masks(network, seed):
+            total += network(torch.ones(1, 20))
+    assert total.mean().item() / 400 == pytest.approx(1, abs=0.05)
+
+
+def test_one_dropout_at_two_places_draws_twice():
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.drop = nn.Dropout(0.5)
+
+        def forward(self, x):
+            return self.drop(self.drop(x))
+
+    network, total = Twice().eval(), torch.zeros(1, 50)
+    for seed in range(400):
+        with committee._masks(network, seed):
+            total += network(torch.ones(1, 50))
+    assert total.mean().item() / 400 == pytest.approx(1, abs=0.1)

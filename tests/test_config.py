@@ -272,7 +272,10 @@ SCHEDULE = "mmengine.optim.MultiStepLR"
 REFUSED = {
     # unknown names, in every section
     "trainin": ({"epochs": 1}, "trainin: unknown; did you mean 'training'?"),
-    "xyz": (1, "xyz: unknown; expected one of task, budget, training, module, scoring, strategy, subset, seed"),
+    "xyz": (
+        1,
+        "xyz: unknown; expected one of task, budget, training, module, scoring, committee, strategy, subset, keep, seed",
+    ),
     "task.siz": (9, "task.siz: unknown; did you mean 'size'?"),
     "task.qqq": (9, "task.qqq: unknown; expected one of size, test_size, faults"),
     "budget.cycle": (9, "budget.cycle: unknown; did you mean 'cycles'?"),
@@ -341,7 +344,7 @@ def test_a_subset_smaller_than_a_query_is_refused(value, shown):
     assert problems(options={"subset": value}) == [f"subset: expected at least budget.query (5), but got {shown}"]
 
 
-@pytest.mark.parametrize("value", [5, None, ["random"], {"name": "random"}])
+@pytest.mark.parametrize("value", [5, None, ["random"]])
 def test_a_strategy_that_is_no_name_is_refused(tmp_path, value):
     path = write(tmp_path, BASE.replace('"random"', repr(value)))
     assert problems(path) == [f"strategy: input should be a valid string, but got {value!r}"]

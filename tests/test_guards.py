@@ -19,7 +19,7 @@ from torch import nn
 from acquisition import query, scoring
 from acquisition.pool import Pool
 from acquisition.query import ask
-from acquisition.steps import Highest, RandomSubset
+from acquisition.steps import Highest, RandomSubset, Seen
 from models import loss_prediction, training
 from models.joint import JointModel, ModuleSettings
 from models.loading import LabeledSampler
@@ -287,9 +287,9 @@ def rows_in_the_order_of_reading(patch: pytest.MonkeyPatch) -> None:
 
 
 def positions_for_ids(patch: pytest.MonkeyPatch) -> None:
-    def narrow(steps, ids, rows, budget, rng):
+    def narrow(steps, ids, rows, labeled, budget, rng):
         for step in steps:
-            ids = np.arange(len(ids))[step(rows, len(ids), budget, rng)]
+            ids = np.arange(len(ids))[step(Seen(len(ids), rows, labeled), budget, rng)]
         return ids
 
     patch.setattr(query, "_narrow", narrow)

@@ -70,6 +70,8 @@ def test_own_joints(tmp_path: Path):
         ({"input_size": 40}, "input_size: expected a multiple of 16 for depth 2, but got 40"),
         ({"joints": ["nose", "nose"]}, r"joints: expected different names, but got \['nose', 'nose'\]"),
         ({"joints": ["left_eye"]}, r"joints: expected left and right ones in pairs.*\['right_eye'\]"),
+        ({"joints": ["wrist_left", "wrist_right"]}, r"sides as in 'left_knee'.*\['wrist_left', 'wrist_right'\]"),
+        ({"joints": ["Left_a", "l_b", "rightC", "nose"]}, r"but got \['Left_a', 'l_b', 'rightC'\]"),
         ({"heads": None}, "heads: expected a .mat with head boxes for PCKh, but got None"),
     ],
 )
@@ -479,3 +481,46 @@ def test_one_person_astray_in_a_hundred_is_as_published_and_more_are_another_ord
     scipy.io.savemat(root / "annot/gt_valid.mat", posekit.heads_of(moved, side=12.0))
     found = [fault for fault in pose(root).check() if "another" in fault or "elsewhere" in fault]
     assert len(found) == faults, found
+
+
+def test_all_joints_count_in_the_mean_of_ones_own(tmp_path: Path):
+    """Pelvis and thorax are left out of MPII's own evaluation alone."""
+    root = posekit.make_mpii(tmp_path)
+    for name in ("train", "valid"):
+        persons = [p | {"joints": p["joints"][:2], "joints_vis": [1, 1]} for p in records(root, name)]
+        persons = [p | {"joints": [[20 + n, 30], [50, 40 + n]]} for n, p in enumerate(persons)]
+        (root / f"annot/{name}.json").write_text(json.dumps(persons))
+    task = pose(root, joints=["pelvis", "thorax"], measure="PCK")
+    assert task.check() == [] and scored(task, task._test_people.joints)["PCK"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"joints_vis": [1] + [0] * 15}, "expected a person with two annotated joints for PCK, but got none"),
+        ({"joints": [[-1, -1]] * 16, "joints_vis": [1] * 16}, r"[-1, -1] as joints[0] with 1 (16 such)"),
+        ({"joints": [[0.0, 0.0]] * 16, "joints_vis": [1] * 16}, r"[0.0, 0.0] as joints[0] with 1 (16 such)"),
+        ({"image": "a\nb.jpg"}, "expected an 'image' below"),
+    ],
+)
+def test_what_could_never_be_scored_is_found_before(change: dict, message: str, tmp_path: Path):
+    root = posekit.make_mpii(tmp_path)
+    persons = [p | {"joints": [[20 + k, 30] for k in range(16)]} | change for p in records(root, "valid")]
+    (root / "annot/valid.json").write_text(json.dumps(persons))
+    found = pose(root, measure="PCK").check()
+    assert found and all(message in fault for fault in found), found
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda mat: {"jnt_missing": mat["jnt_missing"] * 0 + 1}, "a joint with 0 in 'jnt_missing', but got 1 for all"),
+        (lambda mat: {"headboxes_src": mat["headboxes_src"][::-1]}, "left of and above the second"),
+    ],
+)
+def test_heads_that_could_never_be_scored_are_found_before(change, message: str, tmp_path: Path):
+    root = posekit.make_mpii(tmp_path)
+    mat = posekit.heads_of(records(root, "valid"))
+    scipy.io.savemat(root / "annot/gt_valid.mat", mat | change(mat))
+    found = pose(root).check()
+    assert found and all(message in fault for fault in found), found

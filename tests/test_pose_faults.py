@@ -21,8 +21,8 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from tasks.faults import Fault
+from tasks.mat import read_arrays
 from tasks.pose.faults import MAT_BYTES, mpii_faults
-from tasks.pose.mat import read_arrays
 
 LISTS = {"train": "annot/train.json", "test": "annot/valid.json"}
 TRAIN, TEST, MAT, JPG = LISTS["train"], LISTS["test"], "annot/gt_valid.mat", "images/a.jpg"

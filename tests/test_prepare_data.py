@@ -537,8 +537,8 @@ def test_head_boxes_of_other_persons_are_said(tmp_path):
     path = tmp_path / "gt_valid.mat"
     savemat(path, {"headboxes_src": [[[0.0] * 3] * 2] * 2, "jnt_missing": [[0.0] * 2] * 16})
     assert published._truth_faults(path, 2) == [
-        f"{path}: expected 2 persons in headboxes_src, but got 3",
-        f"{path}: expected 2 persons in pos_gt_src, but got nothing",
+        f"{path}: expected the shape (2, 2, 2) as 'headboxes_src', but got (2, 2, 3)",
+        f"{path}: expected the shape (16, 2, 2) as 'pos_gt_src', but got nothing",
     ]
 
 
@@ -573,7 +573,16 @@ def test_counts_and_checksums_are_the_published_ones():
 def test_a_mirror_that_is_no_address_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["voc", "--root", str(tmp_path), "--mirror", "/some/folder"])
-    assert "expected an address that begins with http:// or https://, but got '/some/folder'" in capsys.readouterr().err
+    assert "expected an address such as http://host/folder, but got '/some/folder'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "address", ["http://", "ftp://host/x", "http://host/\u00fc", "http://" + "a" * 70, "http://[x"]
+)
+def test_addresses_that_no_server_can_have_are_refused(address, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["voc", "--root", str(tmp_path), "--mirror", address])
+    assert "expected an address such as http://host/folder, but got" in capsys.readouterr().err
 
 
 def test_the_real_data_are_counted(real_data, capsys):
@@ -590,7 +599,11 @@ def test_the_real_data_are_counted(real_data, capsys):
         f"{real_data}/mpii/annot/train.json: expected 22,246 persons, but got {persons}",
         f"{real_data}/mpii/annot/valid.json: expected 2,958 persons, but got 160",
         *(
-            f"{real_data}/mpii/annot/gt_valid.mat: expected 2,958 persons in {name}, but got 160"
-            for name in published.TRUTH
+            f"{real_data}/mpii/annot/gt_valid.mat: expected the shape {want} as {name!r}, but got {came}"
+            for name, want, came in (
+                ("headboxes_src", (2, 2, 2958), (2, 2, 160)),
+                ("jnt_missing", (16, 2958), (16, 160)),
+                ("pos_gt_src", (16, 2, 2958), (16, 2, 160)),
+            )
         ),
     ]

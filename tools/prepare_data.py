@@ -72,8 +72,14 @@ def main(argv: Sequence[str] | None = None, sets: Mapping[str, DataSet] = SETS) 
 
 
 def _mirror(text: str) -> str:
-    if urlsplit(text).scheme not in ("http", "https"):
-        raise argparse.ArgumentTypeError(f"expected an address that begins with http:// or https://, but got {text!r}")
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and text.isascii()
+        right = right and all(len(label) < 64 for label in (parts.hostname or "").split("."))
+    except ValueError:
+        right = False
+    if not right:
+        raise argparse.ArgumentTypeError(f"expected an address such as http://host/folder, but got {text!r}")
     return text.rstrip("/")
 
 

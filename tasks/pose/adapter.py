@@ -42,7 +42,8 @@ class Pose:
         train: json of the pool's persons, below `data_root`.
         test: json of the test set's persons.
         heads: .mat with the test persons' head boxes and, for PCKh, the truth itself; None with PCK.
-        joints: names in the order of the json; "left_x" and "right_x" change places in mirrored images.
+        joints: names in the order of the json, whose coordinates are 1-based; "left_x" and "right_x" change places in
+            mirrored images. Of MPII's, pelvis and thorax are left out of the mean, as in its evaluation.
         stacks: hourglasses in a row.
         features: channels of their maps.
         blocks: residuals in a row.
@@ -74,7 +75,7 @@ class Pose:
         features: Annotated[int, Ge(4), MultipleOf(4)] = 256,
         blocks: Annotated[int, Ge(1)] = 1,
         depth: Annotated[int, Ge(1)] = 4,
-        input_size: Annotated[int, Ge(8)] = 256,
+        input_size: Annotated[int, Ge(16)] = 256,
         sigma: Annotated[float, Gt(0)] = 1.0,
         pose_loss: maps.PoseLoss = "annotated",
         scale: Annotated[float, Ge(0), Le(0.9)] = 0.25,
@@ -102,6 +103,7 @@ class Pose:
         self.input_size, self.sigma, self.pose_loss = input_size, sigma, pose_loss
         self.augmentation = Augmentation(scale, rotation, flip, colour)
         self.flip_test, self.metric = flip_test, measure
+        self.unscored = UNSCORED if self.joints == MPII_JOINTS else ()
         self.threshold = THRESHOLDS[measure] if threshold is None else threshold
         self.test_limit = test_limit
 
@@ -109,7 +111,10 @@ class Pose:
         """Faults of both splits' files."""
         shown = partial(track, what="checking the data")
         found = mpii_faults(self.root, self.lists, len(self.joints), self.heads, full=full, progress=shown)
-        return [str(fault) for fault in found]
+        faults = [str(fault) for fault in found]
+        if not faults and self.heads is None and not box_sizes(self._test_people).any():
+            faults.append(f"{self.lists['test']}: expected a person with two annotated joints for PCK, but got none")
+        return faults
 
     @cached_property
     def _people(self) -> People:
@@ -177,7 +182,7 @@ class Pose:
             truth, annotated, sizes = people.joints, people.annotated, box_sizes(people)
         else:
             truth, annotated, sizes = read_heads(self.root / self.heads)
-        return Pck(self.metric, self.joints, UNSCORED, truth, annotated, sizes, self.threshold)
+        return Pck(self.metric, self.joints, self.unscored, truth, annotated, sizes, self.threshold)
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`, and which of its persons in the json's order."""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.faults import Fault, Reading, escapes, path_fault, read_file, reason, shown
-from tasks.pose.mat import read_arrays
-from tasks.pose.people import HEAD_SHARE
+from tasks.mat import read_arrays
+from tasks.pose.people import head_sizes
 from tasks.pose.person_faults import Images, Persons, person_faults, read_records
 
 LAYOUT = "data_root holds images/ and the lists, as annot/train.json"
@@ -85,15 +85,22 @@ def _head_faults(root: Path, name: str, test: Persons | None, joints: int) -> It
     if not wrong:
         boxes, missing, positions = (arrays[key] for key in ARRAYS)
         with np.errstate(all="ignore"):
-            sizes = HEAD_SHARE * np.linalg.norm(boxes[1] - boxes[0], axis=0)
+            sizes = head_sizes(boxes)
             yield from _size_faults(root / name, boxes, sizes, test)
             yield from _order_faults(root / name, positions.transpose(2, 0, 1), missing.T == 0, sizes, test)
+        if not (missing == 0).any():
+            came = "1 for all of them"
+            yield Fault(
+                "head sizes", str(root / name), "a joint with 0 in 'jnt_missing'", came, "there is nothing to score"
+            )
 
 
 def _size_faults(path: Path, boxes: NDArray[Any], sizes: NDArray[Any], test: Persons) -> Iterator[Fault]:
-    for index in np.flatnonzero(~(np.isfinite(sizes) & (sizes > 0))).tolist():
+    ordered = (boxes[1] > boxes[0]).all(axis=0)
+    for index in np.flatnonzero(~(np.isfinite(sizes) & ordered)).tolist():
         where, came = f"{path}, headboxes_src[:, :, {index}]", shown(boxes[:, :, index].tolist())
-        yield Fault("head box", where, f"two different corners for {test.where(index)}", came, "correct it")
+        expected = f"the first corner [x, y] left of and above the second for {test.where(index)}"
+        yield Fault("head box", where, expected, came, "correct it")
 
 
 def _order_faults(

@@ -6,13 +6,14 @@ Coordinates on disk are 1-based; here and everywhere else the centre of the firs
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tasks.pose.mat import read_arrays
+from tasks.mat import read_arrays
 
 IMAGES = "images"  # the folder below the data's root
 UNIT = 200.0  # pixels: MPII's scale is a person's height in units of 200
@@ -79,9 +80,12 @@ def read_people(root: Path, name: str) -> People:
 def read_heads(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What MPII's evaluation takes for the truth: joints (N, J, 2), annotated (N, J) and head sizes (N,) in pixels."""
     found = read_arrays(path.read_bytes())
-    corners = found["headboxes_src"]  # (2, 2, N): two corners, x and y
-    sizes = HEAD_SHARE * np.linalg.norm(corners[1] - corners[0], axis=0)
-    return found["pos_gt_src"].transpose(2, 0, 1) - 1, found["jnt_missing"].T == 0, sizes
+    return found["pos_gt_src"].transpose(2, 0, 1) - 1, found["jnt_missing"].T == 0, head_sizes(found["headboxes_src"])
+
+
+def head_sizes(boxes: np.ndarray) -> np.ndarray:
+    """(2, 2, N), two corners by x and y -> (N,) in pixels."""
+    return HEAD_SHARE * np.linalg.norm(boxes[1] - boxes[0], axis=0)
 
 
 def box_sizes(people: People) -> np.ndarray:
@@ -96,8 +100,12 @@ def mirrored(joints: tuple[str, ...]) -> list[int]:
     """For each joint the one it becomes in a mirrored image: "left_x" and "right_x" change places.
 
     Raises:
-        ValueError: where one of a pair is missing.
+        ValueError: where one of a pair is missing, or a name says left or right in another way.
     """
+    odd = [name for name in joints if re.search(r"left|right|^[lr]_|_[lr]$", name, re.IGNORECASE)
+           and not re.match(r"(left|right)_", name)]  # fmt: skip
+    if odd:
+        raise ValueError(f"joints: expected sides as in 'left_knee' and 'right_knee', but got {odd}")
     other = {"left": "right", "right": "left"}
     swapped = []
     for name in joints:

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.faults import Fault, Reading, Size, escapes, finite, image_size, read_file, reason, shown
+from tasks.pose.people import LOWERED, MARGIN, UNIT
 
 FIELDS = ("image", "center", "scale", "joints", "joints_vis")
 JSON_BYTES = 1 << 30
-PERSON, PADDING, LOWER = 200.0, 1.25, 15.0  # px of a person at scale 1; HRNet's crop is wider, and below the centre
+UNANNOTATED = ([-1, -1], [0, 0])  # 1-based pixels
 LARGEST = 20.0  # sides of the image that a crop may have: MPII's stay below 5, a scale in pixels gives hundreds
 
 
@@ -30,7 +31,7 @@ class Images:
 
     def size(self, name: object, where: str) -> Reading[Size | None]:
         """(width, height) of the image that a person names at `where`."""
-        if not isinstance(name, str) or not name or escapes(name):
+        if not isinstance(name, str) or len(name.splitlines()) != 1 or escapes(name):
             yield Fault("image name", where, f"an 'image' below {self.folder}", shown(name), "write the file's name")
             return None
         key = PurePath(name)
@@ -115,10 +116,10 @@ def _crop_faults(record: dict, where: str, size: Size | None) -> Iterator[Fault]
     if "scale" in record and not (finite(scale) and scale > 0):
         yield Fault("scale", where, "a finite number above 0 as 'scale'", shown(scale), remedy)
     elif size is not None and scale is not None and _pair(centre):
-        side = PERSON * PADDING * scale
+        side = UNIT * MARGIN * scale
         if not 1 <= side <= LARGEST * max(size):
             expected = (
-                f"a 'scale' whose crop, {PERSON * PADDING:.0f} times as large, has 1 to {LARGEST * max(size):.0f} px"
+                f"a 'scale' whose crop, {UNIT * MARGIN:.0f} times as large, has 1 to {LARGEST * max(size):.0f} px"
             )
             yield Fault("scale", where, expected, shown(scale), remedy)
         elif _apart(centre, scale, size):
@@ -128,8 +129,8 @@ def _crop_faults(record: dict, where: str, size: Size | None) -> Iterator[Fault]
 
 def _apart(centre: Any, scale: Any, size: Size) -> bool:
     """Whether the crop around a centre (1-based pixels) and the image have no pixel in common."""
-    half = PERSON * PADDING * scale / 2
-    middle = np.array([centre[0], centre[1] + LOWER * scale], float) - 1
+    half = UNIT * MARGIN * scale / 2
+    middle = np.array([centre[0], centre[1] + LOWERED * scale], float) - 1
     return bool((middle - half >= size).any() or (middle + half <= 0).any())
 
 
@@ -141,7 +142,12 @@ def _joint_faults(record: dict, where: str, size: Size | None, persons: Persons,
     if joints is None or flags is None:
         return
     persons.joints[index], persons.annotated[index] = joints, np.array(flags) == 1
-    if size is not None:
+    unmarked = [k for k, joint in enumerate(joints) if joint in UNANNOTATED and flags[k] == 1]
+    if unmarked:
+        came = f"{joints[unmarked[0]]} as joints[{unmarked[0]}] with 1 ({len(unmarked)} such)"
+        expected = "0 in 'joints_vis' for a joint at [-1, -1] or [0, 0], which is not annotated"
+        yield Fault("joint not annotated", where, expected, came, "write 0, or where the joint is")
+    elif size is not None:
         yield from _far_joints(where, size, persons.joints[index], persons.annotated[index])
 
 

@@ -67,8 +67,9 @@ class Segmentation:
     def check(self, full: bool = False) -> list[str]:  # every fault of the data, never an exception
         faults = [path_fault(path, "list", "see data_root, train and test", LIST_BYTES) for path in self.lists]
         if not any(faults):
-            names = [name for path in self.lists for name in path.read_text().split()]
+            names = [name for path in self.lists for name in path.read_text(errors="replace").split()]
             faults = [fault for name in names for fault in self.pair_faults(name, full)]
+            faults += [] if 0 < len(names) == len(set(names)) else [f"{self.lists}: expected ids, each once in all"]
         return [str(fault) for fault in faults if fault]
 
     def pair_faults(self, name: str, full: bool):
@@ -76,8 +77,7 @@ class Segmentation:
         size, labeled = (yield from image_size(image, full)), (yield from image_size(mask, full))
         if size and labeled and size != labeled:
             yield Fault("size", str(mask), f"the image's size {size}", str(labeled), "label the image anew")
-        values = set(np.unique(Image.open(mask)).tolist()) if full and labeled else set()
-        if values - {*range(self.classes), VOID}:
+        if full and labeled and (values := {*np.unique(Image.open(mask)).tolist()} - {*range(self.classes), VOID}):
             yield Fault("class", str(mask), f"{VOID} or numbers below {self.classes}", str(values), "mend the mask")
 
     def dataset(self, split: str) -> Pairs:

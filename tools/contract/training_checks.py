@@ -100,6 +100,9 @@ def evaluation_gives_the_metric(subject: Subject) -> str:
     in_parts = _evaluated(subject, metrics[1], parts, predictions)
     if task.metric not in at_once:
         raise ContractError(f"the metric {task.metric!r}", sorted(at_once), "return it, or mend `metric`")
+    if not math.isfinite(at_once[task.metric]):
+        came = f"{at_once[task.metric]} of {len(ids)} samples"
+        raise ContractError(f"a finite {task.metric!r}", came, "see that the first test samples can be scored")
     differ = [key for key in at_once if not _equal(at_once[key], in_parts.get(key, math.inf))]
     if differ:
         pairs = {key: (at_once[key], in_parts.get(key)) for key in differ[:2]}
