@@ -269,13 +269,11 @@ def test_a_task_that_lacks_members_is_refused_with_their_names(adapter):
 AT_LEAST = "input should be greater than or equal to"
 INTEGER = "input should be a valid integer, unable to parse string as an integer, but got"
 SCHEDULE = "mmengine.optim.MultiStepLR"
+KEYS = "task, budget, training, module, scoring, committee, strategy, subset, keep, seed"
 REFUSED = {
     # unknown names, in every section
     "trainin": ({"epochs": 1}, "trainin: unknown; did you mean 'training'?"),
-    "xyz": (
-        1,
-        "xyz: unknown; expected one of task, budget, training, module, scoring, committee, strategy, subset, keep, seed",
-    ),
+    "xyz": (1, f"xyz: unknown; expected one of {KEYS}"),
     "task.siz": (9, "task.siz: unknown; did you mean 'size'?"),
     "task.qqq": (9, "task.qqq: unknown; expected one of size, test_size, faults"),
     "budget.cycle": (9, "budget.cycle: unknown; did you mean 'cycles'?"),

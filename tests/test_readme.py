@@ -84,6 +84,13 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         with publisher.publish(files) as served:
             assert prepare_data.main([*arguments, "--mirror", served.address], sets) == 0
         return
+    if script == "tools/cifar_folders.py":
+        from tools import cifar_folders
+
+        imagekit.make_cifar10(tmp_path / "cifar", monkeypatch)
+        places = {"data/cifar": str(tmp_path / "cifar"), "data/cifar10": str(tmp_path / "out")}
+        assert cifar_folders.main([places.get(word, word) for word in arguments]) == 0
+        return
     data, pool = DATA[Path(arguments[0]).stem.split("_")[0]](tmp_path)
     options = [f"task.data_root={tmp_path}", *data, *TINY]
     if "--cfg-options" in arguments:

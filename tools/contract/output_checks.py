@@ -123,7 +123,8 @@ def fields_stay_float32(subject: Subject) -> None:
     """Losses and probabilities are float32 under mixed precision (bfloat16) too."""
     with torch.autocast("cpu", torch.bfloat16):
         output = subject.output(subject.batch("pool", subject.ids()[:2]), subject.task.fields)
-    came = {field: value.dtype for field in sorted(FIELDS) if (value := getattr(output, field)) is not None}
+    given = {field: value for field in sorted(FIELDS) if (value := getattr(output, field)) is not None}
+    came = {field: value[0].dtype if isinstance(value, tuple) else value.dtype for field, value in given.items()}
     if set(came.values()) - {torch.float32}:
         raise ContractError("torch.float32", came, "use `.float()` on what the network returns, before the loss")
 

@@ -1,0 +1,67 @@
+"""A part of CIFAR-10 as folders of images:  python tools/cifar_folders.py --root data/cifar --out data/cifar10
+
+Writes `out`/{train,test}/<class>/*.png, the first so many images of each class in the order of CIFAR's files (which is
+random). `--root` holds what `prepare_data.py cifar10` brought.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+from torchvision.datasets import CIFAR10
+
+
+def write(root: Path, out: Path, per_class: int) -> int:
+    """Write the folders beside `out`, then rename; returns the number of images.
+
+    Raises:
+        ValueError: where `out` is there already, or `root` does not hold CIFAR-10 whole.
+    """
+    if out.exists():
+        raise ValueError(f"{out} is there already; take it away, or name another --out")
+    beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    written = 0
+    try:
+        for split in ("train", "test"):
+            data = CIFAR10(str(root), train=split == "train")
+            seen: Counter[int] = Counter()
+            for pixels, label in zip(data.data, data.targets, strict=True):
+                seen[label] += 1
+                if seen[label] <= per_class:
+                    path = beside / split / data.classes[label] / f"{seen[label]:05d}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(pixels).save(path)
+                    written += 1
+        beside.rename(out)
+    except RuntimeError as error:  # torchvision's word for files that are missing or damaged
+        raise ValueError(f"{root}: {error}; python tools/prepare_data.py cifar10 --root {root}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return written
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; 1 where there is nothing to read or no place to write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
+    parser.add_argument("--root", type=Path, required=True, help="folder that holds cifar-10-batches-py")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--per-class", type=int, default=500, help="images of a class in each split (default: 500)")
+    arguments = parser.parse_args(argv)
+    try:
+        count = write(arguments.root, arguments.out, max(1, arguments.per_class))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{arguments.out}: {count:,} images")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
