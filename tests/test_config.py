@@ -11,7 +11,8 @@ from torch.optim import SGD, RMSprop
 from acquisition.steps import Highest, RandomSubset
 from tests.conftest import REPOSITORY
 from tests.toy import Toy
-from tools.config import ConfigError, arguments, flat, load, resolved, unknown
+from tools.config import ConfigError, load
+from tools.settings import arguments, flat, resolved, unknown
 
 TOY = REPOSITORY / "tests" / "toy_config.py"
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.py"))

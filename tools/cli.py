@@ -20,8 +20,9 @@ from acquisition.steps import QueryError
 from models.weights import WeightsError
 from tasks.base import DataError
 from tools import preflight, summary
-from tools.config import ConfigError, Experiment, flat, load
+from tools.config import ConfigError, Experiment, load
 from tools.rundir import RunFolder, RunFolderError
+from tools.settings import flat
 from tools.tracking import MODES, PROJECT, Identity, Tracker, resolve_mode
 
 USAGE_ERROR, STOPPED = 2, 130

@@ -5,17 +5,13 @@ from __future__ import annotations
 import difflib
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 from annotated_types import Ge
 from mmengine.config import Config
-from mmengine.utils import get_object_from_string
-from pydantic import TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError
 
 from acquisition.pool import Budget
 from acquisition.query import needs
@@ -27,6 +23,7 @@ from models.committee import CommitteeSettings, Kind
 from models.joint import ModuleSettings
 from models.training import TrainingSettings
 from tasks.base import Task
+from tools.settings import arguments, not_a_class, parameters_of, resolved, typed, unknown
 
 SECTIONS = {
     "budget": Budget, "training": TrainingSettings, "module": ModuleSettings, "scoring": ScoringSettings,
@@ -132,7 +129,7 @@ def _check(given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         values[key], found = arguments(section, given.get(key, {}), key) if key in given else ({}, [])
         problems += found
     for key in PLAIN.keys() & given.keys():
-        values[key], found = _typed(PLAIN[key], given[key], key)
+        values[key], found = typed(PLAIN[key], given[key], key)
         problems += found
     values["task"], found = _check_task(given.get("task", {}))
     problems += found + _check_types(given.get("training", {})) + _check_strategy(values)
@@ -143,7 +140,7 @@ def _check(given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _check_task(given: Any) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(given, dict) or not inspect.isclass(given.get("type")):
-        came = _not_a_class(given.get("type") if isinstance(given, dict) else given)
+        came = not_a_class(given.get("type") if isinstance(given, dict) else given)
         return {}, [f"task.type: expected a task class, such as `tasks.detection.Detection`, but got {came}"]
     settings = {key: value for key, value in given.items() if key != "type"}
     values, problems = arguments(given["type"], settings, "task")
@@ -159,30 +156,12 @@ def _check_types(training: Any) -> list[str]:
     parts += [(f"training.schedule[{i}]", s) for i, s in enumerate(schedule if isinstance(schedule, list) else ())]
     for where, part in parts:
         if not isinstance(part, dict) or not inspect.isclass(part.get("type")):
-            came = _not_a_class(part.get("type") if isinstance(part, dict) else part)
+            came = not_a_class(part.get("type") if isinstance(part, dict) else part)
             problems.append(f"{where}.type: expected a class, such as `torch.optim.SGD`, but got {came}")
             continue
-        known = _parameters(part["type"]) - NOT_SETTINGS | {"convert_to_iter_based"}
+        known = parameters_of(part["type"]) - NOT_SETTINGS | {"convert_to_iter_based"}
         problems += [unknown(key, sorted(known), where) for key in part if key not in known | {"type"}]
     return problems
-
-
-def _not_a_class(given: Any) -> str:
-    """What was given for a class and, where it is a dotted name, why that leads to none."""
-    module, _, name = given.rpartition(".") if isinstance(given, str) else ("", "", "")
-    if not module:
-        return repr(given)
-    try:
-        known = dir(import_module(module))
-    except ImportError as error:
-        return f"{given!r} ({error})"
-    return f"{given!r} ({unknown(name, [n for n in known if n[0] != '_'], module)})"
-
-
-def _parameters(kind: type) -> set[str]:
-    """Names that a class's constructors take; mmengine's schedules hand most of theirs on to a parent."""
-    inits = [vars(c)["__init__"] for c in kind.__mro__[:-1] if "__init__" in vars(c)]
-    return {name for init in inits for name in inspect.signature(init).parameters} - {"self", "args", "kwargs"}
 
 
 def _check_strategy(values: Mapping[str, Any]) -> list[str]:
@@ -195,7 +174,7 @@ def _check_strategy(values: Mapping[str, Any]) -> list[str]:
         return []  # missing or of another type: said elsewhere
     kind = given.get("type")
     if not inspect.isclass(kind) or not issubclass(kind, Step):
-        came = kind.__name__ if inspect.isclass(kind) else _not_a_class(kind)
+        came = kind.__name__ if inspect.isclass(kind) else not_a_class(kind)
         return [f"strategy.type: expected a class derived from `acquisition.steps.Step`, but got {came}"]
     return arguments(kind, {key: value for key, value in given.items() if key != "type"}, "strategy")[1]
 
@@ -266,76 +245,6 @@ def _strategy(name: str, values: dict[str, Any]) -> Strategy:
     if problems:
         raise ConfigError(name, problems)
     return Strategy(sampled(subset, [step]))
-
-
-def arguments(target: Callable, given: Any, where: str) -> tuple[dict[str, Any], list[str]]:
-    """Check the arguments of a call against the parameters' names and types.
-
-    Returns:
-        The arguments as their types want them, and a line for every problem.
-    """
-    if not isinstance(given, dict):
-        return {}, [f"{where}: expected a dict, but got {given!r}"]
-    parameters = inspect.signature(target).parameters
-    hints = _hints(target.__init__ if inspect.isclass(target) else target)
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    values, problems = {}, []
-    for key, value in given.items():
-        if key not in parameters and not takes_any:
-            problems.append(unknown(key, list(parameters), where))
-            continue
-        values[key], found = _typed(hints.get(key, Any), value, f"{where}.{key}")
-        problems += found
-    for key, parameter in parameters.items():
-        rest = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if parameter.default is parameter.empty and not rest and key not in given:
-            problems.append(f"{where}.{key}: missing")
-    return values, problems
-
-
-def _hints(target: Callable) -> dict[str, Any]:
-    try:
-        return get_type_hints(target, include_extras=True)
-    except NameError:  # a type that is imported for type checkers alone: the adapter must check its arguments itself
-        return {}
-
-
-def _typed(hint: Any, value: Any, where: str) -> tuple[Any, list[str]]:
-    try:
-        return TypeAdapter(hint).validate_python(value), []
-    except PydanticSchemaGenerationError:  # a type that pydantic does not know: the adapter must check it itself
-        return value, []
-    except ValidationError as error:
-        first = error.errors()[0]
-        inside = "".join(f"[{i}]" for i in first["loc"] if isinstance(i, int))
-        return value, [f"{where}{inside}: {first['msg'][0].lower()}{first['msg'][1:]}, but got {first['input']!r}"]
-
-
-def unknown(key: str, known: Sequence[str], where: str = "") -> str:
-    """A line that names an unknown key and the nearest known one."""
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
-    return f"{where + '.' if where else ''}{key}: unknown; {hint}"
-
-
-def resolved(value: Any) -> Any:
-    """A config as plain data, with classes where it holds their dotted names under the key `type`."""
-    if isinstance(value, dict):
-        items = {key: resolved(item) for key, item in value.items()}
-        if isinstance(items.get("type"), str) and "." in items["type"]:
-            items["type"] = get_object_from_string(items["type"]) or items["type"]
-        return items
-    if isinstance(value, list | tuple):
-        return [resolved(item) for item in value]
-    return value
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one with dotted keys; lists stay values."""
-    rows: dict[str, Any] = {}
-    for key, value in config.items():
-        rows |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return rows
 
 
 def _beside(path: str | Path) -> str:

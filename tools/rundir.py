@@ -19,7 +19,7 @@ from mmengine.dist import barrier, is_main_process
 
 from acquisition.pool import Pool
 from acquisition.query import Query
-from tools.config import flat
+from tools.settings import flat
 
 MISSING = "(missing)"
 
