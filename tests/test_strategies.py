@@ -90,7 +90,7 @@ def test_the_strategy_of_the_docs_runs_as_it_stands():
 
 
 def test_every_strategy_has_a_row_in_the_docs():
-    text = (REPOSITORY / "docs/strategies.md").read_text()
+    text = (REPOSITORY / "docs/strategies.md").read_text().partition("**What is scored.**")[0]
     assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == list(named_strategies())
 
 
