@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,11 @@ def spread(dataset: Dataset, count: int) -> Subset:
     """At most `count` samples at even distances: data sets are often sorted, by class or by film."""
     size = len(dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length
     count = min(count, size)
-    subset = Subset(dataset, [k * size // count for k in range(count)])
+    return part(dataset, [k * size // count for k in range(count)])
+
+
+def part(dataset: Dataset, indices: Sequence[int]) -> Subset:
+    """Some samples of a data set, as mmengine's loops take it."""
+    subset = Subset(dataset, indices)
     subset.metainfo = dataset.metainfo  # type: ignore[attr-defined]  # mmengine's test loop looks for it
     return subset

@@ -9,14 +9,13 @@ import time
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -24,6 +23,7 @@ from models import mmcv_ops
 from tasks.detection.coco_faults import coco_faults
 from tasks.detection.voc_faults import XML_BYTES, voc_faults
 from tasks.faults import Fault
+from tests.fuzzkit import VALUES, fuzz, mutated
 
 # fmt: off
 VOC_CLASSES = (
@@ -581,29 +581,8 @@ def test_real_voc_has_no_fault(name: str, count: int, full: bool) -> None:
 # Anything at all in the files ------------------------------------------------------------------------------------
 
 
-FUZZ = settings(
-    max_examples=120,
-    deadline=timedelta(seconds=2),
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+FUZZ = fuzz(120)
 PIECES = (b"", b"<", b"</object>", b"<object>", b"<!--", b"0", b"-1", b"nan", b"1e9", b"\0", b"\xff", b"]", b"{}")
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 60) | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
-    max_leaves=5,
-)
-
-
-@st.composite
-def mutated(draw: st.DrawFn, original: bytes) -> bytes:
-    data = bytearray(original)
-    for _ in range(draw(st.integers(1, 3))):
-        start = draw(st.integers(0, len(data)))
-        end = min(len(data), start + draw(st.sampled_from([0, 1, 2, 8, 40])))
-        data[start:end] = draw(st.sampled_from(PIECES) | st.binary(max_size=6))
-    return bytes(data)
 
 
 @pytest.fixture(scope="module")
@@ -668,25 +647,25 @@ def check_fuzzed_values(root: Path, name: str, change: Callable[[st.DataObject, 
 @FUZZ
 @given(st.data())
 def test_fuzzed_xml(voc_root: Path, data: st.DataObject) -> None:
-    check_fuzzed(voc_root, XML, data.draw(mutated((voc_root / XML).read_bytes())), voc)
+    check_fuzzed(voc_root, XML, data.draw(mutated((voc_root / XML).read_bytes(), PIECES)), voc)
 
 
 @FUZZ
 @given(st.data())
 def test_fuzzed_list(voc_root: Path, data: st.DataObject) -> None:
-    check_fuzzed(voc_root, LIST, data.draw(mutated((voc_root / LIST).read_bytes())), voc)
+    check_fuzzed(voc_root, LIST, data.draw(mutated((voc_root / LIST).read_bytes(), PIECES)), voc)
 
 
 @FUZZ
 @given(st.data())
 def test_fuzzed_image(voc_root: Path, data: st.DataObject) -> None:
-    check_fuzzed(voc_root, JPG, data.draw(mutated((voc_root / JPG).read_bytes()[:700])), voc)
+    check_fuzzed(voc_root, JPG, data.draw(mutated((voc_root / JPG).read_bytes()[:700], PIECES)), voc)
 
 
 @FUZZ
 @given(st.data())
 def test_fuzzed_json_bytes(coco_root: Path, data: st.DataObject) -> None:
-    check_fuzzed(coco_root, JSON, data.draw(mutated((coco_root / JSON).read_bytes())), coco)
+    check_fuzzed(coco_root, JSON, data.draw(mutated((coco_root / JSON).read_bytes(), PIECES)), coco)
 
 
 def change_json(data: st.DataObject, original: bytes) -> bytes:
@@ -694,7 +673,7 @@ def change_json(data: st.DataObject, original: bytes) -> bytes:
     item = data.draw(st.sampled_from([*content["annotations"], *content["images"], content["categories"][0]]))
     key = data.draw(st.sampled_from(sorted(item)))
     near = st.lists(st.integers(0, 25), min_size=4, max_size=4) if key == "bbox" else st.integers(0, 60)
-    item[key] = data.draw(near | JSON_VALUES)
+    item[key] = data.draw(near | VALUES)
     return json.dumps(content).encode()
 
 

@@ -32,6 +32,7 @@ from tests.toy import Toy
 from tools import al_train
 from tools import cycle as cycle_parts
 from tools.config import Experiment, load
+from tools.matrix import Silent
 from tools.rundir import RunFolder
 
 CONFIG = Path(__file__).with_name("toy_config.py")
@@ -106,12 +107,6 @@ class Observed:
                 return context.__exit__(*error)
 
         return Watched()
-
-
-class Silent:
-    def cycle(self, *args: Any) -> None: ...
-
-    def print(self, *args: Any, **kwargs: Any) -> None: ...
 
 
 Guard = Callable[[pytest.MonkeyPatch, Path], None]

@@ -9,13 +9,12 @@ import struct
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import loadmat, savemat
@@ -23,6 +22,7 @@ from scipy.io import loadmat, savemat
 from tasks.faults import Fault
 from tasks.mat import read_arrays
 from tasks.pose.faults import MAT_BYTES, mpii_faults
+from tests.fuzzkit import VALUES, fuzz, mutated
 
 LISTS = {"train": "annot/train.json", "test": "annot/valid.json"}
 TRAIN, TEST, MAT, JPG = LISTS["train"], LISTS["test"], "annot/gt_valid.mat", "images/a.jpg"
@@ -432,29 +432,8 @@ def test_a_compressed_array_that_grows_without_end_is_refused() -> None:
 
 # Anything at all in the files ------------------------------------------------------------------------------------
 
-FUZZ = settings(
-    max_examples=150,
-    deadline=timedelta(seconds=2),
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+FUZZ = fuzz(150)
 PIECES = (b"", b"{", b"]", b"[", b",", b"0", b"-1", b"NaN", b"Infinity", b"1e999", b"\0", b"\xff", b"true", b"null")
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 60) | st.floats() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
-    max_leaves=5,
-)
-
-
-@st.composite
-def mutated(draw: st.DrawFn, original: bytes) -> bytes:
-    data = bytearray(original)
-    for _ in range(draw(st.integers(1, 3))):
-        start = draw(st.integers(0, len(data)))
-        end = min(len(data), start + draw(st.sampled_from([0, 1, 2, 8, 40])))
-        data[start:end] = draw(st.sampled_from(PIECES) | st.binary(max_size=8))
-    return bytes(data) if draw(st.booleans()) else bytes(data[: draw(st.integers(0, len(data)))])
 
 
 @pytest.fixture(scope="module")
@@ -494,7 +473,7 @@ def test_fuzzed_bytes(root: Path, file: str) -> None:
     original, asked = (root / file).read_bytes(), []
 
     @FUZZ
-    @given(mutated(original))
+    @given(mutated(original, PIECES, cut=True))
     def fuzz(content: bytes) -> None:
         asked.append(check(root, file, content))
 

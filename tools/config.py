@@ -17,7 +17,7 @@ from acquisition.pool import Budget
 from acquisition.query import needs
 from acquisition.scoring import ScoringSettings
 from acquisition.signals import SIGNALS, need_committee, need_module
-from acquisition.steps import Step
+from acquisition.steps import Highest, Step
 from acquisition.strategies import Strategy, named_strategies, sampled
 from models.committee import CommitteeSettings, Kind
 from models.joint import ModuleSettings
@@ -194,7 +194,8 @@ def _check_together(values: Mapping[str, Any]) -> list[str]:
         query = values["budget"]["query"]
         problems.append(f"subset: expected at least budget.query ({query}), but got {values['subset']}")
     kept = values["keep"] * values["budget"]["query"]
-    chain = isinstance(values["strategy"], str) and values["strategy"].endswith("_coreset")
+    steps = named_strategies(keep=2)[values["strategy"]].steps if isinstance(values["strategy"], str) else ()
+    chain = any(isinstance(step, Highest) and step.keep > 1 for step in steps)
     if chain and values["subset"] is not None and kept >= values["subset"]:
         problems.append(f"keep: expected less than subset / budget.query, as {kept} of {values['subset']} candidates "
                         f"would be kept by score, but got {values['keep']}")  # fmt: skip

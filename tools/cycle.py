@@ -51,10 +51,8 @@ def start(
 
 def committee(experiment: Experiment, folder: RunFolder, pool: Pool, model: JointModel, launcher: str) -> list[Member]:
     """Whom the strategy asks beside the model: further networks, trained here, or passes through it with dropout."""
-    kind, settings = experiment.committee_kind, experiment.committee
-    if kind is None:
-        return []
-    if kind == "dropout":
+    settings = experiment.committee
+    if experiment.committee_kind == "dropout":
         return passes(model, settings.passes, derive_seed(experiment.seed, pool.cycle, "dropout"))
     models = [model]
     for member in range(1, settings.members):

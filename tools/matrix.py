@@ -47,7 +47,7 @@ class Cell:
     seconds: float = 0.0
 
 
-class _Silent:
+class Silent:
     """A tracker and console that say nothing."""
 
     def __getattr__(self, name: str) -> Any:
@@ -64,7 +64,7 @@ def run_cell(config: str, strategy: str, data_root: Path, folder: Path) -> Cell:
     began, run = time.perf_counter(), RunFolder(folder)
     try:
         run.open(experiment.config, preflight.names(experiment))
-        al_train.run(experiment, run, _Silent(), _Silent())  # type: ignore[arg-type]  # it stands for both
+        al_train.run(experiment, run, Silent(), Silent())  # type: ignore[arg-type]  # it stands for both
         query = run.query(0)
     except Exception as error:  # one cell must not end the others
         return Cell(config, strategy, "FAILED", f"{type(error).__name__}: {error}", time.perf_counter() - began)

@@ -14,12 +14,13 @@ from mmengine.dataset import ConcatDataset, pseudo_collate
 from mmengine.evaluator import BaseMetric
 from mmengine.structures import InstanceData
 from PIL import Image, ImageDraw
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset
 
 from models import ssd, weights
 from models.output import Output
 from models.progress import track
 from tasks.base import Batch, Split
+from tasks.data import part
 from tasks.detection import views
 from tasks.detection.coco_faults import coco_faults
 from tasks.detection.metrics import CocoMap, VocMap
@@ -132,7 +133,7 @@ class Detection:
     def _test(self) -> Dataset:
         pipeline = views.test_pipeline(self.input_size, self.difficult)
         test = views.read(self.format, self.root, self.lists["test"], self.classes, pipeline, train=False)
-        return test if self.test_limit is None else _first(test, self.test_limit)
+        return test if self.test_limit is None else part(test, range(min(self.test_limit, len(test))))
 
     def dataset(self, split: Split) -> Dataset:
         """See `tasks.base.Task`; annotations are read once."""
@@ -193,12 +194,6 @@ class Detection:
             draw.rectangle(corners, outline=colour, width=2)
             draw.text((corners[0] + 3, corners[1] + 2), self.classes[box["bbox_label"]], fill=colour)
         return image
-
-
-def _first(dataset: ConcatDataset, count: int) -> Subset:
-    subset = Subset(dataset, range(min(count, len(dataset))))
-    subset.metainfo = dataset.metainfo  # type: ignore[attr-defined]  # mmengine's test loop looks for it
-    return subset
 
 
 def _judged(sample: DetDataSample, found: InstanceData) -> DetDataSample:

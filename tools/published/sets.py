@@ -3,7 +3,7 @@
 Addresses and MD5 of CIFAR-10 and PASCAL VOC are torchvision's.
 
 MPII's publisher gives no checksum. The MD5 of its images is the one that others hold them to (github.com/anibali/dlds,
-`dlds/mpii-human-pose/details.json`). Its annotations are taken from a wheel on PyPI (`tools/mpii.py`), with the address
+`dlds/mpii-human-pose/details.json`). Its annotations are taken from a wheel on PyPI (see `mpii.py`), with the address
 and SHA-256 that PyPI gives, and not from MPII's own .mat, which lacks the split of 22,246 and 2,958 persons (made by
 Tompson et al.).
 """

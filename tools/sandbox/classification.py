@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.sandbox.common import Image, Rng, hard_flags, publish
+from tools.sandbox.common import Image, Rng, check_settings, hard_flags, publish
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
 SIDE = 32  # px
@@ -105,10 +105,7 @@ def make_classification(root: Path, pool: int, test: int, seed: int, hard: float
     rules = {
         f"pool: expected {least} (an image a class) to {most} images, got {pool}": least <= pool <= most,
         f"test: expected {least} (an image a class) to {most} images, got {test}": least <= test <= most,
-        f"seed: expected a number >= 0, got {seed}": seed >= 0,
-        f"hard: expected a share in [0, 1], got {hard}": 0 <= hard <= 1,
     }
-    if not all(rules.values()):
-        raise ValueError("; ".join(rule for rule, holds in rules.items() if not holds))
+    check_settings(rules, seed, hard)
     settings = {"task": "cls", "drawing": DRAWING, "pool": pool, "test": test, "seed": seed, "hard": hard}
     return publish(root / "shapes", settings, write_classification)

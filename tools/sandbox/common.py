@@ -56,6 +56,16 @@ def hard_flags(seed: int, split: int, count: int, share: float) -> list[bool]:
     return flags
 
 
+def check_settings(rules: dict[str, bool], seed: int, hard: float) -> None:
+    """Raise a ValueError that names every rule that does not hold: those given, and those that all sandboxes have."""
+    rules = rules | {
+        f"seed: expected a number >= 0, got {seed}": seed >= 0,
+        f"hard: expected a share in [0, 1], got {hard}": 0 <= hard <= 1,
+    }
+    if not all(rules.values()):
+        raise ValueError("; ".join(rule for rule, holds in rules.items() if not holds))
+
+
 def publish(target: Path, settings: dict[str, Any], write: Callable[[Path, dict[str, Any]], str]) -> Path:
     """Have `write` fill a folder beside `target`, then rename it; a target with the same settings is left as it is."""
     if target.exists():

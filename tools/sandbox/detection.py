@@ -14,7 +14,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.sandbox.common import CLUTTER, SIDE, Image, Rng, background, colour_beside, draw_mark, hard_flags, publish
+from tools.sandbox.common import (
+    CLUTTER,
+    SIDE,
+    Image,
+    Rng,
+    background,
+    check_settings,
+    colour_beside,
+    draw_mark,
+    hard_flags,
+    publish,
+)
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
 CORNERS = {"circle": 64, "square": 4, "triangle": 3}  # of the polygons that are drawn
@@ -138,10 +149,7 @@ def make_detection(root: Path, pool: int, test: int, seed: int, hard: float) -> 
         f"pool: expected at least 1 scene, got {pool}": pool >= 1,
         f"test: expected at least 0 scenes, got {test}": test >= 0,
         f"pool + test: expected at most 999999 scenes, as ids have six digits, got {pool + test}": pool + test < 10**6,
-        f"seed: expected a number >= 0, got {seed}": seed >= 0,
-        f"hard: expected a share in [0, 1], got {hard}": 0 <= hard <= 1,
     }
-    if not all(rules.values()):
-        raise ValueError("; ".join(rule for rule, holds in rules.items() if not holds))
+    check_settings(rules, seed, hard)
     settings = {"task": "det", "drawing": DRAWING, "pool": pool, "test": test, "seed": seed, "hard": hard}
     return publish(root / "VOCdevkit", settings, write_detection)

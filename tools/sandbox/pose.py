@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from tools.sandbox.common import CLUTTER, Image, Rng, background, draw_mark, hard_flags, publish
+from tools.sandbox.common import CLUTTER, Image, Rng, background, check_settings, draw_mark, hard_flags, publish
 from tools.sandbox.figure import HEAD, NECK, SIDE, TOP, Look, draw_figure, pose
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
@@ -142,10 +142,7 @@ def make_pose(root: Path, pool: int, test: int, seed: int, hard: float) -> Path:
         f"test: expected at least 1 person, got {test}": test >= 1,
         f"pool + test: expected at most 999999 persons, as names have six digits, got {pool + test}":
             pool + test < 10**6,
-        f"seed: expected a number >= 0, got {seed}": seed >= 0,
-        f"hard: expected a share in [0, 1], got {hard}": 0 <= hard <= 1,
     }  # fmt: skip
-    if not all(rules.values()):
-        raise ValueError("; ".join(rule for rule, holds in rules.items() if not holds))
+    check_settings(rules, seed, hard)
     settings = {"task": "pose", "drawing": DRAWING, "pool": pool, "test": test, "seed": seed, "hard": hard}
     return publish(root / "figures", settings, write_pose)
