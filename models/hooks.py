@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -23,7 +22,10 @@ def unwrapped(model: nn.Module) -> JointModel:
 
 
 class StartEpoch(Hook):
-    """Seeds what the network draws (dropout) and sets what depends on the epoch; both from the epoch alone."""
+    """Sets what depends on the epoch, and seeds what the network draws (dropout) from the iteration alone.
+
+    mmengine restores no random state on a resume; deriving it anew in every iteration makes a resume exact.
+    """
 
     priority = "VERY_HIGH"
 
@@ -31,34 +33,12 @@ class StartEpoch(Hook):
         self.seed = seed
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """mmengine restores no random state on a resume; deriving it anew in every epoch makes a resume exact."""
-        seed_all(derive_seed(self.seed, "epoch", runner.epoch, get_rank()))
+        """Tell the model."""
         unwrapped(runner.model).start_epoch(runner.epoch)
 
-
-class FiniteLoss(Hook):
-    """Stops a training whose loss is not finite; mmengine would go on with weights that are not numbers."""
-
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Check every term of the loss."""
-        bad = {name: value.item() for name, value in (outputs or {}).items() if not torch.isfinite(value).all()}
-        if bad:
-            raise FloatingPointError(
-                f"Expected finite losses, but got {bad} in epoch {runner.epoch}, iteration {runner.iter} "
-                f"({runner.work_dir}). A smaller learning rate, a warm-up or `training.clip_grad` may help."
-            )
-
-
-class PlainCheckpoint(Hook):
-    """Leaves out of checkpoints what torch cannot load without running code from the file (mmengine's log history)."""
-
-    priority = "VERY_LOW"
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Keep of the message hub only what the checkpoint hook needs to prune old files after a resume."""
-        info = checkpoint["message_hub"]["runtime_info"]
-        keep = {key: info[key] for key in ("keep_ckpt_ids", "last_ckpt") if key in info}
-        checkpoint["message_hub"] = dict(log_scalars={}, runtime_info=keep, resumed_keys=dict.fromkeys(keep, True))
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Seed."""
+        seed_all(derive_seed(self.seed, "iteration", runner.iter, get_rank()))
 
 
 class ProgressHook(Hook):

@@ -52,6 +52,19 @@ class ModuleSettings:
         return self.mode
 
 
+class NonFiniteLoss(FloatingPointError):
+    """A loss that is no finite number, found before any weight was changed by it.
+
+    Args:
+        terms: the batch's losses by name.
+        samples: the task's loss of each sample of the batch.
+    """
+
+    def __init__(self, terms: dict[str, float], samples: list[float]) -> None:
+        self.terms, self.samples = terms, samples
+        super().__init__(f"Expected finite losses, but got {terms}")
+
+
 class JointModel(BaseModel):
     """A task's network and, unless it is off, the loss-prediction module, in mmengine's modes "loss" and "predict".
 
@@ -119,6 +132,8 @@ class JointModel(BaseModel):
         if self.loss_prediction is not None:
             taps = [tap.detach() for tap in output.taps] if self.detached else output.taps
             losses["loss_rank"] = self.settings.weight * self._objective(self.predicted_loss(taps), output.loss)
+        if not torch.isfinite(sum(losses.values(), start=torch.zeros_like(losses["loss_task"]))):
+            raise NonFiniteLoss({name: value.item() for name, value in losses.items()}, output.loss.tolist())
         return losses
 
     def _objective(self, predicted: Tensor, loss: Tensor) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -18,14 +20,23 @@ class LabeledSampler(DefaultSampler):
     """Yields (epoch, sample id) of the labeled samples, shuffled anew in every epoch and split over the processes.
 
     The dataset stays the whole pool, so an index is a sample id everywhere.
+
+    Attributes:
+        skip: samples that the next pass leaves out at its beginning.
     """
 
     def __init__(self, labeled: Sequence[int], seed: int) -> None:
         self.labeled = [int(i) for i in labeled]
+        self.skip = 0
         super().__init__(self.labeled, shuffle=True, seed=seed)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return ((self.epoch, self.labeled[position]) for position in super().__iter__())
+        skip, self.skip = self.skip, 0
+        return ((self.epoch, i) for i in islice(self.order(), skip, None))
+
+    def order(self) -> Iterator[int]:
+        """All sample ids of this process in the epoch's order."""
+        return (self.labeled[position] for position in super().__iter__())
 
 
 class Augmented(Dataset):
@@ -57,8 +68,13 @@ def loader(
     pin = torch.cuda.is_available()
     return DataLoader(
         dataset, batch_size, sampler=sampler, num_workers=workers, collate_fn=collate, pin_memory=pin,
-        persistent_workers=keep_workers and workers > 0, generator=torch.Generator(),
+        persistent_workers=keep_workers and workers > 0, generator=torch.Generator(), worker_init_fn=_leave_group,
     )  # fmt: skip
+
+
+def _leave_group(worker: int) -> None:
+    """Out of reach of Ctrl-C and of what a scheduler sends to all: the training still needs its batch then."""
+    os.setpgrp()
 
 
 def stop_workers(loader: DataLoader) -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import gc
-import logging
 import uuid
-import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,17 +14,16 @@ import torch
 from annotated_types import Ge
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.model import MMDistributedDataParallel
-from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIMIZERS
 from mmengine.runner import Runner
 from torch import nn
-from torch.nn.utils import clip_grad_norm_
-from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from models.hooks import FiniteLoss, PlainCheckpoint, ProgressHook, StartEpoch
+from models.checkpoint import CHECKPOINT, UNREADABLE, CheckpointError, KeepCheckpoint
+from models.hooks import ProgressHook, StartEpoch
 from models.joint import JointModel
 from models.loading import stop_workers
+from models.runner import PartWiseOptimWrapper, TrainingRunner
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ def training(
 ) -> Iterator[Runner]:
     """One training and its evaluation as an mmengine Runner: call `train()`, then `test()`.
 
-    The Runner goes on from the newest checkpoint in `folder`, or does nothing where the last epoch is there already.
+    The Runner goes on from the checkpoint in `folder`, or does nothing where the last epoch is there already.
 
     Args:
         model: initialised; moved to the device, wrapped where there are several processes.
@@ -84,8 +80,9 @@ def training(
     """
     progress = ProgressHook(title)
     evaluator.collect_dir = str(folder / "collected")  # where processes meet; by default in the current folder
-    hooks = [StartEpoch(seed), FiniteLoss(), PlainCheckpoint(), progress, dict(type="SyncBuffersHook")]
-    runner = _QuietRunner(
+    keep = KeepCheckpoint(settings.checkpoint_every, settings.batch_size)
+    hooks = [StartEpoch(seed), keep, progress, dict(type="SyncBuffersHook")]
+    runner = TrainingRunner(
         model=_wrap(model, launcher),
         work_dir=str(folder),
         **_train_arguments(model, train, settings),
@@ -121,7 +118,7 @@ def _train_arguments(model: JointModel, train: DataLoader, settings: TrainingSet
         optim_wrapper=PartWiseOptimWrapper(OPTIMIZERS.build(optimizer), settings.clip_grad, settings.amp),
         param_scheduler=[dict(s) for s in settings.schedule] or None,
         default_hooks=dict(
-            checkpoint=dict(type="CheckpointHook", interval=settings.checkpoint_every, max_keep_ckpts=2),
+            checkpoint=None,  # KeepCheckpoint does it
             logger=dict(type="LoggerHook", interval=max(1, min(50, len(train)))),
         ),
     )
@@ -129,31 +126,24 @@ def _train_arguments(model: JointModel, train: DataLoader, settings: TrainingSet
 
 def _resume_arguments(folder: Path) -> dict[str, Any]:
     """The Runner's arguments for going on where a killed training stood."""
-    checkpoint = newest_checkpoint(folder)
-    return {} if checkpoint is None else dict(load_from=str(checkpoint), resume=True)
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint of a training's folder; None where there is none.
-
-    mmengine does not write checkpoints in one go. They are zip files, whose directory comes last: one without it was
-    cut short. (mmengine's own pointer, `last_checkpoint`, can be cut short too, and holds an absolute path.)
-    """
-    found = sorted(folder.glob("epoch_*.pth"), key=lambda path: int(path.stem.removeprefix("epoch_")))
-    return next((path for path in reversed(found) if zipfile.is_zipfile(path)), None)
+    checkpoint = folder / CHECKPOINT
+    return dict(load_from=str(checkpoint), resume=True) if checkpoint.exists() else {}
 
 
 def warm_start(model: nn.Module, folder: Path) -> None:
     """Load the weights that another training ended with, strictly and without running code from the file.
 
     Raises:
-        FileNotFoundError: where there are none.
+        CheckpointError: where there are none, or they do not fit.
     """
-    checkpoint = newest_checkpoint(folder)
-    if checkpoint is None:
-        raise FileNotFoundError(f"Expected the weights to start from in {folder}, but there is no whole checkpoint")
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["state_dict"], strict=True)
+    path = folder / CHECKPOINT
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(state["state_dict"], strict=True)
+    except UNREADABLE as error:
+        raise CheckpointError(
+            f"{path}: expected the weights to start from, but {type(error).__name__}: {error}"
+        ) from error
 
 
 def _wrap(model: JointModel, launcher: str) -> nn.Module:
@@ -161,48 +151,6 @@ def _wrap(model: JointModel, launcher: str) -> nn.Module:
     if launcher == "none" or torch.cuda.is_available():
         return model
     return MMDistributedDataParallel(module=model, device_ids=None, broadcast_buffers=False)
-
-
-class _QuietRunner(Runner):
-    """mmengine's Runner that logs to `train.log` in its folder and lets only errors through to the terminal."""
-
-    def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> Any:
-        logger = super().build_logger(log_level, str(Path(self.work_dir) / "train.log"), **kwargs)
-        for handler in logger.handlers:
-            if not isinstance(handler, logging.FileHandler):
-                handler.setLevel(logging.ERROR)
-        return logger
-
-    def load_or_resume(self) -> None:
-        """mmengine prints the checkpoint's path besides logging it."""
-        with redirect_stdout(StringIO()):
-            super().load_or_resume()
-
-
-class PartWiseOptimWrapper(OptimWrapper):
-    """Clips the gradients of network and module (its parameter groups) each by its own norm; bfloat16 where asked for.
-
-    One norm over both would let the module's gradient scale the network's, also where the taps are detached. bfloat16
-    works on GPUs and CPUs alike; mmengine's AmpOptimWrapper refuses a CPU.
-    """
-
-    def __init__(self, optimizer: Optimizer, clip_grad: dict[str, Any] | None = None, amp: bool = False) -> None:
-        super().__init__(optimizer)
-        self.clip, self.amp = clip_grad, amp
-
-    @contextmanager
-    def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocast the forward pass."""
-        device = next(model.parameters()).device.type
-        with super().optim_context(model), torch.autocast(device, torch.bfloat16, enabled=bool(self.amp)):
-            yield
-
-    def step(self, **kwargs: Any) -> None:
-        """Clip, then step."""
-        if self.clip is not None:
-            for group in self.param_groups:
-                clip_grad_norm_(group["params"], **self.clip)
-        self.optimizer.step(**kwargs)
 
 
 def evaluate(runner: Runner, metric: str) -> dict[str, float]:

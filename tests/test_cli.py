@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from acquisition import ranking, scoring
+from models.checkpoint import CHECKPOINT
 from models.seeding import stream
-from models.training import newest_checkpoint
 from tests.conftest import REPOSITORY
 from tests.toy import NegativeError, Toy
 from tools import cli, preflight, rundir
@@ -59,9 +59,7 @@ def outcome(folder: Path) -> dict:
 
 
 def weights(folder: Path, cycle: int) -> dict[str, torch.Tensor]:
-    checkpoint = newest_checkpoint(folder / "cycles" / f"{cycle:02d}")
-    assert checkpoint is not None
-    return torch.load(checkpoint, weights_only=True)["state_dict"]
+    return torch.load(folder / "cycles" / f"{cycle:02d}" / CHECKPOINT, weights_only=True)["state_dict"]
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -82,7 +80,7 @@ def calm(tmp_path_factory) -> Path:
 
 def test_a_run_leaves_what_it_should(calm):
     assert {p.name for p in calm.iterdir()} == {
-        "config.py", "samples.txt", "state.json", "metrics.jsonl", "queries", "cycles", "curve.png", "done"
+        ".lock", "config.py", "samples.txt", "state.json", "metrics.jsonl", "queries", "cycles", "curve.png", "done"
     }  # fmt: skip
     assert [p.name for p in sorted((calm / "queries").iterdir())] == ["00.npz", "01.npz"]
     assert [p.name for p in (calm / "cycles").iterdir()] == ["02"]  # the newest weights
@@ -188,7 +186,7 @@ def test_the_default_folder_is_config_strategy_seed(tmp_path, monkeypatch):
     with pytest.raises(KeyError, match="enough"):
         cli.main(arguments, lambda experiment, folder, *rest: seen.append(folder.path) or {}["enough"])
     assert seen == [Path("work_dirs/toy_config-smoke/random/seed7")]
-    assert sorted(p.name for p in (tmp_path / seen[0]).iterdir()) == ["config.py", "samples.txt"]
+    assert sorted(p.name for p in (tmp_path / seen[0]).iterdir()) == [".lock", "config.py", "samples.txt"]
 
 
 # ---------------------------------------------------------------- dry run
@@ -260,7 +258,7 @@ STOPS = {  # what is called, and the number of the call that is interrupted
     "in the first epoch": (Toy, "forward", 2),  # an epoch of cycle 0 has 3 iterations
     "before the second cycle's training": (Toy, "evaluator", 2),
     "in the second cycle's evaluation": (NegativeError, "process", 5),  # 20 test samples are 3 batches
-    "before the second commit's state": (rundir.os, "replace", 7),  # config.py, then three files a commit
+    "before the second commit's state": (rundir, "write_whole", 8),  # two files, then three a commit
     "after the last commit": (cli.summary, "draw", 1),
 }
 
@@ -272,7 +270,7 @@ def test_a_stopped_run_goes_on_and_ends_as_one_undisturbed(calm, tmp_path, monke
     with monkeypatch.context() as patch:
         patch.setattr(where, name, at_call(number, getattr(where, name), KeyboardInterrupt()))
         assert main(folder) == 130
-    assert "stopped; the same command goes on from the last checkpoint" in capsys.readouterr().out
+    assert "stopped; the same command goes on" in capsys.readouterr().out
     assert not (folder / "done").exists()
     assert main(folder) == 0
     assert outcome(folder) == outcome(calm)
@@ -285,7 +283,8 @@ def test_a_training_stopped_between_epochs_does_not_begin_again(calm, tmp_path, 
     with monkeypatch.context() as patch:
         patch.setattr(Toy, "forward", at_call(8, Toy.forward, KeyboardInterrupt()))  # in the third epoch of cycle 0
         assert main(folder) == 130
-    assert newest_checkpoint(folder / "cycles" / "00").name == "epoch_2.pth"
+    meta = torch.load(folder / "cycles" / "00" / CHECKPOINT, weights_only=True)["meta"]
+    assert (meta["epoch"], meta["iter"]) == (2, 6)
     assert not (folder / "state.json").exists()
     calls = []
     forward = Toy.forward
@@ -495,12 +494,17 @@ def test_another_pool_under_a_run_is_refused(calm, tmp_path, capsys):
     assert "state.json is of a pool of 61 samples, but the data set has 60 now" in capsys.readouterr().out
 
 
-def test_a_full_disk_in_a_commit_ends_with_a_clear_error(tmp_path, capsys, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(rundir.os, "fsync", at_call(2, rundir.os.fsync, OSError(28, "No space left on device")))
-        assert main(tmp_path / "run", "--cfg-options", "budget.cycles=2", "training.epochs=3") == 2
-    assert "No space left on device; earlier cycles are whole" in capsys.readouterr().out
-    assert main(tmp_path / "run", "--cfg-options", "budget.cycles=2", "training.epochs=3") == 0
+@pytest.mark.parametrize("file", ["queries/.00.tmp.npz", ".state.tmp.json", "cycles/01/.checkpoint.tmp.pth"])
+def test_a_full_disk_ends_with_a_clear_error_and_the_same_command_goes_on(calm, tmp_path, capsys, file):
+    full = tmp_path / "run" / file
+    full.parent.mkdir(parents=True)
+    full.symlink_to("/dev/full")  # a device whose every write fails for want of room
+    assert main(tmp_path / "run") == 2
+    said = capsys.readouterr().out
+    assert "No space left on device" in said and ("earlier cycles are whole" in said or "committed is whole" in said)
+    assert "Traceback" not in said and not full.exists()
+    assert main(tmp_path / "run") == 0, "there is room again"
+    assert outcome(tmp_path / "run") == outcome(calm)
 
 
 def test_a_training_that_diverges_is_an_error_of_one_line(tmp_path, capsys):

@@ -19,16 +19,16 @@ from tests.wandb_reader import fragments, read_run
 SLOW = ["training.epochs=40", "module.detach_epoch=30", "training.workers=1"]  # a cycle takes about a second
 
 
-def command(folder: Path) -> list[str]:
+def command(folder: Path, *more: str) -> list[str]:
     script, config = REPOSITORY / "tools/al_train.py", REPOSITORY / "tests/toy_config.py"
-    return [sys.executable, str(script), str(config), "--work-dir", str(folder), "--cfg-options", *SLOW]
+    return [sys.executable, str(script), str(config), "--work-dir", str(folder), "--cfg-options", *SLOW, *more]
 
 
-def start(folder: Path) -> subprocess.Popen:
+def start(folder: Path, *more: str) -> subprocess.Popen:
     keep = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     alone = {"PYTHONPATH": str(REPOSITORY), "WANDB_MODE": "offline", "HOME": str(folder.parent), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command(folder), env=keep | alone, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        command(folder, *more), env=keep | alone, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         cwd=folder.parent, start_new_session=True,
     )  # fmt: skip
 
@@ -40,13 +40,19 @@ def finish(folder: Path) -> str:
     return said
 
 
-def kill_when(folder: Path, there: str) -> None:
-    """Start the command and kill it and its workers as soon as a file matches that stays for a while."""
-    process, deadline = start(folder), time.monotonic() + 90
+def started(folder: Path, there: str, *more: str) -> subprocess.Popen:
+    """Start the command and wait until a file matches that stays for a while."""
+    process, deadline = start(folder, *more), time.monotonic() + 90
     while not any(folder.glob(there)):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, there
         time.sleep(0.01)
+    return process
+
+
+def kill_when(folder: Path, there: str) -> None:
+    """Kill the command and all that it started as soon as a file matches."""
+    process = started(folder, there)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -82,7 +88,7 @@ def test_the_curve_is_in_the_file_that_wandb_wrote(calm: Path):
     assert run.exit_code == 0
 
 
-@pytest.mark.parametrize("there", ["cycles/00/epoch_*.pth", "cycles/01/epoch_[23]?.pth", "queries/01.npz"])
+@pytest.mark.parametrize("there", ["cycles/00/checkpoint.pth", "cycles/01/checkpoint.pth", "queries/01.npz"])
 def test_killed_and_started_again_it_ends_the_same(calm: Path, tmp_path: Path, there: str):
     folder = tmp_path / "run"
     kill_when(folder, there)
@@ -92,3 +98,32 @@ def test_killed_and_started_again_it_ends_the_same(calm: Path, tmp_path: Path, t
     assert [row["cycle"] for row in read_run(fragments(folder)[-1]).history] == [0, 1, 2]
     assert "is finished; nothing to do\n" in finish(folder)
     assert said.count("W&B: offline") == 1
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_told_to_stop_it_says_how_to_go_on_and_ends_the_same(calm: Path, tmp_path: Path, told: signal.Signals):
+    folder = tmp_path / "run"
+    process = started(folder, "cycles/01/checkpoint.pth")
+    os.killpg(process.pid, told)  # as a terminal's Ctrl-C: to its whole group
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"stopped by {told.name} after iteration " in said and said.rstrip().endswith("; the same command goes on")
+    assert errors.strip() == f"{told.name}: finishing this iteration (Ctrl-C once more: ending at once)"
+    assert not (folder / "done").exists()
+    finish(folder)
+    assert outcome(folder) == outcome(calm)
+    assert [row["cycle"] for row in read_run(fragments(folder)[-1]).history] == [0, 1, 2]
+
+
+def test_a_second_process_on_the_folder_is_refused_and_the_first_is_not_disturbed(tmp_path: Path):
+    folder = tmp_path / "run"
+    first = started(folder, "cycles/00/checkpoint.pth", "training.epochs=100000")
+    second = start(folder, "training.epochs=100000")
+    said, errors = second.communicate(timeout=60)
+    assert (second.returncode, errors) == (2, "")
+    assert f"is in use by process {first.pid} on " in said and "wait, or take another --work-dir" in said
+    assert first.poll() is None
+    os.kill(first.pid, signal.SIGTERM)
+    os.kill(first.pid, signal.SIGTERM)  # schedulers repeat themselves
+    said, _ = first.communicate(timeout=60)
+    assert first.returncode == 130 and "which is kept; the same command goes on" in said

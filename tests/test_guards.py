@@ -209,7 +209,7 @@ def the_test_set_is_read_only_to_report(monkeypatch: pytest.MonkeyPatch, folder:
     """No test sample is read in training or querying (`Observed` looks); the last epoch's weights are what counts."""
     seen = Observed(folder / "run").run(monkeypatch)
     assert seen.test_reads == [0, 0]
-    last = torch.load(seen.folder.cycle_folder(2) / "epoch_4.pth", weights_only=True)["state_dict"]
+    last = torch.load(seen.folder.cycle_folder(2) / "checkpoint.pth", weights_only=True)["state_dict"]
     assert all(torch.equal(last[k], v) for k, v in seen.weights[2].items())
 
 

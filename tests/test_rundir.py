@@ -5,6 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
+import signal
+import stat
+import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +18,7 @@ import pytest
 
 from acquisition.pool import Pool
 from acquisition.query import Query
-from tools import rundir
+from models import files as files_module
 from tools.rundir import RunFolder, RunFolderError, write_whole
 
 CONFIG = {
@@ -120,7 +126,7 @@ def test_only_the_newest_weights_stay(tmp_path):
     assert folder.cycle_folder(3) == tmp_path / "cycles" / "03"
     for cycle in range(3):
         folder.cycle_folder(cycle).mkdir(parents=True)
-        (folder.cycle_folder(cycle) / "epoch_1.pth").write_bytes(b"weights")
+        (folder.cycle_folder(cycle) / "checkpoint.pth").write_bytes(b"weights")
         folder.commit(row(cycle), None, Pool(30, (1, 2), cycle + 1))
         kept = sorted(p.name for p in (tmp_path / "cycles").iterdir())
         assert kept == [f"{cycle:02d}"]  # a warm start goes on from them
@@ -156,7 +162,7 @@ def test_killed_before_the_kth_rename_the_cycle_is_not_done_and_comes_out_the_sa
         os.rename(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(rundir.os, "replace", replace)
+        patch.setattr(files_module.os, "replace", replace)
         with pytest.raises(RunFolderError if how is OSError else how, match="killed here"):
             folder.commit(row(2, mAP=0.77), query([6, 8]), pool.label([6, 8]))
     assert calls == ["02.npz", "metrics.jsonl", "state.json"][: k + 1]  # state.json comes last
@@ -178,7 +184,7 @@ def test_killed_in_the_first_cycle_there_is_no_state(tmp_path, monkeypatch):
         os.rename(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(rundir.os, "replace", replace)
+        patch.setattr(files_module.os, "replace", replace)
         with pytest.raises(Killed, match="killed here"):
             folder.commit(row(0), query([7, 3]), POOL.label([7, 3]))
     again = RunFolder(tmp_path)
@@ -328,41 +334,63 @@ def test_a_missing_row_is_named(tmp_path):
 # ---------------------------------------------------------------- disks
 
 
-def no_space(*args, **kwargs):
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
-@pytest.mark.parametrize("where", ["open", "write", "fsync"])
-def test_a_full_disk_leaves_the_old_files_and_nothing_else(tmp_path, monkeypatch, where):
+def test_a_full_disk_leaves_the_old_files_and_nothing_else(tmp_path, monkeypatch):
     folder, pool = two_cycles(tmp_path)
     before = files(tmp_path)
-    with monkeypatch.context() as patch:
-        if where == "fsync":
-            patch.setattr(rundir.os, "fsync", no_space)
-        elif where == "open":
-            patch.setattr(rundir, "open", no_space, raising=False)
-        else:
-
-            class Full:
-                def __init__(self, path, mode):
-                    self.file = open(path, mode)  # noqa: SIM115  # closed in __exit__
-
-                def __enter__(self):
-                    return self
-
-                def __exit__(self, *error):
-                    self.file.close()
-
-                def write(self, content):
-                    self.file.write(content[: len(content) // 2])
-                    no_space()
-
-            patch.setattr(rundir, "open", Full, raising=False)
-        message = r"Could not write .*02\.npz: .*No space left on device; earlier cycles are whole"
+    for name in ("queries/.02.tmp.npz", ".metrics.tmp.jsonl", ".state.tmp.json"):
+        (tmp_path / name).symlink_to("/dev/full")  # a device whose every write fails for want of room
+        message = r"Could not write .*(02\.npz|metrics\.jsonl|state\.json): .*No space left on device; earlier cycles"
         with pytest.raises(RunFolderError, match=message):
             folder.commit(row(2), query([8, 6]), pool.label([8, 6]))
+        assert folder.resume(30) == pool and folder.rows(2) == [row(0), row(1)]
+    after = files(tmp_path)
+    assert after.keys() - before.keys() == {"queries/02.npz"}, "whole, and written again"
+    assert after["state.json"] == before["state.json"]
+    folder.commit(row(2), query([8, 6]), pool.label([8, 6]))
+    assert folder.resume(30) == pool.label([8, 6])
+
+
+def test_a_flush_that_fails_is_an_error_too(tmp_path, monkeypatch):
+    folder, pool = two_cycles(tmp_path)
+    before = files(tmp_path)
+
+    def no_space(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files_module.os, "fsync", no_space)
+        with pytest.raises(RunFolderError, match=r"Could not write .*02\.npz: .*No space left on device"):
+            folder.commit(row(2), query([8, 6]), pool.label([8, 6]))
     assert files(tmp_path) == before
-    assert folder.resume(30) == pool
+
+
+def test_a_file_size_limit_is_an_error_and_loses_nothing(tmp_path):
+    folder, pool = two_cycles(tmp_path)
+    before = files(tmp_path)
+
+    def limited() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python itself does when it starts
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        with pytest.raises(RunFolderError, match=r"Could not write .*02\.npz: .*File too large; earlier"):
+            folder.commit(row(2), query([8, 6]), pool.label([8, 6]))
+
+    assert in_child(limited) == ""
+    assert files(tmp_path) == before
+
+
+def in_child(job: Callable[[], None]) -> str:
+    """What went wrong in a process of its own."""
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            job()
+        except BaseException as error:
+            os.write(writer, repr(error).encode())
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    with os.fdopen(reader) as file:
+        return file.read()
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path, monkeypatch):
@@ -379,16 +407,29 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path, monkey
     assert files(tmp_path) == {"file": b"in the way"}
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_is_an_error(tmp_path):
-    folder, pool = two_cycles(tmp_path / "run")
-    (tmp_path / "run").chmod(0o500)
-    try:
-        with pytest.raises(RunFolderError, match=r"Could not write .*metrics\.jsonl: .*Permission denied"):
-            folder.commit(row(2), None, pool.label([]))
-    finally:
-        (tmp_path / "run").chmod(0o700)
-    assert folder.resume(30) == pool
+def test_a_folder_that_may_not_be_written_is_an_error():
+    with tempfile.TemporaryDirectory() as where:  # not pytest's, which is its user's alone
+        os.chmod(where, 0o755)
+        folder, pool = two_cycles(Path(where) / "run")
+        before = files(folder.path)
+        for path in (folder.path / "queries", folder.path):
+            path.chmod(0o555)
+
+        def as_nobody() -> None:
+            if os.geteuid() == 0:  # who may write anywhere
+                os.setgroups([]), os.setgid(65534), os.setuid(65534)
+            assert folder.resume(30) == pool
+            with pytest.raises(RunFolderError, match=r"Could not write .*metrics\.jsonl: .*Permission denied"):
+                folder.commit(row(2), None, pool.label([]))
+            with pytest.raises(RunFolderError, match=r"Could not write to .*run: .*Permission denied"), folder.locked():
+                pass
+
+        try:
+            assert in_child(as_nobody) == ""
+            assert files(folder.path) == before
+        finally:
+            for path in (folder.path, folder.path / "queries"):
+                path.chmod(0o755)
 
 
 def test_write_whole_makes_folders_and_replaces_a_file(tmp_path):
@@ -400,10 +441,59 @@ def test_write_whole_makes_folders_and_replaces_a_file(tmp_path):
     assert files(tmp_path) == {"a/b/x.bin": b""}
 
 
-def test_write_whole_flushes_before_it_renames(tmp_path, monkeypatch):
+def test_write_whole_flushes_before_it_renames_and_the_name_after_it(tmp_path, monkeypatch):
     order = []
     fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(rundir.os, "fsync", lambda fd: order.append(("fsync", os.fstat(fd).st_size)) or fsync(fd))
-    monkeypatch.setattr(rundir.os, "replace", lambda a, b: order.append(("replace", Path(b).name)) or replace(a, b))
+
+    def flushed(descriptor):
+        folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        order.append("flush the folder" if folder else f"flush {os.fstat(descriptor).st_size} bytes")
+        fsync(descriptor)
+
+    monkeypatch.setattr(files_module.os, "fsync", flushed)
+    monkeypatch.setattr(files_module.os, "replace", lambda a, b: order.append("rename") or replace(a, b))
     write_whole(tmp_path / "x", b"12345")
-    assert order == [("fsync", 5), ("replace", "x")]
+    assert order == ["flush 5 bytes", "rename", "flush the folder"]
+
+
+# ---------------------------------------------------------------- two at once
+
+
+def test_a_second_process_is_refused_by_name_and_a_killed_one_lets_go(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        with folder.locked():
+            os.write(writer, b"locked")
+            time.sleep(60)
+        os._exit(0)
+    os.read(reader, 6)
+    try:
+        message = rf"run is in use by process {child} on \S+; wait, or take another --work-dir"
+        with pytest.raises(RunFolderError, match=message), folder.locked():
+            pass
+        grandchild = in_child(lambda: folder.locked().__enter__())
+        assert "is in use by process" in grandchild
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    with folder.locked():
+        assert (folder.path / ".lock").read_text().startswith(f"process {os.getpid()} on ")
+
+
+def test_the_lock_ends_with_the_block_also_where_a_forked_child_lives_on(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with folder.locked():
+        if (child := os.fork()) == 0:  # a data-loading process
+            time.sleep(60)
+            os._exit(0)
+    try:
+        assert in_child(lambda: folder.locked().__enter__()) == ""
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_errors_of_the_block_are_its_own(tmp_path):
+    with pytest.raises(BlockingIOError, match="of the block"), RunFolder(tmp_path).locked():
+        raise BlockingIOError("of the block")

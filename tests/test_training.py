@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import random
 import re
 import shutil
+import signal
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,12 +22,15 @@ from mmengine.optim import MultiStepLR
 from torch import Tensor, nn
 from torch.optim import SGD
 
+from models.checkpoint import CHECKPOINT, CheckpointError
 from models.joint import JointModel, ModuleSettings
 from models.loading import Augmented, LabeledSampler, loader, stop_workers, train_loader
 from models.loss_prediction import LossPrediction
 from models.output import Output
+from models.runner import NOT_FINITE
 from models.seeding import derive_seed, seeded
-from models.training import TrainingSettings, evaluate, newest_checkpoint, training, warm_start
+from models.stopping import Stopped, listening
+from models.training import TrainingSettings, evaluate, training, warm_start
 from tests.toy import Toy, Vectors
 
 EPOCHS = 4
@@ -87,7 +92,7 @@ def build(task: Toy, module: ModuleSettings, mode: str, seed: int) -> JointModel
 
 def train(
     folder: Path, settings: TrainingSettings = PLAIN, *, task: Toy | None = None, module: ModuleSettings = MODULE,
-    mode: str = "joint", seed: int = 1, labeled=LABELED, then: Callable | None = None,
+    mode: str = "joint", seed: int = 1, labeled=LABELED, then: Callable | None = None, hook: Hook | None = None,
 ) -> Trained:  # fmt: skip
     task = task or Toy()
     model = build(task, module, mode, seed)
@@ -96,6 +101,8 @@ def train(
     recorder = Recorder(then)
     with training(model, data, test, task.evaluator(), settings, folder, seed) as runner:
         runner.register_hook(recorder)
+        if hook is not None:
+            runner.register_hook(hook)
         runner.train()
     return Trained(model, recorder.states)
 
@@ -108,6 +115,18 @@ def equal(a: State, b: State, prefix: str = "") -> bool:
 
 def names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.glob("*.pth"))
+
+
+def saved(folder: Path) -> dict:
+    return torch.load(folder / CHECKPOINT, weights_only=True)
+
+
+def stood(folder: Path) -> tuple[int, int] | None:
+    """Epochs and iterations that the checkpoint counts; None where there is none."""
+    if not (folder / CHECKPOINT).exists():
+        return None
+    meta = saved(folder)["meta"]
+    return meta["epoch"], meta["iter"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -152,8 +171,7 @@ def interrupted(folder: Path, iteration: int, settings: TrainingSettings = PLAIN
 def test_a_training_interrupted_in_any_epoch_goes_on_to_the_same_weights(tmp_path, whole, epoch, workers):
     settings = replace(PLAIN, workers=workers)
     interrupted(tmp_path, 3 * epoch + 2, settings)  # in the midst of an epoch of 3 iterations
-    checkpoint = newest_checkpoint(tmp_path)
-    assert checkpoint == (tmp_path / f"epoch_{epoch}.pth" if epoch else None)
+    assert stood(tmp_path) == ((epoch, 3 * epoch) if epoch else None)
     again = train(tmp_path, settings)
     assert min(again.states) == epoch, "it goes on and does not begin anew"
     assert equal(whole.states[epoch], again.states[epoch])
@@ -189,10 +207,10 @@ def test_the_global_generators_do_not_count(tmp_path, whole):
 def test_checkpoints_further_apart(tmp_path):
     settings = replace(PLAIN, epochs=5, checkpoint_every=2)
     interrupted(tmp_path / "a", 3 * 3 + 2, settings)
-    assert names(tmp_path / "a") == ["epoch_2.pth"]
+    assert stood(tmp_path / "a") == (2, 6)
     again, straight = train(tmp_path / "a", settings), train(tmp_path / "b", settings)
     assert min(again.states) == 2 and equal(again.final, straight.final)
-    assert newest_checkpoint(tmp_path / "a").name == "epoch_5.pth"
+    assert stood(tmp_path / "a") == (5, 15)
 
 
 def test_another_seed_gives_other_weights(tmp_path, whole):
@@ -284,8 +302,7 @@ def test_workers_end_with_the_training(tmp_path):
 
 def test_checkpoints_run_no_code_when_they_are_loaded(tmp_path, whole):
     train(tmp_path)
-    state = torch.load(tmp_path / f"epoch_{EPOCHS}.pth", weights_only=True)
-    assert equal(whole.final, state["state_dict"])
+    assert equal(whole.final, saved(tmp_path)["state_dict"])
     task = Toy()
     model = build(task, MODULE, "joint", seed=5)
     warm_start(model, tmp_path)
@@ -294,45 +311,129 @@ def test_checkpoints_run_no_code_when_they_are_loaded(tmp_path, whole):
 
 def test_weights_of_another_network_are_refused(tmp_path):
     train(tmp_path)
-    with pytest.raises(RuntimeError, match=r"Unexpected key\(s\) in state_dict: \"loss_prediction\.branches\.0"):
+    unknown = r"Unexpected key\(s\) in state_dict: \"loss_prediction\.branches\.0"
+    with pytest.raises(CheckpointError, match=rf"{re.escape(str(tmp_path / CHECKPOINT))}(?s:.*){unknown}"):
         warm_start(build(Toy(), MODULE, "off", seed=5), tmp_path)
+    with pytest.raises(CheckpointError, match=r"cannot be gone on from .* unexpected key .* begins anew"):
+        train(tmp_path, mode="off")
 
 
-def test_at_most_two_checkpoints_are_kept(tmp_path):
-    kept: list[int] = []
+def test_the_newest_checkpoint_alone_is_kept(tmp_path):
+    kept: list[list[str]] = []
     interrupted(tmp_path, 3 * 3 + 1)
-    assert names(tmp_path) == ["epoch_2.pth", "epoch_3.pth"]
-    train(tmp_path, replace(PLAIN, epochs=7), then=lambda runner: kept.append(len(names(tmp_path))))
-    assert names(tmp_path) == ["epoch_6.pth", "epoch_7.pth"]
-    assert len(kept) == 3 * 4 and set(kept) == {2}
+    assert names(tmp_path) == [CHECKPOINT] and stood(tmp_path) == (3, 9)
+    train(tmp_path, replace(PLAIN, epochs=7), then=lambda runner: kept.append(names(tmp_path)))
+    assert names(tmp_path) == [CHECKPOINT] and stood(tmp_path) == (7, 21)
+    assert kept == [[CHECKPOINT]] * 3 * 4
 
 
-def test_newest_checkpoint_of_an_empty_folder(tmp_path):
-    assert newest_checkpoint(tmp_path) is None
-    assert newest_checkpoint(tmp_path / "missing") is None
-
-
-def test_newest_checkpoint_in_a_folder_that_was_moved(tmp_path, whole):
+def test_a_folder_that_was_moved(tmp_path, whole):
     interrupted(tmp_path / "old", 3 * 2 + 2)
     shutil.move(tmp_path / "old", tmp_path / "new")
-    assert str(tmp_path / "old") in (tmp_path / "new" / "last_checkpoint").read_text()
-    assert newest_checkpoint(tmp_path / "new") == tmp_path / "new" / "epoch_2.pth"
     again = train(tmp_path / "new")
     assert min(again.states) == 2 and equal(whole.final, again.final)
     assert not (tmp_path / "old").exists()
-    assert names(tmp_path / "new") == ["epoch_3.pth", "epoch_4.pth"]
 
 
-@pytest.mark.parametrize("pointer", ["epoch_9.pth", "/elsewhere/epoch_9.pth", "", "\n"])
-def test_mmengines_pointer_does_not_count(tmp_path, whole, pointer):
+@pytest.mark.parametrize("left", [b"", b"PK", None])
+def test_a_checkpoint_that_was_being_written_does_not_count(tmp_path, whole, left):
     interrupted(tmp_path, 3 * 2 + 2)
-    (tmp_path / "last_checkpoint").write_text(pointer)
-    assert newest_checkpoint(tmp_path) == tmp_path / "epoch_2.pth"
+    written = (tmp_path / CHECKPOINT).read_bytes()
+    (tmp_path / ".checkpoint.tmp.pth").write_bytes(written[:-1] if left is None else left)
+    again = train(tmp_path)
+    assert min(again.states) == 2 and equal(whole.final, again.final)
+    assert [p.name for p in tmp_path.glob(".*")] == [], "it is written over"
+
+
+def test_samples_are_named_after_a_resume_within_the_epoch_too(tmp_path):
+    def spoil(output: Output) -> Output:
+        return replace(output, loss=output.loss * float("nan"))
+
+    with listening(), pytest.raises(Stopped):
+        train(tmp_path, hook=Told(7, signal.SIGTERM))
+    batch = re.escape(str(list(order(epoch=2))[8:]))  # of two
+    with pytest.raises(FloatingPointError, match=f"epoch 2, iteration 8, samples {batch} "):
+        train(tmp_path, task=Broken(spoil, at=1))
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path, whole):
+    interrupted(tmp_path, 3 * 2 + 2)
+    written = (tmp_path / CHECKPOINT).read_bytes()
+    for damaged in (b"", b"no zip", written[: len(written) // 2], written[:-1]):
+        (tmp_path / CHECKPOINT).write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=re.escape(f"{tmp_path / CHECKPOINT} cannot be gone on from")):
+            train(tmp_path)
+        with pytest.raises(CheckpointError, match=re.escape(f"{tmp_path / CHECKPOINT}: expected the weights")):
+            warm_start(build(Toy(), MODULE, "joint", seed=5), tmp_path)
+    (tmp_path / CHECKPOINT).unlink()
+    assert equal(whole.final, train(tmp_path).final), "without it the training begins anew"
+
+
+def test_a_checkpoint_that_runs_code_is_refused_and_runs_none(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"state_dict": {}, "meta": Evil()}, tmp_path / CHECKPOINT)
+    with pytest.raises(CheckpointError, match="Weights only load failed"):
+        train(tmp_path)
+    with pytest.raises(CheckpointError, match="Weights only load failed"):
+        warm_start(build(Toy(), MODULE, "joint", seed=5), tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+# told to stop
+
+
+def order(epoch: int) -> Iterator[int]:
+    """Of the labeled samples in an epoch of `train`."""
+    sampler = LabeledSampler(LABELED, derive_seed(1, "order"))
+    sampler.set_epoch(epoch)
+    return sampler.order()
+
+
+class Told(Hook):
+    """Signals the process while an iteration runs."""
+
+    def __init__(self, iteration: int, *signals: int) -> None:
+        self.iteration, self.signals = iteration, signals
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        if runner.iter + 1 == self.iteration:
+            for number in self.signals:
+                os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("iteration", range(1, 3 * EPOCHS + 1))
+def test_a_training_that_was_told_to_stop_goes_on_from_that_iteration(tmp_path, whole, iteration, workers):
+    settings, told = replace(PLAIN, workers=workers), [signal.SIGTERM, signal.SIGINT][iteration % 2]
+    with listening(), pytest.raises(Stopped, match=f"stopped by {told.name} after iteration {iteration} of 12"):
+        train(tmp_path, settings, hook=Told(iteration, told))
+    assert stood(tmp_path) == (iteration // 3, iteration)
+    seen: list[int] = []
+    again = train(tmp_path, settings, then=lambda runner: seen.append(runner.iter))
+    assert seen == list(range(iteration, 12)), "no iteration twice, and none left out"
+    assert equal(whole.final, again.final)
+
+
+def test_stopped_in_every_iteration(tmp_path, whole):
+    for iteration in range(1, 13):
+        with listening(), pytest.raises(Stopped):
+            train(tmp_path, hook=Told(iteration, signal.SIGTERM))
+    assert equal(whole.final, train(tmp_path).final)
+
+
+def test_stopped_and_then_killed_in_the_same_epoch(tmp_path, whole):
+    with listening(), pytest.raises(Stopped):
+        train(tmp_path, hook=Told(4, signal.SIGTERM))
+    interrupted(tmp_path, 5)
+    assert stood(tmp_path) == (1, 4)
     assert equal(whole.final, train(tmp_path).final)
 
 
 def test_a_warm_start_without_weights_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=str(tmp_path / "gone")):
+    with pytest.raises(CheckpointError, match=f"{tmp_path / 'gone'}.*expected the weights to start from"):
         warm_start(build(Toy(), MODULE, "off", seed=5), tmp_path / "gone")
 
 
@@ -343,16 +444,6 @@ def test_an_evaluator_without_the_tasks_metric_is_refused(tmp_path):
 
     with pytest.raises(KeyError, match=r"metric 'mAP', but got \['accuracy'\]"):
         evaluate(Other(), "mAP")
-
-
-def test_a_checkpoint_being_written_does_not_count(tmp_path):
-    interrupted(tmp_path, 3 * 2 + 2)
-    whole = (tmp_path / "epoch_2.pth").read_bytes()
-    for length in (0, 9, len(whole) // 2, len(whole) - 1):
-        (tmp_path / "epoch_3.pth").write_bytes(whole[:length])
-        assert newest_checkpoint(tmp_path) == tmp_path / "epoch_2.pth"
-    (tmp_path / "epoch_10.pth").write_bytes(whole)
-    assert newest_checkpoint(tmp_path) == tmp_path / "epoch_10.pth"
 
 
 # the module
@@ -539,19 +630,25 @@ class Broken(Toy):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_the_training(tmp_path, value):
+def test_a_loss_that_is_not_finite_stops_the_training(tmp_path, whole, value):
     task = Broken(lambda output: replace(output, loss=output.loss * value), at=3 * 2 + 1)
-    expected = rf"but got {{.*'loss_task': {value}.*}} in epoch 2, iteration 7 \({re.escape(str(tmp_path))}\)"
-    with pytest.raises(FloatingPointError, match=expected):
+    batch = list(order(epoch=2))[4:8]
+    expected = rf"but got {{'loss_task': {value}, .*}} in epoch 2, iteration 7, samples {re.escape(str(batch))} "
+    with pytest.raises(FloatingPointError, match=rf"{expected}\({re.escape(str(tmp_path / NOT_FINITE))} keeps"):
         train(tmp_path, task=task)
-    state = torch.load(newest_checkpoint(tmp_path), weights_only=True)
+    kept = torch.load(tmp_path / NOT_FINITE, weights_only=True)
+    assert (kept["epoch"], kept["iter"], kept["batch"]) == (2, 7, batch)
+    assert kept["losses"]["loss_task"] == pytest.approx(value, nan_ok=True) and len(kept["samples"]) == 4
+    assert equal(whole.states[2], kept["state_dict"]) is False, "one step further"
+    assert all(bool(torch.isfinite(v).all()) for v in kept["state_dict"].values()), "no step was made with that loss"
+    state = saved(tmp_path)
     assert state["meta"]["epoch"] == 2
     assert all(bool(torch.isfinite(v).all()) for v in state["state_dict"].values())
 
 
 def test_a_modules_loss_that_is_not_finite_is_named(tmp_path):
     task = Broken(lambda output: replace(output, taps=tuple(t * float("nan") for t in output.taps)), at=4)
-    expected = r"but got {(?!.*loss_task).*'loss_rank': nan.*} in epoch 1, iteration 4 "
+    expected = r"but got {'loss_task': [\d.]+, 'loss_rank': nan} in epoch 1, iteration 4, samples \[\d+(, \d+){3}\] "
     with pytest.raises(FloatingPointError, match=expected):
         train(tmp_path, task=task)
 
@@ -562,9 +659,10 @@ def test_one_sample_that_is_not_finite_is_enough(tmp_path):
         loss[-1] = float("nan")
         return replace(output, loss=loss)
 
-    with pytest.raises(FloatingPointError, match="'loss_task': nan.* in epoch 0, iteration 0 "):
+    last = list(order(epoch=0))[3]
+    with pytest.raises(FloatingPointError, match=rf"'loss_task': nan.* in epoch 0, iteration 0, samples \[{last}\] "):
         train(tmp_path, task=Broken(spoil))
-    assert newest_checkpoint(tmp_path) is None
+    assert stood(tmp_path) is None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from mmengine.dist import init_dist as init_launched
 from rich.console import Console
 
 from acquisition.steps import QueryError
+from models.checkpoint import CheckpointError
+from models.stopping import listening
 from models.weights import WeightsError
 from tasks.base import DataError
 from tools import preflight, summary
@@ -26,6 +29,7 @@ from tools.settings import flat
 from tools.tracking import MODES, PROJECT, Identity, Tracker, resolve_mode
 
 USAGE_ERROR, STOPPED = 2, 130
+STOPPERS = (ConfigError, DataError, RunFolderError, WeightsError, CheckpointError, QueryError, FloatingPointError)
 GRACE = 5  # seconds that a launcher needs to end the other processes after one has failed
 
 
@@ -60,21 +64,22 @@ def main(argv: Sequence[str], run: Callable[..., None]) -> int:
         run: the loop, `al_train.run`.
 
     Returns:
-        The exit status: 0, 2 where something must be put right first, 130 after Ctrl-C.
+        The exit status: 0, 2 where something must be put right first, 130 after Ctrl-C or SIGTERM.
     """
     arguments = parser().parse_args(argv)
     _start_processes(arguments.launcher)
     console = Console(quiet=not is_main_process(), soft_wrap=True, markup=False)  # paths may hold [brackets]
     try:
-        return _main(arguments, run, console)
-    except (ConfigError, DataError, RunFolderError, WeightsError, QueryError, FloatingPointError) as error:
+        with listening():
+            return _main(arguments, run, console)
+    except STOPPERS as error:
         _say_error(console, str(error))
         return USAGE_ERROR
     except OSError as error:  # a disk that is full or gone: checkpoints are mmengine's, which lets it through
         _say_error(console, f"{error}; what was committed is whole, and the same command goes on")
         return USAGE_ERROR
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on from the last checkpoint")
+    except KeyboardInterrupt as stop:
+        console.print(f"{str(stop) or 'stopped'}; the same command goes on", highlight=False)
         return STOPPED
 
 
@@ -117,10 +122,11 @@ def _main(arguments: argparse.Namespace, run: Callable[..., None], console: Cons
     if arguments.dry_run:
         console.print(preflight.plan(experiment, folder.path, bytes_needed), markup=False, highlight=False)
         return 0
-    if is_main_process():
-        folder.open(experiment.config, preflight.names(experiment))
-    barrier()
-    _run(experiment, folder, mode, run, console, arguments.launcher)
+    with folder.locked() if is_main_process() else nullcontext():
+        if is_main_process():
+            folder.open(experiment.config, preflight.names(experiment))
+        barrier()
+        _run(experiment, folder, mode, run, console, arguments.launcher)
     return 0
 
 

@@ -18,7 +18,7 @@ from models.loss_prediction import LossPrediction
 from models.training import TrainingSettings
 from tools.config import Experiment
 
-CHECKPOINTS = 4  # two of the running cycle, one of the cycle before, one being written
+CHECKPOINTS = 3  # the running cycle's, the next one beside it while it is written, and that of the cycle before
 
 
 def problems(experiment: Experiment, full: bool) -> list[str]:

@@ -6,10 +6,9 @@ import io
 import itertools
 import json
 import math
-import os
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from mmengine.dist import barrier, is_main_process
 
 from acquisition.pool import Pool
 from acquisition.query import Query
+from models.files import locked, replacing
 from tools.settings import flat
 
 MISSING = "(missing)"
@@ -62,6 +62,22 @@ class RunFolder:
             lines = [f"{k}: {before.get(k, MISSING)!r} there, {now.get(k, MISSING)!r} now" for k in keys]
             what = f"{self.path} was made with another config; take its settings, or another --work-dir:"
             raise RunFolderError("\n  ".join([what, *lines]))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the folder; a process that is killed lets go of it.
+
+        Raises:
+            RunFolderError: where another one is in it.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.path / ".lock"))
+            except BlockingIOError as error:
+                raise RunFolderError(f"{self.path} is in use by {error}; wait, or take another --work-dir") from error
+            except OSError as error:
+                raise RunFolderError(f"Could not write to {self.path}: {error}") from error
+            yield
 
     def open(self, config: Mapping[str, Any], names: Sequence[str]) -> None:
         """Make the folder with `config.py` and `samples.txt`, or check that both are the same.
@@ -186,18 +202,15 @@ class RunFolder:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside, flush it to the disk, and rename: it is there whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write a file that is there whole or not at all.
+
+    Raises:
+        RunFolderError: where it cannot be written.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        with replacing(path) as beside:
+            beside.write_bytes(content)
     except OSError as error:
-        with suppress(OSError):  # where the folder itself is the trouble, there is nothing to take away
-            beside.unlink()
         raise RunFolderError(f"Could not write {path}: {error}; earlier cycles are whole") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from acquisition.query import Query
+from models.files import replacing
 from tasks.base import Task
 
 matplotlib.use("Agg")  # draws into files; works without a screen
@@ -97,9 +97,8 @@ def draw(rows: Sequence[Row], metric: str, title: str, path: Path) -> None:
     axes.plot(*zip(*points, strict=True), marker="o") if points else None
     axes.set(xlabel="labeled samples", ylabel=metric, title=title)
     axes.grid(alpha=0.3)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.tmp.png")
-    figure.savefig(beside, dpi=120)
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        figure.savefig(beside, dpi=120)
     plt.close(figure)
 
 

@@ -1,0 +1,92 @@
+"""The one checkpoint of a training: what a killed or stopped one goes on from, to the bit."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather_object, get_rank, get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from models import stopping
+from models.files import replacing
+from models.hooks import unwrapped
+from models.stopping import Stopped
+
+CHECKPOINT = "checkpoint.pth"
+UNREADABLE = (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError)  # of a missing, damaged or other file
+
+
+class CheckpointError(Exception):
+    """A checkpoint that the training cannot go on from; the message says what to do."""
+
+
+class KeepCheckpoint(Hook):
+    """Keeps one checkpoint, `CHECKPOINT`: after some of the epochs, after the last, and where the run is told to stop.
+
+    mmengine's own hook writes in place, and to keep the newest alone deletes it before it writes the next.
+
+    Args:
+        every: epochs.
+        batch_size: of a process, by which a training that was stopped within an epoch finds its place in it.
+    """
+
+    priority = "VERY_LOW"  # after the schedulers, whose state goes into the checkpoint
+
+    def __init__(self, every: int, batch_size: int) -> None:
+        self.every, self.batch_size = every, batch_size
+        self._buffers: list[dict[str, torch.Tensor]] = []
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Take over what mmengine does not: of several processes each one's own statistics of batch norm."""
+        self._buffers = checkpoint["buffers"]
+        if len(self._buffers) not in (0, get_world_size()):
+            there, now = len(self._buffers), get_world_size()
+            raise CheckpointError(f"{runner.work_dir}: expected {there} processes, as many as were stopped within an "
+                                  f"epoch, but got {now}")  # fmt: skip
+
+    def before_train(self, runner: Runner) -> None:
+        """Go on within the epoch, where the training was stopped."""
+        runner.train_dataloader.sampler.skip = self.batch_size * iteration_of_epoch(runner)
+        for name, buffer in unwrapped(runner.model).named_buffers():
+            if self._buffers:
+                buffer.copy_(self._buffers[get_rank()][name])
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Leave out what torch cannot load without running code from the file: mmengine's log history."""
+        checkpoint["message_hub"] = dict(log_scalars={}, runtime_info={}, resumed_keys={})
+        checkpoint["buffers"] = self._buffers
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """An iteration is over, though not counted yet; the last of an epoch is left to `after_train_epoch`."""
+        if iteration_of_epoch(runner) + 1 < len(runner.train_dataloader) and stopping.asked():
+            self._save(runner, by_epoch=False)
+            self._stop(runner, runner.iter + 1)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """An epoch is over, though not counted yet."""
+        stop = stopping.asked()
+        if stop or self.every_n_epochs(runner, self.every) or self.is_last_train_epoch(runner):
+            self._save(runner, by_epoch=True)
+        if stop:
+            self._stop(runner, runner.iter)
+
+    def _stop(self, runner: Runner, done: int) -> None:
+        raise Stopped(f"stopped by {stopping.name()} after iteration {done} of {runner.max_iters}, which is kept")
+
+    def _save(self, runner: Runner, by_epoch: bool) -> None:
+        self._buffers = []
+        if not by_epoch and get_world_size() > 1:  # at an epoch's end SyncBuffersHook has made them equal
+            buffers = {name: buffer.cpu() for name, buffer in unwrapped(runner.model).named_buffers()}
+            self._buffers = all_gather_object(buffers)
+        if is_main_process():
+            with replacing(Path(runner.work_dir) / CHECKPOINT) as beside:
+                runner.save_checkpoint(str(beside.parent), beside.name, by_epoch=by_epoch)
+
+
+def iteration_of_epoch(runner: Runner) -> int:
+    """Iterations of the running epoch that are over; mmengine counts batches from where the process started."""
+    return runner.iter - runner.epoch * len(runner.train_dataloader)

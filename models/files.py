@@ -1,0 +1,62 @@
+"""Files that two processes must not write, and that a kill, a full disk or a power cut must not leave half-written."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place beside `path` to write to; when the block ends well, it is flushed to the disk and renamed to `path`.
+
+    What a killed process left there is written over. Where the block fails, the place is cleared and `path` stays.
+
+    Raises:
+        OSError: where the folder cannot be written to, or there is no room.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.stem}.tmp{path.suffix}")  # suffixes mean something to NumPy and Matplotlib
+    try:
+        yield beside
+        _flush(beside)
+        os.replace(beside, path)
+    except BaseException:
+        with suppress(OSError):  # where the folder itself is the trouble, there is nothing to clear
+            beside.unlink()
+        raise
+    _flush(path.parent)  # or a power cut could undo the renames of two files in the wrong order
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes out of the block, as long as this one lives; `path` says which one is in it.
+
+    Raises:
+        BlockingIOError: where another one is, saying which.
+        OSError: where the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: data-loading processes, which may live
+        except (BlockingIOError, PermissionError):  # longer, would inherit it
+            file.seek(0)
+            raise BlockingIOError(file.read().strip() or "another process") from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
+
+
+def _flush(path: Path) -> None:
+    """To the disk; a folder's names, or a file's content."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,83 @@
+"""Ctrl-C and SIGTERM, the warning of job schedulers: what must be finished is finished, and then everything ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import torch
+from mmengine.dist import all_reduce, get_world_size, is_main_process
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """The run was told to end, and everything that the message says was kept."""
+
+
+@dataclass
+class _Heard:
+    by: signal.Signals | None = None  # the first signal
+    finishing: bool = False  # whether somebody looks at `asked` before long
+
+
+_heard = _Heard()
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Within, a signal raises `Stopped`: at once, or in a block of `finishing` where that chooses to.
+
+    The second Ctrl-C is at once, too. A signal that is ignored (as under `nohup`) stays so.
+    """
+    chosen = [s for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
+    if threading.current_thread() is not threading.main_thread():
+        chosen = []  # Python hears signals in the main thread alone
+    before = {s: signal.signal(s, _hear) for s in chosen}
+    try:
+        yield
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+        _heard.by = None
+
+
+def _hear(number: int, frame: FrameType | None) -> None:
+    again, _heard.by = _heard.by is not None, _heard.by or signal.Signals(number)
+    if again and number != signal.SIGINT:
+        return  # schedulers repeat themselves
+    if again or not _heard.finishing:
+        raise Stopped(f"stopped by {name()}; what was trained is kept")
+    if is_main_process():  # past Python's buffers, which may be in use at this moment
+        os.write(2, f"\n{name()}: finishing this iteration (Ctrl-C once more: ending at once)\n".encode())
+
+
+@contextmanager
+def finishing() -> Iterator[None]:
+    """Within, a signal is only noted; the block asks `asked` often, keeps what is to be kept, and raises `Stopped`."""
+    _heard.finishing = True
+    try:
+        yield
+    finally:
+        _heard.finishing = False
+    if _heard.by is not None:
+        raise Stopped(f"stopped by {name()}; what was trained is kept")
+
+
+def asked() -> bool:
+    """Whether a process of the run was told to stop; all of them must ask at the same moment."""
+    if get_world_size() == 1:
+        return _heard.by is not None
+    flag = torch.tensor(int(_heard.by is not None))
+    all_reduce(flag, op="max")
+    return bool(flag)
+
+
+def name() -> str:
+    """Of the signal that was heard."""
+    return "another process's signal" if _heard.by is None else _heard.by.name

@@ -1,0 +1,95 @@
+"""Signals: heard at once or when an iteration is over, the second Ctrl-C at once, and left alone outside a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from models import stopping
+from models.stopping import Stopped, asked, finishing, listening
+
+BOTH = pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+
+
+def tell(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@BOTH
+def test_outside_of_what_must_be_finished_a_signal_ends_at_once(told):
+    with pytest.raises(Stopped, match=f"stopped by {told.name}; what was trained is kept"), listening():
+        tell(told)
+        raise AssertionError("it went on")
+    assert not asked()
+
+
+@BOTH
+def test_within_it_is_noted_and_ends_afterwards(told, capfd):
+    done = []
+    with pytest.raises(Stopped, match=f"stopped by {told.name}"), listening():
+        with finishing():
+            assert not asked()
+            tell(told)
+            done += [asked(), stopping.name()]
+        done.append("after")
+    assert done == [True, told.name]
+    assert capfd.readouterr().err.strip() == f"{told.name}: finishing this iteration (Ctrl-C once more: ending at once)"
+
+
+def test_the_second_ctrl_c_ends_at_once_and_a_second_sigterm_does_not(capfd):
+    done = []
+    with pytest.raises(Stopped), listening(), finishing():
+        tell(signal.SIGINT), tell(signal.SIGTERM), tell(signal.SIGTERM)
+        done.append("still here")
+        tell(signal.SIGINT)
+        done.append("too late")
+    assert done == ["still here"]
+    assert capfd.readouterr().err.count("finishing") == 1, "said once"
+
+
+def test_what_the_block_raises_is_not_hidden():
+    with pytest.raises(ValueError, match="its own"), listening(), finishing():
+        tell(signal.SIGTERM)
+        raise ValueError("its own")
+
+
+def test_a_stop_is_an_interrupt_for_those_who_catch_these():
+    assert issubclass(Stopped, KeyboardInterrupt)
+
+
+def test_handlers_are_as_before_afterwards_and_ignored_signals_stay_so():
+    before = {s: signal.getsignal(s) for s in stopping.SIGNALS}
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with listening():
+            assert signal.getsignal(signal.SIGINT) is not before[signal.SIGINT]
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+            tell(signal.SIGTERM)
+            assert not asked()
+        assert signal.getsignal(signal.SIGINT) is before[signal.SIGINT]
+    finally:
+        signal.signal(signal.SIGTERM, before[signal.SIGTERM])
+
+
+def test_another_thread_may_run_it():
+    said = []
+
+    def job() -> None:
+        with listening(), finishing():
+            said.append(asked())
+
+    thread = threading.Thread(target=job)
+    thread.start()
+    thread.join()
+    assert said == [False]
+
+
+def test_a_finished_block_is_no_longer_one():
+    with listening():
+        with finishing():
+            pass
+        with pytest.raises(Stopped):
+            tell(signal.SIGTERM)
