@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from mmengine.dist import get_rank
+from mmengine.hooks import LoggerHook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -31,6 +32,14 @@ NOT_FINITE = "not_finite.pth"
 class TrainingRunner(Runner):
     """mmengine's Runner that logs to `train.log` in its folder, lets only errors through to the terminal, resumes from
     what fits alone, and stops between two iterations, where it is told to, or where a loss is not finite."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        Path(self.log_dir).rmdir()  # named by the second; what would be in it is in the log or in the rows
+        self._log_dir = self.work_dir
+
+    def dump_config(self) -> None:
+        """Nothing: the run folder has the config, and mmengine's is empty."""
 
     def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> Any:
         """To a file; and to the terminal what is an error."""
@@ -73,6 +82,13 @@ class TrainingRunner(Runner):
         where = f"epoch {self.epoch}, iteration {self.iter}, samples {bad or batch}"
         advice = "A smaller learning rate, a warm-up or `training.clip_grad` may help."
         return f"{error} in {where} ({kept} keeps the weights and the batch). {advice}"
+
+
+class LogLosses(LoggerHook):
+    """mmengine's lines of the training, without the file of test metrics that it names by the second."""
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Nothing: the metrics go into the cycle's row."""
 
 
 class PartWiseOptimWrapper(OptimWrapper):

@@ -23,7 +23,7 @@ from models.checkpoint import CHECKPOINT, UNREADABLE, CheckpointError, KeepCheck
 from models.hooks import ProgressHook, StartEpoch
 from models.joint import JointModel
 from models.loading import stop_workers
-from models.runner import PartWiseOptimWrapper, TrainingRunner
+from models.runner import LogLosses, PartWiseOptimWrapper, TrainingRunner
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _train_arguments(model: JointModel, train: DataLoader, settings: TrainingSet
         param_scheduler=[dict(s) for s in settings.schedule] or None,
         default_hooks=dict(
             checkpoint=None,  # KeepCheckpoint does it
-            logger=dict(type="LoggerHook", interval=max(1, min(50, len(train)))),
+            logger=dict(type=LogLosses, interval=max(1, min(50, len(train)))),
         ),
     )
 

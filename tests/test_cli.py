@@ -449,9 +449,9 @@ Usage = namedtuple("Usage", "total used free")
 
 @pytest.mark.parametrize("strategy, parameters", [("random", 113), ("learning_loss", 113 + 129)])
 def test_a_disk_that_is_too_small_is_refused(tmp_path, capsys, monkeypatch, strategy, parameters):
-    # four checkpoints of weights and two moments, 4 bytes each: conv 6x8+8, norm 2x8, conv 8x4+4, linear 4+1;
+    # three checkpoints of weights and two moments, 4 bytes each: conv 6x8+8, norm 2x8, conv 8x4+4, linear 4+1;
     # module: 8x8+8, 4x8+8, 16+1
-    needed = 4 * 3 * 4 * parameters
+    needed = 3 * 3 * 4 * parameters
     asked = []
     free = needed - 1
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: asked.append(path) or Usage(10**9, 0, free))
