@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SANDBOX := data/sandbox
 
-.PHONY: setup demo matrix test lint types unit clean
+.PHONY: setup demo matrix torture test lint types unit clean
 
 setup: $(VENV)/.done
 
@@ -23,6 +23,10 @@ demo: setup  ## the main job on drawn scenes: data, cycles, curve
 matrix: setup  ## every strategy on every sandbox, two short cycles each: minutes
 	for task in cls det pose; do $(BIN)/python tools/make_sandbox.py $$task --root $(SANDBOX); done
 	OMP_NUM_THREADS=1 $(BIN)/python tools/matrix.py --root $(SANDBOX)
+
+torture: setup  ## runs of every task killed hundreds of times, and compared with undisturbed ones: half an hour
+	for task in cls det pose; do $(BIN)/python tools/make_sandbox.py $$task --root $(SANDBOX); done
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture --root $(SANDBOX) --kills 300
 
 test: setup lint types unit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from io import StringIO
 from itertools import islice
 from pathlib import Path
@@ -35,7 +35,8 @@ class TrainingRunner(Runner):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        Path(self.log_dir).rmdir()  # named by the second; what would be in it is in the log or in the rows
+        with suppress(FileNotFoundError):  # of several processes one does it
+            Path(self.log_dir).rmdir()  # named by the second; what would be in it is in the log or in the rows
         self._log_dir = self.work_dir
 
     def dump_config(self) -> None:

@@ -38,6 +38,7 @@ class TrainingSettings:
         clip_grad: keyword arguments of `torch.nn.utils.clip_grad_norm_`, or None.
         start: ``"scratch"`` initialises the network in every cycle, ``"warm"`` goes on from the last cycle's weights.
         amp: bfloat16 mixed precision for the network; losses and the module stay in float32.
+        deterministic: the same bytes each time on a GPU, too, where torch can; slower there.
         workers: data-loading processes.
         checkpoint_every: epochs between two checkpoints; a killed run goes on from the newest.
     """
@@ -49,6 +50,7 @@ class TrainingSettings:
     clip_grad: dict[str, Any] | None = None
     start: Literal["scratch", "warm"] = "scratch"
     amp: bool = False
+    deterministic: bool = False
     workers: Annotated[int, Ge(0)] = 2
     checkpoint_every: Annotated[int, Ge(1)] = 1
 

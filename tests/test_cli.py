@@ -239,6 +239,37 @@ def test_a_dry_run_on_a_finished_run_leaves_it_alone(calm, capsys):
     assert {p: p.stat().st_mtime_ns for p in calm.rglob("*")} == before
 
 
+# ---------------------------------------------------------------- the same bytes
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_the_same_command_gives_the_same_with_any_number_of_workers(calm, tmp_path, workers):
+    options = ["--cfg-options", f"training.workers={workers}", f"scoring.workers={workers}"]
+    assert main(tmp_path / "run", *options) == 0
+    for name in ("state.json", "queries/00.npz", "queries/01.npz"):
+        assert (tmp_path / "run" / name).read_bytes() == (calm / name).read_bytes()
+    assert outcome(tmp_path / "run") == outcome(calm)
+    assert same(weights(tmp_path / "run", 2), weights(calm, 2))
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_deterministic_is_asked_of_torch_for_the_run_alone(tmp_path, asked):
+    seen = []
+
+    def loop(experiment, *arguments) -> None:
+        seen.append((torch.are_deterministic_algorithms_enabled(), experiment.config["training"].get("deterministic")))
+        raise KeyboardInterrupt
+
+    assert main(tmp_path / "run", *["--deterministic"] * asked, loop=loop) == 130
+    assert seen == [(True, True) if asked else (False, None)]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_deterministic_on_a_cpu_changes_nothing(calm, tmp_path):
+    assert main(tmp_path / "run", "--deterministic") == 0
+    assert outcome(tmp_path / "run") == outcome(calm)
+
+
 # ---------------------------------------------------------------- stopped and resumed
 
 

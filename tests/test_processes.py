@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +21,33 @@ from tools import cycle as cycle_parts
 from tools.config import load
 from tools.rundir import RunFolder
 
-OPTIONS = {"budget.initial": 11, "budget.query": 4, "budget.cycles": 2, "training.epochs": 2, "module.detach_epoch": 1}
+OPTIONS = {"budget.initial": 11, "budget.query": 4, "budget.cycles": 2, "training.epochs": 40, "module.detach_epoch": 1}
 CONFIG = REPOSITORY / "tests" / "toy_config.py"
+
+
+def start(folder: Path, *more: str) -> subprocess.Popen:
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "tools/al_train.py",
+        str(CONFIG), "--launcher", "pytorch", "--wandb", "disabled", "--work-dir", str(folder), *more, "--cfg-options",
+        *[f"{key}={value}" for key, value in OPTIONS.items()],
+    ]  # fmt: skip
+    alone = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, env=os.environ | alone, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    said, errors = process.communicate(timeout=180)
+    assert process.returncode == 0, errors
+    return said
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory) -> tuple[Path, str]:
     """The folder of a run by two processes, and what was said."""
     folder = tmp_path_factory.mktemp("pair") / "run"
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "tools/al_train.py",
-        str(CONFIG), "--launcher", "pytorch", "--wandb", "disabled", "--work-dir", str(folder), "--cfg-options",
-        *[f"{key}={value}" for key, value in OPTIONS.items()],
-    ]  # fmt: skip
-    alone = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=os.environ | alone, cwd=REPOSITORY, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+    return folder, finish(start(folder))
 
 
 def test_everything_is_said_and_written_once(pair):
@@ -65,3 +77,23 @@ def test_evaluation_and_ranking_are_those_of_one_process(pair, tmp_path):
         ranking = cycle_parts.ranking_quality(experiment, runner.model, last, None)
     assert ranking["ranking/control/n"] == 10
     assert ranking == {key: value for key, value in row.items() if key.startswith("ranking/")}
+
+
+def test_told_to_stop_both_stop_after_the_same_iteration_and_end_as_those_undisturbed(pair, tmp_path):
+    folder = tmp_path / "run"
+    process, deadline = start(folder), time.monotonic() + 120
+    while not (folder / "cycles/00/checkpoint.pth").exists():
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)  # to the launcher, which passes it on
+    said, errors = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "after iteration " in said and said.count("the same command goes on") == 1, said
+    assert errors.count("SIGTERM: finishing this iteration") == 1, "the first process says it"
+    finish(start(folder))
+    assert (folder / "state.json").read_bytes() == (pair[0] / "state.json").read_bytes()
+    assert timeless(folder) == timeless(pair[0])
+
+
+def timeless(folder: Path) -> list[dict]:
+    return [{k: v for k, v in row.items() if not k.startswith("seconds/")} for row in RunFolder(folder).rows(2)]

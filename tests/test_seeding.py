@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 
 import numpy as np
 import pytest
 import torch
 
-from models.seeding import derive_seed, seed_all, seeded, stream
+from models.seeding import derive_seed, deterministic, seed_all, seeded, stream
 
 
 def draw() -> tuple[float, float, float]:
@@ -100,3 +101,20 @@ def test_seeded_blocks_nest():
         with seeded(2):
             assert draw() != second
         assert draw() == second
+
+
+def test_deterministic_refuses_what_has_no_such_form_and_only_within(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+
+    def operation() -> None:  # one that has none, on CPUs too
+        torch.zeros(3).put_(torch.tensor([0, 0]), torch.tensor([1.0, 2.0]))
+
+    operation()
+    with deterministic(True):
+        assert torch.backends.cudnn.deterministic and os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        with pytest.raises(RuntimeError, match="put_ does not have a deterministic implementation"):
+            operation()
+    operation()
+    assert not torch.backends.cudnn.deterministic
+    with deterministic(False):
+        operation()

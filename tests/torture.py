@@ -261,10 +261,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--root", type=Path, help="folder with the sandboxes; without it the toy task alone")
     parser.add_argument("--kills", type=int, default=300, help="in all (default: %(default)s)")
+    parser.add_argument("--only", choices=[variant.name for variant in VARIANTS], help="one of the runs")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
     arguments = parser.parse_args(argv)
     console, root = Console(soft_wrap=True, markup=False, highlight=False), (arguments.root or Path()).resolve()
-    variants = [variant for variant in VARIANTS if arguments.root or not variant.data]
+    chosen = [variant for variant in VARIANTS if arguments.only in (None, variant.name)]
+    variants = [variant for variant in chosen if arguments.root or not variant.data]
     work, results = Path(tempfile.mkdtemp(prefix="losstap-torture-")), {}
     for place, variant in enumerate(variants):
         share = arguments.kills * (place + 1) // len(variants) - arguments.kills * place // len(variants)

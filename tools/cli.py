@@ -19,6 +19,7 @@ from rich.console import Console
 
 from acquisition.steps import QueryError
 from models.checkpoint import CheckpointError
+from models.seeding import deterministic
 from models.stopping import listening
 from models.weights import WeightsError
 from tasks.base import DataError
@@ -48,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--smoke", action="store_true", help="the config's smoke variant: a few samples, minutes")
     parse.add_argument("--wandb", choices=MODES, help="default: WANDB_MODE, else online where logged in, else offline")
     parse.add_argument("--amp", action="store_true", help="bfloat16 mixed precision in training")
+    parse.add_argument("--deterministic", action="store_true", help="the same bytes each time on a GPU, too: slower "
+                       "there, and an error where torch has no such form of an operation")  # fmt: skip
     parse.add_argument("--launcher", choices=("none", "pytorch", "slurm"), default="none", help="of several processes")
     parse.add_argument("--check", choices=("fast", "full"), default="fast", help="full: decode every image beforehand")
     parse.add_argument("--dry-run", action="store_true", help="check everything, print what would be run, and end")
@@ -122,7 +125,12 @@ def _main(arguments: argparse.Namespace, run: Callable[..., None], console: Cons
     if arguments.dry_run:
         console.print(preflight.plan(experiment, folder.path, bytes_needed), markup=False, highlight=False)
         return 0
-    with folder.locked() if is_main_process() else nullcontext():
+    if experiment.training.deterministic and torch.cuda.is_available():
+        console.print("deterministic: slower, as cuDNN and torch leave out what is fastest", highlight=False)
+    with (
+        deterministic(experiment.training.deterministic),
+        folder.locked() if is_main_process() else nullcontext(),
+    ):
         if is_main_process():
             folder.open(experiment.config, preflight.names(experiment))
         barrier()
@@ -144,7 +152,7 @@ def _show_finished(experiment: Experiment, folder: RunFolder, mode: str, console
 def _experiment(arguments: argparse.Namespace) -> Experiment:
     options: dict[str, Any] = dict(arguments.cfg_options)
     named = {"strategy": arguments.strategy, "seed": arguments.seed, "training.amp": arguments.amp or None}
-    named["module.mode"] = arguments.module
+    named |= {"module.mode": arguments.module, "training.deterministic": arguments.deterministic or None}
     options |= {key: value for key, value in named.items() if value is not None}
     return load(arguments.config, smoke=arguments.smoke, options=options)
 
