@@ -7,8 +7,9 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, get_world_size, is_main_process
@@ -24,6 +25,7 @@ class Stopped(KeyboardInterrupt):
 class _Heard:
     by: signal.Signals | None = None  # the first signal
     finishing: bool = False  # whether somebody looks at `asked` before long
+    before: dict[signal.Signals, Any] = field(default_factory=dict)  # handlers
 
 
 _heard = _Heard()
@@ -38,13 +40,21 @@ def listening() -> Iterator[None]:
     chosen = [s for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
     if threading.current_thread() is not threading.main_thread():
         chosen = []  # Python hears signals in the main thread alone
-    before = {s: signal.signal(s, _hear) for s in chosen}
+    _heard.before = {s: signal.signal(s, _hear) for s in chosen}
     try:
         yield
     finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)
+        _unlisten()
         _heard.by = None
+
+
+def _unlisten() -> None:
+    for s, handler in _heard.before.items():
+        signal.signal(s, handler)
+    _heard.before = {}
+
+
+os.register_at_fork(after_in_child=_unlisten)  # a pool ends its processes by SIGTERM, and waits for them
 
 
 def _hear(number: int, frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -93,3 +94,25 @@ def test_a_finished_block_is_no_longer_one():
             pass
         with pytest.raises(Stopped):
             tell(signal.SIGTERM)
+
+
+@BOTH
+def test_a_forked_process_does_not_listen(told):
+    with listening(), finishing():
+        if (child := os.fork()) == 0:
+            try:
+                tell(told)
+            except BaseException as error:
+                os._exit(1 if isinstance(error, Stopped) else told)
+            os._exit(0)
+        expected = -told if told == signal.SIGTERM else told  # Python's own KeyboardInterrupt
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == expected
+        assert not asked() and signal.getsignal(told) is stopping._hear
+
+
+def test_a_pool_of_processes_can_be_ended(capfd):
+    with listening():
+        for _ in range(10):
+            with multiprocessing.Pool(3) as pool:  # which sends SIGTERM
+                assert pool.map(abs, [-1, 2]) == [1, 2]
+    assert capfd.readouterr().err == ""
