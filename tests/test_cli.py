@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -536,6 +538,30 @@ def test_a_full_disk_ends_with_a_clear_error_and_the_same_command_goes_on(calm, 
     assert "Traceback" not in said and not full.exists()
     assert main(tmp_path / "run") == 0, "there is room again"
     assert outcome(tmp_path / "run") == outcome(calm)
+
+
+def test_a_file_size_limit_ends_with_a_clear_error_and_the_same_command_goes_on(calm, tmp_path):
+    script = REPOSITORY / "tools/al_train.py"
+    command = [sys.executable, script, TOY, "--wandb", "disabled", "--work-dir", str(tmp_path / "run")]
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))  # a checkpoint of the toy has 13 kB
+
+    env = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, preexec_fn=limit, env=env, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert (
+        "File too large" in done.stdout and "what was committed is whole, and the same command goes on" in done.stdout
+    )
+    assert [p.name for p in (tmp_path / "run").rglob("*.pth")] == []
+    assert main(tmp_path / "run") == 0
+    assert outcome(tmp_path / "run") == outcome(calm)
+
+
+def test_a_folder_where_nothing_can_be_written_is_an_error(capsys):
+    assert main(Path("/proc/losstap/run"), loop=never) == 2
+    said = capsys.readouterr().out
+    assert said.startswith("error: ") and "/proc" in said and "Traceback" not in said
 
 
 def test_a_training_that_diverges_is_an_error_of_one_line(tmp_path, capsys):

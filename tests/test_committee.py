@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 
+from acquisition.scoring import ScoringSettings, score
 from models import committee, resnet
 from models.committee import CommitteeSettings, add_dropout, ensemble, passes
 from models.joint import JointModel, ModuleSettings
@@ -172,3 +177,42 @@ def test_one_dropout_at_two_places_draws_twice():
         with committee._masks(network, seed):
             total += network(torch.ones(1, 50))
     assert total.mean().item() / 400 == pytest.approx(1, abs=0.1)
+
+
+class Pictures(Dataset):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(index))
+
+
+def committees_rows(model: JointModel) -> dict[str, np.ndarray]:
+    """Signals of eleven samples by passes with dropout and by an ensemble."""
+    settings = ScoringSettings(batch_size=3, workers=0)
+    ids = [7, 3, 20, 1, 9, 4, 30, 2, 11, 5, 8]
+    found = {}
+    for names, members in (
+        (["dropout_entropy", "dropout_bald"], passes(model, 3, seed=5)),
+        (["ensemble_variance", "ensemble_bald"], ensemble([model, model])),
+    ):
+        found |= score(model, Pictures(), lambda b: {"images": torch.stack(b)}, ids, names, settings, committee=members)
+    return found
+
+
+def of_two_processes(rank: int, place: str, model: JointModel, results) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{place}", rank=rank, world_size=2)
+    results.put((rank, committees_rows(model)))
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_find_what_one_finds(model, tmp_path):
+    alone, context = committees_rows(model), multiprocessing.get_context("fork")
+    results = context.SimpleQueue()
+    arguments = (str(tmp_path / "meeting"), model, results)
+    both = [context.Process(target=of_two_processes, args=(rank, *arguments)) for rank in (0, 1)]
+    [process.start() for process in both]
+    found = dict(results.get() for _ in both)
+    [process.join(60) for process in both]
+    assert set(found) == {0, 1} and len(alone["dropout_bald"]) == 11
+    assert len(np.unique(alone["dropout_entropy"])) == 11
+    for name, rows in alone.items():
+        np.testing.assert_array_equal(found[0][name], found[1][name])
+        np.testing.assert_allclose(found[0][name], rows, rtol=1e-4, atol=1e-7)
