@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,7 +54,7 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     squares = (a.double() - b).square_()
     while squares.shape[1] > 1:
         half = (squares.shape[1] + 1) // 2
-        squares[:, : squares.shape[1] - half] += squares[:, half:]
+        squares[:, : squares.shape[1] - half].add_(squares[:, half:])
         squares = squares[:, :half]
     return squares[:, 0].clone()
 
@@ -142,12 +143,12 @@ class _Search:
         outside = self.bounds.index_fill(0, window, PICKED - 1)
         rival = int(outside.argmax())
         floor = float(outside[rival])
-        met = self.met[window]
-        for start in met.unique().tolist():
+        while len(window := window[self.bounds[window] >= floor]):
+            met = self.met[window]
+            start = int(met.min())
+            if start == len(self.labeled) + self.count:
+                return self._pick_among(window, floor, rival)
             self._meet(window[met == start], start, floor)
-        ready = (self.met[window] == len(self.labeled) + self.count) & (self.bounds[window] >= floor)
-        if ready.any():
-            self._pick_among(window[ready], floor, rival)
 
     def _pick_among(self, window: Tensor, floor: float, rival: int) -> None:
         """Pick while the best of a window that is up to date is above all bounds outside, or as high and before them.
@@ -155,43 +156,48 @@ class _Search:
         `floor` is the largest bound outside, `rival` the lowest position that has it.
         """
         rows, lengths = self._rows(window)
-        squares, values, positions = lengths.double().square(), self.bounds[window], window.tolist()
-        certain = squares - self._error(lengths, lengths)
+        values, positions = self.bounds[window].cpu().numpy(), window.tolist()
+        least: dict[int, np.ndarray] = {}  # candidate -> what its distances to the window are at least
+        picks: list[int] = []
         while True:
             best = int(values.argmax())  # the first of equals, so the lowest position
-            value, position = float(values[best]), positions[best]
-            if value < floor or (value == floor and position > rival):
+            value = float(values[best])
+            if value < floor or (value == floor and positions[best] > rival):
                 break
             self.radii.append(max(value, 0.0))
-            if self.count == self.budget or value == 0:
+            if self.count + len(picks) == self.budget or value == 0:
                 break
-            self._pick(position)
+            if best not in least:
+                block = np.argsort(-values, kind="stable")[:PIVOTS].tolist()  # those likely to follow
+                distances, error = self._estimates(rows[block], lengths[block], rows)
+                least |= zip(block, distances.sub_(error[:, None]).clamp_(min=0).cpu().numpy(), strict=True)
+            picks.append(best)
             values[best] = PICKED
-            least = (certain + squares[best]).sub_(torch.mv(rows, rows[best]), alpha=2).clamp_(min=0)
-            nearer = (least < values).nonzero()[:, 0]
+            nearer = (least[best] < values).nonzero()[0]
             if len(nearer):
-                values[nearer] = torch.minimum(values[nearer], squared_distances(rows[nearer], rows[best]))
-        self.bounds[window] = values
+                true = squared_distances(rows[nearer], rows[best : best + 1]).cpu().numpy()
+                values[nearer] = np.minimum(values[nearer], true)
+        self.picked[self.count : self.count + len(picks)] = window[picks]
+        self.count += len(picks)
+        self.bounds[window] = torch.from_numpy(values).to(window.device)
         self.met[window] = len(self.labeled) + self.count
 
     def _meet(self, positions: Tensor, start: int, floor: float) -> None:
-        """Have samples meet the centres from `start` on; those whose bounds fall below the floor stop on the way."""
-        end, size = len(self.labeled) + self.count, PIVOTS
-        rows, lengths = self._rows(positions)
-        while start < end and len(positions):
-            stop = min(start + min(size, self.block), end)
-            centres = self._centres(start, stop)
-            distances, error = self._estimates(rows, lengths, centres)
-            least = distances.amin(1)
-            bounds = torch.minimum(self.bounds[positions], least + error)
-            self.bounds[positions] = bounds
-            alive = bounds >= floor
-            nearer = (alive & (least - error < bounds) & (bounds > 0)).nonzero()[:, 0]
-            sample, centre = (distances[nearer] < (bounds + error)[nearer, None]).nonzero().T
-            self._settle(positions[nearer[sample]], centres, centre)
-            positions, rows, lengths = positions[alive], rows[alive], lengths[alive]
-            self.met[positions] = stop
-            start, size = stop, 2 * size
+        """Have samples that have met the centres before `start` meet some more of them, ever more at a time.
+
+        Those whose bounds fall below the floor stop here: they are not brought up to date.
+        """
+        stop = min(2 * start + PIVOTS, start + self.block, len(self.labeled) + self.count)
+        centres = self._centres(start, stop)
+        distances, error = self._estimates(*self._rows(positions), centres)
+        least = distances.amin(1)
+        bounds = torch.minimum(self.bounds[positions], least + error)
+        self.bounds[positions] = bounds
+        alive = bounds >= floor
+        self.met[positions[alive]] = stop
+        nearer = (alive & (least - error < bounds) & (bounds > 0)).nonzero()[:, 0]
+        sample, centre = (distances[nearer] < (bounds + error)[nearer, None]).nonzero().T
+        self._settle(positions[nearer[sample]], centres, centre)
 
     def _settle(self, positions: Tensor, centres: Tensor, which: Tensor) -> None:
         """Lower bounds to true distances: of sample `positions[k]` to `centres[which[k]]`."""
