@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,10 +51,11 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     the threads or the other rows. Its relative error is at most (log2 D + 4) * 2^-53.
     """
     squares = (a.double() - b).square_()
-    while squares.shape[1] > 1:
-        half = (squares.shape[1] + 1) // 2
-        squares[:, : squares.shape[1] - half].add_(squares[:, half:])
-        squares = squares[:, :half]
+    width = squares.shape[1]
+    while width > 1:
+        half = (width + 1) // 2
+        squares.narrow(1, 0, width - half).add_(squares.narrow(1, half, width - half))
+        width = half
     return squares[:, 0].clone()
 
 
@@ -99,6 +99,8 @@ class _Search:
         self.window = max(1, min(WINDOW, chunk_bytes // (32 * dims + 4 * size * PIVOTS)))
         self.block = max(1, chunk_bytes // (4 * size * (self.window + dims)))
         self.slack, self.tiny = _slack(dims, self.dtype)
+        parts = features.split(self.window)
+        self.lengths = torch.cat([torch.linalg.vector_norm(part.to(self.dtype), dim=1) for part in parts])
         self.bounds = features.new_full((len(features),), FAR, dtype=torch.float64)
         self.met = torch.zeros_like(self.bounds, dtype=torch.int64)
         self.picked = torch.empty(budget, dtype=torch.int64, device=features.device)
@@ -111,27 +113,18 @@ class _Search:
             self.radii.append(0.0)
         elif len(self.labeled) == 0:
             self.radii.append(FAR)
-            if self.budget:
-                self._pick(0)
+            self._pick(torch.arange(min(self.budget, 1), device=self.picked.device))
         if len(self.radii) <= self.budget:
             self._first_bounds()
         while len(self.radii) <= self.budget:
             self._next_window()
-            if self.radii[-1:] == [0.0]:
-                self._pick_lowest()
         radii = [math.sqrt(radius) for radius in self.radii]  # not torch's, whose last bit differs between machines
         return Cover(self.picked, torch.tensor(radii, dtype=torch.float64, device=self.features.device))
 
-    def _pick(self, position: int) -> None:
-        self.picked[self.count] = position
-        self.bounds[position] = PICKED
-        self.count += 1
-
-    def _pick_lowest(self) -> None:
-        """All that is left coincides with centres: pick by position."""
-        for position in (self.bounds == 0).nonzero()[: self.budget - self.count, 0].tolist():
-            self._pick(position)
-        self.radii += [0.0] * (self.budget + 1 - len(self.radii))
+    def _pick(self, positions: Tensor) -> None:
+        self.picked[self.count : self.count + len(positions)] = positions
+        self.bounds[positions] = PICKED
+        self.count += len(positions)
 
     def _next_window(self) -> None:
         """Choose the samples with the largest bounds, bring them up to date, pick among them."""
@@ -141,46 +134,41 @@ class _Search:
         level = (self.bounds == edge).nonzero()[: size - len(above), 0]  # the lowest positions of equal bounds
         window = torch.cat([above, level]).sort().values
         outside = self.bounds.index_fill(0, window, PICKED - 1)
-        rival = int(outside.argmax())
+        rival = int(outside.argmax())  # the lowest position that has the largest bound outside
         floor = float(outside[rival])
         while len(window := window[self.bounds[window] >= floor]):
             met = self.met[window]
             start = int(met.min())
-            if start == len(self.labeled) + self.count:
-                return self._pick_among(window, floor, rival)
-            self._meet(window[met == start], start, floor)
+            if start < len(self.labeled) + self.count:
+                self._meet(window[met == start], start, floor)
+            elif not self._pick_among(window, floor, rival):
+                break
 
-    def _pick_among(self, window: Tensor, floor: float, rival: int) -> None:
-        """Pick while the best of a window that is up to date is above all bounds outside, or as high and before them.
+    def _pick_among(self, window: Tensor, floor: float, rival: int) -> bool:
+        """Pick the best of a window that is up to date, in turn, until one may be nearer to a pick than known.
 
-        `floor` is the largest bound outside, `rival` the lowest position that has it.
+        Args:
+            window: (n,) positions, ascending.
+            floor: the largest bound outside: only what is above it is picked, or as high and before `rival`.
+            rival: the lowest position outside that has it.
+
+        Returns:
+            Whether there may be more to pick in this window.
         """
-        rows, lengths = self._rows(window)
-        values, positions = self.bounds[window].cpu().numpy(), window.tolist()
-        least: dict[int, np.ndarray] = {}  # candidate -> what its distances to the window are at least
-        picks: list[int] = []
-        while True:
-            best = int(values.argmax())  # the first of equals, so the lowest position
-            value = float(values[best])
-            if value < floor or (value == floor and positions[best] > rival):
-                break
-            self.radii.append(max(value, 0.0))
-            if self.count + len(picks) == self.budget or value == 0:
-                break
-            if best not in least:
-                block = np.argsort(-values, kind="stable")[:PIVOTS].tolist()  # those likely to follow
-                distances, error = self._estimates(rows[block], lengths[block], rows)
-                least |= zip(block, distances.sub_(error[:, None]).clamp_(min=0).cpu().numpy(), strict=True)
-            picks.append(best)
-            values[best] = PICKED
-            nearer = (least[best] < values).nonzero()[0]
-            if len(nearer):
-                true = squared_distances(rows[nearer], rows[best : best + 1]).cpu().numpy()
-                values[nearer] = np.minimum(values[nearer], true)
-        self.picked[self.count : self.count + len(picks)] = window[picks]
-        self.count += len(picks)
-        self.bounds[window] = torch.from_numpy(values).to(window.device)
+        values, rows, lengths = self.bounds[window], *self._rows(window)
+        best = values.sort(descending=True, stable=True).indices[:PIVOTS]  # of equals, the lowest position first
+        distances, error = self._estimates(rows[best], lengths[best], rows)
+        near = distances.sub_(error[:, None]).clamp_(min=0) < values  # (best, n)
+        late = near[:, best].triu(1).any(0)
+        below = (values[best] < floor) | ((values[best] == floor) & (window[best] > rival))
+        ready = best[: int((late | below).logical_not().cumprod(0).sum())]
+        self.radii += values[ready[: self.budget + 1 - self.count]].clamp(min=0).tolist()
+        picks = ready[: self.budget - self.count]
+        self._pick(window[picks])
+        centre, sample = (near[: len(picks)] & (self.bounds[window] > 0)).nonzero().T
+        self._settle(window[sample], rows[picks], centre)
         self.met[window] = len(self.labeled) + self.count
+        return 0 < len(ready) == len(picks)
 
     def _meet(self, positions: Tensor, start: int, floor: float) -> None:
         """Have samples that have met the centres before `start` meet some more of them, ever more at a time.
@@ -210,22 +198,20 @@ class _Search:
         centres = self.labeled if len(self.labeled) else self.features[:1]
         pivots, near = _pivots(centres)
         starts = range(0, len(self.features), self.window)
-        cell = torch.cat([self._lower(slice(k, k + self.window), pivots) for k in starts])
+        cell = torch.cat([self._lower(slice(k, k + self.window), pivots).argmin(1) for k in starts])
         for k, members in enumerate(near):
             for part in (cell == k).nonzero()[:, 0].split(self.window):
                 self._lower(part, centres[members])
 
     def _lower(self, positions: Tensor | slice, centres: Tensor) -> Tensor:
-        """Lower bounds to the distances to some centres, plus their error; the nearest of these centres (n,)."""
+        """Lower bounds to the distances to some centres, plus their error; these distances (n, m)."""
         distances, error = self._estimates(*self._rows(positions), centres.to(self.dtype))
-        least, nearest = distances.min(1)
-        self.bounds[positions] = torch.minimum(self.bounds[positions], least + error)
-        return nearest
+        self.bounds[positions] = torch.minimum(self.bounds[positions], distances.amin(1) + error)
+        return distances
 
     def _rows(self, positions: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Rows (n, D) of the features for products, and their lengths (n,)."""
-        rows = self.features[positions].to(self.dtype)
-        return rows, torch.linalg.vector_norm(rows, dim=1)
+        return self.features[positions].to(self.dtype), self.lengths[positions].to(self.dtype)
 
     def _centres(self, start: int, stop: int) -> Tensor:
         """Centres `start` to `stop` of the sequence, for products."""
@@ -249,7 +235,7 @@ def _pivots(labeled: Tensor) -> tuple[Tensor, list[Tensor]]:
 
     They decide how good the first bounds are, and never what is picked: rounding does not matter here.
     """
-    sample = labeled[:: len(labeled) // (16 * PIVOTS) + 1]
+    sample = labeled[:: len(labeled) // (4 * PIVOTS) + 1]
     squares = sample.square().sum(1)
     nearest, chosen = torch.full_like(squares, FAR), [0]
     for _ in range(min(PIVOTS, len(sample)) - 1):
@@ -259,8 +245,8 @@ def _pivots(labeled: Tensor) -> tuple[Tensor, list[Tensor]]:
     pivots = sample[chosen]
     if len(labeled) <= PIVOTS:
         return pivots, []
-    squares = labeled.square().sum(1)
-    return pivots, [(squares - 2 * (labeled @ pivot)).topk(PIVOTS, largest=False).indices for pivot in pivots]
+    to_pivots = labeled.square().sum(1) - 2 * pivots @ labeled.T
+    return pivots, list(to_pivots.topk(PIVOTS, largest=False).indices)
 
 
 def _slack(dims: int, dtype: torch.dtype) -> tuple[float, float]:
