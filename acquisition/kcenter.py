@@ -190,7 +190,7 @@ class _Search:
     def _settle(self, positions: Tensor, centres: Tensor, which: Tensor) -> None:
         """Lower bounds to true distances: of sample `positions[k]` to `centres[which[k]]`."""
         for part, nearest in zip(positions.split(self.window), which.split(self.window), strict=True):
-            distances = squared_distances(self.features[part], centres[nearest])
+            distances = squared_distances(self.features.index_select(0, part), centres.index_select(0, nearest))
             self.bounds.scatter_reduce_(0, part, distances, "amin")
 
     def _first_bounds(self) -> None:
@@ -211,7 +211,9 @@ class _Search:
 
     def _rows(self, positions: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Rows (n, D) of the features for products, and their lengths (n,)."""
-        return self.features[positions].to(self.dtype), self.lengths[positions].to(self.dtype)
+        sliced = isinstance(positions, slice)
+        rows = self.features[positions] if sliced else self.features.index_select(0, positions)  # faster than [...]
+        return rows.to(self.dtype), self.lengths[positions].to(self.dtype)
 
     def _centres(self, start: int, stop: int) -> Tensor:
         """Centres `start` to `stop` of the sequence, for products."""
