@@ -4,8 +4,9 @@ Source: Sener and Savarese, "Active Learning for Convolutional Neural Networks: 
 algorithm 1. Three things make it fast, and none of them changes a pick:
 
 - A sample's distance to its nearest centre only falls as centres are added, so an old value is an upper bound for ever.
-  Only a window of samples with the largest bounds is brought up to date, and picks are made inside it for as long as
-  its best is above every bound outside.
+  Only a window of samples with the largest bounds is brought up to date, those of about the same age together, and
+  picks are made inside it for as long as its best is above every bound outside: down the order of its values, up to
+  the first sample that an earlier pick of the same run may have come nearer to.
 - The first bounds come from a few of the labeled centres (pivots), and from those near each sample's nearest pivot.
 - Matrix products say which pairs cannot matter, with a bound on their rounding error; `squared_distances` decides.
 
@@ -140,7 +141,7 @@ class _Search:
             met = self.met[window]
             start = int(met.min())
             if start < len(self.labeled) + self.count:
-                self._meet(window[met == start], start, floor)
+                self._meet(window[met < start + PIVOTS], start, floor)
             elif not self._pick_among(window, floor, rival):
                 break
 
@@ -158,6 +159,7 @@ class _Search:
         values, rows, lengths = self.bounds[window], *self._rows(window)
         best = values.sort(descending=True, stable=True).indices[:PIVOTS]  # of equals, the lowest position first
         distances, error = self._estimates(rows[best], lengths[best], rows)
+        error = self._within(values.max().clamp(min=0).sqrt(), lengths[best], error)
         near = distances.sub_(error[:, None]).clamp_(min=0) < values  # (best, n)
         late = near[:, best].triu(1).any(0)
         below = (values[best] < floor) | ((values[best] == floor) & (window[best] > rival))
@@ -177,10 +179,8 @@ class _Search:
         """
         stop = min(2 * start + PIVOTS, start + self.block, len(self.labeled) + self.count)
         centres = self._centres(start, stop)
-        distances, error = self._estimates(*self._rows(positions), centres)
-        least = distances.amin(1)
-        bounds = torch.minimum(self.bounds[positions], least + error)
-        self.bounds[positions] = bounds
+        distances, least, error = self._lower(positions, centres)
+        bounds = self.bounds[positions]
         alive = bounds >= floor
         self.met[positions[alive]] = stop
         nearer = (alive & (least - error < bounds) & (bounds > 0)).nonzero()[:, 0]
@@ -198,38 +198,47 @@ class _Search:
         centres = self.labeled if len(self.labeled) else self.features[:1]
         pivots, near = _pivots(centres)
         starts = range(0, len(self.features), self.window)
-        cell = torch.cat([self._lower(slice(k, k + self.window), pivots).argmin(1) for k in starts])
+        cell = torch.cat([self._lower(slice(k, k + self.window), pivots)[0].argmin(1) for k in starts])
         for k, members in enumerate(near):
             for part in (cell == k).nonzero()[:, 0].split(self.window):
                 self._lower(part, centres[members])
 
-    def _lower(self, positions: Tensor | slice, centres: Tensor) -> Tensor:
-        """Lower bounds to the distances to some centres, plus their error; these distances (n, m)."""
-        distances, error = self._estimates(*self._rows(positions), centres.to(self.dtype))
-        self.bounds[positions] = torch.minimum(self.bounds[positions], distances.amin(1) + error)
-        return distances
+    def _lower(self, positions: Tensor | slice, centres: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Lower bounds to what is certain of the distances to some centres.
+
+        Returns:
+            Estimates (n, m) of the squared distances, the least (n,), and the error (n,) of this and of the true least.
+        """
+        rows, lengths = self._rows(positions)
+        distances, error = self._estimates(rows, lengths, centres.to(self.dtype))
+        least = distances.amin(1)
+        # for both, d^2 <= least + slack * (2|a| + d)^2 + tiny, and slack is below 1/8
+        reach = least.double().clamp(min=0).add(lengths.double().square()).add(self.tiny).mul(2).sqrt()
+        error = self._within(reach, lengths, error)
+        self.bounds[positions] = torch.minimum(self.bounds[positions], least + error)
+        return distances, least, error
 
     def _rows(self, positions: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Rows (n, D) of the features for products, and their lengths (n,)."""
         sliced = isinstance(positions, slice)
         rows = self.features[positions] if sliced else self.features.index_select(0, positions)  # faster than [...]
-        return rows.to(self.dtype), self.lengths[positions].to(self.dtype)
+        return rows.to(self.dtype), self.lengths[positions]
 
     def _centres(self, start: int, stop: int) -> Tensor:
         """Centres `start` to `stop` of the sequence, for products."""
         first = len(self.labeled)
         picked = self.picked[max(start - first, 0) : max(stop - first, 0)]
-        return torch.cat([self.labeled[start:stop], self.features[picked]]).to(self.dtype)
+        return torch.cat([self.labeled[start:stop], self.features.index_select(0, picked)]).to(self.dtype)
 
     def _estimates(self, rows: Tensor, lengths: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
         """Squared distances (n, m) by a matrix product, and a bound on their error (n,)."""
         theirs = torch.linalg.vector_norm(centres, dim=1)
         distances = torch.addmm(theirs.square(), rows, centres.T, alpha=-2).add_(lengths.square()[:, None])
-        return distances, self._error(lengths, theirs)
+        return distances, self.slack * (lengths.double() + theirs.max()).square() + self.tiny
 
-    def _error(self, lengths: Tensor, others: Tensor) -> Tensor:
-        """By how much |a|^2 + |b|^2 - 2ab of rows with these lengths may be wrong."""
-        return self.slack * (lengths.double() + others.max()).square() + self.tiny
+    def _within(self, reach: Tensor, lengths: Tensor, error: Tensor) -> Tensor:
+        """The error of estimates of what lies within `reach` and so is not much longer: an outlier's is not for all."""
+        return torch.minimum(error, self.slack * (2 * lengths.double() + reach).square() + self.tiny)
 
 
 def _pivots(labeled: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -266,9 +275,9 @@ def _product_dtype(features: Tensor, labeled: Tensor) -> torch.dtype:
         return torch.float64
     longest = max(float(torch.linalg.vector_norm(side, dim=1).max()) for side in (features, labeled) if len(side))
     some = features[:: len(features) // 64 + 1]
-    typical = float(squared_distances(some, some[:1]).median())
+    length, distance = torch.linalg.vector_norm(some.double(), dim=1).median(), squared_distances(some, some[:1]).median()
     slack, tiny = _slack(features.shape[1], torch.float32)
-    sharp = slack * (2 * longest) ** 2 + tiny < typical / 128
+    sharp = slack * (2 * float(length)) ** 2 + tiny < float(distance) / 128
     return torch.float32 if sharp and longest < 2.0**60 else torch.float64  # squares of longer ones may overflow
 
 
