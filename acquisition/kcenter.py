@@ -220,8 +220,7 @@ class _Search:
 
     def _rows(self, positions: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Rows (n, D) of the features for products, and their lengths (n,)."""
-        sliced = isinstance(positions, slice)
-        rows = self.features[positions] if sliced else self.features.index_select(0, positions)  # faster than [...]
+        rows = self.features[positions] if isinstance(positions, slice) else self.features.index_select(0, positions)
         return rows.to(self.dtype), self.lengths[positions]
 
     def _centres(self, start: int, stop: int) -> Tensor:
@@ -275,9 +274,10 @@ def _product_dtype(features: Tensor, labeled: Tensor) -> torch.dtype:
         return torch.float64
     longest = max(float(torch.linalg.vector_norm(side, dim=1).max()) for side in (features, labeled) if len(side))
     some = features[:: len(features) // 64 + 1]
-    length, distance = torch.linalg.vector_norm(some.double(), dim=1).median(), squared_distances(some, some[:1]).median()
+    typical = float(torch.linalg.vector_norm(some.double(), dim=1).median())
+    distance = float(squared_distances(some, some[:1]).median())
     slack, tiny = _slack(features.shape[1], torch.float32)
-    sharp = slack * (2 * float(length)) ** 2 + tiny < float(distance) / 128
+    sharp = slack * (2 * typical) ** 2 + tiny < distance / 128
     return torch.float32 if sharp and longest < 2.0**60 else torch.float64  # squares of longer ones may overflow
 
 

@@ -69,6 +69,7 @@ MADE = {
     "bits": lambda n, d, s: whole(n, d, s, top=2),
     "offset 1e4": lambda n, d, s: normal(n, d, s) + 1e4,
     "offset 1e7": lambda n, d, s: normal(n, d, s) + 1e7,
+    "some long rows": lambda n, d, s: normal(n, d, s) * torch.where(torch.arange(n) % 10 == 0, 300.0, 1.0)[:, None],
     "an outlier": lambda n, d, s: torch.cat([normal(n - 1, d, s), torch.full((1, d), 1e20)]),
     "huge": lambda n, d, s: 1e38 * torch.rand(n, d, generator=torch.Generator().manual_seed(s)),
     "tiny": lambda n, d, s: 1e-38 * normal(n, d, s),
@@ -229,6 +230,21 @@ def test_the_error_bound_of_products_holds_and_is_no_more_than_it_need_be(scale:
         wrong = (estimates.double() - true).abs()
         assert (wrong <= error[:, None]).all()
         assert scale < 1 or wrong.max() > 1e-5 * error.max()
+
+
+def test_long_rows_leave_the_others_their_precision():
+    """The error of the least distance does not grow with a centre that is far from all."""
+    features, centres = normal(300, 256), torch.cat([normal(50, 256, 1), 1e4 * normal(1, 256, 2)])
+    features[0] *= 1e4
+    search = kcenter._Search(features, centres, 1, ONE_WINDOW)
+    assert search.dtype == torch.float32
+    _, least, error = search._lower(slice(None), centres)
+    true = torch.stack([squared_distances(features, centre[None]) for centre in centres], 1).amin(1)
+    assert ((least - true).abs() <= error).all() and torch.equal(search.bounds, least + error)
+    apart = search.slack * (3 * 256**0.5 * 3) ** 2  # two rows of typical length, and room
+    assert error[1:].max() < apart < 1e-4 * error[0]
+    _, all_pairs = search._estimates(*search._rows(slice(None)), centres)
+    assert all_pairs.min() > 1e4 * apart
 
 
 def test_few_samples_meet_all_centres(monkeypatch):
