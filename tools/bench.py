@@ -143,11 +143,25 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def check(args: argparse.Namespace) -> None:
+    """Refuse what would fail only after the measuring.
+
+    Raises:
+        ValueError: where a number is below 1, or the folder of the json is missing.
+    """
+    for name, value in vars(args).items():
+        if isinstance(value, int) and value < 1:
+            raise ValueError(f"--{name}: expected at least 1, but got {value}")
+    if args.json and not args.json.parent.is_dir():
+        raise ValueError(f"--json: expected a file in a folder that exists, but got {args.json}")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; 1 where the settings are wrong."""
     args = parser().parse_args(argv)
-    torch.set_num_threads(args.threads)
     try:
+        check(args)
+        torch.set_num_threads(args.threads)
         report = args.measure(args)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -17,6 +17,7 @@ from acquisition.kcenter import k_center
 from models.resnet import build
 
 Picker = Callable[[Tensor, Tensor, int], Tensor]  # features (N, D), labeled (M, D), budget -> positions
+MADE = ("random", "clustered", "cifar")
 CLUSTERS = 100
 NETWORK, TRAINED_ON, EPOCHS = "resnet18", 5000, 8  # torchvision's, whose last stage has 512 channels
 
@@ -71,8 +72,10 @@ def arrays(features: str, n: int, dims: int, labeled: int, data_root: Path | Non
         data_root: holds `train/<class>/*` and `test/<class>/*`.
 
     Raises:
-        ValueError: where a file or a folder holds too few rows.
+        ValueError: for another name, or where a file or a folder holds too few rows.
     """
+    if features not in MADE and not features.endswith(".npy"):
+        raise ValueError(f"--features: expected {', '.join(MADE)} or PATH.npy, but got {features}")
     rng = torch.Generator().manual_seed(0)
     total = n + labeled
     if features == "random":

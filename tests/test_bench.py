@@ -1,0 +1,204 @@
+"""The benchmark: contenders on the same rows agree, and what is reported is what was measured."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from acquisition.kcenter import k_center
+from tests import imagekit
+from tools import bench, bench_kcenter
+
+TINY = ["kcenter", "--n", "60", "--d", "4", "--labeled", "5", "--budget", "7", "--repeats", "2"]
+
+
+class Means(nn.Module):
+    """A network whose last stage is the image itself, so that its pooled features are the means of the channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 3)
+        self.modes: list[bool] = []
+
+    def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        self.modes.append(self.training)
+        return [images], self.fc(images.mean(dim=(2, 3)))
+
+
+@pytest.fixture
+def no_activeml(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skactiveml", None)
+
+
+@pytest.fixture
+def activeml(monkeypatch) -> list[tuple[np.ndarray, np.ndarray]]:
+    """A stand-in that keeps what it is given and picks the rows without a label, last first."""
+    given: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def k_greedy_center(rows, labels, batch_size, random_state):
+        given.append((rows, labels))
+        return np.flatnonzero(np.isnan(labels))[::-1][:batch_size].copy(), None
+
+    package, pool = ModuleType("skactiveml"), ModuleType("skactiveml.pool")
+    package.__version__, pool.k_greedy_center = "9.8", k_greedy_center
+    monkeypatch.setitem(sys.modules, "skactiveml", package)
+    monkeypatch.setitem(sys.modules, "skactiveml.pool", pool)
+    return given
+
+
+@pytest.mark.parametrize("features", ["random", "clustered"])
+def test_the_plain_version_picks_what_k_center_picks(features: str):
+    rows, labeled = bench_kcenter.arrays(features, 700, 8, 300, None)
+    wanted = k_center(rows, labeled, 40).positions
+    assert bench_kcenter.plain(rows, labeled, 40).tolist() == wanted.tolist()
+    assert len(set(wanted.tolist())) == 40
+
+
+def test_the_plain_version_by_hand():
+    line = torch.tensor([[0.0], [1.0], [4.0], [9.0], [10.0]])
+    assert bench_kcenter.plain(line, torch.tensor([[1.0]]), 3).tolist() == [4, 2, 0]
+
+
+def test_scikit_activeml_gets_labeled_rows_first_and_its_picks_count_from_the_candidates(activeml):
+    rows, labeled = torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[8.0], [9.0]])
+    found = bench_kcenter.contenders()
+    assert list(found) == ["losstap", "plain float32", "scikit-activeml 9.8"]
+    assert found["scikit-activeml 9.8"](rows, labeled, 2).tolist() == [2, 1]
+    [(given, labels)] = activeml
+    assert given.tolist() == [[8.0], [9.0], [1.0], [2.0], [3.0]]
+    assert labels.tolist()[:2] == [0, 0] and np.isnan(labels[2:]).all()
+
+
+def test_scikit_activeml_itself_picks_the_same():
+    pytest.importorskip("skactiveml", reason="scikit-activeml is not installed: pip install -e '.[bench]'")
+    rows, labeled = bench_kcenter.arrays("random", 200, 8, 20, None)
+    assert bench_kcenter.scikit_activeml(rows, labeled, 30).tolist() == k_center(rows, labeled, 30).positions.tolist()
+
+
+def test_scikit_activeml_missing_is_said(no_activeml, capsys):
+    assert list(bench_kcenter.contenders()) == ["losstap", "plain float32"]
+    assert "scikit-activeml is not installed and not measured" in capsys.readouterr().out
+
+
+def test_made_rows_are_the_same_every_time_and_labeled_rows_are_none_of_the_candidates():
+    for name in ("random", "clustered"):
+        rows, labeled = bench_kcenter.arrays(name, 50, 6, 10, None)
+        assert rows.shape == (50, 6) and labeled.shape == (10, 6) and rows.dtype == labeled.dtype == torch.float32
+        again = bench_kcenter.arrays(name, 50, 6, 10, None)
+        assert torch.equal(rows, again[0]) and torch.equal(labeled, again[1])
+        assert len(torch.cat([rows, labeled]).unique(dim=0)) == 60
+
+
+def test_clustered_rows_lie_near_one_of_a_hundred_centres_and_random_ones_do_not():
+    """With D = 256, rows of a cluster are about sqrt(2 D) = 23 apart and clusters sqrt(2 D (9 + 1)) = 72."""
+    rows, _ = bench_kcenter.arrays("clustered", 1000, 256, 1, None)
+    near = torch.cdist(rows, rows) < 40
+    assert len(near.unique(dim=0)) == bench_kcenter.CLUSTERS == int((1 / near.sum(1)).sum().round())
+    rows, _ = bench_kcenter.arrays("random", 1000, 256, 1, None)
+    assert float(rows.mean()) == pytest.approx(0, abs=0.01) and float(rows.std()) == pytest.approx(1, abs=0.01)
+
+
+def test_rows_of_a_file_are_drawn_without_repetition(tmp_path: Path):
+    made = np.arange(24, dtype=np.float32).reshape(12, 2)
+    np.save(tmp_path / "made.npy", made)
+    rows, labeled = bench_kcenter.arrays(str(tmp_path / "made.npy"), 8, 512, 4, None)
+    assert sorted(torch.cat([rows, labeled]).tolist()) == made.tolist()
+    assert rows.tolist() != made[4:].tolist()
+    with pytest.raises(ValueError, match=r"at most 12 rows \(.*made\.npy\) in all, but got 13"):
+        bench_kcenter.arrays(str(tmp_path / "made.npy"), 9, 512, 4, None)
+
+
+def test_features_of_images_are_pooled_from_both_splits_train_first(tmp_path: Path, monkeypatch, capsys):
+    root = imagekit.make_folder(tmp_path)
+    network = Means()
+    monkeypatch.setattr(bench_kcenter, "build", lambda name, classes: network)
+    monkeypatch.setattr(bench_kcenter, "EPOCHS", 2)
+    got = bench_kcenter.cifar(root)
+    files = [path for split in ("train", "test") for path in sorted((root / split).glob("*/*.png"))]
+    means = np.stack([cv2.imread(str(path))[..., ::-1].mean((0, 1)) / 255 for path in files])
+    wanted = (means - (0.491, 0.482, 0.447)) / (0.247, 0.243, 0.262)
+    np.testing.assert_allclose(got.numpy(), wanted, rtol=0, atol=1e-5)
+    assert got.shape == (18, 3) and network.modes == [True, True, False]
+    assert "epoch 2 of 2: " in capsys.readouterr().out
+
+
+def test_features_of_a_real_network(tmp_path: Path, monkeypatch):
+    root = imagekit.make_folder(tmp_path)
+    monkeypatch.setattr(bench_kcenter, "NETWORK", "resnet10_cifar_w8")
+    monkeypatch.setattr(bench_kcenter, "EPOCHS", 1)
+    rows, labeled = bench_kcenter.arrays("cifar", 14, 512, 4, root)
+    assert (rows.shape, labeled.shape) == ((14, 64), (4, 64))
+    assert rows.isfinite().all() and len(rows.unique(dim=0)) == 14
+
+
+@pytest.mark.parametrize("missing", ["train", "test", None])
+def test_a_missing_split_is_refused(missing: str | None, tmp_path: Path):
+    for split in {"train", "test"} - {missing}:
+        (tmp_path / split).mkdir()
+    root = tmp_path if missing else None
+    said = str(tmp_path) if missing else "None"
+    with pytest.raises(ValueError, match=rf"--data-root: expected .*train/<class>.*but got {said}"):
+        bench_kcenter.arrays("cifar", 3, 512, 1, root)
+
+
+def test_contenders_take_turns_after_one_round_to_warm_up():
+    calls: list[str] = []
+    runs = {name: (lambda name=name: (calls.append(name), len(calls))[1]) for name in ("a", "b")}
+    seconds, results = bench.side_by_side(runs, 3)
+    assert calls == ["a", "b"] * 4
+    assert results == {"a": 7, "b": 8}
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 3, "b": 3}
+    assert min(seconds["a"] + seconds["b"]) >= 0
+
+
+def test_ratios_are_of_the_same_round_by_hand():
+    first, other = bench.rows({"a": [1.0, 2.0, 4.0], "b": [10.0, 10.0, 10.0]}, {"b": {"same picks": 3}})
+    assert (first.ratio, first.ratios, first.notes) == (1.0, (1.0, 1.0), {})
+    assert (other.ratio, other.ratios, other.notes) == (5.0, (2.5, 10.0), {"same picks": 3})
+
+
+def test_the_report_is_shown_and_written_whole(tmp_path: Path, no_activeml, capsys, monkeypatch):
+    monkeypatch.setattr(bench, "LIBRARIES", ("numpy", "no such library"))
+    monkeypatch.setenv("COLUMNS", "200")
+    assert bench.main([*TINY, "--json", str(tmp_path / "out.json")]) == 0
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+    assert report["settings"] == {"features": "random", "n": 60, "d": 4, "labeled": 5, "budget": 7, "repeats": 2}
+    assert [row["name"] for row in report["rows"]] == ["losstap", "plain float32"]
+    assert [row["notes"] for row in report["rows"]] == [{"same picks": 7}] * 2
+    assert [len(row["seconds"]) for row in report["rows"]] == [2, 2] and report["rows"][0]["ratio"] == 1
+    assert report["machine"]["threads"] == 1
+    assert report["machine"]["versions"] == {"numpy": np.__version__, "no such library": None}
+    shown = capsys.readouterr().out
+    assert "plain float32" in shown and "same picks 7" in shown
+
+
+@pytest.mark.parametrize(("wrong", "said"), [
+    (["--budget", "61"], "budget: expected 0 to 60"),
+    (["--repeats", "0"], "--repeats: expected at least 1, but got 0"),
+    (["--n", "-3"], "--n: expected at least 1, but got -3"),
+    (["--threads", "0"], "--threads: expected at least 1, but got 0"),
+    (["--features", "randon"], "--features: expected random, clustered, cifar or PATH.npy, but got randon"),
+    (["--features", "nowhere.npy"], "nowhere.npy"),
+    (["--features", "cifar"], "--data-root: expected a folder"),
+])  # fmt: skip
+def test_wrong_settings_end_with_status_1_and_leave_the_json_as_it_was(wrong, said, tmp_path, no_activeml, capsys):
+    path = tmp_path / "out.json"
+    path.write_text("before")
+    assert bench.main([*TINY, *wrong, "--json", str(path)]) == 1
+    assert said in capsys.readouterr().err
+    assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_json_without_a_folder_is_refused_before_measuring(tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setattr(bench_kcenter, "arrays", lambda *args: pytest.fail("measured first"))
+    assert bench.main([*TINY, "--json", str(tmp_path / "missing" / "out.json")]) == 1
+    assert f"--json: expected a file in a folder that exists, but got {tmp_path}" in capsys.readouterr().err
