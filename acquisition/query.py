@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from acquisition.steps import QueryError, Rows, Seen, Step
+
+Score = Callable[[np.ndarray, tuple[str, ...]], dict[str, np.ndarray]]  # (ids, names) -> rows in the order of the ids
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,18 @@ class Query:
         candidates: ids (N,) that were scored.
         signals: signal name -> rows (N,) or (N, D), in the order of `candidates`.
         picked: ids to be labeled, first choice first.
+        labeled: the signals of the labeled samples that a step read, (M,) or (M, D) in the order of labeling.
     """
 
     candidates: np.ndarray
     signals: dict[str, np.ndarray]
     picked: np.ndarray
+    labeled: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def without_vectors(self) -> Query:
+        """The same with the signals alone that are one number a sample."""
+        kept = [{n: rows for n, rows in part.items() if rows.ndim == 1} for part in (self.signals, self.labeled)]
+        return replace(self, signals=kept[0], labeled=kept[1])
 
 
 def needs(strategy: Sequence[Step]) -> tuple[str, ...]:
@@ -32,7 +41,7 @@ def needs(strategy: Sequence[Step]) -> tuple[str, ...]:
 
 def ask(
     strategy: Sequence[Step], unlabeled: np.ndarray, labeled: np.ndarray, budget: int, rng: np.random.Generator,
-    score: Callable[[np.ndarray, tuple[str, ...]], dict[str, np.ndarray]],
+    score: Score,
 ) -> Query:  # fmt: skip
     """Run a strategy: the steps before the first that needs a signal narrow what is scored, the others use the scores.
 
@@ -54,10 +63,11 @@ def ask(
     candidates = _narrow(strategy[:first], unlabeled, {}, {}, budget, rng)
     names, known = needs(strategy), tuple(dict.fromkeys(name for step in strategy for name in step.labeled))
     rows = score(candidates, names) if names else {}
-    picked = _narrow(strategy[first:], candidates, rows, score(labeled, known) if known else {}, budget, rng)
+    own = score(labeled, known) if known else {}
+    picked = _narrow(strategy[first:], candidates, rows, own, budget, rng)
     if len(picked) != budget or len(set(picked.tolist())) != budget:
         raise QueryError(f"Expected {budget} distinct samples, but the strategy picked {len(set(picked.tolist()))}")
-    return Query(candidates, rows, picked)
+    return Query(candidates, rows, picked, own)
 
 
 def _narrow(

@@ -13,7 +13,7 @@ from annotated_types import Ge
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from torch.utils.data import Dataset
 
-from acquisition import signals
+from acquisition import canary, signals
 from models.committee import Member
 from models.joint import JointModel
 from models.loading import loader
@@ -32,6 +32,8 @@ class ScoringSettings:
         control: unlabeled samples, drawn at random in each cycle, on which the module's ranking is measured.
         aggregate: how the scores of a sample's distributions (boxes, joints) become one.
         embedding: name of the tap whose mean over the map is a sample's embedding; None means the last one.
+        keep_vectors: save what strategies by place look at, a vector a candidate, so that `al_verify.py` can replay
+            their picks; else its hash alone is saved.
     """
 
     batch_size: Annotated[int, Ge(1)]
@@ -39,6 +41,7 @@ class ScoringSettings:
     control: Annotated[int, Ge(0)] = 500
     aggregate: signals.Aggregate = "mean"
     embedding: str | None = None
+    keep_vectors: bool = True
 
 
 class WithId(Dataset):
@@ -73,6 +76,7 @@ def score(
 
     Raises:
         RuntimeError: where a signal does not have one row a sample, or samples got lost.
+        CanaryError: where samples computed alone have other rows.
     """
     ids = [int(i) for i in ids]
     if not ids:
@@ -82,14 +86,24 @@ def score(
     batches = loader(WithId(dataset), share, settings.batch_size, settings.workers, gather)
     model.eval()
     seen: list[int] = []
-    rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+
+    def rows_of(batch: dict[str, Any], count: int) -> tuple[dict[str, np.ndarray], bool]:
+        evidence = _evidence(model, batch, names, settings, committee, tap)
+        return {name: _rows(name, evidence, count) for name in names}, evidence.weighted
+
+    def alone(i: int) -> tuple[dict[str, np.ndarray], bool]:
+        rows, weighted = rows_of(collate([dataset[i]]), 1)
+        return {name: values[0] for name, values in rows.items()}, weighted
+
     with torch.inference_mode():
         for batch_ids, batch in track(batches, title):
-            evidence = _evidence(model, batch, names, settings, committee, tap)
-            for name in names:
-                rows[name].append(_rows(name, evidence, len(batch_ids)))
+            for name, values in rows_of(batch, len(batch_ids))[0].items():
+                parts[name].append(values)
             seen.extend(batch_ids)
-    return _in_order(ids, seen, {name: np.concatenate(parts) for name, parts in rows.items() if parts})
+        rows = _in_order(ids, seen, {name: np.concatenate(values) for name, values in parts.items() if values})
+        canary.check(ids, rows, share, alone, title)
+    return rows
 
 
 def _collate(pairs: list[tuple[int, Any]], collate: Collate) -> tuple[list[int], dict[str, Any]]:

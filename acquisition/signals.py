@@ -52,6 +52,11 @@ class Evidence:
     aggregate: Aggregate = "mean"
     tap: int = -1
 
+    @property
+    def weighted(self) -> bool:
+        """Whether distributions have weights, as boxes above a threshold do."""
+        return any(part is not None and part.weight is not None for part in (self.output, self.votes))
+
 
 @dataclass(frozen=True)
 class Signal:

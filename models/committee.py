@@ -7,7 +7,7 @@ A pass draws one mask a layer and applies it to all samples ("consistent" dropou
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -26,7 +26,6 @@ from models.output import Output
 from models.seeding import derive_seed
 
 Kind = Literal["ensemble", "dropout"]
-Member = Callable[[Any, frozenset[str]], Output]  # (collated batch, wanted fields) -> output
 
 
 @dataclass(frozen=True)
@@ -120,19 +119,29 @@ def _dropouts(network: nn.Module) -> Iterator[tuple[str, nn.Module, float, int]]
                 yield name, layer, hook.p, 4
 
 
+@dataclass(frozen=True)
+class Member:
+    """One opinion: of a network as it is, or of a pass through it with the dropout masks of a seed."""
+
+    model: JointModel
+    seed: int | None = None
+
+    def __call__(self, batch: Any, want: frozenset[str]) -> Output:
+        """A collated batch and the wanted fields -> the output."""
+        if self.seed is None:
+            return self.model.output(batch, want)
+        with _masks(self.model.network, self.seed):
+            return self.model.output(batch, want)
+
+
 def ensemble(models: Sequence[JointModel]) -> list[Member]:
     """The members of an ensemble, in evaluation mode."""
-    return [model.eval().output for model in models]
+    return [Member(model.eval()) for model in models]
 
 
 def passes(model: JointModel, count: int, seed: int) -> list[Member]:
     """Passes through one network, each with masks of its own: those of pass t depend on `seed` and t alone."""
-    return [partial(_masked, model.eval(), derive_seed(seed, t)) for t in range(count)]
-
-
-def _masked(model: JointModel, seed: int, batch: Any, want: frozenset[str]) -> Output:
-    with _masks(model.network, seed):
-        return model.output(batch, want)
+    return [Member(model.eval(), derive_seed(seed, t)) for t in range(count)]
 
 
 @contextmanager

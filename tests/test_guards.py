@@ -17,6 +17,7 @@ from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from acquisition import query, scoring
+from acquisition.canary import CanaryError
 from acquisition.pool import Pool
 from acquisition.query import ask
 from acquisition.steps import Highest, RandomSubset, Seen
@@ -189,7 +190,8 @@ def taps_are_the_same_in_training_and_scoring(monkeypatch: pytest.MonkeyPatch, f
     monkeypatch.setattr(model.loss_prediction, "forward", lambda taps: (seen.append(list(taps)), inner(taps))[1])
     model(mode="loss", **batch)
     scoring.score(model, task.dataset("pool"), task.collate, [0, 1, 2, 3], ["predicted_loss"], SETTINGS)
-    assert len(seen) == 2 and all(torch.equal(a, b) for a, b in zip(*seen, strict=True))
+    assert len(seen) == 2 + 4  # the two, and the canaries of the second
+    assert all(torch.equal(a, b) for a, b in zip(*seen[:2], strict=True))
 
 
 def nothing_is_labeled_twice(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -458,7 +460,8 @@ def test_every_guard_has_a_bug():
 @pytest.mark.parametrize(("guard", "bug"), BUGS, ids=lambda f: f.__name__)
 def test_guard_fails_with_the_bug_in(guard: Guard, bug: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     bug(monkeypatch)
-    with pytest.raises((AssertionError, ValueError, RuntimeError, query.QueryError, pytest.fail.Exception)):
+    failures = (AssertionError, ValueError, RuntimeError, query.QueryError, CanaryError, pytest.fail.Exception)
+    with pytest.raises(failures):
         guard(monkeypatch, tmp_path)
 
 

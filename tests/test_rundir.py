@@ -39,7 +39,8 @@ class Killed(BaseException):
 def query(picked: list[int]) -> Query:
     candidates = np.array([9, 29, 5, 11, *picked])
     scores = np.linspace(0, 1, len(candidates), dtype=np.float32)
-    return Query(candidates, {"predicted_loss": scores, "v": np.eye(len(candidates))}, np.array(picked))
+    signals, own = {"predicted_loss": scores, "v": np.eye(len(candidates))}, {"v": np.array([[1.0, 2.0]])}
+    return Query(candidates, signals, np.array(picked), own)
 
 
 def row(cycle: int, **more) -> dict:
@@ -96,10 +97,12 @@ def test_a_query_is_kept_as_it_was(tmp_path):
     two_cycles(tmp_path)
     assert sorted(p.name for p in (tmp_path / "queries").iterdir()) == ["00.npz", "01.npz"]
     with np.load(tmp_path / "queries" / "01.npz", allow_pickle=False) as arrays:
-        assert sorted(arrays) == ["candidates", "picked", "signal/predicted_loss"]  # no vectors: they fill disks
+        assert sorted(arrays) == ["candidates", "labeled/v", "picked", "signal/predicted_loss", "signal/v"]
         assert arrays["candidates"].tolist() == [9, 29, 5, 11, 20, 1]
         assert arrays["picked"].tolist() == [20, 1]
         np.testing.assert_array_equal(arrays["signal/predicted_loss"], np.linspace(0, 1, 6, dtype=np.float32))
+        np.testing.assert_array_equal(arrays["signal/v"], np.eye(6))
+        np.testing.assert_array_equal(arrays["labeled/v"], [[1.0, 2.0]])
 
 
 def test_the_last_cycle_has_no_query(tmp_path):
@@ -226,9 +229,36 @@ def test_a_query_is_read_back(tmp_path):
     folder, _ = two_cycles(tmp_path)
     again, asked = folder.query(1), query([20, 1])
     assert again.picked.tolist() == asked.picked.tolist() and again.candidates.tolist() == asked.candidates.tolist()
-    assert sorted(again.signals) == ["predicted_loss"] and sorted(asked.signals) == ["predicted_loss", "v"]
-    np.testing.assert_array_equal(again.signals["predicted_loss"], asked.signals["predicted_loss"])
+    for there, expected in ((again.signals, asked.signals), (again.labeled, asked.labeled)):
+        assert sorted(there) == sorted(expected) and len(there) > 0
+        assert all(np.array_equal(there[name], values) for name, values in expected.items())
     assert folder.query(2) is None
+
+
+def test_a_query_without_vectors_keeps_the_numbers():
+    kept = query([20, 1]).without_vectors()
+    assert (list(kept.signals), list(kept.labeled), kept.picked.tolist()) == (["predicted_loss"], [], [20, 1])
+
+
+def test_the_last_cycle_leaves_a_receipt_and_no_query(tmp_path):
+    folder, pool = two_cycles(tmp_path)
+    folder.commit(row(2), None, pool.label(()), {"weights": "ab12"})
+    assert folder.query(2) is None
+    assert folder.saved(2) == (None, {"weights": "ab12"})
+    assert folder.saved(3) == (None, {})
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b.replace(b"\x93NUMPY", b"\x93NOMPY"), lambda b: b"x"],
+    ids=["empty", "half", "other bytes", "no zip"],
+)  # fmt: skip
+def test_a_damaged_query_is_an_error_that_names_the_file(tmp_path, damage):
+    folder, _ = two_cycles(tmp_path)
+    path = folder.query_file(1)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(RunFolderError, match=r"queries/01\.npz is damaged \(\w+: .+\); restore it"):
+        folder.query(1)
+    assert folder.query(0) is not None
 
 
 def test_another_config_is_refused_naming_keys_and_both_values(tmp_path):

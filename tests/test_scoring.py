@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import Dataset
 
 from acquisition import scoring, signals
+from acquisition.canary import CANARIES, CanaryError
 from acquisition.scoring import ScoringSettings, score
 from acquisition.signals import SIGNALS, Evidence, Signal, fields, need_module
 from models.joint import JointModel, ModuleSettings
@@ -70,7 +71,7 @@ def test_a_part_of_the_pool_scores_as_in_the_whole(model, toy):
     expected = by_hand(model, toy, part)
     for name in NAMES:
         np.testing.assert_allclose(found[name], expected[name], **CLOSE)
-    assert sorted(toy.dataset("pool").reads) == sorted(part)  # and nothing else was read
+    assert sorted(toy.dataset("pool").reads) == sorted(2 * part)  # the pass, the canaries, and nothing else was read
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 61, 64])
@@ -87,7 +88,7 @@ def test_workers_change_nothing(model, toy, workers):
     found = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings(workers=workers))
     for name in NAMES:
         np.testing.assert_array_equal(found[name], expected[name])  # the same batches: not a bit differs
-    assert len(toy.dataset("pool").reads) == 61  # the second pass read in other processes
+    assert len(toy.dataset("pool").reads) == 61 + 2 * CANARIES  # the second pass read in other processes
 
 
 def test_numpy_ids_are_ids(model, toy):
@@ -125,7 +126,7 @@ def test_no_gradient_is_kept(model, toy, monkeypatch):
 
     monkeypatch.setitem(signals.SIGNALS, "predicted_loss", Signal(rows, module=True))
     score(model, toy.dataset("pool"), toy.collate, IDS, ("predicted_loss",), settings(31))
-    assert seen == [(False, False, [False, False])] * 2
+    assert seen == [(False, False, [False, False])] * (2 + CANARIES)
     assert torch.is_grad_enabled()
     assert all(p.grad is None for p in model.parameters())
 
@@ -133,10 +134,10 @@ def test_no_gradient_is_kept(model, toy, monkeypatch):
 def test_two_passes_are_equal_because_the_pool_is_seen_as_at_test_time(model, toy):
     first = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings())
     again = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings())
-    augmented = score(model, toy.dataset("train"), toy.collate, IDS, NAMES, settings())
     for name in NAMES:
         np.testing.assert_array_equal(first[name], again[name])
-        assert not np.allclose(first[name], augmented[name])  # the training view would have shown
+    with pytest.raises(CanaryError, match="do not agree"):  # the training view would have shown
+        score(model, toy.dataset("train"), toy.collate, IDS, NAMES, settings())
 
 
 def test_labels_of_the_pool_do_not_reach_predicted_losses(model, toy):
@@ -153,7 +154,7 @@ def test_the_task_is_asked_for_no_loss_where_no_signal_needs_it(model, toy, monk
     monkeypatch.setattr(model, "_task_forward", lambda n, b, want: asked.append(want) or forward(n, b, want))
     score(model, toy.dataset("pool"), toy.collate, [1, 2], ("predicted_loss",), settings())
     score(model, toy.dataset("pool"), toy.collate, [1, 2], NAMES, settings())
-    assert asked == [frozenset(), frozenset({"loss"})]
+    assert asked == [frozenset()] * 3 + [frozenset({"loss"})] * 3  # a batch, and two canaries one by one
 
 
 def test_what_is_not_a_number_stays_so_at_its_place(model, toy):

@@ -17,6 +17,7 @@ from models.training import evaluate
 from tools import cli, summary
 from tools.config import Experiment
 from tools.cycle import committee, next_query, ranking_quality, start
+from tools.receipt import Receipt, receipt_of
 from tools.rundir import RunFolder
 from tools.tracking import Tracker
 
@@ -27,14 +28,16 @@ def run(experiment: Experiment, folder: RunFolder, tracker: Tracker, console: Co
     size = len(task.dataset("pool"))  # type: ignore[arg-type]  # torch's Dataset declares no length
     pool = folder.resume(size) or Pool.initial(size, budget.initial, experiment.seed)
     while pool.cycle < budget.cycles:
-        row, query, pool = run_cycle(experiment, folder, pool, launcher)
-        row = folder.commit(row, query, pool)  # 4. commit: the last act of a cycle
+        row, query, pool, receipt = run_cycle(experiment, folder, pool, launcher)
+        row = folder.commit(row, query, pool, receipt)  # 4. commit: the last act of a cycle
         tracker.cycle(row)
         console.print(summary.line(row, task.metric, budget.cycles), highlight=False)
 
 
-def run_cycle(experiment: Experiment, folder: RunFolder, pool: Pool, launcher: str) -> tuple[dict, Query | None, Pool]:
-    """One cycle: its row, its query (none in the last), and the pool of the next."""
+def run_cycle(
+    experiment: Experiment, folder: RunFolder, pool: Pool, launcher: str
+) -> tuple[dict, Query | None, Pool, Receipt]:
+    """One cycle: its row, its query (none in the last), the pool of the next, and the receipt."""
     task, clock = experiment.task, summary.Clock()
     with start(experiment, folder, pool, launcher) as runner:
         with clock("train"):  # 1. train on everything labeled
@@ -50,9 +53,12 @@ def run_cycle(experiment: Experiment, folder: RunFolder, pool: Pool, launcher: s
         query = None if last else next_query(experiment, model, members, pool)
     with clock("ranking"):  # no part of the method: how well the module ranks, measured with labels
         ranking = ranking_quality(experiment, model, pool, query)
+    receipt = receipt_of(task, pool, model, members, query)
+    if query is not None and not experiment.scoring.keep_vectors:
+        query = query.without_vectors()
     effort = sum(task.effort(i) for i in pool.labeled)
     row = {"cycle": pool.cycle, "labeled": len(pool.labeled), "effort": effort, **metrics, **clock.seconds, **ranking}
-    return row, query, pool.label([] if query is None else query.picked.tolist())
+    return row, query, pool.label([] if query is None else query.picked.tolist()), receipt
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.dist import init_dist as init_launched
 from rich.console import Console
 
+from acquisition.canary import CanaryError
 from acquisition.steps import QueryError
 from models.checkpoint import CheckpointError
 from models.seeding import deterministic
@@ -30,7 +31,9 @@ from tools.settings import flat
 from tools.tracking import MODES, PROJECT, Identity, Tracker, resolve_mode
 
 USAGE_ERROR, STOPPED = 2, 130
-STOPPERS = (ConfigError, DataError, RunFolderError, WeightsError, CheckpointError, QueryError, FloatingPointError)
+STOPPERS = (
+    ConfigError, DataError, RunFolderError, WeightsError, CheckpointError, QueryError, CanaryError, FloatingPointError,
+)  # fmt: skip
 GRACE = 5  # seconds that a launcher needs to end the other processes after one has failed
 
 

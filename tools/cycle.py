@@ -10,7 +10,7 @@ from mmengine.dataset import DefaultSampler
 from mmengine.runner import Runner
 
 from acquisition.pool import Pool
-from acquisition.query import Query, ask
+from acquisition.query import Query, Score, ask
 from acquisition.ranking import module_quality
 from acquisition.scoring import score
 from models.committee import Member, add_dropout, ensemble, passes
@@ -70,6 +70,11 @@ def next_query(experiment: Experiment, model: JointModel, members: Sequence[Memb
         pool_view = task.dataset("pool")
         return score(model, pool_view, task.collate, ids, names, settings, committee=members, tap=tap)
 
+    return asked(experiment, pool, signals)
+
+
+def asked(experiment: Experiment, pool: Pool, signals: Score) -> Query:
+    """What the strategy asks for in the pool's cycle, given signals: just computed, or saved and replayed."""
     rng, labeled = stream(experiment.seed, pool.cycle, "query"), np.array(pool.labeled)
     return ask(experiment.steps, pool.unlabeled, labeled, experiment.budget.query, rng, signals)
 

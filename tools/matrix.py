@@ -1,7 +1,8 @@
 """Every strategy on every sandbox for two short cycles:  python tools/matrix.py --root data/sandbox
 
-A table of cells: what ran, in how many seconds, and the range of its scores; and what was refused, with the reason.
-Needs what `make_sandbox.py` drew. The exit status is 1 where a cell that was not refused failed.
+A table of cells: what ran, in how many seconds, and the range of its scores or of its vectors' norms; and what was
+refused, with the reason. Needs what `make_sandbox.py` drew. The exit status is 1 where a cell that was not refused
+failed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -72,8 +74,11 @@ def run_cell(config: str, strategy: str, data_root: Path, folder: Path) -> Cell:
 
 
 def _ranges(query: Query | None) -> str:
-    rows = {} if query is None else query.signals
-    return ", ".join(f"{name} {values.min():.3g} ... {values.max():.3g}" for name, values in rows.items())
+    told = []
+    for name, values in ({} if query is None else query.signals).items():
+        sizes = values if values.ndim == 1 else np.linalg.norm(values, axis=1)
+        told.append(f"{name if values.ndim == 1 else f'|{name}|'} {sizes.min():.3g} ... {sizes.max():.3g}")
+    return ", ".join(told)
 
 
 def table(cells: Sequence[Cell]) -> Table:

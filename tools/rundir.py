@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from mmengine.dist import barrier, is_main_process
 from acquisition.pool import Pool
 from acquisition.query import Query
 from models.files import locked, replacing
+from tools.receipt import packed, unpacked
 from tools.settings import flat
 
 MISSING = "(missing)"
@@ -148,7 +149,9 @@ class RunFolder:
         """The same for a member of an ensemble; the first is the cycle's own training."""
         return self.cycle_folder(cycle) / f"member{member + 1}" if member else self.cycle_folder(cycle)
 
-    def commit(self, row: Mapping[str, Any], query: Query | None, pool: Pool) -> dict[str, Any]:
+    def commit(
+        self, row: Mapping[str, Any], query: Query | None, pool: Pool, receipt: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         """Write a finished cycle; afterwards, and not before, the run stands at `pool`.
 
         Of several processes the first one writes, and the others wait for it.
@@ -157,39 +160,50 @@ class RunFolder:
             row: the cycle's metrics; not-a-number is written as null.
             query: what was asked for; None in the last cycle.
             pool: of the next cycle.
+            receipt: see `tools/receipt.py`.
 
         Returns:
             The row as it was written.
         """
         written = {key: _json(value) for key, value in row.items()}
         if is_main_process():
-            self._write(written, query, pool)
+            self._write(written, query, pool, receipt or {})
         barrier()
         return written
 
-    def _write(self, row: dict[str, Any], query: Query | None, pool: Pool) -> None:
+    def _write(self, row: dict[str, Any], query: Query | None, pool: Pool, receipt: Mapping[str, str]) -> None:
         cycle = row["cycle"]
-        if query is not None:
-            buffer = io.BytesIO()
-            arrays: dict[str, Any] = {  # no vectors: embeddings of a large pool would fill the disk
-                f"signal/{name}": values for name, values in query.signals.items() if values.ndim == 1
-            }
-            np.savez(buffer, candidates=query.candidates, picked=query.picked, **arrays)
-            write_whole(self.path / "queries" / f"{cycle:02d}.npz", buffer.getvalue())
+        arrays: dict[str, Any] = packed(query, receipt)
+        if arrays:
+            write_whole(self.query_file(cycle), partial(np.savez, **arrays))
         rows = [*self.rows(cycle), row]
         write_whole(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in rows).encode())
         state = {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)}
         write_whole(self.path / "state.json", json.dumps(state).encode())
         shutil.rmtree(self.cycle_folder(cycle - 1), ignore_errors=True)  # of no use any more; the newest weights stay
 
+    def query_file(self, cycle: int) -> Path:
+        """Where a cycle's query and receipt are."""
+        return self.path / "queries" / f"{cycle:02d}.npz"
+
     def query(self, cycle: int) -> Query | None:
         """What was asked for in a committed cycle; None in the last one."""
-        path = self.path / "queries" / f"{cycle:02d}.npz"
+        return self.saved(cycle)[0]
+
+    def saved(self, cycle: int) -> tuple[Query | None, dict[str, str]]:
+        """What was asked for in a cycle and its receipt; None and nothing where there is no file.
+
+        Raises:
+            RunFolderError: where the file is damaged.
+        """
+        path = self.query_file(cycle)
         if not path.exists():
-            return None
-        with np.load(path) as arrays:
-            signals = {name.removeprefix("signal/"): arrays[name] for name in arrays if name.startswith("signal/")}
-            return Query(arrays["candidates"], signals, arrays["picked"])
+            return None, {}
+        try:
+            with np.load(path) as file:
+                return unpacked(dict(file))
+        except Exception as error:  # what zipfile, zlib and NumPy say to damaged bytes is of many kinds
+            raise RunFolderError(f"{path} is damaged ({type(error).__name__}: {error}); restore it") from error
 
     @property
     def done(self) -> bool:
@@ -201,15 +215,19 @@ class RunFolder:
         write_whole(self.path / "done", b"")
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes | Callable[[Path], None]) -> None:
     """Write a file that is there whole or not at all.
+
+    Args:
+        path: its folders are made.
+        content: bytes, or what writes them to a path: so large arrays need not be in memory once more.
 
     Raises:
         RunFolderError: where it cannot be written.
     """
     try:
         with replacing(path) as beside:
-            beside.write_bytes(content)
+            content(beside) if callable(content) else beside.write_bytes(content)
     except OSError as error:
         raise RunFolderError(f"Could not write {path}: {error}; earlier cycles are whole") from error
 

@@ -1,0 +1,108 @@
+"""Canaries: a few samples of every scoring pass are computed again, one by one and in another order, and must agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from mmengine.dist import all_gather_object
+
+from models.seeding import stream
+
+CANARIES = 8  # samples of each process's share
+RELATIVE, OF_SPREAD = 1e-3, 1e-2  # a row may be so far off: of its own size, and of the spread over the pass
+NOISE = 1e-5  # float32's rounding of values around 1, where a pass has no spread: below it nothing is told apart
+SAMPLED = 10_000  # rows that the spread is measured on
+
+Rows = Mapping[str, np.ndarray]
+Alone = Callable[[int], tuple[Rows, bool]]  # id -> its row of each signal, and whether its distributions have weights
+
+CAUSES = (
+    "What may cause it: a layer that is not in evaluation mode or looks at the other samples of a batch; a dataset "
+    'whose "pool" view is random; a `collate` that pads by the batch; rows that came to wrong ids. Nothing of this '
+    "cycle is committed; `python tools/check_task.py CONFIG` looks for such faults of a task."
+)
+
+
+class CanaryError(Exception):
+    """Rows of a scoring pass that are not those of the same samples alone: ids, signals, both values, and causes."""
+
+
+def chosen(ids: Sequence[int]) -> list[int]:
+    """The ids in the order in which they are asked again: by chance, the same for the same ids."""
+    return [int(i) for i in stream("canaries", len(ids)).permutation(np.asarray(ids, dtype=np.int64))]
+
+
+def check(ids: Sequence[int], rows: Rows, share: Sequence[int], alone: Alone, title: str) -> None:
+    """Compute `CANARIES` samples of this process's share alone, and compare; on every process, as they tell each other.
+
+    Where distributions have weights (boxes above a threshold), rounding can move one over it, and the score jumps with
+    nobody at fault: a sample that is alone in disagreeing has as many others asked, and counts if one of them does too.
+
+    Args:
+        ids: of the pass (N,).
+        rows: signal -> (N,) or (N, D), as the pass returns them.
+        share: ids that this process scored.
+        alone: computes one sample.
+        title: of the pass.
+
+    Raises:
+        CanaryError: where one does not agree.
+    """
+    order, position = chosen(share), {i: p for p, i in enumerate(ids)}
+    spreads = {name: spread(values) for name, values in rows.items()}
+
+    def compare(some: Sequence[int]) -> tuple[list[str], bool]:
+        told, weighted = [], False
+        for i in some:
+            try:
+                again, weighted = alone(i)
+            except ValueError as error:  # as of batch norm in training mode, which cannot do with one sample
+                told.append(f"sample {i}: cannot be computed alone ({error})")
+                continue
+            told += _disagreement(i, {name: values[position[i]] for name, values in rows.items()}, again, spreads)
+        return told, weighted
+
+    told, weighted = compare(order[:CANARIES])
+    if weighted and len(told) == 1:
+        told += compare(order[CANARIES : 2 * CANARIES])[0]
+        told = told if len(told) > 1 else []
+    everyone = [line for part in all_gather_object(told) for line in part]
+    if everyone:
+        raise CanaryError("\n  ".join([f"{title}: samples do not agree with themselves alone", *everyone, CAUSES]))
+
+
+def spread(values: np.ndarray) -> float:
+    """Root of the mean squared distance of the rows (N,) or (N, D) from their mean: the standard deviation of numbers.
+
+    Of every k-th row where there are more than `SAMPLED`; rows that are not finite are left out.
+    """
+    some = values[:: len(values) // SAMPLED + 1].reshape(-1, *values.shape[1:]).astype(np.float64)
+    some = some[np.isfinite(some).reshape(len(some), -1).all(axis=1)]
+    return float(np.sqrt(some.var(axis=0).sum())) if len(some) else 0.0
+
+
+def agree(passed: np.ndarray, alone: np.ndarray, spread: float) -> bool:
+    """Whether two rows, numbers () or vectors (D,), are the same but for rounding; not-a-number is itself."""
+    if passed.shape != alone.shape:
+        return False
+    if np.array_equal(passed, alone, equal_nan=True):
+        return True
+    distance = np.linalg.norm(passed.astype(np.float64) - alone.astype(np.float64))
+    return bool(distance <= RELATIVE * np.linalg.norm(alone) + OF_SPREAD * spread + NOISE)
+
+
+def _disagreement(i: int, passed: Rows, alone: Rows, spreads: Mapping[str, float]) -> list[str]:
+    """A line for a sample that does not agree."""
+    parts = [
+        f"{name} is {_shown(passed[name])} in the pass, but {_shown(alone[name])} alone (spread {spreads[name]:.3g})"
+        for name in passed
+        if not agree(passed[name], alone[name], spreads[name])
+    ]
+    return [f"sample {i}: " + "; ".join(parts)] if parts else []
+
+
+def _shown(row: np.ndarray) -> str:
+    if row.ndim == 0:
+        return f"{row:.6g}"
+    return f"a vector of norm {np.linalg.norm(row):.6g}"

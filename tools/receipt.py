@@ -1,0 +1,104 @@
+"""The receipt of a cycle: hashes of what its query came from, saved beside the query and checked by `al_verify.py`.
+
+A receipt is a function of config, data and weights alone: a run that was killed and resumed leaves the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from acquisition import canary
+from acquisition.pool import Pool
+from acquisition.query import Query
+from models.committee import Member
+from models.joint import JointModel
+from tasks.base import Task
+
+Receipt = dict[str, str]  # what -> its sha256 in hexadecimal digits; "device" -> "cpu" or another kind
+
+
+def receipt_of(task: Task, pool: Pool, model: JointModel, members: Sequence[Member], query: Query | None) -> Receipt:
+    """The receipt of a cycle.
+
+    Args:
+        task: whose data the taps are of.
+        pool: of the cycle, before its query.
+        model: that was evaluated and scored.
+        members: whom the strategy asked beside it.
+        query: with all of its signals; None in the last cycle.
+    """
+    others = dict.fromkeys(member.model for member in members if member.model is not model)
+    found = {"labeled": digest(np.array(pool.labeled, dtype=np.int64)), "weights": weights_digest(model.state_dict())}
+    found |= {f"weights/member{n}": weights_digest(other.state_dict()) for n, other in enumerate(others, 2)}
+    found |= {"taps": taps_digest(task, model), "device": next(model.parameters()).device.type}
+    return found | ({} if query is None else {name: digest(values) for name, values in content(query).items()})
+
+
+def content(query: Query) -> dict[str, np.ndarray]:
+    """A query as named arrays: those that are saved and hashed."""
+    arrays = {"candidates": query.candidates, "picked": query.picked}
+    arrays |= {f"signal/{name}": values for name, values in query.signals.items()}
+    return arrays | {f"labeled/{name}": values for name, values in query.labeled.items()}
+
+
+def packed(query: Query | None, receipt: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Query and receipt as the named arrays of one file."""
+    arrays = {f"receipt/{name}": np.array(value) for name, value in receipt.items()}
+    return ({} if query is None else content(query)) | arrays
+
+
+def unpacked(arrays: Mapping[str, np.ndarray]) -> tuple[Query | None, Receipt]:
+    """What `packed` packed.
+
+    Raises:
+        KeyError: where there are candidates and no picks.
+    """
+
+    def part(prefix: str) -> dict[str, np.ndarray]:
+        return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
+
+    receipt = {name: str(value) for name, value in part("receipt/").items()}
+    if "candidates" not in arrays:
+        return None, receipt
+    return Query(arrays["candidates"], part("signal/"), arrays["picked"], part("labeled/")), receipt
+
+
+def digest(array: np.ndarray) -> str:
+    """Of type, shape and numbers."""
+    found = hashlib.sha256(f"{array.dtype.str} {array.shape}\n".encode())
+    found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
+
+
+def weights_digest(state: Mapping[str, Tensor]) -> str:
+    """Of a whole `state_dict`: names, types, shapes and numbers, in its order."""
+    found = hashlib.sha256()
+    for name, tensor in state.items():
+        _add(found, name, tensor)
+    return found.hexdigest()
+
+
+def taps_digest(task: Task, model: JointModel) -> str:
+    """Of the taps: names, channels, and the feature maps (float32) of `canary.CANARIES` samples of the pool.
+
+    They are computed one by one, so that neither the batch size nor the candidates have a part in it.
+    """
+    data, found = task.dataset("pool"), hashlib.sha256()
+    model.eval()
+    with torch.inference_mode():
+        for i in canary.chosen(range(len(data)))[: canary.CANARIES]:  # type: ignore[arg-type]  # torch declares no length
+            taps = model.output(task.collate([data[i]]), frozenset()).taps
+            for tap, maps in zip(task.taps, taps, strict=True):
+                _add(found, f"{i} {tap.name} {tap.channels}", maps.float())
+    return found.hexdigest()
+
+
+def _add(found: Any, name: str, tensor: Tensor) -> None:
+    found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+    found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
