@@ -249,9 +249,10 @@ def test_the_last_cycle_leaves_a_receipt_and_no_query(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b.replace(b"\x93NUMPY", b"\x93NOMPY"), lambda b: b"x"],
+    "damage",
+    [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b.replace(b"\x93NUMPY", b"\x93NOMPY"), lambda b: b"x"],
     ids=["empty", "half", "other bytes", "no zip"],
-)  # fmt: skip
+)
 def test_a_damaged_query_is_an_error_that_names_the_file(tmp_path, damage):
     folder, _ = two_cycles(tmp_path)
     path = folder.query_file(1)

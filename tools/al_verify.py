@@ -1,0 +1,94 @@
+"""Check what runs left behind:  python tools/al_verify.py work_dirs/cls_sandbox/*/seed0
+
+For each run folder: the labeled sets follow from seed and picks, candidates and picks are what they must be, files
+agree with each other and with the receipts' hashes, and the strategy, asked again with the saved signals, picks the
+same. Across runs of one config and seed: the initial set, and the first weights where the training is the same. A run
+that is not finished is checked as far as it is committed.
+
+The exit status is 0 where all is well, 1 where a check failed, 2 where a folder holds no run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from tools.config import ConfigError, load
+from tools.rundir import RunFolder, RunFolderError
+from tools.verify import across
+from tools.verify.checks import CHECKS, Remark
+from tools.verify.run import Run, read
+
+FAILED, NO_RUN = 1, 2
+
+
+class Report:
+    """Prints a line a check, and remembers whether one failed."""
+
+    def __init__(self) -> None:
+        self.console = Console(soft_wrap=True, markup=False, highlight=False)
+        self.failed = False
+
+    def title(self, text: str) -> None:
+        """What the next lines are about."""
+        self.console.print(text)
+
+    def line(self, check: str, compared: str, remarks: Sequence[Remark]) -> None:
+        """A check: "ok" and what was compared where there are no remarks; else those, the first ten."""
+        self.failed |= any(remark.status == "FAILED" for remark in remarks)
+        for remark in list(remarks[:10]) or [Remark(None, compared, "ok")]:
+            where = "" if remark.cycle is None else f"cycle {remark.cycle}: "
+            self.console.print(f"  {remark.status:13} {check:14} {where}{remark.text}")
+        if len(remarks) > 10:
+            self.console.print(f"  {'':13} {check:14} ... and {len(remarks) - 10} more")
+
+
+def one(path: Path, report: Report) -> Run | None:
+    """Check one run; None where it cannot be read."""
+    folder = RunFolder(path)
+    try:
+        run = read(folder, load(path / "config.py"))
+        count, cycles = len(run.cycles), run.experiment.budget.cycles
+    except (ConfigError, RunFolderError) as error:
+        report.title(str(path))
+        report.line("readable", "", [Remark(None, str(error))])
+        return None
+    report.title(f"{path}: {count} of {cycles} cycles" + ", not finished" * (count < cycles))
+    for name, check in CHECKS.items():
+        compared = " ".join((check.__doc__ or "").split()).rstrip(".")
+        none_yet = [] if count else [Remark(None, "no cycle is committed", "not compared")]
+        report.line(name, compared, none_yet or list(check(run)))
+    return run
+
+
+def together(runs: Sequence[Run], report: Report) -> None:
+    """Check what runs of one config and seed share."""
+    for group in across.groups([run for run in runs if run.cycles]):
+        report.title("together: " + ", ".join(str(run.folder.path) for run in group))
+        alone = [Remark(None, "no other run here is of its config, seed and samples", "not compared")]
+        for check in (across.initial_sets, across.first_weights):
+            compared = " ".join((check.__doc__ or "").split()).rstrip(".")
+            report.line(check.__name__.replace("_", " "), compared, list(check(group)) if len(group) > 1 else alone)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders, such as work_dirs/cls_sandbox/random/seed0")
+    arguments = parser.parse_args(argv)
+    lacking = [path for path in arguments.runs if not (path / "config.py").is_file()]
+    for path in lacking:
+        print(f"error: {path} holds no run: expected its config.py, but there is none", file=sys.stderr)
+    report = Report()
+    runs = [one(path, report) for path in dict.fromkeys(arguments.runs) if path not in lacking]
+    if len(runs) > 1:
+        together([run for run in runs if run is not None], report)
+    return NO_RUN if lacking else FAILED if report.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

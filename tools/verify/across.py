@@ -1,0 +1,80 @@
+"""Checks across runs: what the strategies of one seed must share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tools.settings import flat
+from tools.verify.checks import Remark
+from tools.verify.run import Run
+
+# settings in which runs that are compared may differ; the seed is compared by its value, given or not
+FREE = ("strategy", "subset", "keep", "seed", "scoring.", "committee.", "module.mode", "module.objective",
+        "budget.query", "budget.cycles", "training.workers", "training.checkpoint_every")  # fmt: skip
+
+
+def groups(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """Runs of one config, one seed and the same samples, which have a committed cycle; groups of one, too."""
+    found: dict[Any, list[Run]] = {}
+    for run in runs:
+        found.setdefault((run.experiment.seed, _setup(run), run.names), []).append(run)
+    yield from found.values()
+
+
+def initial_sets(runs: Sequence[Run]) -> Iterator[Remark]:
+    """Runs of one config and seed start from the same labeled set."""
+    first = runs[0]
+    for run in runs[1:]:
+        if run.initial != first.initial:
+            there, came = list(first.initial[:5]), list(run.initial[:5])
+            yield Remark(0, f"{_name(run)}: expected {there} ... as in {_name(first)}, but got {came} ...")
+
+
+def first_weights(runs: Sequence[Run]) -> Iterator[Remark]:
+    """Runs that are trained in the same way have the same weights in the first cycle."""
+    ways: dict[str, list[Run]] = {}
+    for run in runs:
+        if "weights" in run.cycles[0].receipt:
+            ways.setdefault(training(run), []).append(run)
+        else:
+            yield Remark(0, f"{_name(run)}: it has no receipt", "not compared")
+    for way, (first, *others) in ways.items():
+        different = [run for run in others if _weights(run) != _weights(first)]
+        same = [run for run in others if run not in different]
+        if same:
+            yield Remark(0, f"{way}: " + ", ".join(_name(run) for run in [first, *same]), "ok")
+        for run in different:
+            yield _differ(first, run)
+        if not others:
+            yield Remark(0, f"{_name(first)}: no other run here is trained with {way}", "not compared")
+
+
+def _differ(first: Run, run: Run) -> Remark:
+    told = f"{_name(run)}: expected {_weights(first)[:12]} as in {_name(first)}, but got {_weights(run)[:12]}"
+    if "cpu" not in (first.cycles[0].receipt.get("device"), run.cycles[0].receipt.get("device")):
+        return Remark(0, f"{told}; on a GPU the same training need not end in the same bits", "not compared")
+    return Remark(0, f"{told} (a training by another number of processes, or on another device, differs, too)")
+
+
+def _name(run: Run) -> str:
+    return str(run.folder.path)
+
+
+def _weights(run: Run) -> str:
+    return run.cycles[0].receipt["weights"]
+
+
+def training(run: Run) -> str:
+    """How the first cycle is trained, as far as the strategy has a part in it: module, objective, dropout."""
+    module, settings = run.experiment.module_mode, run.experiment.committee
+    way = f"module {module}" + (f" ({run.experiment.module.objective})" if module != "off" else "")
+    if run.experiment.committee_kind == "dropout":
+        way += f", dropout {settings.dropout} after {list(settings.dropout_at)}"
+    return way
+
+
+def _setup(run: Run) -> tuple[tuple[str, str], ...]:
+    """The settings that runs must share to be compared."""
+    settings = flat(run.experiment.config).items()
+    return tuple(sorted((key, repr(value)) for key, value in settings if not key.startswith(FREE)))

@@ -1,0 +1,216 @@
+"""The checks of one run: each looks at every committed cycle, and remarks on what is not as it should be."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from acquisition.pool import Pool
+from acquisition.query import Query, needs
+from models.training import newest_checkpoint
+from tools.cycle import asked
+from tools.receipt import content, digest, weights_digest
+from tools.rundir import RunFolderError
+from tools.verify.run import Cycle, Run
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What is wrong in a cycle (None: with the whole run); or what could not be compared and why, or what could."""
+
+    cycle: int | None
+    text: str
+    status: Literal["FAILED", "not compared", "ok"] = "FAILED"
+
+
+def files(run: Run) -> Iterator[Remark]:
+    """Every cycle left a file with a receipt; all but the last a query."""
+    for cycle in run.cycles:
+        name, last = f"queries/{cycle.number:02d}.npz", cycle.number + 1 == run.experiment.budget.cycles
+        if cycle.damage:
+            yield Remark(cycle.number, cycle.damage)
+            continue
+        lacking = [key for key in ("labeled", "weights", "taps", "device") if key not in cycle.receipt]
+        if lacking:
+            yield Remark(cycle.number, f"expected a receipt in {name}, but it lacks {lacking}")
+        if (cycle.query is None) != last:
+            came = "there is none" if cycle.query is None else "there is one"
+            yield Remark(cycle.number, f"expected {'no' if last else 'a'} query in {name}, but {came}")
+
+
+def rows(run: Run) -> Iterator[Remark]:
+    """metrics.jsonl has a row for each cycle, with its number of labels."""
+    try:
+        found = run.folder.rows(len(run.cycles))
+    except RunFolderError as error:
+        yield Remark(None, str(error))
+        return
+    for row, size in zip(found, run.experiment.budget.sizes, strict=False):
+        if row.get("labeled") != size:
+            yield Remark(row["cycle"], f"metrics.jsonl: expected labeled {size}, but got {row.get('labeled')!r}")
+
+
+def initial_set(run: Run) -> Iterator[Remark]:
+    """The first labels are those that the seed draws."""
+    if run.state is not None:
+        budget, seed = run.experiment.budget, run.experiment.seed
+        expected = Pool.initial(run.state.size, budget.initial, seed).labeled
+        yield from _order(0, f"the initial set of seed {seed}", expected, run.initial)
+
+
+def candidates(run: Run) -> Iterator[Remark]:
+    """Candidates are distinct samples of the pool without labels."""
+    for cycle, query in _asked(run):
+        yield from _ids(cycle.number, "candidates", query.candidates, len(run.names))
+        labeled = sorted(set(query.candidates.ravel().tolist()) & set(cycle.labeled))
+        if labeled:
+            yield Remark(cycle.number, f"expected candidates without labels, but got {labeled[:5]}")
+
+
+def picks(run: Run) -> Iterator[Remark]:
+    """Picks are distinct candidates that were not labeled before, as many as the budget says."""
+    count = run.experiment.budget.query
+    for cycle, query in _asked(run):
+        ids = set(query.picked.ravel().tolist())
+        yield from _ids(cycle.number, "picks", query.picked, len(run.names))
+        if len(query.picked) != count:
+            yield Remark(cycle.number, f"expected {count} picks, but got {len(query.picked)}")
+        if ids & set(cycle.labeled):
+            again = sorted(ids & set(cycle.labeled))
+            yield Remark(cycle.number, f"expected picks without labels, but got {again[:5]}")
+        elif ids - set(query.candidates.ravel().tolist()):
+            others = sorted(ids - set(query.candidates.ravel().tolist()))
+            yield Remark(cycle.number, f"expected picks among the candidates, but got {others[:5]}")
+
+
+def state(run: Run) -> Iterator[Remark]:
+    """state.json holds the initial set and all picks in order; `done` is there after the last cycle alone."""
+    if run.state is None:
+        return
+    labeled, cycles = run.initial, run.experiment.budget.cycles
+    for cycle, query in _asked(run):
+        labeled = (*cycle.labeled, *query.picked.ravel().tolist())
+    if not any(cycle.damage for cycle in run.cycles):
+        yield from _order(None, "state.json's labels", labeled, run.state.labeled)
+    if run.folder.done and len(run.cycles) < cycles:
+        yield Remark(None, f"expected {cycles} committed cycles, as `done` is there, but got {len(run.cycles)}")
+
+
+def signals(run: Run) -> Iterator[Remark]:
+    """Signals have a row for each sample, of finite numbers."""
+    for cycle, query in _asked(run):
+        parts = [("candidate", query.signals, query.candidates), ("labeled sample", query.labeled, cycle.labeled)]
+        for what, signal, values, size in [(w, n, v, len(i)) for w, part, i in parts for n, v in part.items()]:
+            if values.ndim not in (1, 2) or len(values) != size:
+                came = f"shape {values.shape}"
+                yield Remark(cycle.number, f"expected a row of {signal!r} for each {what} ({size}), but got {came}")
+            elif not np.isfinite(values).all():
+                bad = int((~np.isfinite(values)).sum())
+                yield Remark(cycle.number, f"expected finite {signal!r}, but {bad} of {values.size} numbers are not")
+
+
+def hashes(run: Run) -> Iterator[Remark]:
+    """Hashes of labels, candidates, picks and signals are those of what is there."""
+    for cycle in run.cycles:
+        there = {"labeled": digest(np.array(cycle.labeled, dtype=np.int64))}
+        there |= {} if cycle.query is None else {name: digest(values) for name, values in content(cycle.query).items()}
+        named = {n for n in cycle.receipt if n.partition("/")[0] in ("labeled", "candidates", "picked", "signal")}
+        for name in sorted(there.keys() | named) if cycle.receipt else ():
+            expected, came = cycle.receipt.get(name, "(none)"), there.get(name, "(nothing)")
+            left_out = name not in there and "/" in name and not run.experiment.scoring.keep_vectors
+            if expected != came and not left_out:
+                yield Remark(cycle.number, f"{name}: expected the hash {expected[:12]}, but got {came[:12]}")
+
+
+def weights(run: Run) -> Iterator[Remark]:
+    """The newest weights are those of the last receipt."""
+    for cycle in run.cycles[-1:]:
+        folder = run.folder.training_folder(cycle.number)
+        checkpoint, expected = newest_checkpoint(folder), cycle.receipt.get("weights")
+        if checkpoint is None or expected is None:
+            lacks = f"no checkpoint in {folder}" if checkpoint is None else "no receipt"
+            yield Remark(cycle.number, f"there is {lacks}", "not compared")
+            continue
+        try:
+            found = weights_digest(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])
+        except Exception as error:  # what torch says to damaged bytes is of many kinds
+            told = f"{type(error).__name__}: {str(error)[:80]}"
+            yield Remark(cycle.number, f"{checkpoint} is damaged ({told}); restore it")
+            continue
+        if found != expected:
+            yield Remark(cycle.number, f"{checkpoint}: expected the hash {expected[:12]}, but got {found[:12]}")
+
+
+def replay(run: Run) -> Iterator[Remark]:
+    """Candidates and picks follow from seed, strategy and saved signals, in the same order."""
+    first_wrong = min((r.cycle or 0 for check in (candidates, picks, signals) for r in check(run)), default=math.inf)
+    done, left = [], 0
+    for cycle, query in _asked(run):
+        lacking = [name for name in needs(run.experiment.steps) if name not in query.signals]
+        if lacking and not run.experiment.scoring.keep_vectors:
+            left += 1
+            text = f"its picks cannot be replayed: {lacking} were not kept (scoring.keep_vectors=False)"
+            yield Remark(cycle.number, text, "not compared")
+        elif cycle.number >= first_wrong:
+            left += 1
+            yield Remark(cycle.number, f"not replayed: what cycle {first_wrong} saved is wrong", "not compared")
+        else:
+            done.append(cycle.number)
+            yield from _replayed(run, cycle, query)
+    if left and done:
+        yield Remark(None, f"cycles replayed: {done}", "ok")
+
+
+def _replayed(run: Run, cycle: Cycle, query: Query) -> Iterator[Remark]:
+    def saved(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        if np.array_equal(ids, cycle.labeled):
+            return {name: query.labeled[name] for name in names}
+        if not np.array_equal(ids, query.candidates):
+            raise ValueError(next(_order(None, "candidates", ids.tolist(), query.candidates.tolist())).text)
+        return {name: query.signals[name] for name in names}
+
+    try:
+        again = asked(run.experiment, Pool(len(run.names), cycle.labeled, cycle.number), saved)
+    except Exception as error:  # a strategy of one's own may raise anything
+        yield Remark(cycle.number, f"the strategy cannot be asked again: {type(error).__name__}: {error}")
+        return
+    yield from _order(cycle.number, "candidates", again.candidates.tolist(), query.candidates.tolist())
+    yield from _order(cycle.number, "picks", again.picked.tolist(), query.picked.tolist())
+
+
+CHECKS: dict[str, Callable[[Run], Iterator[Remark]]] = {
+    check.__name__.replace("_", " "): check
+    for check in (files, rows, initial_set, candidates, picks, state, signals, hashes, weights, replay)
+}
+
+
+def _asked(run: Run) -> Iterator[tuple[Cycle, Query]]:
+    return ((cycle, cycle.query) for cycle in run.cycles if cycle.query is not None)
+
+
+def _ids(cycle: int, what: str, ids: np.ndarray, size: int) -> Iterator[Remark]:
+    """Whether an array holds distinct ids (N,) of the pool."""
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+        yield Remark(cycle, f"expected {what} to be ids (N,), but got {ids.dtype} of shape {ids.shape}")
+        return
+    values, counts = np.unique(ids, return_counts=True)
+    outside = values[(values < 0) | (values >= size)]
+    if len(outside):
+        yield Remark(cycle, f"expected {what} from 0 to {size - 1}, but got {outside[:5].tolist()}")
+    if (counts > 1).any():
+        yield Remark(cycle, f"expected distinct {what}, but these came twice: {values[counts > 1][:5].tolist()}")
+
+
+def _order(cycle: int | None, what: str, expected: Sequence[int], came: Sequence[int]) -> Iterator[Remark]:
+    """Whether two lists of ids are the same in the same order."""
+    if list(expected) != list(came):
+        pairs = itertools.zip_longest(expected, came)
+        place = next(p for p, (one, other) in enumerate(pairs) if one != other)
+        there = [list(ids[place : place + 5]) or "no more" for ids in (expected, came)]
+        yield Remark(cycle, f"{what}: from place {place} on expected {there[0]}, but got {there[1]}")

@@ -1,0 +1,91 @@
+"""A run as its folder has it: what the checks look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from acquisition.pool import Pool
+from acquisition.query import Query
+from tools.config import Experiment
+from tools.rundir import RunFolder, RunFolderError
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """A committed cycle.
+
+    Args:
+        number: from 0.
+        labeled: ids that it trained on: the initial set and the picks before, in order.
+        query: None in the last cycle, or where the file cannot be read.
+        receipt: empty where there is none.
+        damage: why the file cannot be read; empty where it can be.
+    """
+
+    number: int
+    labeled: tuple[int, ...]
+    query: Query | None
+    receipt: dict[str, str]
+    damage: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run.
+
+    Args:
+        folder: of it.
+        experiment: of its config.py.
+        names: of the samples, by id.
+        state: the pool after the last committed cycle, from state.json; None where no cycle was committed.
+    """
+
+    folder: RunFolder
+    experiment: Experiment
+    names: tuple[str, ...]
+    state: Pool | None
+
+    @property
+    def initial(self) -> tuple[int, ...]:
+        """The first labeled samples."""
+        return () if self.state is None else self.state.labeled[: self.experiment.budget.initial]
+
+    @cached_property
+    def cycles(self) -> tuple[Cycle, ...]:
+        """All committed cycles."""
+        found: list[Cycle] = []
+        labeled, sizes = self.initial, self.experiment.budget.sizes
+        for number in range(0 if self.state is None else self.state.cycle):
+            found.append(self._cycle(number, labeled))
+            labeled += self._picked(found[-1], sizes)
+        return tuple(found)
+
+    def _cycle(self, number: int, labeled: tuple[int, ...]) -> Cycle:
+        try:
+            return Cycle(number, labeled, *self.folder.saved(number))
+        except RunFolderError as error:
+            return Cycle(number, labeled, None, {}, str(error))
+
+    def _picked(self, cycle: Cycle, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        """The picks, or what state.json has for them where the query cannot be read."""
+        if cycle.query is not None:
+            return tuple(cycle.query.picked.ravel().tolist())
+        return () if self.state is None else self.state.labeled[sizes[cycle.number] :][: self.experiment.budget.query]
+
+
+def read(folder: RunFolder, experiment: Experiment) -> Run:
+    """Read a run; damaged queries are noted in its cycles.
+
+    Raises:
+        RunFolderError: where samples.txt or state.json cannot be read, or do not fit.
+    """
+    samples, cycles = folder.path / "samples.txt", experiment.budget.cycles
+    try:
+        names = tuple(samples.read_text().split("\n")[:-1])
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{samples} cannot be read ({error}); restore it from a backup") from error
+    state = folder.resume(len(names))
+    if state is not None and not 0 <= state.cycle <= cycles:
+        raise RunFolderError(f"state.json: expected at most {cycles} cycles, but got {state.cycle}")
+    return Run(folder, experiment, names, state)
