@@ -84,10 +84,10 @@ def spread(values: np.ndarray) -> float:
 
 def agree(passed: np.ndarray, alone: np.ndarray, spread: float) -> bool:
     """Whether two rows, numbers () or vectors (D,), are the same but for rounding; not-a-number is itself."""
-    if passed.shape != alone.shape:
-        return False
-    if np.array_equal(passed, alone, equal_nan=True):
+    if passed.shape == alone.shape and np.array_equal(passed, alone, equal_nan=True):
         return True
+    if passed.shape != alone.shape or not (np.isfinite(passed).all() and np.isfinite(alone).all()):
+        return False
     distance = np.linalg.norm(passed.astype(np.float64) - alone.astype(np.float64))
     return bool(distance <= RELATIVE * np.linalg.norm(alone) + OF_SPREAD * spread + NOISE)
 

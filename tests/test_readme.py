@@ -10,7 +10,10 @@ import pytest
 
 from tests import devkit, imagekit, posekit, publisher, segkit
 from tests.conftest import REPOSITORY
-from tools import check_task, cli
+from tools import al_train, al_verify, check_task, cli, preflight
+from tools.config import load
+from tools.matrix import Silent
+from tools.rundir import RunFolder
 
 BY_CI = {"make demo", "make test"}
 TINY = ["budget.initial=2", "budget.query=1", "budget.cycles=2"]
@@ -58,6 +61,14 @@ def tiny_persons(root: Path) -> tuple[list[str], int]:
     return ["task.input_size=64"], 12
 
 
+def toy_run(folder: Path, strategy: str) -> str:
+    """A finished run at `folder`."""
+    experiment, run = load(REPOSITORY / "tests/toy_config.py", options={"strategy": strategy}), RunFolder(folder)
+    run.open(experiment.config, preflight.names(experiment))
+    al_train.run(experiment, run, Silent(), Silent())
+    return str(folder)
+
+
 # how a config's name begins -> its task's data
 DATA = {"det": tiny_voc, "cls": tiny_folder, "pose": tiny_persons, "seg": tiny_masks}
 
@@ -90,6 +101,11 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         imagekit.make_cifar10(tmp_path / "cifar", monkeypatch)
         places = {"data/cifar": str(tmp_path / "cifar"), "data/cifar10": str(tmp_path / "out")}
         assert cifar_folders.main([places.get(word, word) for word in arguments]) == 0
+        return
+    if script == "tools/al_verify.py":
+        for place, path in enumerate(arguments):
+            arguments[place] = toy_run(tmp_path / path, strategy=Path(path).parent.name)
+        assert al_verify.main(arguments) == 0, capsys.readouterr().out
         return
     data, pool = DATA[Path(arguments[0]).stem.split("_")[0]](tmp_path)
     options = [f"task.data_root={tmp_path}", *data, *TINY]

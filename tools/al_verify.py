@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -58,10 +58,8 @@ def one(path: Path, report: Report) -> Run | None:
         report.line("readable", "", [Remark(None, str(error))])
         return None
     report.title(f"{path}: {count} of {cycles} cycles" + ", not finished" * (count < cycles))
-    for name, check in CHECKS.items():
-        compared = " ".join((check.__doc__ or "").split()).rstrip(".")
-        none_yet = [] if count else [Remark(None, "no cycle is committed", "not compared")]
-        report.line(name, compared, none_yet or list(check(run)))
+    for name, check in CHECKS.items() if count else ():
+        report.line(name, _first_line(check), list(check(run)))
     return run
 
 
@@ -71,8 +69,13 @@ def together(runs: Sequence[Run], report: Report) -> None:
         report.title("together: " + ", ".join(str(run.folder.path) for run in group))
         alone = [Remark(None, "no other run here is of its config, seed and samples", "not compared")]
         for check in (across.initial_sets, across.first_weights):
-            compared = " ".join((check.__doc__ or "").split()).rstrip(".")
-            report.line(check.__name__.replace("_", " "), compared, list(check(group)) if len(group) > 1 else alone)
+            remarks = list(check(group)) if len(group) > 1 else alone
+            report.line(check.__name__.replace("_", " "), _first_line(check), remarks)
+
+
+def _first_line(check: Callable) -> str:
+    """What a check compares, as its docstring says it."""
+    return (check.__doc__ or "").partition("\n")[0].rstrip(".")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

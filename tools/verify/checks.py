@@ -93,11 +93,8 @@ def state(run: Run) -> Iterator[Remark]:
     """state.json holds the initial set and all picks in order; `done` is there after the last cycle alone."""
     if run.state is None:
         return
-    labeled, cycles = run.initial, run.experiment.budget.cycles
-    for cycle, query in _asked(run):
-        labeled = (*cycle.labeled, *query.picked.ravel().tolist())
-    if not any(cycle.damage for cycle in run.cycles):
-        yield from _order(None, "state.json's labels", labeled, run.state.labeled)
+    cycles = run.experiment.budget.cycles
+    yield from _order(None, "state.json's labels", run.labeled, run.state.labeled)
     if run.folder.done and len(run.cycles) < cycles:
         yield Remark(None, f"expected {cycles} committed cycles, as `done` is there, but got {len(run.cycles)}")
 

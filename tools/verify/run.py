@@ -55,11 +55,16 @@ class Run:
     def cycles(self) -> tuple[Cycle, ...]:
         """All committed cycles."""
         found: list[Cycle] = []
-        labeled, sizes = self.initial, self.experiment.budget.sizes
+        labeled = self.initial
         for number in range(0 if self.state is None else self.state.cycle):
             found.append(self._cycle(number, labeled))
-            labeled += self._picked(found[-1], sizes)
+            labeled += self._picked(found[-1])
         return tuple(found)
+
+    @property
+    def labeled(self) -> tuple[int, ...]:
+        """The initial set and all picks, in order: what state.json should hold."""
+        return (*self.cycles[-1].labeled, *self._picked(self.cycles[-1])) if self.cycles else self.initial
 
     def _cycle(self, number: int, labeled: tuple[int, ...]) -> Cycle:
         try:
@@ -67,11 +72,12 @@ class Run:
         except RunFolderError as error:
             return Cycle(number, labeled, None, {}, str(error))
 
-    def _picked(self, cycle: Cycle, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    def _picked(self, cycle: Cycle) -> tuple[int, ...]:
         """The picks, or what state.json has for them where the query cannot be read."""
         if cycle.query is not None:
             return tuple(cycle.query.picked.ravel().tolist())
-        return () if self.state is None else self.state.labeled[sizes[cycle.number] :][: self.experiment.budget.query]
+        budget = self.experiment.budget
+        return () if self.state is None else self.state.labeled[budget.sizes[cycle.number] :][: budget.query]
 
 
 def read(folder: RunFolder, experiment: Experiment) -> Run:

@@ -1,0 +1,393 @@
+"""`al_verify.py`: right runs pass, and each planted fault makes its own check fail and no other."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from acquisition.strategies import named_strategies
+from models.output import Output
+from tests.conftest import REPOSITORY
+from tests.toy import Toy
+from tools import al_train, al_verify
+from tools.config import load
+from tools.matrix import Silent
+from tools.receipt import content, digest, packed
+from tools.rundir import RunFolder
+from tools.verify.checks import CHECKS
+
+TOY = REPOSITORY / "tests" / "toy_config.py"
+FEW = {"training.epochs": 1, "module.detach_epoch": 1}
+Fault = Callable[[RunFolder], None]
+
+
+class Chances(Toy):
+    """The toy with all fields that a strategy may need."""
+
+    fields = frozenset({"loss", "probs", "gradient"})
+
+    def forward(self, network, batch, want) -> Output:
+        taps, found = network(batch["x"])
+        chance = torch.sigmoid(found)
+        probs = torch.stack([chance, 1 - chance], dim=-1)
+        return Output(taps, (found - batch["y"]) ** 2, probs[:, None], None, (probs - 0.5, taps[1].flatten(1)))
+
+
+def run(where: Path, **options) -> Path:
+    experiment, folder = load(TOY, options={**FEW, **options}), RunFolder(where)
+    folder.open(experiment.config, [f"vector {i}" for i in range(60)])
+    al_train.run(experiment, folder, Silent(), Silent())
+    folder.finish()
+    return where
+
+
+def verify(capsys, *paths: Path) -> tuple[int, dict[str, list[str]], str]:
+    """Exit status, status -> names of checks, and all that was said."""
+    code = al_verify.main([str(path) for path in paths])
+    said = capsys.readouterr()
+    found: dict[str, list[str]] = {"ok": [], "FAILED": [], "not compared": []}
+    for line in said.out.splitlines():
+        if line.startswith("  ") and line[2:15].strip() in found:
+            found[line[2:15].strip()].append(line[16:30].strip())
+    return code, found, said.out + said.err
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory) -> Path:
+    """learning_loss on a random subset, so that there are unlabeled samples which are no candidates."""
+    return run(tmp_path_factory.mktemp("calm") / "run", subset=20)
+
+
+@pytest.fixture
+def folder(calm: Path, tmp_path: Path) -> RunFolder:
+    """A copy for a fault to be planted in."""
+    return RunFolder(Path(shutil.copytree(calm, tmp_path / "run")))
+
+
+def edit(folder: RunFolder, cycle: int, receipt: dict | None = None, sign: bool = True, **parts) -> None:
+    """Write a cycle's query with other parts, by default with the hashes of what is in it then."""
+    query, there = folder.saved(cycle)
+    arrays = dict(content(query)) | {name.replace("__", "/"): values for name, values in parts.items()}
+    hashes = {name: digest(values) for name, values in arrays.items()} if sign else {}
+    np.savez(folder.query_file(cycle), **arrays, **packed(None, {**there, **hashes} if receipt is None else receipt))
+
+
+def set_state(folder: RunFolder, **changed) -> None:
+    path = folder.path / "state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+def labels(folder: RunFolder) -> list[int]:
+    return json.loads((folder.path / "state.json").read_text())["labeled"]
+
+
+def sign_labels(folder: RunFolder, ids: list[int]) -> None:
+    """Make the receipts' hashes of the labeled sets those of other labels."""
+    for cycle, size in enumerate((10, 15, 20)):
+        query, receipt = folder.saved(cycle)
+        receipt["labeled"] = digest(np.array(ids[:size]))
+        np.savez(folder.query_file(cycle), **packed(query, receipt))
+
+
+# ---------------------------------------------------------------- right runs
+
+
+def test_a_right_run_passes_every_check(calm: Path, capsys):
+    code, found, said = verify(capsys, calm)
+    assert (code, found) == (0, {"ok": list(CHECKS), "FAILED": [], "not compared": []})
+    assert len(CHECKS) == 10 and f"{calm}: 3 of 3 cycles\n" in said
+
+
+@pytest.mark.parametrize("strategy", named_strategies())
+def test_picks_of_every_strategy_are_replayed(strategy: str, tmp_path: Path, capsys):
+    options = {"strategy": strategy, "task.type": "tests.test_al_verify.Chances", "keep": 2, "budget.cycles": 2}
+    where = run(tmp_path / "run", **options, **{"committee.members": 2, "committee.passes": 2, "subset": 30})
+    code, found, said = verify(capsys, where)
+    assert (code, found["FAILED"], found["not compared"]) == (0, [], []), said
+    picks = RunFolder(where).query(0).picked
+    edit(RunFolder(where), 0, picked=picks[::-1].copy())
+    set_state(RunFolder(where), labeled=[*labels(RunFolder(where))[:10], *picks[::-1].tolist()])
+    assert "replay" in verify(capsys, where)[1]["FAILED"]  # the replay looks at them, in order
+
+
+def test_a_run_that_is_not_finished_is_checked_as_far_as_it_is(folder: RunFolder, capsys):
+    (folder.path / "done").unlink()
+    set_state(folder, cycle=2)
+    (folder.path / "metrics.jsonl").write_text("".join((folder.path / "metrics.jsonl").open().readlines()[:2]))
+    shutil.move(folder.path / "cycles/02", folder.path / "cycles/03")  # the weights of no committed cycle
+    code, found, said = verify(capsys, folder.path)
+    assert code == 0 and found["FAILED"] == [] and found["not compared"] == ["weights"]
+    assert "2 of 3 cycles, not finished" in said and "there is no checkpoint in" in said
+    for path in (folder.path / "state.json", folder.path / "metrics.jsonl"):
+        path.unlink()
+    code, found, said = verify(capsys, folder.path)
+    assert code == 0 and "0 of 3 cycles, not finished" in said and found["ok"] == []
+
+
+def test_without_vectors_the_picks_are_said_not_to_be_replayed(tmp_path: Path, capsys):
+    where = run(tmp_path / "run", **{"strategy": "coreset", "scoring.keep_vectors": False})
+    code, found, said = verify(capsys, where)
+    assert code == 0 and found["FAILED"] == [] and found["not compared"] == ["replay"] * 2
+    assert "cycle 1: its picks cannot be replayed: ['embedding'] were not kept (scoring.keep_vectors=False)" in said
+
+
+# ---------------------------------------------------------------- planted faults
+
+
+def half_a_file(folder: RunFolder) -> None:
+    path = folder.query_file(1)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def no_file(folder: RunFolder) -> None:
+    folder.query_file(2).unlink()
+
+
+def no_receipts(folder: RunFolder) -> None:
+    edit(folder, 1, receipt={})
+
+
+def no_query(folder: RunFolder) -> None:
+    receipt = {
+        name: value for name, value in folder.saved(1)[1].items() if name in ("labeled", "weights", "taps", "device")
+    }
+    np.savez(folder.query_file(1), **packed(None, receipt))
+
+
+def another_row(folder: RunFolder) -> None:
+    path = folder.path / "metrics.jsonl"
+    path.write_text(path.read_text().replace('"labeled": 15', '"labeled": 16'))
+
+
+def half_a_row(folder: RunFolder) -> None:
+    path = folder.path / "metrics.jsonl"
+    path.write_text(path.read_text()[:-40])
+
+
+def another_initial_set(folder: RunFolder) -> None:
+    ids = labels(folder)
+    ids[0], ids[1] = ids[1], ids[0]
+    set_state(folder, labeled=ids)
+    sign_labels(folder, ids)
+
+
+def a_labeled_candidate(folder: RunFolder) -> None:
+    query = folder.query(1)
+    unpicked = np.flatnonzero(~np.isin(query.candidates, query.picked))[0]
+    edit(folder, 1, candidates=np.where(np.arange(20) == unpicked, labels(folder)[12], query.candidates))
+
+
+def a_candidate_twice(folder: RunFolder) -> None:
+    query = folder.query(1)
+    unpicked = np.flatnonzero(~np.isin(query.candidates, query.picked))
+    edit(folder, 1, candidates=np.where(np.arange(20) == unpicked[0], query.candidates[unpicked[1]], query.candidates))
+
+
+def a_candidate_of_another_pool(folder: RunFolder) -> None:
+    query = folder.query(1)
+    unpicked = np.flatnonzero(~np.isin(query.candidates, query.picked))[0]
+    edit(folder, 1, candidates=np.where(np.arange(20) == unpicked, 60, query.candidates))
+
+
+def pick(folder: RunFolder, picks: list[int]) -> None:
+    """Let the last query have other picks, everywhere."""
+    edit(folder, 1, picked=np.array(picks))
+    ids = [*labels(folder)[:15], *picks]
+    set_state(folder, labeled=ids)
+    sign_labels(folder, ids)
+
+
+def a_pick_that_is_no_candidate(folder: RunFolder) -> None:
+    query = folder.query(1)
+    others = sorted(set(range(60)) - set(query.candidates.tolist()) - set(labels(folder)))
+    pick(folder, [others[0], *query.picked.tolist()[1:]])
+
+
+def too_few_picks(folder: RunFolder) -> None:
+    pick(folder, folder.query(1).picked.tolist()[:4])
+
+
+def a_pick_that_is_labeled(folder: RunFolder) -> None:
+    edit(folder, 1, picked=np.array([labels(folder)[3], *folder.query(1).picked[1:]]))
+
+
+def a_pick_twice(folder: RunFolder) -> None:
+    edit(folder, 1, picked=folder.query(1).picked[[0, 0, 2, 3, 4]])
+
+
+def labels_in_another_order(folder: RunFolder) -> None:
+    set_state(folder, labeled=[*labels(folder)[:18], *labels(folder)[:17:-1]])
+
+
+def half_a_state(folder: RunFolder) -> None:
+    path = folder.path / "state.json"
+    path.write_text(path.read_text()[:-9])
+
+
+def done_too_early(folder: RunFolder) -> None:
+    set_state(folder, cycle=2)
+
+
+def a_score_that_is_no_number(folder: RunFolder) -> None:
+    scores = folder.query(1).signals["predicted_loss"]
+    edit(folder, 1, signal__predicted_loss=np.where(np.arange(20) == 4, np.float32(np.nan), scores))
+
+
+def a_score_too_few(folder: RunFolder) -> None:
+    edit(folder, 1, signal__predicted_loss=folder.query(1).signals["predicted_loss"][1:])
+
+
+def a_score_changed_a_little(folder: RunFolder) -> None:
+    edit(folder, 1, sign=False, signal__predicted_loss=folder.query(1).signals["predicted_loss"] + np.float32(0.5))
+
+
+def other_weights(folder: RunFolder) -> None:
+    path = folder.cycle_folder(2) / "epoch_1.pth"
+    saved = torch.load(path, weights_only=True)
+    next(iter(saved["state_dict"].values()))[0] += 1
+    torch.save(saved, path)
+
+
+def damaged_weights(folder: RunFolder) -> None:
+    path = folder.cycle_folder(2) / "epoch_1.pth"
+    there = path.read_bytes()
+    path.write_bytes(b"\0" * 4000 + there[4000:])
+
+
+def picks_in_another_order(folder: RunFolder) -> None:
+    pick(folder, folder.query(1).picked.tolist()[::-1])
+
+
+def scores_of_others(folder: RunFolder) -> None:
+    edit(folder, 1, signal__predicted_loss=-folder.query(1).signals["predicted_loss"])
+
+
+def candidates_in_another_order(folder: RunFolder) -> None:
+    query = folder.query(1)
+    edit(folder, 1, candidates=query.candidates[::-1].copy(),
+         signal__predicted_loss=query.signals["predicted_loss"][::-1].copy())  # fmt: skip
+
+
+def another_strategy(folder: RunFolder) -> None:
+    path = folder.path / "config.py"
+    path.write_text(path.read_text().replace("'learning_loss'", "'placebo'"))
+
+
+def another_seed(folder: RunFolder) -> None:
+    path = folder.path / "config.py"
+    path.write_text(path.read_text().replace("seed = 0", "seed = 1"))
+
+
+def half_a_config(folder: RunFolder) -> None:
+    path = folder.path / "config.py"
+    path.write_text(path.read_text()[:-30])
+
+
+def no_names(folder: RunFolder) -> None:
+    (folder.path / "samples.txt").unlink()
+
+
+# fault -> the checks that fail, and what is said
+FAULTS: dict[Fault, tuple[set[str], str]] = {
+    half_a_file: ({"files"}, "cycle 1: {run}/queries/01.npz is damaged (BadZipFile"),
+    no_file: ({"files"}, "cycle 2: expected a receipt in queries/02.npz, but it lacks ['labeled', 'weights'"),
+    no_receipts: ({"files"}, "cycle 1: expected a receipt in queries/01.npz, but it lacks"),
+    no_query: ({"files"}, "cycle 1: expected a query in queries/01.npz, but there is none"),
+    another_row: ({"rows"}, "cycle 1: metrics.jsonl: expected labeled 15, but got 16"),
+    half_a_row: ({"rows"}, "metrics.jsonl, line 3 is damaged"),
+    another_initial_set: ({"initial set"}, "cycle 0: the initial set of seed 0: from place 0 on expected ["),
+    a_labeled_candidate: ({"candidates"}, "cycle 1: expected candidates without labels, but got ["),
+    a_candidate_twice: ({"candidates"}, "cycle 1: expected distinct candidates, but these came twice: ["),
+    a_candidate_of_another_pool: ({"candidates"}, "cycle 1: expected candidates from 0 to 59, but got [60]"),
+    a_pick_that_is_no_candidate: ({"picks"}, "cycle 1: expected picks among the candidates, but got ["),
+    too_few_picks: ({"picks"}, "cycle 1: expected 5 picks, but got 4"),
+    a_pick_that_is_labeled: ({"picks", "state", "hashes"}, "cycle 1: expected picks without labels, but got ["),
+    a_pick_twice: ({"picks", "state", "hashes"}, "cycle 1: expected distinct picks, but these came twice: ["),
+    labels_in_another_order: ({"state"}, "state.json's labels: from place 18 on expected ["),
+    half_a_state: ({"readable"}, "state.json is damaged"),
+    done_too_early: ({"state"}, "expected 3 committed cycles, as `done` is there, but got 2"),
+    a_score_that_is_no_number: ({"signals"}, "cycle 1: expected finite 'predicted_loss', but 1 of 20 numbers are not"),
+    a_score_too_few: ({"signals"}, "expected a row of 'predicted_loss' for each candidate (20), but got shape (19,)"),
+    a_score_changed_a_little: ({"hashes"}, "cycle 1: signal/predicted_loss: expected the hash "),
+    other_weights: ({"weights"}, "cycles/02/epoch_1.pth: expected the hash "),
+    damaged_weights: ({"weights"}, "cycles/02/epoch_1.pth is damaged ("),
+    picks_in_another_order: ({"replay"}, "cycle 1: picks: from place 0 on expected ["),
+    scores_of_others: ({"replay"}, "cycle 1: picks: from place 0 on expected ["),
+    candidates_in_another_order: ({"replay"}, "ValueError: candidates: from place 0 on expected ["),
+    another_strategy: ({"replay"}, "cycle 0: picks: from place "),
+    another_seed: ({"initial set", "replay"}, "cycle 0: the initial set of seed 1: from place 0 on expected ["),
+    half_a_config: ({"readable"}, "config.py: 1 problem(s)"),
+    no_names: ({"readable"}, "samples.txt cannot be read"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.__name__)
+def test_a_planted_fault_fails_its_check_and_no_other(fault: Fault, folder: RunFolder, capsys):
+    fault(folder)
+    code, found, said = verify(capsys, folder.path)
+    checks, text = FAULTS[fault]
+    assert set(found["FAILED"]) == checks, said
+    assert code == 1 and text.format(run=folder.path) in said, said
+    assert "Traceback" not in said
+
+
+def test_every_check_has_a_fault():
+    assert set().union(*(checks for checks, _ in FAULTS.values())) == {*CHECKS, "readable"}
+
+
+# ---------------------------------------------------------------- several runs
+
+
+@pytest.fixture(scope="module")
+def legs(tmp_path_factory) -> dict[str, Path]:
+    where = tmp_path_factory.mktemp("legs")
+    options = {
+        "learning_loss": {}, "random": {"strategy": "random"}, "joint": {"strategy": "random", "module.mode": "joint"},
+        "mse": {"strategy": "learning_loss_mse"}, "seed1": {"seed": 1}, "longer": {"training.epochs": 2},
+    }  # fmt: skip
+    return {name: run(where / name, **more) for name, more in options.items()}
+
+
+def test_runs_of_one_seed_share_the_initial_set_and_those_of_one_training_the_weights(legs, capsys):
+    code, found, said = verify(capsys, *legs.values())
+    assert code == 0 and found["FAILED"] == []
+    lines = said.partition("together: ")[2].splitlines()
+    assert lines[0] == ", ".join(str(legs[name]) for name in ("learning_loss", "random", "joint", "mse"))
+    assert lines[1].split()[:3] == ["ok", "initial", "sets"]
+    assert lines[2].endswith(f"module joint (ranking): {legs['learning_loss']}, {legs['joint']}")
+    assert f"{legs['random']}: no other run here is trained with module off" in lines[3]
+    assert f"{legs['mse']}: no other run here is trained with module joint (mse)" in lines[4]
+    assert lines[5] == f"together: {legs['seed1']}" and "no other run here is of its config" in lines[6]
+    assert lines[8] == f"together: {legs['longer']}" and "not compared" in lines[9]
+
+
+def test_other_initial_sets_and_other_weights_are_found(legs, tmp_path: Path, capsys):
+    other = RunFolder(Path(shutil.copytree(legs["joint"], tmp_path / "other")))
+    another_initial_set(other)
+    code, found, said = verify(capsys, legs["learning_loss"], other.path)
+    assert code == 1 and "initial sets" in found["FAILED"] and "first weights" in found["ok"]
+    assert f"{other.path}: expected [" in said and f"as in {legs['learning_loss']}, but got [" in said
+    wrong = RunFolder(Path(shutil.copytree(legs["joint"], tmp_path / "wrong")))
+    query, receipt = wrong.saved(0)
+    for device, status in (("cpu", "FAILED"), ("cuda", "not compared")):
+        np.savez(wrong.query_file(0), **packed(query, receipt | {"weights": "0" * 64, "device": device}))
+        if device == "cuda":
+            receipts = RunFolder(legs["learning_loss"]).saved(0)
+            mine = RunFolder(Path(shutil.copytree(legs["learning_loss"], tmp_path / "mine")))
+            np.savez(mine.query_file(0), **packed(receipts[0], receipts[1] | {"device": device}))
+        code, found, said = verify(capsys, mine.path if device == "cuda" else legs["learning_loss"], wrong.path)
+        assert found[status] == ["first weights"] and code == (status == "FAILED")
+        assert f"{wrong.path}: expected {receipt['weights'][:12]} as in" in said and "but got 000000000000" in said
+
+
+def test_a_folder_that_is_no_run_is_said_with_status_2(calm: Path, tmp_path: Path, capsys):
+    for path in (tmp_path, tmp_path / "nowhere", TOY):
+        code, found, said = verify(capsys, calm, path)
+        assert code == 2 and f"error: {path} holds no run: expected its config.py, but there is none" in said
+        assert found["ok"] == list(CHECKS)
