@@ -123,7 +123,7 @@ def test_a_run_that_is_not_finished_is_checked_as_far_as_it_is(folder: RunFolder
     shutil.move(folder.path / "cycles/02", folder.path / "cycles/03")  # the weights of no committed cycle
     code, found, said = verify(capsys, folder.path)
     assert code == 0 and found["FAILED"] == [] and found["not compared"] == ["weights"]
-    assert "2 of 3 cycles, not finished" in said and "there is no checkpoint in" in said
+    assert "2 of 3 cycles, not finished" in said and f"there is no {folder.path}/cycles/01/checkpoint.pth" in said
     for path in (folder.path / "state.json", folder.path / "metrics.jsonl"):
         path.unlink()
     code, found, said = verify(capsys, folder.path)
@@ -248,14 +248,14 @@ def a_score_changed_a_little(folder: RunFolder) -> None:
 
 
 def other_weights(folder: RunFolder) -> None:
-    path = folder.cycle_folder(2) / "epoch_1.pth"
+    path = folder.cycle_folder(2) / "checkpoint.pth"
     saved = torch.load(path, weights_only=True)
     next(iter(saved["state_dict"].values()))[0] += 1
     torch.save(saved, path)
 
 
 def damaged_weights(folder: RunFolder) -> None:
-    path = folder.cycle_folder(2) / "epoch_1.pth"
+    path = folder.cycle_folder(2) / "checkpoint.pth"
     there = path.read_bytes()
     path.write_bytes(b"\0" * 4000 + there[4000:])
 
@@ -315,8 +315,8 @@ FAULTS: dict[Fault, tuple[set[str], str]] = {
     a_score_that_is_no_number: ({"signals"}, "cycle 1: expected finite 'predicted_loss', but 1 of 20 numbers are not"),
     a_score_too_few: ({"signals"}, "expected a row of 'predicted_loss' for each candidate (20), but got shape (19,)"),
     a_score_changed_a_little: ({"hashes"}, "cycle 1: signal/predicted_loss: expected the hash "),
-    other_weights: ({"weights"}, "cycles/02/epoch_1.pth: expected the hash "),
-    damaged_weights: ({"weights"}, "cycles/02/epoch_1.pth is damaged ("),
+    other_weights: ({"weights"}, "cycles/02/checkpoint.pth: expected the hash "),
+    damaged_weights: ({"weights"}, "cycles/02/checkpoint.pth is damaged ("),
     picks_in_another_order: ({"replay"}, "cycle 1: picks: from place 0 on expected ["),
     scores_of_others: ({"replay"}, "cycle 1: picks: from place 0 on expected ["),
     candidates_in_another_order: ({"replay"}, "ValueError: candidates: from place 0 on expected ["),

@@ -13,7 +13,7 @@ import torch
 
 from acquisition.pool import Pool
 from acquisition.query import Query, needs
-from models.training import newest_checkpoint
+from models.checkpoint import CHECKPOINT, UNREADABLE
 from tools.cycle import asked
 from tools.receipt import content, digest, weights_digest
 from tools.rundir import RunFolderError
@@ -128,20 +128,19 @@ def hashes(run: Run) -> Iterator[Remark]:
 def weights(run: Run) -> Iterator[Remark]:
     """The newest weights are those of the last receipt."""
     for cycle in run.cycles[-1:]:
-        folder = run.folder.training_folder(cycle.number)
-        checkpoint, expected = newest_checkpoint(folder), cycle.receipt.get("weights")
-        if checkpoint is None or expected is None:
-            lacks = f"no checkpoint in {folder}" if checkpoint is None else "no receipt"
+        path, expected = run.folder.training_folder(cycle.number) / CHECKPOINT, cycle.receipt.get("weights")
+        if expected is None or not path.exists():
+            lacks = "no receipt" if expected is None else f"no {path}"
             yield Remark(cycle.number, f"there is {lacks}", "not compared")
             continue
         try:
-            found = weights_digest(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])
-        except Exception as error:  # what torch says to damaged bytes is of many kinds
+            found = weights_digest(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
+        except UNREADABLE as error:
             told = f"{type(error).__name__}: {str(error)[:80]}"
-            yield Remark(cycle.number, f"{checkpoint} is damaged ({told}); restore it")
+            yield Remark(cycle.number, f"{path} is damaged ({told}); restore it")
             continue
         if found != expected:
-            yield Remark(cycle.number, f"{checkpoint}: expected the hash {expected[:12]}, but got {found[:12]}")
+            yield Remark(cycle.number, f"{path}: expected the hash {expected[:12]}, but got {found[:12]}")
 
 
 def replay(run: Run) -> Iterator[Remark]:
