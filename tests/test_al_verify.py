@@ -367,23 +367,33 @@ def test_runs_of_one_seed_share_the_initial_set_and_those_of_one_training_the_we
     assert lines[8] == f"together: {legs['longer']}" and "not compared" in lines[9]
 
 
-def test_other_initial_sets_and_other_weights_are_found(legs, tmp_path: Path, capsys):
+def test_another_initial_set_is_found(legs, tmp_path: Path, capsys):
     other = RunFolder(Path(shutil.copytree(legs["joint"], tmp_path / "other")))
     another_initial_set(other)
     code, found, said = verify(capsys, legs["learning_loss"], other.path)
     assert code == 1 and "initial sets" in found["FAILED"] and "first weights" in found["ok"]
     assert f"{other.path}: expected [" in said and f"as in {legs['learning_loss']}, but got [" in said
-    wrong = RunFolder(Path(shutil.copytree(legs["joint"], tmp_path / "wrong")))
-    query, receipt = wrong.saved(0)
-    for device, status in (("cpu", "FAILED"), ("cuda", "not compared")):
-        np.savez(wrong.query_file(0), **packed(query, receipt | {"weights": "0" * 64, "device": device}))
-        if device == "cuda":
-            receipts = RunFolder(legs["learning_loss"]).saved(0)
-            mine = RunFolder(Path(shutil.copytree(legs["learning_loss"], tmp_path / "mine")))
-            np.savez(mine.query_file(0), **packed(receipts[0], receipts[1] | {"device": device}))
-        code, found, said = verify(capsys, mine.path if device == "cuda" else legs["learning_loss"], wrong.path)
-        assert found[status] == ["first weights"] and code == (status == "FAILED")
-        assert f"{wrong.path}: expected {receipt['weights'][:12]} as in" in said and "but got 000000000000" in said
+
+
+@pytest.mark.parametrize(
+    ("device", "deterministic", "status"),
+    [("cpu", False, "FAILED"), ("cuda", False, "not compared"), ("cuda", True, "FAILED")],
+)
+def test_other_first_weights_are_found(device, deterministic, status, legs, tmp_path: Path, capsys):
+    """On a GPU the same training ends in the same bits where it was asked to alone."""
+    names = ("learning_loss", "joint")
+    folders = [RunFolder(Path(shutil.copytree(legs[name], tmp_path / name))) for name in names]
+    for folder, changed in zip(folders, ({}, {"weights": "0" * 64}), strict=True):
+        query, receipt = folder.saved(0)
+        np.savez(folder.query_file(0), **packed(query, receipt | {"device": device} | changed))
+        config = folder.path / "config.py"
+        config.write_text(config.read_text().replace("epochs=1", f"epochs=1, deterministic={deterministic}"))
+        assert "deterministic=" in config.read_text()
+    code, found, said = verify(capsys, *(folder.path for folder in folders))
+    assert found[status] == ["first weights"] and code == (status == "FAILED")
+    assert (
+        f"{folders[1].path}: expected {receipt['weights'][:12]} as in {folders[0].path}, but got 000000000000" in said
+    )
 
 
 def test_a_folder_that_is_no_run_is_said_with_status_2(calm: Path, tmp_path: Path, capsys):

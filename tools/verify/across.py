@@ -54,9 +54,7 @@ def _differ(first: Run, run: Run) -> Remark:
     told = f"{_name(run)}: expected {_weights(first)[:12]} as in {_name(first)}, but got {_weights(run)[:12]}"
     gpu = "cpu" not in (first.cycles[0].receipt.get("device"), run.cycles[0].receipt.get("device"))
     if gpu and not run.experiment.training.deterministic:
-        return Remark(
-            0, f"{told}; on a GPU trainings are the same to the bit with --deterministic alone", "not compared"
-        )
+        return Remark(0, f"{told}; on a GPU the bits are the same with --deterministic alone", "not compared")
     return Remark(0, f"{told} (a training by another number of processes, or on another device, differs, too)")
 
 
