@@ -10,19 +10,29 @@ import numpy as np
 from torch.utils.data import Dataset, Subset
 
 from tasks.base import DataError
+from tasks.faults import image_size
 
 
 def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8, RGB, turned as its EXIF says; deeper pixels are scaled to 8 bits, transparency is dropped.
 
     Raises:
-        DataError: where the file holds no whole image.
-        OSError: where it cannot be read.
+        DataError: where the file holds no whole image, or one of more than `tasks.faults.IMAGE_PIXELS`.
     """
-    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    check_header(path)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error, MemoryError) as error:
+        raise DataError(f"{path} cannot be decoded ({error}); `--check full` finds all such files") from error
     if pixels is None:
         raise DataError(f"{path} is no image that OpenCV can decode; `--check full` finds all such files")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def check_header(path: Path) -> None:
+    """DataError where the data check would refuse the file: nothing else keeps a pipe or a bomb out of a long run."""
+    for fault in image_size(path, full=False):
+        raise DataError(str(fault))
 
 
 def spread(dataset: Dataset, count: int) -> Subset:

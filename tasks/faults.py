@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import json
 import math
 import os
 import reprlib
@@ -28,7 +29,8 @@ Size = tuple[float, float]  # (width, height) in pixels
 
 FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP", "GIF", "JPEG2000")  # read by PIL and by OpenCV
 ORIENTATION = 0x0112  # EXIF; 5 to 8 lie on their side
-IMAGE_BYTES = 1 << 30
+IMAGE_BYTES = 1 << 29
+IMAGE_PIXELS = 1 << 26  # 8192 x 8192; decoding took at most 16 bytes a pixel (JPEG 2000): 1.1 GB
 LIST_BYTES = 100 << 20
 
 _SHORT = reprlib.Repr()
@@ -46,9 +48,12 @@ class Fault:
     remedy: str
 
     def __str__(self) -> str:
-        text = f"{self.where}: expected {self.expected}, but got {self.came}; {self.remedy}"
-        # names in bad data may hold control characters or lone surrogates, which a terminal or log cannot print
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return printable(f"{self.where}: expected {self.expected}, but got {self.came}; {self.remedy}")
+
+
+def printable(text: str, keep: str = "") -> str:
+    """`text` without the control characters and lone surrogates of bad input, which no terminal or log can print."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
 def shown(value: object) -> str:
@@ -66,6 +71,16 @@ def nearest(name: str, names: tuple[str, ...]) -> str:
 def escapes(path: str) -> bool:
     """Whether the relative `path` of a list or json leads out of the data set's folder."""
     return PurePath(path).is_absolute() or ".." in PurePath(path).parts
+
+
+def misleads(name: str) -> bool:
+    """Whether a file's name in a list or json leads out of its folder, or cannot be a line of `samples.txt`."""
+    return escapes(name) or not one_line(name)
+
+
+def one_line(name: str) -> bool:
+    """Whether a name can be a line of a text in UTF-8, as of `samples.txt`."""
+    return len(f"{name}.".splitlines()) == 1 and not any("\ud800" <= c <= "\udfff" for c in name)
 
 
 def finite(value: object) -> bool:
@@ -112,6 +127,36 @@ def read_file(path: Path, what: str, remedy: str, most: int) -> Reading[bytes | 
     return None
 
 
+def read_json(path: Path, kind: type[T], form: str, remedies: tuple[str, str], most: int) -> Reading[T | None]:
+    """What is in a json of at most `most` bytes.
+
+    Args:
+        kind: dict or list, what must be at the top; `form` says it in words.
+        remedies: what to do where there is no file, and where something else is at the top.
+    """
+    content = yield from read_file(path, "json", remedies[0], most)
+    if content is None:
+        return None
+    try:  # as text: other readers refuse other encodings and a BOM
+        data = json.loads(content.decode("utf-8"), object_pairs_hook=_object)
+    except (ValueError, RecursionError, MemoryError) as error:
+        yield Fault("broken json", str(path), "json that parses", reason(error), "write the file anew")
+        return None
+    if isinstance(data, kind):
+        return data
+    yield Fault("broken json", str(path), form, shown(data), remedies[1])
+    return None
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of a json; of a key that comes twice every reader keeps the one that it likes."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {shown(next(key for key in keys if keys.count(key) > 1))} twice in one object")
+    return found
+
+
 def image_size(path: Path, full: bool, without: str = "take it off the list") -> Reading[Size | None]:
     """(width, height) of an image as training will see it: from the header, with `full` from the decoded pixels.
 
@@ -130,12 +175,22 @@ def _header_size(path: Path, without: str) -> Reading[Size | None]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # PIL warns of large images; what it refuses still raises
                 with Image.open(path, formats=FORMATS) as image:
-                    return image.size[::-1] if _on_its_side(image) else image.size
+                    size = image.size[::-1] if _on_its_side(image) else image.size
+            if size[0] * size[1] <= IMAGE_PIXELS:
+                return size
+            fault = _large_image(path, "{} x {}".format(*size), without)
+        except Image.DecompressionBombError as error:  # PIL's own limit is a higher one
+            fault = _large_image(path, str(error), without)
         except Exception as error:  # PIL's readers raise whatever a broken header leads them to
             remedy = f"get the file anew, convert it, or {without}"
             fault = Fault("unreadable image", str(path), f"the header of one of {FORMATS}", reason(error), remedy)
     yield fault
     return None
+
+
+def _large_image(path: Path, came: str, without: str) -> Fault:
+    """Said by the header, before anything is decoded: a file of some MB can hold thousands of times as much."""
+    return Fault("large image", str(path), f"at most {IMAGE_PIXELS:,} pixels", came, f"make it smaller, or {without}")
 
 
 def _on_its_side(image: Image.Image) -> bool:

@@ -17,7 +17,8 @@ HEADER = 128  # bytes
 ELEMENT = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 MATRIX, COMPRESSED = 14, 15
 NUMERIC_CLASSES, COMPLEX = range(6, 16), 0x0800  # of an array's flags: classes double to uint64, and a bit
-MOST_BYTES = 64 << 20  # of one array, as it is before compression
+MOST_BYTES = 64 << 20  # of all arrays together, as they are before compression and as they are handed out
+TOO_LARGE = f"expected arrays of at most {MOST_BYTES} bytes in all, got more"
 
 
 def read_arrays(content: bytes) -> dict[str, NDArray[np.float64]]:
@@ -27,14 +28,17 @@ def read_arrays(content: bytes) -> dict[str, NDArray[np.float64]]:
         raise ValueError("no header of a MAT-file of version 5")
     if content[:10] == b"MATLAB 7.3":
         raise ValueError("version 7.3 (HDF5); save it with MATLAB's '-v7'")
-    arrays = {}
+    arrays, room = {}, MOST_BYTES
     try:
         for kind, data in _elements(content[HEADER:], order):
             if kind == COMPRESSED:
-                kind, data = next(_elements(zlib.decompressobj().decompress(data, MOST_BYTES), order), (0, b""))
-            named = _array(data, order) if kind == MATRIX else None
+                data = _unpacked(data, room)
+                room -= len(data)
+                kind, data = next(_elements(data, order), (0, b""))
+            named = _array(data, order, room) if kind == MATRIX else None
             if named is not None:
                 arrays[named[0]] = named[1]
+                room -= named[1].nbytes
     except (struct.error, zlib.error, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from error
     return arrays
@@ -57,7 +61,15 @@ def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         place = end if kind == COMPRESSED else -(-end // 8) * 8  # padded
 
 
-def _array(data: bytes, order: str) -> tuple[str, NDArray[np.float64]] | None:
+def _unpacked(data: bytes, room: int) -> bytes:
+    unpacker = zlib.decompressobj()
+    found = unpacker.decompress(data, max(1, room))  # 0 would be no limit at all
+    if unpacker.unconsumed_tail:
+        raise ValueError(TOO_LARGE)
+    return found
+
+
+def _array(data: bytes, order: str, room: int) -> tuple[str, NDArray[np.float64]] | None:
     """Name and content of an array; None for one that is not of real numbers."""
     parts = _elements(data, order)
     flags = struct.unpack_from(f"{order}I", next(parts, (0, b""))[1])[0]
@@ -70,4 +82,6 @@ def _array(data: bytes, order: str) -> tuple[str, NDArray[np.float64]] | None:
     numbers = np.frombuffer(values, np.dtype(order + ELEMENT[kind]))
     if min(sides, default=-1) < 0 or math.prod(sides) != len(numbers):
         raise ValueError(f"expected numbers for the shape {sides} of {name!r}, got {len(numbers)}")
+    if 8 * len(numbers) > room:
+        raise ValueError(TOO_LARGE)
     return name.decode("ascii"), numbers.astype(np.float64).reshape(sides, order="F")

@@ -202,7 +202,7 @@ PLANS = {  # iterations by hand: 4 epochs x (ceil(10/4) + ceil(15/4) + ceil(20/4
     "subset": (["subset=47"], "0", "joint", "10, 15, 20", "3 trainings of 4", "92 samples for 2 queries"),
     "random": (["strategy=random"], "0", "off", "10, 15, 20", "48 iterations of 4", "0 samples for 2 queries"),
     "one cycle": (["budget.cycles=1"], "0", "joint", "10", "1 trainings of 4 epochs, 12 ", "0 samples for 0 queries"),
-    "batch 7": (["training.batch_size=7", "seed=3"], "3", "joint", "10, 15, 20", "32 iterations of 7", "95 samples"),
+    "batch 6": (["training.batch_size=6", "seed=3"], "3", "joint", "10, 15, 20", "36 iterations of 6", "95 samples"),
 }
 
 

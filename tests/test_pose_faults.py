@@ -20,7 +20,7 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from tasks.faults import Fault
-from tasks.mat import read_arrays
+from tasks.mat import MOST_BYTES, read_arrays
 from tasks.pose.faults import MAT_BYTES, mpii_faults
 from tests.fuzzkit import VALUES, fuzz, mutated
 
@@ -277,7 +277,7 @@ def test_a_crop_that_meets_the_image_is_good(tmp_path: Path, center: list[float]
 @pytest.mark.parametrize(
     "name, kind, text",
     [("a" * 5000, "unreadable image", "too long"), ("a\0", "unreadable image", r"a\x00"),
-     ("\ud800", "unreadable image", r"\ud800"), ("é\u202e.jpg", "missing image", r"\u202e")],
+     ("é\u202e.jpg", "missing image", r"\u202e")],
 )  # fmt: skip
 def test_odd_image_names(tmp_path: Path, name: str, kind: str, text: str) -> None:
     record(image=name)(make_mpii(tmp_path))
@@ -426,7 +426,7 @@ def test_arrays_of_the_other_byte_order() -> None:
 def test_a_compressed_array_that_grows_without_end_is_refused() -> None:
     """A kilobyte for each megabyte."""
     bomb = zlib.compress(struct.pack("<II", 14, 100 << 20) + bytes(100 << 20))
-    with pytest.raises(ValueError, match=f"expected {100 << 20} bytes in an element, got {(64 << 20) - 8}"):
+    with pytest.raises(ValueError, match=f"expected arrays of at most {MOST_BYTES} bytes in all, got more"):
         read_arrays(b"MATLAB 5.0".ljust(124) + b"\0\1IM" + struct.pack("<II", 15, len(bomb)) + bomb)
 
 

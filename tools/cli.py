@@ -24,6 +24,7 @@ from models.seeding import deterministic
 from models.stopping import listening
 from models.weights import WeightsError
 from tasks.base import DataError
+from tasks.faults import printable
 from tools import preflight, summary
 from tools.config import ConfigError, Experiment, load
 from tools.rundir import RunFolder, RunFolderError
@@ -94,7 +95,7 @@ def _say_error(console: Console, text: str) -> None:
     if not is_main_process():
         time.sleep(GRACE)
         console.quiet = False
-    console.print(f"error: {text}", highlight=False)
+    console.print(f"error: {printable(text, keep=chr(10))}", highlight=False)
 
 
 def option(text: str) -> tuple[str, Any]:
@@ -102,13 +103,16 @@ def option(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise argparse.ArgumentTypeError(f"expected key=value, but got {text!r}")
-    return key, _value(value)
+    try:
+        return key, _value(value)
+    except RecursionError as error:
+        raise argparse.ArgumentTypeError(f"{key}: expected a value, but got too many brackets in brackets") from error
 
 
 def _value(text: str) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two: of brackets in brackets
         listed = text.startswith("[") and text.endswith("]")
         return [_value(item.strip()) for item in text[1:-1].split(",")] if listed else text
 
@@ -157,7 +161,13 @@ def _experiment(arguments: argparse.Namespace) -> Experiment:
     named = {"strategy": arguments.strategy, "seed": arguments.seed, "training.amp": arguments.amp or None}
     named |= {"module.mode": arguments.module, "training.deterministic": arguments.deterministic or None}
     options |= {key: value for key, value in named.items() if value is not None}
-    return load(arguments.config, smoke=arguments.smoke, options=options)
+    try:
+        return load(arguments.config, smoke=arguments.smoke, options=options)
+    except ConfigError as error:
+        if error.task is None or error.budget is None:
+            raise
+        found = preflight.data_problems(error.task, error.budget, arguments.check == "full")
+        raise ConfigError(error.where, [*error.problems, *found]) from None
 
 
 def _preflight(experiment: Experiment, folder: RunFolder, full: bool) -> int:

@@ -6,30 +6,43 @@ import math
 import shutil
 from pathlib import Path
 
+from mmengine.dist import get_world_size
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 from torch import nn
 from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import Dataset
 
+from acquisition.pool import Budget
 from acquisition.query import needs
 from acquisition.signals import fields, need_module
 from models.committee import add_dropout
+from models.joint import JointModel
 from models.loss_prediction import LossPrediction
+from models.seeding import seeded
 from models.training import TrainingSettings
+from models.weights import WeightsError
+from tasks.base import DataError, Task
+from tasks.faults import one_line
 from tools.config import Experiment
+from tools.settings import came, told
 
 CHECKPOINTS = 3  # the running cycle's, the next one beside it while it is written, and that of the cycle before
 
 
 def problems(experiment: Experiment, full: bool) -> list[str]:
-    """Faults of data and weights, then what does not fit together; empty where the run can start.
+    """What does not fit together, and the faults of data and weights; empty where the run can start.
 
     Args:
         experiment: built, nothing read yet.
         full: decode every sample.
     """
-    faults = _fit(experiment) + _optimiser(experiment.training) + experiment.task.check(full)
-    return faults or _sizes(experiment) + _dropout(experiment)  # they can only be known of data that can be read
+    found = _fit(experiment) + _optimiser(experiment.training) + data_problems(experiment.task, experiment.budget, full)
+    return found or _networks(experiment)  # they can only be tried with data that can be read
+
+
+def data_problems(task: Task, budget: Budget, full: bool) -> list[str]:
+    """Faults of data and weights; where there are none, whether the budget fits the pool."""
+    return task.check(full) or _sizes(task, budget) + _names(task)
 
 
 def _fit(experiment: Experiment) -> list[str]:
@@ -51,43 +64,89 @@ def _optimiser(settings: TrainingSettings) -> list[str]:
     try:
         optimizer = OPTIMIZERS.build(dict(settings.optimizer, params=parameters))
     except Exception as error:  # any kind: the arguments are the user's
-        return [f"training.optimizer: {_told(error)}"]
+        return [f"training.optimizer: {told(error)}"]
     for place, schedule in enumerate(settings.schedule):
         given = dict(schedule, optimizer=optimizer)
         given.setdefault("end", settings.epochs if given.get("by_epoch", True) else math.inf)
         try:
-            PARAM_SCHEDULERS.build(given, default_args=dict(epoch_length=1))
+            scheduler = PARAM_SCHEDULERS.build(given, default_args=dict(epoch_length=1))
+            optimizer.step()  # without gradients it changes nothing
+            scheduler.step()
         except Exception as error:
-            found.append(f"training.schedule[{place}]: {_told(error)}")
+            found.append(f"training.schedule[{place}]: {told(error)}")
     try:
         clip_grad_norm_(parameters, **(settings.clip_grad or {"max_norm": 1}))
     except Exception as error:
-        found.append(f"training.clip_grad: {_told(error)}")
+        found.append(f"training.clip_grad: {told(error)}")
     return found
 
 
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-
-
-def _sizes(experiment: Experiment) -> list[str]:
-    train, pool = (length(experiment.task.dataset(split)) for split in ("train", "pool"))
-    last = experiment.budget.sizes[-1]
+def _sizes(task: Task, budget: Budget) -> list[str]:
+    train, pool, test = (length(task.dataset(split)) for split in ("train", "pool", "test"))
     found = []
     if train != pool:
         found.append(f"task: expected train and pool views of one length, but got {train} and {pool}")
-    if last > train:
-        found.append(f"budget: expected at most {train} labels in the end (the whole pool), but got {last}")
-    return found
+    if not test:
+        found.append("task: expected a test set of at least one sample, but got none")
+    parts = {"budget.initial": budget.initial, "budget.query": budget.query if budget.cycles > 1 else 0}
+    large = [f"{key}: expected at most {train} (the whole pool), but got {n}" for key, n in parts.items() if n > train]
+    last = budget.initial + (budget.cycles - 1) * budget.query
+    if last > train and not large:
+        large = [f"budget: expected at most {train} labels in the end (the whole pool), but got {last}"]
+    return found + large
 
 
-def _dropout(experiment: Experiment) -> list[str]:
+def _names(task: Task) -> list[str]:
+    """Whether each sample's name can be a line of `samples.txt`."""
+    odd = [name for name in _named(task) if not one_line(name)]
+    which = f"{came(odd[0])} ({len(odd)} such)" if odd else ""
+    return [f"task.name: expected names in one line of UTF-8, but got {which}; rename the files"] if odd else []
+
+
+def _networks(experiment: Experiment) -> list[str]:
+    """Whether network and module can be built, and trained with every number of labels of the budget."""
+    task = experiment.task
+    try:
+        with seeded(0):
+            network = task.build()
+    except (DataError, WeightsError):
+        raise
+    except Exception as error:  # adapters are anybody's
+        return [f"task: expected `build` to return a network, but got {told(error)}"]
+    try:
+        model = JointModel(network, task.forward, task.predict, task.taps, experiment.module, experiment.module_mode)
+    except (RuntimeError, TypeError, ValueError, MemoryError) as error:
+        return [f"module: expected settings of a module that can be built, but got {told(error)}"]
+    return _dropout(experiment, network) + _lone_sample(experiment, model)
+
+
+def _dropout(experiment: Experiment, network: nn.Module) -> list[str]:
     """Whether the network has layers to drop out after, where the strategy asks for passes with dropout."""
     if experiment.committee_kind == "dropout":
         try:
-            add_dropout(experiment.task.build(), experiment.committee)
+            add_dropout(network, experiment.committee)
         except ValueError as error:
             return [f"strategy {experiment.strategy!r}: {error}"]
+    return []
+
+
+def _lone_sample(experiment: Experiment, model: JointModel) -> list[str]:
+    """Where a cycle's last batch is of one sample, whether that can be trained on: batch norm over 1x1 maps cannot."""
+    task, batch = experiment.task, experiment.training.batch_size
+    processes = get_world_size()
+    lone = [n for n in experiment.budget.sizes if math.ceil(n / processes) % batch == 1]
+    if not lone:
+        return []
+    with seeded(0):
+        sample = task.collate([task.dataset("train")[0]])
+        try:
+            model.train()(mode="loss", **sample)
+        except Exception as error:  # of any network's layers
+            which = ", ".join(str(n) for n in lone[:4]) + (", ..." if len(lone) > 4 else "")
+            return [
+                f"training.batch_size: expected a last batch of more than one sample, as the network cannot train on "
+                f"one ({told(error)}), but got {batch} with {which} labels; change it, budget.initial or budget.query"
+            ]
     return []
 
 
@@ -138,7 +197,10 @@ def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
 
 def names(experiment: Experiment) -> list[str]:
     """What each sample of the pool is called, by id."""
-    task = experiment.task
+    return _named(experiment.task)
+
+
+def _named(task: Task) -> list[str]:
     return [task.name(i) for i in range(length(task.dataset("pool")))]
 
 

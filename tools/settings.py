@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, get_type_hints
@@ -11,6 +12,8 @@ from typing import Any, get_type_hints
 from mmengine.utils import get_object_from_string
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
+
+LONGEST = 200  # characters of a name or a value in a report
 
 
 def arguments(target: Callable, given: Any, where: str) -> tuple[dict[str, Any], list[str]]:
@@ -20,13 +23,16 @@ def arguments(target: Callable, given: Any, where: str) -> tuple[dict[str, Any],
         The arguments as their types want them, and a line for every problem.
     """
     if not isinstance(given, dict):
-        return {}, [f"{where}: expected a dict, but got {given!r}"]
-    parameters = inspect.signature(target).parameters
+        return {}, [f"{where}: expected a dict, but got {came(given)}"]
+    try:
+        parameters = inspect.signature(target).parameters
+    except (TypeError, ValueError):  # of classes written in C
+        return {}, [f"{where}.type: expected a class with named parameters, but got {came(target)}"]
     hints = _hints(target.__init__ if inspect.isclass(target) else target)
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     values, problems = {}, []
     for key, value in given.items():
-        if key not in parameters and not takes_any:
+        if not isinstance(key, str) or (key not in parameters and not takes_any):
             problems.append(unknown(key, list(parameters), where))
             continue
         values[key], found = typed(hints.get(key, Any), value, f"{where}.{key}")
@@ -47,7 +53,7 @@ def typed(hint: Any, value: Any, where: str) -> tuple[Any, list[str]]:
     except ValidationError as error:
         first = error.errors()[0]
         inside = "".join(f"[{i}]" for i in first["loc"] if isinstance(i, int))
-        return value, [f"{where}{inside}: {first['msg'][0].lower()}{first['msg'][1:]}, but got {first['input']!r}"]
+        return value, [f"{where}{inside}: {first['msg'][0].lower()}{first['msg'][1:]}, but got {came(first['input'])}"]
 
 
 def _hints(target: Callable) -> dict[str, Any]:
@@ -67,19 +73,47 @@ def not_a_class(given: Any) -> str:
     """What was given for a class and, where it is a dotted name, why that leads to none."""
     module, _, name = given.rpartition(".") if isinstance(given, str) else ("", "", "")
     if not module:
-        return repr(given)
+        return came(given)
     try:
         known = dir(import_module(module))
-    except ImportError as error:
+    except (Exception, SystemExit) as error:  # it runs the module
         return f"{given!r} ({error})"
     return f"{given!r} ({unknown(name, [n for n in known if n[0] != '_'], module)})"
 
 
-def unknown(key: str, known: Sequence[str], where: str = "") -> str:
+def unknown(key: Any, known: Sequence[str], where: str = "") -> str:
     """A line that names an unknown key and the nearest known one."""
+    key = str(key)[:LONGEST]
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
     return f"{where + '.' if where else ''}{key}: unknown; {hint}"
+
+
+def came(value: Any) -> str:
+    """What was given, as a report prints it: its repr, cut in length."""
+    try:
+        text = repr(value)
+    except Exception:  # whole numbers of over 4,300 digits have none, and classes of others raise what they like
+        text = f"a {type(value).__name__} that cannot be printed"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def told(error: BaseException) -> str:
+    """An exception as a report prints it."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+
+
+def odd_numbers(value: Any, where: str = "") -> list[str]:
+    """A line for every number, at any depth, that is not finite or has more than 64 bits: no setting takes either."""
+    if isinstance(value, dict | list | tuple):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        places = [(f"{where}[{k}]" if not isinstance(value, dict) else f"{where}.{k}".lstrip("."), v) for k, v in items]
+        return [line for place, item in places for line in odd_numbers(item, place)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return [f"{where}: expected a finite number, but got {value}"]
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        return [f"{where}: expected a number of at most 64 bits, but got {came(value)}"]
+    return []
 
 
 def resolved(value: Any) -> Any:

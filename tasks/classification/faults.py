@@ -16,7 +16,7 @@ from tasks.classification.sources import (
     download_cifar,
     listing,
 )
-from tasks.faults import Fault, Reading, Size, image_size, nearest, path_fault, reason, shown
+from tasks.faults import Fault, Reading, Size, image_size, nearest, one_line, path_fault, reason, shown
 
 LAYOUT = "the layout is data_root/{train,test}/<class>/<image>"
 OTHERWISE = "take the file away"
@@ -69,12 +69,21 @@ def _listed(folder: Path, what: str, remedy: str) -> Reading[list[Path]]:
         try:
             found = listing(folder)
             if found:
-                return found
+                return (yield from _named(found))
             fault = Fault(f"empty {what}", str(folder), f"something in the {what}", "an empty folder", remedy)
         except OSError as error:
             fault = Fault(f"unreadable {what}", str(folder), f"a {what} that can be read", reason(error), remedy)
     yield fault
     return []
+
+
+def _named(paths: list[Path]) -> Reading[list[Path]]:
+    """Those whose name can be a line of a text."""
+    for path in paths:
+        if not one_line(path.name):
+            came = shown(path.name)
+            yield Fault("file name", str(path), "a name in one line of UTF-8", came, f"rename it, or {OTHERWISE}")
+    return [path for path in paths if one_line(path.name)]
 
 
 def _class_faults(root: Path, found: dict[str, list[Path]], classes: Sequence[str] | None) -> Iterator[Fault]:

@@ -20,7 +20,7 @@ from models import ssd, weights
 from models.output import Output
 from models.progress import track
 from tasks.base import Batch, Split
-from tasks.data import part
+from tasks.data import part, read_image
 from tasks.detection import views
 from tasks.detection.coco_faults import coco_faults
 from tasks.detection.metrics import CocoMap, VocMap
@@ -184,7 +184,7 @@ class Detection:
     def thumbnail(self, index: int) -> Image.Image:
         """The image with its boxes and class names."""
         info = self._train.get_data_info(index)
-        image = Image.open(info["img_path"]).convert("RGB")
+        image = Image.fromarray(read_image(Path(info["img_path"])))  # boxes are those of the image as OpenCV turns it
         scale = THUMBNAIL / max(image.size)
         image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
         draw = ImageDraw.Draw(image)

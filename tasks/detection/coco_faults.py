@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,14 +15,15 @@ from tasks.faults import (
     escapes,
     finite,
     image_size,
+    misleads,
     nearest,
     path_fault,
-    read_file,
-    reason,
+    read_json,
     shown,
 )
 
 JSON_BYTES = 4 << 30
+IDS = 10**15
 OUTSIDE = 1.0  # pixels that a box may leave the image: COCO's own are rounded
 
 
@@ -73,16 +73,9 @@ def _split_faults(
 
 
 def _json(path: Path, root: Path) -> Reading[dict[str, list] | None]:
-    content = yield from read_file(path, "json", f"lists are relative to data_root, here {root}", JSON_BYTES)
-    if content is None:
-        return None
-    try:
-        data = json.loads(content.decode("utf-8"))  # as text: pycocotools refuses other encodings and a BOM
-    except (ValueError, RecursionError, MemoryError) as error:
-        yield Fault("broken json", str(path), "json that parses", reason(error), "write the file anew")
-        return None
-    if not isinstance(data, dict):
-        yield Fault("broken json", str(path), "an object at the top", shown(data), "export it as COCO 'instances'")
+    remedies = f"lists are relative to data_root, here {root}", "export it as COCO 'instances'"
+    data = yield from read_json(path, dict, "an object at the top", remedies, JSON_BYTES)
+    if data is None:
         return None
     missing = [key for key in ("images", "annotations", "categories") if not isinstance(data.get(key), list)]
     for key in missing:
@@ -112,8 +105,9 @@ def _image_faults(
 def _id(record: dict, what: str, where: str, seen: dict, kind: type) -> Reading[bool]:
     """Whether `record` has an id of type `kind` (pycocotools sorts ids, so they are all of one), new or not."""
     value = record.get("id")
-    if type(value) is not kind:
-        yield Fault(what, where, f"an 'id' ({kind.__name__}, as in all records)", shown(value), "number the records")
+    if type(value) is not kind or not _is_id(value):
+        expected = f"an 'id' ({kind.__name__}, as in all records, of at most 15 digits)"
+        yield Fault(what, where, expected, shown(value), "number the records")
         return False
     first = seen.setdefault((what, value), where)
     if first != where:
@@ -122,7 +116,8 @@ def _id(record: dict, what: str, where: str, seen: dict, kind: type) -> Reading[
 
 
 def _is_id(value: object) -> bool:
-    return isinstance(value, (int, str)) and not isinstance(value, bool)
+    """Whether pycocotools, which keeps ids as 64-bit floats, can tell this one from others."""
+    return isinstance(value, str) or (type(value) is int and abs(value) < IDS)
 
 
 def _size(image: dict, where: str, folder: Path, full: bool, seen: dict) -> Reading[Size | None]:
@@ -131,8 +126,8 @@ def _size(image: dict, where: str, folder: Path, full: bool, seen: dict) -> Read
     if declared is None:
         yield Fault("image size", where, "'width' and 'height' in pixels", shown(sides), "write the image's own")
     name = image.get("file_name")
-    if not isinstance(name, str) or not name or escapes(name):
-        yield Fault("file_name", where, f"a 'file_name' below {folder}", shown(name), "write the image's path")
+    if not isinstance(name, str) or not name or misleads(name):
+        yield Fault("file_name", where, f"a one-line path below {folder}", shown(name), "write the image's path")
         return declared
     first = seen.setdefault(folder / name, where)
     if first != where:

@@ -17,6 +17,7 @@ from torchvision.transforms import v2
 
 from models.ssd import MEAN_RGB  # installs the operators that mmdet needs, so it comes before mmdet
 from tasks.base import DataError
+from tasks.data import check_header
 
 from mmcv.transforms import BaseTransform, LoadImageFromFile  # isort: skip
 from mmdet.datasets import CocoDataset, VOCDataset  # isort: skip
@@ -32,10 +33,11 @@ class LoadImage(LoadImageFromFile):
 
     def transform(self, results: dict) -> dict:
         """Read `img_path` into `img`, BGR, as it is on disk."""
+        path = results["img_path"]
+        check_header(Path(path))
         try:
             return super().transform(results)
         except Exception as error:  # OSError, cv2.error or mmcv's AssertionError
-            path = results["img_path"]
             raise DataError(f"{path} cannot be decoded ({error}); `--check full` finds all such images") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.faults import Fault, Reading, Size, escapes, finite, image_size, read_file, reason, shown
+from tasks.faults import Fault, Reading, Size, escapes, finite, image_size, misleads, read_json, shown
 from tasks.pose.people import LOWERED, MARGIN, UNIT
 
 FIELDS = ("image", "center", "scale", "joints", "joints_vis")
@@ -31,8 +30,10 @@ class Images:
 
     def size(self, name: object, where: str) -> Reading[Size | None]:
         """(width, height) of the image that a person names at `where`."""
-        if not isinstance(name, str) or len(name.splitlines()) != 1 or escapes(name):
-            yield Fault("image name", where, f"an 'image' below {self.folder}", shown(name), "write the file's name")
+        if not isinstance(name, str) or not name or misleads(name):
+            yield Fault(
+                "image name", where, f"a one-line path below {self.folder}", shown(name), "write the file's name"
+            )
             return None
         key = PurePath(name)
         if self.there and key not in self.sizes:
@@ -59,19 +60,12 @@ def read_records(root: Path, name: str) -> Reading[list | None]:
     if escapes(name):
         yield Fault("list name", str(root), "a json below data_root", shown(name), "write 'annot/train.json'")
         return None
-    content = yield from read_file(root / name, "json", f"lists are relative to data_root, here {root}", JSON_BYTES)
-    if content is None:
-        return None
-    try:
-        records = json.loads(content.decode("utf-8"))  # as text: other readers refuse other encodings and a BOM
-    except (ValueError, RecursionError, MemoryError) as error:
-        yield Fault("broken json", str(root / name), "json that parses", reason(error), "write the file anew")
-        return None
-    if not isinstance(records, list) or not records:
-        came = shown(records)
-        yield Fault("broken json", str(root / name), "a list of persons", came, "write it as HRNet's train.json is")
-        return None
-    return records
+    form, otherwise = "a list of persons", "write it as HRNet's train.json is"
+    remedies = f"lists are relative to data_root, here {root}", otherwise
+    records = yield from read_json(root / name, list, form, remedies, JSON_BYTES)
+    if records == []:
+        yield Fault("broken json", str(root / name), form, "[]", otherwise)
+    return records or None
 
 
 def person_faults(
