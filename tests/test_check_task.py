@@ -83,9 +83,9 @@ def test_the_check_is_as_full_as_asked_for(tmp_path: Path, capsys):
     ("source", "said"),
     [
         ("class Mine:\n    def __init__(self):\n        raise KeyError('root')",
-         "error: {config}: Mine.__init__ raised KeyError: 'root' ({adapter}, line 3: raise KeyError('root'))"),
+         "error: {config}: 1 problem(s)\n  task: Mine cannot be made of these settings (KeyError: 'root'; {adapter}, line 3)"),
         ("class Mine:\n    def __init__(self):\n        raise ValueError('root: expected a folder')",
-         "error: mine: 1 problem(s)\n  task: root: expected a folder"),
+         "error: {config}: 1 problem(s)\n  task: root: expected a folder"),
         ("class Mine:\n    pass", "  task.type: Mine lacks ['build', 'check', 'collate',"),
         ("class Other:\n    pass", "but got 'own_task.Mine' (own_task.Mine: unknown;"),
         ("import no_such_library\nclass Mine:\n    pass", "'own_task.Mine' (No module named 'no_such_library')"),

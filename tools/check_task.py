@@ -16,7 +16,6 @@ from rich.console import Console
 from tools.cli import USAGE_ERROR, option
 from tools.config import ConfigError, Experiment, load
 from tools.contract import CHECKS, Subject, verdicts
-from tools.contract.report import told
 
 FAILED = 1
 
@@ -51,9 +50,6 @@ def main(argv: Sequence[str]) -> int:
         experiment = load(arguments.config, smoke=arguments.smoke, options=dict(arguments.cfg_options))
     except ConfigError as error:
         console.print(f"error: {error}")
-        return USAGE_ERROR
-    except Exception as error:  # of the adapter's constructor
-        console.print(f"error: {arguments.config}: {told(error)}")
         return USAGE_ERROR
     return _report(experiment, console, arguments)
 

@@ -139,7 +139,7 @@ def _adapter(given: Mapping[str, Any] | None, scoring: Mapping[str, Any]) -> tup
     except ValueError as error:  # what types cannot say, an adapter checks in its constructor
         return None, [f"task: {error}"]
     except (Exception, SystemExit) as error:  # adapters are anybody's
-        return None, [f"task: {given['type'].__name__} cannot be made of these settings ({told(error)})"]
+        return None, [f"task: {given['type'].__name__} cannot be made of these settings ({told(error, True)})"]
     members = sorted({*dir(Task), *Task.__annotations__})
     lacking = [m for m in members if not m.startswith("_") and not hasattr(adapter, m)]
     if lacking:  # not isinstance: what it takes for a member differs between Python 3.11 and 3.12
@@ -161,7 +161,7 @@ def _strategy(values: Mapping[str, Any]) -> tuple[Strategy | None, list[str]]:
     except ValueError as error:
         return None, [f"strategy: {error}"]
     except (Exception, SystemExit) as error:  # steps are anybody's, too
-        return None, [f"strategy: {given['type'].__name__} cannot be made of these settings ({told(error)})"]
+        return None, [f"strategy: {given['type'].__name__} cannot be made of these settings ({told(error, True)})"]
     problems = [unknown(signal, list(SIGNALS), "strategy.needs") for signal in step.needs if signal not in SIGNALS]
     extra = [signal for signal in step.labeled if signal not in step.needs]
     problems += [f"strategy.labeled: expected signals that are in `needs`, too, but got {extra}"] if extra else []

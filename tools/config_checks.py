@@ -49,9 +49,8 @@ def _check_part(key: str, given: Any) -> tuple[Any, list[str]]:
     else:
         value, problems = typed(PLAIN[key], given, key)
         problems += _check_strategy(value) if key == "strategy" and not problems else []
-    clip = given.get("clip_grad") if isinstance(given, dict) and key == "training" else None  # its norm may be infinite
-    numbers = odd_numbers({**given, "clip_grad": None} if clip else given, key)
-    return value, problems or numbers
+    finite = {**value, "clip_grad": None} if key == "training" else value  # a norm of infinite order is one
+    return value, problems or odd_numbers(finite, key)
 
 
 def _check_task(given: Any) -> tuple[dict[str, Any], list[str]]:

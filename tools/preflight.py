@@ -70,8 +70,9 @@ def _optimiser(settings: TrainingSettings) -> list[str]:
         given.setdefault("end", settings.epochs if given.get("by_epoch", True) else math.inf)
         try:
             scheduler = PARAM_SCHEDULERS.build(given, default_args=dict(epoch_length=1))
-            optimizer.step()  # without gradients it changes nothing
-            scheduler.step()
+            for _ in range(2):
+                optimizer.step()  # without gradients it changes nothing
+                scheduler.step()
         except Exception as error:
             found.append(f"training.schedule[{place}]: {told(error)}")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, get_type_hints
@@ -98,9 +99,11 @@ def came(value: Any) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
-def told(error: BaseException) -> str:
-    """An exception as a report prints it."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+def told(error: BaseException, place: bool = False) -> str:
+    """An exception as a report prints it, with `place` also the line of code that raised it."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    frames = traceback.extract_tb(error.__traceback__) if place else []
+    return f"{text}; {frames[-1].filename}, line {frames[-1].lineno}" if frames else text
 
 
 def odd_numbers(value: Any, where: str = "") -> list[str]:
