@@ -83,7 +83,7 @@ def test_the_check_is_as_full_as_asked_for(tmp_path: Path, capsys):
     ("source", "said"),
     [
         ("class Mine:\n    def __init__(self):\n        raise KeyError('root')",
-         "error: {config}: 1 problem(s)\n  task: Mine cannot be made of these settings (KeyError: 'root'; {adapter}, line 3)"),
+         "  task: Mine cannot be made of these settings (KeyError: 'root'; {adapter}, line 3)"),
         ("class Mine:\n    def __init__(self):\n        raise ValueError('root: expected a folder')",
          "error: {config}: 1 problem(s)\n  task: root: expected a folder"),
         ("class Mine:\n    pass", "  task.type: Mine lacks ['build', 'check', 'collate',"),

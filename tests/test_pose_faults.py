@@ -316,7 +316,7 @@ def test_a_list_without_an_annotated_joint(tmp_path: Path) -> None:
 
 
 def test_images_in_both_lists_are_one_fault(tmp_path: Path) -> None:
-    write(TRAIN, json.dumps([*PERSONS[TRAIN], person("./c.jpg"), person("d.jpg"), person("d.jpg")]))(
+    write(TRAIN, json.dumps([*PERSONS[TRAIN], person("./c.jpg"), person("d.jpg"), person("d.jpg", 4)]))(
         make_mpii(tmp_path)
     )
     alone(find(tmp_path), "image in both lists", tmp_path / TEST, ("2 in both lists: ['c.jpg', 'd.jpg']", TRAIN))

@@ -17,6 +17,7 @@ from tasks.pose.person_faults import Images, Persons, person_faults, read_record
 LAYOUT = "data_root holds images/ and the lists, as annot/train.json"
 ARRAYS = ("headboxes_src", "jnt_missing", "pos_gt_src")
 MAT_BYTES = 64 << 20
+FAR = 10.0  # head sizes from a head's middle to the nearest joint: at most 2.5 in the published files
 ASTRAY = 0.01  # share of the persons that may lie elsewhere: 1 of 2,958 in the published files
 
 
@@ -101,6 +102,13 @@ def _size_faults(path: Path, boxes: NDArray[Any], sizes: NDArray[Any], test: Per
         where, came = f"{path}, headboxes_src[:, :, {index}]", shown(boxes[:, :, index].tolist())
         expected = f"the first corner [x, y] left of and above the second for {test.where(index)}"
         yield Fault("head box", where, expected, came, "correct it")
+    away = np.linalg.norm(boxes.mean(0).T[:, None] - test.joints, axis=-1)  # (N, joints)
+    away = np.where(test.annotated, away, np.inf).min(1)
+    far = test.annotated.any(1) & ordered & (away > FAR * sizes)
+    for index in np.flatnonzero(far).tolist():
+        where, came = f"{path}, headboxes_src[:, :, {index}]", f"one {away[index]:.0f} px away from all of them"
+        expected = f"a head near the joints of {test.where(index)}"
+        yield Fault("head elsewhere", where, expected, came, "correct the box, or the order of the mat file")
 
 
 def _order_faults(

@@ -75,6 +75,7 @@ def person_faults(
     names = [r["image"] if isinstance(r, dict) and isinstance(r.get("image"), str) else None for r in records]
     shape = (len(records), joints)
     persons = Persons(path, names, np.full((*shape, 2), np.nan), np.zeros(shape, bool))
+    first: dict[str, str] = {}
     for index, record in enumerate(progress(records)):
         where = persons.where(index)
         if not isinstance(record, dict):
@@ -84,12 +85,22 @@ def person_faults(
         if missing:
             yield Fault("missing field", where, f"the fields {FIELDS}", f"none of {missing}", "annotate the person")
         size = (yield from images.size(record["image"], where)) if "image" in record else None
+        yield from _twice(record, where, first)
         yield from _crop_faults(record, where, size)
         yield from _joint_faults(record, where, size, persons, index)
     if not persons.annotated.any():
         expected = "a person at least with an annotated joint (1 in 'joints_vis')"
         yield Fault("no annotated joint", str(path), expected, f"none in {len(records)} persons", "annotate some")
     return persons
+
+
+def _twice(record: dict, where: str, first: dict[str, str]) -> Iterator[Fault]:
+    """A person that is in the list already: it would be labeled, paid for and scored twice."""
+    parts = [record[name] for name in ("image", "center", "joints") if name in record]
+    key = repr(parts)
+    if len(parts) == 3 and first.setdefault(key, where) != where:
+        came = f"{shown(record['image'])} with the same center and joints again"
+        yield Fault("person twice", where, "every person once in a list", came, f"see {first[key]}; delete one")
 
 
 def _pair(value: object) -> bool:

@@ -24,8 +24,8 @@ from tools.published.unpack import broken, staged
 PERSONS = "stacked_hourglass/res/mpii_annotations.json.gz"
 TRUTH = "stacked_hourglass/res/detections_our_format.mat"
 MOST = 100 << 20  # bytes of a file that is read; the json has 33 MB
-NO_FILES = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
-NO_PERSONS = (KeyError, TypeError, ValueError)
+NO_FILES = (zipfile.BadZipFile, zlib.error, EOFError, OSError)  # OSError: of gzip, and of places before the file
+NO_PERSONS = (KeyError, TypeError, ValueError, RuntimeError)  # RuntimeError: brackets in brackets, an unknown zip
 
 
 def unpack_wheel(wheel: Path, root: Path) -> None:

@@ -39,7 +39,7 @@ def unpack(archive: Path, root: Path, place: Place) -> None:
     try:
         with staged(archive, root) as staging:
             _extract(archive, staging, place)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, ValueError, zlib.error) as error:  # ValueError: a NUL in a name
         raise broken(archive, "a whole tar archive", error) from error
 
 
