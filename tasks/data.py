@@ -23,7 +23,9 @@ def read_image(path: Path) -> np.ndarray:
     try:
         pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error, MemoryError) as error:
-        raise DataError(f"{path} cannot be decoded ({error}); `--check full` finds all such files") from error
+        raise DataError(
+            f"{path} cannot be decoded ({' '.join(str(error).split())}); `--check full` finds all such files"
+        ) from error
     if pixels is None:
         raise DataError(f"{path} is no image that OpenCV can decode; `--check full` finds all such files")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from tasks.faults import (
     LIST_BYTES,
@@ -80,7 +80,7 @@ def _list_samples(root: Path, entry: str, first: dict[str, str]) -> Reading[list
         where = f"{path}, line {number}"
         fault = _line_fault(where, line, root / folder / "JPEGImages", first)
         if fault is None:
-            first[line] = where
+            first[str(PurePath(line))] = where
             samples.append((root / folder, line))
         else:
             yield fault
@@ -110,8 +110,9 @@ def _line_fault(where: str, line: str, images: Path, first: dict[str, str]) -> F
     if line.strip() != line or (len(line.split()) > 1 and not os.path.exists(images / f"{line}.jpg")):
         remedy = "keep the first column alone (lists of one class, 'dog_train.txt', cannot be used)"
         return Fault("list line", where, "an image id and nothing else", shown(line), remedy)
-    if line in first:
-        return Fault("id twice", where, "every id once in a split", f"{shown(line)} again", f"see {first[line]}")
+    there = first.get(str(PurePath(line)))  # "./1" is 1
+    if there is not None:
+        return Fault("id twice", where, "every id once in a split", f"{shown(line)} again", f"see {there}")
     return None
 
 
