@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -147,14 +148,14 @@ for path, room in zip(sys.argv[1::2], sys.argv[2::2]):
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
 def test_memory_stays_within_its_bound(tmp_path: Path) -> None:
-    """A bomb of some MB that unpacks to 1.2 GB is refused with 100 MB at hand; the largest image has enough in `BOUND`.
+    """A bomb of 2 MB that unpacks to 432 MB is refused with 100 MB at hand; the largest image has enough in `BOUND`.
 
     Where that much is not there after all, it is an error of the project's own.
     """
     bomb, largest = tmp_path / "bomb.png", tmp_path / "largest.png"
-    bomb.write_bytes(black_png(20_000, 20_000))
+    bomb.write_bytes(black_png(12_000, 12_000))  # PIL's own limit would let it pass
     largest.write_bytes(black_png(8192, 8192))
-    assert bomb.stat().st_size < 8 * MEGABYTE
+    assert bomb.stat().st_size < 2 * MEGABYTE
     rooms = [str(bomb), 100, str(largest), 100, str(largest), BOUND]
     given = [str(a * MEGABYTE if isinstance(a, int) else a) for a in rooms]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
@@ -209,36 +210,34 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", SPOILED)
 @pytest.mark.parametrize("task", TASKS)
-def test_each_task_says_so_before_and_in_a_run(tmp_path: Path, task: str, name: str) -> None:
+def test_each_task_says_so_before_and_in_a_run(tmp_path: Path, task: str) -> None:
     adapter, path = TASKS[task](tmp_path)
     assert adapter.check(full=True) == []
-    pool = adapter.dataset("pool")
-    spoil, said = SPOILED[name]
-    spoil(path)
-    for full in (False, True) if (task, name) != ("classification", "gone") else ():  # there the folder is the list
-        faults = adapter.check(full)
-        assert faults and all(said in fault and str(path) in fault for fault in faults), faults
-    if task != "classification":  # whose images are in memory by now
-        with pytest.raises(DataError, match=said):
-            pool[0]
-        with pytest.raises(DataError, match=said):
-            adapter.thumbnail(0)
-    else:
-        with pytest.raises(DataError, match=said):
-            read_image(path)
+    pool, whole = adapter.dataset("pool"), path.read_bytes()
+    for name, (spoil, said) in SPOILED.items():
+        spoil(path)
+        for full in (False, True) if (task, name) != ("classification", "gone") else ():  # there the folder is the list
+            faults = adapter.check(full)
+            assert faults and all(said in fault and str(path) in fault for fault in faults), faults
+        reads = [lambda: pool[0], lambda: adapter.thumbnail(0)]  # of classification they are in memory by now
+        for read in reads if task != "classification" else [lambda: read_image(path)]:
+            with pytest.raises(DataError, match=said):
+                read()
+        shutil.rmtree(path) if name == "folder" else path.unlink(missing_ok=True)
+        path.write_bytes(whole)
+    assert adapter.check(full=True) == []
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("form", ["GIF", "WEBP"])
-def test_another_format_under_the_old_name_is_read(tmp_path: Path, task: str, form: str) -> None:
+def test_other_formats_under_the_old_name_are_read(tmp_path: Path, task: str) -> None:
     adapter, path = TASKS[task](tmp_path)
-    with Image.open(path) as image:
-        image.convert("RGB").save(path, form)
-    assert adapter.check(full=True) == []
-    adapter.collate([adapter.dataset("pool")[0]])
-    assert adapter.thumbnail(0).mode == "RGB"
+    image = Image.open(path).convert("RGB")
+    for form in ("GIF", "WEBP"):
+        image.save(path, form)
+        assert adapter.check(full=True) == []
+        adapter.collate([adapter.dataset("pool")[0]])
+        assert adapter.thumbnail(0).mode == "RGB"
 
 
 @pytest.mark.parametrize("task, said", [
