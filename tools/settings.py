@@ -95,7 +95,7 @@ def came(value: Any) -> str:
     try:
         text = repr(value)
     except Exception:  # whole numbers of over 4,300 digits have none, and classes of others raise what they like
-        text = f"a {type(value).__name__} that cannot be printed"
+        text = f"one of type {type(value).__name__} that cannot be printed"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
