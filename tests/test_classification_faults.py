@@ -127,6 +127,51 @@ def test_classes_of_the_setting_are_what_folders_must_be(folder: Path):
     assert classification(folder, classes=["dog", "cat", "bird"]).check() == []
 
 
+@pytest.mark.parametrize("name", ["a b.png", "\u00e4\u65e5.png", "a..b.png", " a", "a\tb", "[a]%s.png", "x" * 250])
+def test_names_that_are_right_everywhere(folder: Path, name: str):
+    write_image(folder / "train/cat/000.png", pixels(7))
+    (folder / "train/cat/000.png").rename(folder / "train/cat" / name)
+    task = classification(folder)
+    assert task.check(full=True) == []
+    names = [task.name(i) for i in range(12)]
+    assert f"train/cat/{name}" in names and "\n".join(names).encode().decode().splitlines() == names
+    assert np.array_equal(task.dataset("pool")[names.index(f"train/cat/{name}")][0].permute(1, 2, 0), pixels(7))
+
+
+@pytest.mark.parametrize("name", [b"a\nb", b"a\n", b"a\rb", "a\u2028b".encode(), b"\xff", b"a\x0b"])
+def test_a_name_that_is_no_line_of_text_is_a_fault(folder: Path, name: bytes):
+    """Of images and of classes: `samples.txt` has a line for each."""
+    image = os.path.join(os.fsencode(folder / "train/cat"), name)
+    shutil.copy(folder / "train/cat/000.png", image)
+    (line,) = classification(folder).check()
+    assert "expected a name in one line of UTF-8, but got" in line and line.isprintable() and line.isascii()
+    os.unlink(image)
+    for split in ("train", "test"):
+        os.rename(folder / split / "cat", os.path.join(os.fsencode(folder / split), name))
+    lines = classification(folder).check()
+    assert len(lines) == 2 and all("expected a name in one line of UTF-8" in line for line in lines)
+
+
+def link(path: Path, target: Path | str) -> None:
+    path.symlink_to(target)
+
+
+LOOPS = {
+    "to itself": lambda path: link(path, path), "to its folder": lambda path: link(path, path.parent),
+    "to a device": lambda path: link(path, "/dev/zero"), "a pipe": os.mkfifo,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["train/cat/x.png", "train/x", "test/x", "train"])
+@pytest.mark.parametrize("name", LOOPS)
+def test_loops_and_what_is_no_file_end_in_faults(folder: Path, place: str, name: str):
+    if place == "train":
+        (folder / "train").rename(folder / "moved")
+    LOOPS[name](folder / place)
+    lines = classification(folder).check(full=True)
+    assert lines and any(line.startswith(str(folder / place)) for line in lines), lines
+
+
 def test_one_class_is_none(folder: Path):
     for split in ("train", "test"):
         for name in ("cat", "dog"):

@@ -207,6 +207,14 @@ VOC_CASES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
     ("class list", swap(LIST, "000002", "000002  1"), "list line", LIST, ("line 2", "'000002  1'", "first column")),
     ("trailing blank", swap(LIST, "000002", "000002 "), "list line", LIST, ("line 2", "'000002 '")),
     ("id twice", swap(LIST, "000002", "000001"), "id twice", LIST, ("line 2", "'000001'", "line 1")),
+    (
+        "id twice by another path",
+        swap(LIST, "000002", "./000001"),
+        "id twice",
+        LIST,
+        ("line 2", "'./000001'", "line 1"),
+    ),
+    ("id of two lines", swap(LIST, "000002", "000002\u2028"), "list line", LIST, ("one-line", r"'000002\u2028'")),
     ("id with ..", swap(LIST, "000002", "../000002"), "list line", LIST, ("'../000002'",)),
     ("id absolute", swap(LIST, "000002", "/etc/x"), "list line", LIST, ("'/etc/x'",)),
     ("image missing", delete(JPG), "missing image", JPG, ("take it off the list",)),
@@ -311,6 +319,7 @@ COCO_CASES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
     ("image name absolute", record("images", 3, file_name="/a.jpg"), "file_name", JSON, ("'/a.jpg'",)),
     ("image name long", record("images", 3, file_name="a" * 5000), "unreadable image", "images", ("too long",)),
     ("image name with NUL", record("images", 3, file_name="a\0"), "unreadable image", "images", ("null", r"a\x00")),
+    ("image name of two lines", record("images", 3, file_name="a\nb"), "file_name", JSON, ("one-line", r"'a\nb'")),
     ("image name a surrogate", record("images", 3, file_name="\ud800"), "file_name", JSON, (r"\ud800",)),
     ("file twice", record("images", 3, file_name="000001.jpg", width=48, height=36), "file twice", JSON, ("s[0]",)),
     ("width missing", record("images", 3, width=...), "image size", JSON, ("images[3]", "(None, 20)")),
@@ -563,6 +572,55 @@ def test_laughs_are_refused_at_once(tmp_path: Path) -> None:
     start = time.perf_counter()
     assert len(voc(tmp_path)) == 1
     assert time.perf_counter() - start < 1
+
+
+EXTERNAL = '<!ENTITY x SYSTEM "{}"><!ENTITY % y SYSTEM "{}"> %y;'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be", "utf-8-sig", "latin-1"])
+@pytest.mark.parametrize("declared", [True, False])
+def test_no_other_file_is_read_for_an_entity(tmp_path: Path, encoding: str, declared: bool) -> None:
+    """Neither by the check nor, as it stops the run, by mmdet's own parser; a pipe would block whoever opens it."""
+    os.mkfifo(tmp_path / "secret")
+    head = f'<?xml version="1.0" encoding="{encoding.removesuffix("-sig")}"?>' if declared else ""
+    text = f"{head}<!DOCTYPE a [{EXTERNAL.format(*[(tmp_path / 'secret').as_uri()] * 2)}]><annotation>&x;</annotation>"
+    write(XML, text.encode(encoding))(make_voc(tmp_path))
+    alone(voc(tmp_path), "refused XML", tmp_path / XML, ("without DOCTYPE and ENTITY", "delete them"))
+
+
+def test_deep_elements_of_the_longest_file_are_gone_through(tmp_path: Path) -> None:
+    """Half a million levels: a parser or a walk that recurses would end the process."""
+    deep = (XML_BYTES - 100) // 7
+    write(XML, b"<annotation>" + b"<a>" * deep + b"</a>" * deep + b"</annotation>")(make_voc(tmp_path))
+    alone(voc(tmp_path), "<size>", tmp_path / XML, ("none",))
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ('{"images": [], "images": []}', "the key 'images' twice in one object"),
+        ('{"images": [{"id": 1, "id": 2}]}', "the key 'id' twice in one object"),
+        ("[" * 100_000, "RecursionError"),
+        ('{"a":' * 100_000, "RecursionError"),
+        ("9" * 5000, "ValueError"),
+        ("NaN", "nan"), ("null", "None"), ("[{}]", "[{}]"), ("\0{}", "JSONDecodeError"), ("{}\0", "JSONDecodeError"),
+        ('{"a": "\ud800"', "JSONDecodeError"),
+    ],
+)  # fmt: skip
+def test_json_that_is_broken_or_says_two_things(tmp_path: Path, text: str, said: str) -> None:
+    write(JSON, text.encode("utf-8", "surrogatepass"))(make_coco(tmp_path))
+    if "ud800" in ascii(text):
+        said = "can't decode byte"
+    alone(coco(tmp_path), "broken json", tmp_path / JSON, (said,))
+
+
+@pytest.mark.parametrize("number", [10**15, -(10**15), 10**400, 1.0, True])
+def test_ids_that_pycocotools_cannot_keep(tmp_path: Path, number: object) -> None:
+    """It writes the ids of matched boxes into an array of 64-bit floats; 10**400 would end the evaluation."""
+    record("annotations", 0, id=number)(make_coco(tmp_path))
+    alone(coco(tmp_path), "annotation id", tmp_path / JSON, ("annotations[0]", "of at most 15 digits"))
+    record("annotations", 0, id=10**15 - 1)(tmp_path)
+    assert coco(tmp_path) == []
 
 
 @pytest.mark.skipif("AL_DATA" not in os.environ, reason="AL_DATA, the folder that holds VOCdevkit, is not set")

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 from tasks.pose.faults import mpii_faults
 from tasks.pose.people import read_heads, read_people
+from tests.fuzzkit import fuzz, mutated
 from tests.publisher import mpii_person, mpii_wheel
 from tools.published import mpii
 from tools.published.download import PrepareError
@@ -165,3 +167,20 @@ def test_a_full_disk_leaves_what_was_there(wheel, tmp_path, monkeypatch):
     assert (tmp_path / "annot/train.json").read_text() == "mine"
     mpii.unpack_wheel(wheel, tmp_path)
     assert len(json.loads((tmp_path / "annot/train.json").read_text())) == 3
+
+
+def test_brackets_in_brackets_are_no_persons(tmp_path):
+    (tmp_path / "x.whl").write_bytes(zipped({mpii.PERSONS: gzip.compress(b"[" * 100_000), mpii.TRUTH: b"x"}))
+    with pytest.raises(PrepareError, match=r"x.whl: expected a wheel with .*, but RecursionError: maximum recursion"):
+        mpii.unpack_wheel(tmp_path / "x.whl", tmp_path)
+
+
+@fuzz(120)
+@given(mutated(ZIP[:200], (b"", b"\0", b"\xff", b"PK", b"\x08")), mutated(ZIP[-300:], (b"", b"\0", b"\xff", b"PK")))
+def test_a_changed_wheel_is_unpacked_or_refused(tmp_path, start, end):
+    (tmp_path / "x.whl").write_bytes(start + ZIP[200:-300] + end)
+    try:
+        mpii.unpack_wheel(tmp_path / "x.whl", tmp_path)
+    except PrepareError as error:
+        assert f"{tmp_path / 'x.whl'}: expected a wheel with" in str(error)
+    assert {path.split("/")[0] for path in files(tmp_path)} <= {"annot", "x.whl"}

@@ -430,6 +430,54 @@ def test_a_compressed_array_that_grows_without_end_is_refused() -> None:
         read_arrays(b"MATLAB 5.0".ljust(124) + b"\0\1IM" + struct.pack("<II", 15, len(bomb)) + bomb)
 
 
+def packed(name: bytes, count: int, value: int = 0) -> bytes:
+    """A compressed array of `count` bytes."""
+    head = struct.pack("<IIII", 6, 8, 6, 0) + struct.pack("<IIii", 5, 8, 1, count)
+    inside = head + struct.pack("<HH4s", 1, len(name), name) + struct.pack("<II", 2, count) + bytes([value]) * count
+    data = zlib.compress(struct.pack("<II", 14, len(inside)) + inside)
+    return struct.pack("<II", 15, len(data)) + data
+
+
+@pytest.mark.parametrize(
+    "count, each",
+    [(2, MOST_BYTES // 2), (1, MOST_BYTES // 8 + 8), (1000, MOST_BYTES // 800)],
+    ids=["two large ones", "large as floats", "many"],
+)
+def test_arrays_that_are_too_large_together_are_refused(count: int, each: int) -> None:
+    """A file of some KB would fill the memory array by array, each of them below the bound."""
+    head = b"MATLAB 5.0".ljust(124) + b"\0\1IM"
+    content = head + packed(b"a", each) * count
+    assert len(content) < 1 << 20
+    with pytest.raises(ValueError, match=f"expected arrays of at most {MOST_BYTES} bytes in all, got more"):
+        read_arrays(content)
+    assert read_arrays(head + packed(b"a", MOST_BYTES // 16, 3))["a"].max() == 3
+
+
+def test_a_person_that_is_twice_in_a_list_is_a_fault(tmp_path: Path) -> None:
+    again = person("./a.jpg")
+    write(TRAIN, json.dumps([*PERSONS[TRAIN], {**again, "image": "a.jpg", "scale": 0.16}]))(make_mpii(tmp_path))
+    texts = ("'a.jpg' with the same center and joints again", "persons[0]")
+    alone(find(tmp_path), "person twice", f"{tmp_path / TRAIN}, persons[3]", texts)
+
+
+@pytest.mark.parametrize("away, found", [(56, []), (70, ["head elsewhere"])])
+def test_a_head_that_is_far_from_its_person_is_a_fault(tmp_path: Path, away: float, found: list[str]) -> None:
+    """Heads are 6 px large, the nearest joint of this person is at (42, 31): 60 px below is the farthest."""
+    joint, middle = np.array([42, 31]), np.array([3, 4])
+    box = np.array([joint - middle, joint + middle]) + [0, away]
+    boxes = np.stack([np.array(BOX, float), box, np.array(BOX, float)], -1)
+    write(MAT, mat_content(headboxes_src=boxes))(make_mpii(tmp_path))
+    faults = find(tmp_path)
+    assert [f.kind for f in faults] == found
+    assert all("headboxes_src[:, :, 1]" in str(f) and "70 px away" in str(f) for f in faults)
+
+
+def test_a_key_that_is_twice_in_a_person_is_a_fault(tmp_path: Path) -> None:
+    text = json.dumps(PERSONS[TRAIN]).replace('"scale": 0.15', '"scale": 0.15, "scale": 0.3', 1)
+    write(TRAIN, text)(make_mpii(tmp_path))
+    alone(find(tmp_path), "broken json", tmp_path / TRAIN, ("the key 'scale' twice in one object",))
+
+
 # Anything at all in the files ------------------------------------------------------------------------------------
 
 FUZZ = fuzz(150)

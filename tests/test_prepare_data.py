@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import json
+import lzma
 import multiprocessing
 import os
 import re
 import shutil
 import signal
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
 from tests import publisher
+from tests.fuzzkit import fuzz, mutated
 from tests.publisher import Publisher
 from tools import prepare_data
 from tools.prepare_data import main
@@ -310,6 +316,44 @@ def test_files_come_whole_with_folders_between_and_over_old_ones(tmp_path):
 def test_what_is_no_whole_archive_is_said(tmp_path, content):
     (tmp_path / "x.tar").write_bytes(content)
     with pytest.raises(PrepareError, match=r"x.tar: expected a whole tar archive, but .*; delete .*x.tar and run the"):
+        unpack.unpack(tmp_path / "x.tar", tmp_path, lambda path: path)
+    assert list(tree(tmp_path)) == ["x.tar"]
+
+
+TAR = publisher.tar({"a/b": b"x" * 700, "a/c d": b"y", "l" * 150: b"z"})
+PIECES = (b"", b"\0", b"/", b"../", b"\xff", b"7", b"9999999", b"x", b"L", b"=")
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, lzma.compress])
+def test_a_changed_archive_is_unpacked_below_its_root_or_refused(tmp_path, compress):
+    """The pages of a tar, inside of its compression; and the compressed file itself."""
+    refused = []
+
+    @fuzz(60)
+    @given(mutated(TAR[:4096], PIECES), mutated(compress(TAR), PIECES, cut=True), st.booleans())
+    def check(inside, outside, within):
+        root = Path(tempfile.mkdtemp(dir=tmp_path)) / "root"
+        root.mkdir()
+        (root / "x.tar").write_bytes(compress(inside) if within else outside)
+        try:
+            unpack.unpack(root / "x.tar", root, lambda path: path)
+            refused.append(False)
+        except PrepareError as error:
+            assert str(root / "x.tar") in str(error)
+            refused.append(True)
+        assert [path.name for path in root.parent.iterdir()] == ["root"]
+        assert not any(path.is_symlink() for path in root.rglob("*")) and not list(root.glob(".*"))
+
+    check()
+    assert 5 < sum(refused) < len(refused)
+
+
+def test_a_name_with_a_nul_is_refused(tmp_path):
+    member = tarfile.TarInfo("a")
+    member.pax_headers = {"path": "a\0b"}
+    with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(member)
+    with pytest.raises(PrepareError, match=r"x.tar: expected a whole tar archive, but ValueError: embedded null"):
         unpack.unpack(tmp_path / "x.tar", tmp_path, lambda path: path)
     assert list(tree(tmp_path)) == ["x.tar"]
 
