@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import struct
 import zipfile
 from pathlib import Path
 
@@ -172,6 +173,14 @@ def test_a_full_disk_leaves_what_was_there(wheel, tmp_path, monkeypatch):
 def test_brackets_in_brackets_are_no_persons(tmp_path):
     (tmp_path / "x.whl").write_bytes(zipped({mpii.PERSONS: gzip.compress(b"[" * 100_000), mpii.TRUTH: b"x"}))
     with pytest.raises(PrepareError, match=r"x.whl: expected a wheel with .*, but RecursionError: maximum recursion"):
+        mpii.unpack_wheel(tmp_path / "x.whl", tmp_path)
+
+
+def test_a_zip_whose_members_begin_before_it_is_said(tmp_path):
+    """The place of its directory is one too many; zipfile then seeks to -1."""
+    (place,) = struct.unpack("<I", ZIP[-6:-2])
+    (tmp_path / "x.whl").write_bytes(ZIP[:-6] + struct.pack("<I", place + 1) + ZIP[-2:])
+    with pytest.raises(PrepareError, match=r"x.whl: expected a wheel with .*, but .*; delete"):
         mpii.unpack_wheel(tmp_path / "x.whl", tmp_path)
 
 

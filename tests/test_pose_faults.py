@@ -430,27 +430,33 @@ def test_a_compressed_array_that_grows_without_end_is_refused() -> None:
         read_arrays(b"MATLAB 5.0".ljust(124) + b"\0\1IM" + struct.pack("<II", 15, len(bomb)) + bomb)
 
 
-def packed(name: bytes, count: int, value: int = 0) -> bytes:
-    """A compressed array of `count` bytes."""
-    head = struct.pack("<IIII", 6, 8, 6, 0) + struct.pack("<IIii", 5, 8, 1, count)
+def element(name: bytes, count: int, value: int = 0, kind: int = 6, pack: bool = True) -> bytes:
+    """An array of `count` bytes; kind 4 is text, which is not handed out."""
+    head = struct.pack("<IIII", 6, 8, kind, 0) + struct.pack("<IIii", 5, 8, 1, count)
     inside = head + struct.pack("<HH4s", 1, len(name), name) + struct.pack("<II", 2, count) + bytes([value]) * count
-    data = zlib.compress(struct.pack("<II", 14, len(inside)) + inside)
-    return struct.pack("<II", 15, len(data)) + data
+    whole = struct.pack("<II", 14, len(inside)) + inside
+    data = zlib.compress(whole)
+    return struct.pack("<II", 15, len(data)) + data if pack else whole
 
 
 @pytest.mark.parametrize(
-    "count, each",
-    [(2, MOST_BYTES // 2), (1, MOST_BYTES // 8 + 8), (1000, MOST_BYTES // 800)],
-    ids=["two large ones", "large as floats", "many"],
+    "count, one",
+    [
+        (2, element(b"a", MOST_BYTES // 2)),
+        (1, element(b"a", MOST_BYTES // 8 + 8)),
+        (100, element(b"a", MOST_BYTES // 800)),
+        (60, element(b"a", MOST_BYTES // 50, kind=4)),
+        (11, element(b"a", MOST_BYTES // 80 // 8 * 8, pack=False)),
+    ],
+    ids=["two large ones", "large as floats", "many", "text", "many bytes"],
 )
-def test_arrays_that_are_too_large_together_are_refused(count: int, each: int) -> None:
-    """A file of some KB would fill the memory array by array, each of them below the bound."""
+def test_arrays_that_are_too_large_together_are_refused(count: int, one: bytes) -> None:
+    """Small files would fill the memory array by array, each of them below the bound."""
     head = b"MATLAB 5.0".ljust(124) + b"\0\1IM"
-    content = head + packed(b"a", each) * count
-    assert len(content) < 1 << 20
+    assert len(one) * count < 10 << 20
     with pytest.raises(ValueError, match=f"expected arrays of at most {MOST_BYTES} bytes in all, got more"):
-        read_arrays(content)
-    assert read_arrays(head + packed(b"a", MOST_BYTES // 16, 3))["a"].max() == 3
+        read_arrays(head + one * count)
+    assert read_arrays(head + element(b"a", MOST_BYTES // 16, 3))["a"].max() == 3
 
 
 def test_a_person_that_is_twice_in_a_list_is_a_fault(tmp_path: Path) -> None:
