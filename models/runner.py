@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from io import StringIO
@@ -31,7 +32,13 @@ NOT_FINITE = "not_finite.pth"
 
 class TrainingRunner(Runner):
     """mmengine's Runner that logs to `train.log` in its folder, lets only errors through to the terminal, resumes from
-    what fits alone, and stops between two iterations, where it is told to, or where a loss is not finite."""
+    what fits alone, and stops between two iterations, where it is told to, or where a loss is not finite.
+
+    Attributes:
+        seconds: of the training, as far as this Runner did it.
+    """
+
+    seconds = 0.0
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -65,11 +72,14 @@ class TrainingRunner(Runner):
 
     def train(self) -> nn.Module:
         """Train; a signal to stop is heeded between two iterations."""
+        began = time.perf_counter()
         with finishing():
             try:
                 return super().train()
             except NonFiniteLoss as error:
                 raise FloatingPointError(self._keep(error)) from error
+            finally:
+                self.seconds = time.perf_counter() - began
 
     def _keep(self, error: NonFiniteLoss) -> str:
         """Keep the weights that gave a loss which is not finite; what happened, in words."""

@@ -66,7 +66,7 @@ def training(
     seed: int,
     title: str = "",
     launcher: str = "none",
-) -> Iterator[Runner]:
+) -> Iterator[TrainingRunner]:
     """One training and its evaluation as an mmengine Runner: call `train()`, then `test()`.
 
     The Runner goes on from the checkpoint in `folder`, or does nothing where the last epoch is there already.

@@ -115,6 +115,12 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
     if script == "tools/check_task.py":
         assert check_task.main([*arguments, "--cfg-options", *options]) == 0, capsys.readouterr().out
         return
+    if script == "tools/al_sweep.py":
+        monkeypatch.setattr(al_sweep, "run", lambda jobs, *_: seen.extend(jobs) or [])
+        seen: list = []
+        assert al_sweep.main([*arguments, "--work-dir", str(tmp_path / "runs"), "--cfg-options", *options]) == 0
+        assert len(seen) == 6 and not (tmp_path / "runs").exists(), capsys.readouterr().out
+        return
     assert script == "tools/al_train.py"
     extra = ["--dry-run", "--work-dir", str(tmp_path / "run"), "--wandb", "disabled", "--cfg-options", *options]
     code = cli.main([*arguments, *extra], run=None)

@@ -57,7 +57,8 @@ def run_cycle(
     if query is not None and not experiment.scoring.keep_vectors:
         query = query.without_vectors()
     effort = sum(task.effort(i) for i in pool.labeled)
-    row = {"cycle": pool.cycle, "labeled": len(pool.labeled), "effort": effort, **metrics, **clock.seconds, **ranking}
+    seconds = clock.seconds | folder.spared(pool.cycle)
+    row = {"cycle": pool.cycle, "labeled": len(pool.labeled), "effort": effort, **metrics, **seconds, **ranking}
     return row, query, pool.label([] if query is None else query.picked.tolist()), receipt
 
 

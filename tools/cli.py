@@ -27,6 +27,7 @@ from tasks.base import DataError
 from tasks.faults import printable
 from tools import preflight, summary
 from tools.config import ConfigError, Experiment, load
+from tools.first_model import FirstModels
 from tools.rundir import RunFolder, RunFolderError
 from tools.settings import flat
 from tools.tracking import MODES, PROJECT, Identity, Tracker, resolve_mode
@@ -50,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
                        "default what the strategy needs")  # fmt: skip
     parse.add_argument("--seed", type=int, help="of initial set, models and queries; the config's by default")
     parse.add_argument("--work-dir", type=Path, help="run folder; work_dirs/<config>/<strategy>/seed<N> by default")
+    parse.add_argument(
+        "--first-models", type=Path, help="folder of first trainings that runs share, as al_sweep.py's do"
+    )
     parse.add_argument("--smoke", action="store_true", help="the config's smoke variant: a few samples, minutes")
     parse.add_argument("--wandb", choices=MODES, help="default: WANDB_MODE, else online where logged in, else offline")
     parse.add_argument("--amp", action="store_true", help="bfloat16 mixed precision in training")
@@ -124,7 +128,8 @@ def _main(arguments: argparse.Namespace, run: Callable[..., None], console: Cons
     except ValueError as error:
         raise ConfigError("--wandb", [str(error)]) from error
     default = Path("work_dirs") / experiment.name / experiment.leg / f"seed{experiment.seed}"
-    folder = RunFolder(arguments.work_dir or default)
+    shared = FirstModels(arguments.first_models) if arguments.first_models else None
+    folder = RunFolder(arguments.work_dir or default, shared)
     if not arguments.dry_run and folder.done:
         return _show_finished(experiment, folder, mode, console)
     folder.check(experiment.config)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 from mmengine.dataset import DefaultSampler
-from mmengine.runner import Runner
+from mmengine.dist import barrier, is_main_process
 
 from acquisition.pool import Pool
 from acquisition.query import Query, Score, ask
@@ -17,19 +17,39 @@ from models.committee import Member, add_dropout, ensemble, passes
 from models.hooks import unwrapped
 from models.joint import JointModel
 from models.loading import loader, train_loader
+from models.runner import TrainingRunner
 from models.seeding import derive_seed, seeded, stream
 from models.training import training, warm_start
 from tools.config import Experiment
+from tools.first_model import key
 from tools.rundir import RunFolder
 
 
+@contextmanager
 def start(
     experiment: Experiment, folder: RunFolder, pool: Pool, launcher: str, member: int = 0
-) -> AbstractContextManager[Runner]:
+) -> Iterator[TrainingRunner]:
     """A cycle's Runner over everything labeled; the strategy has no part in its randomness.
 
-    Members of an ensemble differ in their seeds alone; the first is the network that every strategy trains.
+    Members of an ensemble differ in their seeds alone; the first is the network that every strategy trains. Where runs
+    share their first trainings, it finds that of another run, or leaves its own.
     """
+    where = folder.training_folder(pool.cycle, member)
+    shared = folder.shared if pool.cycle == 0 else None
+    if shared is not None:
+        first = key(experiment, pool, folder.names(), member)
+        if is_main_process():
+            shared.take(first, where)
+        barrier()
+    with _training(experiment, folder, pool, launcher, member) as runner:
+        yield runner
+    if shared is not None and runner.seconds > 0 and is_main_process():
+        shared.keep(first, where, runner.seconds)
+
+
+def _training(
+    experiment: Experiment, folder: RunFolder, pool: Pool, launcher: str, member: int
+) -> AbstractContextManager[TrainingRunner]:
     task, settings, scoring = experiment.task, experiment.training, experiment.scoring
     seed = derive_seed(experiment.seed, pool.cycle, *(("member", member) if member else ("training",)))
     with seeded(derive_seed(seed, "network")):

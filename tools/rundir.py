@@ -19,6 +19,7 @@ from mmengine.dist import barrier, is_main_process
 from acquisition.pool import Pool
 from acquisition.query import Query
 from models.files import locked, replacing
+from tools.first_model import FirstModels
 from tools.receipt import packed, unpacked
 from tools.settings import flat
 
@@ -37,10 +38,11 @@ class RunFolder:
 
     Args:
         path: the folder; made by `open`.
+        shared: where runs share their first trainings; None where they do not.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, shared: FirstModels | None = None) -> None:
+        self.path, self.shared = path, shared
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Check that the folder, if there is one, was made with the same config; nothing is written.
@@ -101,6 +103,15 @@ class RunFolder:
             pairs = itertools.zip_longest(before, names, fillvalue=MISSING)
             place, (there, now) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
             raise RunFolderError(f"{written} is of other data: sample {place} is {there!r} there, and {now!r} now")
+
+    def names(self) -> bytes:
+        """What the samples are called, as `open` wrote it."""
+        return (self.path / "samples.txt").read_bytes()
+
+    def spared(self, cycle: int) -> dict[str, float]:
+        """Seconds of training that another run did for this one, as a part of the first cycle's row."""
+        shared = self.shared
+        return {"seconds/spared": shared.spared} if cycle == 0 and shared is not None and shared.spared else {}
 
     def resume(self, size: int) -> Pool | None:
         """The pool as the last committed cycle left it; None where no cycle was committed.

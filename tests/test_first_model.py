@@ -1,0 +1,130 @@
+"""First trainings that runs share: the same bytes as without, and taken from another run only where all is the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from acquisition.pool import Pool
+from models.checkpoint import CHECKPOINT
+from tests.conftest import REPOSITORY
+from tests.test_cli import main, outcome, rows, same, weights
+from tests.toy import Toy
+from tools import first_model
+from tools.config import load
+from tools.first_model import FirstModels, key
+
+CONFIG = REPOSITORY / "tests" / "toy_config.py"
+POOL = Pool.initial(60, 10, 0)
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[bool]:
+    """A training batch each."""
+    calls: list[bool] = []
+    forward = Toy.forward
+    monkeypatch.setattr(
+        Toy,
+        "forward",
+        lambda self, n, b, want: (calls.append(True) if n.training else None) or forward(self, n, b, want),
+    )
+    return calls
+
+
+def test_the_second_run_trains_no_first_model_and_ends_the_same(tmp_path, trained):
+    shared = ["--first-models", str(tmp_path / "first")]
+    assert main(tmp_path / "alone", "--strategy", "random", "--module", "joint") == 0
+    alone = len(trained)
+    assert alone == 4 * (3 + 4 + 5)  # epochs of batches of 4 over 10, 15 and 20 labels
+    assert main(tmp_path / "one", *shared) == 0
+    assert len(trained) == 2 * alone
+    assert main(tmp_path / "two", "--strategy", "random", "--module", "joint", *shared) == 0
+    assert len(trained) == 3 * alone - 4 * 3, "the first training was taken over"
+    assert outcome(tmp_path / "two") == outcome(tmp_path / "alone")
+    assert same(weights(tmp_path / "two", 2), weights(tmp_path / "alone", 2))
+    assert [len(list((tmp_path / "first").glob(f"*.{kind}"))) for kind in ("pth", "json")] == [1, 1]
+    (kept,) = (tmp_path / "first").glob("*.json")
+    assert [row.get("seconds/spared") for row in rows(tmp_path / "two")] == [
+        json.loads(kept.read_text())["seconds"]
+    ] + 2 * [None]
+    assert not any("seconds/spared" in row for row in rows(tmp_path / "one"))
+
+
+def test_a_stopped_first_training_is_not_shared(tmp_path, monkeypatch, trained):
+    forward, stopped = Toy.forward, []
+
+    def stop(self, network, batch, want):
+        if len(trained) == 7:
+            stopped.append(True)
+            trained.append(True)
+            raise KeyboardInterrupt
+        return forward(self, network, batch, want)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Toy, "forward", stop)
+        assert main(tmp_path / "one", "--first-models", str(tmp_path / "first")) == 130
+    assert stopped and not (tmp_path / "first").exists()
+    assert main(tmp_path / "one", "--first-models", str(tmp_path / "first")) == 0
+    assert len(list((tmp_path / "first").glob("*.pth"))) == 1, "the resumed one is whole, and kept"
+
+
+def test_an_own_checkpoint_is_not_replaced(tmp_path):
+    models = FirstModels(tmp_path / "first")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / CHECKPOINT).write_bytes(b"own")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / CHECKPOINT).write_bytes(b"other's")
+    models.keep("k", tmp_path / "other", 2.5)
+    models.take("k", tmp_path / "one")
+    assert (tmp_path / "one" / CHECKPOINT).read_bytes() == b"own" and models.spared == 0
+    models.take("missing", tmp_path / "two")
+    assert not (tmp_path / "two").exists() and models.spared == 0
+    models.take("k", tmp_path / "three")
+    assert (tmp_path / "three" / CHECKPOINT).read_bytes() == b"other's" and models.spared == 2.5
+
+
+def keyed(names: bytes = b"a\nb\n", pool: Pool = POOL, member: int = 0, **options) -> str:
+    return key(load(CONFIG, options={"strategy": "learning_loss", **options}), pool, names, member)
+
+
+def test_strategies_with_one_module_mode_share_a_key_and_others_do_not():
+    joint = keyed()
+    assert keyed(strategy="placebo") == keyed(strategy="oracle_loss", **{"module.mode": "joint"}) == joint
+    assert keyed(**{"module.mode": "joint"}) == joint, "what auto stands for"
+    random = keyed(strategy="random")
+    assert random != joint and keyed(strategy="learning_loss", **{"module.mode": "off"}) == random
+    assert keyed(strategy="random", subset=20, keep=2) == random, "no part of the training"
+    assert keyed(strategy="random", **{"module.width": 4}) == random, "no module, no settings of it"
+
+
+@pytest.mark.parametrize("other", [
+    {"seed": 1}, {"training.epochs": 5}, {"training.amp": True}, {"module.margin": 0.5}, {"task.size": 59},
+    {"strategy": "learning_loss_mse"}, {"module.mode": "detached"},
+])  # fmt: skip
+def test_other_settings_have_another_key(other):
+    assert keyed(**other) != keyed()
+
+
+def test_other_labels_data_members_code_and_machines_have_another_key(monkeypatch):
+    first = keyed()
+    assert keyed(pool=replace(POOL, labeled=POOL.labeled[::-1])) != first, "the order of labels is that of the sampler"
+    assert keyed(names=b"a\nc\n") != first and keyed(member=1) != first
+    assert keyed() == first
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads + 1)
+    assert keyed() != first
+    monkeypatch.undo()
+    monkeypatch.setattr(first_model, "ROOT", Path(REPOSITORY / "tests"))
+    assert keyed() != first
+
+
+def test_the_tasks_own_file_is_part_of_the_code(tmp_path, monkeypatch):
+    experiment = load(CONFIG)
+    before = first_model.code(experiment)
+    (tmp_path / "toy.py").write_text("# another adapter\n")
+    monkeypatch.setattr(first_model.inspect, "getsourcefile", lambda kind: str(tmp_path / "toy.py"))
+    assert first_model.code(experiment) != before

@@ -1,0 +1,121 @@
+"""The runs of a sweep, checked before the first of them starts."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools import preflight
+from tools.config import ConfigError, Experiment, load
+from tools.rundir import RunFolder, RunFolderError
+
+TRAIN = Path(__file__).resolve().parents[1] / "al_train.py"
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One run.
+
+    Args:
+        leg: the strategy, with the module's mode where that was chosen.
+        folder: of the run.
+        metric: key of the task's metric.
+        cycles: of the whole run.
+        first: what its first training follows from: where it is equal, runs share that; None where they share nothing.
+        command: as a process.
+    """
+
+    leg: str
+    seed: int
+    folder: RunFolder
+    metric: str
+    cycles: int
+    first: tuple | None
+    command: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.leg}, seed {self.seed}"
+
+    @property
+    def log(self) -> Path:
+        """What the run said."""
+        return self.folder.path.with_suffix(".log")
+
+    @property
+    def cycle(self) -> int:
+        """Cycles that are committed."""
+        try:
+            return int(json.loads((self.folder.path / "state.json").read_text())["cycle"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0  # none yet; a damaged file is an error of the run itself
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows of the committed cycles; none where they cannot be read."""
+        try:
+            return self.folder.rows(self.cycle)
+        except RunFolderError:
+            return []
+
+    def line(self, status: int, seconds: float) -> str:
+        """How it ended."""
+        minutes = f"{int(seconds) // 60} min {int(seconds) % 60} s"
+        if status:
+            said = self.log.read_text(errors="replace").strip().splitlines()
+            return f"FAILED: {self.name}, exit status {status} after {minutes}: {said[-1] if said else 'no word'}"
+        last = self.rows[-1][self.metric]
+        return f"{self.name}: {self.metric} {'-' if last is None else f'{last:.3f}'}, {minutes}"
+
+
+def planned(arguments: argparse.Namespace) -> list[Job]:
+    """The runs, those of one seed beside each other.
+
+    Raises:
+        ConfigError: with the problems of all of them.
+    """
+    jobs, problems = [], []
+    for seed, strategy, mode in itertools.product(arguments.seeds, arguments.strategies, arguments.module):
+        options = {**dict(arguments.cfg_options), "strategy": strategy, "seed": seed}
+        options |= {} if mode == "auto" else {"module.mode": mode}
+        try:
+            experiment = load(arguments.config, smoke=arguments.smoke, options=options)
+            found = preflight.problems(experiment, full=False) if seed == arguments.seeds[0] else []
+            jobs.append(_job(experiment, arguments))
+            jobs[-1].folder.check(experiment.config)
+        except ConfigError as error:
+            found = error.problems
+        except RunFolderError as error:
+            found = [str(error)]
+        problems += [line for line in found if line not in problems]
+    twice = sorted({job.name for job in jobs if sum(job.name == other.name for other in jobs) > 1})
+    problems += [f"--strategies, --seeds, --module: {name} is named twice" for name in twice]
+    if problems:
+        raise ConfigError(str(arguments.config), problems)
+    return jobs
+
+
+def _job(experiment: Experiment, arguments: argparse.Namespace) -> Job:
+    root, leg = Path(arguments.work_dir), experiment.leg
+    folder = root / experiment.name / leg / f"seed{experiment.seed}"
+    command = [sys.executable, str(TRAIN), str(arguments.config), "--strategy", experiment.strategy]
+    command += ["--seed", str(experiment.seed), "--work-dir", str(folder)]
+    mode = experiment.module.mode
+    command += [] if mode == "auto" else ["--module", mode]
+    command += ["--smoke"] if arguments.smoke else []
+    command += ["--wandb", arguments.wandb] if arguments.wandb else []
+    command += [] if arguments.no_cache else ["--first-models", str(root / experiment.name / "first_models")]
+    options = [f"{name}={value!r}" for name, value in arguments.cfg_options]
+    command += ["--cfg-options", *options] if options else []
+    dropout = experiment.committee if experiment.committee_kind == "dropout" else None
+    first: tuple | None = (experiment.seed, experiment.module_mode, experiment.module.objective, str(dropout))
+    metric, cycles = experiment.task.metric, experiment.budget.cycles
+    return Job(
+        leg, experiment.seed, RunFolder(folder), metric, cycles, None if arguments.no_cache else first, tuple(command)
+    )

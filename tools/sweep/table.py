@@ -1,0 +1,49 @@
+"""What a sweep came to: a row a strategy, and the time that shared first trainings spared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+from rich.console import Console
+from rich.table import Table
+
+from tools.summary import area_under_curve
+from tools.sweep.jobs import Job
+
+
+def show(jobs: Sequence[Job], console: Console) -> None:
+    """The final metric of each seed; over the seeds, mean and standard deviation of it and of the area."""
+    seeds, metric = sorted({job.seed for job in jobs}), jobs[0].metric
+    table = Table("strategy", *(f"seed {seed}" for seed in seeds), f"final {metric}", "area")
+    for leg in dict.fromkeys(job.leg for job in jobs):
+        of_leg = {job.seed: job for job in jobs if job.leg == leg}
+        finals = {seed: _final(job) for seed, job in of_leg.items()}
+        areas = [_area(job) for job in of_leg.values()]
+        cells = [f"{finals[seed]:.3f}" if math.isfinite(finals.get(seed, math.nan)) else "-" for seed in seeds]
+        table.add_row(leg, *cells, _spread(list(finals.values())), _spread(areas))
+    console.print(table)
+    spared = [row["seconds/spared"] for job in jobs for row in job.rows if row.get("seconds/spared")]
+    if spared:
+        console.print(f"first trainings: {len(spared)} taken over from another run, {sum(spared):,.0f} s spared")
+
+
+def _final(job: Job) -> float:
+    """NaN where the run is not finished."""
+    value = job.rows[-1][job.metric] if job.folder.done and job.rows else None
+    return math.nan if value is None else value
+
+
+def _area(job: Job) -> float:
+    """NaN where the run is not finished."""
+    scores = [math.nan if row[job.metric] is None else row[job.metric] for row in job.rows]
+    return area_under_curve([row["labeled"] for row in job.rows], scores) if job.folder.done and scores else math.nan
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Mean, and standard deviation over the seeds where there are some."""
+    found = [value for value in values if math.isfinite(value)]
+    if not found:
+        return "-"
+    return f"{fmean(found):.3f}" + (f" ± {stdev(found):.3f}" if len(found) > 1 else "")
