@@ -183,7 +183,8 @@ sys.exit(al_sweep.main())
     assert [(what, s) for what, s, *_ in stub()] == [("begin", "oracle_loss"), ("told", "oracle_loss")]
 
 
-def test_real_runs_share_their_first_training(tmp_path, capsys):
+def test_real_runs_share_their_first_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))  # where the toy is
     assert sweep(tmp_path, "learning_loss", "placebo", seeds=(0,)) == 0
     assert "first trainings: 1 taken over from another run, " in capsys.readouterr().out
     root = tmp_path / "work/toy_config"

@@ -10,7 +10,7 @@ import pytest
 
 from tests import devkit, imagekit, posekit, publisher, segkit
 from tests.conftest import REPOSITORY
-from tools import al_train, al_verify, check_task, cli, preflight
+from tools import al_sweep, al_train, al_verify, check_task, cli, preflight
 from tools.config import load
 from tools.matrix import Silent
 from tools.rundir import RunFolder

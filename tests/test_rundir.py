@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import stat
 import tempfile
@@ -133,6 +134,23 @@ def test_only_the_newest_weights_stay(tmp_path):
         folder.commit(row(cycle), None, Pool(30, (1, 2), cycle + 1))
         kept = sorted(p.name for p in (tmp_path / "cycles").iterdir())
         assert kept == [f"{cycle:02d}"]  # a warm start goes on from them
+
+
+def test_weights_that_a_killed_commit_left_are_cleared_when_the_run_goes_on(tmp_path, monkeypatch):
+    folder, pool = two_cycles(tmp_path)
+    for cycle in range(3):
+        folder.cycle_folder(cycle).mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(Killed):
+            folder.commit(row(2), None, pool.label([]))
+    assert sorted(p.name for p in (tmp_path / "cycles").iterdir()) == ["00", "01", "02"]
+    RunFolder(tmp_path).open(CONFIG, NAMES)
+    assert sorted(p.name for p in (tmp_path / "cycles").iterdir()) == ["02"]
+
+
+def killed(*arguments, **options) -> None:
+    raise Killed
 
 
 def test_done_is_a_mark(tmp_path):

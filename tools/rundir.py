@@ -103,6 +103,8 @@ class RunFolder:
             pairs = itertools.zip_longest(before, names, fillvalue=MISSING)
             place, (there, now) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
             raise RunFolderError(f"{written} is of other data: sample {place} is {there!r} there, and {now!r} now")
+        if pool := self.resume(len(names)):
+            self._tidy(pool.cycle)
 
     def names(self) -> bytes:
         """What the samples are called, as `open` wrote it."""
@@ -191,7 +193,12 @@ class RunFolder:
         write_whole(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in rows).encode())
         state = {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)}
         write_whole(self.path / "state.json", json.dumps(state).encode())
-        shutil.rmtree(self.cycle_folder(cycle - 1), ignore_errors=True)  # of no use any more; the newest weights stay
+        self._tidy(pool.cycle)
+
+    def _tidy(self, cycle: int) -> None:
+        """Clear what the run does not need in a cycle: the newest weights stay, for a warm start or for their user."""
+        for number in range(cycle - 1):
+            shutil.rmtree(self.cycle_folder(number), ignore_errors=True)
 
     def query_file(self, cycle: int) -> Path:
         """Where a cycle's query and receipt are."""
