@@ -135,3 +135,10 @@ def test_links_and_paths_of_the_readme_exist():
     paths = set(re.findall(r"`((?:tools|tasks|models|acquisition|configs|tests|docs)/[\w./]+)`", text))
     assert len(paths) >= 6
     assert all((REPOSITORY / path).exists() for path in paths), paths
+
+
+def test_tests_that_the_documentation_names_exist():
+    named = set(re.findall(r"`(test_\w+)`", (REPOSITORY / "docs/reliability.md").read_text()))
+    files = list((REPOSITORY / "tests").glob("test_*.py"))
+    there = {path.stem for path in files} | set(re.findall(r"def (test_\w+)", "".join(p.read_text() for p in files)))
+    assert len(named) > 20 and named <= there, named - there
