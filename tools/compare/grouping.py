@@ -1,0 +1,103 @@
+"""What may be compared: runs of one experiment that differ in strategy and seed alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tools.compare.runs import ComparisonError, Run, sample_names
+from tools.rundir import MISSING
+
+ANYWHERE = ("seed", "training.workers", "training.checkpoint_every", "training.deterministic", "scoring.workers",
+            "scoring.batch_size")  # fmt: skip
+BETWEEN_LEGS = ("strategy", "subset", "keep", "committee", "module.mode", "module.objective", "scoring.aggregate",
+                "scoring.embedding", "scoring.control")  # fmt: skip
+SHOWN = 20  # differences in one message
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs of one experiment, by strategy and seed.
+
+    Args:
+        config: its name.
+        task: dotted name of the adapter.
+        metric: see `Run`.
+        runs: all of them, by leg and seed; "random" comes first.
+    """
+
+    config: str
+    task: str
+    metric: str
+    runs: tuple[Run, ...]
+
+    @property
+    def legs(self) -> dict[str, tuple[Run, ...]]:
+        """Finished runs of each leg, by seed; a leg without a finished run is left out."""
+        found: dict[str, list[Run]] = {}
+        for run in self.runs:
+            if run.finished:
+                found.setdefault(run.leg, []).append(run)
+        return {leg: tuple(runs) for leg, runs in found.items()}
+
+    @property
+    def unfinished(self) -> tuple[Run, ...]:
+        """Runs that lack cycles; no number that needs all cycles takes part of them."""
+        return tuple(run for run in self.runs if not run.finished)
+
+
+def group(runs: Sequence[Run]) -> list[Comparison]:
+    """Put runs of one config and one task together, and refuse what must not be compared.
+
+    Everything that a leg is made of may differ between legs, and must not within one: the strategy and its settings
+    (`BETWEEN_LEGS`: subsampling, chains, committees, how scores and embeddings are made, the module's mode and its
+    objective, which strategies set themselves). What changes nothing but a machine's load, or the noise, may differ
+    anywhere (`ANYWHERE`: the seed, workers, checkpoints). All else must be the same: the budget, what is trained and
+    how, the module's other settings, the task with its data, test set and metric; so must the samples, name by name.
+    `task.data_root` is among it: two drawn sandboxes have the same names, and names tell nothing about a test set.
+
+    Raises:
+        ComparisonError: with what differs, and where a leg has a seed twice.
+    """
+    together: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: (run.leg != "random", run.leg, run.seed, str(run.folder))):
+        together[run.config, run.task].append(run)
+    problems = [line for group in together.values() for line in _problems(group)]
+    if problems:
+        more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        what = "These runs must not be compared; leave some out, or compare them apart:"
+        raise ComparisonError("\n  ".join([what, *problems[:SHOWN], *more]))
+    return [Comparison(*key, group[0].metric, tuple(group)) for key, group in sorted(together.items())]
+
+
+def _problems(runs: Sequence[Run]) -> list[str]:
+    """What speaks against a comparison: a run is held against the first of its leg, and that one against the first."""
+    firsts: dict[str, Run] = {}
+    seen: dict[tuple[str, int], Run] = {}
+    lines = []
+    for run in runs:
+        twin = seen.get((run.leg, run.seed))
+        if twin:
+            lines.append(f"{twin.folder} and {run.folder}: {run.leg} with seed {run.seed}, twice")
+        elif run.leg in firsts:
+            lines += _differences(firsts[run.leg], run, ANYWHERE)
+        else:
+            lines += _differences(runs[0], run, ANYWHERE + BETWEEN_LEGS)
+        firsts.setdefault(run.leg, run)
+        seen.setdefault((run.leg, run.seed), run)
+    return lines
+
+
+def _differences(first: Run, second: Run, may: Sequence[str]) -> list[str]:
+    a, b, where = first.settings, second.settings, f"{first.folder} and {second.folder}"
+    keys = [k for k in sorted(a.keys() | b.keys()) if a.get(k, MISSING) != b.get(k, MISSING)]
+    keys = [k for k in keys if not any(k == m or k.startswith(f"{m}.") for m in may)]
+    lines = [f"{where}: {k}: {a.get(k, MISSING)!r} and {b.get(k, MISSING)!r}" for k in keys]
+    if first.samples != second.samples:
+        names = [sample_names(run.folder) for run in (first, second)]
+        pairs = enumerate(itertools.zip_longest(*names, fillvalue=MISSING))
+        place, (there, here) = next((i, pair) for i, pair in pairs if pair[0] != pair[1])
+        lines.append(f"{where}: samples.txt, sample {place}: {there!r} and {here!r}")
+    return lines

@@ -1,0 +1,140 @@
+"""Run folders as values: found, read and checked, without touching their data."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from tools.rundir import RunFolder, RunFolderError
+from tools.settings import arguments, flat, resolved
+
+
+class ComparisonError(Exception):
+    """Runs that must not be put together; the message names the folders and what differs."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder, finished or not.
+
+    Args:
+        folder: where it is.
+        config: name of the config: of the folder above where `al_train.py` laid it, else of the folder it lies in.
+        task: dotted name of the adapter.
+        metric: key of the metric that the curve plots; higher is better.
+        strategy: name; of a strategy of one's own, its class.
+        module: mode of the loss-prediction module as it was set, "auto" where it was not.
+        seed: of initial set, models and queries.
+        settings: the config with dotted keys.
+        samples: hash of the names of the pool's samples, in order.
+        rows: of the cycles that are committed.
+        finished: whether these are all.
+    """
+
+    folder: Path
+    config: str
+    task: str
+    metric: str
+    strategy: str
+    module: str
+    seed: int
+    settings: Mapping[str, Any] = field(repr=False)
+    samples: str = field(repr=False)
+    rows: tuple[Mapping[str, Any], ...] = field(repr=False)
+    finished: bool
+
+    @property
+    def leg(self) -> str:
+        """What people call the strategy with this module, as `tools.config.Experiment.leg`."""
+        return self.strategy if self.module == "auto" else f"{self.strategy}-{self.module}"
+
+    @property
+    def labeled(self) -> tuple[int, ...]:
+        """Labeled samples in each committed cycle."""
+        return tuple(row["labeled"] for row in self.rows)
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The metric in each committed cycle; not-a-number where it is null."""
+        return self.column(self.metric)
+
+    def column(self, key: str) -> tuple[float, ...]:
+        """Any key of the rows, in each committed cycle; not-a-number where it is null or missing."""
+        return tuple(math.nan if row.get(key) is None else float(row[key]) for row in self.rows)
+
+
+def find(paths: Iterable[str | Path]) -> list[Path]:
+    """Run folders at or below the paths, each once, sorted.
+
+    Raises:
+        ComparisonError: where a path is not there, or holds no run.
+    """
+    found = set()
+    for path in paths:
+        below = set()
+        for place, folders, files in os.walk(path):
+            if "config.py" in files and {"samples.txt", "state.json"} & set(files):  # mmengine leaves a config.py, too
+                below.add(Path(place).resolve())
+                folders.clear()  # nothing in a run is another run
+        if not below:
+            came = "holds no run folder" if Path(path).is_dir() else "is no folder"
+            raise ComparisonError(f"{path} {came}; expected one such as work_dirs/<config>")
+        found |= below
+    return sorted(found)
+
+
+def read(path: Path) -> Run:
+    """Read a run folder; its task's constructor is called for the metric's name, its data are not touched.
+
+    Raises:
+        RunFolderError: where something in it is damaged or missing.
+    """
+    folder, path = RunFolder(path), Path(path).resolve()
+    finished = folder.done  # before the rows: a run may end while it is read
+    try:
+        config = Config.fromfile(path / "config.py").to_dict()
+        strategy, seed, cycles = config["strategy"], int(config["seed"]), int(config["budget"]["cycles"])
+        called = strategy if isinstance(strategy, str) else strategy["type"].rpartition(".")[2]
+        task, mode, metric = config["task"]["type"], config.get("module", {}).get("mode", "auto"), _metric(config)
+    except Exception as error:  # it is Python: anything can be wrong in it
+        what = f"{path / 'config.py'} cannot be read ({type(error).__name__}: {error})"
+        raise RunFolderError(f"{what}; restore it, or put the adapter's folder on PYTHONPATH") from error
+    if not (path / "samples.txt").exists():
+        raise RunFolderError(f"{path} lacks its samples.txt, so nobody knows what its ids mean; restore it, or leave "
+                             "the run out")  # fmt: skip
+    names = sample_names(path)
+    pool = folder.resume(len(names))
+    rows = folder.rows(pool.cycle if pool else 0)
+    if finished and len(rows) != cycles:
+        raise RunFolderError(f"{path} is marked as done: expected {cycles} cycles, but got {len(rows)}; restore it")
+    lacking = [row["cycle"] for row in rows if not {metric, "labeled"} <= row.keys()]
+    if lacking:
+        where = path / "metrics.jsonl"
+        raise RunFolderError(f"{where}: expected 'labeled' and {metric!r} in every row, but cycles {lacking} lack one")
+    mark = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    name = _name(path, called if mode == "auto" else f"{called}-{mode}", seed)
+    return Run(path, name, task, metric, called, mode, seed, flat(config), mark, tuple(rows), finished)
+
+
+def sample_names(folder: Path) -> list[str]:
+    """Names of the pool's samples by id, as `RunFolder.open` wrote them."""
+    return (folder / "samples.txt").read_text().split("\n")[:-1]
+
+
+def _metric(config: Mapping[str, Any]) -> str:
+    """The key is an attribute of the adapter, which may set it from its settings; its constructor reads no data."""
+    given = resolved(config["task"])
+    kind = given.pop("type")
+    return kind(**arguments(kind, given, "task")[0]).metric
+
+
+def _name(path: Path, leg: str, seed: int) -> str:
+    laid = path.name == f"seed{seed}" and path.parent.name == leg
+    return path.parents[1].name if laid else path.parent.name

@@ -1,0 +1,200 @@
+"""Paired tests over seeds: which differences between strategies are more than chance, and how many seeds would tell.
+
+Runs of one seed share the initial set, so strategies are compared by their differences, seed by seed, with the paired
+t-test. Only seeds that both have count, and all say how many.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy import stats
+from scipy.optimize import brentq
+
+from tools.compare.curves import LEVEL, Estimate, areas, estimate
+from tools.compare.runs import Run
+
+ALPHA, POWER = 0.05, 0.8
+MOST = 10_000  # seeds; nobody trains more
+SAME = 1e-12  # relative to the values: what floating point adds to equal numbers
+Legs = Mapping[str, Sequence[Run]]
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """A paired t-test, and the size of the effect.
+
+    Args:
+        difference: mean paired difference with its 95% interval, and the number of pairs.
+        p: two-sided; 1 where all differences are 0, not-a-number where there is no test: with fewer than two pairs, and
+            where all differences are the same other number, as coarse metrics give by chance.
+        effect: Cohen's d_z, mean difference / its standard deviation (Cohen 1988, section 2.3.5); 0 where all
+            differences are 0, infinite where all are the same other number.
+        effect_low: of its 95% interval by the noncentral t (Cumming and Finch 2001); not-a-number where there is none.
+        effect_high: of the same interval.
+    """
+
+    difference: Estimate
+    p: float
+    effect: float
+    effect_low: float
+    effect_high: float
+
+
+def paired_test(first: Sequence[float], second: Sequence[float]) -> PairedTest:
+    """Test first - second, pairs in one order; a pair with a not-a-number is left out."""
+    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if a.shape != b.shape or a.ndim != 1:
+        raise ValueError(f"Expected two arrays of one shape (N,), but got {a.shape} and {b.shape}")
+    differences = np.where(np.isclose(a, b, rtol=SAME, atol=0), 0.0, a - b)
+    found = estimate(differences)
+    if found.n < 2:
+        return PairedTest(found, math.nan, math.nan, math.nan, math.nan)
+    if found.std <= SAME * np.nanmax(np.abs([a, b])):
+        effect = math.copysign(math.inf, found.mean) if found.mean else 0.0
+        return PairedTest(found, math.nan if found.mean else 1.0, effect, math.nan, math.nan)
+    effect = found.mean / found.std
+    t = effect * math.sqrt(found.n)
+    p = 2 * float(stats.t.sf(abs(t), found.n - 1))
+    return PairedTest(found, p, effect, *_effect_interval(t, found.n))
+
+
+def _effect_interval(t: float, n: int) -> tuple[float, float]:
+    """Effects whose noncentral t has the observed t as its upper or lower quantile."""
+    if abs(t) > 1000:  # where SciPy's distribution gives up
+        return math.nan, math.nan
+    size = abs(t)
+
+    def centre(share: float) -> float:
+        return float(brentq(lambda c: stats.nct.cdf(size, n - 1, c) - share, -5, 3 * size + 5)) / math.sqrt(n)
+
+    low, high = centre(0.5 + LEVEL / 2), centre(0.5 - LEVEL / 2)
+    return (low, high) if t >= 0 else (-high, -low)
+
+
+def power(effect: float, n: int, alpha: float = ALPHA) -> float:
+    """Power of the two-sided paired t-test with n pairs, by the noncentral t (Cohen 1988, section 2.3)."""
+    limit, centre = stats.t.ppf(1 - alpha / 2, n - 1), abs(effect) * math.sqrt(n)
+    return float(stats.nct.sf(limit, n - 1, centre) + stats.nct.sf(limit, n - 1, -centre))
+
+
+def seeds_needed(effect: float) -> int | None:
+    """Fewest seeds that tell such an effect with 80% power at .05; None for no effect, or more than `MOST`.
+
+    For an observed effect that is optimistic: effects that were noticed are overestimated, more so with few seeds
+    (Hoenig and Heisey 2001; Gelman and Carlin 2014).
+    """
+    if math.isnan(effect) or power(min(abs(effect), 100.0), MOST) < POWER:
+        return None
+    low, high = 1, MOST  # power grows with n: low is too few, high is enough
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(min(abs(effect), 100.0), middle) >= POWER else (middle, high)
+    return high
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """P-values after Holm's correction (1979); a not-a-number was no test, stays, and does not count."""
+    tested = sorted((p, place) for place, p in enumerate(ps) if not math.isnan(p))
+    found, largest = list(ps), 0.0
+    for rank, (p, place) in enumerate(tested):
+        largest = max(largest, min(1.0, (len(tested) - rank) * p))
+        found[place] = largest
+    return found
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two legs' areas under the curve, compared; `str` is the verdict.
+
+    Args:
+        first: leg.
+        second: leg.
+        seeds: that both have, with an area.
+        test: first - second.
+        p: of the test, after Holm's correction over all pairs of the comparison.
+    """
+
+    first: str
+    second: str
+    seeds: tuple[int, ...]
+    test: PairedTest
+    p: float
+
+    def __str__(self) -> str:
+        both, n, seen = f"{self.first} and {self.second}", len(self.seeds), self.test.difference
+        if n == 0:
+            return f"{both}: no seed in common; no claim"
+        if n == 1:
+            return f"{both}: one seed ({seen.mean:+.4g}) cannot tell a difference from chance; no claim"
+        if math.isinf(self.test.effect):
+            return f"{both}: {seen.mean:+.4g} in each of {n} seeds; no claim, as a test needs differences that vary"
+        if seen.std == 0:
+            return f"{both}: the same area in each of {n} seeds"
+        better, worse = (self.first, self.second) if seen.mean > 0 else (self.second, self.first)
+        low, high = (seen.low, seen.high) if seen.mean > 0 else (-seen.high, -seen.low)
+        told = f"{abs(seen.mean):.4g} [{low:.4g}, {high:.4g}], p = {self.p:.2g} after Holm, {n} paired seeds"
+        if self.p < ALPHA:
+            return f"{better} has a larger area than {worse}: by {told}"
+        alone = "; significant before the correction alone" if self.test.p < ALPHA else ""
+        needed = seeds_needed(self.test.effect)
+        many = f"more than {MOST:,}" if needed is None else f"about {needed:,}"
+        return (
+            f"{both}: not told apart; {better} by {told}{alone}. To tell the difference seen (80% power at .05, one test) "
+            f"takes {many} seeds; an optimistic number, as differences seen in few seeds tend to be too large"
+        )
+
+
+def compare_areas(legs: Legs) -> list[Pair]:
+    """The test on the area of every pair of legs, in the legs' order."""
+    by_leg = {leg: {seed: a for seed, a in areas(runs).items() if not math.isnan(a)} for leg, runs in legs.items()}
+    found = []
+    for first, second in itertools.combinations(legs, 2):
+        a, b = by_leg[first], by_leg[second]
+        seeds = tuple(sorted(a.keys() & b.keys()))
+        test = paired_test([a[seed] for seed in seeds], [b[seed] for seed in seeds])
+        found.append(Pair(first, second, seeds, test, test.p))
+    return [replace(pair, p=p) for pair, p in zip(found, holm([pair.p for pair in found]), strict=True)]
+
+
+@dataclass(frozen=True)
+class Penalties:
+    """The pairwise penalty matrix of Ash et al., ICLR 2020 (BADGE), section 4.
+
+    Args:
+        legs: L names.
+        matrix: (L, L); entry i, j is the share of labeled sizes at which i beats j significantly (paired t-test at .05,
+            uncorrected, as there); not-a-number where no size has two paired seeds, and on the diagonal.
+    """
+
+    legs: tuple[str, ...]
+    matrix: np.ndarray = field(repr=False)
+
+    @property
+    def columns(self) -> np.ndarray:
+        """(L,) mean of each column without the diagonal: how often a leg is beaten; the lower, the better."""
+        known = ~np.isnan(self.matrix)
+        total, count = np.where(known, self.matrix, 0).sum(axis=0), known.sum(axis=0)
+        return np.divide(total, count, out=np.full(len(self.legs), math.nan), where=count > 0)
+
+
+def penalties(legs: Legs) -> Penalties:
+    """Count the sizes at which one leg beats another; every size counts in the share, tested or not."""
+    names = tuple(legs)
+    scores = {leg: {run.seed: dict(zip(run.labeled, run.values, strict=True)) for run in legs[leg]} for leg in names}
+    sizes = sorted({size for seeds in scores.values() for by_size in seeds.values() for size in by_size})
+    matrix = np.full((len(names), len(names)), math.nan)
+    for i, j in itertools.combinations(range(len(names)), 2):
+        first, second = scores[names[i]], scores[names[j]]
+        seeds = sorted(first.keys() & second.keys())
+        a, b = ([[run[s].get(size, math.nan) for s in seeds] for size in sizes] for run in (first, second))
+        tests = [paired_test(*pair) for pair in zip(a, b, strict=True)]
+        tests = [test for test in tests if not math.isnan(test.p)]
+        if tests:
+            wins = [math.copysign(1, test.difference.mean) for test in tests if test.p < ALPHA]
+            matrix[i, j], matrix[j, i] = wins.count(1) / len(sizes), wins.count(-1) / len(sizes)
+    return Penalties(names, matrix)
