@@ -178,7 +178,7 @@ def labels_needed(of: Curve, target: float) -> float | None:
 def saving(runs: Sequence[Run], reference: Sequence[Run]) -> Saving | None:
     """Labels that a leg needs to reach the reference's (random's) final score.
 
-    Curve and score are means over all seeds that each leg has. None where the reference is missing or has no final score.
+    Curve and score are means over all seeds that each leg has. None where the reference has no run or no final score.
     """
     of = curve(runs)
     target = estimate(list(finals(reference).values())).mean

@@ -13,7 +13,7 @@ from typing import Any
 from mmengine.config import Config
 
 from tools.rundir import RunFolder, RunFolderError
-from tools.settings import arguments, flat, resolved
+from tools.settings import arguments, flat, not_a_class, resolved
 
 
 class ComparisonError(Exception):
@@ -132,6 +132,8 @@ def _metric(config: Mapping[str, Any]) -> str:
     """The key is an attribute of the adapter, which may set it from its settings; its constructor reads no data."""
     given = resolved(config["task"])
     kind = given.pop("type")
+    if not isinstance(kind, type):
+        raise TypeError(f"task.type: expected a task class, but got {not_a_class(kind)}")
     return kind(**arguments(kind, given, "task")[0]).metric
 
 

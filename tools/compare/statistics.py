@@ -1,7 +1,7 @@
 """Paired tests over seeds: which differences between strategies are more than chance, and how many seeds would tell.
 
-Runs of one seed share the initial set, so strategies are compared by their differences, seed by seed, with the paired
-t-test. Only seeds that both have count, and all say how many.
+Runs of a seed share the initial set, so strategies are compared by their differences, seed by seed. Only seeds that
+both have count, and everything says how many these are.
 """
 
 from __future__ import annotations
@@ -144,8 +144,8 @@ class Pair:
         needed = seeds_needed(self.test.effect)
         many = f"more than {MOST:,}" if needed is None else f"about {needed:,}"
         return (
-            f"{both}: not told apart; {better} by {told}{alone}. To tell the difference seen (80% power at .05, one test) "
-            f"takes {many} seeds; an optimistic number, as differences seen in few seeds tend to be too large"
+            f"{both}: not told apart; {better} by {told}{alone}. To tell the difference seen takes {many} seeds (80% "
+            f"power at .05, one test); optimistic, as differences seen in few seeds tend to be too large"
         )
 
 
