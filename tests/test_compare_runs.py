@@ -81,7 +81,7 @@ def test_runs_are_found_once_and_what_looks_like_one_is_none(tmp_path: Path):
     comparekit.write(a / "cycles/inner", comparekit.config())  # nothing in a run is another run
     (tmp_path / "work/vis_data").mkdir()
     (tmp_path / "work/vis_data/config.py").write_text("")  # as mmengine leaves it
-    assert find([tmp_path / "work", a, a.parent]) == [a, b]
+    assert find([tmp_path / "work", a, a.parent / "../random"]) == [a, b]
 
 
 @pytest.mark.parametrize(("make", "came"), [(True, "holds no run folder"), (False, "is no folder")])
@@ -185,6 +185,7 @@ def test_the_machine_may_differ_anywhere(tmp_path: Path):
         ("training__epochs", 5, "training.epochs: 4 and 5"),
         ("training__amp", True, r"training.amp: '\(missing\)' and True"),
         ("module__weight", 0.1, r"module.weight: '\(missing\)' and 0.1"),
+        ("subsets", 3, r"subsets: '\(missing\)' and 3"),  # begins as one that may differ
         ("task__test_size", 30, r"task.test_size: '\(missing\)' and 30"),
     ],
 )
