@@ -61,6 +61,8 @@ def test_seconds_are_those_before_the_value_was_known():
     run = made("x", 0, [0.1, 0.2, 0.3], seconds__train=[10, 20, 30], seconds__evaluate=[1, 1, 2],
                seconds__committee=[100, 100, None], seconds__score=[5, 6, 0], seconds__ranking=[9, 9, 9])  # fmt: skip
     assert points(run, "seconds")[0].tolist() == [11, 10 + 1 + 100 + 5 + 21, 116 + 20 + 1 + 100 + 6 + 32]
+    shared = made("x", 0, [0.1, 0.2], seconds__train=[0.5, 20], seconds__spared=[9.5, None])
+    assert points(shared, "seconds")[0].tolist() == [10, 30]  # as the run that trained it
     gap = made("x", 0, [0.1, 0.2, 0.3], seconds__train=[10, None, 30])
     assert points(gap, "seconds")[0].tolist() == [10]  # later sums are unknown, too
     assert points(made("x", 0, [0.1]), "seconds")[0].tolist() == []

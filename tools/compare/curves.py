@@ -75,10 +75,11 @@ def points(run: Run, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
     """A run's x and metric, (N,) each; cycles without a finite metric or x are left out.
 
     Seconds are those of everything that had to run before the value was known: earlier cycles, the training and its
-    evaluation; not the measure of the module's ranking, which is no part of the method.
+    evaluation. What a first training shared with another run spared counts as spent, or the run that came first would
+    look dearer. The measure of the module's ranking is no part of the method, and does not count.
     """
     if axis == "seconds":
-        steps = {step: np.array(run.column(f"seconds/{step}")) for step in STEPS}
+        steps = {step: np.array(run.column(f"seconds/{step}")) for step in (*STEPS, "spared")}
         spent = np.nansum([*steps.values()], axis=0)
         after = np.nansum([steps["committee"], steps["score"]], axis=0)
         unknown = np.isnan(steps["train"])  # and so is every later sum

@@ -127,10 +127,9 @@ class Pair:
 
     def __str__(self) -> str:
         both, n, seen = f"{self.first} and {self.second}", len(self.seeds), self.test.difference
-        if n == 0:
-            return f"{both}: no seed in common; no claim"
-        if n == 1:
-            return f"{both}: one seed ({seen.mean:+.4g}) cannot tell a difference from chance; no claim"
+        if n < 2:
+            one = f"one seed ({seen.mean:+.4g}) cannot tell a difference from chance"
+            return f"{both}: {one if n else 'no seed in common'}; no claim"
         if math.isinf(self.test.effect):
             return f"{both}: {seen.mean:+.4g} in each of {n} seeds; no claim, as a test needs differences that vary"
         if seen.std == 0:
