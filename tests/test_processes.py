@@ -17,6 +17,7 @@ from acquisition.pool import Pool
 from models.seeding import stream
 from models.training import warm_start
 from tests.conftest import REPOSITORY
+from tools import cli
 from tools import cycle as cycle_parts
 from tools.config import load
 from tools.rundir import RunFolder
@@ -97,3 +98,9 @@ def test_told_to_stop_both_stop_after_the_same_iteration_and_end_as_those_undist
 
 def timeless(folder: Path) -> list[dict]:
     return [{k: v for k, v in row.items() if not k.startswith("seconds/")} for row in RunFolder(folder).rows(2)]
+
+
+def test_another_number_of_processes_is_another_run(pair, capsys):
+    options = [f"{key}={value}" for key, value in OPTIONS.items()]
+    assert cli.main([str(CONFIG), "--work-dir", str(pair[0]), "--cfg-options", *options], run=None) == 2
+    assert "processes: 2 there, '(missing)' now" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.dist import init_dist as init_launched
 from rich.console import Console
 
@@ -165,6 +165,7 @@ def _experiment(arguments: argparse.Namespace) -> Experiment:
     options: dict[str, Any] = dict(arguments.cfg_options)
     named = {"strategy": arguments.strategy, "seed": arguments.seed, "training.amp": arguments.amp or None}
     named |= {"module.mode": arguments.module, "training.deterministic": arguments.deterministic or None}
+    named |= {"processes": get_world_size() if get_world_size() > 1 else None}  # the batch size is each one's
     options |= {key: value for key, value in named.items() if value is not None}
     try:
         return load(arguments.config, smoke=arguments.smoke, options=options)

@@ -21,7 +21,10 @@ SECTIONS = {
     "budget": Budget, "training": TrainingSettings, "module": ModuleSettings, "scoring": ScoringSettings,
     "committee": CommitteeSettings,
 }  # fmt: skip
-PLAIN = {"strategy": str | dict, "subset": int | None, "keep": Annotated[int, Ge(1)], "seed": int}
+PLAIN = {
+    "strategy": str | dict, "subset": int | None, "keep": Annotated[int, Ge(1)], "seed": int,
+    "processes": Annotated[int, Ge(1)],  # set by `al_train.py` where there are several
+}  # fmt: skip
 WORKERS = 1024  # processes that load data: each is a copy of this one
 NOT_SETTINGS = {"params", "optimizer"}  # what mmengine gives to optimisers and schedules itself
 
