@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -64,7 +64,8 @@ def _hear(number: int, frame: FrameType | None) -> None:
     if again or not _heard.finishing:
         raise Stopped(f"stopped by {name()}; what was trained is kept")
     if is_main_process():  # past Python's buffers, which may be in use at this moment
-        os.write(2, f"\n{name()}: finishing this iteration (Ctrl-C once more: ending at once)\n".encode())
+        with suppress(OSError):  # Ctrl-C ends `| tee`, too, and then nobody reads
+            os.write(2, f"\n{name()}: finishing this iteration (Ctrl-C once more: ending at once)\n".encode())
 
 
 @contextmanager

@@ -51,6 +51,19 @@ def test_the_second_ctrl_c_ends_at_once_and_a_second_sigterm_does_not(capfd):
     assert capfd.readouterr().err.count("finishing") == 1, "said once"
 
 
+def test_a_signal_is_noted_where_nobody_reads_what_is_said():
+    read, write = os.pipe()
+    os.close(read)
+    kept = os.dup(2)
+    os.dup2(write, 2)
+    try:
+        with pytest.raises(Stopped, match="stopped by SIGINT"), listening(), finishing():
+            tell(signal.SIGINT)
+            assert asked()
+    finally:
+        os.dup2(kept, 2), os.close(kept), os.close(write)
+
+
 def test_what_the_block_raises_is_not_hidden():
     with pytest.raises(ValueError, match="its own"), listening(), finishing():
         tell(signal.SIGTERM)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmengine.optim import MultiStepLR
+from mmengine.optim import MultiStepLR, OneCycleLR
 from torch import Tensor, nn
 from torch.optim import SGD
 
@@ -415,6 +415,16 @@ def test_a_training_that_was_told_to_stop_goes_on_from_that_iteration(tmp_path, 
     again = train(tmp_path, settings, then=lambda runner: seen.append(runner.iter))
     assert seen == list(range(iteration, 12)), "no iteration twice, and none left out"
     assert equal(whole.final, again.final)
+
+
+@pytest.mark.parametrize("strategy", ["cos", "linear"])
+def test_a_schedule_that_holds_a_function_goes_on_and_can_be_started_from(tmp_path, strategy):
+    schedule = {"type": OneCycleLR, "eta_max": 0.1, "total_steps": 3 * EPOCHS, "by_epoch": False}
+    settings = replace(PLAIN, schedule=[dict(schedule, anneal_strategy=strategy)])
+    with listening(), pytest.raises(Stopped):
+        train(tmp_path / "a", settings, hook=Told(5, signal.SIGTERM))
+    assert equal(train(tmp_path / "a", settings).final, train(tmp_path / "b", settings).final)
+    warm_start(build(Toy(), MODULE, "joint", seed=5), tmp_path / "b")
 
 
 def test_stopped_in_every_iteration(tmp_path, whole):
