@@ -58,8 +58,9 @@ class KeepCheckpoint(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Leave out what torch cannot load without running code from the file: log history, schedules' functions."""
         checkpoint["message_hub"] = dict(log_scalars={}, runtime_info={}, resumed_keys={})
-        schedulers = checkpoint["param_schedulers"]  # OneCycleLR has its curve as a function, which a new one has, too
-        checkpoint["param_schedulers"] = [{k: v for k, v in s.items() if not callable(v)} for s in schedulers]
+        for state in checkpoint.get("param_schedulers", ()):  # OneCycleLR's curve is one, which a new one has, too
+            for name in [name for name, value in state.items() if callable(value)]:
+                del state[name]
         checkpoint["buffers"] = self._buffers
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import multiprocessing
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from acquisition.pool import Pool
 from models.checkpoint import CHECKPOINT
 from tests.conftest import REPOSITORY
 from tests.test_cli import main, outcome, rows, same, weights
-from tests.toy import Toy
+from tests.toy import Toy, Vectors
 from tools import first_model
 from tools.config import load
 from tools.first_model import FirstModels, key
@@ -128,3 +133,98 @@ def test_the_tasks_own_file_is_part_of_the_code(tmp_path, monkeypatch):
     (tmp_path / "toy.py").write_text("# another adapter\n")
     monkeypatch.setattr(first_model.inspect, "getsourcefile", lambda kind: str(tmp_path / "toy.py"))
     assert first_model.code(experiment) != before
+
+
+def test_other_samples_and_first_weights_under_the_same_names_have_another_key(monkeypatch):
+    first, build, read = keyed(), Toy.build, Vectors.__getitem__
+
+    def other_weights(self):
+        network = build(self)
+        network.head.bias.data += 1
+        return network
+
+    def other_label(changed: int):
+        def get(self, index):
+            x, y, i = read(self, index)
+            return x, y + (index == changed), i
+
+        return get
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Toy, "build", other_weights)
+        assert keyed() != first
+    for sample, counts in ((POOL.labeled[-1], True), (POOL.unlabeled[0], False)):
+        with monkeypatch.context() as patch:
+            patch.setattr(Vectors, "__getitem__", other_label(int(sample)))
+            assert (keyed() != first) == counts
+    assert keyed() == first
+
+
+def test_values_of_any_kind_are_told_apart():
+    def told(value) -> str:
+        first_model._add(found := hashlib.sha256(), value)
+        return found.hexdigest()
+
+    image = Image.new("L", (2, 3), 5)
+    values = [
+        1, 1.0, "1", True, None, [1], (1,), [[1], []], [[], [1]], {"a": 1}, {"a": 2}, {1, 2}, torch.ones(2),
+        torch.ones(1, 2),
+        np.ones(2), np.ones(2, np.float32), np.array([None, 1]), image, Image.new("L", (3, 2), 5),
+        Instance(1), Instance(2),
+    ]  # fmt: skip
+    assert len({told(value) for value in values}) == len(values)
+    again = [torch.ones(2), np.ones(2), {2, 1}, Instance(1), image.copy()]
+    assert {told(value) for value in again} < {told(value) for value in values}
+
+
+class Instance:
+    """As data sets have them."""
+
+    def __init__(self, label: int) -> None:
+        self.label = label
+
+
+def test_a_damaged_or_cleared_first_model_is_trained_anew(tmp_path, trained):
+    shared, first = ["--first-models", str(tmp_path / "first")], tmp_path / "first"
+    assert main(tmp_path / "one", *shared) == 0
+    (kept,) = first.glob("*.pth")
+    whole, about, once = kept.read_bytes(), kept.with_suffix(".json").read_text(), len(trained)
+    for place, spoil in enumerate([
+        lambda: kept.write_bytes(whole[:5000]), lambda: kept.write_bytes(b""),
+        lambda: kept.with_suffix(".json").unlink(),
+        lambda: kept.with_suffix(".json").write_text("[]"), lambda: kept.with_suffix(".json").write_text("{"),
+    ]):  # fmt: skip
+        spoil()
+        trained.clear()
+        assert main(tmp_path / str(place), *shared) == 0
+        assert len(trained) == once and outcome(tmp_path / str(place)) == outcome(tmp_path / "one")
+        assert json.loads(kept.with_suffix(".json").read_text()).keys() == json.loads(about).keys()
+    trained.clear()
+    assert main(tmp_path / "last", *shared) == 0
+    assert len(trained) == once - 4 * 3, "the one that was kept anew is taken over"
+
+
+def _keep(folder: Path, number: int, told) -> None:
+    try:
+        FirstModels(folder / "first").keep("k", folder / str(number), 1.0)
+        told.put("")
+    except OSError as error:
+        told.put(str(error))
+
+
+def test_two_processes_may_keep_the_same(tmp_path):
+    for number in (0, 1):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / CHECKPOINT).write_bytes(bytes([number]) * 3_000_000)
+    told = multiprocessing.Queue()
+    for _ in range(10):
+        both = [multiprocessing.Process(target=_keep, args=(tmp_path, number, told)) for number in (0, 1)]
+        [process.start() for process in both], [process.join() for process in both]
+        assert [told.get(), told.get()] == ["", ""]
+        FirstModels(tmp_path / "first").take("k", tmp_path / "into")
+        assert len(set((tmp_path / "into" / CHECKPOINT).read_bytes())) == 1
+        shutil.rmtree(tmp_path / "into"), shutil.rmtree(tmp_path / "first")
+
+
+def test_the_processor_is_named():
+    assert first_model._processor().partition(",")[0]

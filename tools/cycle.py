@@ -37,8 +37,8 @@ def start(
     where = folder.training_folder(pool.cycle, member)
     shared = folder.shared if pool.cycle == 0 else None
     if shared is not None:
-        first = key(experiment, pool, folder.names(), member)
         if is_main_process():
+            first = key(experiment, pool, folder.names(), member)
             shared.take(first, where)
         barrier()
     with _training(experiment, folder, pool, launcher, member) as runner:

@@ -12,17 +12,23 @@ import json
 import os
 import platform
 import shutil
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL.Image import Image
 
 from acquisition.pool import Pool
 from models.checkpoint import CHECKPOINT
-from models.files import replacing
+from models.files import locked, replacing
+from models.seeding import seeded
 from tools.config import Experiment
+from tools.receipt import digest, weights_digest
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("models", "tasks")  # whose files decide how a first model comes out
@@ -45,19 +51,29 @@ class FirstModels:
     def take(self, key: str, into: Path) -> None:
         """Put the checkpoint of a finished training, if there is one, where another one would be resumed from."""
         kept, target = self.folder / f"{key}.pth", into / CHECKPOINT
-        if kept.exists() and not target.exists():
+        if target.exists() or not kept.exists():
+            return
+        try:
+            about = json.loads(kept.with_suffix(".json").read_text())
             with replacing(target) as beside:
                 shutil.copyfile(kept, beside)
-            self.spared += float(json.loads(kept.with_suffix(".json").read_text())["seconds"])
+                if _sha256(beside) != about["sha256"]:
+                    raise ValueError(f"{kept} is damaged")
+        except (ValueError, TypeError, KeyError, FileNotFoundError):  # damaged, or cleared by somebody: trained anew
+            kept.unlink(missing_ok=True)
+        else:
+            self.spared += float(about["seconds"])
 
     def keep(self, key: str, trained: Path, seconds: float) -> None:
-        """Keep the checkpoint of a training that has come to its end in `trained`."""
-        if (self.folder / f"{key}.pth").exists():
-            return
-        with replacing(self.folder / f"{key}.json") as beside:  # first: a checkpoint that is there has its seconds
-            beside.write_text(json.dumps({"seconds": round(seconds, 3)}))
-        with replacing(self.folder / f"{key}.pth") as beside:
-            shutil.copyfile(trained / CHECKPOINT, beside)
+        """Keep the checkpoint of a training that has come to its end in `trained`; of two processes, one does it."""
+        with suppress(BlockingIOError), locked(self.folder / f".{key}.lock"):
+            if (self.folder / f"{key}.pth").exists():
+                return
+            about = {"seconds": round(seconds, 3), "sha256": _sha256(trained / CHECKPOINT)}
+            with replacing(self.folder / f"{key}.json") as beside:  # first: a checkpoint that is there has it
+                beside.write_text(json.dumps(about))
+            with replacing(self.folder / f"{key}.pth") as beside:
+                shutil.copyfile(trained / CHECKPOINT, beside)
 
 
 def key(experiment: Experiment, pool: Pool, names: bytes, member: int = 0) -> str:
@@ -77,22 +93,73 @@ def key(experiment: Experiment, pool: Pool, names: bytes, member: int = 0) -> st
         "task": experiment.config["task"], "training": experiment.config["training"], "module": module,
         "dropout": dropout, "seed": experiment.seed, "member": member, "labeled": pool.labeled, "size": pool.size,
         "names": hashlib.sha256(names).hexdigest(), "code": code(experiment), "machine": machine(),
+        "content": content(experiment, pool),
     }  # fmt: skip
     return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 def code(experiment: Experiment) -> str:
-    """Of the files that decide how a first model comes out, and of the file of the task, wherever it is."""
+    """Of the files that decide how a first model comes out, and of the task's file and those beside it."""
     files = sorted(path for room in CODE for path in (ROOT / room).rglob("*.py"))
     adapter = inspect.getsourcefile(type(experiment.task))
+    beside = [Path(adapter), *sorted(Path(adapter).parent.glob("*.py"))] if adapter else []
     found = hashlib.sha256()
-    for path in [*files, Path(adapter)] if adapter else files:
+    for path in [*files, *beside]:
         found.update(path.read_bytes())
     return found.hexdigest()
 
 
+def content(experiment: Experiment, pool: Pool) -> str:
+    """Of what settings and names only point to: weights to begin with, labeled samples as they are trained on."""
+    task, found = experiment.task, hashlib.sha256()
+    with seeded(0):
+        found.update(weights_digest(task.build().state_dict()).encode())
+    data = task.dataset("train")
+    for i in pool.labeled:
+        with seeded(i):
+            _add(found, data[i])
+    return found.hexdigest()
+
+
+def _add(found: Any, value: Any) -> None:
+    """Add a value, whatever it is made of; what has no text of its own has another each time, and is not shared."""
+    found.update(f"{type(value).__name__}\n".encode())
+    if isinstance(value, torch.Tensor):
+        found.update(weights_digest({"": value}).encode())
+    elif isinstance(value, np.ndarray) and value.dtype != object:
+        found.update(digest(value).encode())
+    elif isinstance(value, Image):
+        found.update(f"{value.mode} {value.size}\n".encode() + value.tobytes())
+    elif isinstance(value, Mapping):
+        _add(found, list(value.items()))
+    elif isinstance(value, list | tuple | np.ndarray):
+        for item in (len(value), *value):
+            _add(found, item)
+    elif isinstance(value, set | frozenset):
+        _add(found, sorted(value, key=repr))
+    elif hasattr(value, "__dict__") and not callable(value):
+        _add(found, vars(value))
+    else:
+        found.update(repr(value).encode() + b"\n")
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def machine() -> list[str]:
-    """Versions and devices, with which rounding may differ."""
+    """Versions, processor and devices, with which rounding may differ."""
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     threads, processes = str(torch.get_num_threads()), os.environ.get("WORLD_SIZE", "1")
-    return [*(f"{name} {version(name)}" for name in LIBRARIES), platform.processor(), threads, processes, *devices]
+    return [*(f"{name} {version(name)}" for name in LIBRARIES), _processor(), threads, processes, *devices]
+
+
+def _processor() -> str:
+    """Its model and what torch uses of it; Python's own word is empty on most Linux systems."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return f"{model or platform.processor() or platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
