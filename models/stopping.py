@@ -1,4 +1,5 @@
-"""Ctrl-C and SIGTERM, the warning of job schedulers: what must be finished is finished, and then everything ends."""
+"""Ctrl-C, SIGTERM (the warning of job schedulers) and SIGHUP (the terminal is gone): what must be finished is finished,
+and then everything ends."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from mmengine.dist import all_reduce, get_world_size, is_main_process
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):

@@ -159,7 +159,31 @@ def test_no_jobs_are_refused(tmp_path, capsys):
     assert "--jobs: 1 problem(s)\n  expected at least 1, but got 0" in capsys.readouterr().out
 
 
-def test_a_signal_is_passed_on_and_the_same_command_goes_on(tmp_path, stub):
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, stub, capsys):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "toy_config").write_text("")
+    assert sweep(tmp_path, "random") == 2
+    assert f"Not a directory: '{tmp_path / 'work/toy_config/random'}'; the same" in capsys.readouterr().out
+
+
+def test_runs_end_with_a_sweep_that_fails(tmp_path, stub, monkeypatch, capsys):
+    start = al_sweep._start
+
+    def second(job, at_a_time):
+        if job.leg == "random":
+            while not (tmp_path / "work/toy_config/oracle_loss/seed0/state.json").exists():
+                time.sleep(0.05)
+            raise OSError("no more processes")
+        return start(job, at_a_time)
+
+    monkeypatch.setattr(al_sweep, "_start", second)
+    assert sweep(tmp_path, "oracle_loss", "random", seeds=(0,), more=["--jobs", "2"]) == 2
+    assert [(what, s) for what, s, *_ in stub()] == [("begin", "oracle_loss"), ("told", "oracle_loss")]
+    assert "error: no more processes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("told", [[signal.SIGINT], 3 * [signal.SIGTERM], [signal.SIGHUP]])
+def test_a_signal_is_passed_on_and_the_same_command_goes_on(tmp_path, stub, told):
     code = f"""
 import sys
 from tools import al_sweep
@@ -177,7 +201,9 @@ sys.exit(al_sweep.main())
     while not (tmp_path / "work/toy_config/oracle_loss/seed0/state.json").exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    for number in told:
+        process.send_signal(number)
+        time.sleep(0.01)
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 130 and "the same command goes on" in said
     assert [(what, s) for what, s, *_ in stub()] == [("begin", "oracle_loss"), ("told", "oracle_loss")]

@@ -177,3 +177,9 @@ def test_without_vectors_their_hashes_stay(tmp_path: Path):
         assert list(bare.signals) == ["predicted_loss"] and bare.labeled == {}
         assert replace(bare, signals={}, labeled={}).picked.tolist() == asked.picked.tolist()
     assert (without.path / "state.json").read_bytes() == (with_them.path / "state.json").read_bytes()
+
+
+def test_weights_of_one_number_with_any_stride():
+    one = torch.full((1,), 7)
+    for strange in (one.expand(1), torch.as_strided(one, (1,), (0,)), torch.as_strided(one, (1,), (5,))):
+        assert weights_digest({"a": strange}) == weights_digest({"a": one})

@@ -12,14 +12,14 @@ import pytest
 from models import stopping
 from models.stopping import Stopped, asked, finishing, listening
 
-BOTH = pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+EACH = pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
 
 def tell(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
-@BOTH
+@EACH
 def test_outside_of_what_must_be_finished_a_signal_ends_at_once(told):
     with pytest.raises(Stopped, match=f"stopped by {told.name}; what was trained is kept"), listening():
         tell(told)
@@ -27,7 +27,7 @@ def test_outside_of_what_must_be_finished_a_signal_ends_at_once(told):
     assert not asked()
 
 
-@BOTH
+@EACH
 def test_within_it_is_noted_and_ends_afterwards(told, capfd):
     done = []
     with pytest.raises(Stopped, match=f"stopped by {told.name}"), listening():
@@ -109,7 +109,7 @@ def test_a_finished_block_is_no_longer_one():
             tell(signal.SIGTERM)
 
 
-@BOTH
+@EACH
 def test_a_forked_process_does_not_listen(told):
     with listening(), finishing():
         if (child := os.fork()) == 0:
@@ -118,7 +118,7 @@ def test_a_forked_process_does_not_listen(told):
             except BaseException as error:
                 os._exit(1 if isinstance(error, Stopped) else told)
             os._exit(0)
-        expected = -told if told == signal.SIGTERM else told  # Python's own KeyboardInterrupt
+        expected = told if told == signal.SIGINT else -told  # Python's own KeyboardInterrupt
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == expected
         assert not asked() and signal.getsignal(told) is stopping._hear
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from models.progress import bar
-from models.stopping import listening
+from models.stopping import asked, finishing, listening
 from tools import cli
 from tools.config import ConfigError
 from tools.sweep.jobs import Job, planned
@@ -62,15 +63,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     running: dict[Job, subprocess.Popen] = {}
     try:
         with listening():
-            failed = run(jobs, arguments.jobs, running, console)
+            try:
+                with finishing():  # a signal must not come between the start of a run and the note of it
+                    failed = run(jobs, arguments.jobs, running, console)
+            finally:
+                end(list(running.values()), console)
     except KeyboardInterrupt as stop:
-        console.print("ending the runs after the iterations that they are in")
-        for process in running.values():
-            process.terminate()
-        for process in running.values():
-            process.wait()
         console.print(f"{str(stop) or 'stopped'}; the same command goes on")
         return cli.STOPPED
+    except OSError as error:
+        console.print(f"error: {error}; the same command goes on")
+        return cli.USAGE_ERROR
     show(jobs, console)
     for job in failed:
         console.print(f"FAILED: {job.name}; its log is {job.log}")
@@ -94,7 +97,7 @@ def run(jobs: Sequence[Job], at_a_time: int, running: dict[Job, subprocess.Popen
     began: dict[Job, float] = {}
     with bar() as progress:
         task = progress.add_task("", total=sum(job.cycles for job in jobs))
-        while waiting or running:
+        while (waiting or running) and not asked():
             while len(running) < at_a_time and (job := _next(waiting, running)):
                 waiting.remove(job)
                 running[job], began[job] = _start(job, at_a_time), time.perf_counter()
@@ -110,6 +113,23 @@ def run(jobs: Sequence[Job], at_a_time: int, running: dict[Job, subprocess.Popen
             what = f"{done} of {len(jobs)} runs, {len(running)} running, cycles"
             progress.update(task, description=what, completed=sum(job.cycle for job in jobs))
     return failed
+
+
+def end(running: Sequence[subprocess.Popen], console: Console) -> None:
+    """End the runs after the iterations that they are in; after a second Ctrl-C at once."""
+    if running:
+        console.print("ending the runs after the iterations that they are in")
+    try:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
+    except KeyboardInterrupt:
+        for process in running:
+            process.terminate(), process.send_signal(signal.SIGINT)
+        for process in running:
+            process.wait()
+        raise
 
 
 def _next(waiting: Sequence[Job], running: Sequence[Job] | dict[Job, subprocess.Popen]) -> Job | None:

@@ -1,6 +1,7 @@
 """The receipt of a cycle: hashes of what its query came from, saved beside the query and checked by `al_verify.py`.
 
-A receipt is a function of config, data and weights alone: a run that was killed and resumed leaves the same bytes.
+A receipt is a function of config, data, weights, and the number of processes and threads: a run that was killed and
+resumed leaves the same bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dist import get_world_size
 from torch import Tensor
 
 from acquisition import canary
@@ -20,7 +22,8 @@ from models.committee import Member
 from models.joint import JointModel
 from tasks.base import Task
 
-Receipt = dict[str, str]  # what -> its sha256 in hexadecimal digits; "device" -> "cpu" or another kind
+# what -> its sha256 in hexadecimal digits; "device" -> "cpu" or another kind; "made" -> by which number of processes
+Receipt = dict[str, str]
 
 
 def receipt_of(task: Task, pool: Pool, model: JointModel, members: Sequence[Member], query: Query | None) -> Receipt:
@@ -37,6 +40,7 @@ def receipt_of(task: Task, pool: Pool, model: JointModel, members: Sequence[Memb
     found = {"labeled": digest(np.array(pool.labeled, dtype=np.int64)), "weights": weights_digest(model.state_dict())}
     found |= {f"weights/member{n}": weights_digest(other.state_dict()) for n, other in enumerate(others, 2)}
     found |= {"taps": taps_digest(task, model), "device": next(model.parameters()).device.type}
+    found["made"] = f"{get_world_size()} processes of {torch.get_num_threads()} threads"
     return found | ({} if query is None else {name: digest(values) for name, values in content(query).items()})
 
 
@@ -101,4 +105,5 @@ def taps_digest(task: Task, model: JointModel) -> str:
 
 def _add(found: Any, name: str, tensor: Tensor) -> None:
     found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-    found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    numbers = tensor.detach().cpu().reshape(-1).clone(memory_format=torch.contiguous_format)  # one has any stride
+    found.update(numbers.view(torch.uint8).numpy())

@@ -55,7 +55,10 @@ def _differ(first: Run, run: Run) -> Remark:
     gpu = "cpu" not in (first.cycles[0].receipt.get("device"), run.cycles[0].receipt.get("device"))
     if gpu and not run.experiment.training.deterministic:
         return Remark(0, f"{told}; on a GPU the bits are the same with --deterministic alone", "not compared")
-    return Remark(0, f"{told} (a training by another number of processes, or on another device, differs, too)")
+    made = [one.cycles[0].receipt.get("made", "processes and threads of unknown number") for one in (first, run)]
+    if made[0] != made[1]:
+        return Remark(0, f"{told}; made by {made[0]}, and by {made[1]}, which round otherwise", "not compared")
+    return Remark(0, f"{told} (a training on another device or processor differs, too)")
 
 
 def _name(run: Run) -> str:
