@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from tools.config import load
 from tools.matrix import Silent
 from tools.receipt import content, digest, packed
 from tools.rundir import RunFolder
+from tools.verify import across
 from tools.verify.checks import CHECKS
 
 TOY = REPOSITORY / "tests" / "toy_config.py"
@@ -401,3 +403,16 @@ def test_a_folder_that_is_no_run_is_said_with_status_2(calm: Path, tmp_path: Pat
         code, found, said = verify(capsys, calm, path)
         assert code == 2 and f"error: {path} holds no run: expected its config.py, but there is none" in said
         assert found["ok"] == list(CHECKS)
+
+
+def test_first_weights_of_other_numbers_of_threads_are_not_compared():
+    first, other = (across_run("cpu", made, weights) for made, weights in (("1 x 1", "a"), ("1 x 2", "b")))
+    assert across._differ(first, other).status == "not compared"
+    assert "made by 1 x 1, and by 1 x 2" in across._differ(first, other).text
+    assert across._differ(first, across_run("cpu", "1 x 1", "b")).status == "FAILED"
+
+
+def across_run(device: str, made: str, weights: str) -> SimpleNamespace:
+    cycle = SimpleNamespace(receipt={"device": device, "made": made, "weights": weights})
+    folder, plain = SimpleNamespace(path="run"), SimpleNamespace(deterministic=False)
+    return SimpleNamespace(cycles=[cycle], folder=folder, experiment=SimpleNamespace(training=plain))

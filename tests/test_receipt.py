@@ -94,13 +94,13 @@ def test_a_receipt_names_everything_a_query_came_from():
     task, model = Toy(), model_of(Toy())
     found = receipt_of(task, POOL, model, [], query())
     assert sorted(found) == [
-        "candidates", "device", "labeled", "labeled/v", "picked", "signal/s", "signal/v", "taps", "weights"
+        "candidates", "device", "labeled", "labeled/v", "made", "picked", "signal/s", "signal/v", "taps", "weights"
     ]  # fmt: skip
     assert found["device"] == "cpu"
     assert found["labeled"] == digest(np.array([4, 17, 2])) and found["picked"] == digest(np.array([1]))
     assert found["weights"] == weights_digest(model.state_dict()) and found["taps"] == taps_digest(task, model)
     last = receipt_of(task, POOL, model, [], None)
-    assert sorted(last) == ["device", "labeled", "taps", "weights"]
+    assert sorted(last) == ["device", "labeled", "made", "taps", "weights"]
     assert last.items() <= found.items()
 
 
@@ -113,7 +113,7 @@ def test_members_have_hashes_of_their_own_and_passes_are_the_model():
         "weights/member3": weights_digest(models[2].state_dict()),
     }
     assert receipt_of(Toy(), POOL, models[0], passes(models[0], 3, 1), None).keys() == {
-        "labeled", "weights", "taps", "device"
+        "labeled", "weights", "taps", "device", "made"
     }  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def test_a_run_leaves_a_receipt_a_cycle_and_the_same_bytes_when_it_was_killed(tm
         run(tmp_path / "killed", until=1, strategy="coreset")
     assert sorted(saved(RunFolder(tmp_path / "killed"))) == ["00.npz"]
     assert saved(run(tmp_path / "killed", strategy="coreset")) == saved(calm)
-    assert calm.query(2) is None and sorted(calm.saved(2)[1]) == ["device", "labeled", "taps", "weights"]
+    assert calm.query(2) is None and sorted(calm.saved(2)[1]) == ["device", "labeled", "made", "taps", "weights"]
     asked, receipt = calm.saved(1)
     assert asked.signals["embedding"].shape == (45, 4) and asked.labeled["embedding"].shape == (15, 4)
     assert receipt["labeled"] == digest(np.array(calm.resume(60).labeled[:15]))

@@ -126,7 +126,8 @@ def end(running: Sequence[subprocess.Popen], console: Console) -> None:
             process.wait()
     except KeyboardInterrupt:
         for process in running:
-            process.terminate(), process.send_signal(signal.SIGINT)
+            process.terminate()
+            process.send_signal(signal.SIGINT)
         for process in running:
             process.wait()
         raise

@@ -144,8 +144,11 @@ def _add(found: Any, value: Any) -> None:
 
 
 def _sha256(path: Path) -> str:
+    found = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while part := file.read(1 << 20):
+            found.update(part)
+    return found.hexdigest()
 
 
 def machine() -> list[str]:
