@@ -77,6 +77,11 @@ def finishing() -> Iterator[None]:
         yield
     finally:
         _heard.finishing = False
+    stop_if_asked()
+
+
+def stop_if_asked() -> None:
+    """Raise `Stopped` where a signal came whose own was lost, as Python drops what is raised in a `__del__`."""
     if _heard.by is not None:
         raise Stopped(f"stopped by {name()}; what was trained is kept")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -129,3 +131,25 @@ def test_a_pool_of_processes_can_be_ended(capfd):
             with multiprocessing.Pool(3) as pool:  # which sends SIGTERM
                 assert pool.map(abs, [-1, 2]) == [1, 2]
     assert capfd.readouterr().err == ""
+
+
+def test_a_signal_that_python_dropped_is_heard_at_the_next_question():
+    class Dropping:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)  # heard before it returns
+
+    with listening():
+        stopping.stop_if_asked()
+        with suppress_unraisable():
+            Dropping()
+        with pytest.raises(Stopped, match="stopped by SIGTERM; what was trained is kept"):
+            stopping.stop_if_asked()
+
+
+@contextmanager
+def suppress_unraisable():
+    before, sys.unraisablehook = sys.unraisablehook, lambda *_: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -99,6 +100,7 @@ def spawn(command: Sequence[str], folder: Path, at: int = 0, count: Path | None 
     status = 70
     try:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
         with open(folder.with_suffix(".log"), "ab") as log:
             os.dup2(log.fileno(), 1), os.dup2(log.fileno(), 2)
         seen = _watch(folder, at)
@@ -106,7 +108,10 @@ def spawn(command: Sequence[str], folder: Path, at: int = 0, count: Path | None 
         status = cli.main(command, al_train.run)
         if count is not None:
             count.write_text(str(seen[0]))
+    except BaseException:
+        traceback.print_exc()
     finally:
+        sys.stdout.flush()
         os._exit(status)
 
 

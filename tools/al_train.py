@@ -13,6 +13,7 @@ from rich.console import Console
 from acquisition.pool import Pool
 from acquisition.query import Query
 from models.hooks import unwrapped
+from models.stopping import stop_if_asked
 from models.training import evaluate
 from tools import cli, summary
 from tools.config import Experiment
@@ -28,6 +29,7 @@ def run(experiment: Experiment, folder: RunFolder, tracker: Tracker, console: Co
     size = len(task.dataset("pool"))  # type: ignore[arg-type]  # torch's Dataset declares no length
     pool = folder.resume(size) or Pool.initial(size, budget.initial, experiment.seed)
     while pool.cycle < budget.cycles:
+        stop_if_asked()
         row, query, pool, receipt = run_cycle(experiment, folder, pool, launcher)
         row = folder.commit(row, query, pool, receipt)  # 4. commit: the last act of a cycle
         tracker.cycle(row)

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +155,15 @@ def machine() -> list[str]:
     """Versions, processor and devices, with which rounding may differ."""
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     threads, processes = str(torch.get_num_threads()), os.environ.get("WORLD_SIZE", "1")
-    return [*(f"{name} {version(name)}" for name in LIBRARIES), _processor(), threads, processes, *devices]
+    return [*(f"{name} {_version(name)}" for name in LIBRARIES), _processor(), threads, processes, *devices]
+
+
+def _version(name: str) -> str:
+    """Empty where another distribution provides the library."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
 
 
 def _processor() -> str:

@@ -70,7 +70,7 @@ class Job:
         if status:
             said = self.log.read_text(errors="replace").strip().splitlines()
             return f"FAILED: {self.name}, exit status {status} after {minutes}: {said[-1] if said else 'no word'}"
-        last = self.rows[-1][self.metric]
+        last = self.rows[-1][self.metric] if self.rows else None
         return f"{self.name}: {self.metric} {'-' if last is None else f'{last:.3f}'}, {minutes}"
 
 
