@@ -30,7 +30,9 @@ USAGE_ERROR = 2
 RUNS = 1000  # that a panel shows at most; W&B's own default is 10
 WIDTH, HEIGHT = 12, 9  # of a panel; a row of panels has room for 24
 AXES = {X_AXIS: "labeled images", "effort": "annotations"}
+GROUPS = ("control", "queried")
 RANKING = {"pairs": "share of pairs in the right order", "spearman": "Spearman's correlation with the loss"}
+STEPS = (*summary.STEPS, "ranking")  # of a cycle, whose seconds are logged
 NOTE = """Lines and bars are means over seeds, bands are standard deviations. Seeds share their numbers of labeled
 images; their numbers of annotations differ, and W&B averages those that lie near each other. On few labels a module can
 rank no better than chance, which is 0.5 of the pairs."""
@@ -122,19 +124,18 @@ def _curves(metric: str) -> Section:
 def _ranking() -> Section:
     from wandb_workspaces.workspaces import Section
 
-    keys = [(f"ranking/{group}/{key}", f"{group}: {text}") for key, text in RANKING.items() for group in
-            ("control", "queried")]  # fmt: skip
-    panels = [_line(key, title, place) for place, (key, title) in enumerate(keys)]
-    return Section(name="how well the module ranks", is_open=True, panels=panels)
+    keys = [(f"ranking/{group}/{key}", f"{group}: {text}") for key, text in RANKING.items() for group in GROUPS]
+    return Section(name="how well the module ranks", is_open=True, panels=[
+        _line(key, title, place) for place, (key, title) in enumerate(keys)
+    ])  # fmt: skip
 
 
 def _seconds() -> Section:
     from wandb_workspaces.workspaces import Section
 
-    panels = [
-        _line(f"seconds/{s}", f"seconds a cycle: {s}", place) for place, s in enumerate((*summary.STEPS, "ranking"))
-    ]
-    return Section(name="time per cycle", is_open=True, panels=panels)
+    return Section(name="time per cycle", is_open=True, panels=[
+        _line(f"seconds/{step}", f"seconds a cycle: {step}", place) for place, step in enumerate(STEPS)
+    ])  # fmt: skip
 
 
 def _line(key: str, title: str, place: int, x: str = X_AXIS) -> LinePlot:
