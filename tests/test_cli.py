@@ -79,8 +79,10 @@ def calm(tmp_path_factory) -> Path:
 
 def test_a_run_leaves_what_it_should(calm):
     assert {p.name for p in calm.iterdir()} == {
-        ".lock", "config.py", "samples.txt", "state.json", "metrics.jsonl", "queries", "cycles", "curve.png", "done"
+        ".lock", "config.py", "name.txt", "samples.txt", "state.json", "metrics.jsonl", "queries", "cycles",
+        "curve.png", "done",
     }  # fmt: skip
+    assert (calm / "name.txt").read_text() == "toy_config\n"
     assert [p.name for p in sorted((calm / "queries").iterdir())] == ["00.npz", "01.npz", "02.npz"]
     assert [p.name for p in (calm / "cycles").iterdir()] == ["02"]  # the newest weights
 
@@ -185,7 +187,8 @@ def test_the_default_folder_is_config_strategy_seed(tmp_path, monkeypatch):
     with pytest.raises(KeyError, match="enough"):
         cli.main(arguments, lambda experiment, folder, *rest: seen.append(folder.path) or {}["enough"])
     assert seen == [Path("work_dirs/toy_config-smoke/random/seed7")]
-    assert sorted(p.name for p in (tmp_path / seen[0]).iterdir()) == [".lock", "config.py", "samples.txt"]
+    assert sorted(p.name for p in (tmp_path / seen[0]).iterdir()) == [".lock", "config.py", "name.txt", "samples.txt"]
+    assert (tmp_path / seen[0] / "name.txt").read_text() == "toy_config-smoke\n"
 
 
 # ---------------------------------------------------------------- dry run

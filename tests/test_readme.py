@@ -10,7 +10,7 @@ import pytest
 
 from tests import devkit, imagekit, posekit, publisher, segkit
 from tests.conftest import REPOSITORY
-from tools import al_sweep, al_train, al_verify, check_task, cli, preflight
+from tools import al_sweep, al_train, al_verify, check_task, cli, preflight, wandb_board, wandb_push
 from tools.config import load
 from tools.matrix import Silent
 from tools.rundir import RunFolder
@@ -106,6 +106,14 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         for place, path in enumerate(arguments):
             arguments[place] = toy_run(tmp_path / path, strategy=Path(path).parent.name)
         assert al_verify.main(arguments) == 0, capsys.readouterr().out
+        return
+    if script == "tools/wandb_push.py":
+        toy_run(tmp_path / arguments[0] / "random/seed0", "random")
+        assert wandb_push.main([str(tmp_path / arguments[0]), "--mode", "offline"]) == 0, capsys.readouterr().out
+        return
+    if script == "tools/wandb_board.py":
+        pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not here: pip install '.[board]'")
+        assert wandb_board.main([*arguments, "--print"]) == 0, capsys.readouterr().out
         return
     data, pool = DATA[Path(arguments[0]).stem.split("_")[0]](tmp_path)
     options = [f"task.data_root={tmp_path}", *data, *TINY]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import re
@@ -12,11 +11,9 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +21,12 @@ import pytest
 from PIL import Image
 
 from tests.wandb_reader import RunFile, fragments, read_run
+from tests.wandb_stub import KEY, Stub, nobody_logged_in, serving
 from tools.tracking import PROJECT, SETTINGS, Identity, Tracker, resolve_mode
 
 wandb = pytest.importorskip("wandb")
 
 ROOT = Path(__file__).parents[1]
-KEY = "0123456789" * 4  # an API key has 40 characters
 CONFIG = {"task": "detection", "network": "ssd300", "strategy": "learning_loss", "seed": 3, "budget": [10, 5]}
 WHO = Identity(PROJECT, "det_ssd_voc", "learning_loss", 3, ("detection", "voc", "learning_loss"), CONFIG)
 ROWS: list[dict[str, Any]] = [
@@ -42,18 +39,8 @@ CURVE = [(10, 0.125), (15, 0.25), (20, 0.5)]
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path) -> Iterator[Path]:
-    """An empty home folder, no wandb variables, no wandb session: the user's own login is out of reach."""
-    kept = dict(os.environ)
-    for name in [name for name in kept if name.startswith("WANDB_") or name.lower().endswith("_proxy")]:
-        del os.environ[name]
-    folder = tmp_path / "home"
-    folder.mkdir()
-    os.environ.update(HOME=str(folder), NETRC=str(folder / ".netrc"), WANDB_CONFIG_DIR=str(folder))
-    wandb.teardown()  # a session keeps the variables it was started with
-    yield folder
-    wandb.teardown()
-    os.environ.clear()
-    os.environ.update(kept)
+    with nobody_logged_in(tmp_path / "home") as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -400,107 +387,10 @@ def test_unreachable_server_falls_back_to_offline_fast(tmp_path: Path, said: lis
 # ---------------------------------------------------------------- online, against a stub server
 
 
-@dataclass
-class Stub:
-    """What the server was told: the runs by id, as upsertBucket and the file stream left them."""
-
-    url: str = ""
-    accept: bool = True
-    delay: float = 0.0  # seconds before each answer
-    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    history: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    summary: dict[str, Any] = field(default_factory=dict)
-    uploads: set[str] = field(default_factory=set)
-    exit_code: int | None = None
-    replies: int = 0
-
-    def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any] | None:
-        """GraphQL data for the operations that a run needs; None for an unknown one."""
-        entity = {"id": "e", "name": "me", "organization": None}
-        if "query Viewer" in query:
-            return {"viewer": {"id": "u", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}}
-        if "ServerFeaturesQuery" in query:
-            return {"serverInfo": {"features": []}}
-        if "RunResumeStatus" in query:
-            return {"model": {"id": "p", "name": PROJECT, "entity": entity, "bucket": self.bucket(variables["name"])}}
-        if "UpsertBucket" in query:
-            name = variables["name"] or variables["id"]
-            told = {key: value for key, value in variables.items() if value is not None}
-            fresh = name not in self.runs
-            self.runs.setdefault(name, {}).update(told)
-            bucket = {**(self.bucket(name) or {}), "project": {"id": "p", "name": PROJECT, "entity": entity}}
-            return {"upsertBucket": {"bucket": bucket, "inserted": fresh}}
-        if "CreateRunFiles" in query:
-            files = [{"name": name, "uploadUrl": f"{self.url}/up/{name}"} for name in variables["files"]]
-            return {"createRunFiles": {"runID": "r", "uploadHeaders": [], "files": files}}
-        return None
-
-    def bucket(self, name: str) -> dict[str, Any] | None:
-        if name not in self.runs:
-            return None
-        rows = self.history.get(name, [])
-        return {
-            "id": "r", "name": name, "displayName": name, "config": self.runs[name].get("config", "{}"), "tags": [],
-            "summaryMetrics": json.dumps(self.summary), "historyLineCount": len(rows), "eventsLineCount": 0,
-            "logLineCount": 0, "historyTail": json.dumps([json.dumps(row) for row in rows[-1:]]), "eventsTail": "[]",
-            "wandbConfig": '{"t": 1}',  # without it the client takes the run for one that never started
-        }  # fmt: skip
-
-    def stream(self, name: str, body: dict[str, Any]) -> None:
-        for file, part in body.get("files", {}).items():
-            lines = [json.loads(line) for line in part["content"]]
-            if file == "wandb-history.jsonl":
-                self.history.setdefault(name, []).extend(lines)
-            elif file == "wandb-summary.json":
-                self.summary.update(lines[-1])
-        self.exit_code = body.get("exitcode", self.exit_code)
-
-
-class Handler(BaseHTTPRequestHandler):
-    stub: Stub
-
-    def do_POST(self) -> None:
-        time.sleep(self.stub.delay)
-        raw = self.rfile.read(int(self.headers["Content-Length"]))
-        body = json.loads(gzip.decompress(raw) if self.headers.get("Content-Encoding") == "gzip" else raw)
-        if self.path.endswith("/file_stream"):
-            self.stub.stream(self.path.split("/")[-2], body)
-            self.reply(200, {})
-        else:
-            data = self.stub.answer(body["query"], body.get("variables") or {}) if self.stub.accept else None
-            self.reply(*((200, {"data": data}) if data else (400, {"errors": [{"message": "unknown operation"}]})))
-
-    def do_PUT(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.stub.uploads.add(self.path.removeprefix("/up/"))
-        self.reply(200, {})
-
-    def do_GET(self) -> None:
-        self.reply(200, {})
-
-    def reply(self, status: int, content: Any) -> None:
-        self.stub.replies += 1
-        text = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def stub() -> Iterator[Stub]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Handler.stub = Stub(url=f"http://127.0.0.1:{server.server_port}")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    os.environ.update(WANDB_BASE_URL=Handler.stub.url, WANDB_API_KEY=KEY)
-    yield Handler.stub
-    wandb.teardown()
-    server.shutdown()
-    server.server_close()
+    with serving() as stub:
+        yield stub
 
 
 def test_online_run_arrives_and_a_resume_sends_only_what_is_missing(
@@ -525,7 +415,7 @@ def test_online_run_arrives_and_a_resume_sends_only_what_is_missing(
     second.finish({"final/mAP": 0.5})
     assert [*stub.runs] == [WHO.run_id]
     assert [(row["labeled"], row["mAP"]) for row in stub.history[WHO.run_id]] == CURVE
-    assert (stub.summary["final/mAP"], stub.summary["cycle"], stub.exit_code) == (0.5, 2, 0)
+    assert (stub.summary[WHO.run_id]["final/mAP"], stub.summary[WHO.run_id]["cycle"], stub.exit_code) == (0.5, 2, 0)
     assert said == [f"W&B: online, {stub.url}/me/losstap/runs/{WHO.run_id}"] * 2
     assert not (home / ".local").exists() and not (home / ".cache").exists()
     assert capfd.readouterr() == ("", "")

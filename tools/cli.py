@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -25,12 +24,11 @@ from models.stopping import listening
 from models.weights import WeightsError
 from tasks.base import DataError
 from tasks.faults import printable
-from tools import preflight, summary
+from tools import mirror, preflight, summary
 from tools.config import ConfigError, Experiment, load
 from tools.first_model import FirstModels
 from tools.rundir import RunFolder, RunFolderError
-from tools.settings import flat
-from tools.tracking import MODES, PROJECT, Identity, Tracker, resolve_mode
+from tools.tracking import MODES, Tracker, resolve_mode
 
 USAGE_ERROR, STOPPED = 2, 130
 STOPPERS = (
@@ -144,7 +142,7 @@ def _main(arguments: argparse.Namespace, run: Callable[..., None], console: Cons
         folder.locked() if is_main_process() else nullcontext(),
     ):
         if is_main_process():
-            folder.open(experiment.config, preflight.names(experiment))
+            folder.open(experiment.config, preflight.names(experiment), experiment.name)
         barrier()
         _run(experiment, folder, mode, run, console, arguments.launcher)
     return 0
@@ -156,7 +154,7 @@ def _show_finished(experiment: Experiment, folder: RunFolder, mode: str, console
     if is_main_process():
         rows = folder.rows(experiment.budget.cycles)
         if mode == "online":  # W&B may lack rows: of a run that was offline, or lost its connection
-            _tracker(experiment, folder, mode, rows, console).finish(_totals(experiment, rows))
+            _tracker(experiment, folder, mode, rows, console).finish(mirror.totals(experiment, rows))
         _show(experiment, rows, console)
     return 0
 
@@ -195,7 +193,7 @@ def _run(experiment: Experiment, folder: RunFolder, mode: str, run: Callable, co
     except BaseException:
         tracker.finish({}, exit_code=1)
         raise
-    tracker.finish(_totals(experiment, folder.rows(experiment.budget.cycles)))
+    tracker.finish(mirror.totals(experiment, folder.rows(experiment.budget.cycles)))
     if is_main_process():
         rows = folder.rows(experiment.budget.cycles)
         title = f"{experiment.name}, {experiment.leg}, seed {experiment.seed}"
@@ -206,32 +204,13 @@ def _run(experiment: Experiment, folder: RunFolder, mode: str, run: Callable, co
 
 
 def _tracker(experiment: Experiment, folder: RunFolder, mode: str, rows: list[dict], console: Console) -> Tracker:
-    def say(text: str) -> None:
-        console.print(text, highlight=False)
-
-    def pictures(cycle: int) -> list:
-        return summary.thumbnails(experiment.task, folder.query(cycle))
-
-    return Tracker(folder.path, _identity(experiment), mode, rows, say, pictures)
+    return mirror.tracker(experiment, folder, mode, rows, lambda text: console.print(text, highlight=False))
 
 
 def _show(experiment: Experiment, rows: list[dict[str, Any]], console: Console) -> None:
     summary.show(rows, experiment.task.metric, console)
-    area = _totals(experiment, rows)["area_under_curve"]
+    area = mirror.totals(experiment, rows)[mirror.AREA]
     console.print(f"area under the curve {area:.4f}", highlight=False)
-
-
-def _totals(experiment: Experiment, rows: list[dict[str, Any]]) -> dict[str, float]:
-    metric = experiment.task.metric
-    scores = [math.nan if row[metric] is None else row[metric] for row in rows]
-    area = summary.area_under_curve([row["labeled"] for row in rows], scores)
-    return {f"final/{metric}": scores[-1], "area_under_curve": area}
-
-
-def _identity(experiment: Experiment) -> Identity:
-    config = {**flat(experiment.config), "config": experiment.name, "module_mode": experiment.module_mode}
-    kind = type(experiment.task).__name__.lower()
-    return Identity(PROJECT, experiment.name, experiment.leg, experiment.seed, (kind, experiment.strategy), config)
 
 
 def _start_processes(launcher: str) -> None:

@@ -31,7 +31,7 @@ class RunFolderError(Exception):
 
 
 class RunFolder:
-    """`config.py`, `samples.txt`, `state.json`, `metrics.jsonl`, `queries/NN.npz`, `cycles/NN/`, `curve.png`, `done`.
+    """`config.py`, `name.txt`, `samples.txt`, `state.json`, `metrics.jsonl`, `queries/`, `cycles/`, `curve.png`, `done`
 
     A cycle is written by `commit`, whose last act is the rename of `state.json`: killed before it, the cycle counts as
     not done, and whatever it left is written again.
@@ -82,12 +82,13 @@ class RunFolder:
                 raise RunFolderError(f"Could not write to {self.path}: {error}") from error
             yield
 
-    def open(self, config: Mapping[str, Any], names: Sequence[str]) -> None:
+    def open(self, config: Mapping[str, Any], names: Sequence[str], name: str = "") -> None:
         """Make the folder with `config.py` and `samples.txt`, or check that both are the same.
 
         Args:
             config: plain data.
             names: what each sample is called, by id: a resumed run must find the same samples under the same ids.
+            name: of the config, written where it is given: no setting, and `config.py` does not have it.
 
         Raises:
             RunFolderError: where the folder is of another config or other data.
@@ -103,8 +104,16 @@ class RunFolder:
             pairs = itertools.zip_longest(before, names, fillvalue=MISSING)
             place, (there, now) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
             raise RunFolderError(f"{written} is of other data: sample {place} is {there!r} there, and {now!r} now")
+        if name and self.name != name:
+            write_whole(self.path / "name.txt", f"{name}\n".encode())
         if pool := self.resume(len(names)):
             self._tidy(pool.cycle)
+
+    @property
+    def name(self) -> str | None:
+        """The config's name, as `open` wrote it; None in a folder of before."""
+        path = self.path / "name.txt"
+        return path.read_text(errors="replace").strip() if path.exists() else None
 
     def names(self) -> bytes:
         """What the samples are called, as `open` wrote it."""

@@ -76,14 +76,14 @@ def resolve_mode(requested: str | None, environ: Mapping[str, str] = os.environ)
             raise ValueError(f"Expected {source} to give a W&B mode ({', '.join(MODES)}), but got {mode!r}.")
         if mode:
             return mode
-    return "online" if _logged_in(environ) else "offline"
+    return "online" if logged_in(environ) else "offline"
 
 
-def _logged_in(environ: Mapping[str, str]) -> bool:
+def logged_in(environ: Mapping[str, str] = os.environ) -> bool:
     """Whether there is a key for the configured host: in the environment, the netrc file or wandb's settings."""
     if environ.get("WANDB_API_KEY") or environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    _silence()
+    silence()
     try:
         import wandb
 
@@ -94,7 +94,7 @@ def _logged_in(environ: Mapping[str, str]) -> bool:
         return True  # a key that cannot be used: going online fails on it, and Tracker says why
 
 
-def _silence() -> None:
+def silence() -> None:
     """Before the import of wandb: it must neither print nor (even offline) report errors to its makers."""
     os.environ["WANDB_SILENT"] = "true"
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -115,15 +115,19 @@ class Tracker:
         rows: Sequence[Mapping[str, Any]],
         say: Callable[[str], None] = print,
         pictures: Callable[[int], Sequence[Picture]] = lambda cycle: (),
+        fallback: bool = True,
     ) -> None:
         """Open the run in `folder`/wandb, say where it goes, send those finished `rows` that W&B does not know.
 
         `pictures` gives a cycle's images and captions; it is asked when they are sent, and may fail like W&B itself.
+        `fallback`: where it cannot be online, a run goes offline; without it that is a failure like any other.
+        Afterwards `sent` is the number of rows sent so far, and `failed` whether tracking is off.
         """
         self._folder, self._identity, self._say = folder.resolve(), identity, say
         self._home = self._folder / "wandb"
         self._run: wandb.Run | None = None
-        self._pictures = pictures
+        self._pictures, self._fallback = pictures, fallback
+        self.sent, self.failed = 0, False
         if mode == "disabled":
             say("W&B: disabled")
             return
@@ -145,6 +149,7 @@ class Tracker:
 
     def _send(self, run: wandb.Run, row: Mapping[str, Any]) -> None:
         run.log({**_present(row), **_gallery(self._pictures(row["cycle"]))})  # one call, so that all share one x
+        self.sent += 1
 
     def finish(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
         """Write `summary` as the run's final numbers and close the run, waiting at most a minute for uploads.
@@ -162,14 +167,14 @@ class Tracker:
         try:
             yield
         except (Exception, SystemExit) as error:  # wandb's teardown may call sys.exit
-            self._run = None
+            self._run, self.failed = None, True
             self._say(
                 f"W&B: {what}, tracking is off ({_reason(error)}). The run goes on; its rows are in "
                 f"{self._folder / 'metrics.jsonl'}, and the same command, started again, sends those that W&B lacks."
             )
 
     def _prepare(self) -> None:
-        _silence()
+        silence()
         for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_ARTIFACT_DIR"):  # by default in the home folder
             os.environ.setdefault(name, str(self._home / "data"))
 
@@ -181,6 +186,8 @@ class Tracker:
             _probe(wandb.setup().settings.base_url)
             return self._start("online")
         except (Exception, SystemExit) as error:
+            if not self._fallback:
+                raise
             self._say(f"W&B: cannot go online ({_reason(error)}), going offline")
             wandb.teardown()  # or the failed attempt keeps the run id in use
             return self._start("offline")

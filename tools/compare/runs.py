@@ -26,7 +26,8 @@ class Run:
 
     Args:
         folder: where it is.
-        config: name of the config: of the folder above where `al_train.py` laid it, else of the folder it lies in.
+        config: name of the config; of a folder without its name.txt, as the folder above is called where
+            `al_train.py` laid it, else as the one it lies in.
         task: dotted name of the adapter.
         metric: key of the metric that the curve plots; higher is better.
         strategy: name; of a strategy of one's own, its class.
@@ -119,7 +120,7 @@ def read(path: Path) -> Run:
         where = path / "metrics.jsonl"
         raise RunFolderError(f"{where}: expected 'labeled' and {metric!r} in every row, but cycles {lacking} lack one")
     mark = hashlib.sha256("\n".join(names).encode()).hexdigest()
-    name = _name(path, called if mode == "auto" else f"{called}-{mode}", seed)
+    name = folder.name or _name(path, called if mode == "auto" else f"{called}-{mode}", seed)
     return Run(path, name, task, metric, called, mode, seed, flat(config), mark, tuple(rows), finished)
 
 

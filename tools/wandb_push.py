@@ -1,0 +1,149 @@
+"""Send run folders to W&B:  python tools/wandb_push.py work_dirs/det_ssd_voc
+
+For runs made with `--wandb disabled`, or after a lost upload: the same W&B run as `al_train.py`'s, by id, group, job
+type, tags and config, with each committed row once. Online, rows that the server has are not sent again. An offline
+fragment holds all rows, and `wandb sync` does not ask which are there: a run that has a fragment gets no second one.
+
+The exit status is 0 where all is well, 1 where a run could not be read or sent, 2 where there is no run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from tasks.faults import printable
+from tools import mirror, preflight
+from tools.compare.runs import ComparisonError, Run, find, read
+from tools.config import ConfigError, Experiment, load
+from tools.rundir import RunFolder, RunFolderError
+from tools.tracking import Picture, Tracker, resolve_mode
+
+FAILED, USAGE_ERROR = 1, 2
+EMPTY = 7  # bytes of a fragment whose process was killed before it wrote a record
+
+
+class PushError(Exception):
+    """A run that could not be sent; the message says why."""
+
+
+class Pictures:
+    """A run's pictures where its data are here; the first failure is said, and the run goes without them.
+
+    Args:
+        experiment: of the run.
+        folder: of the run.
+        said: what is said of the run.
+    """
+
+    def __init__(self, experiment: Experiment, folder: RunFolder, said: list[str]) -> None:
+        self.experiment, self.folder, self.said = experiment, folder, said
+        self.known = self.lacking = False
+
+    def __call__(self, cycle: int) -> list[Picture]:
+        """A cycle's images with their captions."""
+        try:
+            if not self.known and not self.lacking:
+                self._compare()
+            return [] if self.lacking else mirror.pictures(self.experiment, self.folder)(cycle)
+        except Exception as error:  # adapters are anybody's, and data may be gone in any way
+            self.lacking = True
+            self.said.append(f"pictures left out: {type(error).__name__}: {printable(' '.join(str(error).split()))}")
+            return []
+
+    def _compare(self) -> None:
+        """Ids mean something in the data that the run had: another set would show other images."""
+        if preflight.names(self.experiment) != self.folder.names().decode().split("\n")[:-1]:
+            raise RunFolderError("the data here are others than the run's, by their names in samples.txt")
+        self.known = True
+
+
+def push(path: Path, mode: str) -> str:
+    """Send one run, and say what was sent.
+
+    Raises:
+        RunFolderError: where it is in use or damaged.
+        ConfigError: where its config cannot be built.
+        PushError: where W&B failed.
+    """
+    folder, said = RunFolder(path), list[str]()
+    with folder.locked():
+        run = read(path)
+        experiment = replace(load(path / "config.py"), name=run.config)
+        count = f"{len(run.rows)} of {experiment.budget.cycles} cycles"
+        there = fragments(path, mirror.identity(experiment).run_id)
+        if not run.rows:
+            return f"{count}: nothing to send"
+        if mode == "offline" and there:
+            return f"{count}, 0 sent: {there[-1]} is of the same W&B run; {_advice(there[-1])}"
+        tracker = _send(experiment, folder, run, mode, said)
+    said += [f"do not `wandb sync` {place} any more: that would double rows" for place in there[-1:] if _unsent(place)]
+    text = "; ".join([f"{count}, {tracker.sent} sent", *said])
+    if tracker.failed:
+        raise PushError(text)
+    return text
+
+
+def fragments(path: Path, run_id: str) -> list[Path]:
+    """What a run folder holds of a W&B run, folders of online and of offline ones; the newest last."""
+    files = [file for file in path.glob(f"wandb/*run-*/run-{run_id}.wandb") if file.stat().st_size > EMPTY]
+    return [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime)]
+
+
+def _unsent(fragment: Path) -> bool:
+    """Whether it is an offline one that `wandb sync` did not upload."""
+    return fragment.name.startswith("offline-") and not any(fragment.glob("*.synced"))
+
+
+def _advice(fragment: Path) -> str:
+    if _unsent(fragment):
+        return "`wandb sync` it, or move it away to have it written anew"
+    return "--mode online sends what the server lacks"
+
+
+def _send(experiment: Experiment, folder: RunFolder, run: Run, mode: str, said: list[str]) -> Tracker:
+    """Send what W&B lacks of a run; a run that is not finished ends there as one that was stopped."""
+    shown = Pictures(experiment, folder, said)
+    who = mirror.identity(experiment)
+    tracker = Tracker(folder.path, who, mode, run.rows, said.append, shown, fallback=False)
+    tracker.finish(mirror.totals(experiment, run.rows) if run.finished else {}, exit_code=0 if run.finished else 1)
+    return tracker
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of `wandb_push.py`."""
+    parse = argparse.ArgumentParser(prog="wandb_push.py", description="Send run folders to Weights & Biases.")
+    parse.add_argument("runs", nargs="+", type=Path, help="run folders, or folders with some below: work_dirs/<config>")
+    parse.add_argument("--mode", choices=("online", "offline"), help="by default WANDB_MODE, else online where logged "
+                       "in, else offline: files that `wandb sync` uploads")  # fmt: skip
+    return parse
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line."""
+    arguments = parser().parse_args(argv)
+    console, status = Console(soft_wrap=True, markup=False, highlight=False), 0
+    try:
+        mode, paths = resolve_mode(arguments.mode), find(arguments.runs)
+    except (ValueError, ComparisonError) as error:
+        console.print(f"error: {error}")
+        return USAGE_ERROR
+    if mode == "disabled":
+        console.print("error: WANDB_MODE is disabled; add --mode online or --mode offline")
+        return USAGE_ERROR
+    for path in paths:
+        try:
+            console.print(f"{path}: {push(path, mode)}")
+        except (RunFolderError, ConfigError, PushError, OSError) as error:
+            console.print(f"{path}: FAILED: {printable(str(error), keep=chr(10))}")
+            status = FAILED
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
