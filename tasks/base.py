@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from mmengine.evaluator import BaseMetric
@@ -79,4 +79,17 @@ class Task(Protocol):
 
     def thumbnail(self, index: int) -> Image:
         """Sample `index` of the pool with its annotations drawn, for people to look at."""
+        ...
+
+
+@runtime_checkable
+class Described(Protocol):
+    """What a task may have besides: its samples' properties, which reports compare between queries and pool."""
+
+    def traits(self, index: int) -> Mapping[str, Sequence[str] | Sequence[float]]:
+        """What the annotation says of sample `index` of the pool: {"class": ["cat", "dog"], "box size": [0.1, 0.4]}.
+
+        The same names for every sample, each with words (a class of each box, the visible joints) or with finite
+        numbers (sizes, in a unit that the name tells); none of either where the sample has none.
+        """
         ...

@@ -76,6 +76,18 @@ class NumpyEffort(Toy):
         return np.int64(index)
 
 
+class Traits(Toy):
+    """Samples take the given values in turn, a list under one name, or what is given as it is."""
+
+    def __init__(self, values: list[list | dict | None]) -> None:
+        super().__init__()
+        self.values = values
+
+    def traits(self, index: int):
+        values = self.values[(index // 3) % len(self.values)]
+        return {"trait": values} if isinstance(values, list) else values
+
+
 class LargeThumbnail(Toy):
     def thumbnail(self, index: int):
         return Image.new("RGB", (8, 300))

@@ -59,6 +59,7 @@ from tests.faulty import (
     RandomTest,
     SameLosses,
     SameNames,
+    Traits,
     Unseeded,
     WithProbs,
     Words,
@@ -85,6 +86,13 @@ RANDOM = {
 BATCHES = FORWARD | {"workers_read_the_same", "predictions_are_one_a_sample", "evaluation_gives_the_metric"}
 
 
+def test_traits_are_named_in_the_verdict_where_there_are_any():
+    check = next(check for check in CHECKS if check.__name__ == "traits_are_words_or_numbers")
+    assert judged(check, Subject(Toy())).said == "it tells none"
+    verdict = judged(check, Subject(Traits([["cat", "dog"], []])))
+    assert (verdict.status, verdict.said) == ("ok", "trait")
+
+
 @pytest.mark.parametrize("kind", [Toy, WithProbs])
 def test_the_toy_keeps_the_contract(kind):
     check_all(kind())
@@ -100,6 +108,10 @@ FAULTS = [
     (NoNames(), {"names_tell_samples_apart"}),
     (NegativeEffort(), {"efforts_are_counts"}),
     (NumpyEffort(), {"efforts_are_counts"}),
+    (Traits([["cat"], [0.5]]), {"traits_are_words_or_numbers"}),
+    (Traits([[0.5], [float("nan")]]), {"traits_are_words_or_numbers"}),
+    (Traits([["cat"], None]), {"traits_are_words_or_numbers"}),
+    (Traits([{"one": []}, {"one": [], "other": []}]), {"traits_are_words_or_numbers"}),
     (LargeThumbnail(), {"thumbnails_are_small"}),
     (ArrayThumbnail(), {"thumbnails_are_small"}),
     (RandomTest(), {"scored_views_hold_no_chance"}),
@@ -158,7 +170,7 @@ def test_a_fault_is_caught_by_its_own_check_and_by_no_other(task, expected):
 
 def test_every_check_has_a_fault_that_it_catches():
     assert set().union(*(expected for _, expected in FAULTS)) == {check.__name__ for check in CHECKS}
-    assert len(CHECKS) == 22
+    assert len(CHECKS) == 23
 
 
 def test_a_gradient_that_does_not_stop_is_caught(monkeypatch):

@@ -172,6 +172,10 @@ class Classification:
         """One: a class."""
         return 1
 
+    def traits(self, index: int) -> dict[str, list[str]]:
+        """Its class; see `tasks.base.Described`."""
+        return {"class": [self.classes[self._pool_images.labels[index]]]}
+
     def thumbnail(self, index: int) -> Image.Image:
         """The image, small ones enlarged, above the name of its class."""
         image = Image.fromarray(self._pool_images.pixels(index))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from functools import cached_property, partial
@@ -180,6 +181,14 @@ class Detection:
     def effort(self, index: int) -> int:
         """Annotated boxes of an image, difficult ones included: somebody drew them too."""
         return len(self._train.get_data_info(index)["instances"])
+
+    def traits(self, index: int) -> dict[str, list[str] | list[float]]:
+        """Classes and sizes of the boxes, difficult ones included; see `tasks.base.Described`."""
+        info = self._train.get_data_info(index)
+        boxes, area = info["instances"], info["width"] * info["height"]
+        sizes = [math.sqrt((x2 - x1) * (y2 - y1) / area) for x1, y1, x2, y2 in (box["bbox"] for box in boxes)]
+        classes = [self.classes[box["bbox_label"]] for box in boxes]
+        return {"class": classes, "size of a box (as a share of the image's side)": sizes}
 
     def thumbnail(self, index: int) -> Image.Image:
         """The image with its boxes and class names."""

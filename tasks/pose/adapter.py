@@ -24,7 +24,7 @@ from tasks.pose import heatmaps as maps
 from tasks.pose.drawing import drawn
 from tasks.pose.faults import mpii_faults
 from tasks.pose.metrics import Pck
-from tasks.pose.people import MPII_BONES, MPII_JOINTS, People, box_sizes, mirrored, read_heads, read_people
+from tasks.pose.people import MARGIN, MPII_BONES, MPII_JOINTS, People, box_sizes, mirrored, read_heads, read_people
 from tasks.pose.views import Augmentation, View
 
 THRESHOLDS = {"PCKh": 0.5, "PCK": 0.2}
@@ -191,6 +191,12 @@ class Pose:
     def effort(self, index: int) -> int:
         """Annotated joints of a person."""
         return int(self._people.annotated[index].sum())
+
+    def traits(self, index: int) -> dict[str, list[str] | list[float]]:
+        """Annotated joints, and the person's height by its scale; see `tasks.base.Described`."""
+        people = self._people
+        joints = [name for name, known in zip(self.joints, people.annotated[index], strict=True) if known]
+        return {"annotated joint": joints, "height of a person (pixels)": [float(people.sides[index] / MARGIN)]}
 
     def thumbnail(self, index: int) -> Image.Image:
         """The crop with the joints; for MPII's joints the skeleton."""

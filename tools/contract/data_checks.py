@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import pickle
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from torch.nn import functional as F
 
 from models.loading import loader
 from models.seeding import seeded
-from tasks.base import Split
+from tasks.base import Described, Split
 from tools.contract.subject import ContractError, SkippedError, Subject, same
 
 THUMBNAIL = 256  # pixels of the longer side
@@ -55,6 +57,23 @@ def efforts_are_counts(subject: Subject) -> str:
     if wrong:
         raise ContractError("Python's int, at least 0", repr(wrong[0]), "count what somebody annotates")
     return f"{min(efforts)} to {max(efforts)}"
+
+
+def traits_are_words_or_numbers(subject: Subject) -> str:
+    """Traits, where a task tells any, are words or finite numbers under the same names for every sample."""
+    if not isinstance(subject.task, Described):
+        return "it tells none"
+    rows = [subject.task.traits(i) for i in subject.ids(LOOKED_AT)]
+    remedy = "return a dict of lists, an empty one where a sample has none"
+    for row in rows:
+        if not isinstance(row, Mapping) or list(row) != list(rows[0]):
+            raise ContractError("a dict with the same names for every sample", repr(row)[:100], remedy)
+    for name in rows[0]:
+        values = [value for row in rows for value in row[name]]
+        numbers = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
+        if not all(isinstance(value, str) for value in values) and len(numbers) < len(values):
+            raise ContractError(f"words alone or finite numbers alone in {name!r}", repr(values)[:100], remedy)
+    return ", ".join(map(str, rows[0]))
 
 
 def thumbnails_are_small(subject: Subject) -> None:
