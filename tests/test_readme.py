@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import devkit, imagekit, posekit, publisher, segkit
+from tests import comparekit, devkit, imagekit, posekit, publisher, segkit
 from tests.conftest import REPOSITORY
-from tools import al_sweep, al_train, al_verify, check_task, cli, preflight, wandb_board, wandb_push
+from tools import al_compare, al_sweep, al_train, al_verify, check_task, cli, preflight, wandb_board, wandb_push
 from tools.config import load
 from tools.matrix import Silent
 from tools.rundir import RunFolder
@@ -114,6 +114,15 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
     if script == "tools/wandb_board.py":
         pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not here: pip install '.[board]'")
         assert wandb_board.main([*arguments, "--print"]) == 0, capsys.readouterr().out
+        return
+    if script == "tools/al_compare.py":
+        for seed in range(2):
+            for leg in ("random", "entropy"):
+                comparekit.write(tmp_path / f"runs/{leg}/seed{seed}", comparekit.config(leg, seed))
+        places = {"work_dirs/det_ssd_voc": str(tmp_path / "runs"), "report": str(tmp_path / "report")}
+        assert al_compare.main([places.get(word, word) for word in arguments]) == 0
+        written = {"report.html", "curves.png", "summary.json", "summary.csv"}
+        assert {path.name for path in (tmp_path / "report").iterdir()} == written
         return
     data, pool = DATA[Path(arguments[0]).stem.split("_")[0]](tmp_path)
     options = [f"task.data_root={tmp_path}", *data, *TINY]

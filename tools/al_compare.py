@@ -1,0 +1,72 @@
+"""Compare strategies:  python tools/al_compare.py work_dirs/det_ssd_voc --out report
+
+Reads run folders, finished or not, and writes `report.html`, `curves.png`, `summary.json` and `summary.csv`. What is
+computed is in `tools/compare`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from tools.cli import USAGE_ERROR, option
+from tools.compare.figure import png
+from tools.compare.grouping import group
+from tools.compare.html import page
+from tools.compare.report import as_csv, as_json, findings
+from tools.compare.runs import ComparisonError, find, read
+from tools.compare.style import styles
+from tools.compare.terminal import show
+from tools.config import ConfigError
+from tools.rundir import RunFolderError, write_whole
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of `al_compare.py`."""
+    parse = argparse.ArgumentParser(prog="al_compare.py", description="Compare strategies by their run folders.")
+    parse.add_argument(
+        "runs", nargs="+", type=Path, help="run folders, or folders with runs such as work_dirs/<config>"
+    )
+    parse.add_argument("--out", type=Path, required=True, help="folder for report.html, curves.png and the summaries")
+    parse.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="key=value",
+                       help="settings over the runs', to find data that moved: task.data_root=data/mine")  # fmt: skip
+    return parse
+
+
+def main(argv: Sequence[str]) -> int:
+    """Read, compare, write, and show.
+
+    Args:
+        argv: without the program's name.
+
+    Returns:
+        The exit status: 0, 2 where runs cannot be read or must not be compared, or nothing can be written.
+    """
+    arguments = parser().parse_args(argv)
+    console = Console(soft_wrap=True, markup=False)  # paths may hold [brackets]
+    try:
+        compared = group([read(path) for path in find(arguments.runs)])
+        found = [findings(one, dict(arguments.cfg_options)) for one in compared]
+        looks = styles(run.leg for one in compared for run in one.runs)
+        for name, content in (
+            ("curves.png", png(found, looks)),
+            ("summary.json", as_json(found).encode()),
+            ("summary.csv", as_csv(found).encode()),
+            ("report.html", page(found, looks).encode()),
+        ):
+            write_whole(arguments.out / name, content)
+    except (ComparisonError, RunFolderError, ConfigError) as error:
+        console.print(f"error: {error}", highlight=False)
+        return USAGE_ERROR
+    for one in found:
+        show(one, console)
+    console.print(f"report: {arguments.out / 'report.html'}", highlight=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,75 @@
+"""Pictures of what was queried: the first, the middle and the last choice of every query."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from PIL.Image import Image
+
+from tasks.base import Task
+from tools.compare.statistics import Legs
+from tools.rundir import RunFolder
+
+QUALITY = 82  # of JPEG: a picture of 256 pixels takes about 10 kB
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A queried sample.
+
+    Args:
+        leg: that asked for it.
+        seed: of its run.
+        labeled: samples before the query.
+        choice: 1 for the first.
+        of: size of the query.
+        name: as the task calls it.
+        effort: its annotations.
+        scores: signal name -> its value.
+        uri: a JPEG as a data URI.
+    """
+
+    leg: str
+    seed: int
+    labeled: int
+    choice: int
+    of: int
+    name: str
+    effort: int
+    scores: dict[str, float]
+    uri: str = field(repr=False)
+
+
+def gallery(task: Task, legs: Legs) -> tuple[Picture, ...]:
+    """Three pictures a query, of one run of each leg: of the smallest seed that all have, or of its own first."""
+    common = set.intersection(*({run.seed for run in runs} for runs in legs.values()))
+    found = []
+    for leg, runs in legs.items():
+        run = next((run for run in runs if run.seed == min(common, default=None)), runs[0])
+        folder = RunFolder(run.folder)
+        for row in run.rows:
+            query = folder.query(row["cycle"])
+            if query is None:
+                continue
+            picked, position = query.picked.tolist(), {int(i): p for p, i in enumerate(query.candidates)}
+            for place in ends_and_middle(len(picked)):
+                i = picked[place]
+                scores = {k: float(v[position[i]]) for k, v in query.signals.items() if v.ndim == 1}
+                found.append(Picture(leg, run.seed, row["labeled"], place + 1, len(picked), task.name(i),
+                                     task.effort(i), scores, data_uri(task.thumbnail(i))))  # fmt: skip
+    return tuple(found)
+
+
+def ends_and_middle(count: int) -> Sequence[int]:
+    """Places of the first, the middle and the last of so many; fewer where they are the same."""
+    return sorted({0, (count - 1) // 2, count - 1}) if count else []
+
+
+def data_uri(image: Image) -> str:
+    """A picture that needs no file."""
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

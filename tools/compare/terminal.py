@@ -1,0 +1,45 @@
+"""The comparison as tables in a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tools.compare.report import REFERENCE, Findings, unfinished
+from tools.compare.sentences import labels_saved, module_health, verdicts
+from tools.compare.statistics import ALPHA
+from tools.compare.style import count, duration, number, spread
+
+
+def show(one: Findings, console: Console) -> None:
+    """Strategies, then what can be said about their differences and about the module."""
+    metric = one.comparison.metric
+    labels = max((leg.labels for leg in one.legs), default=0)
+    title = Text(f"{one.comparison.config}: {metric}, final at {labels:,} labels")
+    table = Table(title=title, title_justify="left")
+    for place, name in enumerate(("strategy", "seeds", f"final {metric}", "area", "effort", "compute")):
+        table.add_column(Text(name), justify="left" if place == 0 else "right", no_wrap=True)
+    for leg in one.legs:
+        cells = [leg.name, str(len(leg.seeds)), spread(leg.final), spread(leg.area)]
+        table.add_row(*map(Text, [*cells, count(leg.effort.mean), duration(leg.seconds.mean)]))
+    if one.legs:
+        console.print(table)
+    for line in _lines(one):
+        console.print(Text(line), highlight=False)
+
+
+def _lines(one: Findings) -> list[str]:
+    lines = [f"not finished, in no number: {unfinished(run)}" for run in one.comparison.unfinished]
+    lines += verdicts(one.pairs)
+    others = [pair for pair in one.pairs if REFERENCE not in (pair.first, pair.second)]
+    others = others if len(others) < len(one.pairs) else []  # else they have been told already
+    lines += [f"{pair}." for pair in others if pair.p < ALPHA]
+    left = sum(not pair.p < ALPHA for pair in others)
+    lines += [f"{left} more pairs, none told apart, are in the report."] if left else []
+    lines += [*labels_saved(one.legs), *module_health(one.legs)]
+    pool = one.chosen.pool_effort
+    for name, value in one.chosen.effort.items():
+        beside = "" if pool is None else f", {number(pool)} in the pool"
+        lines.append(f"{name}: {number(value.mean)} annotations a queried sample{beside}")
+    return lines + ([f"no histograms and pictures: {one.chosen.missing}"] if one.chosen.missing else [])
