@@ -135,7 +135,15 @@ FAULTS = [
     (LossOfTheBatch(), {"loss_is_per_sample"}),
     (SameLosses(), {"loss_is_per_sample", "losses_differ"}),
     (OneLoss(), LOSS | {"fields_are_those_asked_for", "gradients_stop_where_detached"}),
-    (InfiniteLoss(), {"fields_are_those_asked_for", "loss_is_per_sample", "few_samples_are_learned"}),
+    (
+        InfiniteLoss(),
+        {
+            "fields_are_those_asked_for",
+            "loss_is_per_sample",
+            "gradients_stop_where_detached",
+            "few_samples_are_learned",
+        },
+    ),
     (HalfLoss(), {"fields_stay_float32"}),
     (FlatProbs(), {"fields_are_those_asked_for", "probs_are_distributions"}),
     (Logits(), {"probs_are_distributions"}),
