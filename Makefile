@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SANDBOX := data/sandbox
 
-.PHONY: setup demo matrix torture test lint types unit clean
+.PHONY: setup demo matrix torture report test lint types unit clean
 
 setup: $(VENV)/.done
 
@@ -27,6 +27,14 @@ matrix: setup  ## every strategy on every sandbox, two short cycles each: minute
 torture: setup  ## runs of every task killed hundreds of times, and compared with undisturbed ones: half an hour
 	for task in cls det pose; do $(BIN)/python tools/make_sandbox.py $$task --root $(SANDBOX); done
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture --root $(SANDBOX) --kills 300
+
+report: setup  ## four strategies, five seeds, every sandbox, and the page that compares them: an hour or two
+	for task in cls det pose; do \
+	  $(BIN)/python tools/make_sandbox.py $$task --root $(SANDBOX) && \
+	  $(BIN)/python tools/al_sweep.py configs/$${task}_sandbox.py --jobs 2 --wandb disabled \
+	    --strategies random entropy learning_loss coreset --seeds 0 1 2 3 4 || exit 1; \
+	done
+	$(BIN)/python tools/al_compare.py work_dirs/cls_sandbox work_dirs/det_sandbox work_dirs/pose_sandbox --out work_dirs/report
 
 test: setup lint types unit
 
