@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from tests.wandb_stub import Stub
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 os.environ |= {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
@@ -23,3 +28,21 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip(f"AL_DATA is {folder!r}: set it to a folder with VOCdevkit to run the tests on real images")
     return Path(folder).resolve()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """The home folder of a user who is not logged in to W&B."""
+    from tests.wandb_stub import nobody_logged_in  # imports wandb
+
+    with nobody_logged_in(tmp_path / "home") as folder:
+        yield folder
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    """A W&B server on the loopback."""
+    from tests.wandb_stub import serving
+
+    with serving() as server:
+        yield server

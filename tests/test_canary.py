@@ -19,25 +19,15 @@ from acquisition.ranking import module_quality
 from acquisition.scoring import ScoringSettings, score
 from acquisition.signals import SIGNALS, Evidence, Signal
 from models.committee import ensemble, passes
-from models.joint import JointModel, ModuleSettings
+from models.joint import JointModel
 from models.output import Output
-from models.seeding import seeded
 from tests.conftest import REPOSITORY
-from tests.toy import Toy
+from tests.toy import Toy, trained
 from tools import cli
 from tools.al_train import run
 
 SETTINGS = ScoringSettings(batch_size=7, workers=0)
 IDS = np.random.default_rng(3).permutation(60).tolist()
-
-
-def model_of(task: Toy) -> JointModel:
-    with seeded(5):
-        model = JointModel(task.build(), task.forward, task.predict, task.taps, ModuleSettings(width=8), "joint")
-        model.train()
-        for _ in range(3):  # batch norm that has seen data differs between training and evaluation mode
-            model.network(torch.randn(16, 6) * 2 + 1)
-    return model
 
 
 def scored(task: Toy, model: JointModel, names=("predicted_loss",), view: str = "pool", **more) -> dict:
@@ -115,7 +105,7 @@ def test_canaries_are_chosen_by_chance_and_always_the_same():
 @pytest.mark.parametrize("names", [("predicted_loss", "loss"), ("embedding",), ()])
 def test_a_right_pass_costs_a_forward_pass_a_canary(names, monkeypatch):
     task = Toy()
-    model, sizes = model_of(task), []
+    model, sizes = trained(task), []
     forward = model._task_forward
     monkeypatch.setattr(model, "_task_forward", lambda n, b, w: sizes.append(len(b["x"])) or forward(n, b, w))
     assert list(scored(task, model, names)) == list(names)
@@ -125,7 +115,7 @@ def test_a_right_pass_costs_a_forward_pass_a_canary(names, monkeypatch):
 @pytest.mark.parametrize("kind", ["ensemble", "dropout"])
 def test_committees_agree_and_each_member_is_asked_once_a_canary(kind, monkeypatch):
     task = Chances()
-    models = [model_of(task) for _ in range(3)]
+    models = [trained(task) for _ in range(3)]
     members = ensemble(models) if kind == "ensemble" else passes(models[0], 3, seed=9)
     calls = []
     output = JointModel.output
@@ -137,7 +127,7 @@ def test_committees_agree_and_each_member_is_asked_once_a_canary(kind, monkeypat
 
 def test_scores_that_are_not_numbers_are_not_the_canaries_business():
     task = Toy()
-    model = model_of(task)
+    model = trained(task)
     with torch.no_grad():
         model.loss_prediction.head.bias.fill_(torch.nan)
     assert np.isnan(scored(task, model)["predicted_loss"]).all()
@@ -145,7 +135,7 @@ def test_scores_that_are_not_numbers_are_not_the_canaries_business():
 
 def test_fewer_samples_than_canaries_are_all_asked():
     task = Toy()
-    score(model_of(task), task.dataset("pool"), task.collate, [4, 9, 2], ("loss",), SETTINGS)
+    score(trained(task), task.dataset("pool"), task.collate, [4, 9, 2], ("loss",), SETTINGS)
     assert sorted(task.dataset("pool").reads) == [2, 2, 4, 4, 9, 9]
 
 
@@ -171,7 +161,7 @@ def test_rows_permuted_within_a_batch_stop_the_pass(monkeypatch):
     plain = SIGNALS["predicted_loss"]
     monkeypatch.setitem(signals.SIGNALS, "predicted_loss", Signal(lambda e: plain.rows(e).flip(0), module=True))
     task = Toy()
-    model = model_of(task)
+    model = trained(task)
     with pytest.raises(CanaryError, match="scoring: samples do not agree") as caught:
         scored(task, model)
     lines = str(caught.value).split("\n  ")
@@ -185,7 +175,7 @@ def test_rows_permuted_within_a_batch_stop_the_pass(monkeypatch):
 def test_the_message_has_ids_signals_and_both_values(monkeypatch):
     """Of numbers the values, of vectors the norms; signals that agree are not in it."""
     task = Toy()
-    model, first = model_of(task), chosen(IDS)[0]
+    model, first = trained(task), chosen(IDS)[0]
     right = scored(task, model, ("predicted_loss", "embedding"))
     value, vector = (float(np.linalg.norm(right[name][IDS.index(first)])) for name in right)
     plain, plain_vector = SIGNALS["predicted_loss"], SIGNALS["embedding"]
@@ -211,7 +201,7 @@ def test_the_message_has_ids_signals_and_both_values(monkeypatch):
 
 def test_batch_norm_in_training_mode_stops_the_pass():
     task = Toy()
-    model = model_of(task)
+    model = trained(task)
     norm = model.network.first[1]
     norm.train = lambda mode=True: norm  # stays as it is, whatever it is told
     with pytest.raises(CanaryError, match=r"cannot be computed alone \(Expected more than 1 value per channel"):
@@ -220,7 +210,7 @@ def test_batch_norm_in_training_mode_stops_the_pass():
 
 def test_a_layer_that_looks_at_the_batch_stops_the_pass():
     task = Toy()
-    model = model_of(task)
+    model = trained(task)
     model.network.first[1] = Centered()
     with pytest.raises(CanaryError, match="looks at the other samples of a batch"):
         scored(task, model)
@@ -229,20 +219,20 @@ def test_a_layer_that_looks_at_the_batch_stops_the_pass():
 def test_a_random_pool_view_stops_the_pass():
     task = Toy()
     with pytest.raises(CanaryError, match="view is random"):
-        scored(task, model_of(task), view="train")
+        scored(task, trained(task), view="train")
 
 
 def test_padding_by_the_batch_stops_the_pass():
     task = Padded()
     with pytest.raises(CanaryError, match="pads by the batch"):
-        scored(task, model_of(task))
+        scored(task, trained(task))
 
 
 def test_the_ranking_pass_has_canaries_too():
     task = Padded()
     groups = {"control": np.array(IDS[:30])}
     with pytest.raises(CanaryError, match="ranking quality: samples do not agree"):
-        module_quality(model_of(task), task.dataset("pool"), task.collate, groups, SETTINGS)
+        module_quality(trained(task), task.dataset("pool"), task.collate, groups, SETTINGS)
 
 
 def test_a_run_with_a_fault_ends_with_status_2_and_commits_nothing(tmp_path: Path, capsys):
@@ -312,7 +302,7 @@ class Boxed(Chances):
 def test_a_task_with_weights_is_known_by_its_output(count, stops):
     task = Boxed()
     task.jumps = tuple(chosen(IDS)[:count])
-    model = model_of(task)
+    model = trained(task)
     if stops:
         with pytest.raises(CanaryError, match="entropy is"):
             scored(task, model, ("entropy",))
@@ -335,7 +325,7 @@ TWO = """
 import sys, torch
 from acquisition import canary, scoring
 from acquisition.canary import CanaryError
-from tests.test_canary import IDS, Toy, model_of, scored
+from tests.test_canary import IDS, Toy, trained, scored
 torch.distributed.init_process_group("gloo")
 rank = torch.distributed.get_rank()
 task, plain, asked = Toy(), canary.check, []
@@ -347,11 +337,11 @@ def check(ids, rows, share, alone, title):
     plain(ids, rows, share, told, title)
 canary.check = check
 FAULT = False
-scored(task, model_of(task))
+scored(task, trained(task))
 said = [f"asked {len(asked)} {set(asked) <= set(IDS[rank::2])}"]
 FAULT = True
 try:
-    scored(task, model_of(task))
+    scored(task, trained(task))
 except CanaryError as error:
     said.append(f"stopped {str(error).count('predicted_loss is')}")
 open(f"{sys.argv[1]}/{rank}", "w").write(" ".join(said))
@@ -377,4 +367,4 @@ def test_a_check_is_part_of_every_pass(monkeypatch):
     monkeypatch.setattr(canary, "check", lambda ids, *rest: 1 / 0)
     task = Toy()
     with pytest.raises(ZeroDivisionError):
-        scored(task, model_of(task))
+        scored(task, trained(task))

@@ -13,8 +13,7 @@ from acquisition.scoring import ScoringSettings, score
 from acquisition.signals import SIGNALS, Evidence, Signal, fields, need_module
 from models.joint import JointModel, ModuleSettings
 from models.output import Output
-from models.seeding import seeded
-from tests.toy import Toy
+from tests.toy import Toy, trained
 
 NAMES = ("predicted_loss", "loss")
 IDS = np.random.default_rng(3).permutation(61).tolist()  # 61 is a multiple of no batch size below
@@ -29,12 +28,7 @@ def toy() -> Toy:
 
 @pytest.fixture
 def model(toy) -> JointModel:
-    with seeded(5):
-        model = JointModel(toy.build(), toy.forward, toy.predict, toy.taps, ModuleSettings(width=8), "joint")
-        model.train()
-        for _ in range(3):  # batch norm that has seen data differs between training and evaluation mode
-            model.network(torch.randn(16, 6) * 2 + 1)
-    return model
+    return trained(toy)
 
 
 def settings(batch_size: int = 7, workers: int = 0) -> ScoringSettings:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ import pytest
 from PIL import Image
 
 from tests.wandb_reader import RunFile, fragments, read_run
-from tests.wandb_stub import KEY, Stub, nobody_logged_in, serving
+from tests.wandb_stub import KEY, Stub
 from tools.tracking import PROJECT, SETTINGS, Identity, Tracker, resolve_mode
 
 wandb = pytest.importorskip("wandb")
+pytestmark = pytest.mark.usefixtures("home")
 
 ROOT = Path(__file__).parents[1]
 CONFIG = {"task": "detection", "network": "ssd300", "strategy": "learning_loss", "seed": 3, "budget": [10, 5]}
@@ -35,12 +36,6 @@ ROWS: list[dict[str, Any]] = [
     {"cycle": 2, "labeled": 20, "effort": 60, "mAP": 0.500, "AP/cat": 0.75, "seconds/train": 6.5, "pairs": 0.875},
 ]
 CURVE = [(10, 0.125), (15, 0.25), (20, 0.5)]
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path) -> Iterator[Path]:
-    with nobody_logged_in(tmp_path / "home") as folder:
-        yield folder
 
 
 @pytest.fixture
@@ -385,12 +380,6 @@ def test_unreachable_server_falls_back_to_offline_fast(tmp_path: Path, said: lis
 
 
 # ---------------------------------------------------------------- online, against a stub server
-
-
-@pytest.fixture
-def stub() -> Iterator[Stub]:
-    with serving() as stub:
-        yield stub
 
 
 def test_online_run_arrives_and_a_resume_sends_only_what_is_missing(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +15,13 @@ from models.output import Output
 from tests.conftest import REPOSITORY
 from tests.toy import Toy
 from tests.wandb_reader import RunFile, fragments, read_run
-from tests.wandb_stub import Stub, nobody_logged_in, serving
+from tests.wandb_stub import Stub
 from tools import cli, wandb_board
 from tools.al_train import run
 
 wandb = pytest.importorskip("wandb")
 pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not here: pip install '.[board]'")
+pytestmark = pytest.mark.usefixtures("home")
 
 TOY = str(REPOSITORY / "tests" / "toy_config.py")
 SHORT = ["budget.cycles=2", "training.epochs=2", "module.detach_epoch=1", "committee.members=2"]
@@ -38,18 +37,6 @@ class Signs(Toy):
         out = super().forward(network, batch, want)
         high = torch.sigmoid(network(batch["x"])[1])
         return replace(out, probs=torch.stack([high, 1 - high], -1)[:, None] if "probs" in want else None)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path) -> Iterator[Path]:
-    with nobody_logged_in(tmp_path / "home") as folder:
-        yield folder
-
-
-@pytest.fixture
-def stub() -> Iterator[Stub]:
-    with serving() as stub:
-        yield stub
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +16,17 @@ from tests import toy
 from tests.comparekit import write
 from tests.conftest import REPOSITORY
 from tests.wandb_reader import fragments, read_run
-from tests.wandb_stub import Stub, nobody_logged_in, serving
+from tests.wandb_stub import Stub
 from tools import cli, wandb_push
 from tools.al_train import run
 from tools.config import load
 from tools.rundir import RunFolder
 
 wandb = pytest.importorskip("wandb")
+pytestmark = pytest.mark.usefixtures("home")
 
 TOY = str(REPOSITORY / "tests" / "toy_config.py")
 VALUES = (0.1, 0.2, 0.4)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path) -> Iterator[Path]:
-    with nobody_logged_in(tmp_path / "home") as folder:
-        yield folder
-
-
-@pytest.fixture
-def stub() -> Iterator[Stub]:
-    with serving() as stub:
-        yield stub
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,9 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import Dataset
 
+from models.joint import JointModel, ModuleSettings
 from models.output import Output, Tap
+from models.seeding import seeded
 
 NOISE = 0.5
 
@@ -109,3 +111,13 @@ class Toy:
 
     def thumbnail(self, index: int) -> Image.Image:
         return Image.new("RGB", (16, 16), (index % 256, 0, 0))
+
+
+def trained(task: Toy) -> JointModel:
+    """A model with a module, in training mode; its batch norm has seen data, so evaluation mode differs from that."""
+    with seeded(5):
+        model = JointModel(task.build(), task.forward, task.predict, task.taps, ModuleSettings(width=8), "joint")
+        model.train()
+        for _ in range(3):
+            model.network(torch.randn(16, 6) * 2 + 1)
+    return model

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -46,6 +45,5 @@ def final(metric: str) -> str:
 def totals(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """The final numbers of a finished run; not-a-number where a row lacks its score."""
     metric = experiment.task.metric
-    scores = [math.nan if row[metric] is None else row[metric] for row in rows]
-    area = summary.area_under_curve([row["labeled"] for row in rows], scores)
-    return {final(metric): scores[-1], AREA: area}
+    scores = summary.column(rows, metric)
+    return {final(metric): scores[-1], AREA: summary.area_under_curve(summary.column(rows, "labeled"), scores)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,11 @@ class Clock:
         began = time.perf_counter()
         yield
         self.seconds[f"seconds/{step}"] = time.perf_counter() - began
+
+
+def column(rows: Sequence[Row], key: str) -> list[float]:
+    """A key of the rows; not-a-number where it is null or missing."""
+    return [math.nan if row.get(key) is None else float(row[key]) for row in rows]
 
 
 def area_under_curve(sizes: Sequence[float], scores: Sequence[float]) -> float:

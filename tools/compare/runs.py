@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from mmengine.config import Config
 
 from tools.rundir import RunFolder, RunFolderError
 from tools.settings import arguments, flat, not_a_class, resolved
+from tools.summary import column
 
 
 class ComparisonError(Exception):
@@ -68,7 +68,7 @@ class Run:
 
     def column(self, key: str) -> tuple[float, ...]:
         """Any key of the rows, in each committed cycle; not-a-number where it is null or missing."""
-        return tuple(math.nan if row.get(key) is None else float(row[key]) for row in self.rows)
+        return tuple(column(self.rows, key))
 
 
 def find(paths: Iterable[str | Path]) -> list[Path]:

@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from rich.console import Console
 from rich.table import Table
 
-from tools.summary import area_under_curve
+from tools.summary import area_under_curve, column
 from tools.sweep.jobs import Job
 
 
@@ -31,14 +31,14 @@ def show(jobs: Sequence[Job], console: Console) -> None:
 
 def _final(job: Job) -> float:
     """NaN where the run is not finished."""
-    value = job.rows[-1][job.metric] if job.folder.done and job.rows else None
-    return math.nan if value is None else value
+    return column(job.rows, job.metric)[-1] if job.folder.done and job.rows else math.nan
 
 
 def _area(job: Job) -> float:
     """NaN where the run is not finished."""
-    scores = [math.nan if row[job.metric] is None else row[job.metric] for row in job.rows]
-    return area_under_curve([row["labeled"] for row in job.rows], scores) if job.folder.done and scores else math.nan
+    if not (job.folder.done and job.rows):
+        return math.nan
+    return area_under_curve(column(job.rows, "labeled"), column(job.rows, job.metric))
 
 
 def _spread(values: Sequence[float]) -> str:
