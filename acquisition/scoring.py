@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 from annotated_types import Ge
 from mmengine.dist import all_gather_object, get_rank, get_world_size
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from acquisition import canary, signals
+from acquisition.table import Table
 from models.committee import Member
+from models.inference import full_precision, inference
 from models.joint import JointModel
 from models.loading import loader
 from models.progress import track
@@ -27,8 +30,10 @@ class ScoringSettings:
     """The passes that do not train: evaluation, scoring, and the measure of the module's ranking.
 
     Args:
-        batch_size: samples a forward pass.
+        batch_size: samples a forward pass; ``"auto"`` has a run measure once what is fastest, and keep to that.
         workers: data-loading processes.
+        amp: bfloat16 for the network in scoring; signals and the module's predictions are float32 all the same.
+        channels_last: the network's memory format in scoring; a matter of speed alone.
         control: unlabeled samples, drawn at random in each cycle, on which the module's ranking is measured.
         aggregate: how the scores of a sample's distributions (boxes, joints) become one.
         embedding: name of the tap whose mean over the map is a sample's embedding; None means the last one.
@@ -36,12 +41,25 @@ class ScoringSettings:
             their picks; else its hash alone is saved.
     """
 
-    batch_size: Annotated[int, Ge(1)]
+    batch_size: Annotated[int, Ge(1)] | Literal["auto"]
     workers: Annotated[int, Ge(0)] = 2
+    amp: bool = False
+    channels_last: bool = False
     control: Annotated[int, Ge(0)] = 500
     aggregate: signals.Aggregate = "mean"
     embedding: str | None = None
     keep_vectors: bool = True
+
+    @property
+    def size(self) -> int:
+        """Samples a forward pass.
+
+        Raises:
+            ValueError: where that is still to be measured.
+        """
+        if self.batch_size == "auto":
+            raise ValueError("Expected a number for `scoring.batch_size`, but got 'auto'; a run measures it first")
+        return self.batch_size
 
 
 class WithId(Dataset):
@@ -53,10 +71,29 @@ class WithId(Dataset):
     def __getitem__(self, index: int) -> tuple[int, Any]:
         return index, self.dataset[index]
 
+    def __getitems__(self, indices: list[int]) -> list[tuple[int, Any]]:
+        """A batch; read at once where the dataset can."""
+        at_once = getattr(self.dataset, "__getitems__", None)
+        return list(zip(indices, at_once(indices) if at_once else map(self.dataset.__getitem__, indices), strict=True))
+
+
+class Ids:
+    """Ids one by one as Python's numbers, without a list of all of them."""
+
+    def __init__(self, ids: np.ndarray) -> None:
+        self.ids = ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[int]:
+        return map(int, self.ids)
+
 
 def score(
     model: JointModel, dataset: Dataset, collate: Collate, ids: Sequence[int] | np.ndarray, names: Sequence[str],
     settings: ScoringSettings, title: str = "scoring", committee: Sequence[Member] = (), tap: int = -1,
+    scratch: Path | None = None,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Signals of some samples.
 
@@ -66,10 +103,11 @@ def score(
         collate: the task's.
         ids: distinct sample ids (N,).
         names: signals to compute.
-        settings: batch size and workers.
+        settings: batch size, workers and precision.
         title: what the progress bar says.
         committee: members whose votes some signals count, each asked about every batch.
         tap: number of the tap that is a sample's embedding.
+        scratch: folder for vectors that are too many for memory; the system's by default.
 
     Returns:
         For each signal float32 rows (N,) or (N, D), in the order of `ids`, the same on every process.
@@ -78,32 +116,37 @@ def score(
         RuntimeError: where a signal does not have one row a sample, or samples got lost.
         CanaryError: where samples computed alone have other rows.
     """
-    ids = [int(i) for i in ids]
-    if not ids:
+    ids = np.asarray(ids, dtype=np.int64)
+    if not len(ids):
         return {name: np.zeros(0, np.float32) for name in names}
     share = ids[get_rank() :: get_world_size()]
     gather = partial(_collate, collate=collate)
-    batches = loader(WithId(dataset), share, settings.batch_size, settings.workers, gather)
+    batches = loader(WithId(dataset), Ids(share), settings.size, settings.workers, gather)
     model.eval()
-    seen: list[int] = []
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
 
-    def rows_of(batch: dict[str, Any], count: int) -> tuple[dict[str, np.ndarray], bool]:
+    def rows_of(batch: dict[str, Any], count: int) -> tuple[dict[str, Tensor], bool]:
         evidence = _evidence(model, batch, names, settings, committee, tap)
-        return {name: _rows(name, evidence, count) for name in names}, evidence.weighted
+        with full_precision(next(model.parameters()).device):
+            return {name: _rows(name, evidence, count) for name in names}, evidence.weighted
 
     def alone(i: int) -> tuple[dict[str, np.ndarray], bool]:
         rows, weighted = rows_of(collate([dataset[i]]), 1)
-        return {name: values[0] for name, values in rows.items()}, weighted
+        return {name: values[0] for name, values in _numbers(rows).items()}, weighted
 
-    with torch.inference_mode():
+    table = Table(len(share), scratch)
+    networks = {id(m): m.network for m in (model, *(member.model for member in committee))}
+    with inference(networks.values(), settings.amp, settings.channels_last):
+        waiting: tuple[list[int], dict[str, Tensor]] | None = None
         for batch_ids, batch in track(batches, title):
-            for name, values in rows_of(batch, len(batch_ids))[0].items():
-                parts[name].append(values)
-            seen.extend(batch_ids)
-        rows = _in_order(ids, seen, {name: np.concatenate(values) for name, values in parts.items() if values})
-        canary.check(ids, rows, share, alone, title)
-    return rows
+            rows, _ = rows_of(batch, len(batch_ids))
+            if waiting:  # one batch behind: a GPU has its next work before this waits for numbers of the last
+                table.add(waiting[0], _numbers(waiting[1]))
+            waiting = batch_ids, rows
+        if waiting:
+            table.add(waiting[0], _numbers(waiting[1]))
+        found = _in_order(ids, table.ids, table.rows)
+        canary.check(ids, found, share, alone, title, rounded=settings.amp)
+    return found
 
 
 def _collate(pairs: list[tuple[int, Any]], collate: Collate) -> tuple[list[int], dict[str, Any]]:
@@ -122,20 +165,26 @@ def _evidence(
     return signals.Evidence(model, output, votes, settings.aggregate, tap)
 
 
-def _rows(name: str, evidence: signals.Evidence, count: int) -> np.ndarray:
+def _rows(name: str, evidence: signals.Evidence, count: int) -> Tensor:
     rows = signals.SIGNALS[name].rows(evidence)
     if rows.dim() not in (1, 2) or len(rows) != count:
         raise RuntimeError(f"Expected the signal {name!r} to have {count} rows, but got shape {tuple(rows.shape)}")
-    return rows.float().cpu().numpy()
+    return rows.float()
 
 
-def _in_order(ids: list[int], seen: list[int], rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Put every process's rows together, in the order of `ids`."""
-    parts = [part for part in all_gather_object((seen, rows)) if part[0]]
-    everyone = [i for part_ids, _ in parts for i in part_ids]
-    if sorted(everyone) != sorted(ids):
-        lost = sorted(set(ids) - set(everyone))
-        raise RuntimeError(f"Expected {len(ids)} distinct scored samples, but got {len(everyone)}; lost: {lost[:5]}")
-    position = {i: p for p, i in enumerate(everyone)}
-    order = [position[i] for i in ids]
+def _numbers(rows: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: values.cpu().numpy() for name, values in rows.items()}
+
+
+def _in_order(ids: np.ndarray, seen: np.ndarray, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Put every process's rows together, in the order of `ids`; as they are where that is their order already."""
+    parts = [part for part in all_gather_object((seen, rows)) if len(part[0])]
+    everyone = np.concatenate([part_ids for part_ids, _ in parts]) if parts else seen
+    if len(parts) == 1 and np.array_equal(everyone, ids):
+        return parts[0][1]
+    order = np.argsort(everyone, kind="stable")
+    if not np.array_equal(everyone[order], np.sort(ids)):
+        lost = np.setdiff1d(ids, everyone)[:5].tolist()
+        raise RuntimeError(f"Expected {len(ids)} distinct scored samples, but got {len(everyone)}; lost: {lost}")
+    order = order[np.searchsorted(everyone, ids, sorter=order)]
     return {name: np.concatenate([part[name] for _, part in parts])[order] for name in parts[0][1]}

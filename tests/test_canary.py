@@ -329,12 +329,12 @@ from tests.test_canary import IDS, Toy, trained, scored
 torch.distributed.init_process_group("gloo")
 rank = torch.distributed.get_rank()
 task, plain, asked = Toy(), canary.check, []
-def check(ids, rows, share, alone, title):
+def check(ids, rows, share, alone, title, **more):
     def told(i):
         asked.append(i)
         found, weighted = alone(i)
         return {name: values + (9 if FAULT and i in IDS[1::2] else 0) for name, values in found.items()}, weighted
-    plain(ids, rows, share, told, title)
+    plain(ids, rows, share, told, title, **more)
 canary.check = check
 FAULT = False
 scored(task, trained(task))
@@ -364,7 +364,7 @@ def test_each_of_two_processes_checks_its_share_and_all_stop_for_one(tmp_path: P
 
 
 def test_a_check_is_part_of_every_pass(monkeypatch):
-    monkeypatch.setattr(canary, "check", lambda ids, *rest: 1 / 0)
+    monkeypatch.setattr(canary, "check", lambda *given, **more: 1 / 0)
     task = Toy()
     with pytest.raises(ZeroDivisionError):
         scored(task, trained(task))

@@ -518,6 +518,38 @@ def test_a_wrong_wandb_mode_of_the_environment_is_refused(tmp_path, capsys, monk
     assert not (tmp_path / "run").exists()
 
 
+def test_the_batch_size_of_scoring_is_measured_once_a_run(tmp_path, capsys, monkeypatch):
+    """A resumed run must score with the one it began with; a damaged number is an error, not another one."""
+    auto = ["--cfg-options", "scoring.batch_size=auto"]
+    monkeypatch.setattr(cycle_parts, "fastest", lambda *_: 13)
+    sizes, plain = [], scoring.loader
+    monkeypatch.setattr(scoring, "loader", lambda *given: sizes.append(given[2]) or plain(*given))
+    folder = tmp_path / "run"
+    monkeypatch.setattr(rundir.RunFolder, "commit", at_call(2, rundir.RunFolder.commit, KeyboardInterrupt()))
+    assert main(folder, *auto) == 130
+    assert (folder / "batch_size.txt").read_text() == "13\n" and set(sizes) == {13}
+    monkeypatch.setattr(cycle_parts, "fastest", never)
+    (folder / "batch_size.txt").write_text("none\n")
+    assert main(folder, *auto) == 2
+    assert "batch_size.txt: expected a number of samples, but got 'none'; remove it" in capsys.readouterr().out
+    (folder / "batch_size.txt").write_text("13\n")
+    assert main(folder, *auto) == 0 and set(sizes) == {13}
+
+
+def test_amp_is_for_training_and_scoring(tmp_path, capsys):
+    assert main(tmp_path, "--amp", "--dry-run") == 0
+    experiment = cli._experiment(cli.parser().parse_args([TOY, "--amp"]))
+    assert (experiment.training.amp, experiment.scoring.amp, experiment.scoring.channels_last) == (True, True, True)
+    plain = cli._experiment(cli.parser().parse_args([TOY]))
+    assert (plain.training.amp, plain.scoring.amp, plain.scoring.channels_last) == (False, False, False)
+
+
+@pytest.mark.parametrize("size", ["0", "-3", "all", "2.5"])
+def test_a_batch_size_that_is_none_is_refused(tmp_path, capsys, size):
+    assert main(tmp_path, "--cfg-options", f"scoring.batch_size={size}", loop=never) == 2
+    assert "scoring.batch_size: " in capsys.readouterr().out
+
+
 def test_another_pool_under_a_run_is_refused(calm, tmp_path, capsys):
     shutil.copytree(calm, tmp_path / "run")
     (tmp_path / "run" / "done").unlink()

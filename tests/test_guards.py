@@ -68,9 +68,9 @@ class Observed:
         def watched(*args: Any) -> Any:
             return self._watch(start(*args))
 
-        def asked(e: Experiment, model: JointModel, members: list, pool: Pool) -> query.Query:
+        def asked(e: Experiment, model: JointModel, members: list, pool: Pool, *rest: Any) -> query.Query:
             before = len(self.task.dataset("test").reads)
-            found = ask_next(e, model, members, pool)
+            found = ask_next(e, model, members, pool, *rest)
             self.test_reads.append(len(self.task.dataset("test").reads) - before)
             return found
 
@@ -299,9 +299,9 @@ def a_random_test_view(patch: pytest.MonkeyPatch) -> None:
 def a_fresh_network_for_scoring(patch: pytest.MonkeyPatch) -> None:
     inner = al_train.next_query
 
-    def fresh(e: Experiment, model: JointModel, members: list, pool: Pool) -> query.Query:
+    def fresh(e: Experiment, model: JointModel, members: list, pool: Pool, *rest: Any) -> query.Query:
         model.network = e.task.build()
-        return inner(e, model, members, pool)
+        return inner(e, model, members, pool, *rest)
 
     patch.setattr(al_train, "next_query", fresh)
 
@@ -368,9 +368,9 @@ def labeled_samples_asked_for_again(patch: pytest.MonkeyPatch) -> None:
 def a_look_at_the_test_set(patch: pytest.MonkeyPatch) -> None:
     inner = al_train.next_query
 
-    def peek(e: Experiment, model: JointModel, members: list, pool: Pool) -> query.Query:
+    def peek(e: Experiment, model: JointModel, members: list, pool: Pool, *rest: Any) -> query.Query:
         e.task.dataset("test")[0]
-        return inner(e, model, members, pool)
+        return inner(e, model, members, pool, *rest)
 
     patch.setattr(al_train, "next_query", peek)
 

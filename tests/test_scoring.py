@@ -195,7 +195,7 @@ def test_a_signal_with_other_rows_is_refused(model, toy, monkeypatch, rows, show
 )
 def test_a_sampler_that_loses_or_repeats_samples_is_refused(model, toy, monkeypatch, change, message):
     plain = scoring.loader
-    monkeypatch.setattr(scoring, "loader", lambda d, sampler, *rest: plain(d, change(sampler), *rest))
+    monkeypatch.setattr(scoring, "loader", lambda d, sampler, *rest: plain(d, change(list(sampler)), *rest))
     with pytest.raises(RuntimeError, match=message):
         score(model, toy.dataset("pool"), toy.collate, [8, 1, 6, 5, 9], NAMES, settings())
 

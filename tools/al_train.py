@@ -17,7 +17,7 @@ from models.stopping import stop_if_asked
 from models.training import evaluate
 from tools import cli, summary
 from tools.config import Experiment
-from tools.cycle import committee, next_query, ranking_quality, start
+from tools.cycle import committee, next_query, ranking_quality, settled, start
 from tools.receipt import Receipt, receipt_of
 from tools.rundir import RunFolder
 from tools.tracking import Tracker
@@ -25,6 +25,7 @@ from tools.tracking import Tracker
 
 def run(experiment: Experiment, folder: RunFolder, tracker: Tracker, console: Console, launcher: str = "none") -> None:
     """All cycles that are not committed yet."""
+    experiment = settled(experiment, folder)
     task, budget = experiment.task, experiment.budget
     size = len(task.dataset("pool"))  # type: ignore[arg-type]  # torch's Dataset declares no length
     pool = folder.resume(size) or Pool.initial(size, budget.initial, experiment.seed)
@@ -52,7 +53,7 @@ def run_cycle(
         with clock("committee"):  # whom some strategies ask beside the model
             members = committee(experiment, folder, pool, model, launcher)
     with clock("score"):  # 3. score the candidates and query
-        query = None if last else next_query(experiment, model, members, pool)
+        query = None if last else next_query(experiment, model, members, pool, folder.path)
     with clock("ranking"):  # no part of the method: how well the module ranks, measured with labels
         ranking = ranking_quality(experiment, model, pool, query)
     receipt = receipt_of(task, pool, model, members, query)

@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parse.add_argument("--smoke", action="store_true", help="the config's smoke variant: a few samples, minutes")
     parse.add_argument("--wandb", choices=MODES, help="default: WANDB_MODE, else online where logged in, else offline")
-    parse.add_argument("--amp", action="store_true", help="bfloat16 mixed precision in training")
+    parse.add_argument("--amp", action="store_true", help="bfloat16 mixed precision in training and scoring")
     parse.add_argument("--deterministic", action="store_true", help="the same bytes each time on a GPU, too: slower "
                        "there, and an error where torch has no such form of an operation")  # fmt: skip
     parse.add_argument("--launcher", choices=("none", "pytorch", "slurm"), default="none", help="of several processes")
@@ -162,6 +162,7 @@ def _show_finished(experiment: Experiment, folder: RunFolder, mode: str, console
 def _experiment(arguments: argparse.Namespace) -> Experiment:
     options: dict[str, Any] = dict(arguments.cfg_options)
     named = {"strategy": arguments.strategy, "seed": arguments.seed, "training.amp": arguments.amp or None}
+    named |= dict.fromkeys(("scoring.amp", "scoring.channels_last"), arguments.amp or None)
     named |= {"module.mode": arguments.module, "training.deterministic": arguments.deterministic or None}
     named |= {"processes": get_world_size() if get_world_size() > 1 else None}  # the batch size is each one's
     options |= {key: value for key, value in named.items() if value is not None}

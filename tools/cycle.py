@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from mmengine.dataset import DefaultSampler
+from mmengine.device import get_device
 from mmengine.dist import barrier, is_main_process
 
+from acquisition.batch_size import fastest
 from acquisition.pool import Pool
-from acquisition.query import Query, Score, ask
+from acquisition.query import Query, Score, ask, needs
 from acquisition.ranking import module_quality
 from acquisition.scoring import score
+from acquisition.signals import fields
 from models.committee import Member, add_dropout, ensemble, passes
 from models.hooks import unwrapped
 from models.joint import JointModel
@@ -23,6 +28,24 @@ from models.training import training, warm_start
 from tools.config import Experiment
 from tools.first_model import key
 from tools.rundir import RunFolder
+
+
+def settled(experiment: Experiment, folder: RunFolder) -> Experiment:
+    """The experiment with a number for `scoring.batch_size`: where that is "auto", the run's first start measures it.
+
+    The run folder keeps the number, as scores depend on it in their last digits.
+    """
+    task, settings = experiment.task, experiment.scoring
+    if settings.batch_size != "auto":
+        return experiment
+
+    def measured() -> int:
+        with seeded(0):
+            model = JointModel(task.build(), task.forward, task.predict, task.taps, experiment.module, "joint")
+        want, view = fields(needs(experiment.steps)), task.dataset("pool")
+        return fastest(model.to(get_device()), view, task.collate, want, settings.amp, settings.channels_last)
+
+    return replace(experiment, scoring=replace(settings, batch_size=folder.batch_size(measured)))
 
 
 @contextmanager
@@ -63,7 +86,7 @@ def _training(
     augmented, test = task.dataset("train"), task.dataset("test")
     train = train_loader(augmented, pool.labeled, settings.batch_size, settings.workers, task.collate, seed)
     in_order = DefaultSampler(test, shuffle=False)  # split over the processes
-    evaluation = loader(test, in_order, scoring.batch_size, scoring.workers, task.collate)
+    evaluation = loader(test, in_order, scoring.size, scoring.workers, task.collate)
     title = f"cycle {pool.cycle + 1}/{experiment.budget.cycles}" + f", member {member + 1}" * bool(member)
     where = folder.training_folder(pool.cycle, member)
     return training(model, train, evaluation, task.evaluator(), settings, where, seed, title, launcher)
@@ -82,13 +105,18 @@ def committee(experiment: Experiment, folder: RunFolder, pool: Pool, model: Join
     return ensemble(models)
 
 
-def next_query(experiment: Experiment, model: JointModel, members: Sequence[Member], pool: Pool) -> Query:
-    """Ask the strategy; it sees ids and signals, and the pool as at test time through the weights just trained."""
+def next_query(
+    experiment: Experiment, model: JointModel, members: Sequence[Member], pool: Pool, scratch: Path | None = None
+) -> Query:
+    """Ask the strategy; it sees ids and signals, and the pool as at test time through the weights just trained.
+
+    `scratch` is a folder for vectors that are too many for memory.
+    """
     task, settings, tap = experiment.task, experiment.scoring, experiment.tap
 
     def signals(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         pool_view = task.dataset("pool")
-        return score(model, pool_view, task.collate, ids, names, settings, committee=members, tap=tap)
+        return score(model, pool_view, task.collate, ids, names, settings, "scoring", members, tap, scratch)
 
     return asked(experiment, pool, signals)
 

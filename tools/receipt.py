@@ -96,7 +96,7 @@ def taps_digest(task: Task, model: JointModel) -> str:
     data, found = task.dataset("pool"), hashlib.sha256()
     model.eval()
     with torch.inference_mode():
-        for i in canary.chosen(range(len(data)))[: canary.CANARIES]:  # type: ignore[arg-type]  # torch declares no length
+        for i in canary.chosen(range(len(data)), canary.CANARIES):  # type: ignore[arg-type]  # torch declares no length
             taps = model.output(task.collate([data[i]]), frozenset()).taps
             for tap, maps in zip(task.taps, taps, strict=True):
                 _add(found, f"{i} {tap.name} {tap.channels}", maps.float())

@@ -232,6 +232,21 @@ class RunFolder:
         except Exception as error:  # what zipfile, zlib and NumPy say to damaged bytes is of many kinds
             raise RunFolderError(f"{path} is damaged ({type(error).__name__}: {error}); restore it") from error
 
+    def batch_size(self, measure: Callable[[], int]) -> int:
+        """Of scoring, in runs that measure it: what the first process found when the run began.
+
+        Raises:
+            RunFolderError: where the file holds no such number.
+        """
+        path = self.path / "batch_size.txt"
+        if is_main_process() and not path.exists():
+            write_whole(path, f"{measure()}\n".encode())
+        barrier()
+        said = path.read_text().strip()
+        if not said.isdecimal() or int(said) < 1:
+            raise RunFolderError(f"{path}: expected a number of samples, but got {said!r}; remove it to measure anew")
+        return int(said)
+
     @property
     def done(self) -> bool:
         """Whether the last cycle was committed."""

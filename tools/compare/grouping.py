@@ -11,7 +11,7 @@ from tools.compare.runs import ComparisonError, Run, sample_names
 from tools.rundir import MISSING
 
 ANYWHERE = ("seed", "training.workers", "training.checkpoint_every", "training.deterministic", "scoring.workers",
-            "scoring.batch_size")  # fmt: skip
+            "scoring.batch_size", "scoring.channels_last")  # fmt: skip
 BETWEEN_LEGS = ("strategy", "subset", "keep", "committee", "module.mode", "module.objective", "scoring.aggregate",
                 "scoring.embedding", "scoring.control")  # fmt: skip
 SHOWN = 20  # differences in one message

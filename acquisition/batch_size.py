@@ -1,0 +1,81 @@
+"""The number of samples that a network takes fastest, found by a short probe on the machine itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import cycle, islice
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from models.inference import full_precision, inference
+from models.joint import JointModel
+
+SMALLEST, LARGEST = 8, 1024
+DISTINCT = 16  # samples that are read; larger batches repeat them
+SPAN = 0.5  # seconds that one size is measured for, at least
+SLOWEST = 10.0  # seconds of a batch from which on none larger is tried
+WORTH = 1.03  # a larger batch must be so many times faster: small ones need less memory
+
+
+def fastest(model: JointModel, dataset: Dataset, collate: Callable[[list], Any], want: frozenset[str],
+            amp: bool = False, channels_last: bool = False) -> int:  # fmt: skip
+    """The batch size to score with, a power of 2: doubled while that pays, and memory is enough.
+
+    Args:
+        model: of any weights, on the device that is to be measured.
+        dataset: the pool as seen at test time, with at least one sample.
+        collate: the task's.
+        want: fields that the pass will ask for.
+        amp: see `models.inference.inference`, as is `channels_last`.
+    """
+    samples = [dataset[i] for i in range(min(DISTINCT, len(dataset)))]  # type: ignore[arg-type]  # see `preflight.length`
+    model.eval()
+    best, fastest_so_far = SMALLEST, 0.0
+    with inference([model.network], amp, channels_last):
+        for size in _sizes():
+            batch = list(islice(cycle(samples), size))
+            try:
+                seconds = _seconds(partial(_pass, model, batch, collate, want))
+            except (torch.cuda.OutOfMemoryError, MemoryError):
+                torch.cuda.empty_cache()
+                break
+            if size / seconds > WORTH * fastest_so_far:
+                best, fastest_so_far = size, size / seconds
+            elif size >= 4 * best:  # two sizes in a row that were not worth it
+                break
+            if seconds > SLOWEST:
+                break
+    return best
+
+
+def _sizes() -> Iterator[int]:
+    size = SMALLEST
+    while size <= LARGEST:
+        yield size
+        size *= 2
+
+
+def _pass(model: JointModel, samples: list, collate: Callable[[list], Any], want: frozenset[str]) -> None:
+    """What scoring does with a batch, to its end on a GPU, too."""
+    output = model.output(collate(samples), want)
+    if model.loss_prediction is not None:
+        with full_precision(output.taps[0].device):
+            model.predicted_loss(output.taps)
+    if output.taps[0].is_cuda:
+        torch.cuda.synchronize()
+
+
+def _seconds(step: Callable[[], None]) -> float:
+    """The fastest of some runs after a first one that is not measured."""
+    best, began = float("inf"), time.perf_counter()
+    for run in range(100):
+        start = time.perf_counter()
+        step()
+        best = min(best, time.perf_counter() - start) if run else best
+        if run and time.perf_counter() - began > SPAN:
+            break
+    return best

@@ -1,0 +1,63 @@
+"""Rows of signals as batches bring them: memory for as many as are expected and no more, on disk where that is much."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+MAPPED = 1 << 30  # bytes of one signal, from which on its rows lie in a file that memory is a view of
+
+
+class Table:
+    """Rows (N,) or (N, D) of each signal, beside the ids that they belong to.
+
+    Args:
+        count: rows that will come.
+        scratch: folder for files without a name, gone with their arrays; the system's by default.
+
+    Attributes:
+        rows: signal -> float32, the first rows filled; nothing before the first batch.
+    """
+
+    def __init__(self, count: int, scratch: Path | None = None) -> None:
+        self.count, self.scratch = count, scratch
+        self.rows: dict[str, np.ndarray] = {}
+        self._ids: list[np.ndarray] = []
+        self._filled = 0
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Ids (M,) in the order in which they came, also of rows beyond `count`, which are not kept."""
+        return np.concatenate(self._ids) if self._ids else np.zeros(0, np.int64)
+
+    def add(self, ids: Sequence[int], rows: Mapping[str, np.ndarray]) -> None:
+        """A batch's ids (B,) and rows (B,) or (B, D)."""
+        start, end = self._filled, min(self._filled + len(ids), self.count)
+        for name, values in rows.items():
+            if name not in self.rows:
+                self.rows[name] = empty((self.count, *values.shape[1:]), self.scratch)
+            self.rows[name][start:end] = values[: end - start]
+        self._ids.append(np.asarray(ids, dtype=np.int64))
+        self._filled = end
+
+
+def empty(shape: tuple[int, ...], scratch: Path | None = None) -> np.ndarray:
+    """A float32 array with any numbers in it; from `MAPPED` bytes on a memory map.
+
+    Raises:
+        OSError: where the disk has no room for it.
+    """
+    size = math.prod(shape) * np.dtype(np.float32).itemsize
+    if size < MAPPED:
+        return np.empty(shape, np.float32)
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(file.fileno(), 0, size)  # a disk that is full is an error here, and a crash later
+        else:
+            file.truncate(size)
+        return np.memmap(file, np.float32, "r+", shape=shape)

@@ -1,0 +1,44 @@
+"""How networks run where nothing is learned: mixed precision and memory format, undone afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def inference(networks: Iterable[nn.Module], amp: bool = False, channels_last: bool = False) -> Iterator[None]:
+    """No gradients; forward passes in bfloat16, kernels beside each other in memory by channel, where asked for.
+
+    The weights stay float32 and are rounded to bfloat16 once for all batches inside. Within, `full_precision` is for
+    what must not be rounded.
+
+    Args:
+        networks: all that are to run, on one device.
+        amp: bfloat16 for convolutions and matrix products.
+        channels_last: also as the networks' memory format; they have their own again afterwards, bit for bit.
+    """
+    networks = list(networks)
+    turned = [network for network in networks if channels_last and _plain(network)]
+    device = next((p.device.type for network in networks for p in network.parameters()), "cpu")
+    for network in turned:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stubs lack it alone
+    try:
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=amp):
+            yield
+    finally:
+        for network in turned:
+            network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+
+def full_precision(device: torch.device | str) -> torch.autocast:
+    """No rounding to bfloat16 inside."""
+    return torch.autocast(torch.device(device).type, enabled=False)
+
+
+def _plain(network: nn.Module) -> bool:
+    """Whether all weights are in torch's usual format."""
+    return all(p.is_contiguous() for p in network.parameters())
