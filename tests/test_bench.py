@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from acquisition.kcenter import k_center
 from tests import imagekit
-from tools import bench, bench_kcenter
+from tools import bench
+from tools.benchmarks import kcenter as bench_kcenter
 
 TINY = ["kcenter", "--n", "60", "--d", "4", "--labeled", "5", "--budget", "7", "--repeats", "2"]
 

@@ -1,0 +1,117 @@
+"""Memory of the scoring pass: how much more a pool a hundred times larger takes."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from acquisition import table
+from acquisition.scoring import ScoringSettings, score
+from models.joint import JointModel, ModuleSettings
+from models.output import Output, Tap
+from tools.benchmarks import report
+
+TIMES, WIDTH = 100, 64
+STATUS = Path("/proc/self/status")
+
+
+def measure(images: int, repeats: int) -> report.Report:
+    """Passes over a made pool and one `TIMES` as large, for predicted losses and for vectors of `WIDTH` numbers.
+
+    Raises:
+        OSError: where the system does not tell a process's own memory, as Linux does.
+    """
+    seconds: dict[str, list[float]] = {}
+    notes: dict[str, dict[str, Any]] = {}
+    usual = table.MAPPED
+    for name, signal, mapped in (
+        ("predicted loss", "predicted_loss", usual),
+        ("vectors in memory", "embedding", 1 << 50),
+        ("vectors in a file", "embedding", 1 << 20),
+    ):
+        table.MAPPED = mapped
+        try:
+            once(images, signal)  # what a first pass loads and keeps
+            small, _ = once(images, signal)
+            large = [once(images * TIMES, signal) for _ in range(repeats)]
+        finally:
+            table.MAPPED = usual
+        seconds[name] = [took for _, took in large]
+        more = (max(peak for peak, _ in large) - small) / (images * (TIMES - 1))
+        notes[name] = {"bytes more a sample": round(more, 1), "of the signal": 4 * (WIDTH if "vectors" in name else 1)}
+    settings = {"images": images, "and": images * TIMES, "vectors": WIDTH, "repeats": repeats}
+    return report.Report("memory", settings, report.rows(seconds, notes), report.machine())
+
+
+def once(images: int, signal: str) -> tuple[int, float]:
+    """Peak of the process's own memory above that before the pass, in bytes, and the pass's seconds."""
+    torch.manual_seed(0)
+    model = JointModel(Tiny(), _forward, lambda *_: [], (Tap("map", WIDTH),), ModuleSettings(width=8), "joint")
+    watch = Watch()
+    began = time.perf_counter()
+    with watch:
+        score(model, Numbers(), _collate, np.arange(images), (signal,), ScoringSettings(1000, workers=0))
+    return watch.peak - watch.before, time.perf_counter() - began
+
+
+class Watch:
+    """Looks at the process's own memory (files that are mapped do not count) every few milliseconds."""
+
+    def __enter__(self) -> Watch:
+        self.before = self.peak = own_memory()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+        return self
+
+    def _look(self) -> None:
+        while not self._done.wait(0.005):
+            self.peak = max(self.peak, own_memory())
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+def own_memory() -> int:
+    """Bytes of the process that no file backs."""
+    found = re.search(r"^RssAnon:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE)
+    if found is None:
+        raise OSError(f"{STATUS}: expected a line RssAnon, but there is none")
+    return int(found.group(1)) * 1024
+
+
+class Numbers(Dataset):
+    """As many samples as one asks for, each its number."""
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+class Tiny(nn.Module):
+    """A map of `WIDTH` channels from a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, WIDTH, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 1, 1, 1) -> (B, WIDTH, 1, 1)."""
+        return self.conv(x).sin()
+
+
+def _collate(samples: Sequence[int]) -> dict[str, Tensor]:
+    return {"x": torch.tensor(samples, dtype=torch.float32).view(-1, 1, 1, 1)}
+
+
+def _forward(network: nn.Module, batch: dict[str, Tensor], want: frozenset[str]) -> Output:
+    return Output((network(batch["x"]),))

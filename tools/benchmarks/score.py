@@ -1,0 +1,172 @@
+"""Images a second of the whole scoring pass, beside the bare network, the reading alone, and another library's pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from acquisition.batch_size import fastest
+from acquisition.scoring import ScoringSettings, score
+from models.inference import inference
+from models.joint import JointModel
+from models.loading import loader
+from tools.benchmarks import report, subjects
+from tools.benchmarks.subjects import Held
+from tools.config import Experiment
+
+USUAL = {"resnet18": 128, "ssd300": 32, "hourglass": 16}  # batch sizes of a plain pass
+
+
+def measure(network: str, root: Path, images: int, train_steps: int, workers: int, repeats: int) -> report.Report:
+    """The pass as it is without settings and with all that make it fast.
+
+    Args:
+        network: a key of `subjects.PAPER`.
+        root: folder of the sandboxes.
+        images: of the pool, read from disk but for classification, whose images are in memory.
+        train_steps: of a training before, so that predicted losses are not those of random weights.
+        workers: processes that read.
+        repeats: rounds.
+    """
+    experiment, usual = subjects.experiment(network, root), USUAL[network]
+    task, model = experiment.task, subjects.model_of(experiment, "joint")
+    _train(experiment, model, train_steps)
+    model.eval()
+    pool = Repeated(task.dataset("pool"), images)
+    auto = fastest(model, pool, task.collate, frozenset(), amp=True, channels_last=True)
+    plain = ScoringSettings(usual, workers)
+    fast = ScoringSettings(auto, workers, amp=True, channels_last=True)
+    held = Held(pool, min(images, max(usual, auto)))
+    runs: dict[str, Callable[[], Any]] = {
+        f"network alone, float32, {usual}": partial(alone, experiment, model, held, images, plain),
+        f"losstap, float32, {usual}": partial(whole, experiment, model, pool, plain),
+        f"network alone, bfloat16, {auto}": partial(alone, experiment, model, held, images, fast),
+        f"losstap, bfloat16, {auto}": partial(whole, experiment, model, pool, fast),
+        "reading alone": partial(reading, experiment, pool, fast),
+    }
+    if network == "resnet18":
+        runs |= _baal(experiment, model, pool, usual, workers)
+    seconds, results = report.side_by_side(runs, repeats)
+    _, plain_pass, _, last, *_ = runs
+    notes: dict[str, dict[str, Any]] = {
+        name: {"images/s": round(images / np.median(seconds[name]), 1)} for name in runs
+    }
+    for name in runs:
+        if name.startswith("losstap"):
+            bare = name.replace("losstap", "network alone")
+            notes[name]["of the network's rate"] = round(1 / report.over(seconds, name, bare), 3)
+    slower = max((f"network alone, bfloat16, {auto}", "reading alone"), key=lambda name: np.median(seconds[name]))
+    notes[last]["over the slower of network and reading"] = round(report.over(seconds, last, slower), 3)
+    notes[last]["Spearman to float32"] = round(float(spearmanr(results[last], results[plain_pass])[0]), 5)
+    if "baal" in runs:
+        notes[last]["baal's time over it"] = round(report.over(seconds, "baal", last), 2)
+    settings = {"network": network, "images": images, "workers": workers, "repeats": repeats}
+    return report.Report("score", settings, report.rows(seconds, notes), report.machine())
+
+
+class Repeated(Dataset):
+    """A dataset gone through as often as it takes; each sample is read anew."""
+
+    def __init__(self, dataset: Dataset, count: int) -> None:
+        self.dataset, self.count = dataset, count
+        self.size = len(dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[index % self.size]
+
+    def __getitems__(self, indices: list[int]) -> list:
+        """A batch; read at once where the dataset can."""
+        inside = [index % self.size for index in indices]
+        at_once = getattr(self.dataset, "__getitems__", None)
+        return at_once(inside) if at_once else [self.dataset[index] for index in inside]
+
+
+def _train(experiment: Experiment, model: JointModel, steps: int) -> None:
+    """A few steps of the paper's optimiser at a tenth of its learning rate, which random weights can take."""
+    given, size = experiment.training.optimizer, 32
+    settings = {key: value for key, value in given.items() if key != "type"} | {"lr": given["lr"] / 10}
+    optimizer = given["type"](model.parameters(), **settings)
+    samples = Held(experiment.task.dataset("train"), size * min(steps, 10))
+    model.train()
+    for step in range(steps):
+        batch = experiment.task.collate([samples[(step * size + i) % len(samples)] for i in range(size)])
+        sum(model(mode="loss", **model.data_preprocessor(batch)).values()).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def alone(experiment: Experiment, model: JointModel, held: Held, images: int, settings: ScoringSettings) -> None:
+    """The network on batches that are in memory already: what no pass can be faster than."""
+    task, size = experiment.task, settings.size
+    batch = model.data_preprocessor(task.collate([held[i] for i in range(size)]))
+    with inference([model.network], settings.amp, settings.channels_last):
+        for start in range(0, images, size):
+            if images - start < size:
+                batch = model.data_preprocessor(task.collate([held[i] for i in range(images - start)]))
+            taps = task.forward(model.network, batch, frozenset()).taps
+        taps[0].sum().item()  # waits for a GPU
+
+
+def whole(experiment: Experiment, model: JointModel, pool: Dataset, settings: ScoringSettings) -> np.ndarray:
+    """Predicted losses of the pool, by the pass that a run makes: reading, canaries and all."""
+    ids = np.arange(len(pool))  # type: ignore[arg-type]
+    return score(model, pool, experiment.task.collate, ids, ("predicted_loss",), settings)["predicted_loss"]
+
+
+def reading(experiment: Experiment, pool: Dataset, settings: ScoringSettings) -> None:
+    """The batches of the pass, and nothing done with them."""
+    ids = range(len(pool))  # type: ignore[arg-type]
+    for _ in loader(pool, ids, settings.size, settings.workers, experiment.task.collate):
+        pass
+
+
+def _baal(experiment: Experiment, model: JointModel, pool: Dataset, size: int, workers: int) -> dict[str, Callable]:
+    """baal's `predict_on_dataset` with the same network on the same images; nothing where it is not installed."""
+    try:
+        from baal.modelwrapper import ModelWrapper, TrainingArgs
+    except ImportError:
+        return {}
+    logits = Logits(model)
+    args = TrainingArgs(batch_size=size, workers=workers, use_cuda=torch.cuda.is_available())
+    wrapper = ModelWrapper(logits, args)
+    return {"baal": lambda: wrapper.predict_on_dataset(Pairs(pool), iterations=1, verbose=False)}
+
+
+class Logits(nn.Module):
+    """A network as others want it: bytes in, logits out; the mean and spread of the bytes are taken inside."""
+
+    def __init__(self, model: JointModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) bytes -> (B, classes)."""
+        batch = {"images": images, "labels": images.new_zeros(len(images), dtype=torch.long)}
+        probs = self.model.output(batch, frozenset({"probs"})).probs
+        assert probs is not None
+        return probs[:, 0]
+
+
+class Pairs(Dataset):
+    """(image, label) of each sample."""
+
+    def __init__(self, pool: Dataset) -> None:
+        self.pool = pool
+
+    def __len__(self) -> int:
+        return len(self.pool)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.pool[index]

@@ -1,0 +1,64 @@
+"""The three networks of the paper with the paper's settings, on made data: what is measured, not what is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from mmengine.device import get_device
+from torch.utils.data import Dataset
+
+from models.joint import JointModel
+from models.seeding import seeded
+from tools import make_sandbox
+from tools.config import Experiment, load
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+Mode = Literal["joint", "detached", "off"]
+# network -> its config, the sandbox that stands in for the data, and what differs with it
+PAPER: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "resnet18": ("cls_resnet18_cifar10.py", "cls", {"data_root": "shapes", "format": "folder", "download": False}),
+    "ssd300": ("det_ssd_voc.py", "det", {
+        "data_root": "VOCdevkit", "train": ["VOC2007/trainval"], "classes": ["circle", "square", "triangle"],
+        "pretrained": None,
+    }),
+    "hourglass": ("pose_hourglass_mpii.py", "pose", {"data_root": "figures"}),
+}  # fmt: skip
+
+
+def experiment(network: str, root: Path) -> Experiment:
+    """The config of a network on its sandbox below `root`, which is made where it is not there.
+
+    Raises:
+        ConfigError: where something in its place is no sandbox.
+    """
+    config, task, changed = PAPER[network]
+    folder = root / changed["data_root"]
+    if not folder.is_dir():
+        make_sandbox.main([task, "--root", str(root)])
+    options = {f"task.{key}": value for key, value in changed.items()} | {"task.data_root": str(folder)}
+    return load(CONFIGS / config, options=options)
+
+
+def model_of(experiment: Experiment, mode: Mode) -> JointModel:
+    """A fresh model on the device that there is; the same weights each time."""
+    task = experiment.task
+    with seeded(0):
+        model = JointModel(task.build(), task.forward, task.predict, task.taps, experiment.module, mode)
+    return model.to(get_device())
+
+
+class Held(Dataset):
+    """Samples in memory, so that their reading is not measured; as many as asked for, repeated where there are less."""
+
+    def __init__(self, dataset: Dataset, count: int) -> None:
+        size = len(dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length
+        self.samples: Sequence[Any] = [dataset[i] for i in range(min(count, size))]
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return self.samples[index % len(self.samples)]
