@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 
-from tools.cli import USAGE_ERROR, option
+from models.files import replacing
+from tasks.faults import printable
+from tools.cli import STOPPED, USAGE_ERROR, option
 from tools.compare.figure import png
 from tools.compare.grouping import group
 from tools.compare.html import page
@@ -22,7 +25,7 @@ from tools.compare.runs import ComparisonError, find, read
 from tools.compare.style import styles
 from tools.compare.terminal import show
 from tools.config import ConfigError
-from tools.rundir import RunFolderError, write_whole
+from tools.rundir import RunFolderError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,6 +40,23 @@ def parser() -> argparse.ArgumentParser:
     return parse
 
 
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write all files, or none: they are renamed once the last one is written.
+
+    Raises:
+        ComparisonError: where the folder cannot be written to.
+    """
+    try:
+        taken = [name for name in files if (folder / name).is_dir()]
+        if taken:
+            raise IsADirectoryError(f"{taken[0]} is a folder there")
+        with ExitStack() as stack:
+            for name, content in files.items():
+                stack.enter_context(replacing(folder / name)).write_bytes(content)
+    except OSError as error:
+        raise ComparisonError(f"Could not write the report to {folder}: {error}; give another --out") from error
+
+
 def main(argv: Sequence[str]) -> int:
     """Read, compare, write, and show.
 
@@ -44,7 +64,8 @@ def main(argv: Sequence[str]) -> int:
         argv: without the program's name.
 
     Returns:
-        The exit status: 0, 2 where runs cannot be read or must not be compared, or nothing can be written.
+        The exit status: 0, 2 where runs cannot be read or must not be compared, or nothing can be written, 130 after
+        Ctrl-C.
     """
     arguments = parser().parse_args(argv)
     console = Console(soft_wrap=True, markup=False)  # paths may hold [brackets]
@@ -52,16 +73,14 @@ def main(argv: Sequence[str]) -> int:
         compared = group([read(path) for path in find(arguments.runs)])
         found = [findings(one, dict(arguments.cfg_options)) for one in compared]
         looks = styles(run.leg for one in compared for run in one.runs)
-        for name, content in (
-            ("curves.png", png(found, looks)),
-            ("summary.json", as_json(found).encode()),
-            ("summary.csv", as_csv(found).encode()),
-            ("report.html", page(found, looks).encode()),
-        ):
-            write_whole(arguments.out / name, content)
-    except (ComparisonError, RunFolderError, ConfigError) as error:
-        console.print(f"error: {error}", highlight=False)
+        texts = {"summary.json": as_json(found), "summary.csv": as_csv(found), "report.html": page(found, looks)}
+        write(arguments.out, {"curves.png": png(found, looks), **{k: text.encode() for k, text in texts.items()}})
+    except (ComparisonError, RunFolderError, ConfigError, OSError) as error:
+        console.print(f"error: {printable(str(error), keep=chr(10))}", highlight=False)
         return USAGE_ERROR
+    except KeyboardInterrupt:
+        console.print("stopped; nothing was written", highlight=False)
+        return STOPPED
     for one in found:
         show(one, console)
     console.print(f"report: {arguments.out / 'report.html'}", highlight=False)

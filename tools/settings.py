@@ -78,7 +78,10 @@ def not_a_class(given: Any) -> str:
     try:
         known = dir(import_module(module))
     except (Exception, SystemExit) as error:  # it runs the module
-        return f"{given!r} ({error})"
+        first = module.partition(".")[0]
+        itself = isinstance(error, ModuleNotFoundError) and error.name == first  # and not what it imports
+        hint = f"; where {first}.py lies beside its config, put its folder on PYTHONPATH" if itself else ""
+        return f"{given!r} ({error}){hint}"
     return f"{given!r} ({unknown(name, [n for n in known if n[0] != '_'], module)})"
 
 

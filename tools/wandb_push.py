@@ -4,7 +4,8 @@ For runs made with `--wandb disabled`, or after a lost upload: the same W&B run 
 type, tags and config, with each committed row once. Online, rows that the server has are not sent again. An offline
 fragment holds all rows, and `wandb sync` does not ask which are there: a run that has a fragment gets no second one.
 
-The exit status is 0 where all is well, 1 where a run could not be read or sent, 2 where there is no run.
+The exit status is 0 where all is well, 1 where a run could not be read or sent, 2 where there is no run, 130 after
+Ctrl-C; the same command goes on.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tools.config import ConfigError, Experiment, load
 from tools.rundir import RunFolder, RunFolderError
 from tools.tracking import Picture, Tracker, resolve_mode
 
-FAILED, USAGE_ERROR = 1, 2
+FAILED, USAGE_ERROR, STOPPED = 1, 2, 130
 EMPTY = 7  # bytes of a fragment whose process was killed before it wrote a record
 
 

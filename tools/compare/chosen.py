@@ -12,6 +12,7 @@ from mmengine.config import Config
 from scipy import stats
 
 from tasks.base import Task
+from tasks.faults import printable
 from tools.compare.curves import Estimate, estimate
 from tools.compare.gallery import Picture, gallery
 from tools.compare.grouping import Comparison
@@ -101,6 +102,7 @@ class Chosen:
         traits: histograms; none where the data are not there, or the task tells no traits.
         pictures: of queried samples; none where the data are not there.
         missing: why there is no more; empty where all is there.
+        faults: of queries without pictures, whose files or images cannot be read.
     """
 
     overlap: Overlap | None
@@ -109,6 +111,7 @@ class Chosen:
     traits: tuple[Trait, ...] = ()
     pictures: tuple[Picture, ...] = field(default=(), repr=False)
     missing: str = ""
+    faults: tuple[str, ...] = ()
 
 
 def chosen(comparison: Comparison, options: Mapping[str, Any] | None = None) -> Chosen:
@@ -130,9 +133,10 @@ def chosen(comparison: Comparison, options: Mapping[str, Any] | None = None) -> 
             raise RunFolderError(f"expected the {len(names)} samples of {first.folder / 'samples.txt'}, but got others")
         asked = {leg: [[i for query in queries(run) for i in query] for run in runs] for leg, runs in legs.items()}
         mean = float(np.mean([task.effort(i) for i in range(size)]))
-        return Chosen(shared, effort, mean, traits(task, size, asked), gallery(task, legs))
+        pictures, faults = gallery(task, legs)
+        return Chosen(shared, effort, mean, traits(task, size, asked), pictures, faults=faults)
     except Exception as error:  # any kind: data that are gone make an adapter fail in its own way
-        return Chosen(shared, effort, missing=f"{type(error).__name__}: {error}")
+        return Chosen(shared, effort, missing=printable(f"{type(error).__name__}: {' '.join(str(error).split())}"))
 
 
 def _task(path: Path, options: Mapping[str, Any]) -> Task:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from PIL.Image import Image
 
 from tasks.base import Task
+from tasks.faults import printable
+from tools.compare.runs import Run
 from tools.compare.statistics import Legs
-from tools.rundir import RunFolder
+from tools.rundir import RunFolder, RunFolderError
 
 QUALITY = 82  # of JPEG: a picture of 256 pixels takes about 10 kB
 
@@ -43,24 +46,45 @@ class Picture:
     uri: str = field(repr=False)
 
 
-def gallery(task: Task, legs: Legs) -> tuple[Picture, ...]:
-    """Three pictures a query, of one run of each leg: of the smallest seed that all have, or of its own first."""
+def gallery(task: Task, legs: Legs) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
+    """Three pictures a query, of one run of each leg: of the smallest seed that all have, or of its own first.
+
+    Returns:
+        The pictures, and of each query whose file or images cannot be read what is wrong.
+    """
     common = set.intersection(*({run.seed for run in runs} for runs in legs.values()))
-    found = []
-    for leg, runs in legs.items():
+    found: list[Picture] = []
+    faults = []
+    for runs in legs.values():
         run = next((run for run in runs if run.seed == min(common, default=None)), runs[0])
-        folder = RunFolder(run.folder)
-        for row in run.rows:
-            query = folder.query(row["cycle"])
-            if query is None:
-                continue
-            picked, position = query.picked.tolist(), {int(i): p for p, i in enumerate(query.candidates)}
-            for place in ends_and_middle(len(picked)):
-                i = picked[place]
-                scores = {k: float(v[position[i]]) for k, v in query.signals.items() if v.ndim == 1}
-                found.append(Picture(leg, run.seed, row["labeled"], place + 1, len(picked), task.name(i),
-                                     task.effort(i), scores, data_uri(task.thumbnail(i))))  # fmt: skip
-    return tuple(found)
+        for row in run.rows[:-1]:  # the last cycle queries nothing
+            try:
+                found += _of_query(task, run, row)
+            except Exception as error:  # of damaged files and of adapters, which are anybody's
+                kind = "" if isinstance(error, RunFolderError) else f"{type(error).__name__}: "
+                where = f"{run.leg}, seed {run.seed}, the query after {row['labeled']:,} labels"
+                faults.append(printable(f"{where}: {kind}{' '.join(str(error).split())}"))
+    return tuple(found), tuple(faults)
+
+
+def _of_query(task: Task, run: Run, row: Mapping[str, Any]) -> list[Picture]:
+    """The pictures of one cycle's query.
+
+    Raises:
+        RunFolderError: where its file is missing or damaged.
+    """
+    folder = RunFolder(run.folder)
+    query = folder.query(row["cycle"])
+    if query is None:
+        raise RunFolderError(f"{folder.query_file(row['cycle'])} is missing; restore it")
+    picked, position = query.picked.tolist(), {int(i): p for p, i in enumerate(query.candidates)}
+    found = []
+    for place in ends_and_middle(len(picked)):
+        i = picked[place]
+        scores = {k: float(v[position[i]]) for k, v in query.signals.items() if v.ndim == 1}
+        found.append(Picture(run.leg, run.seed, row["labeled"], place + 1, len(picked), task.name(i),
+                             task.effort(i), scores, data_uri(task.thumbnail(i))))  # fmt: skip
+    return found
 
 
 def ends_and_middle(count: int) -> Sequence[int]:

@@ -13,7 +13,7 @@ from tools.compare.curves import Axis, points
 from tools.compare.html_chosen import chosen_section
 from tools.compare.html_module import attribution_section, health_section
 from tools.compare.markup import Html, bullets, legend, matrix, named, table, tag, text
-from tools.compare.report import AXES, Findings, Leg, unfinished
+from tools.compare.report import AXES, Findings, Leg, gaps, unfinished
 from tools.compare.sentences import labels_saved, module_health, significance, verdicts
 from tools.compare.statistics import ALPHA, Pair
 from tools.compare.style import DARK, LIGHT, Style, chance, count, duration, interval, number, spread
@@ -45,20 +45,19 @@ def section(one: Findings, looks: Looks, place: int) -> Html:
     seeds = sorted({seed for leg in one.legs for seed in leg.seeds})
     runs = sum(len(leg.seeds) for leg in one.legs)
     meta = f"{compared.metric}, higher is better · {compared.task} · {len(one.legs)} strategies · {runs} finished runs"
-    meta += f" · seeds {', '.join(map(str, seeds))}" if seeds else ""
-    parts = [Html(f'<h2 id="c{place}">{text(compared.config)}</h2>'), tag("p", meta, kind="meta"), _unfinished(one)]
+    meta += " · seeds " + ", ".join(map(str, seeds)) if seeds else ""
+    parts = [Html(f'<h2 id="c{place}">{text(compared.config)}</h2>'), tag("p", meta, kind="meta")]
+    parts.append(_note("Not finished, and in no number below; in the charts they are thin and dotted:",
+                       list(map(unfinished, compared.unfinished))))  # fmt: skip
+    parts.append(_note("Runs that lack a score have no area, and are in no test of it:", gaps(compared)))
     if one.legs:
         parts += [_short(one), _curves(one, looks, place), _significance(one, looks), health_section(one, looks)]
         parts += [attribution_section(one), chosen_section(one, looks)]
     return tag("section", *parts)
 
 
-def _unfinished(one: Findings) -> Html:
-    runs = one.comparison.unfinished
-    if not runs:
-        return Html("")
-    said = "Not finished, and in no number below; in the charts they are thin and dotted:"
-    return tag("div", tag("p", said), bullets(map(unfinished, runs)), kind="note")
+def _note(said: str, lines: Sequence[str]) -> Html:
+    return tag("div", tag("p", said), bullets(lines), kind="note") if lines else Html("")
 
 
 def _short(one: Findings) -> Html:
@@ -106,7 +105,7 @@ def _summary(one: Findings, looks: Looks) -> Html:
               "annotations", "compute"]  # fmt: skip
     said = "± is the standard deviation over seeds. The area under the curve, divided by its width, is the mean score "
     said += "over the budget; the largest is bold, which is no claim. Labels needed are those at which the mean curve "
-    said += "first reaches random's final score."
+    said += "first reaches random's final score; no test stands behind them, and a 95% interval takes six paired seeds."
     return Html(table(header, rows) + tag("p", said, kind="caption"))
 
 

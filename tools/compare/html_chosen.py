@@ -8,14 +8,18 @@ from itertools import groupby
 
 from tools.compare.chosen import Overlap
 from tools.compare.gallery import Picture
-from tools.compare.markup import Html, legend, matrix, named, table, tag, text
+from tools.compare.markup import Html, bullets, legend, matrix, named, table, tag, text
 from tools.compare.report import Findings
-from tools.compare.style import Style, interval, number, spread
+from tools.compare.sentences import crowds
+from tools.compare.style import MARKERS, Style, interval, number, spread
 from tools.compare.traits import Trait
 
 Looks = Mapping[str, Style]
 SHOWN = 20  # bins of a histogram
-WORDS = ["first choice", "middle", "last choice"]
+SHARES = (
+    "Bars and numbers are the pool's shares, markers those of what was queried, over all queries, mean over seeds. A "
+    "marker beyond its bar: queried more often than it is in the pool. No test stands behind these shares."
+)
 
 
 def chosen_section(one: Findings, looks: Looks) -> Html:
@@ -26,8 +30,8 @@ def chosen_section(one: Findings, looks: Looks) -> Html:
     parts = [tag("h3", "What was chosen"), _effort(one, looks)]
     if seen.overlap:
         parts.append(_overlap(seen.overlap, looks))
-    if seen.traits:
-        parts.append(legend(seen.effort, looks))
+    if any(trait.bins for trait in seen.traits):
+        parts += [tag("h4", "Queried against pool"), legend(seen.effort, looks), tag("p", SHARES, kind="caption")]
     parts += [_trait(trait, looks) for trait in seen.traits if trait.bins]
     if seen.missing:
         said = "There are no histograms and no pictures, as the data could not be read where the runs found them "
@@ -35,13 +39,16 @@ def chosen_section(one: Findings, looks: Looks) -> Html:
         parts.append(tag("p", said, kind="note"))
     elif not seen.traits:
         parts.append(tag("p", "The task tells no traits of its samples, so there are no histograms.", kind="caption"))
+    if seen.faults:
+        said = "Queries without pictures, as their files or images cannot be read; no number above uses these files:"
+        parts.append(tag("div", tag("p", said), bullets(seen.faults), kind="note"))
     return Html("".join(parts) + _gallery(seen.pictures, looks))
 
 
 def _effort(one: Findings, looks: Looks) -> Html:
     pool, rows = one.chosen.pool_effort, []
     if pool is not None and all(value.mean == pool for value in one.chosen.effort.values()):
-        return tag("p", f"Every image costs the same, {pool:g} annotation{'s' if pool != 1 else ''}.")
+        return tag("p", *crowds(one.chosen))
     for leg, value in one.chosen.effort.items():
         ratio = "–" if not pool else f"{value.mean / pool:.2f} ×"
         rows.append([named(leg, looks), spread(value), interval(value.low, value.high), ratio])
@@ -71,13 +78,10 @@ def _overlap(shared: Overlap, looks: Looks) -> Html:
 def _trait(trait: Trait, looks: Looks) -> Html:
     top = max([*trait.pool, *[e.mean for found in trait.queried.values() for e in found]]) or 1.0
     rows = [_bar(trait, i, top, looks) for i in range(min(SHOWN, len(trait.bins)))]
-    unit = "values" if trait.numeric else "samples"
-    said = f"Share of {unit}, over all queries, mean over seeds. The bar and the number are the pool's."
-    said += " Each range holds about a tenth of the pool's values." if trait.numeric else ""
-    said += " No test stands behind these shares."
+    said = "Share of all values; each range holds about a tenth of the pool's." if trait.numeric else "Share of images."
     left = len(trait.bins) - SHOWN
     said += f" {left} more in summary.json." if left > 0 else ""
-    return Html(tag("h4", trait.name) + tag("div", *rows, kind="bars") + tag("p", said, kind="caption"))
+    return Html(tag("h5", trait.name) + tag("div", *rows, kind="bars") + tag("p", said, kind="caption"))
 
 
 def _bar(trait: Trait, i: int, top: float, looks: Looks) -> Html:
@@ -85,7 +89,8 @@ def _bar(trait: Trait, i: int, top: float, looks: Looks) -> Html:
     for leg, found in trait.queried.items():
         if not math.isnan(found[i].mean):
             told.append(f"{leg} {found[i].mean:.3f}")
-            dots += f'<i class="dot c{looks[leg].colour}" style="left:{100 * found[i].mean / top:.2f}%"></i>'
+            look = f"dot c{looks[leg].colour} m{looks[leg].colour % len(MARKERS)}"
+            dots += f'<i class="{look}" style="left:{100 * found[i].mean / top:.2f}%"></i>'
     bar = f'<span class="bar" style="width:{100 * trait.pool[i] / top:.2f}%"></span>'
     label = f'<span class="label">{text(trait.bins[i])}</span>'
     share = f'<span class="share">{100 * trait.pool[i]:.1f}%</span>'

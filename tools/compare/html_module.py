@@ -20,9 +20,9 @@ def health_section(one: Findings, looks: Looks) -> Html:
     if not legs:
         return Html("")
     pairs = [_health_line(leg, looks, [row.pairs for row in leg.health]) for leg in legs]
-    ranks = [_health_line(leg, looks, list(leg.spearman)) for leg in legs]
-    first = line_chart(pairs, "share of pairs in order over labels", "images", "pairs in order", CHANCE)
-    second = line_chart(ranks, "Spearman's correlation over labels", "images", "Spearman's correlation", 0.0)
+    ranks = [_health_line(leg, looks, [row.spearman for row in leg.health]) for leg in legs]
+    first = line_chart(pairs, "share of pairs in order over labels", "images", "pairs in order", CHANCE, (0, 1))
+    second = line_chart(ranks, "Spearman's correlation over labels", "images", "Spearman's correlation", 0.0, (-1, 1))
     said = "Predicted against true loss on a random control sample that was not labeled. On the dashed line the module "
     said += "ranks like a coin: there its scores say nothing about the loss, whatever the curve looks like."
     words = [tag("details", tag("summary", f"{leg.name}, cycle by cycle"),

@@ -12,6 +12,7 @@ from scipy import stats
 from tools.compare.curves import LEVEL, Estimate, areas, estimate
 from tools.compare.runs import Run
 from tools.compare.statistics import ALPHA, Legs, paired_test
+from tools.summary import column
 
 CHANCE = 0.5
 PARTS = (
@@ -32,19 +33,23 @@ class Health:
         pairs: share of pairs in the right order, mean over seeds, with its interval.
         p: two-sided, against chance (0.5); not-a-number where there is no test.
         samples: of the control, in the seed that has fewest.
+        spearman: correlation of predicted and true loss, mean over seeds with its interval.
     """
 
     labeled: int
     pairs: Estimate
     p: float
     samples: int
+    spearman: Estimate
 
     def __str__(self) -> str:
-        share, n = f"{self.pairs.mean:.3f} of the pairs in order", self.pairs.n
+        n, rank = self.pairs.n, self.spearman
+        share = f"{self.pairs.mean:.3f} of the pairs in order"
         about = f"{n} seeds" if n > 1 else f"one seed, {self.samples} samples: this one module, not its training"
+        rho = "" if math.isnan(rank.mean) else f", Spearman's correlation {rank.mean:.3f}"
         if math.isnan(self.p):
-            return f"{share} ({about}): no test"
-        told = f"{share} [{self.pairs.low:.3f}, {self.pairs.high:.3f}] ({about})"
+            return f"{share}{rho} ({about}): no test"
+        told = f"{share} [{self.pairs.low:.3f}, {self.pairs.high:.3f}]{rho} ({about})"
         if self.p >= ALPHA:
             return f"ranks no better than chance, as far as can be told: {told}"
         return f"ranks {'better' if self.pairs.mean > CHANCE else 'WORSE'} than chance: {told}"
@@ -62,24 +67,24 @@ def ranking_health(runs: Sequence[Run]) -> list[Health]:
     found = []
     for size in sorted({labeled for run in runs for labeled in run.labeled}):
         rows = [row for run in runs for row in run.rows if row["labeled"] == size]
-        rows = [row for row in rows if row.get("ranking/control/pairs") is not None]
-        if rows:
-            shares = [float(row["ranking/control/pairs"]) for row in rows]
-            samples = min(int(row["ranking/control/n"]) for row in rows)
-            one = len(shares) == 1
-            found.append(_of_one(size, shares[0], samples) if one else _over_seeds(size, shares, samples))
+        shares, counts, ranks = (column(rows, f"ranking/control/{key}") for key in ("pairs", "n", "spearman"))
+        known = [(share, int(n)) for share, n in zip(shares, counts, strict=True) if share == share and n == n]
+        if known:
+            kept, samples = [share for share, _ in known], min(n for _, n in known)
+            pairs, p = _of_one(kept[0], samples) if len(kept) == 1 else _over_seeds(kept)
+            found.append(Health(size, pairs, p, samples, estimate(ranks)))
     return found
 
 
-def _over_seeds(size: int, values: Sequence[float], samples: int) -> Health:
-    return Health(size, estimate(values), paired_test(values, [CHANCE] * len(values)).p, samples)
+def _over_seeds(values: Sequence[float]) -> tuple[Estimate, float]:
+    return estimate(values), paired_test(values, [CHANCE] * len(values)).p
 
 
-def _of_one(size: int, share: float, samples: int) -> Health:
+def _of_one(share: float, samples: int) -> tuple[Estimate, float]:
     error = math.sqrt(0.25 / (samples / 2))
     half = float(stats.norm.ppf(0.5 + LEVEL / 2)) * error
     interval = Estimate(share, math.nan, max(0.0, share - half), min(1.0, share + half), 1)
-    return Health(size, interval, 2 * float(stats.norm.sf(abs(share - CHANCE) / error)), samples)
+    return interval, 2 * float(stats.norm.sf(abs(share - CHANCE) / error))
 
 
 @dataclass(frozen=True)

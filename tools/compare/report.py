@@ -22,7 +22,6 @@ from tools.compare.statistics import Pair, Penalties, compare_areas, penalties
 
 REFERENCE = "random"
 AXES: dict[Axis, str] = {"labeled": "images", "effort": "annotations", "seconds": "seconds of compute"}
-SPEARMAN = "ranking/control/spearman"
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,6 @@ class Leg:
         seconds: of compute until the last value was known.
         saving: against random; None for random itself, and where it is missing.
         health: of the module's ranking, a row a cycle; empty where there is no module.
-        spearman: correlation of predicted and true loss on the control, for the rows of `health`.
         curves: by axis.
     """
 
@@ -52,7 +50,6 @@ class Leg:
     seconds: Estimate
     saving: Saving | None
     health: tuple[Health, ...]
-    spearman: tuple[Estimate, ...]
     curves: dict[Axis, Curve] = field(repr=False)
 
 
@@ -86,7 +83,6 @@ def findings(comparison: Comparison, options: Mapping[str, Any] | None = None) -
 
 
 def _leg(name: str, runs: Sequence[Run], reference: Sequence[Run]) -> Leg:
-    health = tuple(ranking_health(runs))
     return Leg(
         name=name,
         seeds=tuple(run.seed for run in runs),
@@ -96,15 +92,9 @@ def _leg(name: str, runs: Sequence[Run], reference: Sequence[Run]) -> Leg:
         effort=estimate([run.column("effort")[-1] for run in runs]),
         seconds=estimate([x[-1] for x, _ in (points(run, "seconds") for run in runs) if len(x)]),
         saving=saving(runs, reference) if reference and name != REFERENCE else None,
-        health=health,
-        spearman=tuple(estimate(_at(runs, SPEARMAN, row.labeled)) for row in health),
+        health=tuple(ranking_health(runs)),
         curves={axis: curve(runs, axis) for axis in AXES},
     )
-
-
-def _at(runs: Sequence[Run], key: str, labeled: int) -> list[float]:
-    rows = [pair for run in runs for pair in zip(run.labeled, run.column(key), strict=True)]
-    return [value for size, value in rows if size == labeled]
 
 
 def unfinished(run: Run) -> str:
@@ -117,6 +107,16 @@ def unfinished(run: Run) -> str:
     return f"{where}, {run.metric} {run.values[-1]:.3f} at {run.labeled[-1]:,} labels"
 
 
+def gaps(comparison: Comparison) -> list[str]:
+    """Finished runs without a score in some cycle, which have no area."""
+    found = []
+    for run in (run for runs in comparison.legs.values() for run in runs):
+        sizes = [f"{n:,}" for n, value in zip(run.labeled, run.values, strict=True) if math.isnan(value)]
+        if sizes:
+            found.append(f"{run.leg}, seed {run.seed}: no {run.metric} at {', '.join(sizes)} labels")
+    return found
+
+
 def as_json(found: Sequence[Findings]) -> str:
     """`summary.json`: everything but the pictures; null where there is no number, infinity included."""
     rows = []
@@ -126,7 +126,8 @@ def as_json(found: Sequence[Findings]) -> str:
             {"folder": str(r.folder), "leg": r.leg, "seed": r.seed, "finished": r.finished} for r in one.comparison.runs
         ]
         rest = {f.name: _plain(getattr(one, f.name)) for f in dataclasses.fields(one) if f.name != "comparison"}
-        rows.append({**told, "runs": runs, **rest, "unfinished": [unfinished(r) for r in one.comparison.unfinished]})
+        lacking = {"unfinished": [unfinished(r) for r in one.comparison.unfinished], "gaps": gaps(one.comparison)}
+        rows.append({**told, "runs": runs, **rest, **lacking})
     return json.dumps(rows, indent=1, allow_nan=False) + "\n"
 
 

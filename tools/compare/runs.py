@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from tasks.faults import printable, shown
 from tools.rundir import RunFolder, RunFolderError
 from tools.settings import arguments, flat, not_a_class, resolved
 from tools.summary import column
@@ -104,24 +106,46 @@ def read(path: Path) -> Run:
         strategy, seed, cycles = config["strategy"], int(config["seed"]), int(config["budget"]["cycles"])
         called = strategy if isinstance(strategy, str) else strategy["type"].rpartition(".")[2]
         task, mode, metric = config["task"]["type"], config.get("module", {}).get("mode", "auto"), _metric(config)
-    except Exception as error:  # it is Python: anything can be wrong in it
+    except (Exception, SystemExit) as error:  # it is Python: anything can be wrong in it
         what = f"{path / 'config.py'} cannot be read ({type(error).__name__}: {error})"
-        raise RunFolderError(f"{what}; restore it, or put the adapter's folder on PYTHONPATH") from error
-    if not (path / "samples.txt").exists():
-        raise RunFolderError(f"{path} lacks its samples.txt, so nobody knows what its ids mean; restore it, or leave "
-                             "the run out")  # fmt: skip
-    names = sample_names(path)
-    pool = folder.resume(len(names))
-    rows = folder.rows(pool.cycle if pool else 0)
+        raise RunFolderError(f"{what}; restore it, or leave the run out") from error
+    try:
+        names = sample_names(path)
+        pool = folder.resume(len(names))
+        rows = folder.rows(pool.cycle if pool else 0)
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"{path} cannot be read ({type(error).__name__}: {error})"
+        raise RunFolderError(f"{what}; restore the file, or leave the run out") from error
     if finished and len(rows) != cycles:
         raise RunFolderError(f"{path} is marked as done: expected {cycles} cycles, but got {len(rows)}; restore it")
-    lacking = [row["cycle"] for row in rows if not {metric, "labeled"} <= row.keys()]
-    if lacking:
-        where = path / "metrics.jsonl"
-        raise RunFolderError(f"{where}: expected 'labeled' and {metric!r} in every row, but cycles {lacking} lack one")
+    if odd := _odd(rows, metric, len(pool.labeled) if pool else 0, len(rows) == cycles):
+        raise RunFolderError(f"{path / 'metrics.jsonl'}: {odd}; restore it, or leave the run out")
     mark = hashlib.sha256("\n".join(names).encode()).hexdigest()
-    name = folder.name or _name(path, called if mode == "auto" else f"{called}-{mode}", seed)
+    name = printable(folder.name or _name(path, called if mode == "auto" else f"{called}-{mode}", seed))
     return Run(path, name, task, metric, called, mode, seed, flat(config), mark, tuple(rows), finished)
+
+
+def _odd(rows: Sequence[Mapping[str, Any]], metric: str, labeled: int, whole: bool) -> str:
+    """What cannot be in rows that `RunFolder.commit` wrote, beside `labeled` samples in state.json; empty if nothing.
+
+    Args:
+        whole: whether all cycles are committed, the last of which queries nothing.
+    """
+    for row in rows:
+        lacking = sorted({metric, "labeled"} - row.keys())
+        if lacking:
+            return f"expected 'labeled' and {metric!r} in every row, but cycle {row['cycle']} lacks {lacking[0]!r}"
+        for key, value in row.items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and not math.isinf(value)):
+                return f"expected a finite number or null, but cycle {row['cycle']} has {key} = {shown(value)}"
+    sizes = [row["labeled"] for row in rows]
+    rising = all(isinstance(n, int) for n in sizes) and all(a < b for a, b in zip(sizes, sizes[1:], strict=False))
+    if not rising:
+        return f"expected more labeled samples in each cycle, but got {sizes}"
+    if sizes and not (sizes[-1] == labeled if whole else sizes[-1] <= labeled):
+        return f"its last row has {sizes[-1]} labeled samples, but state.json has {labeled}"
+    return ""
 
 
 def sample_names(folder: Path) -> list[str]:

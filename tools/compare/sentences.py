@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tools.compare.chosen import Chosen
 from tools.compare.module import CHANCE
 from tools.compare.report import REFERENCE, Leg
 from tools.compare.statistics import ALPHA, MOST, Pair, seeds_needed
@@ -50,7 +51,7 @@ def significance(pairs: Sequence[Pair]) -> str:
 
 
 def labels_saved(legs: Sequence[Leg]) -> list[str]:
-    """Who reaches random's final score with how many labels, by the mean curves; no test stands behind it."""
+    """Who reaches random's final score with how many labels, by the mean curves and seed by seed."""
     if REFERENCE not in [leg.name for leg in legs]:
         return [f"No run of {REFERENCE} is finished, which all others should be held against."] if legs else []
     lines, never, at_once = [], [], []
@@ -64,8 +65,9 @@ def labels_saved(legs: Sequence[Leg]) -> list[str]:
             at_once.append(leg.name)
         else:
             final = f"{REFERENCE}'s final {number(told.target)} at {told.labels:,.0f} labels"
-            saved = f"with {told.needed:,.0f}, saving {told.share:.0%} of labels (by the mean curves, without a test)"
-            lines.append(f"{leg.name} reaches {final} {saved}.")
+            saved = f"with {told.needed:,.0f} by the mean curves, saving {told.share:.0%} of labels"
+            saved += ", but ends below it" if told.ends_below else ""
+            lines.append(f"{leg.name} reaches {final} {saved}{f'; {told.spread}' if told.spread else ''}.")
     if never:
         lines.append(f"{REFERENCE}'s final score is not reached by {listed(never)}.")
     if at_once:
@@ -87,6 +89,16 @@ def module_health(legs: Sequence[Leg]) -> list[str]:
             which = f"{len(leg.health) - better} of {len(leg.health)} cycles"
             lines.append(f"{leg.name}'s module ranks no better than chance, as far as can be told, in {which}.")
     return lines
+
+
+def crowds(found: Chosen) -> list[str]:
+    """Annotations a queried sample beside the pool's mean; one sentence where all samples cost the same."""
+    pool = found.pool_effort
+    if pool is not None and all(value.mean == pool for value in found.effort.values()):
+        return [f"Every image costs the same, {pool:g} annotation{'s' if pool != 1 else ''}."]
+    beside = "" if pool is None else f", {number(pool)} in the pool"
+    known = [(leg, value.mean) for leg, value in found.effort.items() if not math.isnan(value.mean)]
+    return [f"{leg}: {number(mean)} annotations a queried sample{beside}" for leg, mean in known]
 
 
 def listed(names: Sequence[str]) -> str:

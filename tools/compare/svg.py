@@ -46,16 +46,26 @@ class Line:
     thin: bool = False
 
 
-def line_chart(lines: Sequence[Line], title: str, x_label: str, y_label: str, chance: float | None = None) -> str:
-    """An SVG with axes, bands, curves and points; a dashed line where chance is. Empty without a point."""
+def line_chart(
+    lines: Sequence[Line],
+    title: str,
+    x_label: str,
+    y_label: str,
+    chance: float | None = None,
+    ends: tuple[float, float] = (-math.inf, math.inf),
+) -> str:
+    """An SVG with axes, bands, curves and points; a dashed line where chance is. Empty without a point.
+
+    `ends` are the least and the largest value there can be: a t-interval may go beyond, the axis does not.
+    """  # fmt: skip
     x = [v for line in lines for v in line.x]
     y = [v for line in lines for v in line.y if math.isfinite(v)] + ([] if chance is None else [chance])
     if not x or not any(math.isfinite(v) for line in lines for v in line.y):
         return ""
     bands = [v for line in lines for v in (*line.low, *line.high) if math.isfinite(v)]
     room = ROOM * (max(y) - min(y)) or 0.05 * abs(max(y)) or 1.0
-    bottom = max(min([*y, *bands]), min(y) - room)
-    top = min(max([*y, *bands]), max(y) + room)
+    bottom = max(min([*y, *bands]), min(y) - room, ends[0])
+    top = min(max([*y, *bands]), max(y) + room, ends[1])
     across = _Scale(min(x), max(x), LEFT, WIDTH - RIGHT)
     upward = _Scale(bottom, top, HEIGHT - BOTTOM, TOP)
     parts = [_grid(across, upward, x_label, y_label)]

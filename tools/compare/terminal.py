@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tools.compare.report import REFERENCE, Findings, unfinished
-from tools.compare.sentences import labels_saved, module_health, verdicts
+from tools.compare.report import REFERENCE, Findings, gaps, unfinished
+from tools.compare.sentences import crowds, labels_saved, module_health, verdicts
 from tools.compare.statistics import ALPHA
-from tools.compare.style import count, duration, number, spread
+from tools.compare.style import count, duration, spread
 
 
 def show(one: Findings, console: Console) -> None:
@@ -31,6 +31,7 @@ def show(one: Findings, console: Console) -> None:
 
 def _lines(one: Findings) -> list[str]:
     lines = [f"not finished, in no number: {unfinished(run)}" for run in one.comparison.unfinished]
+    lines += [f"without an area: {gap}" for gap in gaps(one.comparison)]
     lines += verdicts(one.pairs)
     others = [pair for pair in one.pairs if REFERENCE not in (pair.first, pair.second)]
     others = others if len(others) < len(one.pairs) else []  # else they have been told already
@@ -38,8 +39,6 @@ def _lines(one: Findings) -> list[str]:
     left = sum(not pair.p < ALPHA for pair in others)
     lines += [f"{left} more pairs, none told apart, are in the report."] if left else []
     lines += [*labels_saved(one.legs), *module_health(one.legs)]
-    pool = one.chosen.pool_effort
-    for name, value in one.chosen.effort.items():
-        beside = "" if pool is None else f", {number(pool)} in the pool"
-        lines.append(f"{name}: {number(value.mean)} annotations a queried sample{beside}")
+    lines += crowds(one.chosen)
+    lines += [f"no pictures: {fault}" for fault in one.chosen.faults]
     return lines + ([f"no histograms and pictures: {one.chosen.missing}"] if one.chosen.missing else [])
