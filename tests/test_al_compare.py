@@ -18,6 +18,7 @@ from tests.conftest import REPOSITORY
 from tools import al_compare, al_train, cli
 from tools.compare.curves import Estimate
 from tools.compare.markup import Html, tag, text
+from tools.compare.runs import ComparisonError
 from tools.compare.sentences import labels_saved, listed, significance, verdicts
 from tools.compare.statistics import compare_areas
 from tools.compare.style import LIGHT, Style, chance, duration, interval, number, spread, styles
@@ -148,12 +149,15 @@ def test_nothing_finished_is_a_page_too(tmp_path: Path):
     assert "random, seed 0: 2 of 3 cycles" in page.said and "In short" not in page.said
 
 
-def test_scores_that_are_null_and_one_cycle(tmp_path: Path):
+def test_scores_that_are_null_and_one_cycle(tmp_path: Path, capsys):
     folders(tmp_path / "runs", {"random": ([None], [0.2]), "entropy": ([None], [None])}, cycles=1)
     page, _ = report(tmp_path / "runs")
     row = json.loads((tmp_path / "out/summary.json").read_text())[0]
     assert [leg["area"]["mean"] for leg in row["legs"]] == [0.2, None]
     assert "no seed in common" in page.said
+    lines = ["random, seed 0: no score at 10 labels", "entropy, seed 1: no score at 10 labels"]
+    assert row["gaps"][::2] == lines and all(line in page.said for line in row["gaps"])
+    assert f"without an area: {lines[0]}" in capsys.readouterr().out
 
 
 def test_names_are_not_markup(tmp_path: Path):
@@ -203,7 +207,49 @@ def test_what_must_not_be_put_together_is_refused_and_nothing_is_written(make, m
 def test_a_place_that_cannot_be_written_to_is_said(tmp_path: Path, capsys):
     (tmp_path / "out").write_text("a file")
     assert al_compare.main([str(folders(tmp_path / "runs")), "--out", str(tmp_path / "out")]) == 2
-    assert "Could not write" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith(f"error: Could not write the report to {tmp_path}/out: ") and "give another --out" in said
+
+
+@pytest.mark.parametrize("fault", ["a folder", "a full disk"])
+def test_all_files_are_written_or_none(fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    out, files = tmp_path / "out", {"a.txt": b"new", "b.txt": b"new", "c.txt": b"new"}
+    out.mkdir()
+    (out / "a.txt").write_text("old")
+    if fault == "a folder":
+        (out / "b.txt").mkdir()
+    else:
+        whole = Path.write_bytes
+        monkeypatch.setattr(Path, "write_bytes", lambda path, content: whole(path if "c.tmp" not in path.name
+                                                                             else Path("/dev/full"), content))  # fmt: skip
+    with pytest.raises(ComparisonError, match="b.txt is a folder there" if fault == "a folder" else "No space left"):
+        al_compare.write(out, files)
+    left = {path.name: path.read_text() for path in out.iterdir() if path.is_file()}
+    assert left == {"a.txt": "old"}
+
+
+def test_ctrl_c_is_said_in_a_line(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(al_compare, "findings", stop)
+    assert al_compare.main([str(folders(tmp_path / "runs")), "--out", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().out == "stopped; nothing was written\n" and not (tmp_path / "out").exists()
+
+
+def test_queries_that_cannot_be_read_are_named_everywhere(tmp_path: Path, capsys):
+    page, _ = report(folders(tmp_path / "runs"))  # which hold no queries/NN.npz
+    fault = f"random, seed 0, the query after 10 labels: {tmp_path}/runs/random/seed0/queries/00.npz is missing"
+    assert fault in page.said and f"no pictures: {fault}" in capsys.readouterr().out
+    (row,) = json.loads((tmp_path / "out/summary.json").read_text())
+    assert len(row["chosen"]["faults"]) == 2 * 2 and row["chosen"]["faults"][0].startswith(fault)
+
+
+def test_an_axis_ends_where_values_do():
+    line = Line("a", Style(1), [10, 20], [0.5, 0.9], [0.1, -2.0], [0.9, 3.0])
+    texts = [t.text for t in ElementTree.fromstring(line_chart([line], "t", "x", "y", 0.5, (0, 1))).iter("text")]
+    marks = [float(t) for t in texts if re.fullmatch(r"[\d.]+", t) and float(t) < 5]
+    assert marks and max(marks) <= 1
 
 
 def test_two_configs_are_two_sections(tmp_path: Path):

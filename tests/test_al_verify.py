@@ -291,6 +291,11 @@ def half_a_config(folder: RunFolder) -> None:
     path.write_text(path.read_text()[:-30])
 
 
+def an_adapter_that_is_elsewhere(folder: RunFolder) -> None:
+    path = folder.path / "config.py"
+    path.write_text(path.read_text().replace("tests.toy.Toy", "my_adapter.Toy"))
+
+
 def no_names(folder: RunFolder) -> None:
     (folder.path / "samples.txt").unlink()
 
@@ -326,6 +331,7 @@ FAULTS: dict[Fault, tuple[set[str], str]] = {
     another_seed: ({"initial set", "replay"}, "cycle 0: the initial set of seed 1: from place 0 on expected ["),
     half_a_config: ({"readable"}, "config.py: 1 problem(s)"),
     no_names: ({"readable"}, "samples.txt cannot be read"),
+    an_adapter_that_is_elsewhere: ({"readable"}, "where my_adapter.py lies beside its config, put its folder on PYTHONPATH"),
 }  # fmt: skip
 
 

@@ -151,7 +151,8 @@ def test_pictures_are_of_the_common_seed_with_their_own_scores(tmp_path: Path):
         "random": (asked(tmp_path, "random", 1, pick), asked(tmp_path, "random", 2, [[0, 2, 4, 6], [8, 10, 12, 14]])),
         "entropy": (asked(tmp_path, "entropy", 2, [[30, 31, 32, 33], [40, 41, 42, 43]]),),
     }
-    found = gallery(Toy(), runs)
+    found, faults = gallery(Toy(), runs)
+    assert faults == ()
     assert {(p.leg, p.seed) for p in found} == {("random", 2), ("entropy", 2)}
     first = [p for p in found if p.leg == "entropy"][:3]
     assert [(p.labeled, p.choice, p.of, p.name) for p in first] == [
@@ -162,6 +163,33 @@ def test_pictures_are_of_the_common_seed_with_their_own_scores(tmp_path: Path):
     image = Image.open(io.BytesIO(base64.b64decode(first[0].uri.partition(",")[2])))
     assert image.getpixel((8, 8))[0] == pytest.approx(30, abs=3)  # the toy's red is the id, through JPEG
     assert len(found) == 2 * 2 * 3
+
+
+def test_queries_without_pictures_are_named_and_cost_nothing_else(legs):
+    folders = [RunFolder(legs[leg][0].folder) for leg in ("random", "entropy", "margin")]
+    whole = folders[0].query_file(0).read_bytes()
+    folders[0].query_file(0).write_bytes(whole[: len(whole) // 2])
+    folders[0].query_file(1).write_bytes(b"garbage")
+    folders[1].query_file(1).unlink()
+    (comparison,) = group([run for runs in legs.values() for run in runs])
+    found = chosen(comparison)
+    assert len(found.pictures) == 2 * (1 + 2) and found.missing == ""
+    assert (
+        found.overlap is not None and found.pool_effort == 2 and list(found.effort) == ["random", "entropy", "margin"]
+    )
+    first, second, third = found.faults
+    assert first.startswith(f"random, seed 0, the query after 10 labels: {folders[0].query_file(0)} is damaged (")
+    assert second.startswith(f"random, seed 0, the query after 12 labels: {folders[0].query_file(1)} is damaged (")
+    assert third == f"entropy, seed 0, the query after 12 labels: {folders[1].query_file(1)} is missing; restore it"
+
+
+def test_an_image_that_cannot_be_read_costs_its_query_alone(legs, monkeypatch: pytest.MonkeyPatch):
+    whole = Toy.thumbnail
+    monkeypatch.setattr(Toy, "thumbnail", lambda self, i: whole(self, i if i != 9 else f"no\n{i}"))
+    pictures, faults = gallery(Toy(), {"entropy": legs["entropy"][:1]})  # asks for 9 in its second query
+    assert [p.name for p in pictures] == ["vector 1", "vector 2"]
+    (fault,) = faults
+    assert fault.startswith("entropy, seed 0, the query after 12 labels: ") and "Error: " in fault
 
 
 def test_everything_together_and_the_pools_effort(legs):

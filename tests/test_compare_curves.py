@@ -11,7 +11,9 @@ from sklearn.metrics import auc
 from statsmodels.stats.weightstats import DescrStatsW
 
 from tests.comparekit import made
-from tools.compare.curves import GRID, Curve, areas, curve, estimate, finals, labels_needed, points, saving
+from tools.compare.curves import (
+    GRID, Curve, areas, curve, estimate, finals, labels_needed, median_interval, points, saving,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("values", [[0.1, 0.4], [0.7, 0.71, 0.65, 0.72, 0.7], np.linspace(-3, 9, 30)])
@@ -128,6 +130,43 @@ def test_a_saving_is_of_the_references_final_labels():
     start = saving([made("x", 0, [0.7, 0.8, 0.9])], reference)
     assert start.at_start and start.needed == 10 and "before anything was chosen" in str(start)
     assert saving(reference, reference).share == 0
+
+
+def test_seeds_that_never_get_there_count_in_the_medians_interval():
+    ends = [0.5, 0.6, 0.7, 0.4, 0.5, 0.6]
+    reference = [made("random", s, [0.1, 0.3, end]) for s, end in enumerate(ends)]
+    tops = [0.9, 0.9, 0.6, 0.5, 0.6, 0.8]  # seed 2 stays below its 0.7
+    runs = [made("x", s, [0.1, 0.3, top]) for s, top in enumerate(tops)]
+    found = saving(runs, reference)
+    by_hand = [15 + 5 * (end - 0.3) / (top - 0.3) for end, top in zip(ends, tops, strict=True)]
+    assert found.by_seed == {s: None if s == 2 else pytest.approx(need) for s, need in enumerate(by_hand)}
+    assert (found.low, found.high) == (pytest.approx(min(by_hand[:2] + by_hand[3:])), math.inf)  # six: the whole range
+    assert "seed by seed with 17 to 18, and never in 1 of 6 seeds; 95% interval of the median 17 to never" in str(found)
+    few = saving(runs[1:], reference)
+    assert list(few.by_seed) == [1, 2, 3, 4, 5] and math.isnan(few.low) and "interval" not in str(few)
+    assert str(saving([made("x", 9, [0.1, 0.3, 0.9])], reference)).endswith("of labels")  # no seed in common
+
+
+def test_a_seed_without_a_score_has_no_saving_of_its_own():
+    reference = [made("random", s, [0.1, 0.5]) for s in range(3)] + [made("random", 3, [0.1, None])]
+    runs = [made("x", 0, [0.1, 0.9]), made("x", 1, [None, 0.9]), made("x", 2, [0.1, 0.2]), made("x", 3, [0.1, 0.9])]
+    assert saving(runs, reference).by_seed == {0: pytest.approx(12.5), 2: None}
+
+
+def test_a_curve_that_falls_again_is_said_to_end_below():
+    reference = [made("random", 0, [0.1, 0.3, 0.6])]
+    falls = saving([made("x", 0, [0.2, 0.8, 0.5])], reference)
+    assert falls.ends_below and str(falls).endswith("saves 33% of labels, but ends below it")
+    assert not saving([made("x", 0, [0.2, 0.8, 0.6])], reference).ends_below
+
+
+@pytest.mark.parametrize("n", [2, 5, 6, 7, 9, 20, 33])
+def test_the_medians_interval_is_scipys(n):
+    values = np.random.default_rng(n).normal(size=n).tolist()
+    found = stats.quantile_test(values, p=0.5).confidence_interval(0.95)
+    assert median_interval(values) == pytest.approx(tuple(found), nan_ok=True)
+    assert math.isnan(median_interval(values)[0]) == (n < 6)
+    assert all(map(math.isnan, median_interval([])))
 
 
 def test_no_saving_without_a_reference():

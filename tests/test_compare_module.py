@@ -32,6 +32,20 @@ def test_over_seeds_it_is_scipys_test_against_chance():
     assert str(worse).startswith("ranks WORSE than chance")
 
 
+def test_spearmans_correlation_comes_along_where_rows_have_it():
+    rows = [[0.3, None], [0.5, None], [None, None]]
+    runs = [made("learning_loss", s, [0.5] * 2, ranking__control__pairs=[0.6 + s / 100] * 2,
+                 ranking__control__n=[200] * 2, ranking__control__spearman=row) for s, row in enumerate(rows)]  # fmt: skip
+    first, second = ranking_health(runs)
+    assert first.spearman == estimate([0.3, 0.5]) and first.pairs.n == 3
+    assert ", Spearman's correlation 0.400 (3 seeds)" in str(first)
+    assert second.spearman.n == 0 and "Spearman" not in str(second)
+
+
+def test_a_share_without_its_number_of_samples_is_no_measure():
+    assert ranking_health([made("learning_loss", 0, [0.5], ranking__control__pairs=[0.6])]) == []
+
+
 def test_seeds_and_cycles_without_a_measure_are_left_out():
     found = ranking_health([*ranked([0.6, None], [0.7, None]), made("learning_loss", 2, [0.5, 0.5])])
     assert [(health.labeled, health.pairs.n) for health in found] == [(10, 2)]

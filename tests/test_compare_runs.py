@@ -105,11 +105,12 @@ def damaged(tmp_path: Path, name: str, text: str | None) -> Path:
         ("config.py", "seed = 0\n", r"KeyError: 'strategy'"),
         ("config.py", "task = dict(type='nowhere.Task')\nstrategy, seed, budget = 'random', 0, dict(cycles=3)\n",
          "No module named 'nowhere'.*PYTHONPATH"),
-        ("samples.txt", None, r"run lacks its samples\.txt"),
+        ("config.py", "raise SystemExit(3)\n", r"config\.py cannot be read \(SystemExit: 3\)"),
+        ("samples.txt", None, r"run cannot be read \(FileNotFoundError: .*samples\.txt"),
         ("samples.txt", "a\nb\n", r"state\.json is of a pool of 60 samples, but the data set has 2"),
         ("metrics.jsonl", '{"cycle": 0}\n{"cycle"\n', r"line 2 is damaged"),
         ("metrics.jsonl", '{"cycle": 0, "labeled": 10, "score": 1}\n{"cycle": 1, "labeled": 15, "mAP": 1}\n'
-         '{"cycle": 2, "labeled": 20, "score": 1}\n', r"'score' in every row, but cycles \[1\]"),
+         '{"cycle": 2, "labeled": 20, "score": 1}\n', "'score' in every row, but cycle 1 lacks 'score'"),
         ("state.json", '{"cycle": 1, "size": 60, "labeled": [1, 2]}', "expected 3 cycles, but got 1"),
     ],
 )  # fmt: skip
@@ -117,6 +118,43 @@ def test_a_damaged_folder_is_an_error(name, text, match, tmp_path: Path):
     folder = damaged(tmp_path, name, text)
     with pytest.raises(RunFolderError, match=match):
         read(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "match"),
+    [
+        ("labeled", 10, r"metrics\.jsonl: expected more labeled samples in each cycle, but got \[10, 10, 20\]"),
+        ("labeled", None, r"each cycle, but got \[10, None, 20\]"),
+        ("labeled", 12.5, r"each cycle, but got \[10, 12\.5, 20\]"),
+        ("score", "high", "expected a finite number or null, but cycle 1 has score = 'high'"),
+        ("score", math.inf, "cycle 1 has score = inf"),
+        ("score", True, "cycle 1 has score = True"),
+        ("seconds/train", [1], r"cycle 1 has seconds/train = \[1\]"),
+    ],
+)
+def test_rows_that_no_run_wrote_are_an_error(key, value, match, tmp_path: Path):
+    folder = comparekit.write(tmp_path / "run", comparekit.config())
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    rows[1][key] = value
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(RunFolderError, match=match):
+        read(folder)
+
+
+@pytest.mark.parametrize(("cycles", "count", "told"), [(3, 19, 20), (3, 21, 20), (2, 14, 15)])
+def test_rows_and_state_that_disagree_are_an_error(cycles, count, told, tmp_path: Path):
+    folder = comparekit.write(tmp_path / "run", comparekit.config(), [0.1] * cycles)
+    state = {"cycle": cycles, "size": 60, "labeled": list(range(count))}
+    (folder / "state.json").write_text(json.dumps(state))
+    with pytest.raises(RunFolderError, match=f"last row has {told} labeled samples, but state.json has {count}"):
+        read(folder)
+
+
+def test_a_score_that_is_not_a_number_counts_as_null(tmp_path: Path):
+    folder = comparekit.write(tmp_path / "run", comparekit.config())
+    text = (folder / "metrics.jsonl").read_text()
+    (folder / "metrics.jsonl").write_text(text.replace('"score": 0.2', '"score": NaN'))
+    assert math.isnan(read(folder).values[1])
 
 
 def grouped(*folders: Path):

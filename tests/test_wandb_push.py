@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -206,6 +207,46 @@ def test_pictures_are_left_out_once_where_the_data_are_not_the_runs(
     (fragment,) = fragments(tmp_path / "run")
     rows = read_run(fragment).history
     assert len(rows) == 3 and not any(key.startswith("queried") for row in rows for key in row)
+
+
+def stopped(monkeypatch: pytest.MonkeyPatch, path: Path, mode: str) -> int:
+    """Push a run, and press Ctrl-C while the pictures of its second cycle are made."""
+    whole, asked = toy.Toy.thumbnail, []
+
+    def thumbnail(self: toy.Toy, index: int) -> object:
+        asked.append(index)
+        if len(asked) > 5:
+            signal.raise_signal(signal.SIGINT)
+        return whole(self, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(toy.Toy, "thumbnail", thumbnail)
+        return push(path, "--mode", mode)
+
+
+def test_after_ctrl_c_offline_nothing_is_left_that_stands_for_the_run(
+    trained: Path, tmp_path: Path, capsys, monkeypatch
+):
+    path = Path(shutil.copytree(trained, tmp_path / "run"))
+    shutil.rmtree(path / "wandb")
+    assert stopped(monkeypatch, path, "offline") == 130
+    assert capsys.readouterr().out == "stopped; the same command sends what is left\n"
+    assert not list(path.glob("wandb/*run-*"))
+    assert push(path, "--mode", "offline") == 0
+    assert "3 of 3 cycles, 3 sent; " in capsys.readouterr().out
+    assert len(read_run(fragments(path)[0]).history) == 3
+
+
+def test_after_ctrl_c_online_the_same_command_sends_the_rest(
+    trained: Path, tmp_path: Path, stub: Stub, capsys, monkeypatch
+):
+    path = Path(shutil.copytree(trained, tmp_path / "run"))
+    shutil.rmtree(path / "wandb")
+    assert stopped(monkeypatch, path, "online") == 130
+    assert push(path) == 0
+    (name,) = stub.runs
+    assert [row["cycle"] for row in stub.history[name]] == [0, 1, 2] and stub.exit_code == 0
+    assert "3 of 3 cycles, 2 sent; " in capsys.readouterr().out
 
 
 def test_no_run_and_no_mode_are_usage_errors(tmp_path: Path, capsys):

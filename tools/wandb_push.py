@@ -11,13 +11,16 @@ Ctrl-C; the same command goes on.
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
+from models.stopping import listening
 from tasks.faults import printable
 from tools import mirror, preflight
 from tools.compare.runs import ComparisonError, Run, find, read
@@ -82,12 +85,32 @@ def push(path: Path, mode: str) -> str:
             return f"{count}: nothing to send"
         if mode == "offline" and there:
             return f"{count}, 0 sent: {there[-1]} is of the same W&B run; {_advice(there[-1])}"
-        tracker = _send(experiment, folder, run, mode, said)
+        with _whole_or_not_at_all(path):
+            tracker = _send(experiment, folder, run, mode, said)
+            text = "; ".join([f"{count}, {tracker.sent} sent", *said])
+            if tracker.failed:
+                raise PushError(text)
     said += [f"do not `wandb sync` {place} any more: that would double rows" for place in there[-1:] if _unsent(place)]
-    text = "; ".join([f"{count}, {tracker.sent} sent", *said])
-    if tracker.failed:
-        raise PushError(text)
-    return text
+    return "; ".join([f"{count}, {tracker.sent} sent", *said])
+
+
+@contextmanager
+def _whole_or_not_at_all(path: Path) -> Iterator[None]:
+    """Clear the offline files that the block began and did not end: they lack rows, and would stand for the run.
+
+    What came to a server stays there: the same command sends the rest.
+    """
+    before = set(path.glob("wandb/offline-run-*"))
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            import wandb
+
+            wandb.teardown(exit_code=1)  # ends wandb's own process, which writes until then
+        for begun in set(path.glob("wandb/offline-run-*")) - before:
+            shutil.rmtree(begun, ignore_errors=True)
+        raise
 
 
 def fragments(path: Path, run_id: str) -> list[Path]:
@@ -128,7 +151,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     arguments = parser().parse_args(argv)
-    console, status = Console(soft_wrap=True, markup=False, highlight=False), 0
+    console = Console(soft_wrap=True, markup=False, highlight=False)
     try:
         mode, paths = resolve_mode(arguments.mode), find(arguments.runs)
     except (ValueError, ComparisonError) as error:
@@ -137,6 +160,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if mode == "disabled":
         console.print("error: WANDB_MODE is disabled; add --mode online or --mode offline")
         return USAGE_ERROR
+    try:
+        with listening():
+            return _push_all(paths, mode, console)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command sends what is left")
+        return STOPPED
+
+
+def _push_all(paths: Sequence[Path], mode: str, console: Console) -> int:
+    status = 0
     for path in paths:
         try:
             console.print(f"{path}: {push(path, mode)}")

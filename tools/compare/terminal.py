@@ -11,6 +11,8 @@ from tools.compare.sentences import crowds, labels_saved, module_health, verdict
 from tools.compare.statistics import ALPHA
 from tools.compare.style import count, duration, spread
 
+SHOWN = 10  # queries without pictures; the report names all
+
 
 def show(one: Findings, console: Console) -> None:
     """Strategies, then what can be said about their differences and about the module."""
@@ -40,5 +42,7 @@ def _lines(one: Findings) -> list[str]:
     lines += [f"{left} more pairs, none told apart, are in the report."] if left else []
     lines += [*labels_saved(one.legs), *module_health(one.legs)]
     lines += crowds(one.chosen)
-    lines += [f"no pictures: {fault}" for fault in one.chosen.faults]
+    lines += [f"no pictures: {fault}" for fault in one.chosen.faults[:SHOWN]]
+    left = len(one.chosen.faults) - SHOWN
+    lines += [f"no pictures of {left} more queries; the report names them"] if left > 0 else []
     return lines + ([f"no histograms and pictures: {one.chosen.missing}"] if one.chosen.missing else [])
