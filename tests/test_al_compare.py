@@ -219,9 +219,8 @@ def test_all_files_are_written_or_none(fault, tmp_path: Path, monkeypatch: pytes
     if fault == "a folder":
         (out / "b.txt").mkdir()
     else:
-        whole = Path.write_bytes
-        monkeypatch.setattr(Path, "write_bytes", lambda path, content: whole(path if "c.tmp" not in path.name
-                                                                             else Path("/dev/full"), content))  # fmt: skip
+        whole, full = Path.write_bytes, Path("/dev/full")
+        monkeypatch.setattr(Path, "write_bytes", lambda path, new: whole(full if "c.tmp" in path.name else path, new))
     with pytest.raises(ComparisonError, match="b.txt is a folder there" if fault == "a folder" else "No space left"):
         al_compare.write(out, files)
     left = {path.name: path.read_text() for path in out.iterdir() if path.is_file()}

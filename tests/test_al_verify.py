@@ -331,7 +331,7 @@ FAULTS: dict[Fault, tuple[set[str], str]] = {
     another_seed: ({"initial set", "replay"}, "cycle 0: the initial set of seed 1: from place 0 on expected ["),
     half_a_config: ({"readable"}, "config.py: 1 problem(s)"),
     no_names: ({"readable"}, "samples.txt cannot be read"),
-    an_adapter_that_is_elsewhere: ({"readable"}, "where my_adapter.py lies beside its config, put its folder on PYTHONPATH"),
+    an_adapter_that_is_elsewhere: ({"readable"}, "my_adapter.py lies beside its config, put its folder on PYTHONPATH"),
 }  # fmt: skip
 
 

@@ -12,7 +12,16 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from tests.comparekit import made
 from tools.compare.curves import (
-    GRID, Curve, areas, curve, estimate, finals, labels_needed, median_interval, points, saving,
+    GRID,
+    Curve,
+    areas,
+    curve,
+    estimate,
+    finals,
+    labels_needed,
+    median_interval,
+    points,
+    saving,
 )  # fmt: skip
 
 

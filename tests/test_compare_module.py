@@ -33,9 +33,9 @@ def test_over_seeds_it_is_scipys_test_against_chance():
 
 
 def test_spearmans_correlation_comes_along_where_rows_have_it():
+    told = {"ranking__control__pairs": [0.6, 0.7], "ranking__control__n": [200, 200]}
     rows = [[0.3, None], [0.5, None], [None, None]]
-    runs = [made("learning_loss", s, [0.5] * 2, ranking__control__pairs=[0.6 + s / 100] * 2,
-                 ranking__control__n=[200] * 2, ranking__control__spearman=row) for s, row in enumerate(rows)]  # fmt: skip
+    runs = [made("learning_loss", s, [0.5] * 2, **told, ranking__control__spearman=row) for s, row in enumerate(rows)]
     first, second = ranking_health(runs)
     assert first.spearman == estimate([0.3, 0.5]) and first.pairs.n == 3
     assert ", Spearman's correlation 0.400 (3 seeds)" in str(first)

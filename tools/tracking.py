@@ -137,9 +137,15 @@ class Tracker:
             self._run.define_metric(X_AXIS, hidden=True)
             self._run.define_metric("*", step_metric=X_AXIS)  # never wandb's own step: a resume shifts it
             known = self._run.summary.get("cycle", -1)  # empty offline: every offline fragment is complete
-            for row in rows:
-                if row["cycle"] > known:
-                    self._send(self._run, row)
+            try:
+                for row in rows:
+                    if row["cycle"] > known:
+                        self._send(self._run, row)
+            except KeyboardInterrupt:
+                self.finish(
+                    {}, exit_code=1
+                )  # nobody else can: there is no tracker yet, and wandb's threads would go on
+                raise
 
     def cycle(self, row: Mapping[str, Any]) -> None:
         """Send one cycle: the flat `row` without its None values, and its captioned pictures under "queried"."""

@@ -107,7 +107,7 @@ def _whole_or_not_at_all(path: Path) -> Iterator[None]:
         if isinstance(error, KeyboardInterrupt):
             import wandb
 
-            wandb.teardown(exit_code=1)  # ends wandb's own process, which writes until then
+            wandb.teardown()  # waits for wandb's own process, which still writes
         for begun in set(path.glob("wandb/offline-run-*")) - before:
             shutil.rmtree(begun, ignore_errors=True)
         raise
