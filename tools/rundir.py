@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 from mmengine.config import Config
@@ -227,6 +228,8 @@ class RunFolder:
         if not path.exists():
             return None, {}
         try:
+            if not is_zipfile(path):  # what NumPy says to other bytes is that they hold pickles
+                raise ValueError("this is no npz file, or its end is missing")
             with np.load(path) as file:
                 return unpacked(dict(file))
         except Exception as error:  # what zipfile, zlib and NumPy say to damaged bytes is of many kinds
