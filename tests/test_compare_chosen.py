@@ -180,7 +180,7 @@ def test_queries_without_pictures_are_named_and_cost_nothing_else(legs):
     first, second, third = found.faults
     assert first.startswith(f"random, seed 0, the query after 10 labels: {folders[0].query_file(0)} is damaged (")
     assert second.startswith(
-        f"random, seed 0, the query after 12 labels: {folders[0].query_file(1)} is damaged (ValueError: this is no npz"
+        f"random, seed 0, the query after 12 labels: {folders[0].query_file(1)} is damaged (BadZipFile: no npz"
     )
     assert third == f"entropy, seed 0, the query after 12 labels: {folders[1].query_file(1)} is missing; restore it"
 

@@ -11,18 +11,8 @@ from sklearn.metrics import auc
 from statsmodels.stats.weightstats import DescrStatsW
 
 from tests.comparekit import made
-from tools.compare.curves import (
-    GRID,
-    Curve,
-    areas,
-    curve,
-    estimate,
-    finals,
-    labels_needed,
-    median_interval,
-    points,
-    saving,
-)  # fmt: skip
+from tools.compare.curves import GRID, Curve, areas, curve, estimate, finals, points
+from tools.compare.saving import labels_needed, median_interval, saving
 
 
 @pytest.mark.parametrize("values", [[0.1, 0.4], [0.7, 0.71, 0.65, 0.72, 0.7], np.linspace(-3, 9, 30)])

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from mmengine.config import Config
@@ -229,7 +229,7 @@ class RunFolder:
             return None, {}
         try:
             if not is_zipfile(path):  # what NumPy says to other bytes is that they hold pickles
-                raise ValueError("this is no npz file, or its end is missing")
+                raise BadZipFile("no npz file, or its end is missing")
             with np.load(path) as file:
                 return unpacked(dict(file))
         except Exception as error:  # what zipfile, zlib and NumPy say to damaged bytes is of many kinds

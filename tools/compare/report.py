@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from tools.compare.chosen import Chosen, chosen
-from tools.compare.curves import Axis, Curve, Estimate, Saving, areas, curve, estimate, finals, points, saving
+from tools.compare.curves import Axis, Curve, Estimate, areas, curve, estimate, finals, points
 from tools.compare.grouping import Comparison
 from tools.compare.module import Health, Part, attribution, ranking_health
 from tools.compare.runs import Run
+from tools.compare.saving import Saving, saving
 from tools.compare.statistics import Pair, Penalties, compare_areas, penalties
 
 REFERENCE = "random"
