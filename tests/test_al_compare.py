@@ -245,10 +245,10 @@ def test_queries_that_cannot_be_read_are_named_everywhere(tmp_path: Path, capsys
 
 
 def test_an_axis_ends_where_values_do():
-    line = Line("a", Style(1), [10, 20], [0.5, 0.9], [0.1, -2.0], [0.9, 3.0])
+    line = Line("a", Style(1), [10, 20], [0.0, 1.0], [-2.0, -2.0], [3.0, 3.0])
     texts = [t.text for t in ElementTree.fromstring(line_chart([line], "t", "x", "y", 0.5, (0, 1))).iter("text")]
     marks = [float(t) for t in texts if re.fullmatch(r"[\d.]+", t) and float(t) < 5]
-    assert marks and max(marks) <= 1
+    assert max(marks) == 1 and not [t for t in texts if t.startswith("−")]
 
 
 def test_two_configs_are_two_sections(tmp_path: Path):
