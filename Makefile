@@ -13,7 +13,7 @@ setup: $(VENV)/.done
 
 $(VENV)/.done: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --only-binary :all: --constraint constraints.txt --editable '.[dev,board]'
+	$(BIN)/python -m pip install --quiet --only-binary :all: --constraint constraints.txt --editable '.[dev,board,ray]'
 	touch $@
 
 demo: setup  ## the main job on drawn scenes: data, cycles, curve

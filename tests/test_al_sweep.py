@@ -41,11 +41,12 @@ STUB = '''
     if strategy == "learning_loss_kl":
         print("error: something is wrong")
         sys.exit(2)
+    again = folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     row = dict(cycle=0, labeled=10, score=0.5 + seed / 10)
     (folder / "metrics.jsonl").write_text(json.dumps(row) + "\\n" + json.dumps(row | dict(cycle=1, labeled=15)) + "\\n")
     (folder / "state.json").write_text(json.dumps(dict(cycle=1)))
-    time.sleep(60 if strategy == "oracle_loss" else 0.3)
+    time.sleep(60 if strategy == "oracle_loss" and not again else 0.3)
     (folder / "state.json").write_text(json.dumps(dict(cycle=2)))
     (folder / "config.py").write_text("")
     (folder / "done").write_text("")
@@ -156,7 +157,16 @@ def test_a_folder_of_another_config_is_refused_before_any_run(tmp_path, capsys):
 
 def test_no_jobs_are_refused(tmp_path, capsys):
     assert sweep(tmp_path, "random", more=["--jobs", "0"]) == 2
-    assert "--jobs: 1 problem(s)\n  expected at least 1, but got 0" in capsys.readouterr().out
+    assert "al_sweep.py: 1 problem(s)\n  --jobs: expected at least 1, but got 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("gpus", ["-1", "1.5", "nan", "inf"])
+def test_what_is_no_number_of_gpus_is_refused(tmp_path, capsys, gpus):
+    assert sweep(tmp_path, "random", more=["--gpus", gpus, "--cpus", "0"]) == 2
+    said = capsys.readouterr().out
+    assert f"--gpus: expected a whole number, or a part of one, but got {float(gpus)}\n" in said
+    assert "--cpus: expected at least 1, but got 0\n" in said
+    assert "--cpus: expected with --ray, but there is none\n  --gpus: expected with --ray" in said
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, stub, capsys):
@@ -167,16 +177,16 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, stub, capsys):
 
 
 def test_runs_end_with_a_sweep_that_fails(tmp_path, stub, monkeypatch, capsys):
-    start = al_sweep._start
+    start = al_sweep.Local.start
 
-    def second(job, at_a_time):
+    def second(self, job):
         if job.leg == "random":
             while not (tmp_path / "work/toy_config/oracle_loss/seed0/state.json").exists():
                 time.sleep(0.05)
             raise OSError("no more processes")
-        return start(job, at_a_time)
+        return start(self, job)
 
-    monkeypatch.setattr(al_sweep, "_start", second)
+    monkeypatch.setattr(al_sweep.Local, "start", second)
     assert sweep(tmp_path, "oracle_loss", "random", seeds=(0,), more=["--jobs", "2"]) == 2
     assert [(what, s) for what, s, *_ in stub()] == [("begin", "oracle_loss"), ("told", "oracle_loss")]
     assert "error: no more processes" in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,7 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         return
     if script == "tools/al_sweep.py":
         monkeypatch.setattr(al_sweep, "run", lambda jobs, *_: seen.extend(jobs) or [])
+        monkeypatch.setattr(al_sweep, "_place", lambda *_: nullcontext())  # test_al_sweep_ray.py has a real one
         seen: list = []
         assert al_sweep.main([*arguments, "--work-dir", str(tmp_path / "runs"), "--cfg-options", *options]) == 0
         assert len(seen) == 6 and not (tmp_path / "runs").exists(), capsys.readouterr().out

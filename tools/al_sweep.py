@@ -1,18 +1,18 @@
 """Strategies x seeds:  python tools/al_sweep.py configs/det_ssd_voc.py --strategies random learning_loss --seeds 0 1 2
 
 Each run is `al_train.py` in a process of its own, with its folder and a log beside it. The same command skips what is
-finished and goes on with what is not. Runs of a seed and module mode share their first training.
+finished and goes on with what is not. Runs of a seed and module mode share their first training. With `--ray` the
+processes are those of a Ray cluster's workers; run folders, logs and all else are the same.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -22,6 +22,7 @@ from models.stopping import asked, finishing, listening
 from tools import cli
 from tools.config import ConfigError
 from tools.sweep.jobs import Job, planned
+from tools.sweep.local import Local, Place, Run
 from tools.sweep.table import show
 
 FAILED = 1
@@ -38,7 +39,13 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--seeds", nargs="+", type=int, required=True, help="numbers")
     parse.add_argument("--module", nargs="+", choices=("auto", "joint", "detached", "off"), default=["auto"],
                        help="modes of the module, each a run of its own; auto is what the strategy needs")  # fmt: skip
-    parse.add_argument("--jobs", type=int, default=1, help="runs at a time (default: %(default)s)")
+    parse.add_argument("--jobs", type=int, help="runs at a time (default: 1; with --ray what the cluster has room for)")
+    parse.add_argument("--ray", nargs="?", const="", metavar="ADDRESS", help="run on the Ray cluster at host:port, or "
+                       "auto: on that of this machine; without an address on that of RAY_ADDRESS, else on a Ray "
+                       "of its own on this machine")  # fmt: skip
+    parse.add_argument("--cpus", type=int, help="with --ray: CPUs, and so threads, that a run asks for (default: 1)")
+    parse.add_argument("--gpus", type=float, help="with --ray: GPUs that a run asks for, 0.5 for two runs on one "
+                       "(default: 1 where the cluster has GPUs, else 0)")  # fmt: skip
     parse.add_argument("--work-dir", type=Path, default=Path("work_dirs"), help="run folders are in "
                        "<work-dir>/<config>/<strategy>/seed<N> (default: %(default)s)")  # fmt: skip
     parse.add_argument("--no-cache", action="store_true", help="train each first model anew")
@@ -53,21 +60,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line: 0, 1 where a run failed, 2 where something must be put right first, 130 after Ctrl-C."""
     given = list(sys.argv[1:] if argv is None else argv)
     arguments, console = parser().parse_args(given), Console(soft_wrap=True, markup=False, highlight=False)
+    running: dict[Job, Run] = {}
     try:
-        if arguments.jobs < 1:
-            raise ConfigError("--jobs", [f"expected at least 1, but got {arguments.jobs}"])
+        _check(arguments)
         jobs = planned(arguments)
+        with listening(), _place(arguments, jobs, console.print) as place:
+            try:
+                with finishing():  # a signal must not come between the start of a run and the note of it
+                    failed = run(jobs, place, running, console)
+            finally:
+                end(list(running.values()), console)
     except ConfigError as error:
         console.print(f"error: {error}")
         return cli.USAGE_ERROR
-    running: dict[Job, subprocess.Popen] = {}
-    try:
-        with listening():
-            try:
-                with finishing():  # a signal must not come between the start of a run and the note of it
-                    failed = run(jobs, arguments.jobs, running, console)
-            finally:
-                end(list(running.values()), console)
     except KeyboardInterrupt as stop:
         console.print(f"{str(stop) or 'stopped'}; the same command goes on")
         return cli.STOPPED
@@ -80,12 +85,53 @@ def main(argv: Sequence[str] | None = None) -> int:
     return FAILED if failed else 0
 
 
-def run(jobs: Sequence[Job], at_a_time: int, running: dict[Job, subprocess.Popen], console: Console) -> list[Job]:
+def _check(arguments: argparse.Namespace) -> None:
+    """What the numbers may be.
+
+    Raises:
+        ConfigError: with all that is wrong.
+    """
+    jobs, cpus, gpus = arguments.jobs, arguments.cpus, arguments.gpus
+    found = [
+        f"{name}: expected at least 1, but got {number}"
+        for name, number in (("--jobs", jobs), ("--cpus", cpus))
+        if number is not None and number < 1
+    ]
+    if gpus is not None and not (0 <= gpus <= 1 or 1 < gpus < float("inf") and gpus == int(gpus)):
+        found.append(f"--gpus: expected a whole number, or a part of one, but got {gpus}")
+    if arguments.ray is None:
+        given = (("--cpus", cpus), ("--gpus", gpus))
+        found += [f"{name}: expected with --ray, but there is none" for name, number in given if number is not None]
+    if found:
+        raise ConfigError("al_sweep.py", found)
+
+
+@contextmanager
+def _place(arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[str], None]) -> Iterator[Place]:
+    """This machine or the Ray cluster, checked.
+
+    Raises:
+        ConfigError: where Ray is missing, or its cluster does not answer, is too small, or does not see the files.
+    """
+    if arguments.ray is None:
+        yield Local(arguments.jobs or 1)
+        return
+    try:
+        from tools.sweep import on_ray
+    except ImportError as error:
+        raise ConfigError("--ray", [f"expected Ray, but got {error}; pip install '.[ray]'"]) from error
+    with on_ray.cluster(arguments.ray):
+        place = on_ray.OnRay(arguments.jobs, arguments.cpus or 1, arguments.gpus, say)
+        place.check(jobs)
+        yield place
+
+
+def run(jobs: Sequence[Job], place: Place, running: dict[Job, Run], console: Console) -> list[Job]:
     """Run what is not finished, so many at a time.
 
     Args:
         jobs: all of them.
-        at_a_time: processes.
+        place: where.
         running: is kept up to date, for who must end them.
         console: gets a line a run.
 
@@ -98,24 +144,23 @@ def run(jobs: Sequence[Job], at_a_time: int, running: dict[Job, subprocess.Popen
     with bar() as progress:
         task = progress.add_task("", total=sum(job.cycles for job in jobs))
         while (waiting or running) and not asked():
-            while len(running) < at_a_time and (job := _next(waiting, running)):
+            while len(running) < place.at_a_time and (job := _next(waiting, running)):
                 waiting.remove(job)
-                running[job], began[job] = _start(job, at_a_time), time.perf_counter()
+                running[job], began[job] = place.start(job), time.perf_counter()
             time.sleep(POLL)
-            for job, process in list(running.items()):
-                if process.poll() is None:
+            for job, started in list(running.items()):
+                if (status := started.poll()) is None:
                     continue
                 del running[job]
-                failed += [job] if process.returncode else []
-                seconds = time.perf_counter() - began[job]
-                console.print(job.line(process.returncode, seconds))
+                failed += [job] if status else []
+                console.print(job.line(status, time.perf_counter() - began[job]))
             done = len(jobs) - len(waiting) - len(running)
             what = f"{done} of {len(jobs)} runs, {len(running)} running, cycles"
             progress.update(task, description=what, completed=sum(job.cycle for job in jobs))
     return failed
 
 
-def end(running: Sequence[subprocess.Popen], console: Console) -> None:
+def end(running: Sequence[Run], console: Console) -> None:
     """End the runs after the iterations that they are in; after a second Ctrl-C at once."""
     if running:
         console.print("ending the runs after the iterations that they are in")
@@ -133,19 +178,10 @@ def end(running: Sequence[subprocess.Popen], console: Console) -> None:
         raise
 
 
-def _next(waiting: Sequence[Job], running: Sequence[Job] | dict[Job, subprocess.Popen]) -> Job | None:
+def _next(waiting: Sequence[Job], running: Sequence[Job] | dict[Job, Run]) -> Job | None:
     """The next that need not wait for a first model that another one is training now."""
     training = {job.first for job in running if job.cycle == 0 and job.first is not None}
     return next((job for job in waiting if job.first not in training), None)
-
-
-def _start(job: Job, at_a_time: int) -> subprocess.Popen:
-    """The run as a process of its own session, so that Ctrl-C reaches it through this process alone."""
-    job.log.parent.mkdir(parents=True, exist_ok=True)
-    threads = str(max(1, (os.cpu_count() or 1) // at_a_time))
-    environment = {"OMP_NUM_THREADS": threads, **os.environ} if at_a_time > 1 else dict(os.environ)
-    with open(job.log, "ab") as log:
-        return subprocess.Popen(job.command, stdout=log, stderr=log, env=environment, start_new_session=True)
 
 
 if __name__ == "__main__":

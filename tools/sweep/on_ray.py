@@ -1,0 +1,211 @@
+"""Runs of a sweep on a Ray cluster: one a worker, resumed where a worker is lost. Nodes share one file system."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from tools.config import ConfigError
+from tools.sweep.jobs import Job
+from tools.sweep.worker import Worker, missing
+
+ANSWER = 60.0  # seconds for a cluster or a node to answer
+PATIENCE = 120.0  # seconds for the process of a lost worker to let go of the run folder
+LOSSES = 3  # of workers, without a new cycle: then it is the run that kills them
+POLL = 0.2  # seconds
+QUIET = dict(log_to_driver=False, logging_level="ERROR")
+OURS = ("WANDB_", "PYTHON")  # variables of the sweep that runs get, too
+JOIN = "import ray, sys; ray.init(sys.argv[1], log_to_driver=False, logging_level='ERROR')"
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[None]:
+    """Within, Ray is there: the cluster at an address, or where that is empty the one of RAY_ADDRESS, or a local one.
+
+    Raises:
+        ConfigError: where nobody answers.
+    """
+    address = address or os.environ.get("RAY_ADDRESS", "") or "local"
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        if address == "local":
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            ray.init("local", include_dashboard=False, object_store_memory=80 * 2**20, **QUIET)
+        else:
+            _answers(address)
+            ray.init(address, **QUIET)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)  # Ray puts its own there
+        yield
+    except SystemExit as stop:  # how Ray takes a SIGTERM
+        raise KeyboardInterrupt("stopped by SIGTERM") from stop
+    finally:
+        ray.shutdown()
+
+
+def _answers(address: str) -> None:
+    """Try it in a process that can be ended: Ray itself waits for minutes, and cannot be told otherwise."""
+    host, _, port = address.rpartition(":")
+    wanted = "expected host:port of a cluster's head, auto (the cluster that was started on this machine) or local"
+    try:
+        if address != "auto":
+            socket.create_connection((host, int(port)), timeout=10).close()
+        said = subprocess.run([sys.executable, "-c", JOIN, address], capture_output=True, text=True, timeout=ANSWER)
+    except (OSError, ValueError, OverflowError) as error:
+        raise ConfigError("--ray", [f"{wanted}, but got {address!r}: {error}"]) from error
+    except subprocess.TimeoutExpired as error:
+        raise ConfigError("--ray", [f"{wanted}, but {address!r} gave no answer in {ANSWER:.0f} s"]) from error
+    if said.returncode:
+        last = (said.stderr.strip().splitlines() or [f"status {said.returncode}"])[-1]
+        raise ConfigError("--ray", [f"{wanted}, but {address!r} failed: {last}"])
+
+
+class OnRay:
+    """The cluster that Ray is connected to.
+
+    Args:
+        at_a_time: runs; None for as many as the nodes have room for.
+        cpus: that a run asks for.
+        gpus: the same, or a fraction of one; None for one where a node has one.
+        say: for a line.
+
+    Raises:
+        ConfigError: where no node has what a run asks for.
+    """
+
+    def __init__(self, at_a_time: int | None, cpus: int, gpus: float | None, say: Callable[[str], None]) -> None:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        most = {name: max((node.get(name, 0) for node in nodes), default=0) for name in ("CPU", "GPU")}
+        gpus = float(min(most["GPU"], 1)) if gpus is None else gpus
+        asked = {"--cpus": ("CPU", cpus), "--gpus": ("GPU", gpus)}
+        large = [
+            f"{option}: expected at most {most[name]:g}, as no node of this cluster has more, but got {number:g}"
+            for option, (name, number) in asked.items()
+            if number > most[name]
+        ]
+        room = sum(_room(node, cpus, gpus) for node in nodes)
+        if not room:
+            raise ConfigError("--ray", large or ["--cpus, --gpus: expected a node with both, but there is none"])
+        self.at_a_time = at_a_time or room
+        self._say = say
+        self._worker = ray.remote(Worker).options(num_cpus=cpus, num_gpus=gpus, max_concurrency=2)
+
+    def check(self, jobs: Sequence[Job]) -> None:
+        """Whether each node sees what this one does: program, config and the run folders' file system.
+
+        Raises:
+            ConfigError: with what a node does not see.
+        """
+        log = jobs[0].log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        mark = log.with_name(f".seen-{uuid.uuid4().hex}")
+        paths = [*jobs[0].command[:3], str(mark)]  # Python, al_train.py, config
+        try:
+            mark.touch()
+            found = [line for node in ray.nodes() if node["Alive"] for line in _unseen(node, paths)]
+        finally:
+            mark.unlink(missing_ok=True)
+        if found:
+            raise ConfigError("--ray", found)
+
+    def start(self, job: Job) -> RayRun:
+        """The run in a worker."""
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        job.log.touch()  # a worker may be lost before it comes to that
+        return RayRun(job, self._worker, self._say)
+
+
+def _room(node: dict[str, float], cpus: int, gpus: float) -> int:
+    """Runs that fit a node; one that asks for a part of a GPU gets it of one GPU."""
+    fit = int(node.get("CPU", 0) // cpus)
+    if gpus >= 1:
+        return min(fit, int(node.get("GPU", 0) // gpus))
+    return min(fit, int(node.get("GPU", 0)) * math.floor(1 / gpus + 1e-9)) if gpus else fit
+
+
+def _unseen(node: dict[str, Any], paths: Sequence[str]) -> list[str]:
+    """What a node misses, a line each."""
+    name = f"node {node['NodeManagerAddress']}"
+    here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+    asked = ray.remote(missing).options(num_cpus=0, max_retries=0, scheduling_strategy=here).remote(os.getcwd(), paths)
+    try:
+        lost = ray.get(asked, timeout=ANSWER)
+    except GetTimeoutError:
+        return [f"{name}: expected an answer within {ANSWER:.0f} s, but got none"]
+    except RayError as error:  # such as a node without this program
+        return [f"{name}: {str(error).strip().splitlines()[-1]}"]
+    return [f"{name} does not see {os.path.abspath(path)}; nodes must share one file system" for path in lost]
+
+
+class RayRun:
+    """A run on some worker, as `subprocess.Popen`; it is started anew where its worker is lost."""
+
+    def __init__(self, job: Job, worker: Any, say: Callable[[str], None]) -> None:
+        self._job, self._worker, self._say = job, worker, say
+        self._told, self._losses, self._cycle = False, 0, job.cycle
+        self._start(patience=0)
+
+    def _start(self, patience: float) -> None:
+        ours = {name: value for name, value in os.environ.items() if name.startswith(OURS)}
+        lock = str(self._job.folder.path / ".lock")
+        self._actor = self._worker.remote()
+        self._placed = self._actor.placed.remote()
+        self._status = self._actor.run.remote(self._job.command, os.getcwd(), str(self._job.log), ours, lock, patience)
+
+    def poll(self) -> int | None:
+        """See `Run`."""
+        if not ray.wait([self._status], timeout=0)[0]:
+            return None
+        try:
+            status: int | None = int(ray.get(self._status))
+        except RayActorError:
+            status = self._lost()
+        except RayTaskError as error:
+            raise OSError(f"{self._job.name}: {error.cause}") from error
+        else:
+            ray.kill(self._actor)  # its CPUs and GPUs are for the next
+        return status
+
+    def _lost(self) -> int | None:
+        if self._told:
+            return -signal.SIGTERM
+        self._losses = self._losses + 1 if self._job.cycle == self._cycle else 1
+        self._cycle = self._job.cycle
+        if self._losses > LOSSES:
+            self._say(f"{self._job.name} lost {self._losses} workers in one cycle; is its node short of memory?")
+            return -signal.SIGKILL
+        self._say(f"{self._job.name} lost its worker; resumed elsewhere")
+        ray.kill(self._actor)  # where it is only out of reach
+        self._start(PATIENCE)
+        return None
+
+    def wait(self) -> int:
+        """See `Run`."""
+        while (status := self.poll()) is None:
+            time.sleep(POLL)
+        return status
+
+    def terminate(self) -> None:
+        """See `Run`."""
+        self._told = True
+        self.send_signal(signal.SIGTERM)
+
+    def send_signal(self, sig: int, /) -> None:
+        """See `Run`; a worker that still waits for a place on a node just goes."""
+        if ray.wait([self._placed], timeout=0)[0]:
+            self._actor.tell.remote(int(sig))
+        else:
+            ray.kill(self._actor)

@@ -1,0 +1,102 @@
+"""What a sweep does on a node of a Ray cluster. Nothing here needs more than Python: it is imported in each worker."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from models.files import locked
+
+TETHERED = Path(__file__)
+
+
+def missing(folder: str, paths: Sequence[str]) -> list[str]:
+    """Those of the paths, absolute or from `folder`, that this node does not see."""
+    return [path for path in paths if not Path(folder, path).exists()]
+
+
+class Worker:
+    """Holds one run: `run` in a thread, `tell` in another."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen | None = None
+        self._told = False
+
+    def placed(self) -> None:
+        """Nothing; that it was called says that the worker is on a node."""
+
+    def run(
+        self, command: Sequence[str], folder: str, log: str, environment: Mapping[str, str], lock: str, patience: float
+    ) -> int:
+        """The run as a process, until it ends.
+
+        Args:
+            command: with its arguments.
+            folder: where it is run.
+            log: what it says is added there.
+            environment: over this worker's own.
+            lock: of the run folder, which another process may still be in: one that lost its worker.
+            patience: seconds to wait for that.
+
+        Returns:
+            The exit status, negative where a signal ended it.
+
+        Raises:
+            OSError: where it cannot be started.
+        """
+        end = time.monotonic() + patience
+        while time.monotonic() < end and not self._told and not _free(Path(folder, lock)):
+            time.sleep(0.2)
+        tethered = [sys.executable, str(TETHERED), str(os.getpid()), *command]
+        with self._lock, open(Path(folder, log), "ab") as file:
+            if self._told:
+                return -signal.SIGTERM
+            self._process = subprocess.Popen(
+                tethered,
+                stdout=file,
+                stderr=file,
+                cwd=folder,
+                env={**os.environ, **environment},
+                start_new_session=True,
+            )
+        return self._process.wait()
+
+    def tell(self, number: int) -> None:
+        """Send the run a signal; a run that has not begun does not begin."""
+        with self._lock:
+            self._told = True
+            if self._process is not None:
+                self._process.send_signal(number)
+
+
+def _free(lock: Path) -> bool:
+    try:
+        with locked(lock):
+            return True
+    except BlockingIOError:
+        return False
+
+
+def tether(parent: int, command: Sequence[str]) -> None:
+    """Become the command, which then ends with its parent: a run without its worker would keep its folder locked.
+
+    Ray's workers block SIGINT, and a process would inherit that.
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG of sys/prctl.h
+    if os.getppid() != parent:  # it ended before that
+        sys.exit(f"error: the worker, process {parent}, has ended")
+    os.execv(command[0], list(command))
+
+
+if __name__ == "__main__":
+    tether(int(sys.argv[1]), sys.argv[2:])
