@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,7 @@ STUB = '''
 '''
 
 
-@pytest.fixture
-def stub(tmp_path, monkeypatch):
+def imitate(tmp_path: Path, monkeypatch) -> Callable[[], list]:
     """A quick stand-in for the runs; returns what they noted."""
     script = tmp_path / "stub.py"
     script.write_text(textwrap.dedent(STUB))
@@ -63,6 +63,12 @@ def stub(tmp_path, monkeypatch):
     monkeypatch.setattr(RunFolder, "check", lambda self, config: None)
     notes = tmp_path / "work" / "toy_config" / "notes"
     return lambda: [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
+
+
+@pytest.fixture
+def stub(tmp_path, monkeypatch):
+    """Quick runs."""
+    return imitate(tmp_path, monkeypatch)
 
 
 def sweep(tmp_path: Path, *strategies: str, seeds=(0, 1), more=()) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_al_sweep import STUB, TOY, stub, sweep  # noqa: F401  (a fixture)
+from tests.test_al_sweep import TOY, imitate, sweep
 from tests.test_cli import main as train
 from tests.test_cli import outcome
 from tests.test_sweep_worker import wait_for
@@ -44,6 +44,12 @@ def joined(cluster, monkeypatch):
     return cluster
 
 
+@pytest.fixture
+def stub(tmp_path, monkeypatch):
+    """Quick runs."""
+    return imitate(tmp_path, monkeypatch)
+
+
 def change(tmp_path: Path, old: str, new: str) -> None:
     """Edit the stand-in for the runs."""
     script = tmp_path / "stub.py"
@@ -54,7 +60,7 @@ def change(tmp_path: Path, old: str, new: str) -> None:
 
 def when(what, then) -> threading.Thread:
     """Do something when something has happened."""
-    thread = threading.Thread(target=lambda: (wait_for(what), then()), daemon=True)
+    thread = threading.Thread(target=lambda: (wait_for(what, seconds=300), then()), daemon=True)
     thread.start()
     return thread
 
@@ -69,7 +75,7 @@ def test_a_grid_is_that_of_the_local_mode_though_a_worker_is_killed(tmp_path, cl
         os.kill(killed[0], signal.SIGKILL)
 
     when((folder / "state.json").exists, kill)  # after the first cycle
-    options = ["--wandb", "disabled", "--cfg-options", "budget.cycles=2", "training.epochs=100"]
+    options = ["--wandb", "disabled", "--cfg-options", "budget.cycles=2", "training.epochs=40"]
     begin = [TOY, "--strategies", "learning_loss", "placebo", "--seeds", "0", "--work-dir", str(tmp_path / "work")]
     assert al_sweep.main([*begin, "--ray", cluster, *options]) == 0
     said = capfd.readouterr().out

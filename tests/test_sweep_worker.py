@@ -25,8 +25,8 @@ def run(worker: Worker, folder: Path, command=SAYS, patience=0.0) -> int:
     )
 
 
-def wait_for(what) -> None:
-    end = time.monotonic() + 30
+def wait_for(what, seconds=60) -> None:
+    end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -76,8 +76,8 @@ def test_a_run_that_is_told_before_it_begins_does_not_begin(tmp_path):
 
 
 def test_a_run_waits_for_the_process_of_a_lost_worker(tmp_path):
-    code = "import sys, time; from models.files import locked\n"
-    code += f"with locked(__import__('pathlib').Path({str(tmp_path / 'run/.lock')!r})): print(1, flush=True); time.sleep(60)"
+    code = "import time; from pathlib import Path; from models.files import locked\n"
+    code += f"with locked(Path({str(tmp_path / 'run/.lock')!r})): print(1, flush=True); time.sleep(60)"
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=REPOSITORY)
     try:
         assert holder.stdout is not None and holder.stdout.readline() == b"1\n"
