@@ -26,7 +26,7 @@ ANSWER = 60.0  # seconds for a cluster or a node to answer
 PATIENCE = 120.0  # seconds for the process of a lost worker to let go of the run folder
 LOSSES = 3  # of workers, without a new cycle: then it is the run that kills them
 POLL = 0.2  # seconds
-QUIET = dict(log_to_driver=False, logging_level="ERROR")
+QUIET: dict[str, Any] = dict(log_to_driver=False, logging_level="ERROR")
 OURS = ("WANDB_", "PYTHON")  # variables of the sweep that runs get, too
 JOIN = "import ray, sys; ray.init(sys.argv[1], log_to_driver=False, logging_level='ERROR')"
 
