@@ -16,7 +16,7 @@ from tests.conftest import REPOSITORY
 from tools.sweep.worker import Worker, missing
 
 SAYS = (sys.executable, "-c", "import os; print(os.environ['TOLD'], os.getcwd())")
-SLEEPS = (sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)")
+SLEEPS = (sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(300)")
 
 
 def run(worker: Worker, folder: Path, command=SAYS, patience=0.0) -> int:
@@ -104,7 +104,7 @@ def test_a_run_ends_with_its_worker(tmp_path):
     assert not gone(pid)
     worker.kill()
     worker.wait()
-    wait_for(lambda: gone(pid))
+    wait_for(lambda: gone(pid), seconds=20)
 
 
 def test_a_run_whose_worker_is_gone_already_does_not_begin(tmp_path):
