@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.test_al_sweep import TOY, imitate, sweep
 from tests.test_cli import main as train
 from tests.test_cli import outcome
@@ -65,7 +66,8 @@ def when(what, then) -> threading.Thread:
     return thread
 
 
-def test_a_grid_is_that_of_the_local_mode_though_a_worker_is_killed(tmp_path, cluster, capfd):
+def test_a_grid_is_that_of_the_local_mode_though_a_worker_is_killed(tmp_path, cluster, monkeypatch, capfd):
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))  # where the toy is
     folder = tmp_path / "work/toy_config/learning_loss/seed0"
     killed = []
 
