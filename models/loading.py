@@ -11,7 +11,7 @@ import torch
 from mmengine.dataset import DefaultSampler
 from torch.utils.data import DataLoader, Dataset
 
-from models.seeding import derive_seed, seeded
+from models.seeding import derive_seed, kept, seed_cpu, seeded
 
 Collate = Callable[[list], Any]
 
@@ -55,6 +55,23 @@ class Augmented(Dataset):
         epoch, index = key
         with seeded(derive_seed(self.seed, epoch, index)):
             return self.dataset[index]
+
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list:
+        """A batch at once, as torch's loaders ask for it: the generators are put by and given back once.
+
+        Samples are drawn one by one, each from its seed; where the dataset reads batches, it may hand out what it drew,
+        for `collate` to read.
+        """
+        read = getattr(self.dataset, "__getitems__", None) or self._one_by_one
+        with kept():
+            return [sample for epoch, index in keys for sample in self._drawn(read, epoch, index)]
+
+    def _drawn(self, read: Callable[[list[int]], list], epoch: int, index: int) -> list:
+        seed_cpu(derive_seed(self.seed, epoch, index))
+        return read([index])
+
+    def _one_by_one(self, indices: list[int]) -> list:
+        return [self.dataset[i] for i in indices]
 
 
 def loader(

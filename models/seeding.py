@@ -34,13 +34,25 @@ def seed_all(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def seed_cpu(seed: int) -> None:
+    """`seed_all`, of the CPU's generators alone: for samples and weights, which are drawn there."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Run a block under its own global generators and give the old ones back after it."""
+    with kept():
+        seed_cpu(seed)
+        yield
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Give the global generators back after a block as they were before it; takes longer than seeding them."""
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.default_generator.manual_seed(seed)  # the CPU's alone: what is drawn here are samples and weights
     try:
         yield
     finally:

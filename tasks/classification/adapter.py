@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +23,7 @@ from models.progress import track
 from tasks.base import Batch, Split
 from tasks.classification import sources, views
 from tasks.classification.faults import cifar_faults, folder_faults
+from tasks.classification.held import Crop, Held, HeldView, Place, Where, batch_of, draw_crop, stacked
 from tasks.classification.metrics import Accuracy
 from tasks.data import spread
 
@@ -51,6 +52,9 @@ class Classification:
         mean: of the red, green and blue values in [0, 1]; CIFAR-10's by default.
         std: their standard deviations.
         test_limit: evaluate on so many test images alone, evenly spread over all, for smoke runs; None means all.
+        held: where images for "crop" that are held in memory become views, a batch at a time: ``"memory"``, or
+            ``"device"``, to which they are copied once, so that ids and drawn numbers are all that is sent there;
+            ``"auto"`` is the device where that is a GPU with room for them. The views are the same.
     """
 
     fields = frozenset({"loss", "probs", "gradient"})
@@ -70,6 +74,7 @@ class Classification:
         mean: Channels = (0.4914, 0.4822, 0.4465),
         std: Spreads = (0.2470, 0.2435, 0.2616),
         test_limit: Annotated[int, Ge(1)] | None = None,
+        held: Where = "auto",
     ) -> None:
         if classes is not None and format != "folder":
             raise ValueError(f"classes: expected None for {format!r}, whose files name them, but got {list(classes)}")
@@ -79,7 +84,8 @@ class Classification:
         self._given = None if classes is None else tuple(classes)
         self.network, self.input_size = network, input_size
         self.augmentation, self.padding, self.flip = augmentation, padding, flip
-        self.mean, self.std, self.test_limit = mean, std, test_limit
+        self.mean, self.std, self.test_limit = tuple(mean), tuple(std), test_limit
+        self.where, self._held = held, dict[str, Held]()
         self.taps = resnet.declare_taps(network, input_size)
 
     def check(self, full: bool = False) -> list[str]:
@@ -110,25 +116,39 @@ class Classification:
     @cached_property
     def _train(self) -> views.View:
         transform = views.train_transform(self.augmentation, self.input_size, self.padding, self.flip)
-        return views.View(self._pool_images, transform)
+        return self._view("train", self._pool_images, transform, partial(draw_crop, self.padding, self.flip))
 
     @cached_property
     def _pool(self) -> views.View:
-        return views.View(self._pool_images, views.test_transform(self.augmentation, self.input_size))
+        return self._view("train", self._pool_images, views.test_transform(self.augmentation, self.input_size))
 
     @cached_property
     def _test(self) -> Dataset:
-        test = views.View(self._read("test"), views.test_transform(self.augmentation, self.input_size))
+        test = self._view("test", self._read("test"), views.test_transform(self.augmentation, self.input_size))
         return test if self.test_limit is None else spread(test, self.test_limit)
+
+    def _view(
+        self, split: str, images: sources.Images, transform: views.Transform, draw: Callable[[], Crop] | None = None
+    ) -> views.View:
+        """Of images that all have the network's size and are held, one that can be read a batch at a time."""
+        pixels = stacked(images, self.input_size) if self.augmentation == "crop" else None
+        if pixels is None:
+            return views.View(images, transform)
+        self._held.setdefault(split, Held(pixels, self.padding, self.where))
+        return HeldView(images, transform, split, draw)
 
     def dataset(self, split: Split) -> Dataset:
         """See `tasks.base.Task`; images are read once, and held in memory where they are few."""
         return {"train": lambda: self._train, "pool": lambda: self._pool, "test": lambda: self._test}[split]()
 
-    def collate(self, samples: Sequence[tuple[Tensor, int]]) -> Batch:
-        """`images` (B, 3, side, side) uint8 and `labels` (B,)."""
-        images, labels = default_collate(list(samples))
-        return {"images": images, "labels": labels}
+    def collate(self, samples: Sequence[tuple[Tensor, int]] | Sequence[Place]) -> Batch:
+        """`images` (B, 3, side, side) uint8 and `labels` (B,); of places on the device, what `batch_of` makes of them."""
+        if not isinstance(samples[0], Place):
+            images, labels = default_collate(list(samples))
+            return {"images": images, "labels": labels}
+        batch = batch_of(samples)
+        on_device = self._held[samples[0].split].on_device
+        return batch if on_device else {"images": self._images(batch), "labels": batch["labels"]}
 
     def build(self) -> nn.Module:
         """A fresh network; its `forward` returns taps and logits."""
@@ -136,7 +156,7 @@ class Classification:
 
     def forward(self, network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
         """Stage outputs as taps; cross-entropy (B,) in nats, probabilities (B, 1, C) and gradients where wanted."""
-        images, gradient = self._normalised(batch["images"]), None
+        images, gradient = self._normalised(self._images(batch)), None
         if "gradient" in want:
             with resnet.last_input(network) as last:
                 taps, logits = network(images)
@@ -150,13 +170,18 @@ class Classification:
 
     def predict(self, network: nn.Module, batch: Batch) -> list[BaseDataElement]:
         """The most probable class of each sample beside its label."""
-        _, logits = network(self._normalised(batch["images"]))
+        _, logits = network(self._normalised(self._images(batch)))
         pairs = zip(batch["labels"].tolist(), logits.argmax(dim=1).tolist(), strict=True)
         return [BaseDataElement(label=label, predicted=predicted) for label, predicted in pairs]
 
+    def _images(self, batch: Batch) -> Tensor:
+        if "images" in batch:
+            return batch["images"]
+        return self._held[batch["split"]].views(batch["ids"], batch.get("crops"))
+
     def _normalised(self, images: Tensor) -> Tensor:
         """Bytes -> zero mean and unit variance, on the images' device."""
-        mean, std = (images.new_tensor(v, dtype=torch.float32).view(3, 1, 1) for v in (self.mean, self.std))
+        mean, std = (_by_channel(values, images.device) for values in (self.mean, self.std))
         return (images.float() / 255 - mean) / std
 
     def evaluator(self) -> BaseMetric:
@@ -186,3 +211,10 @@ class Classification:
         name = self.classes[self._pool_images.labels[index]]
         ImageDraw.Draw(sheet).text((4, size[1] + 4), name, fill="white")
         return sheet
+
+
+@lru_cache
+def _by_channel(values: Channels, device: torch.device) -> Tensor:
+    """(3, 1, 1), kept on the device: to send it there with every batch, a GPU would wait."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device).view(3, 1, 1)

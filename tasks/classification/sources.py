@@ -29,12 +29,13 @@ class Images:
     Args:
         labels: index of each sample's class.
         paths: a file a sample; empty where the pixels came otherwise.
-        held: pixels (H, W, 3) uint8 RGB of each sample; empty where they are read from the files one by one.
+        held: pixels (H, W, 3) uint8 RGB of each sample, one array (N, H, W, 3) where all have one size; empty where
+            they are read from the files one by one.
     """
 
     labels: tuple[int, ...]
     paths: tuple[Path, ...] = ()
-    held: Sequence[np.ndarray] = ()
+    held: Sequence[np.ndarray] | np.ndarray = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,8 +61,8 @@ def read_folder(folder: Path, classes: Sequence[str]) -> Images:
     return Images(labels, paths, _held(paths))
 
 
-def _held(paths: Sequence[Path]) -> list[np.ndarray]:
-    """The pixels of all images, or none where they are too many."""
+def _held(paths: Sequence[Path]) -> list[np.ndarray] | np.ndarray:
+    """The pixels of all images, or none where they are too many; of one size, laid out as torchvision does CIFAR's."""
     held: list[np.ndarray] = []
     size = 0
     for path in track(paths, "reading the images"):
@@ -70,7 +71,9 @@ def _held(paths: Sequence[Path]) -> list[np.ndarray]:
         judged = max(len(held), min(len(paths), FIRST))  # the mean of the first ones tells soon
         if size / judged * len(paths) > HELD_BYTES:
             return []
-    return held
+    if len({image.shape for image in held}) > 1:
+        return held
+    return np.stack([image.transpose(2, 0, 1) for image in held]).transpose(0, 2, 3, 1)
 
 
 def read_cifar(form: Format, root: Path, split: str) -> tuple[Images, tuple[str, ...]]:
