@@ -86,7 +86,8 @@ class JointModel(BaseModel):
         settings: ModuleSettings,
         mode: Literal["joint", "detached", "off"],
     ) -> None:
-        super().__init__()  # the default data preprocessor moves a batch to the device and does no more
+        # moves a batch to the device and does no more; loaders pin what they read, so nobody need wait for the copy
+        super().__init__(dict(type="BaseDataPreprocessor", non_blocking=True))
         self.network = network
         # must not be called `module`: mmengine would take this model for a wrapper and optimise that attribute alone
         self.loss_prediction: LossPrediction | None = None

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from io import StringIO
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from models.checkpoint import UNREADABLE, CheckpointError, iteration_of_epoch
+from models.compiling import Compiled
 from models.files import replacing
 from models.hooks import unwrapped
 from models.joint import NonFiniteLoss
@@ -34,14 +35,19 @@ class TrainingRunner(Runner):
     """mmengine's Runner that logs to `train.log` in its folder, lets only errors through to the terminal, resumes from
     what fits alone, and stops between two iterations, where it is told to, or where a loss is not finite.
 
+    Args:
+        compiled: what runs compiled in the training; None for nothing.
+        arguments: mmengine's.
+
     Attributes:
         seconds: of the training, as far as this Runner did it.
     """
 
     seconds = 0.0
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, compiled: Compiled | None = None, **arguments: Any) -> None:
         super().__init__(**arguments)
+        self._compiled = compiled or nullcontext
         with suppress(FileNotFoundError):  # of several processes one does it
             Path(self.log_dir).rmdir()  # named by the second; what would be in it is in the log or in the rows
         self._log_dir = self.work_dir
@@ -73,7 +79,7 @@ class TrainingRunner(Runner):
     def train(self) -> nn.Module:
         """Train; a signal to stop is heeded between two iterations."""
         began = time.perf_counter()
-        with finishing():
+        with finishing(), self._compiled():
             try:
                 return super().train()
             except NonFiniteLoss as error:

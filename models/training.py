@@ -20,6 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from models.checkpoint import CHECKPOINT, UNREADABLE, CheckpointError, KeepCheckpoint
+from models.compiling import CheckCompiled, Compiled
 from models.hooks import ProgressHook, StartEpoch
 from models.joint import JointModel
 from models.loading import stop_workers
@@ -38,6 +39,9 @@ class TrainingSettings:
         clip_grad: keyword arguments of `torch.nn.utils.clip_grad_norm_`, or None.
         start: ``"scratch"`` initialises the network in every cycle, ``"warm"`` goes on from the last cycle's weights.
         amp: bfloat16 mixed precision for the network; losses and the module stay in float32.
+        channels_last: keep the network's maps and weights in memory pixel by pixel, as GPUs' and CPUs' bfloat16
+            convolutions want them; numbers differ by rounding.
+        compile: torch.compile the network for training; takes a C++ compiler, and a minute at the first batch.
         deterministic: the same bytes each time on a GPU, too, where torch can; slower there.
         workers: data-loading processes.
         checkpoint_every: epochs between two checkpoints; a killed run goes on from the newest.
@@ -50,6 +54,8 @@ class TrainingSettings:
     clip_grad: dict[str, Any] | None = None
     start: Literal["scratch", "warm"] = "scratch"
     amp: bool = False
+    channels_last: bool = False
+    compile: bool = False
     deterministic: bool = False
     workers: Annotated[int, Ge(0)] = 2
     checkpoint_every: Annotated[int, Ge(1)] = 1
@@ -84,7 +90,13 @@ def training(
     evaluator.collect_dir = str(folder / "collected")  # where processes meet; by default in the current folder
     keep = KeepCheckpoint(settings.checkpoint_every, settings.batch_size)
     hooks = [StartEpoch(seed), keep, progress, dict(type="SyncBuffersHook")]
+    compiled = Compiled(model.network) if settings.compile else None
+    if compiled is not None:
+        hooks.append(CheckCompiled(compiled))
+    if settings.channels_last:  # convolutions hand on their weights' format, so inputs need no change
+        model.network.to(memory_format=torch.channels_last)
     runner = TrainingRunner(
+        compiled,
         model=_wrap(model, launcher),
         work_dir=str(folder),
         **_train_arguments(model, train, settings),

@@ -19,6 +19,7 @@ from rich.console import Console
 from acquisition.canary import CanaryError
 from acquisition.steps import QueryError
 from models.checkpoint import CheckpointError
+from models.compiling import CompileError
 from models.seeding import deterministic
 from models.stopping import listening
 from models.weights import WeightsError
@@ -32,7 +33,8 @@ from tools.tracking import MODES, Tracker, resolve_mode
 
 USAGE_ERROR, STOPPED = 2, 130
 STOPPERS = (
-    ConfigError, DataError, RunFolderError, WeightsError, CheckpointError, QueryError, CanaryError, FloatingPointError,
+    ConfigError, DataError, RunFolderError, WeightsError, CheckpointError, CompileError, QueryError, CanaryError,
+    FloatingPointError,
 )  # fmt: skip
 GRACE = 5  # seconds that a launcher needs to end the other processes after one has failed
 
@@ -55,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--smoke", action="store_true", help="the config's smoke variant: a few samples, minutes")
     parse.add_argument("--wandb", choices=MODES, help="default: WANDB_MODE, else online where logged in, else offline")
     parse.add_argument("--amp", action="store_true", help="bfloat16 mixed precision in training and scoring")
+    parse.add_argument("--compile", action="store_true", help="torch.compile the network in training")
     parse.add_argument("--deterministic", action="store_true", help="the same bytes each time on a GPU, too: slower "
                        "there, and an error where torch has no such form of an operation")  # fmt: skip
     parse.add_argument("--launcher", choices=("none", "pytorch", "slurm"), default="none", help="of several processes")
@@ -164,6 +167,7 @@ def _experiment(arguments: argparse.Namespace) -> Experiment:
     named = {"strategy": arguments.strategy, "seed": arguments.seed, "training.amp": arguments.amp or None}
     named |= dict.fromkeys(("scoring.amp", "scoring.channels_last"), arguments.amp or None)
     named |= {"module.mode": arguments.module, "training.deterministic": arguments.deterministic or None}
+    named |= {"training.compile": arguments.compile or None}
     named |= {"processes": get_world_size() if get_world_size() > 1 else None}  # the batch size is each one's
     options |= {key: value for key, value in named.items() if value is not None}
     try:

@@ -73,7 +73,7 @@ def _held(paths: Sequence[Path]) -> list[np.ndarray] | np.ndarray:
             return []
     if len({image.shape for image in held}) > 1:
         return held
-    return np.stack([image.transpose(2, 0, 1) for image in held]).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(np.stack(held).transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
 
 
 def read_cifar(form: Format, root: Path, split: str) -> tuple[Images, tuple[str, ...]]:

@@ -110,13 +110,18 @@ def augmentation_follows_the_seed(subject: Subject) -> None:
 
 
 def workers_read_the_same(subject: Subject) -> None:
-    """A view that was pickled and is read by a worker process is the same as read here."""
-    ids = subject.ids()
+    """A view that was pickled and is read by a worker process is the same as read here, at once and one by one."""
+    ids, collate = subject.ids(), subject.task.collate
     dataset = pickle.loads(pickle.dumps(subject.task.dataset("pool")))
-    here = subject.batch("pool", ids)
-    (there,) = loader(dataset, ids, len(ids), 1, subject.task.collate)
+    (here,) = loader(subject.task.dataset("pool"), ids, len(ids), 0, collate)
+    (there,) = loader(dataset, ids, len(ids), 1, collate)
     if not same(_plain(here), _plain(there)):
         raise ContractError("the batch that is read here", "another from a worker", "keep no state between reads")
+    if not hasattr(dataset, "__getitems__"):
+        return
+    at_once, one_by_one = (subject.output(batch, subject.task.fields) for batch in (here, subject.batch("pool", ids)))
+    if not same(at_once, one_by_one):
+        raise ContractError("the outputs of samples read one by one", "others from `__getitems__`", "mend that")
 
 
 def _plain(batch: Any) -> Any:
