@@ -18,7 +18,8 @@ from torch import nn
 
 BACKEND: str | Callable = "inductor"
 SIZES = 64  # batch sizes that a process may compile for: the full one, and in each cycle that of the last batch
-DYNAMO = dict(recompile_limit=SIZES, fail_on_recompile_limit_hit=True, skip_nnmodule_hook_guards=False)
+SAID = 300  # characters of what torch says
+DYNAMO: dict[str, Any] = dict(recompile_limit=SIZES, fail_on_recompile_limit_hit=True, skip_nnmodule_hook_guards=False)
 
 
 class CompileError(Exception):
@@ -53,13 +54,15 @@ class Compiled:
         from torch._dynamo import config, exc  # takes a second, which is for those who ask for it
 
         try:
-            with config.patch(**DYNAMO):
+            with config.patch(DYNAMO):
                 for part in self.parts:
                     part.forward = self._noted(torch.compile(part.forward, dynamic=False, backend=BACKEND))
                 yield
         except exc.TorchDynamoException as error:
-            said = str(error).strip().partition("\n")[0]
-            raise CompileError(f"training.compile: torch cannot compile the network ({said}); set it to False") from error
+            said = " ".join(str(error).split())[:SAID]
+            raise CompileError(
+                f"training.compile: torch cannot compile the network ({said}); set it to False"
+            ) from error
         finally:
             for part in self.parts:
                 part.__dict__.pop("forward", None)  # the class's own is there again

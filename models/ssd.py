@@ -236,6 +236,10 @@ def _detector(backbone: dict, neck: dict, head: dict, std: Sequence[float]) -> S
         detector = MODELS.build(config)
     if not MMLogger.check_instance_created("losstap"):  # mmengine tells the current logger three lines a parameter
         MMLogger.get_instance("losstap", log_level="ERROR")
-    detector.entries = ("backbone", "neck", "bbox_head")  # what `features` and the head's users call: `models.compiling`
+    detector.entries = (
+        "backbone",
+        "neck",
+        "bbox_head",
+    )  # what `features` and the head's users call: `models.compiling`
     detector.init_weights()  # mandatory: until then the L2 norm's weight is uninitialised memory
     return detector

@@ -94,7 +94,7 @@ def training(
     if compiled is not None:
         hooks.append(CheckCompiled(compiled))
     if settings.channels_last:  # convolutions hand on their weights' format, so inputs need no change
-        model.network.to(memory_format=torch.channels_last)
+        model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch declares it not
     runner = TrainingRunner(
         compiled,
         model=_wrap(model, launcher),

@@ -162,7 +162,7 @@ def test_networks_compile_and_keep_their_names(name: str, backend: Counted):
             found = flat(called(name, network, images))
             assert list(network.state_dict()) == names
     assert compiled.called and backend.graphs >= len(compiled.parts)
-    assert len(found) == len(expected) > 2 and all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert len(found) == len(expected) > 1 and all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -224,14 +224,14 @@ def stop(runner, iteration: int) -> None:
 
 
 def test_the_option_runs_all_cycles(tmp_path: Path, backend: Counted, capsys):
-    arguments = [str(REPOSITORY / "tests/toy_config.py"), "--wandb", "disabled", "--work-dir"]
+    arguments = [str(REPOSITORY / "tests/toy_config.py"), "--smoke", "--wandb", "disabled", "--work-dir"]
     assert cli.main([*arguments, str(tmp_path / "plain")], al_train.run) == 0
     assert cli.main([*arguments, str(tmp_path / "compiled"), "--compile"], al_train.run) == 0
     rows = [
         [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         for name in ("plain", "compiled")
     ]
-    assert backend.graphs >= 2 and len(rows[0]) == 3
+    assert backend.graphs >= 2 and len(rows[0]) == 2
     assert [row["score"] for row in rows[0]] == [row["score"] for row in rows[1]]
     assert "area under the curve" in capsys.readouterr().out
     assert cli.main([*arguments, str(tmp_path / "compiled")], al_train.run) == 2

@@ -15,7 +15,6 @@ from models.joint import JointModel, ModuleSettings
 from models.loading import Augmented, loader, train_loader
 from models.seeding import derive_seed, seeded
 from tasks.classification import Classification
-from tasks.classification import held as held_images
 from tasks.classification.held import HeldView, cropped, draw_crop
 from tests import contract, imagekit
 from tests.conftest import REPOSITORY
@@ -205,7 +204,9 @@ def test_one_image_of_another_size_is_named_and_not_held(tmp_path: Path):
         ("memory", True, 1 << 40, False), ("device", False, 0, True),
     ],
 )  # fmt: skip
-def test_auto_is_the_gpu_where_there_is_room(folder: Path, monkeypatch, where: str, gpu: bool, free: int, expected: bool):
+def test_auto_is_the_gpu_where_there_is_room(
+    folder: Path, monkeypatch, where: str, gpu: bool, free: int, expected: bool
+):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, 1 << 41))
     task = classification(folder, held=where)
@@ -260,7 +261,14 @@ def test_losses_and_predictions_of_places_are_those_of_images(folder: Path):
 
 
 def ran(folder: Path, shapes: Path, where: str, *more: str) -> dict[str, bytes]:
-    arguments = [str(REPOSITORY / "configs/cls_sandbox.py"), "--smoke", "--wandb", "disabled", "--work-dir", str(folder)]
+    arguments = [
+        str(REPOSITORY / "configs/cls_sandbox.py"),
+        "--smoke",
+        "--wandb",
+        "disabled",
+        "--work-dir",
+        str(folder),
+    ]
     options = ["--cfg-options", f"task.data_root={shapes}", f"task.held={where}", *more]
     assert cli.main([*arguments, *options], al_train.run) == 0
     state = torch.load(folder / "cycles/01/checkpoint.pth", weights_only=True)["state_dict"]

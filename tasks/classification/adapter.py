@@ -142,12 +142,13 @@ class Classification:
         return {"train": lambda: self._train, "pool": lambda: self._pool, "test": lambda: self._test}[split]()
 
     def collate(self, samples: Sequence[tuple[Tensor, int]] | Sequence[Place]) -> Batch:
-        """`images` (B, 3, side, side) uint8 and `labels` (B,); of places on the device, what `batch_of` makes of them."""
-        if not isinstance(samples[0], Place):
+        """`images` (B, 3, side, side) uint8 and `labels` (B,); of places on the device what `batch_of` makes."""
+        places = [sample for sample in samples if isinstance(sample, Place)]
+        if not places:
             images, labels = default_collate(list(samples))
             return {"images": images, "labels": labels}
-        batch = batch_of(samples)
-        on_device = self._held[samples[0].split].on_device
+        batch = batch_of(places)
+        on_device = self._held[places[0].split].on_device
         return batch if on_device else {"images": self._images(batch), "labels": batch["labels"]}
 
     def build(self) -> nn.Module:

@@ -27,7 +27,7 @@ class Place(NamedTuple):
     """Where a view is found: the split whose images hold it, and what was drawn; None for the image as it is."""
 
     split: str
-    index: int
+    sample: int
     label: int
     crop: Crop | None
 
