@@ -91,6 +91,7 @@ def test_loaders_read_the_same_whatever_the_workers(folder: Path, workers: int, 
 @pytest.mark.parametrize("split", ["pool", "test"])
 def test_pool_and_test_are_read_as_they_are(folder: Path, split: str, workers: int, where: str):
     task = classification(folder, held=where, test_limit=4)
+    task.dataset("train")  # whose images must not be taken for the test set's
     view = task.dataset(split)
     images, labels = default_collate([view[i] for i in range(len(view))])
     (batch,) = loader(view, None, 64, workers, task.collate)
