@@ -17,6 +17,7 @@ from acquisition.kcenter import k_center
 from tests import imagekit
 from tools import bench
 from tools.benchmarks import kcenter as bench_kcenter
+from tools.benchmarks import report
 
 TINY = ["kcenter", "--n", "60", "--d", "4", "--labeled", "5", "--budget", "7", "--repeats", "2"]
 
@@ -167,17 +168,17 @@ def test_ratios_are_of_the_same_round_by_hand():
 
 
 def test_the_report_is_shown_and_written_whole(tmp_path: Path, no_activeml, capsys, monkeypatch):
-    monkeypatch.setattr(bench, "LIBRARIES", ("numpy", "no such library"))
+    monkeypatch.setattr(report, "LIBRARIES", ("numpy", "no such library"))
     monkeypatch.setenv("COLUMNS", "200")
     assert bench.main([*TINY, "--json", str(tmp_path / "out.json")]) == 0
-    report = json.loads((tmp_path / "out.json").read_text())
+    found = json.loads((tmp_path / "out.json").read_text())
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
-    assert report["settings"] == {"features": "random", "n": 60, "d": 4, "labeled": 5, "budget": 7, "repeats": 2}
-    assert [row["name"] for row in report["rows"]] == ["losstap", "plain float32"]
-    assert [row["notes"] for row in report["rows"]] == [{"same picks": 7}] * 2
-    assert [len(row["seconds"]) for row in report["rows"]] == [2, 2] and report["rows"][0]["ratio"] == 1
-    assert report["machine"]["threads"] == 1
-    assert report["machine"]["versions"] == {"numpy": np.__version__, "no such library": None}
+    assert found["settings"] == {"features": "random", "n": 60, "d": 4, "labeled": 5, "budget": 7, "repeats": 2}
+    assert [row["name"] for row in found["rows"]] == ["losstap", "plain float32"]
+    assert [row["notes"] for row in found["rows"]] == [{"same picks": 7}] * 2
+    assert [len(row["seconds"]) for row in found["rows"]] == [2, 2] and found["rows"][0]["ratio"] == 1
+    assert found["machine"]["threads"] == 1
+    assert found["machine"]["versions"] == {"numpy": np.__version__, "no such library": None}
     shown = capsys.readouterr().out
     assert "plain float32" in shown and "same picks 7" in shown
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -135,9 +136,11 @@ def reading(experiment: Experiment, pool: Dataset, settings: ScoringSettings) ->
 def _baal(experiment: Experiment, model: JointModel, pool: Dataset, size: int, workers: int) -> dict[str, Callable]:
     """baal's `predict_on_dataset` with the same network on the same images; nothing where it is not installed."""
     try:
+        import structlog
         from baal.modelwrapper import ModelWrapper, TrainingArgs
     except ImportError:
         return {}
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))  # a line a pass
     logits = Logits(model)
     args = TrainingArgs(batch_size=size, workers=workers, use_cuda=torch.cuda.is_available())
     wrapper = ModelWrapper(logits, args)

@@ -55,10 +55,7 @@ def attribution_section(one: Findings) -> Html:
         )
         return Html(head + tag("p", said, kind="caption"))
     rows = [_part_row(part) for part in one.parts]
-    said = (
-        "Differences in area, mean over the seeds that all have. Where an interval holds 0, nobody knows that there is "
-    )
-    said += "such a part."
+    said = "Differences in area, mean over the seeds that all have. Where an interval holds 0, the part may be none."
     return Html(
         head + table(["part", "in area", "95% interval", "difference", "seeds"], rows) + tag("p", said, kind="caption")
     )
