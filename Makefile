@@ -6,6 +6,7 @@ endif
 VENV := .venv
 BIN := $(VENV)/bin
 SANDBOX := data/sandbox
+SWEEP = OMP_NUM_THREADS=1 $(BIN)/python tools/al_sweep.py --jobs 2 --wandb disabled
 
 .PHONY: setup demo matrix torture report test lint types unit clean
 
@@ -28,13 +29,17 @@ torture: setup  ## runs of every task killed hundreds of times, and compared wit
 	for task in cls det pose; do $(BIN)/python tools/make_sandbox.py $$task --root $(SANDBOX); done
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture --root $(SANDBOX) --kills 300
 
-report: setup  ## four strategies, five seeds, every sandbox, and the page that compares them: an hour or two
+report: setup  ## strategies x seeds on every sandbox (and CIFAR-10 where data/cifar10 is), and the page that compares them: hours
 	for task in cls det pose; do \
 	  $(BIN)/python tools/make_sandbox.py $$task --root $(SANDBOX) && \
-	  $(BIN)/python tools/al_sweep.py configs/$${task}_sandbox.py --jobs 2 --wandb disabled \
-	    --strategies random entropy learning_loss coreset --seeds 0 1 2 3 4 || exit 1; \
+	  $(SWEEP) configs/$${task}_sandbox.py --strategies random entropy learning_loss coreset --seeds 0 1 2 3 4 || exit 1; \
 	done
-	$(BIN)/python tools/al_compare.py work_dirs/cls_sandbox work_dirs/det_sandbox work_dirs/pose_sandbox --out work_dirs/report
+	$(SWEEP) configs/det_sandbox.py --strategies placebo --seeds 0 1 2 3 4
+	$(SWEEP) configs/det_sandbox.py --strategies random --module joint --seeds 0 1 2 3 4
+	if [ -d data/cifar10 ]; then $(SWEEP) configs/cls_cifar10_small.py --strategies random learning_loss --seeds 0 1 2; fi
+	$(BIN)/python tools/al_compare.py $$(ls -d work_dirs/cls_cifar10_small 2>/dev/null) work_dirs/cls_sandbox \
+	  work_dirs/det_sandbox work_dirs/pose_sandbox --out work_dirs/report
+	cp work_dirs/report/curves.png docs/report.png
 
 test: setup lint types unit
 

@@ -96,6 +96,32 @@ def test_told_to_stop_both_stop_after_the_same_iteration_and_end_as_those_undist
     assert timeless(folder) == timeless(pair[0])
 
 
+def test_a_process_that_dies_ends_the_run_and_the_same_command_goes_on(pair, tmp_path):
+    folder, rank = tmp_path / "run", 1
+    process, deadline = start(folder), time.monotonic() + 120
+    while not (folder / "cycles/00/checkpoint.pth").exists():
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.01)
+    victim = next(pid for pid in children(process.pid) if f"\0RANK={rank}\0" in f"\0{environment(pid)}\0")
+    os.kill(victim, signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert f"rank      : {rank} (local_rank: {rank})" in errors and "Signal 9 (SIGKILL)" in errors, errors
+    assert not (folder / "done").exists()
+    finish(start(folder))
+    assert (folder / "state.json").read_bytes() == (pair[0] / "state.json").read_bytes()
+    assert timeless(folder) == timeless(pair[0])
+
+
+def children(pid: int) -> list[int]:
+    """Processes that it started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def environment(pid: int) -> str:
+    return Path(f"/proc/{pid}/environ").read_text()
+
+
 def timeless(folder: Path) -> list[dict]:
     return [{k: v for k, v in row.items() if not k.startswith("seconds/")} for row in RunFolder(folder).rows(2)]
 

@@ -1,4 +1,4 @@
-"""Memory of the scoring pass: how much more a pool a hundred times larger takes."""
+"""Memory of the scoring pass and of the query after it: how much more a pool a hundred times larger takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from acquisition import table
+from acquisition.pool import Pool
+from acquisition.query import ask
 from acquisition.scoring import ScoringSettings, score
+from acquisition.steps import Highest
 from models.joint import JointModel, ModuleSettings
 from models.output import Output, Tap
 from tools.benchmarks import report
@@ -48,6 +51,11 @@ def measure(images: int, repeats: int) -> report.Report:
         seconds[name] = [took for _, took in large]
         more = (max(peak for peak, _ in large) - small) / (images * (TIMES - 1))
         notes[name] = {"bytes more a sample": round(more, 1), "of the signal": 4 * (WIDTH if "vectors" in name else 1)}
+    small, _ = ask_once(images)
+    large = [ask_once(images * TIMES) for _ in range(repeats)]
+    more = (max(peak for peak, _ in large) - small) / (images * (TIMES - 1))
+    seconds["pool and query"] = [took for _, took in large]
+    notes["pool and query"] = {"bytes more a sample": round(more, 1), "of the signal": 4}
     settings = {"images": images, "and": images * TIMES, "vectors": WIDTH, "repeats": repeats}
     return report.Report("memory", settings, report.rows(seconds, notes), report.machine())
 
@@ -61,6 +69,22 @@ def once(images: int, signal: str) -> tuple[int, float]:
     with watch:
         score(model, Numbers(), _collate, np.arange(images), (signal,), ScoringSettings(1000, workers=0))
     return watch.peak - watch.before, time.perf_counter() - began
+
+
+def ask_once(images: int) -> tuple[int, float]:
+    """The same for what follows the pass: the ids without labels, and the highest scores among them."""
+    pool, rng = Pool.initial(images, 10, seed=0), np.random.default_rng(0)
+    watch, began = Watch(), time.perf_counter()
+    with watch:
+        ids = pool.unlabeled
+        found = ask([Highest("predicted_loss")], ids, np.array(pool.labeled), 100, rng, _random_scores)
+        pool.label(found.picked.tolist())
+    return watch.peak - watch.before, time.perf_counter() - began
+
+
+def _random_scores(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return {name: rng.standard_normal(len(ids), dtype=np.float32) for name in names}
 
 
 class Watch:
