@@ -55,7 +55,32 @@ def _unlisten() -> None:
     _heard.before = {}
 
 
-os.register_at_fork(after_in_child=_unlisten)  # a pool ends its processes by SIGTERM, and waits for them
+class _Forking(threading.local):
+    mask: set[int] | None = None  # of signals, as it was before the fork
+
+
+_forking = _Forking()
+
+
+def _hold() -> None:
+    """A signal that comes to a child before it has its own handlers would be forgotten with ours."""
+    if _heard.before:
+        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def _release() -> None:
+    mask, _forking.mask = _forking.mask, None
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _begin_child() -> None:
+    """Children do not listen: a pool ends its processes by SIGTERM, and waits for them."""
+    _unlisten()
+    _release()
+
+
+os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_begin_child)
 
 
 def _hear(number: int, frame: FrameType | None) -> None:

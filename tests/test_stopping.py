@@ -125,6 +125,23 @@ def test_a_forked_process_does_not_listen(told):
         assert not asked() and signal.getsignal(told) is stopping._hear
 
 
+def test_a_forked_process_that_is_ended_at_once_ends(monkeypatch):
+    """A pool under load ends processes that have not run yet; the signal must not be lost with the handler."""
+    plain, parent = stopping._unlisten, os.getpid()
+
+    def late() -> None:
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+        plain()
+
+    monkeypatch.setattr(stopping, "_unlisten", late)
+    with listening():
+        if (child := os.fork()) == 0:
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set(), "nothing stays blocked in the parent"
+
+
 def test_a_pool_of_processes_can_be_ended(capfd):
     with listening():
         for _ in range(10):
