@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import statistics
@@ -59,13 +60,17 @@ def side_by_side(
 ) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """Seconds of each round and the last result, by name; each runs once unmeasured, then they take turns.
 
+    Each round begins with another one: what a contender leaves in memory and caches costs the next one some percent.
     `measure` runs one and returns its seconds and its result; a stopwatch by default.
     """
     results = {name: measure(run)[1] for name, run in runs.items()}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            took, results[name] = measure(run)
+    names = list(runs)
+    for turn in range(repeats):
+        for place in range(len(names)):
+            name = names[(turn + place) % len(names)]
+            gc.collect()
+            took, results[name] = measure(runs[name])
             seconds[name].append(took)
     return seconds, results
 
