@@ -34,7 +34,7 @@ training = dict(
     checkpoint_every=50,
 )
 module = dict(weight=1.0, detach_epoch=120)
-scoring = dict(batch_size=250, workers=1, control=500)
+scoring = dict(batch_size=250, workers=0, control=500)  # images in memory
 committee = dict(members=3, passes=10, dropout=0.1, dropout_at=["layer*"])
 strategy = "learning_loss"
 subset = None

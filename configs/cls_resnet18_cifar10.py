@@ -53,7 +53,7 @@ module = dict(
     weight=1.0,  # lambda; paper, section 4.1
     detach_epoch=120,  # paper, section 4.1
 )
-scoring = dict(batch_size=500, workers=4, control=500)
+scoring = dict(batch_size=500, workers=0, control=500)  # the images are in memory: a worker costs more than it brings
 committee = dict(members=3, passes=10, dropout=0.1, dropout_at=["layer*"])
 strategy = "learning_loss"
 subset = 10_000  # paper, section 4.1
@@ -64,7 +64,7 @@ smoke = dict(
     budget=dict(initial=40, query=20, cycles=2),
     training=dict(epochs=2, schedule=[], batch_size=20, workers=1, checkpoint_every=1),
     module=dict(detach_epoch=1),
-    scoring=dict(batch_size=50, workers=1, control=20),
+    scoring=dict(batch_size=50, control=20),
     subset=60,
     keep=2,
 )
