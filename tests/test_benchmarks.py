@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -226,3 +227,12 @@ def test_all_is_every_subject_that_needs_no_data(monkeypatch):
 def test_a_ratio_of_two_is_the_median_over_the_rounds():
     seconds = {"a": [1.0, 2.0, 9.0], "b": [1.0, 1.0, 3.0], "c": [1.0, 4.0, 4.0]}
     assert report.over(seconds, "a", "b") == 2.0 and report.over(seconds, "c", "a") == 1.0
+
+
+def test_the_commands_of_the_docs_are_understood():
+    lines = [line for path in (REPOSITORY / "docs").glob("*.md") for line in path.read_text().splitlines()]
+    commands = [line.partition("  #")[0] for line in lines if line.startswith("python tools/bench.py")]
+    assert len(commands) > 3
+    for command in commands:
+        arguments = shlex.split(command.partition(" --json")[0])[2:]
+        bench.check(bench.parser().parse_args(arguments))
