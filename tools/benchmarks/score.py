@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from acquisition.batch_size import fastest
+from acquisition.canary import CANARIES
 from acquisition.scoring import ScoringSettings, score
 from models.inference import inference
 from models.joint import JointModel
@@ -28,6 +30,8 @@ USUAL = {"resnet18": 128, "ssd300": 32, "hourglass": 16}  # batch sizes of a pla
 
 def measure(network: str, root: Path, images: int, train_steps: int, workers: int, repeats: int) -> report.Report:
     """The pass as it is without settings and with all that make it fast.
+
+    Canaries are as many in a pass over a whole pool as over these few images: their time is measured by itself.
 
     Args:
         network: a key of `subjects.PAPER`.
@@ -52,11 +56,14 @@ def measure(network: str, root: Path, images: int, train_steps: int, workers: in
         f"network alone, bfloat16, {auto}": partial(alone, experiment, model, held, images, fast),
         f"losstap, bfloat16, {auto}": partial(whole, experiment, model, pool, fast),
         "reading alone": partial(reading, experiment, pool, fast),
+        f"network alone, bfloat16, {CANARIES} images one by one": partial(
+            alone, experiment, model, held, CANARIES, replace(fast, batch_size=1)
+        ),
     }
     if network == "resnet18":
         runs |= _baal(experiment, model, pool, usual, workers)
     seconds, results = report.side_by_side(runs, repeats)
-    _, plain_pass, _, last, *_ = runs
+    _, plain_pass, _, last, _, canaries, *_ = runs
     notes: dict[str, dict[str, Any]] = {
         name: {"images/s": round(images / np.median(seconds[name]), 1)} for name in runs
     }
@@ -66,6 +73,9 @@ def measure(network: str, root: Path, images: int, train_steps: int, workers: in
             notes[name]["of the network's rate"] = round(1 / report.over(seconds, name, bare), 3)
     slower = max((f"network alone, bfloat16, {auto}", "reading alone"), key=lambda name: np.median(seconds[name]))
     notes[last]["over the slower of network and reading"] = round(report.over(seconds, last, slower), 3)
+    seconds["without canaries"] = [a - b for a, b in zip(seconds[last], seconds[canaries], strict=True)]
+    notes[last]["that without the canaries"] = round(report.over(seconds, "without canaries", slower), 3)
+    del seconds["without canaries"]
     notes[last]["Spearman to float32"] = round(float(spearmanr(results[last], results[plain_pass])[0]), 5)
     if "baal" in runs:
         notes[last]["baal's time over it"] = round(report.over(seconds, "baal", last), 2)
