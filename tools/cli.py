@@ -20,6 +20,7 @@ from acquisition.canary import CanaryError
 from acquisition.steps import QueryError
 from models.checkpoint import CheckpointError
 from models.compiling import CompileError
+from models.memory import keep_freed_memory
 from models.seeding import deterministic
 from models.stopping import listening
 from models.weights import WeightsError
@@ -79,6 +80,8 @@ def main(argv: Sequence[str], run: Callable[..., None]) -> int:
         The exit status: 0, 2 where something must be put right first, 130 after Ctrl-C or SIGTERM.
     """
     arguments = parser().parse_args(argv)
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     _start_processes(arguments.launcher)
     console = Console(quiet=not is_main_process(), soft_wrap=True, markup=False)  # paths may hold [brackets]
     try:

@@ -1,0 +1,27 @@
+"""Memory on CPUs: what a step frees, the next one takes again, without the system in between."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+MOST = 2**31 - 1  # bytes at the end of the heap that are kept; what an int can say
+
+
+def keep_freed_memory() -> bool:
+    """Have the process keep what it frees; for its whole life, and of the processes that it forks.
+
+    By default glibc gives large blocks (feature maps) back to the system and takes them again, zeroed page by page, in
+    every step: a fifth of the time of a training step of ResNet-18 at batch 128.
+
+    Returns:
+        Whether that was done: False where the C library is not glibc.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, MOST))
