@@ -32,7 +32,9 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 def cluster():
     """The address of a cluster that sweeps join."""
     sizes = dict(num_cpus=2, num_gpus=2, include_dashboard=False, object_store_memory=80 * 2**20)
+    handler = signal.getsignal(signal.SIGTERM)
     found = Cluster(initialize_head=True, head_node_args=sizes)
+    signal.signal(signal.SIGTERM, handler)  # Ray's own would be that of all later tests, and of what they fork
     yield found.address
     found.shutdown()
 

@@ -133,6 +133,7 @@ def test_the_pass_is_reported_beside_network_reading_and_baal(root, small, tmp_p
     slower = max(seconds[names[2]], seconds["reading alone"])
     over = fast["notes"]["over the slower of network and reading"]
     assert over == pytest.approx(fast["seconds"][0] / slower, abs=1e-3)
+    assert found["rows"][5]["notes"]["images/s"] == pytest.approx(8 / seconds[names[5]], abs=0.1)
     less = fast["seconds"][0] - seconds[names[5]]
     assert fast["notes"]["that without the canaries"] == pytest.approx(less / slower, abs=1e-3)
     assert 0.9 < fast["notes"]["Spearman to float32"] < 1

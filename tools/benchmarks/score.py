@@ -65,7 +65,8 @@ def measure(network: str, root: Path, images: int, train_steps: int, workers: in
     seconds, results = report.side_by_side(runs, repeats)
     _, plain_pass, _, last, _, canaries, *_ = runs
     notes: dict[str, dict[str, Any]] = {
-        name: {"images/s": round(images / np.median(seconds[name]), 1)} for name in runs
+        name: {"images/s": round((CANARIES if name == canaries else images) / np.median(seconds[name]), 1)}
+        for name in runs
     }
     for name in runs:
         if name.startswith("losstap"):
