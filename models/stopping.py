@@ -111,6 +111,17 @@ def stop_if_asked() -> None:
         raise Stopped(f"stopped by {name()}; what was trained is kept")
 
 
+@contextmanager
+def workers_may_die() -> Iterator[None]:
+    """Within, a data-loading worker that the same signal ended (before it could leave the group) is no fault."""
+    try:
+        yield
+    except RuntimeError as error:
+        if _heard.by is None or "killed by signal" not in str(error):
+            raise
+        raise Stopped(f"stopped by {name()}") from error
+
+
 def asked() -> bool:
     """Whether a process of the run was told to stop; all of them must ask at the same moment."""
     if get_world_size() == 1:

@@ -142,6 +142,19 @@ def test_a_forked_process_that_is_ended_at_once_ends(monkeypatch):
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set(), "nothing stays blocked in the parent"
 
 
+def test_a_worker_that_the_same_signal_ended_is_no_error():
+    """torch says so with a RuntimeError, wherever the process happens to be."""
+    said = "DataLoader worker (pid 7) is killed by signal: Terminated. "
+    with pytest.raises(Stopped, match="stopped by SIGTERM"), listening(), stopping.workers_may_die():
+        stopping._heard.by = signal.SIGTERM
+        raise RuntimeError(said)
+    with pytest.raises(RuntimeError, match="killed by signal"), listening(), stopping.workers_may_die():
+        raise RuntimeError(said)  # nobody was told to stop: short of memory, say
+    with pytest.raises(RuntimeError, match="another"), listening(), stopping.workers_may_die():
+        stopping._heard.by = signal.SIGTERM
+        raise RuntimeError("another")
+
+
 def test_a_pool_of_processes_can_be_ended(capfd):
     with listening():
         for _ in range(10):

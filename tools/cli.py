@@ -22,7 +22,7 @@ from models.checkpoint import CheckpointError
 from models.compiling import CompileError
 from models.memory import keep_freed_memory
 from models.seeding import deterministic
-from models.stopping import listening
+from models.stopping import listening, workers_may_die
 from models.weights import WeightsError
 from tasks.base import DataError
 from tasks.faults import printable
@@ -85,7 +85,7 @@ def main(argv: Sequence[str], run: Callable[..., None]) -> int:
     _start_processes(arguments.launcher)
     console = Console(quiet=not is_main_process(), soft_wrap=True, markup=False)  # paths may hold [brackets]
     try:
-        with listening():
+        with listening(), workers_may_die():
             return _main(arguments, run, console)
     except STOPPERS as error:
         _say_error(console, str(error))
