@@ -19,7 +19,7 @@ from acquisition.table import Table
 from models.committee import Member
 from models.inference import full_precision, inference
 from models.joint import JointModel
-from models.loading import loader
+from models.loading import loader, read
 from models.progress import track
 
 Collate = Callable[[list], dict[str, Any]]
@@ -73,8 +73,7 @@ class WithId(Dataset):
 
     def __getitems__(self, indices: list[int]) -> list[tuple[int, Any]]:
         """A batch; read at once where the dataset can."""
-        at_once = getattr(self.dataset, "__getitems__", None)
-        return list(zip(indices, at_once(indices) if at_once else map(self.dataset.__getitem__, indices), strict=True))
+        return list(zip(indices, read(self.dataset, indices), strict=True))
 
 
 class Ids:

@@ -118,7 +118,7 @@ def vote(outputs: Iterable[Output]) -> Votes:
     count = 0
     weights: list[Tensor] = []
     for output in outputs:
-        probs = _given(output.probs, "probs").double()  # members that nearly agree differ in the last digits of float32
+        probs = given(output.probs, "probs").double()  # members that nearly agree differ in the last digits of float32
         parts = [probs, probs**2, entropy(probs)]
         total = [a + b for a, b in zip(total, parts, strict=True)] if total else parts
         weights += [] if output.weight is None else [output.weight.float()]
@@ -127,7 +127,8 @@ def vote(outputs: Iterable[Output]) -> Votes:
     return Votes(probs, squares, entropies, torch.stack(weights).mean(dim=0) if weights else None)
 
 
-def _given(value: Given | None, field: str) -> Given:
+def given(value: Given | None, field: str) -> Given:
+    """A field that `forward` was asked for; ValueError where it is None."""
     if value is None:
         raise ValueError(f"Expected the task's `forward` to return the field {field!r}, but got None")
     return value
@@ -148,7 +149,7 @@ def _votes(evidence: Evidence) -> Votes:
 def _of_probs(measure: Callable[[Tensor], Tensor]) -> Signal:
     def rows(evidence: Evidence) -> Tensor:
         output = _output(evidence)
-        return aggregated(measure(_given(output.probs, "probs").float()), output.weight, evidence.aggregate)
+        return aggregated(measure(given(output.probs, "probs").float()), output.weight, evidence.aggregate)
 
     return Signal(rows, frozenset({"probs"}))
 
@@ -163,7 +164,7 @@ def _of_votes(measure: Callable[[Votes], Tensor], committee: Kind) -> Signal:
 
 def _gradient(place: int) -> Signal:
     def rows(evidence: Evidence) -> Tensor:
-        return _given(_output(evidence).gradient, "gradient")[place]
+        return given(_output(evidence).gradient, "gradient")[place]
 
     return Signal(rows, frozenset({"gradient"}))
 
@@ -181,7 +182,7 @@ SIGNALS = {
     "residual": _gradient(0),
     "feature": _gradient(1),
     "loss": Signal(  # looks at labels: for measuring, and for the oracle, which is no honest strategy
-        lambda e: _given(_output(e).loss, "loss"), frozenset({"loss"})
+        lambda e: given(_output(e).loss, "loss"), frozenset({"loss"})
     ),
 }
 

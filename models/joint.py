@@ -19,6 +19,7 @@ from models.output import Output, Tap
 
 Forward = Callable[[nn.Module, Any, frozenset[str]], Output]
 Predict = Callable[[nn.Module, Any], list]
+Mode = Literal["joint", "detached", "off"]  # of the module in a model
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class ModuleSettings:
     weight: Annotated[float, Gt(0)] = 1.0
     detach_epoch: Annotated[int, Ge(0)] | None = None
 
-    def resolved(self, needed: bool) -> Literal["joint", "detached", "off"]:
+    def resolved(self, needed: bool) -> Mode:
         """The mode that "auto" stands for, where the strategy needs predicted losses or does not."""
         if self.mode == "auto":
             return "joint" if needed else "off"
@@ -84,7 +85,7 @@ class JointModel(BaseModel):
         predict: Predict,
         taps: Sequence[Tap],
         settings: ModuleSettings,
-        mode: Literal["joint", "detached", "off"],
+        mode: Mode,
     ) -> None:
         # moves a batch to the device and does no more; loaders pin what they read, so nobody need wait for the copy
         super().__init__(dict(type="BaseDataPreprocessor", non_blocking=True))

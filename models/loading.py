@@ -62,16 +62,18 @@ class Augmented(Dataset):
         Samples are drawn one by one, each from its seed; where the dataset reads batches, it may hand out what it drew,
         for `collate` to read.
         """
-        read = getattr(self.dataset, "__getitems__", None) or self._one_by_one
         with kept():
-            return [sample for epoch, index in keys for sample in self._drawn(read, epoch, index)]
+            return [sample for epoch, index in keys for sample in self._drawn(epoch, index)]
 
-    def _drawn(self, read: Callable[[list[int]], list], epoch: int, index: int) -> list:
+    def _drawn(self, epoch: int, index: int) -> list:
         seed_cpu(derive_seed(self.seed, epoch, index))
-        return read([index])
+        return read(self.dataset, [index])
 
-    def _one_by_one(self, indices: list[int]) -> list:
-        return [self.dataset[i] for i in indices]
+
+def read(dataset: Dataset, indices: Sequence[int]) -> list:
+    """Samples of a dataset; at once where it can."""
+    at_once = getattr(dataset, "__getitems__", None)
+    return at_once(indices) if at_once else [dataset[i] for i in indices]
 
 
 def loader(

@@ -24,6 +24,7 @@ from tests.conftest import REPOSITORY
 from tools import bench
 from tools.benchmarks import memory, report, score, subjects, train
 from tools.config import load
+from tools.cycle import untrained
 
 TOY = str(REPOSITORY / "tests" / "toy_config.py")
 SMALL = {"network": "resnet10_cifar_w8", "data_root": "shapes", "format": "folder", "download": False}
@@ -51,7 +52,7 @@ def test_the_bare_loop_and_the_runner_take_the_same_steps(mode, monkeypatch):
     experiment = load(TOY, options={"training.optimizer.momentum": 0.0})
     task, ends = experiment.task, []
     for run in (train.bare, train.through_runner):
-        model = subjects.model_of(experiment, mode)
+        model = untrained(experiment, mode)
         for part in model.modules():
             if isinstance(part, nn.modules.dropout._DropoutNd):
                 part.p = 0.0  # the Runner seeds its masks, and the loop does not
@@ -59,7 +60,7 @@ def test_the_bare_loop_and_the_runner_take_the_same_steps(mode, monkeypatch):
         batches = train_loader(task.dataset("pool"), range(24), 8, 0, task.collate, seed=0)
         assert run(experiment, model, batches) > 0
         ends.append(model.state_dict())
-    begin = subjects.model_of(experiment, mode).state_dict()
+    begin = untrained(experiment, mode).state_dict()
     moved = {name.partition(".")[0] for name, value in begin.items() if not torch.equal(value, ends[0][name])}
     assert moved == ({"network"} if mode == "off" else {"network", "loss_prediction"})
     for name, value in ends[0].items():
@@ -144,7 +145,7 @@ def test_the_pass_is_reported_beside_network_reading_and_baal(root, small, tmp_p
 def test_baal_sees_the_same_images_through_the_same_network(root, small):
     pytest.importorskip("baal", reason="baal is not here: pip install '.[bench]'")
     experiment = subjects.experiment("resnet18", root)
-    model = subjects.model_of(experiment, "joint").eval()
+    model = untrained(experiment, "joint").eval()
     pool = score.Repeated(experiment.task.dataset("pool"), 50)
     run = score._baal(experiment, model, pool, 16, 0)["baal"]
     batch = experiment.task.collate([pool[i] for i in range(50)])

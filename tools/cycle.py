@@ -20,7 +20,7 @@ from acquisition.scoring import score
 from acquisition.signals import fields
 from models.committee import Member, add_dropout, ensemble, passes
 from models.hooks import unwrapped
-from models.joint import JointModel
+from models.joint import JointModel, Mode
 from models.loading import loader, train_loader
 from models.runner import TrainingRunner
 from models.seeding import derive_seed, seeded, stream
@@ -40,12 +40,18 @@ def settled(experiment: Experiment, folder: RunFolder) -> Experiment:
         return experiment
 
     def measured() -> int:
-        with seeded(0):
-            model = JointModel(task.build(), task.forward, task.predict, task.taps, experiment.module, "joint")
-        want, view = fields(needs(experiment.steps)), task.dataset("pool")
-        return fastest(model.to(get_device()), view, task.collate, want, settings.amp, settings.channels_last)
+        want, view, model = fields(needs(experiment.steps)), task.dataset("pool"), untrained(experiment, "joint")
+        return fastest(model, view, task.collate, want, settings.amp, settings.channels_last)
 
     return replace(experiment, scoring=replace(settings, batch_size=folder.batch_size(measured)))
+
+
+def untrained(experiment: Experiment, mode: Mode) -> JointModel:
+    """A model on the device that there is, to measure times with; the same weights each time."""
+    task = experiment.task
+    with seeded(0):
+        model = JointModel(task.build(), task.forward, task.predict, task.taps, experiment.module, mode)
+    return model.to(get_device())
 
 
 @contextmanager

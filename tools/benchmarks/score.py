@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,12 +18,14 @@ from torch.utils.data import Dataset
 from acquisition.batch_size import fastest
 from acquisition.canary import CANARIES
 from acquisition.scoring import ScoringSettings, score
+from acquisition.signals import given
 from models.inference import inference
 from models.joint import JointModel
-from models.loading import loader
+from models.loading import loader, read
 from tools.benchmarks import report, subjects
 from tools.benchmarks.subjects import Held
 from tools.config import Experiment
+from tools.cycle import untrained
 
 USUAL = {"resnet18": 128, "ssd300": 32, "hourglass": 16}  # batch sizes of a plain pass
 
@@ -42,7 +44,7 @@ def measure(network: str, root: Path, images: int, train_steps: int, workers: in
         repeats: rounds.
     """
     experiment, usual = subjects.experiment(network, root), USUAL[network]
-    task, model = experiment.task, subjects.model_of(experiment, "joint")
+    task, model = experiment.task, untrained(experiment, "joint")
     _train(experiment, model, train_steps)
     model.eval()
     pool = Repeated(task.dataset("pool"), images)
@@ -63,25 +65,32 @@ def measure(network: str, root: Path, images: int, train_steps: int, workers: in
     if network == "resnet18":
         runs |= _baal(experiment, model, pool, usual, workers)
     seconds, results = report.side_by_side(runs, repeats)
-    _, plain_pass, _, last, _, canaries, *_ = runs
+    settings = {"network": network, "images": images, "workers": workers, "repeats": repeats}
+    notes = _notes(list(runs), seconds, results, images)
+    return report.Report("score", settings, report.rows(seconds, notes), report.machine())
+
+
+def _notes(
+    names: list[str], seconds: Mapping[str, list[float]], results: Mapping[str, Any], images: int
+) -> dict[str, dict[str, Any]]:
+    """Rates and ratios, from the contenders in the order of `measure`."""
+    _, plain_pass, alone_fast, last, read_alone, canaries, *_ = names
     notes: dict[str, dict[str, Any]] = {
         name: {"images/s": round((CANARIES if name == canaries else images) / np.median(seconds[name]), 1)}
-        for name in runs
+        for name in names
     }
-    for name in runs:
-        if name.startswith("losstap"):
-            bare = name.replace("losstap", "network alone")
-            notes[name]["of the network's rate"] = round(1 / report.over(seconds, name, bare), 3)
-    slower = max((f"network alone, bfloat16, {auto}", "reading alone"), key=lambda name: np.median(seconds[name]))
+    for name in (plain_pass, last):
+        bare = name.replace("losstap", "network alone")
+        notes[name]["of the network's rate"] = round(1 / report.over(seconds, name, bare), 3)
+    slower = max((alone_fast, read_alone), key=lambda name: np.median(seconds[name]))
     notes[last]["over the slower of network and reading"] = round(report.over(seconds, last, slower), 3)
-    seconds["without canaries"] = [a - b for a, b in zip(seconds[last], seconds[canaries], strict=True)]
-    notes[last]["that without the canaries"] = round(report.over(seconds, "without canaries", slower), 3)
-    del seconds["without canaries"]
+    others = [a - b for a, b in zip(seconds[last], seconds[canaries], strict=True)]
+    less = report.over({"others": others, slower: seconds[slower]}, "others", slower)
+    notes[last]["that without the canaries"] = round(less, 3)
     notes[last]["Spearman to float32"] = round(float(spearmanr(results[last], results[plain_pass])[0]), 5)
-    if "baal" in runs:
+    if "baal" in names:
         notes[last]["baal's time over it"] = round(report.over(seconds, "baal", last), 2)
-    settings = {"network": network, "images": images, "workers": workers, "repeats": repeats}
-    return report.Report("score", settings, report.rows(seconds, notes), report.machine())
+    return notes
 
 
 class Repeated(Dataset):
@@ -99,9 +108,7 @@ class Repeated(Dataset):
 
     def __getitems__(self, indices: list[int]) -> list:
         """A batch; read at once where the dataset can."""
-        inside = [index % self.size for index in indices]
-        at_once = getattr(self.dataset, "__getitems__", None)
-        return at_once(inside) if at_once else [self.dataset[index] for index in inside]
+        return read(self.dataset, [index % self.size for index in indices])
 
 
 def _train(experiment: Experiment, model: JointModel, steps: int) -> None:
@@ -168,9 +175,7 @@ class Logits(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) bytes -> (B, classes)."""
         batch = {"images": images, "labels": images.new_zeros(len(images), dtype=torch.long)}
-        probs = self.model.output(batch, frozenset({"probs"})).probs
-        assert probs is not None
-        return probs[:, 0]
+        return given(self.model.output(batch, frozenset({"probs"})).probs, "probs")[:, 0]
 
 
 class Pairs(Dataset):

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from mmengine.device import get_device
 from torch.utils.data import Dataset
 
-from models.joint import JointModel
-from models.seeding import seeded
 from tools import make_sandbox
 from tools.config import Experiment, load
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-Mode = Literal["joint", "detached", "off"]
 # network -> its config, the sandbox that stands in for the data, and what differs with it
 PAPER: dict[str, tuple[str, str, dict[str, Any]]] = {
     "resnet18": ("cls_resnet18_cifar10.py", "cls", {"data_root": "shapes", "format": "folder", "download": False}),
@@ -39,14 +35,6 @@ def experiment(network: str, root: Path) -> Experiment:
         make_sandbox.main([task, "--root", str(root)])
     options = {f"task.{key}": value for key, value in changed.items()} | {"task.data_root": str(folder)}
     return load(CONFIGS / config, options=options)
-
-
-def model_of(experiment: Experiment, mode: Mode) -> JointModel:
-    """A fresh model on the device that there is; the same weights each time."""
-    task = experiment.task
-    with seeded(0):
-        model = JointModel(task.build(), task.forward, task.predict, task.taps, experiment.module, mode)
-    return model.to(get_device())
 
 
 class Held(Dataset):

@@ -18,15 +18,17 @@ from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from models.joint import JointModel
+from acquisition.signals import given
+from models.joint import JointModel, Mode
 from models.loading import loader, train_loader
 from models.loss_prediction import ranking_loss
 from models.training import training
 from tools.benchmarks import report, subjects
 from tools.benchmarks.subjects import Held
 from tools.config import Experiment
+from tools.cycle import untrained
 
-MODES: tuple[subjects.Mode, ...] = ("off", "joint", "detached")
+MODES: tuple[Mode, ...] = ("off", "joint", "detached")
 STILL = 1e-9  # learning rate: the same step is measured again and again
 
 
@@ -44,7 +46,7 @@ def measure(network: str, root: Path, batch_size: int | None, steps: int, repeat
     size = batch_size or experiment.training.batch_size
     samples = Held(experiment.task.dataset("train"), size * steps)
     batches = train_loader(samples, range(len(samples)), size, 0, experiment.task.collate, seed=0)
-    models = {mode: subjects.model_of(experiment, mode) for mode in MODES}
+    models = {mode: untrained(experiment, mode) for mode in MODES}
     for model in models.values():
         model.start_epoch(0)
     runs: dict[str, Callable[[], Any]] = {f"bare, {mode}": partial(bare, experiment, models[mode], batches)
@@ -74,11 +76,11 @@ def bare(experiment: Experiment, model: JointModel, batches: DataLoader) -> floa
     done = began = time.perf_counter()
     for batch in batches:
         output = task.forward(model.network, model.data_preprocessor(batch), frozenset({"loss"}))
-        assert output.loss is not None
-        loss = output.loss.mean()
+        losses = given(output.loss, "loss")
+        loss = losses.mean()
         if module is not None:
             taps = [tap.detach() for tap in output.taps] if model.detached else output.taps
-            loss = loss + settings.weight * ranking_loss(module(taps), output.loss.detach(), settings.margin)
+            loss = loss + settings.weight * ranking_loss(module(taps), losses.detach(), settings.margin)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
