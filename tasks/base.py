@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from mmengine.evaluator import BaseMetric
@@ -13,6 +15,7 @@ from torch.utils.data import Dataset
 from models.output import Output, Tap
 
 Split = Literal["train", "pool", "test"]
+Read = Literal["pool", "test"]  # the samples themselves: "train" is another view of the pool's
 Batch = dict[str, Any]
 
 
@@ -91,5 +94,33 @@ class Described(Protocol):
 
         The same names for every sample, each with words (a class of each box, the visible joints) or with finite
         numbers (sizes, in a unit that the name tells); none of either where the sample has none.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a sample is made of, told without a pixel being decoded.
+
+    Args:
+        file: the image on disk; None where many images lie in one file. Samples may share one, as
+            the persons of an image do.
+        label: the annotation as text, the same for the same annotation: see `tasks.data.canonical`.
+        content: bytes that tell samples without a `file` apart, such as a digest of the pixels.
+    """
+
+    file: Path | None
+    label: str
+    content: bytes | None = None
+
+
+@runtime_checkable
+class Sourced(Protocol):
+    """What a task may have besides: where its samples come from, by which equal data are known."""
+
+    def sources(self, split: Read) -> Sequence[Source]:
+        """One for each sample of `dataset(split)`, in its order; called where `check` found nothing.
+
+        It must be cheap (a second for 10,000 samples), so it reads annotations and no pixels.
         """
         ...

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -40,8 +42,13 @@ def check_header(path: Path) -> None:
 def spread(dataset: Dataset, count: int) -> Subset:
     """At most `count` samples at even distances: data sets are often sorted, by class or by film."""
     size = len(dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length
-    count = min(count, size)
-    return part(dataset, [k * size // count for k in range(count)])
+    return part(dataset, even(size, count))
+
+
+def even(size: int, count: int | None) -> list[int]:
+    """Which samples of `size` a limit of `count` leaves, at even distances; None leaves all."""
+    count = size if count is None else min(count, size)
+    return [k * size // count for k in range(count)]
 
 
 def part(dataset: Dataset, indices: Sequence[int]) -> Subset:
@@ -49,3 +56,8 @@ def part(dataset: Dataset, indices: Sequence[int]) -> Subset:
     subset = Subset(dataset, indices)
     subset.metainfo = dataset.metainfo  # type: ignore[attr-defined]  # mmengine's test loop looks for it
     return subset
+
+
+def canonical(**parts: Any) -> str:
+    """An annotation as the `label` of a `tasks.base.Source`: JSON of its parts, keys sorted."""
+    return json.dumps(parts, sort_keys=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache, partial
@@ -20,12 +21,12 @@ from torch.utils.data import Dataset, default_collate
 from models import resnet
 from models.output import Output
 from models.progress import track
-from tasks.base import Batch, Split
+from tasks.base import Batch, Read, Source, Split
 from tasks.classification import sources, views
 from tasks.classification.faults import cifar_faults, folder_faults
 from tasks.classification.held import Crop, Held, HeldView, Place, Where, batch_of, draw_crop, stacked
 from tasks.classification.metrics import Accuracy
-from tasks.data import spread
+from tasks.data import canonical, even, spread
 
 Channels = tuple[float, float, float]
 Spreads = tuple[Annotated[float, Gt(0)], Annotated[float, Gt(0)], Annotated[float, Gt(0)]]
@@ -108,6 +109,10 @@ class Classification:
     def _pool_images(self) -> sources.Images:
         return self._read("train")
 
+    @cached_property
+    def _test_images(self) -> sources.Images:
+        return self._read("test")
+
     def _read(self, split: str) -> sources.Images:
         if self.format != "folder":
             return sources.read_cifar(self.format, self.root, split)[0]
@@ -124,7 +129,7 @@ class Classification:
 
     @cached_property
     def _test(self) -> Dataset:
-        test = self._view("test", self._read("test"), views.test_transform(self.augmentation, self.input_size))
+        test = self._view("test", self._test_images, views.test_transform(self.augmentation, self.input_size))
         return test if self.test_limit is None else spread(test, self.test_limit)
 
     def _view(
@@ -201,6 +206,24 @@ class Classification:
     def traits(self, index: int) -> dict[str, list[str]]:
         """Its class; see `tasks.base.Described`."""
         return {"class": [self.classes[self._pool_images.labels[index]]]}
+
+    def sources(self, split: Read) -> list[Source]:
+        """The images of class folders, or digests of CIFAR's pixels; see `tasks.base.Sourced`."""
+        found = self._folder_sources(split) if self.format == "folder" else self._cifar_sources(split)
+        kept = even(len(found), self.test_limit if split == "test" else None)
+        return [found[i] for i in kept]
+
+    def _folder_sources(self, split: Read) -> list[Source]:
+        folder = sources.FOLDERS["train" if split == "pool" else "test"]
+        listed = sources.list_folder(self.root / folder)
+        return [Source(path, canonical(label=name)) for path, name in listed]
+
+    def _cifar_sources(self, split: Read) -> list[Source]:
+        images = self._pool_images if split == "pool" else self._test_images
+        digests = [hashlib.sha256(pixels.tobytes()).digest() for pixels in images.held]
+        labels = [canonical(label=self.classes[label]) for label in images.labels]
+        pairs = zip(labels, digests, strict=True)
+        return [Source(None, label, digest) for label, digest in pairs]
 
     def thumbnail(self, index: int) -> Image.Image:
         """The image, small ones enlarged, above the name of its class."""

@@ -56,9 +56,14 @@ def read_folder(folder: Path, classes: Sequence[str]) -> Images:
     They are held in memory where their pixels come to at most `HELD_BYTES`.
     """
     label = {name: k for k, name in enumerate(classes)}
-    found = [(path, label[home.name]) for home in listing(folder) for path in listing(home)]
-    paths, labels = (tuple(column) for column in zip(*found, strict=True))
-    return Images(labels, paths, _held(paths))
+    found = list_folder(folder)
+    paths = tuple(path for path, _ in found)
+    return Images(tuple(label[name] for _, name in found), paths, _held(paths))
+
+
+def list_folder(folder: Path) -> list[tuple[Path, str]]:
+    """The images of a split's folder in the order of `read_folder`, and the class of each."""
+    return [(path, home.name) for home in listing(folder) for path in listing(home)]
 
 
 def _held(paths: Sequence[Path]) -> list[np.ndarray] | np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,8 +20,8 @@ from torch.utils.data import Dataset
 from models import ssd, weights
 from models.output import Output
 from models.progress import track
-from tasks.base import Batch, Split
-from tasks.data import part, read_image
+from tasks.base import Batch, Read, Source, Split
+from tasks.data import canonical, even, read_image, spread
 from tasks.detection import views
 from tasks.detection.coco_faults import coco_faults
 from tasks.detection.metrics import CocoMap, VocMap
@@ -58,7 +58,7 @@ class Detection:
             neither positive nor negative; ``"train"`` trains on them. Evaluation never counts them.
         augmentation: ``"ssd"``, ``"mmdet"`` or ``"flip"``; see `views.train_pipeline`.
         eval_mode: VOC's AP by ``"11points"`` (VOC2007) or ``"area"``.
-        test_limit: evaluate on the first so many test images alone, for smoke runs; None means all.
+        test_limit: evaluate on so many test images alone, evenly spread over all, for smoke runs; None means all.
     """
 
     fields = frozenset({"loss", "probs"})
@@ -131,10 +131,13 @@ class Detection:
         return views.seen_as_at_test_time(self._train, views.test_pipeline(self.input_size, self.difficult))
 
     @cached_property
-    def _test(self) -> Dataset:
+    def _whole_test(self) -> ConcatDataset:
         pipeline = views.test_pipeline(self.input_size, self.difficult)
-        test = views.read(self.format, self.root, self.lists["test"], self.classes, pipeline, train=False)
-        return test if self.test_limit is None else part(test, range(min(self.test_limit, len(test))))
+        return views.read(self.format, self.root, self.lists["test"], self.classes, pipeline, train=False)
+
+    @cached_property
+    def _test(self) -> Dataset:
+        return self._whole_test if self.test_limit is None else spread(self._whole_test, self.test_limit)
 
     def dataset(self, split: Split) -> Dataset:
         """See `tasks.base.Task`; annotations are read once."""
@@ -189,6 +192,23 @@ class Detection:
         sizes = [math.sqrt((x2 - x1) * (y2 - y1) / area) for x1, y1, x2, y2 in (box["bbox"] for box in boxes)]
         classes = [self.classes[box["bbox_label"]] for box in boxes]
         return {"class": classes, "size of a box (as a share of the image's side)": sizes}
+
+    def sources(self, split: Read) -> list[Source]:
+        """The images and their boxes in whatever order; see `tasks.base.Sourced`."""
+        return [self._source(info) for info in self._infos(split)]
+
+    def _infos(self, split: Read) -> Iterator[dict]:
+        """What mmdet read of each sample, without its pixels."""
+        whole = self._train if split == "pool" else self._whole_test
+        kept = even(len(whole), self.test_limit if split == "test" else None)
+        return (whole.get_data_info(i) for i in kept)
+
+    def _source(self, info: dict) -> Source:
+        boxes = sorted(
+            [self.classes[box["bbox_label"]], *map(float, box["bbox"]), int(box["ignore_flag"])]
+            for box in info["instances"]
+        )
+        return Source(Path(info["img_path"]), canonical(boxes=boxes))
 
     def thumbnail(self, index: int) -> Image.Image:
         """The image with its boxes and class names."""

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from annotated_types import Ge, Gt, Le, MultipleOf
 from mmengine.evaluator import BaseMetric
@@ -18,13 +19,23 @@ from torch.utils.data import Dataset, default_collate
 from models.hourglass import STRIDE, StackedHourglass, declare_taps
 from models.output import Output
 from models.progress import track
-from tasks.base import Batch, Split
-from tasks.data import spread
+from tasks.base import Batch, Read, Source, Split
+from tasks.data import canonical, even, spread
 from tasks.pose import heatmaps as maps
 from tasks.pose.drawing import drawn
 from tasks.pose.faults import mpii_faults
 from tasks.pose.metrics import Pck
-from tasks.pose.people import MARGIN, MPII_BONES, MPII_JOINTS, People, box_sizes, mirrored, read_heads, read_people
+from tasks.pose.people import (
+    MARGIN,
+    MPII_BONES,
+    MPII_JOINTS,
+    People,
+    Truth,
+    box_sizes,
+    mirrored,
+    read_heads,
+    read_people,
+)
 from tasks.pose.views import Augmentation, View
 
 THRESHOLDS = {"PCKh": 0.5, "PCK": 0.2}
@@ -177,12 +188,18 @@ class Pose:
 
     def evaluator(self) -> BaseMetric:
         """PCKh by the published truth and head boxes, or PCK by the json; of all and of each joint."""
-        if self.heads is None:
-            people = self._test_people
-            truth, annotated, sizes = people.joints, people.annotated, box_sizes(people)
-        else:
-            truth, annotated, sizes = read_heads(self.root / self.heads)
+        truth, annotated, sizes = self._truth
         return Pck(self.metric, self.joints, self.unscored, truth, annotated, sizes, self.threshold)
+
+    @cached_property
+    def _heads(self) -> Truth | None:
+        """What MPII's evaluation takes for the truth; None for PCK, which goes by the json."""
+        return None if self.heads is None else read_heads(self.root / self.heads)
+
+    @property
+    def _truth(self) -> Truth:
+        people = self._test_people
+        return self._heads or (people.joints, people.annotated, box_sizes(people))
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`, and which of its persons in the json's order."""
@@ -198,8 +215,33 @@ class Pose:
         joints = [name for name, known in zip(self.joints, people.annotated[index], strict=True) if known]
         return {"annotated joint": joints, "height of a person (pixels)": [float(people.sides[index] / MARGIN)]}
 
+    def sources(self, split: Read) -> list[Source]:
+        """The images and the persons in them, several of one image too; see `tasks.base.Sourced`."""
+        people = self._people if split == "pool" else self._test_people
+        kept = even(len(people), self.test_limit if split == "test" else None)
+        heads = self._heads if split == "test" else None
+        return [Source(people.paths[i], _label(people, i, heads)) for i in kept]
+
     def thumbnail(self, index: int) -> Image.Image:
         """The crop with the joints; for MPII's joints the skeleton."""
         sample = self._pool[index]
         bones = MPII_BONES if self.joints == MPII_JOINTS else ()
         return drawn(sample["image"], sample["joints"], sample["annotated"], self.joints, bones)
+
+
+def _label(people: People, index: int, heads: Truth | None) -> str:
+    """All that is known of a person; joints that are not annotated are None, whatever the file says there."""
+    parts = {
+        "centre": people.centres[index].tolist(),
+        "side": float(people.sides[index]),
+        "joints": _known(people.joints[index], people.annotated[index]),
+    }
+    if heads is not None:
+        joints, annotated, sizes = (column[index] for column in heads)
+        parts |= {"truth": _known(joints, annotated), "head": float(sizes)}
+    return canonical(**parts)
+
+
+def _known(joints: np.ndarray, annotated: np.ndarray) -> list[list[float] | None]:
+    pairs = zip(joints.tolist(), annotated, strict=True)
+    return [joint if known else None for joint, known in pairs]

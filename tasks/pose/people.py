@@ -15,6 +15,8 @@ import numpy as np
 
 from tasks.mat import read_arrays
 
+Truth = tuple[np.ndarray, np.ndarray, np.ndarray]  # joints (N, J, 2), annotated (N, J), sizes (N,) in pixels
+
 IMAGES = "images"  # the folder below the data's root
 UNIT = 200.0  # pixels: MPII's scale is a person's height in units of 200
 MARGIN = 1.25  # a crop is so many times as large as the person; HRNet and mmpose do the same
@@ -77,8 +79,8 @@ def read_people(root: Path, name: str) -> People:
     )
 
 
-def read_heads(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What MPII's evaluation takes for the truth: joints (N, J, 2), annotated (N, J) and head sizes (N,) in pixels."""
+def read_heads(path: Path) -> Truth:
+    """What MPII's evaluation takes for the truth; sizes are those of heads."""
     found = read_arrays(path.read_bytes())
     return found["pos_gt_src"].transpose(2, 0, 1) - 1, found["jnt_missing"].T == 0, head_sizes(found["headboxes_src"])
 
