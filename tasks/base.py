@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
 from mmengine.evaluator import BaseMetric
 from PIL.Image import Image
 from torch import nn
@@ -34,7 +35,7 @@ class Task(Protocol):
     Attributes:
         taps: the network's feature maps for the loss-prediction module, declared before data flows.
         fields: which of "loss", "probs" and "gradient" `forward` can return.
-        metric: key of the metric that the curve plots; higher is better.
+        metric: key of the metric that the curve plots; higher is better, or see `lower_is_better`.
     """
 
     taps: tuple[Tap, ...]
@@ -83,6 +84,20 @@ class Task(Protocol):
     def thumbnail(self, index: int) -> Image:
         """Sample `index` of the pool with its annotations drawn, for people to look at."""
         ...
+
+
+def lower_is_better(task: object) -> bool:
+    """Whether less of the task's metric is better, as of an error or a loss.
+
+    A task says so by the attribute `lower_is_better = True`; without one, higher is better.
+
+    Raises:
+        ValueError: where the attribute is anything but true or false.
+    """
+    given = getattr(task, "lower_is_better", False)
+    if not isinstance(given, bool | np.bool_):
+        raise ValueError(f"lower_is_better: expected True or False, but got {given!r}"[:200])
+    return bool(given)
 
 
 @runtime_checkable

@@ -13,14 +13,16 @@ from tools.rundir import RunFolder
 BUDGET = {"initial": 10, "query": 5}
 
 
-def made(leg: str, seed: int, values: Sequence[float | None], **columns: Sequence[Any]) -> Run:
+def made(
+    leg: str, seed: int, values: Sequence[float | None], lower: bool = False, **columns: Sequence[Any]
+) -> Run:
     """A finished run at 10, 15, ... labels; `columns` are further keys of its rows, with `__` for `/`."""
     rows = [{"cycle": c, "labeled": 10 + 5 * c, "score": value} for c, value in enumerate(values)]
     for key, column in columns.items():
         for row, value in zip(rows, column, strict=True):
             row[key.replace("__", "/")] = value
     folder = Path(f"work_dirs/toy/{leg}/seed{seed}")
-    return Run(folder, "toy", "tests.toy.Toy", "score", leg, "auto", seed, {}, "", tuple(rows), True)
+    return Run(folder, "toy", "tests.toy.Toy", "score", leg, "auto", seed, {}, "", tuple(rows), True, lower)
 
 
 def legs_of(scores: Mapping[str, Sequence[Sequence[float | None]]]) -> dict[str, tuple[Run, ...]]:

@@ -20,7 +20,7 @@ from acquisition.strategies import Strategy, named_strategies, sampled
 from models.committee import CommitteeSettings, Kind
 from models.joint import ModuleSettings
 from models.training import TrainingSettings
-from tasks.base import Task
+from tasks.base import Task, lower_is_better
 from tools.config_checks import SECTIONS, check
 from tools.settings import arguments, resolved, told, unknown
 
@@ -144,6 +144,10 @@ def _adapter(given: Mapping[str, Any] | None, scoring: Mapping[str, Any]) -> tup
     lacking = [m for m in members if not m.startswith("_") and not hasattr(adapter, m)]
     if lacking:  # not isinstance: what it takes for a member differs between Python 3.11 and 3.12
         return None, [f"task.type: {type(adapter).__name__} lacks {lacking}; see tasks/base.py"]
+    try:
+        lower_is_better(adapter)
+    except ValueError as error:
+        return None, [f"task: {error}"]
     taps, embedding = [tap.name for tap in adapter.taps], scoring.get("embedding")
     return adapter, [] if embedding in (None, *taps) else [unknown(embedding, taps, "scoring.embedding")]
 

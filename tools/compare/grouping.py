@@ -26,12 +26,14 @@ class Comparison:
         task: dotted name of the adapter.
         metric: see `Run`.
         runs: all of them, by leg and seed; "random" comes first.
+        lower: see `Run`.
     """
 
     config: str
     task: str
     metric: str
     runs: tuple[Run, ...]
+    lower: bool = False
 
     @property
     def legs(self) -> dict[str, tuple[Run, ...]]:
@@ -69,7 +71,7 @@ def group(runs: Sequence[Run]) -> list[Comparison]:
         more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         what = "These runs must not be compared; leave some out, or compare them apart:"
         raise ComparisonError("\n  ".join([what, *problems[:SHOWN], *more]))
-    return [Comparison(*key, group[0].metric, tuple(group)) for key, group in sorted(together.items())]
+    return [Comparison(*key, runs[0].metric, tuple(runs), runs[0].lower) for key, runs in sorted(together.items())]
 
 
 def _problems(runs: Sequence[Run]) -> list[str]:
@@ -95,6 +97,10 @@ def _differences(first: Run, second: Run, may: Sequence[str]) -> list[str]:
     keys = [k for k in sorted(a.keys() | b.keys()) if a.get(k, MISSING) != b.get(k, MISSING)]
     keys = [k for k in keys if not any(k == m or k.startswith(f"{m}.") for m in may)]
     lines = [f"{where}: {k}: {a.get(k, MISSING)!r} and {b.get(k, MISSING)!r}" for k in keys]
+    if first.metric != second.metric:
+        lines.append(f"{where}: the task's metric: {first.metric!r} and {second.metric!r}")
+    if first.lower != second.lower:
+        lines.append(f"{where}: the task's lower_is_better: {first.lower} and {second.lower}")
     if first.samples != second.samples:
         names = [sample_names(run.folder) for run in (first, second)]
         pairs = enumerate(itertools.zip_longest(*names, fillvalue=MISSING))

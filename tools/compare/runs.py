@@ -12,6 +12,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from tasks.base import lower_is_better
 from tasks.faults import printable, shown
 from tools.rundir import RunFolder, RunFolderError
 from tools.settings import arguments, flat, not_a_class, resolved
@@ -31,7 +32,7 @@ class Run:
         config: name of the config; of a folder without its name.txt, as the folder above is called where
             `al_train.py` laid it, else as the one it lies in.
         task: dotted name of the adapter.
-        metric: key of the metric that the curve plots; higher is better.
+        metric: key of the metric that the curve plots.
         strategy: name; of a strategy of one's own, its class.
         module: mode of the loss-prediction module as it was set, "auto" where it was not.
         seed: of initial set, models and queries.
@@ -39,6 +40,7 @@ class Run:
         samples: hash of the names of the pool's samples, in order.
         rows: of the cycles that are committed.
         finished: whether these are all.
+        lower: whether less of the metric is better.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class Run:
     samples: str = field(repr=False)
     rows: tuple[Mapping[str, Any], ...] = field(repr=False)
     finished: bool
+    lower: bool = False
 
     @property
     def leg(self) -> str:
@@ -105,7 +108,8 @@ def read(path: Path) -> Run:
         config = Config.fromfile(path / "config.py").to_dict()
         strategy, seed, cycles = config["strategy"], int(config["seed"]), int(config["budget"]["cycles"])
         called = strategy if isinstance(strategy, str) else strategy["type"].rpartition(".")[2]
-        task, mode, metric = config["task"]["type"], config.get("module", {}).get("mode", "auto"), _metric(config)
+        task, mode = config["task"]["type"], config.get("module", {}).get("mode", "auto")
+        metric, lower = _metric(config)
     except (Exception, SystemExit) as error:  # it is Python: anything can be wrong in it
         what = f"{path / 'config.py'} cannot be read ({type(error).__name__}: {error})"
         raise RunFolderError(f"{what}; restore it, or leave the run out") from error
@@ -122,7 +126,7 @@ def read(path: Path) -> Run:
         raise RunFolderError(f"{path / 'metrics.jsonl'}: {odd}; restore it, or leave the run out")
     mark = hashlib.sha256("\n".join(names).encode()).hexdigest()
     name = printable(folder.name or _name(path, called if mode == "auto" else f"{called}-{mode}", seed))
-    return Run(path, name, task, metric, called, mode, seed, flat(config), mark, tuple(rows), finished)
+    return Run(path, name, task, metric, called, mode, seed, flat(config), mark, tuple(rows), finished, lower)
 
 
 def _odd(rows: Sequence[Mapping[str, Any]], metric: str, labeled: int, whole: bool) -> str:
@@ -153,13 +157,17 @@ def sample_names(folder: Path) -> list[str]:
     return (folder / "samples.txt").read_text().split("\n")[:-1]
 
 
-def _metric(config: Mapping[str, Any]) -> str:
-    """The key is an attribute of the adapter, which may set it from its settings; its constructor reads no data."""
+def _metric(config: Mapping[str, Any]) -> tuple[str, bool]:
+    """The metric's key, and whether less of it is better.
+
+    Both are attributes of the adapter, which may set them from its settings; its constructor reads no data.
+    """
     given = resolved(config["task"])
     kind = given.pop("type")
     if not isinstance(kind, type):
         raise TypeError(f"task.type: expected a task class, but got {not_a_class(kind)}")
-    return kind(**arguments(kind, given, "task")[0]).metric
+    adapter = kind(**arguments(kind, given, "task")[0])
+    return adapter.metric, lower_is_better(adapter)
 
 
 def _name(path: Path, leg: str, seed: int) -> str:

@@ -1,0 +1,47 @@
+"""What a metric's name says of it: an error, of which less is better, or a share, which lies between 0 and 1.
+
+A name decides nothing by itself: the task says which way is better (`tasks.base.lower_is_better`). It is what
+`check_task` asks by, and what tells reports where an interval must end.
+"""
+
+from __future__ import annotations
+
+import re
+
+ERRORS = frozenset(
+    "aepe bpd brier cer crossentropy deviance divergence ece eer emd epe err error errors fid hausdorff kid kld lamr "
+    "loss losses lpips mae mape mase mce mpjpe mse msle nll nme nrmse perplexity ppl rmse rmsle silog smape wer".split()
+)
+SHARES = frozenset(
+    "acc accuracy ap auc auprc auroc dice f1 fscore iou jaccard map miou oks pck pckh precision recall sensitivity "
+    "specificity top1 top5".split()
+)
+TURNED = frozenset("inverse inverted minus neg negated negative reduction".split())  # `neg_mean_squared_error`
+
+
+def words(metric: str) -> set[str]:
+    """A name's words in small letters: parts between separators, and of these the parts that capitals or digits make.
+
+    So "val/MAE", "valLoss", "NME@0.1" and "EPE3D" hold "mae", "loss", "nme" and "epe"; "lossless" holds no "loss".
+    """
+    parts = re.findall(r"[A-Za-z0-9]+", metric)
+    pieces = [piece for part in parts for piece in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", part)]
+    pairs = [first + second for first, second in zip(pieces, pieces[1:], strict=False)]  # "cross_entropy", "mAP"
+    return {word.lower() for word in (*parts, *pieces, *pairs)}
+
+
+def error_measure(metric: str) -> str:
+    """The word by which a metric is known to be better when it is lower; empty where there is none, or it is negated."""
+    said = words(metric)
+    return "" if _turned(metric) else min(said & ERRORS, default="")
+
+
+def share_measure(metric: str) -> str:
+    """The word by which a metric is known to be a share, and better when it is higher; empty where there is none."""
+    said = words(metric)
+    return "" if _turned(metric) or said & ERRORS else min(said & SHARES, default="")
+
+
+def _turned(metric: str) -> bool:
+    """Whether it is the opposite of what its words name, such as "neg_mse" or "1 - IoU"."""
+    return bool(words(metric) & TURNED) or re.match(r"\s*1\s*[-\u2212]", metric) is not None
