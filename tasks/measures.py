@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 
-ERRORS = frozenset(
-    "aepe bpd brier cer crossentropy deviance divergence ece eer emd epe err error errors fid hausdorff kid kld lamr "
-    "loss losses lpips mae mape mase mce mpjpe mse msle nll nme nrmse perplexity ppl rmse rmsle silog smape wer".split()
-)
-SHARES = frozenset(
-    "acc accuracy ap auc auprc auroc dice f1 fscore iou jaccard map miou oks pck pckh precision recall sensitivity "
-    "specificity top1 top5".split()
-)
-TURNED = frozenset("inverse inverted minus neg negated negative reduction".split())  # `neg_mean_squared_error`
+_ERRORS = """
+    aepe bpd brier cer crossentropy deviance divergence ece eer emd epe err error errors fid hausdorff kid kld lamr
+    loss losses lpips mae mape mase mce mpjpe mse msle nll nme nrmse perplexity ppl rmse rmsle silog smape wer
+"""
+_SHARES = """
+    acc accuracy ap auc auprc auroc dice f1 fscore iou jaccard map miou oks pck pckh precision recall sensitivity
+    specificity top1 top5
+"""
+ERRORS, SHARES = frozenset(_ERRORS.split()), frozenset(_SHARES.split())
+TURNED = {"inverse", "inverted", "minus", "neg", "negated", "negative", "reduction"}  # `neg_mse`
 
 
 def words(metric: str) -> set[str]:
@@ -31,13 +32,13 @@ def words(metric: str) -> set[str]:
 
 
 def error_measure(metric: str) -> str:
-    """The word by which a metric is known to be better when it is lower; empty where there is none, or it is negated."""
+    """The word that tells an error, of which less is better; empty where there is none, or it is negated."""
     said = words(metric)
     return "" if _turned(metric) else min(said & ERRORS, default="")
 
 
 def share_measure(metric: str) -> str:
-    """The word by which a metric is known to be a share, and better when it is higher; empty where there is none."""
+    """The word that tells a share, of which more is better; empty where there is none, or it is negated."""
     said = words(metric)
     return "" if _turned(metric) or said & ERRORS else min(said & SHARES, default="")
 

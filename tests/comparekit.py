@@ -13,9 +13,7 @@ from tools.rundir import RunFolder
 BUDGET = {"initial": 10, "query": 5}
 
 
-def made(
-    leg: str, seed: int, values: Sequence[float | None], lower: bool = False, **columns: Sequence[Any]
-) -> Run:
+def made(leg: str, seed: int, values: Sequence[float | None], lower: bool = False, **columns: Sequence[Any]) -> Run:
     """A finished run at 10, 15, ... labels; `columns` are further keys of its rows, with `__` for `/`."""
     rows = [{"cycle": c, "labeled": 10 + 5 * c, "score": value} for c, value in enumerate(values)]
     for key, column in columns.items():
