@@ -20,7 +20,7 @@ from tests.test_cli import outcome
 from tests.test_sweep_worker import wait_for
 from tools import al_sweep
 
-ray = pytest.importorskip("ray", reason="Ray is not here: pip install '.[ray]'")
+ray = pytest.importorskip("ray", reason="Ray is not here: pip install -e '.[ray]'")
 from ray.cluster_utils import Cluster  # noqa: E402
 
 from tools.sweep import on_ray  # noqa: E402
@@ -208,4 +208,4 @@ def test_no_ray_is_an_error_that_says_how_to_get_it(tmp_path, stub, capsys, monk
     monkeypatch.delattr(sys.modules["tools.sweep"], "on_ray")
     assert sweep(tmp_path, "random", more=["--ray"]) == 2
     assert "--ray: 1 problem(s)\n  expected Ray, but got import of ray halted" in (said := capsys.readouterr().out)
-    assert "pip install '.[ray]'" in said and stub() == []
+    assert "pip install -e '.[ray]'" in said and stub() == []

@@ -143,7 +143,7 @@ def test_the_pass_is_reported_beside_network_reading_and_baal(root, small, tmp_p
 
 
 def test_baal_sees_the_same_images_through_the_same_network(root, small):
-    pytest.importorskip("baal", reason="baal is not here: pip install '.[bench]'")
+    pytest.importorskip("baal", reason="baal is not here: pip install -e '.[bench]'")
     experiment = subjects.experiment("resnet18", root)
     model = untrained(experiment, "joint").eval()
     pool = score.Repeated(experiment.task.dataset("pool"), 50)

@@ -37,6 +37,13 @@ def test_ci_runs_the_two_commands_and_the_readme_names_them():
     assert all(command in text and command in documented() for command in BY_CI)
 
 
+def test_extras_are_installed_into_the_clone_that_is_in_use():
+    """Without `-e` pip would put a copy of the packages in the place of the editable install."""
+    places = [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md"), *(REPOSITORY / "tools").rglob("*.py")]
+    found = [line for path in places for line in re.findall(r"pip install.*", path.read_text(encoding="utf-8"))]
+    assert len(found) >= 4 and all(line.startswith("pip install -e '.[") for line in found), found
+
+
 def tiny_voc(root: Path) -> tuple[list[str], int]:
     """Boxes at `root`; the settings that read them, and the size of the pool."""
     devkit.make_voc(root)
@@ -113,7 +120,7 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         assert wandb_push.main([str(tmp_path / arguments[0]), "--mode", "offline"]) == 0, capsys.readouterr().out
         return
     if script == "tools/wandb_board.py":
-        pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not here: pip install '.[board]'")
+        pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not here: pip install -e '.[board]'")
         assert wandb_board.main([*arguments, "--print"]) == 0, capsys.readouterr().out
         return
     if script == "tools/al_compare.py":

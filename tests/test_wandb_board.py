@@ -20,7 +20,7 @@ from tools import cli, wandb_board
 from tools.al_train import run
 
 wandb = pytest.importorskip("wandb")
-pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not here: pip install '.[board]'")
+pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not here: pip install -e '.[board]'")
 pytestmark = pytest.mark.usefixtures("home")
 
 TOY = str(REPOSITORY / "tests" / "toy_config.py")
@@ -159,5 +159,5 @@ def test_without_a_login_a_config_or_the_package_it_says_what_to_do(capsys, monk
     assert "toy_konfig.py: 1 problem(s)" in capsys.readouterr().out
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     assert wandb_board.main([TOY, "--print"]) == 2
-    assert capsys.readouterr().out.startswith("error: the board needs wandb-workspaces: pip install '.[board]'")
+    assert capsys.readouterr().out.startswith("error: the board needs wandb-workspaces: pip install -e '.[board]'")
     assert "WANDB_API_KEY" not in os.environ

@@ -119,7 +119,7 @@ def _place(arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[st
     try:
         from tools.sweep import on_ray
     except ImportError as error:
-        raise ConfigError("--ray", [f"expected Ray, but got {error}; pip install '.[ray]'"]) from error
+        raise ConfigError("--ray", [f"expected Ray, but got {error}; pip install -e '.[ray]'"]) from error
     with on_ray.cluster(arguments.ray):
         place = on_ray.OnRay(arguments.jobs, arguments.cpus or 1, arguments.gpus, say)
         place.check(jobs)

@@ -3,7 +3,7 @@
 Of the runs of a config: the metric by strategy over labeled images and over annotations, mean and standard deviation
 over seeds; how well the module ranks; seconds of a cycle's steps; the areas. The same command updates the same view;
 what was changed in it by hand is lost, so save a copy under another name. Needs wandb-workspaces
-(`pip install '.[board]'`).
+(`pip install -e '.[board]'`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def build(name: str, metric: str, entity: str, project: str = PROJECT) -> Worksp
     try:
         from wandb_workspaces import expr, workspaces
     except ImportError as error:
-        raise BoardError(f"the board needs wandb-workspaces: pip install '.[board]' ({error})") from error
+        raise BoardError(f"the board needs wandb-workspaces: pip install -e '.[board]' ({error})") from error
     sections = [_curves(metric), _ranking(), _seconds()]
     columns = [
         "config:strategy.value",
