@@ -15,7 +15,6 @@ import reprlib
 import stat
 import warnings
 from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TypeVar
 
@@ -37,18 +36,29 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 100
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One thing that is wrong; `str()` is the sentence for the user."""
+class Fault(str):
+    """One thing that is wrong: the sentence for the user, which also knows its parts.
 
-    kind: str  # which check found it
-    where: str  # the file's full path, then the line or object in it
+    Args:
+        kind: which check found it: `tasks.grouping` counts faults by it.
+        where: the file's full path, then the line or object in it.
+    """
+
+    kind: str
+    where: str
     expected: str
     came: str
     remedy: str
 
-    def __str__(self) -> str:
-        return printable(f"{self.where}: expected {self.expected}, but got {self.came}; {self.remedy}")
+    def __new__(cls, kind: str, where: str, expected: str, came: str, remedy: str) -> Fault:
+        """The sentence."""
+        fault = super().__new__(cls, printable(f"{where}: expected {expected}, but got {came}; {remedy}"))
+        fault.kind, fault.where = kind, where
+        fault.expected, fault.came, fault.remedy = expected, came, remedy
+        return fault
+
+    def __getnewargs__(self) -> tuple[str, ...]:  # type: ignore[override]  # of str: its text alone
+        return self.kind, self.where, self.expected, self.came, self.remedy
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -24,6 +24,7 @@ from tests.toy import NegativeError, Toy
 from tools import cli, preflight, rundir
 from tools import cycle as cycle_parts
 from tools.al_train import run
+from tools.config import ALL_TOLD
 
 TOY = str(REPOSITORY / "tests" / "toy_config.py")
 ROW = {"cycle", "labeled", "effort", "score", "seconds/train", "seconds/evaluate", "seconds/score", "seconds/ranking"}
@@ -429,13 +430,18 @@ def refused(tmp_path: Path, capsys, *more: str, **keywords) -> list[str]:
 
 
 @pytest.mark.parametrize("count", [1, 20, 21, 45])
-def test_all_faults_of_the_task_are_listed_and_twenty_are_shown(tmp_path, capsys, count):
+def test_few_faults_are_all_told_and_many_alike_are_counted(tmp_path, capsys, count):
     faults = [f"/data/{i}.xml: broken [{i}] " + "long " * 30 + "end" for i in range(count)]
-    path = config(tmp_path, task=f"dict(type=Toy, faults={faults!r})")
+    path = config(tmp_path, task=f"dict(type=Toy, faults={[*faults, 'one thing more']!r})")
     lines = refused(tmp_path, capsys, config=path)
-    assert lines[0] == f"error: toy_config: {count} problem(s)"
-    assert lines[1:21] == [f"  {fault}" for fault in faults[:20]]
-    assert lines[21:] == [f"  {fault[:107]}..." for fault in faults[20:]]
+    assert lines[0] == f"error: toy_config: {count + 1} problem(s)"
+    if count < 20:
+        assert lines[1:] == [f"  {fault}" for fault in [*faults, "one thing more"]]
+    else:
+        assert lines[1:5] == [*(f"  {fault}" for fault in faults[:3]), f"  ... and {count - 3} more like that"]
+        assert lines[5:] == ["  one thing more", f"  {ALL_TOLD}"]
+    every = refused(tmp_path, capsys, "--dry-run", "--every-fault", config=path)
+    assert every[1:] == [f"  {fault}" for fault in [*faults, "one thing more"]]
 
 
 def test_faults_stop_a_dry_run_too(tmp_path, capsys):

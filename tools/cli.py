@@ -63,6 +63,8 @@ def parser() -> argparse.ArgumentParser:
                        "there, and an error where torch has no such form of an operation")  # fmt: skip
     parse.add_argument("--launcher", choices=("none", "pytorch", "slurm"), default="none", help="of several processes")
     parse.add_argument("--check", choices=("fast", "full"), default="fast", help="full: decode every image beforehand")
+    parse.add_argument("--every-fault", action="store_true", help="print every fault of the data, not the first ones "
+                       "of each kind")  # fmt: skip
     parse.add_argument("--dry-run", action="store_true", help="check everything, print what would be run, and end")
     parse.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="key=value",
                        help="settings over the config's, such as training.epochs=10")  # fmt: skip
@@ -88,7 +90,8 @@ def main(argv: Sequence[str], run: Callable[..., None]) -> int:
         with listening(), workers_may_die():
             return _main(arguments, run, console)
     except STOPPERS as error:
-        _say_error(console, str(error))
+        whole = isinstance(error, ConfigError) and arguments.every_fault
+        _say_error(console, error.whole if whole else str(error))
         return USAGE_ERROR
     except OSError as error:  # a disk that is full or gone: checkpoints are mmengine's, which lets it through
         _say_error(console, f"{error}; what was committed is whole, and the same command goes on")

@@ -20,13 +20,16 @@ from acquisition.strategies import Strategy, named_strategies, sampled
 from models.committee import CommitteeSettings, Kind
 from models.joint import ModuleSettings
 from models.training import TrainingSettings
+from tasks import grouping
 from tasks.base import Task, lower_is_better
 from tools.config_checks import SECTIONS, check
 from tools.settings import arguments, resolved, told, unknown
 
+ALL_TOLD = "`al_train.py CONFIG --dry-run --every-fault` prints all of them"
+
 
 class ConfigError(Exception):
-    """Everything wrong with a config or what it names, a line each: the first `FULL` in full, the others cut short.
+    """Everything wrong with a config or what it names, a line each; of many alike the first ones and their number.
 
     Args:
         where: the config.
@@ -35,15 +38,20 @@ class ConfigError(Exception):
         budget: the budget where nothing is wrong with them: what can still be looked at for one whole report.
     """
 
-    FULL, SHORT = 20, 110
-
     def __init__(
         self, where: str, problems: Sequence[str], task: Task | None = None, budget: Budget | None = None
     ) -> None:
         self.where, self.problems, self.task, self.budget = where, list(problems), task, budget
-        short = [p if len(p) <= self.SHORT else p[: self.SHORT - 3] + "..." for p in self.problems[self.FULL :]]
-        lines = [f"{where}: {len(self.problems)} problem(s)", *self.problems[: self.FULL], *short]
-        super().__init__("\n  ".join(lines))
+        lines = grouping.told(self.problems)
+        super().__init__(self._text(lines if lines == self.problems else [*lines, ALL_TOLD]))
+
+    @property
+    def whole(self) -> str:
+        """The text with every problem."""
+        return self._text(self.problems)
+
+    def _text(self, lines: Sequence[str]) -> str:
+        return "\n  ".join([f"{self.where}: {len(self.problems)} problem(s)", *lines])
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ class Classification:
         if self.format != "folder":
             return cifar_faults(self.format, self.root, side, self.download)
         shown = partial(track, what="checking the data")
-        return [str(fault) for fault in folder_faults(self.root, self._given, side, full=full, progress=shown)]
+        return list(folder_faults(self.root, self._given, side, full=full, progress=shown))
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

@@ -90,11 +90,9 @@ class Detection:
         """Faults of both splits' files, and of the weights (which are downloaded here)."""
         find = voc_faults if self.format == "voc" else coco_faults
         shown = partial(track, what="checking the data")
-        faults = [
-            str(fault)
-            for lists in self.lists.values()
-            for fault in find(self.root, lists, self.classes, full=full, progress=shown)
-        ]
+        faults: list[str] = []
+        for lists in self.lists.values():
+            faults += find(self.root, lists, self.classes, full=full, progress=shown)
         faults = list(dict.fromkeys(faults))  # what both splits lack is one fault
         both = sorted(set(self.lists["train"]) & set(self.lists["test"]))
         if both:

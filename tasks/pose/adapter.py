@@ -122,7 +122,7 @@ class Pose:
         """Faults of both splits' files."""
         shown = partial(track, what="checking the data")
         found = mpii_faults(self.root, self.lists, len(self.joints), self.heads, full=full, progress=shown)
-        faults = [str(fault) for fault in found]
+        faults: list[str] = list(found)
         if not faults and self.heads is None and not box_sizes(self._test_people).any():
             faults.append(f"{self.lists['test']}: expected a person with two annotated joints for PCK, but got none")
         return faults

@@ -70,7 +70,7 @@ class Segmentation:
             names = [name for path in self.lists for name in path.read_text(errors="replace").split()]
             faults = [fault for name in names for fault in self.pair_faults(name, full)]
             faults += [] if 0 < len(names) == len(set(names)) else [f"{self.lists}: expected ids, each once in all"]
-        return [str(fault) for fault in faults if fault]
+        return [fault for fault in faults if fault]
 
     def pair_faults(self, name: str, full: bool):
         image, mask = self.root / f"JPEGImages/{name}.jpg", self.root / f"SegmentationClass/{name}.png"

@@ -80,7 +80,7 @@ def planned(arguments: argparse.Namespace) -> list[Job]:
     Raises:
         ConfigError: with the problems of all of them.
     """
-    jobs, problems = [], []
+    jobs, problems = [], dict[str, None]()
     for seed, strategy, mode in itertools.product(arguments.seeds, arguments.strategies, arguments.module):
         options = {**dict(arguments.cfg_options), "strategy": strategy, "seed": seed}
         options |= {} if mode == "auto" else {"module.mode": mode}
@@ -93,11 +93,11 @@ def planned(arguments: argparse.Namespace) -> list[Job]:
             found = error.problems
         except RunFolderError as error:
             found = [str(error)]
-        problems += [line for line in found if line not in problems]
+        problems |= dict.fromkeys(found)
     twice = sorted({job.name for job in jobs if sum(job.name == other.name for other in jobs) > 1})
-    problems += [f"--strategies, --seeds, --module: {name} is named twice" for name in twice]
+    problems |= {f"--strategies, --seeds, --module: {name} is named twice": None for name in twice}
     if problems:
-        raise ConfigError(str(arguments.config), problems)
+        raise ConfigError(str(arguments.config), list(problems))
     return jobs
 
 

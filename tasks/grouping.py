@@ -1,0 +1,99 @@
+"""Many faults told in a screen or two: alike ones are counted, so that another one among them is seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from tasks.faults import Fault
+
+WHOLE = 20  # so many faults are all told
+PLACES = 3  # files, or else folders, in which faults of a kind are counted apart
+GROUPS = 40
+EXAMPLES = ((5, 3), (10, 2), (GROUPS, 1))  # of at most so many groups that many examples each
+
+Group = list[str]
+
+
+def told(faults: Sequence[str]) -> list[str]:
+    """All lines where they are few; else of each kind of faults the first examples, and how many more there are.
+
+    Faults are alike that one check found, and in one file or folder where there are few of these.
+    Lines of other sources are alike where they differ in names, paths and numbers alone.
+    """
+    if len(faults) <= WHOLE:
+        return list(faults)
+    groups = grouped(faults)
+    each = next((count for most, count in EXAMPLES if len(groups) <= most), 1)
+    lines = [line for group in groups[:GROUPS] for line in _told(group, each)]
+    left = groups[GROUPS:]
+    if left:
+        lines.append(f"... and {sum(map(len, left)):,} more of {len(left):,} other kinds")
+    return lines
+
+
+def grouped(faults: Sequence[str]) -> list[Group]:
+    """Those that are alike, in the order in which their first one came."""
+    kinds: dict[str, Group] = {}
+    for fault in faults:
+        kinds.setdefault(_kind(fault), []).append(fault)
+    groups: list[Group] = []
+    for kind in kinds.values():
+        groups += _by_place(kind)
+    first = {id(fault): place for place, fault in enumerate(faults)}
+    return sorted(groups, key=lambda group: first[id(group[0])])
+
+
+def _kind(fault: str) -> str:
+    if isinstance(fault, Fault):
+        return fault.kind
+    return re.sub(r"'[^']*'|\"[^\"]*\"|\S*[/\\]\S*|\d+(\.\d+)?", "*", fault)
+
+
+def _by_place(kind: Group) -> list[Group]:
+    """Apart by file or, where these are many, by folder; all together where these are many, too."""
+    for place in (_file, _folder):
+        places: dict[str, Group] = {}
+        for fault in kind:
+            places.setdefault(place(fault), []).append(fault)
+        if len(places) <= PLACES:
+            return list(places.values())
+    return [kind]
+
+
+def _file(fault: str) -> str:
+    return fault.where.partition(", ")[0] if isinstance(fault, Fault) else ""
+
+
+def _folder(fault: str) -> str:
+    return str(PurePath(_file(fault)).parent)
+
+
+def _told(group: Group, count: int) -> list[str]:
+    """The first examples, different ones before equal ones, and how many more there are."""
+    chosen = _examples(group, count)
+    left = len(group) - len(chosen)
+    if not left:
+        return chosen
+    kind = f" of the kind {group[0].kind!r}{_where(group)}" if isinstance(group[0], Fault) else " like that"
+    return [*chosen, f"... and {left:,} more{kind}"]
+
+
+def _examples(group: Group, count: int) -> Group:
+    first: dict[str, int] = {}
+    for place, fault in enumerate(group):
+        first.setdefault(fault.came if isinstance(fault, Fault) else fault, place)
+        if len(first) == count:
+            break
+    places = list(first.values())
+    places += [place for place in range(min(count, len(group))) if place not in places]
+    return [group[place] for place in sorted(places[:count])]
+
+
+def _where(group: Group) -> str:
+    files = {_file(fault) for fault in group}
+    if len(files) == 1:
+        return f" in {files.pop()}"
+    folders = {_folder(fault) for fault in group}
+    return f" in {folders.pop()}" if len(folders) == 1 else f" in {len(folders):,} folders"
