@@ -90,8 +90,10 @@ def main(argv: Sequence[str], run: Callable[..., None]) -> int:
         with listening(), workers_may_die():
             return _main(arguments, run, console)
     except STOPPERS as error:
-        whole = isinstance(error, ConfigError) and arguments.every_fault
-        _say_error(console, error.whole if whole else str(error))
+        text = str(error)
+        if isinstance(error, ConfigError) and arguments.every_fault:
+            text = error.whole
+        _say_error(console, text)
         return USAGE_ERROR
     except OSError as error:  # a disk that is full or gone: checkpoints are mmengine's, which lets it through
         _say_error(console, f"{error}; what was committed is whole, and the same command goes on")
