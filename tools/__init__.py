@@ -1,0 +1,7 @@
+"""Commands. They draw into files alone, and so need none of Matplotlib's windows."""
+
+import os
+import sys
+
+if "ipykernel" not in sys.modules:  # what a notebook itself draws goes into its cells
+    os.environ["MPLBACKEND"] = "Agg"  # a notebook hands its own to `!python`, where it may not be found

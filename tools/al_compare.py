@@ -7,7 +7,6 @@ computed is in `tools/compare`.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,6 +25,7 @@ from tools.compare.style import styles
 from tools.compare.terminal import show
 from tools.config import ConfigError
 from tools.rundir import RunFolderError
+from tools.streams import command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -88,4 +88,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    command(main)

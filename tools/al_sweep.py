@@ -21,6 +21,7 @@ from models.progress import bar
 from models.stopping import asked, finishing, listening
 from tools import cli
 from tools.config import ConfigError
+from tools.streams import command
 from tools.sweep.jobs import Job, planned
 from tools.sweep.local import Local, Place, Run
 from tools.sweep.table import show
@@ -185,4 +186,4 @@ def _next(waiting: Sequence[Job], running: Sequence[Job] | dict[Job, Run]) -> Jo
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

@@ -6,8 +6,6 @@ around the loop is in `tools/cli.py`.
 
 from __future__ import annotations
 
-import sys
-
 from rich.console import Console
 
 from acquisition.pool import Pool
@@ -20,6 +18,7 @@ from tools.config import Experiment
 from tools.cycle import committee, next_query, ranking_quality, settled, start
 from tools.receipt import Receipt, receipt_of
 from tools.rundir import RunFolder
+from tools.streams import command
 from tools.tracking import Tracker
 
 
@@ -66,4 +65,4 @@ def run_cycle(
 
 
 if __name__ == "__main__":
-    sys.exit(cli.main(sys.argv[1:], run))
+    command(lambda given: cli.main(given, run))

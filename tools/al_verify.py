@@ -19,6 +19,7 @@ from rich.console import Console
 
 from tools.config import ConfigError, load
 from tools.rundir import RunFolder, RunFolderError
+from tools.streams import command
 from tools.verify import across
 from tools.verify.checks import CHECKS, Remark
 from tools.verify.run import Run, read
@@ -94,4 +95,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

@@ -22,6 +22,7 @@ from tools.benchmarks import cycle, kcenter, memory, score, subjects, train
 from tools.benchmarks.report import Report, machine, rows, show, side_by_side
 from tools.cli import option
 from tools.config import ConfigError
+from tools.streams import command
 
 NETWORKS = tuple(subjects.PAPER)
 
@@ -147,4 +148,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

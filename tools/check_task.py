@@ -6,7 +6,6 @@ The checks are in `tools/contract`; this is their command line.
 from __future__ import annotations
 
 import argparse
-import sys
 import traceback
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from rich.console import Console
 from tools.cli import USAGE_ERROR, option
 from tools.config import ConfigError, Experiment, load
 from tools.contract import CHECKS, Subject, verdicts
+from tools.streams import command
 
 FAILED = 1
 
@@ -71,4 +71,4 @@ def _report(experiment: Experiment, console: Console, arguments: argparse.Namesp
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    command(main)

@@ -17,6 +17,8 @@ from pathlib import Path
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
+from tools.streams import command
+
 
 def write(root: Path, out: Path, per_class: int) -> int:
     """Write the folders beside `out`, then rename; returns the number of images.
@@ -64,4 +66,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

@@ -21,6 +21,7 @@ from pathlib import Path
 from tools.sandbox.classification import make_classification
 from tools.sandbox.detection import make_detection
 from tools.sandbox.pose import make_pose
+from tools.streams import command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,4 +57,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

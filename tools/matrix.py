@@ -8,7 +8,6 @@ failed.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from acquisition.strategies import named_strategies
 from tools import al_train, preflight
 from tools.config import load
 from tools.rundir import RunFolder
+from tools.streams import command
 
 CONFIGS = {"cls_sandbox": "shapes", "det_sandbox": "VOCdevkit", "pose_sandbox": "figures"}  # and the data's folder
 HERE = Path(__file__).resolve().parents[1] / "configs"
@@ -110,4 +110,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

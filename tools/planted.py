@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tools.rundir import RunFolder
+from tools.streams import command
 
 
 @dataclass(frozen=True)
@@ -76,4 +77,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

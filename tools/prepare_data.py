@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from tools.published.download import PrepareError, digest, fetch, gigabytes, require_space
 from tools.published.sets import SETS, Archive, DataSet
+from tools.streams import command
 
 WRONG, STOPPED = 1, 130
 
@@ -144,4 +145,4 @@ def _report(data: DataSet, root: Path, remedy: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

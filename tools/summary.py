@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL.Image import Image
 from rich.console import Console
 from rich.table import Table
@@ -18,9 +19,6 @@ from rich.table import Table
 from acquisition.query import Query
 from models.files import replacing
 from tasks.base import Task
-
-matplotlib.use("Agg")  # draws into files; works without a screen
-from matplotlib import pyplot as plt
 
 Row = Mapping[str, Any]
 STEPS = {"train": "train", "evaluate": "eval", "committee": "members", "score": "score"}
@@ -96,16 +94,23 @@ def show(rows: Sequence[Row], metric: str, console: Console) -> None:
     console.print(table)
 
 
+def canvas(figsize: tuple[float, float]) -> Figure:
+    """An empty figure of so many inches that needs no window, whatever Matplotlib was told to draw with."""
+    figure = Figure(figsize=figsize, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def draw(rows: Sequence[Row], metric: str, title: str, path: Path) -> None:
     """`curve.png`: the metric over labeled samples."""
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    figure = canvas(figsize=(6, 4))
+    axes = figure.subplots()
     points = [(row["labeled"], row[metric]) for row in rows if row[metric] is not None]
     axes.plot(*zip(*points, strict=True), marker="o") if points else None
     axes.set(xlabel="labeled samples", ylabel=metric, title=title)
     axes.grid(alpha=0.3)
     with replacing(path) as beside:
         figure.savefig(beside, dpi=120)
-    plt.close(figure)
 
 
 def _number(value: Any) -> str:

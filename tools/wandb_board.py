@@ -12,7 +12,6 @@ import argparse
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from rich.console import Console
 
 from tools import mirror, summary
 from tools.config import ConfigError, load
+from tools.streams import command
 from tools.tracking import PROJECT, X_AXIS, logged_in, silence
 
 if TYPE_CHECKING:
@@ -202,4 +202,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

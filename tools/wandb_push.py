@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,6 +25,7 @@ from tools import mirror, preflight
 from tools.compare.runs import ComparisonError, Run, find, read
 from tools.config import ConfigError, Experiment, load
 from tools.rundir import RunFolder, RunFolderError
+from tools.streams import command
 from tools.tracking import Picture, Tracker, resolve_mode
 
 FAILED, USAGE_ERROR, STOPPED = 1, 2, 130
@@ -180,4 +180,4 @@ def _push_all(paths: Sequence[Path], mode: str, console: Console) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

@@ -5,23 +5,21 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 
 from tools.compare.curves import points
 from tools.compare.report import AXES, Findings
 from tools.compare.style import LIGHT, Style
 from tools.compare.svg import FEW
-
-matplotlib.use("Agg")  # draws into files; works without a screen
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
+from tools.summary import canvas
 
 
 def png(found: Sequence[Findings], looks: Mapping[str, Style]) -> bytes:
     """Mean and 95% band over seeds; unfinished runs are thin and dotted."""
     size = (4.2 * len(AXES), 3.4 * len(found) + 0.3)
-    figure, grid = plt.subplots(len(found), len(AXES), figsize=size, layout="constrained", squeeze=False, sharey="row")
+    figure = canvas(figsize=size)
+    grid = figure.subplots(len(found), len(AXES), squeeze=False, sharey="row")
     for row, one in zip(grid, found, strict=True):
         for axes, axis in zip(row, AXES, strict=True):
             _panel(axes, one, axis, looks)
@@ -31,7 +29,6 @@ def png(found: Sequence[Findings], looks: Mapping[str, Style]) -> bytes:
         row[-1].legend(handles, labels, fontsize=8, frameon=False, loc="best") if handles else None
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=120, format="png")
-    plt.close(figure)
     return buffer.getvalue()
 
 
