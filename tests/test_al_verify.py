@@ -19,7 +19,7 @@ from tests.toy import Toy
 from tools import al_train, al_verify
 from tools.config import load
 from tools.matrix import Silent
-from tools.receipt import content, digest, packed
+from tools.receipt import chained, content, digest, packed, receipt_digest, times_digest
 from tools.rundir import RunFolder
 from tools.verify import across
 from tools.verify.checks import CHECKS
@@ -78,6 +78,21 @@ def edit(folder: RunFolder, cycle: int, receipt: dict | None = None, sign: bool 
     arrays = dict(content(query)) | {name.replace("__", "/"): values for name, values in parts.items()}
     hashes = {name: digest(values) for name, values in arrays.items()} if sign else {}
     np.savez(folder.query_file(cycle), **arrays, **packed(None, {**there, **hashes} if receipt is None else receipt))
+    if sign and receipt is None:
+        sign_all(folder)
+
+
+def sign_all(folder: RunFolder) -> None:
+    """Make the chain of receipts right for what is in the folder, as a forger would who knows of it."""
+    cycles = len((folder.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    receipt, times = {}, [""]
+    for cycle, row in enumerate(folder.rows(cycles)):
+        query, there = folder.saved(cycle)
+        receipt = chained({k: v for k, v in there.items() if k not in ("row", "before")}, row, receipt)
+        np.savez(folder.query_file(cycle), **packed(query, receipt))
+        times.append(times_digest(row, times[-1]))
+    (folder.path / "seconds.txt").write_text("".join(f"{line}\n" for line in times[1:]), encoding="utf-8")
+    set_state(folder, receipt=receipt_digest(receipt))
 
 
 def set_state(folder: RunFolder, **changed) -> None:
@@ -95,6 +110,7 @@ def sign_labels(folder: RunFolder, ids: list[int]) -> None:
         query, receipt = folder.saved(cycle)
         receipt["labeled"] = digest(np.array(ids[:size]))
         np.savez(folder.query_file(cycle), **packed(query, receipt))
+    sign_all(folder)
 
 
 # ---------------------------------------------------------------- right runs
@@ -103,7 +119,7 @@ def sign_labels(folder: RunFolder, ids: list[int]) -> None:
 def test_a_right_run_passes_every_check(calm: Path, capsys):
     code, found, said = verify(capsys, calm)
     assert (code, found) == (0, {"ok": list(CHECKS), "FAILED": [], "not compared": []})
-    assert len(CHECKS) == 10 and f"{calm}: 3 of 3 cycles\n" in said
+    assert len(CHECKS) == 11 and f"{calm}: 3 of 3 cycles\n" in said
 
 
 @pytest.mark.parametrize("strategy", named_strategies())
@@ -120,7 +136,7 @@ def test_picks_of_every_strategy_are_replayed(strategy: str, tmp_path: Path, cap
 
 def test_a_run_that_is_not_finished_is_checked_as_far_as_it_is(folder: RunFolder, capsys):
     (folder.path / "done").unlink()
-    set_state(folder, cycle=2)
+    set_state(folder, cycle=2, receipt=receipt_digest(folder.receipt(1)))
     (folder.path / "metrics.jsonl").write_text("".join((folder.path / "metrics.jsonl").open().readlines()[:2]))
     shutil.move(folder.path / "cycles/02", folder.path / "cycles/03")  # the weights of no committed cycle
     code, found, said = verify(capsys, folder.path)
@@ -137,6 +153,49 @@ def test_without_vectors_the_picks_are_said_not_to_be_replayed(tmp_path: Path, c
     code, found, said = verify(capsys, where)
     assert code == 0 and found["FAILED"] == [] and found["not compared"] == ["replay"] * 2
     assert "cycle 1: its picks cannot be replayed: ['embedding'] were not kept (scoring.keep_vectors=False)" in said
+
+
+def as_a_version_before_left_it(folder: RunFolder, cycles: int = 3) -> None:
+    """No hashes of rows in receipts and state.json, and no seconds.txt."""
+    for cycle in range(cycles):
+        query, receipt = folder.saved(cycle)
+        np.savez(folder.query_file(cycle), **packed(query, {k: v for k, v in receipt.items() if k in OLD}))
+    (folder.path / "seconds.txt").unlink()
+    path = folder.path / "state.json"
+    state = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({key: state[key] for key in ("cycle", "size", "labeled")}), encoding="utf-8")
+
+
+OLD = ("labeled", "weights", "taps", "device", "made", "candidates", "picked", "signal/predicted_loss")
+
+
+def test_a_folder_of_before_is_right_but_for_what_it_did_not_record(folder: RunFolder, capsys):
+    as_a_version_before_left_it(folder)
+    code, found, said = verify(capsys, folder.path)
+    assert (code, found["FAILED"], found["not compared"]) == (0, [], ["history"]), said
+    assert "its rows: their hashes are not recorded, as a version before made them" in said
+
+
+def test_a_run_of_before_goes_on_and_records_from_there(tmp_path: Path, capsys, monkeypatch):
+    commit = RunFolder.commit
+
+    def stopping(self, row, *rest):
+        if row["cycle"] == 2:
+            raise KeyboardInterrupt
+        return commit(self, row, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "commit", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "run", subset=20)
+    as_a_version_before_left_it(RunFolder(tmp_path / "run"), cycles=2)
+    run(tmp_path / "run", subset=20)
+    code, found, said = verify(capsys, tmp_path / "run")
+    assert (code, found["FAILED"], found["not compared"]) == (0, [], ["history"]), said
+    assert "the rows of cycles [0, 1]: their hashes are not recorded" in said
+    assert (tmp_path / "run/seconds.txt").read_text(encoding="utf-8").split()[:2] == ["-", "-"]
+    a_faster_training(RunFolder(tmp_path / "run"))
+    assert "cycle 2: metrics.jsonl, the row's seconds: expected the hash" in verify(capsys, tmp_path / "run")[2]
 
 
 # ---------------------------------------------------------------- planted faults
@@ -160,11 +219,68 @@ def no_query(folder: RunFolder) -> None:
         name: value for name, value in folder.saved(1)[1].items() if name in ("labeled", "weights", "taps", "device")
     }
     np.savez(folder.query_file(1), **packed(None, receipt))
+    sign_all(folder)
 
 
 def another_row(folder: RunFolder) -> None:
     path = folder.path / "metrics.jsonl"
     path.write_text(path.read_text().replace('"labeled": 15', '"labeled": 16'))
+    sign_all(folder)
+
+
+def a_better_score(folder: RunFolder) -> None:
+    path = folder.path / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows[1]["score"] = 0.9
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def a_better_score_that_is_signed(folder: RunFolder) -> None:
+    a_better_score(folder)
+    query, receipt = folder.saved(1)
+    before = {name: receipt[name] for name in receipt if name not in ("row", "before")}
+    signed = chained(before, folder.rows(3)[1], folder.receipt(0))
+    np.savez(folder.query_file(1), **packed(query, signed))
+
+
+def rows_exchanged(folder: RunFolder) -> None:
+    path = folder.path / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows[0]["score"], rows[2]["score"] = rows[2]["score"], rows[0]["score"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def a_faster_training(folder: RunFolder) -> None:
+    path = folder.path / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows[2]["seconds/train"] = 0.001
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def no_seconds(folder: RunFolder) -> None:
+    (folder.path / "seconds.txt").unlink()
+
+
+def another_last_receipt(folder: RunFolder) -> None:
+    query, receipt = folder.saved(2)
+    np.savez(folder.query_file(2), **packed(query, receipt | {"made": "4 processes of 1 threads"}))
+
+
+def another_first_receipt(folder: RunFolder) -> None:
+    query, receipt = folder.saved(0)
+    np.savez(folder.query_file(0), **packed(query, receipt | {"weights": "0" * 64}))
+
+
+def a_state_that_names_no_receipt(folder: RunFolder) -> None:
+    path = folder.path / "state.json"
+    state = json.loads(path.read_text(encoding="utf-8"))
+    del state["receipt"]
+    path.write_text(json.dumps(state), encoding="utf-8")
+
+
+def the_query_of_another_seed(folder: RunFolder) -> None:
+    other = run(folder.path.parent / "other", subset=20, seed=1)
+    shutil.copy(RunFolder(other).query_file(1), folder.query_file(1))
 
 
 def half_a_row(folder: RunFolder) -> None:
@@ -233,7 +349,7 @@ def half_a_state(folder: RunFolder) -> None:
 
 
 def done_too_early(folder: RunFolder) -> None:
-    set_state(folder, cycle=2)
+    set_state(folder, cycle=2, receipt=receipt_digest(folder.receipt(1)))
 
 
 def a_score_that_is_no_number(folder: RunFolder) -> None:
@@ -307,6 +423,16 @@ FAULTS: dict[Fault, tuple[set[str], str]] = {
     no_receipts: ({"files"}, "cycle 1: expected a receipt in queries/01.npz, but it lacks"),
     no_query: ({"files"}, "cycle 1: expected a query in queries/01.npz, but there is none"),
     another_row: ({"rows"}, "cycle 1: metrics.jsonl: expected labeled 15, but got 16"),
+    a_better_score: ({"history"}, "cycle 1: metrics.jsonl, the row with score 0.9: expected the hash "),
+    a_better_score_that_is_signed: ({"history"}, "cycle 1: the receipt in queries/01.npz: expected the hash "),
+    rows_exchanged: ({"history"}, "cycle 2: metrics.jsonl, the row with score "),
+    a_faster_training: ({"history"}, "cycle 2: metrics.jsonl, the row's seconds: expected the hash "),
+    no_seconds: ({"history"}, "metrics.jsonl, the row's seconds: expected the hash - of seconds.txt, but got "),
+    another_last_receipt: ({"history"}, "cycle 2: the receipt in queries/02.npz: expected the hash "),
+    another_first_receipt: ({"history"}, "cycle 0: the receipt in queries/00.npz: expected the hash "),
+    a_state_that_names_no_receipt: ({"history"}, "queries/02.npz: expected the hash (none) of state.json, but got "),
+    the_query_of_another_seed: ({"history", "candidates", "state", "hashes"},
+                                "cycle 1: the receipt in queries/01.npz: expected the hash "),
     half_a_row: ({"rows"}, "metrics.jsonl, line 3 is damaged"),
     another_initial_set: ({"initial set"}, "cycle 0: the initial set of seed 0: from place 0 on expected ["),
     a_labeled_candidate: ({"candidates"}, "cycle 1: expected candidates without labels, but got ["),
@@ -394,6 +520,7 @@ def test_other_first_weights_are_found(device, deterministic, status, legs, tmp_
     for folder, changed in zip(folders, ({}, {"weights": "0" * 64}), strict=True):
         query, receipt = folder.saved(0)
         np.savez(folder.query_file(0), **packed(query, receipt | {"device": device} | changed))
+        sign_all(folder)
         config = folder.path / "config.py"
         config.write_text(config.read_text().replace("epochs=1", f"epochs=1, deterministic={deterministic}"))
         assert "deterministic=" in config.read_text()

@@ -80,8 +80,8 @@ def calm(tmp_path_factory) -> Path:
 
 def test_a_run_leaves_what_it_should(calm):
     assert {p.name for p in calm.iterdir()} == {
-        ".lock", "config.py", "name.txt", "samples.txt", "state.json", "metrics.jsonl", "queries", "cycles",
-        "curve.png", "done",
+        ".lock", "config.py", "name.txt", "samples.txt", "state.json", "metrics.jsonl", "seconds.txt", "queries",
+        "cycles", "curve.png", "done",
     }  # fmt: skip
     assert (calm / "name.txt").read_text() == "toy_config\n"
     assert [p.name for p in sorted((calm / "queries").iterdir())] == ["00.npz", "01.npz", "02.npz"]

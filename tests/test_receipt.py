@@ -160,7 +160,9 @@ def test_a_run_leaves_a_receipt_a_cycle_and_the_same_bytes_when_it_was_killed(tm
         run(tmp_path / "killed", until=1, strategy="coreset")
     assert sorted(saved(RunFolder(tmp_path / "killed"))) == ["00.npz"]
     assert saved(run(tmp_path / "killed", strategy="coreset")) == saved(calm)
-    assert calm.query(2) is None and sorted(calm.saved(2)[1]) == ["device", "labeled", "made", "taps", "weights"]
+    assert calm.query(2) is None and sorted(calm.saved(2)[1]) == [
+        "before", "device", "labeled", "made", "row", "taps", "weights"
+    ]  # fmt: skip
     asked, receipt = calm.saved(1)
     assert asked.signals["embedding"].shape == (45, 4) and asked.labeled["embedding"].shape == (15, 4)
     assert receipt["labeled"] == digest(np.array(calm.resume(60).labeled[:15]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import resource
@@ -20,6 +21,7 @@ import pytest
 from acquisition.pool import Pool
 from acquisition.query import Query
 from models import files as files_module
+from tools.receipt import receipt_digest
 from tools.rundir import RunFolder, RunFolderError, write_whole
 
 CONFIG = {
@@ -30,6 +32,7 @@ CONFIG = {
     "amp": False,
 }
 POOL = Pool(30, (4, 17, 2))
+RECEIPT = {"weights": "ab12"}
 NAMES = [f"images/{i}.jpg" for i in range(30)]
 
 
@@ -55,7 +58,7 @@ def two_cycles(path: Path) -> tuple[RunFolder, Pool]:
     pool = POOL
     for cycle, picked in enumerate(([7, 3], [20, 1])):
         pool = pool.label(picked)
-        folder.commit(row(cycle), query(picked), pool)
+        folder.commit(row(cycle), query(picked), pool, RECEIPT)
     return folder, pool
 
 
@@ -82,8 +85,24 @@ def test_what_is_committed_comes_back(tmp_path):
     assert again.rows(2) == [row(0), row(1)]
     assert again.rows(1) == [row(0)]
     assert json.loads((tmp_path / "run" / "state.json").read_text()) == {
-        "cycle": 2, "size": 30, "labeled": [4, 17, 2, 7, 3, 20, 1]
+        "cycle": 2, "size": 30, "labeled": [4, 17, 2, 7, 3, 20, 1], "receipt": receipt_digest(again.receipt(1))
     }  # fmt: skip
+
+
+def test_receipts_are_a_chain_over_rows_without_their_times(tmp_path):
+    """The hashes by hand."""
+    folder, _ = two_cycles(tmp_path)
+    first, second = (json.dumps({"cycle": c, "labeled": 3 + 2 * c, "mAP": 0.1 * c}, sort_keys=True) for c in (0, 1))
+    one = {"weights": "ab12", "row": hashlib.sha256(first.encode()).hexdigest()}
+    assert folder.receipt(0) == one
+    before = hashlib.sha256(json.dumps(one, sort_keys=True).encode()).hexdigest()
+    assert folder.receipt(1) == RECEIPT | {"row": hashlib.sha256(second.encode()).hexdigest(), "before": before}
+    timed = RunFolder(tmp_path / "timed")
+    timed.commit(row(0, **{"seconds/train": 2.5}), query([7, 3]), POOL.label([7, 3]), RECEIPT)
+    assert timed.receipt(0) == one, "the machine's load has no part in it"
+    times = hashlib.sha256(json.dumps(["", {"seconds/train": 2.5}]).encode()).hexdigest()
+    assert timed.times(1) == [times] and folder.times(2)[0] != times
+    assert timed.times(3) == [times, "-", "-"] and RunFolder(tmp_path / "none").times(2) == ["-", "-"]
 
 
 def test_commit_returns_the_row_as_it_is_in_the_file(tmp_path):
@@ -98,7 +117,8 @@ def test_a_query_is_kept_as_it_was(tmp_path):
     two_cycles(tmp_path)
     assert sorted(p.name for p in (tmp_path / "queries").iterdir()) == ["00.npz", "01.npz"]
     with np.load(tmp_path / "queries" / "01.npz", allow_pickle=False) as arrays:
-        assert sorted(arrays) == ["candidates", "labeled/v", "picked", "signal/predicted_loss", "signal/v"]
+        assert sorted(arrays) == ["candidates", "labeled/v", "picked", "receipt/before", "receipt/row",
+                                  "receipt/weights", "signal/predicted_loss", "signal/v"]  # fmt: skip
         assert arrays["candidates"].tolist() == [9, 29, 5, 11, 20, 1]
         assert arrays["picked"].tolist() == [20, 1]
         np.testing.assert_array_equal(arrays["signal/predicted_loss"], np.linspace(0, 1, 6, dtype=np.float32))
@@ -166,12 +186,12 @@ def test_done_is_a_mark(tmp_path):
 # ---------------------------------------------------------------- killed
 
 
-@pytest.mark.parametrize("k", [0, 1, 2])
+@pytest.mark.parametrize("k", [0, 1, 2, 3])
 @pytest.mark.parametrize("how", [Killed, KeyboardInterrupt, OSError])
 def test_killed_before_the_kth_rename_the_cycle_is_not_done_and_comes_out_the_same(tmp_path, monkeypatch, k, how):
     calm, pool = two_cycles(tmp_path / "calm")
     after = pool.label([8, 6])
-    calm.commit(row(2), query([8, 6]), after)
+    calm.commit(row(2), query([8, 6]), after, RECEIPT)
 
     folder, _ = two_cycles(tmp_path / "killed")
     calls = []
@@ -185,13 +205,13 @@ def test_killed_before_the_kth_rename_the_cycle_is_not_done_and_comes_out_the_sa
     with monkeypatch.context() as patch:
         patch.setattr(files_module.os, "replace", replace)
         with pytest.raises(RunFolderError if how is OSError else how, match="killed here"):
-            folder.commit(row(2, mAP=0.77), query([6, 8]), pool.label([6, 8]))
-    assert calls == ["02.npz", "metrics.jsonl", "state.json"][: k + 1]  # state.json comes last
+            folder.commit(row(2, mAP=0.77), query([6, 8]), pool.label([6, 8]), {"weights": "cd34"})
+    assert calls == ["02.npz", "metrics.jsonl", "seconds.txt", "state.json"][: k + 1]  # state.json comes last
 
     again = RunFolder(tmp_path / "killed")
     assert again.resume(30) == pool
     assert again.rows(2) == [row(0), row(1)]
-    again.commit(row(2), query([8, 6]), after)
+    again.commit(row(2), query([8, 6]), after, RECEIPT)
     assert files(tmp_path / "killed") == files(tmp_path / "calm")
 
 
@@ -260,9 +280,9 @@ def test_a_query_without_vectors_keeps_the_numbers():
 
 def test_the_last_cycle_leaves_a_receipt_and_no_query(tmp_path):
     folder, pool = two_cycles(tmp_path)
-    folder.commit(row(2), None, pool.label(()), {"weights": "ab12"})
+    folder.commit(row(2), None, pool.label(()), RECEIPT)
     assert folder.query(2) is None
-    assert folder.saved(2) == (None, {"weights": "ab12"})
+    assert folder.saved(2) == (None, folder.receipt(2)) and folder.receipt(2)["weights"] == "ab12"
     assert folder.saved(3) == (None, {})
 
 
@@ -386,9 +406,10 @@ def test_a_missing_row_is_named(tmp_path):
 def test_a_full_disk_leaves_the_old_files_and_nothing_else(tmp_path, monkeypatch):
     folder, pool = two_cycles(tmp_path)
     before = files(tmp_path)
-    for name in ("queries/.02.tmp.npz", ".metrics.tmp.jsonl", ".state.tmp.json"):
+    for name in ("queries/.02.tmp.npz", ".metrics.tmp.jsonl", ".seconds.tmp.txt", ".state.tmp.json"):
         (tmp_path / name).symlink_to("/dev/full")  # a device whose every write fails for want of room
-        message = r"Could not write .*(02\.npz|metrics\.jsonl|state\.json): .*No space left on device; earlier cycles"
+        file = r"(02\.npz|metrics\.jsonl|seconds\.txt|state\.json)"
+        message = rf"Could not write .*{file}: .*No space left on device; earlier cycles"
         with pytest.raises(RunFolderError, match=message):
             folder.commit(row(2), query([8, 6]), pool.label([8, 6]))
         assert folder.resume(30) == pool and folder.rows(2) == [row(0), row(1)]

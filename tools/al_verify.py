@@ -21,8 +21,8 @@ from tools.config import ConfigError, load
 from tools.rundir import RunFolder, RunFolderError
 from tools.streams import command
 from tools.verify import across
-from tools.verify.checks import CHECKS, Remark
-from tools.verify.run import Run, read
+from tools.verify.checks import CHECKS
+from tools.verify.run import Remark, Run, read
 
 FAILED, NO_RUN = 1, 2
 

@@ -1,12 +1,15 @@
 """The receipt of a cycle: hashes of what its query came from, saved beside the query and checked by `al_verify.py`.
 
 A receipt is a function of config, data, weights, and the number of processes and threads: a run that was killed and
-resumed leaves the same bytes.
+resumed leaves the same bytes. Receipts are a chain: each also holds the hash of its cycle's row, times aside, and of
+the receipt before it, and `state.json` holds that of the last one. Times differ from run to run; their hashes are a
+chain of their own, in `seconds.txt`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +27,7 @@ from tasks.base import Task
 
 # what -> its sha256 in hexadecimal digits; "device" -> "cpu" or another kind; "made" -> by which number of processes
 Receipt = dict[str, str]
+TIMES = "seconds/"  # how keys of a row begin that are of the machine's load
 
 
 def receipt_of(task: Task, pool: Pool, model: JointModel, members: Sequence[Member], query: Query | None) -> Receipt:
@@ -42,6 +46,32 @@ def receipt_of(task: Task, pool: Pool, model: JointModel, members: Sequence[Memb
     found |= {"taps": taps_digest(task, model), "device": next(model.parameters()).device.type}
     found["made"] = f"{get_world_size()} processes of {torch.get_num_threads()} threads"
     return found | ({} if query is None else {name: digest(values) for name, values in content(query).items()})
+
+
+def chained(receipt: Mapping[str, str], row: Mapping[str, Any], before: Mapping[str, str]) -> Receipt:
+    """A receipt that also holds the hashes of its cycle's row and, but for the first cycle's, of the receipt before."""
+    found = {**receipt, "row": row_digest(row)}
+    return found | ({"before": receipt_digest(before)} if before else {})
+
+
+def row_digest(row: Mapping[str, Any]) -> str:
+    """Of a row of `metrics.jsonl`, its times aside."""
+    return _text_digest({key: value for key, value in row.items() if not key.startswith(TIMES)})
+
+
+def times_digest(row: Mapping[str, Any], before: str) -> str:
+    """Of a row's times, and of the hash of those of the cycle before."""
+    return _text_digest([before, {key: value for key, value in row.items() if key.startswith(TIMES)}])
+
+
+def receipt_digest(receipt: Mapping[str, str]) -> str:
+    """Of all that is in a receipt."""
+    return _text_digest(dict(receipt))
+
+
+def _text_digest(value: Any) -> str:
+    """Of what JSON can hold, in one order: read back from a file it has the same."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def content(query: Query) -> dict[str, np.ndarray]:

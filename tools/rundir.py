@@ -21,7 +21,7 @@ from acquisition.pool import Pool
 from acquisition.query import Query
 from models.files import locked, replacing
 from tools.first_model import FirstModels
-from tools.receipt import packed, unpacked
+from tools.receipt import chained, packed, receipt_digest, times_digest, unpacked
 from tools.settings import flat
 
 MISSING = "(missing)"
@@ -32,7 +32,7 @@ class RunFolderError(Exception):
 
 
 class RunFolder:
-    """`config.py`, `name.txt`, `samples.txt`, `state.json`, `metrics.jsonl`, `queries/`, `cycles/`, `curve.png`, `done`
+    """`config.py`, `name.txt`, `samples.txt`, `state.json`, `metrics.jsonl`, `seconds.txt`, `queries/`, `cycles/`, ...
 
     A cycle is written by `commit`, whose last act is the rename of `state.json`: killed before it, the cycle counts as
     not done, and whatever it left is written again.
@@ -134,17 +134,29 @@ class RunFolder:
         Raises:
             RunFolderError: where the state cannot be read or belongs to another data set.
         """
+        found = self._state()
+        if found is not None and found[0].size != size:
+            path, there = self.path / "state.json", found[0].size
+            raise RunFolderError(f"{path} is of a pool of {there} samples, but the data set has {size} now")
+        return None if found is None else found[0]
+
+    @property
+    def last_receipt(self) -> str | None:
+        """The hash of the last cycle's receipt, as `state.json` has it; None where a version before wrote it."""
+        found = self._state()
+        return None if found is None else found[1]
+
+    def _state(self) -> tuple[Pool, str | None] | None:
+        """What is in `state.json`: the pool, and the hash of the last receipt."""
         path = self.path / "state.json"
         if not path.exists():
             return None
         try:
-            state = json.loads(path.read_text())
+            state = json.loads(path.read_text(encoding="utf-8"))
             pool = Pool(int(state["size"]), tuple(int(i) for i in state["labeled"]), int(state["cycle"]))
+            return pool, None if state.get("receipt") is None else str(state["receipt"])
         except (ValueError, KeyError, TypeError) as error:
             raise RunFolderError(f"{path} is damaged ({error}); restore it from a backup, or start anew") from error
-        if pool.size != size:
-            raise RunFolderError(f"{path} is of a pool of {pool.size} samples, but the data set has {size} now")
-        return pool
 
     def rows(self, cycle: int) -> list[dict[str, Any]]:
         """The rows of `metrics.jsonl` before a cycle, a dict each.
@@ -163,6 +175,12 @@ class RunFolder:
         if [row.get("cycle") for row in rows] != list(range(cycle)):
             raise RunFolderError(f"{path}: expected a row for each cycle before {cycle}, but got {len(rows)} rows")
         return rows
+
+    def times(self, cycle: int) -> list[str]:
+        """The lines of `seconds.txt` before a cycle, see `tools/receipt.py`; "-" where a version before kept none."""
+        path = self.path / "seconds.txt"
+        lines = path.read_text(encoding="utf-8", errors="replace").split() if path.exists() else []
+        return [*lines[:cycle], *["-"] * (cycle - len(lines))]
 
     def cycle_folder(self, cycle: int) -> Path:
         """Where a cycle's training keeps checkpoints and log."""
@@ -195,13 +213,18 @@ class RunFolder:
         return written
 
     def _write(self, row: dict[str, Any], query: Query | None, pool: Pool, receipt: Mapping[str, str]) -> None:
-        cycle = row["cycle"]
+        """Each file is whole by itself, and none counts before `state.json`, which also holds the receipt's hash."""
+        cycle, state = row["cycle"], {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)}
+        if receipt:
+            receipt = chained(receipt, row, self.receipt(cycle - 1) if cycle else {})
+            state["receipt"] = receipt_digest(receipt)
         arrays: dict[str, Any] = packed(query, receipt)
         if arrays:
             write_whole(self.query_file(cycle), partial(np.savez, **arrays))
-        rows = [*self.rows(cycle), row]
+        rows, times = [*self.rows(cycle), row], self.times(cycle)
+        times.append(times_digest(row, times[-1] if times else ""))
         write_whole(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in rows).encode())
-        state = {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)}
+        write_whole(self.path / "seconds.txt", "".join(f"{line}\n" for line in times).encode())
         write_whole(self.path / "state.json", json.dumps(state).encode())
         self._tidy(pool.cycle)
 
@@ -218,12 +241,23 @@ class RunFolder:
         """What was asked for in a committed cycle; None in the last one."""
         return self.saved(cycle)[0]
 
+    def receipt(self, cycle: int) -> dict[str, str]:
+        """The receipt of a cycle by itself: vectors, which may be large, are not read.
+
+        Raises:
+            RunFolderError: where the file is damaged.
+        """
+        return self._read(cycle, "receipt/")[1]
+
     def saved(self, cycle: int) -> tuple[Query | None, dict[str, str]]:
         """What was asked for in a cycle and its receipt; None and nothing where there is no file.
 
         Raises:
             RunFolderError: where the file is damaged.
         """
+        return self._read(cycle)
+
+    def _read(self, cycle: int, part: str = "") -> tuple[Query | None, dict[str, str]]:
         path = self.query_file(cycle)
         if not path.exists():
             return None, {}
@@ -231,7 +265,7 @@ class RunFolder:
             if not is_zipfile(path):  # what NumPy says to other bytes is that they hold pickles
                 raise BadZipFile("no npz file, or its end is missing")
             with np.load(path) as file:
-                return unpacked(dict(file))
+                return unpacked({name: file[name] for name in file if name.startswith(part)})
         except Exception as error:  # what zipfile, zlib and NumPy say to damaged bytes is of many kinds
             raise RunFolderError(f"{path} is damaged ({type(error).__name__}: {error}); restore it") from error
 

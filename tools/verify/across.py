@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tools.settings import flat
-from tools.verify.checks import Remark
-from tools.verify.run import Run
+from tools.verify.run import Remark, Run
 
 # settings in which runs that are compared may differ; the seed is compared by its value, given or not
 FREE = ("strategy", "subset", "keep", "seed", "scoring.", "committee.", "module.mode", "module.objective",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,16 +15,8 @@ from models.checkpoint import CHECKPOINT, UNREADABLE
 from tools.cycle import asked
 from tools.receipt import content, digest, weights_digest
 from tools.rundir import RunFolderError
-from tools.verify.run import Cycle, Run
-
-
-@dataclass(frozen=True)
-class Remark:
-    """What is wrong in a cycle (None: with the whole run); or what could not be compared and why, or what could."""
-
-    cycle: int | None
-    text: str
-    status: Literal["FAILED", "not compared", "ok"] = "FAILED"
+from tools.verify.history import history
+from tools.verify.run import Cycle, Remark, Run
 
 
 def files(run: Run) -> Iterator[Remark]:
@@ -182,7 +172,7 @@ def _replayed(run: Run, cycle: Cycle, query: Query) -> Iterator[Remark]:
 
 CHECKS: dict[str, Callable[[Run], Iterator[Remark]]] = {
     check.__name__.replace("_", " "): check
-    for check in (files, rows, initial_set, candidates, picks, state, signals, hashes, weights, replay)
+    for check in (files, rows, history, initial_set, candidates, picks, state, signals, hashes, weights, replay)
 }
 
 

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from acquisition.pool import Pool
 from acquisition.query import Query
 from tools.config import Experiment
 from tools.rundir import RunFolder, RunFolderError
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What is wrong in a cycle (None: with the whole run); or what could not be compared and why, or what could."""
+
+    cycle: int | None
+    text: str
+    status: Literal["FAILED", "not compared", "ok"] = "FAILED"
 
 
 @dataclass(frozen=True)
