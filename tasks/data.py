@@ -5,38 +5,65 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from torch.utils.data import Dataset, Subset
 
 from tasks.base import DataError
-from tasks.faults import image_size
+from tasks.faults import Reading
+from tasks.images import decoded, read_header
+
+T = TypeVar("T")
 
 
-def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8, RGB, turned as its EXIF says; deeper pixels are scaled to 8 bits, transparency is dropped.
+def read_image(path: Path, upright: bool = True) -> np.ndarray:
+    """(H, W, 3) uint8, RGB; deeper pixels are scaled to 8 bits, transparency is dropped.
+
+    Args:
+        path: of the file.
+        upright: turn the image as its EXIF says; else its pixels are as stored.
 
     Raises:
-        DataError: where the file holds no whole image, or one of more than `tasks.faults.IMAGE_PIXELS`.
+        DataError: where the file holds no whole image, or one that `tasks.images.read_header` refuses.
     """
-    check_header(path)
+    return cv2.cvtColor(read_bgr(path, upright), cv2.COLOR_BGR2RGB)
+
+
+def read_bgr(path: Path, upright: bool = True) -> np.ndarray:
+    """As `read_image`, in OpenCV's order of channels.
+
+    The header decides as in the data check: nothing else keeps a pipe or a bomb out of a long run, and what the check
+    and the run take for the image's orientation is the same.
+    """
+    header = first_fault_raised(read_header(path))
     try:
-        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+        pixels = decoded(path.read_bytes())
     except (OSError, cv2.error, MemoryError) as error:
         raise DataError(
             f"{path} cannot be decoded ({' '.join(str(error).split())}); `--check full` finds all such files"
         ) from error
     if pixels is None:
         raise DataError(f"{path} is no image that OpenCV can decode; `--check full` finds all such files")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return turned(pixels, header.orientation) if upright else pixels
 
 
-def check_header(path: Path) -> None:
-    """DataError where the data check would refuse the file: nothing else keeps a pipe or a bomb out of a long run."""
-    for fault in image_size(path, full=False):
-        raise DataError(str(fault))
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """The image (H, W, 3) as an EXIF `orientation` of 1 to 8 wants it to be seen."""
+    if orientation >= 5:
+        pixels = cv2.transpose(pixels)
+    mirror = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
+    return pixels if mirror is None else cv2.flip(pixels, mirror)
+
+
+def first_fault_raised(reading: Reading[T | None]) -> T:
+    """What a check returns that found no fault; its first fault becomes a DataError."""
+    try:
+        fault = next(reading)
+    except StopIteration as end:
+        return end.value
+    raise DataError(str(fault))
 
 
 def spread(dataset: Dataset, count: int) -> Subset:

@@ -13,23 +13,14 @@ import math
 import os
 import reprlib
 import stat
-import warnings
 from collections.abc import Generator
 from pathlib import Path, PurePath
 from typing import TypeVar
-
-import cv2
-import numpy as np
-from PIL import Image
 
 T = TypeVar("T")
 Reading = Generator["Fault", None, T]
 Size = tuple[float, float]  # (width, height) in pixels
 
-FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP", "GIF", "JPEG2000")  # read by PIL and by OpenCV
-ORIENTATION = 0x0112  # EXIF; 5 to 8 lie on their side
-IMAGE_BYTES = 1 << 29
-IMAGE_PIXELS = 1 << 26  # 8192 x 8192; decoding took at most 16 bytes a pixel (JPEG 2000): 1.1 GB
 LIST_BYTES = 100 << 20
 
 _SHORT = reprlib.Repr()
@@ -165,65 +156,3 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
         keys = [key for key, _ in pairs]
         raise ValueError(f"the key {shown(next(key for key in keys if keys.count(key) > 1))} twice in one object")
     return found
-
-
-def image_size(path: Path, full: bool, without: str = "take it off the list") -> Reading[Size | None]:
-    """(width, height) of an image as training will see it: from the header, with `full` from the decoded pixels.
-
-    `without` is what a user does who has no such image to put there.
-    """
-    size = yield from _header_size(path, without)
-    if size is None or not full:
-        return size
-    return (yield from _decoded_size(path, without))
-
-
-def _header_size(path: Path, without: str) -> Reading[Size | None]:
-    fault = path_fault(path, "image", f"put the image there, or {without}", IMAGE_BYTES)
-    if fault is None:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # PIL warns of large images; what it refuses still raises
-                with Image.open(path, formats=FORMATS) as image:
-                    size = image.size[::-1] if _on_its_side(image) else image.size
-            if size[0] * size[1] <= IMAGE_PIXELS:
-                return size
-            fault = _large_image(path, "{} x {}".format(*size), without)
-        except Image.DecompressionBombError as error:  # PIL's own limit is a higher one
-            fault = _large_image(path, str(error), without)
-        except Exception as error:  # PIL's readers raise whatever a broken header leads them to
-            remedy = f"get the file anew, convert it, or {without}"
-            fault = Fault("unreadable image", str(path), f"the header of one of {FORMATS}", reason(error), remedy)
-    yield fault
-    return None
-
-
-def _large_image(path: Path, came: str, without: str) -> Fault:
-    """Said by the header, before anything is decoded: a file of some MB can hold thousands of times as much."""
-    return Fault("large image", str(path), f"at most {IMAGE_PIXELS:,} pixels", came, f"make it smaller, or {without}")
-
-
-def _on_its_side(image: Image.Image) -> bool:
-    """Whether OpenCV, and so training, swaps width and height by the EXIF orientation."""
-    if "exif" not in image.info:  # `getexif` would decode some formats to look for it
-        return False
-    try:
-        return image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-    except Exception:  # EXIF that PIL cannot parse; OpenCV then leaves the image as it is
-        return False
-
-
-def _decoded_size(path: Path, without: str) -> Reading[Size | None]:
-    remedy = f"get the file anew (broken download or copy?), or {without}"
-    content = yield from read_file(path, "image", remedy, IMAGE_BYTES)
-    if content is None:
-        return None
-    came = "pixels that OpenCV cannot decode"
-    try:
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-        if pixels is not None:
-            return pixels.shape[1], pixels.shape[0]
-    except (cv2.error, MemoryError) as error:
-        came = reason(error)
-    yield Fault("undecodable image", str(path), "a whole image", f"{came} ({len(content)} bytes)", remedy)
-    return None

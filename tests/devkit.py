@@ -69,6 +69,14 @@ def make_coco(root: Path) -> Path:
     return root
 
 
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def write_json(path: Path, data: dict) -> None:
+    path.write_text(json.dumps(data))
+
+
 def _pixels(seed: int, size: tuple[int, int], objects: list) -> np.ndarray:
     image = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     for _, x1, y1, x2, y2, _ in objects:

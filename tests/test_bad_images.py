@@ -21,7 +21,8 @@ from PIL import Image
 
 from tasks.base import DataError
 from tasks.data import read_image
-from tasks.faults import IMAGE_PIXELS, Fault, image_size
+from tasks.faults import Fault
+from tasks.images import IMAGE_PIXELS, image_size
 from tests import devkit, imagekit, posekit
 from tests.conftest import REPOSITORY
 from tests.fuzzkit import fuzz, mutated
@@ -133,7 +134,7 @@ import resource, sys
 from pathlib import Path
 from tasks.base import DataError
 from tasks.data import read_image
-from tasks.faults import image_size
+from tasks.images import image_size
 there = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 hard = resource.getrlimit(resource.RLIMIT_AS)[1]
 for path, room in zip(sys.argv[1::2], sys.argv[2::2]):
@@ -243,7 +244,7 @@ def test_other_formats_under_the_old_name_are_read(tmp_path: Path, task: str) ->
 @pytest.mark.parametrize("task, said", [
     ("classification", "expected 32 x 32 pixels, but got 40 x 36"),
     ("voc", "expected the image's size (40, 36) (width, height), but got <size> (120, 90)"),
-    ("coco", "expected the image's size (40, 36) (width, height), but got (120, 90)"),
+    ("coco", "expected the image's size (40, 36) (width, height), but got the json's size (120, 90)"),
 ])  # fmt: skip
 @pytest.mark.parametrize("full", [False, True])
 def test_an_image_of_another_size_than_annotated_is_a_fault(tmp_path: Path, task: str, said: str, full: bool) -> None:

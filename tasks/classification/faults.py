@@ -16,7 +16,8 @@ from tasks.classification.sources import (
     download_cifar,
     listing,
 )
-from tasks.faults import Fault, Reading, Size, image_size, nearest, one_line, path_fault, reason, shown
+from tasks.faults import Fault, Reading, Size, nearest, one_line, path_fault, reason, shown
+from tasks.images import ImageCheck
 
 LAYOUT = "the layout is data_root/{train,test}/<class>/<image>"
 OTHERWISE = "take the file away"
@@ -55,11 +56,13 @@ def _folder_faults(
         found[split] = yield from _listed(root / name, f"{split} folder", LAYOUT)
     if all(found.values()):
         yield from _class_faults(root, found, classes)
+    look = ImageCheck(full)
     for homes in found.values():
         files: list[Path] = []
         for home in homes:
             files += yield from _listed(home, "class folder", f"put images there or take it away; {LAYOUT}")
-        yield from _image_faults(files, side, full, progress)
+        yield from _image_faults(files, side, look, progress)
+    yield from look.together()
 
 
 def _listed(folder: Path, what: str, remedy: str) -> Reading[list[Path]]:
@@ -105,11 +108,11 @@ def _class_faults(root: Path, found: dict[str, list[Path]], classes: Sequence[st
 
 
 def _image_faults(
-    files: list[Path], side: int | None, full: bool, progress: Callable[[Iterable], Iterable]
+    files: list[Path], side: int | None, look: ImageCheck, progress: Callable[[Iterable], Iterable]
 ) -> Iterator[Fault]:
     wrong: dict[Path, Size] = {}
     for path in progress(files):
-        size = yield from image_size(path, full, OTHERWISE)
+        size = yield from look.size(path, OTHERWISE)
         if side is not None and size is not None and size != (side, side):
             wrong[path] = size
     if len(wrong) < len(files):

@@ -14,13 +14,13 @@ from tasks.faults import (
     Size,
     escapes,
     finite,
-    image_size,
     misleads,
     nearest,
     path_fault,
     read_json,
     shown,
 )
+from tasks.images import ImageCheck, swapped, wrong_size
 
 JSON_BYTES = 4 << 30
 IDS = 10**15
@@ -58,6 +58,7 @@ def _split_faults(
     if fault is not None:
         yield fault
         return
+    look = ImageCheck(full)
     seen: dict[object, str] = {}  # image ids and files are unique over the split: they name the pool's samples
     for entry in lists:
         folder, colon, name = entry.partition(":")
@@ -66,10 +67,11 @@ def _split_faults(
             continue
         data = yield from _json(root / name, root)
         if data is not None:
-            sizes = yield from _image_faults(root / name, root / folder, data["images"], seen, full, progress)
+            sizes = yield from _image_faults(root / name, root / folder, data["images"], seen, look, progress)
             names = yield from _category_names(root / name, data["categories"])
             yield from _class_faults(root / name, tuple(names.values()), classes)
             yield from _annotation_faults(root / name, data["annotations"], sizes, names, classes)
+    yield from look.together()
 
 
 def _json(path: Path, root: Path) -> Reading[dict[str, list] | None]:
@@ -84,7 +86,7 @@ def _json(path: Path, root: Path) -> Reading[dict[str, list] | None]:
 
 
 def _image_faults(
-    path: Path, folder: Path, images: list, seen: dict, full: bool, progress: Callable[[Iterable], Iterable]
+    path: Path, folder: Path, images: list, seen: dict, look: ImageCheck, progress: Callable[[Iterable], Iterable]
 ) -> Reading[dict[Any, Size | None]]:
     """Returns the size of each image id: the image's own, else the json's, else None."""
     if not images:
@@ -95,7 +97,7 @@ def _image_faults(
         if not isinstance(image, dict):
             yield Fault("broken image record", where, "an object", shown(image), "export the file anew")
             continue
-        size = yield from _size(image, where, folder, full, seen)
+        size = yield from _size(image, where, folder, look, seen)
         kind = str if isinstance(next(iter(sizes), image.get("id")), str) else int
         if (yield from _id(image, "image id", where, seen, kind)):
             sizes.setdefault(image["id"], size)
@@ -120,7 +122,7 @@ def _is_id(value: object) -> bool:
     return isinstance(value, str) or (type(value) is int and abs(value) < IDS)
 
 
-def _size(image: dict, where: str, folder: Path, full: bool, seen: dict) -> Reading[Size | None]:
+def _size(image: dict, where: str, folder: Path, look: ImageCheck, seen: dict) -> Reading[Size | None]:
     sides: tuple[Any, Any] = image.get("width"), image.get("height")
     declared: Size | None = sides if all(finite(side) and side > 0 for side in sides) else None
     if declared is None:
@@ -133,11 +135,10 @@ def _size(image: dict, where: str, folder: Path, full: bool, seen: dict) -> Read
     if first != where:
         yield Fault("file twice", where, "every image file once in a split", shown(name), f"see {first}; delete one")
         return declared
-    real = yield from image_size(folder / name, full)
+    real = yield from look.size(folder / name)
     if real and declared and real != declared:
-        remedy = f"correct the json, or look whether {folder / name} is the image that was annotated"
-        yield Fault("wrong size", where, f"the image's size {real} (width, height)", shown(declared), remedy)
-    return real or declared
+        yield wrong_size(where, folder / name, real, declared, "the json's size")
+    return declared if swapped(real, declared) else real or declared  # one fault tells it
 
 
 def _category_names(path: Path, categories: list) -> Reading[dict[Any, str]]:

@@ -16,10 +16,9 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from models.ssd import MEAN_RGB  # installs the operators that mmdet needs, so it comes before mmdet
-from tasks.base import DataError
-from tasks.data import check_header
+from tasks.data import read_bgr
 
-from mmcv.transforms import BaseTransform, LoadImageFromFile  # isort: skip
+from mmcv.transforms import BaseTransform  # isort: skip
 from mmdet.datasets import CocoDataset, VOCDataset  # isort: skip
 
 Format = Literal["voc", "coco"]
@@ -28,17 +27,14 @@ Difficult = Literal["ignore", "train"]
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
 
 
-class LoadImage(LoadImageFromFile):
-    """mmcv's reader, which says of a file that OpenCV cannot decode no more than that it failed."""
+class LoadImage(BaseTransform):
+    """mmcv's `LoadImageFromFile` for files that are checked first."""
 
     def transform(self, results: dict) -> dict:
-        """Read `img_path` into `img`, BGR, as it is on disk."""
-        path = results["img_path"]
-        check_header(Path(path))
-        try:
-            return super().transform(results)
-        except Exception as error:  # OSError, cv2.error or mmcv's AssertionError
-            raise DataError(f"{path} cannot be decoded ({error}); `--check full` finds all such images") from error
+        """Read `img_path` into `img`, BGR, turned as its EXIF says."""
+        results["img"] = read_bgr(Path(results["img_path"]))
+        results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
+        return results
 
 
 class KeepDifficult(BaseTransform):
@@ -62,6 +58,8 @@ class SSDCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Crop the image; keep the boxes whose centres are inside, clipped to the crop."""
         height, width = results["img"].shape[:2]
+        if min(height, width) * self._draw.min_scale < 1:  # a crop could be of no pixel, which torchvision divides by
+            return results
         boxes = results["gt_bboxes"]
         corners = tv_tensors.BoundingBoxes(boxes.tensor, format="XYXY", canvas_size=(height, width))
         crop = self._draw.make_params([torch.empty(3, height, width, device="meta"), corners])

@@ -13,7 +13,6 @@ from tasks.faults import (
     Reading,
     Size,
     escapes,
-    image_size,
     misleads,
     nearest,
     path_fault,
@@ -21,6 +20,7 @@ from tasks.faults import (
     reason,
     shown,
 )
+from tasks.images import ImageCheck, swapped, wrong_size
 
 XML_BYTES = 4_000_000  # 15,000 boxes; parsed it takes at most a hundred times as much
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -62,8 +62,10 @@ def _split_faults(
     first: dict[str, str] = {}  # id -> where it came first
     for entry in lists:
         samples += yield from _list_samples(root, entry, first)
+    look = ImageCheck(full)
     for folder, name in progress(samples):
-        yield from _sample_faults(folder, name, classes, full)
+        yield from _sample_faults(folder, name, classes, look)
+    yield from look.together()
 
 
 def _list_samples(root: Path, entry: str, first: dict[str, str]) -> Reading[list[tuple[Path, str]]]:
@@ -116,20 +118,20 @@ def _line_fault(where: str, line: str, images: Path, first: dict[str, str]) -> F
     return None
 
 
-def _sample_faults(folder: Path, name: str, classes: tuple[str, ...], full: bool) -> Iterator[Fault]:
+def _sample_faults(folder: Path, name: str, classes: tuple[str, ...], look: ImageCheck) -> Iterator[Fault]:
     image, path = folder / "JPEGImages" / f"{name}.jpg", folder / "Annotations" / f"{name}.xml"
-    real = yield from image_size(image, full)
+    real = yield from look.size(image)
     tree = yield from _tree(path)
     if tree is None:
         return
     declared = yield from _declared_size(tree, str(path))
     if real and declared and real != declared:
-        remedy = f"correct <size>, or look whether {image} is the image that was annotated"
-        yield Fault("wrong size", str(path), f"the image's size {real} (width, height)", f"<size> {declared}", remedy)
+        yield wrong_size(str(path), image, real, declared, "<size>")
+    size = declared if swapped(real, declared) else real or declared  # one fault tells it
     objects = tree.findall("object")
     yield from _stray_faults(tree, objects, str(path))
     for number, item in enumerate(objects, 1):
-        yield from _object_faults(item, f"{path}, object {number}", real or declared, classes)
+        yield from _object_faults(item, f"{path}, object {number}", size, classes)
 
 
 def _stray_faults(tree: ET.Element, objects: list[ET.Element], where: str) -> Iterator[Fault]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.faults import Fault, Reading, escapes, path_fault, read_file, reason, shown
+from tasks.images import ImageCheck
 from tasks.mat import read_arrays
 from tasks.pose.people import head_sizes
 from tasks.pose.person_faults import Images, Persons, person_faults, read_records
@@ -53,11 +54,13 @@ def _faults(
     fault = path_fault(root / "images", "images folder", LAYOUT)
     if fault is not None:
         yield fault
-    images, splits = Images(root / "images", fault is None, full), {}
+    look, splits = ImageCheck(full), {}
+    images = Images(root / "images", fault is None, look)
     for split, name in lists.items():
         records = yield from read_records(root, name)
         if records is not None:
             splits[split] = yield from person_faults(root / name, records, joints, images, progress)
+    yield from look.together()
     if "train" in splits and "test" in splits:
         yield from _shared_images(splits["train"], splits["test"])
     if heads is not None:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.faults import Fault, Reading, Size, escapes, finite, image_size, misleads, read_json, shown
+from tasks.faults import Fault, Reading, Size, escapes, finite, misleads, read_json, shown
+from tasks.images import ImageCheck
 from tasks.pose.people import LOWERED, MARGIN, UNIT
 
 FIELDS = ("image", "center", "scale", "joints", "joints_vis")
@@ -25,7 +26,7 @@ class Images:
 
     folder: Path
     there: bool
-    full: bool  # decode them
+    look: ImageCheck
     sizes: dict[PurePath, Size | None] = field(default_factory=dict)
 
     def size(self, name: object, where: str) -> Reading[Size | None]:
@@ -37,7 +38,7 @@ class Images:
             return None
         key = PurePath(name)
         if self.there and key not in self.sizes:
-            self.sizes[key] = yield from image_size(self.folder / name, self.full, f"take {where} off the list")
+            self.sizes[key] = yield from self.look.size(self.folder / name, f"take {where} off the list")
         return self.sizes.get(key)
 
 

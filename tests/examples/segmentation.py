@@ -13,7 +13,7 @@ from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 from torchvision.transforms import v2
 
 from models.output import Output, Tap
-from tasks.faults import LIST_BYTES, Fault, image_size, path_fault
+from tasks import faults, images
 
 VOID = 255  # pixels that nobody labeled: neither trained on nor judged
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -65,20 +65,22 @@ class Segmentation:
         self.views = {"train": (self.lists[0], drawn), "pool": (self.lists[0], seen), "test": (self.lists[1], seen)}
 
     def check(self, full: bool = False) -> list[str]:  # every fault of the data, never an exception
-        faults = [path_fault(path, "list", "see data_root, train and test", LIST_BYTES) for path in self.lists]
-        if not any(faults):
+        found = [faults.path_fault(p, "list", "see data_root, train, test", faults.LIST_BYTES) for p in self.lists]
+        if not any(found):
             names = [name for path in self.lists for name in path.read_text(errors="replace").split()]
-            faults = [fault for name in names for fault in self.pair_faults(name, full)]
-            faults += [] if 0 < len(names) == len(set(names)) else [f"{self.lists}: expected ids, each once in all"]
-        return [fault for fault in faults if fault]
+            found = [fault for name in names for fault in self.pair_faults(name, full)]
+            found += [] if 0 < len(names) == len(set(names)) else [f"{self.lists}: expected ids, each once in all"]
+        return [fault for fault in found if fault]
 
     def pair_faults(self, name: str, full: bool):
         image, mask = self.root / f"JPEGImages/{name}.jpg", self.root / f"SegmentationClass/{name}.png"
-        size, labeled = (yield from image_size(image, full)), (yield from image_size(mask, full))
+        size, labeled = (yield from images.image_size(image, full)), (yield from images.image_size(mask, full))
         if size and labeled and size != labeled:
-            yield Fault("size", str(mask), f"the image's size {size}", str(labeled), "label the image anew")
+            yield faults.Fault("size", str(mask), f"the image's size {size}", str(labeled), "label the image anew")
         if full and labeled and (values := {*np.unique(Image.open(mask)).tolist()} - {*range(self.classes), VOID}):
-            yield Fault("class", str(mask), f"{VOID} or numbers below {self.classes}", str(values), "mend the mask")
+            yield faults.Fault(
+                "ids", str(mask), f"{VOID} or numbers below {self.classes}", str(values), "mend the mask"
+            )
 
     def dataset(self, split: str) -> Pairs:
         return Pairs(self.root, *self.views[split])
