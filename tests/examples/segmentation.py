@@ -77,10 +77,8 @@ class Segmentation:
         size, labeled = (yield from images.image_size(image, full)), (yield from images.image_size(mask, full))
         if size and labeled and size != labeled:
             yield faults.Fault("size", str(mask), f"the image's size {size}", str(labeled), "label the image anew")
-        if full and labeled and (values := {*np.unique(Image.open(mask)).tolist()} - {*range(self.classes), VOID}):
-            yield faults.Fault(
-                "ids", str(mask), f"{VOID} or numbers below {self.classes}", str(values), "mend the mask"
-            )
+        if full and labeled and (odd := {*np.unique(Image.open(mask)).tolist()} - {*range(self.classes), VOID}):
+            yield faults.Fault("ids", str(mask), f"{VOID} or numbers below {self.classes}", str(odd), "mend the mask")
 
     def dataset(self, split: str) -> Pairs:
         return Pairs(self.root, *self.views[split])
