@@ -113,6 +113,18 @@ class Described(Protocol):
         ...
 
 
+@runtime_checkable
+class Noted(Protocol):
+    """What a task may have besides: words on data that are valid and odd."""
+
+    def notes(self) -> list[str]:
+        """What is said once before a run, a line each; called where `check` found nothing.
+
+        Files that are skipped, classes without test samples, samples without labels: with counts.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Source:
     """What a sample is made of, told without a pixel being decoded.

@@ -270,7 +270,7 @@ def test_a_task_that_lacks_members_is_refused_with_their_names(adapter):
 AT_LEAST = "input should be greater than or equal to"
 INTEGER = "input should be a valid integer, unable to parse string as an integer, but got"
 SCHEDULE = "mmengine.optim.MultiStepLR"
-KEYS = "task, budget, training, module, scoring, committee, strategy, subset, keep, seed, processes"
+KEYS = "task, budget, training, module, scoring, committee, strategy, subset, keep, seed, test_in_pool, processes"
 REFUSED = {
     # unknown names, in every section
     "trainin": ({"epochs": 1}, "trainin: unknown; did you mean 'training'?"),

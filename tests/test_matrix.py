@@ -37,6 +37,7 @@ def task(request, tmp_path_factory):
 
 def experiment_of(task, layers: str, strategy: str) -> Experiment:
     options = {"strategy": strategy, "budget.initial": 3, "budget.query": 2, "budget.cycles": 2, "keep": 2}
+    options |= {"test_in_pool": True}  # the devkit's lists share their images
     options |= {"committee": {"members": 2, "passes": 2, "dropout_at": [layers]}}
     return replace(load(REPOSITORY / "tests/toy_config.py", options=options), task=task)
 

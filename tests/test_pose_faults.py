@@ -315,13 +315,6 @@ def test_a_list_without_an_annotated_joint(tmp_path: Path) -> None:
     alone([test], "no annotated joint", tmp_path / TEST, ("none in 3 persons",))
 
 
-def test_images_in_both_lists_are_one_fault(tmp_path: Path) -> None:
-    write(TRAIN, json.dumps([*PERSONS[TRAIN], person("./c.jpg"), person("d.jpg"), person("d.jpg", 4)]))(
-        make_mpii(tmp_path)
-    )
-    alone(find(tmp_path), "image in both lists", tmp_path / TEST, ("2 in both lists: ['c.jpg', 'd.jpg']", TRAIN))
-
-
 @pytest.mark.parametrize("box", [[[5, 5], [5, 5]], [[5, NAN], [9, 9]], [[5, 5], [INF, 9]]])
 def test_head_boxes(tmp_path: Path, box: list) -> None:
     boxes = np.stack([np.array(BOX, float), np.array(box, float), np.array(BOX, float)], -1)
@@ -389,7 +382,7 @@ def test_all_faults_are_listed(tmp_path: Path) -> None:
     )
     write(MAT, mat_content(headboxes_src=np.zeros((2, 2, 3))))(tmp_path)
     kinds = ["missing image", "center", "scale", "joints", "joints_vis", "broken record", "scale"]
-    assert [f.kind for f in find(tmp_path)] == [*kinds, "image in both lists", *["head box"] * 3]
+    assert [f.kind for f in find(tmp_path)] == [*kinds, *["head box"] * 3]
 
 
 # The reader of mat files -----------------------------------------------------------------------------------------

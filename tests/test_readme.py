@@ -47,7 +47,9 @@ def test_extras_are_installed_into_the_clone_that_is_in_use():
 def tiny_voc(root: Path) -> tuple[list[str], int]:
     """Boxes at `root`; the settings that read them, and the size of the pool."""
     devkit.make_voc(root)
-    (root / "VOC2007/ImageSets/Main/pool.txt").write_text("\n".join(devkit.ORDER[:4]))
+    lists = root / "VOC2007/ImageSets/Main"
+    (lists / "pool.txt").write_text("\n".join(devkit.ORDER[:4]))
+    (lists / "test.txt").write_text("\n".join(devkit.ORDER[4:]))
     return ["task.train=[VOC2007/pool]", "task.classes=[cat,dog,person]", "task.pretrained=None"], 4
 
 

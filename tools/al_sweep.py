@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     running: dict[Job, Run] = {}
     try:
         _check(arguments)
-        jobs = planned(arguments)
+        jobs = planned(arguments, console.print)
         with listening(), _place(arguments, jobs, console.print) as place:
             try:
                 with finishing():  # a signal must not come between the start of a run and the note of it

@@ -24,6 +24,7 @@ from models.memory import keep_freed_memory
 from models.seeding import deterministic
 from models.stopping import listening, workers_may_die
 from models.weights import WeightsError
+from tasks import grouping
 from tasks.base import DataError
 from tasks.faults import printable
 from tools import mirror, preflight, summary
@@ -142,7 +143,7 @@ def _main(arguments: argparse.Namespace, run: Callable[..., None], console: Cons
     if not arguments.dry_run and folder.done:
         return _show_finished(experiment, folder, mode, console)
     folder.check(experiment.config)
-    bytes_needed = _preflight(experiment, folder, arguments.check == "full")
+    bytes_needed = _preflight(experiment, folder, arguments.check == "full", console)
     if arguments.dry_run:
         console.print(preflight.plan(experiment, folder.path, bytes_needed), markup=False, highlight=False)
         return 0
@@ -187,13 +188,16 @@ def _experiment(arguments: argparse.Namespace) -> Experiment:
         raise ConfigError(error.where, [*error.problems, *found]) from None
 
 
-def _preflight(experiment: Experiment, folder: RunFolder, full: bool) -> int:
-    faults = preflight.problems(experiment, full)
+def _preflight(experiment: Experiment, folder: RunFolder, full: bool, console: Console) -> int:
+    """Refuse what is wrong, and say what is odd; the bytes of disk that checkpoints will take."""
+    faults, notes = preflight.findings(experiment, full)
     bytes_needed = 0
     if not faults:
         faults, bytes_needed = preflight.disk(experiment, folder.path)
     if faults:
         raise ConfigError(experiment.name, faults)
+    for note in grouping.told(notes):
+        console.print(f"note: {printable(note)}", highlight=False)
     return bytes_needed
 
 

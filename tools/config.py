@@ -22,6 +22,7 @@ from models.joint import ModuleSettings
 from models.training import TrainingSettings
 from tasks import grouping
 from tasks.base import Task, lower_is_better
+from tasks.twins import ALLOW
 from tools.config_checks import SECTIONS, check
 from tools.settings import arguments, resolved, told, unknown
 
@@ -62,6 +63,7 @@ class Experiment:
         name: of the config, with "-smoke" for its smoke variant.
         task: the adapter; it has read no data yet.
         strategy: name; `steps` is what it stands for.
+        test_in_pool: whether test images may be images of the pool.
         subset: the strategies that score look at so many random candidates alone; None means at all.
         config: the whole config as plain data, types as dotted names.
     """
@@ -71,6 +73,7 @@ class Experiment:
     strategy: str
     steps: tuple[Step, ...]
     seed: int
+    test_in_pool: bool
     subset: int | None
     budget: Budget
     training: TrainingSettings
@@ -191,7 +194,8 @@ def _build(name: str, task: Task, strategy: Strategy, values: dict[str, Any], wr
         written = {**written, "module": {**written.get("module", {}), "objective": strategy.objective}}
     called = values["strategy"] if isinstance(values["strategy"], str) else values["strategy"]["type"].__name__
     return Experiment(
-        name=name, task=task, strategy=called, seed=values["seed"], subset=values["subset"], steps=strategy.steps,
+        name=name, task=task, strategy=called, seed=values["seed"], test_in_pool=values[ALLOW],
+        subset=values["subset"], steps=strategy.steps,
         config=written, **built,
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from acquisition.strategies import named_strategies
 from models.committee import CommitteeSettings
 from models.joint import ModuleSettings
 from models.training import TrainingSettings
+from tasks.twins import ALLOW
 from tools.settings import arguments, came, not_a_class, odd_numbers, parameters_of, typed, unknown
 
 SECTIONS = {
@@ -23,6 +24,7 @@ SECTIONS = {
 }  # fmt: skip
 PLAIN = {
     "strategy": str | dict, "subset": int | None, "keep": Annotated[int, Ge(1)], "seed": int,
+    ALLOW: bool,  # test images may be images of the pool
     "processes": Annotated[int, Ge(1)],  # set by `al_train.py` where there are several
 }  # fmt: skip
 WORKERS = 1024  # processes that load data: each is a copy of this one
@@ -34,7 +36,7 @@ def check(given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     known = ["task", *SECTIONS, *PLAIN]
     problems = [unknown(key, known) for key in given if key not in known]
     problems += [f"{key}: missing" for key in ("task", "budget", "training", "scoring", "strategy") if key not in given]
-    values: dict[str, Any] = {"subset": None, "keep": 4, "seed": 0, "module": {}, "committee": {}}
+    values: dict[str, Any] = {"subset": None, "keep": 4, "seed": 0, "module": {}, "committee": {}, ALLOW: False}
     for key in [key for key in known if key in given or key == "task"]:
         values[key], found = _check_part(key, given.get(key, {}))
         if found:

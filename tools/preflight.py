@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 from mmengine.dist import get_world_size
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
@@ -21,23 +22,62 @@ from models.loss_prediction import LossPrediction
 from models.seeding import seeded
 from models.training import TrainingSettings
 from models.weights import WeightsError
-from tasks.base import DataError, Task
+from tasks.base import DataError, Noted, Sourced, Task
 from tasks.faults import one_line
+from tasks.twins import ALLOW, shared_images
 from tools.config import Experiment
 from tools.settings import came, told
 
 CHECKPOINTS = 3  # the running cycle's, the next one beside it while it is written, and that of the cycle before
 
 
+class Findings(NamedTuple):
+    """What the checks before a run say.
+
+    Attributes:
+        problems: what must be put right first.
+        notes: what is valid and odd; told where there is no problem.
+    """
+
+    problems: list[str]
+    notes: list[str]
+
+
 def problems(experiment: Experiment, full: bool) -> list[str]:
-    """What does not fit together, and the faults of data and weights; empty where the run can start.
+    """Those of `findings`; empty where the run can start."""
+    return findings(experiment, full).problems
+
+
+def findings(experiment: Experiment, full: bool) -> Findings:
+    """What does not fit together, the faults of data and weights, and what is odd about the data.
 
     Args:
         experiment: built, nothing read yet.
         full: decode every sample.
     """
-    found = _fit(experiment) + _optimiser(experiment.training) + data_problems(experiment.task, experiment.budget, full)
-    return found or _networks(experiment)  # they can only be tried with data that can be read
+    task = experiment.task
+    found = _fit(experiment) + _optimiser(experiment.training) + data_problems(task, experiment.budget, full)
+    if found:
+        return Findings(found, [])
+    found, notes = _oddities(task, experiment.test_in_pool)
+    return Findings(found or _networks(experiment), notes)  # networks are tried with data that can be read
+
+
+def _oddities(task: Task, test_in_pool: bool) -> Findings:
+    """What a task notes itself, and images that it has more than once; of a task without sources nothing is known."""
+    notes = task.notes() if isinstance(task, Noted) else []
+    if not isinstance(task, Sourced):
+        return Findings([], notes)
+    try:
+        shared, doubles = shared_images(task)
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # adapters are anybody's
+        return Findings([f"task: expected `sources` to tell where samples come from, but got {told(error)}"], notes)
+    if test_in_pool:
+        doubles += [f"{fault.where}: {fault.came}; {ALLOW} allows it" for fault in shared]
+        shared = []
+    return Findings(list(shared), notes + doubles)
 
 
 def data_problems(task: Task, budget: Budget, full: bool) -> list[str]:

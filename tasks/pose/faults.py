@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,18 +61,8 @@ def _faults(
         if records is not None:
             splits[split] = yield from person_faults(root / name, records, joints, images, progress)
     yield from look.together()
-    if "train" in splits and "test" in splits:
-        yield from _shared_images(splits["train"], splits["test"])
     if heads is not None:
         yield from _head_faults(root, heads, splits.get("test"), joints)
-
-
-def _shared_images(train: Persons, test: Persons) -> Iterator[Fault]:
-    both = {PurePath(name) for name in train.names if name} & {PurePath(name) for name in test.names if name}
-    if both:
-        expected = f"no image of {train.path}, as a test image must not be trained on"
-        came = f"{len(both)} in both lists: {shown(sorted(str(name) for name in both)[:4])}"
-        yield Fault("image in both lists", str(test.path), expected, came, "take them off one list")
 
 
 def _head_faults(root: Path, name: str, test: Persons | None, joints: int) -> Iterator[Fault]:

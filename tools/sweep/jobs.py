@@ -6,10 +6,13 @@ import argparse
 import itertools
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks import grouping
+from tasks.faults import printable
 from tools import preflight
 from tools.config import ConfigError, Experiment, load
 from tools.rundir import RunFolder, RunFolderError
@@ -74,19 +77,22 @@ class Job:
         return f"{self.name}: {self.metric} {'-' if last is None else f'{last:.3f}'}, {minutes}"
 
 
-def planned(arguments: argparse.Namespace) -> list[Job]:
-    """The runs, those of one seed beside each other.
+def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[Job]:
+    """The runs, those of one seed beside each other; what is odd about the data is said once.
 
     Raises:
         ConfigError: with the problems of all of them.
     """
-    jobs, problems = [], dict[str, None]()
+    jobs, problems, notes = [], dict[str, None](), dict[str, None]()
     for seed, strategy, mode in itertools.product(arguments.seeds, arguments.strategies, arguments.module):
         options = {**dict(arguments.cfg_options), "strategy": strategy, "seed": seed}
         options |= {} if mode == "auto" else {"module.mode": mode}
+        found: list[str] = []
         try:
             experiment = load(arguments.config, smoke=arguments.smoke, options=options)
-            found = preflight.problems(experiment, full=False) if seed == arguments.seeds[0] else []
+            if seed == arguments.seeds[0]:
+                found, odd = preflight.findings(experiment, full=False)
+                notes |= dict.fromkeys(odd)
             jobs.append(_job(experiment, arguments))
             jobs[-1].folder.check(experiment.config)
         except ConfigError as error:
@@ -98,6 +104,8 @@ def planned(arguments: argparse.Namespace) -> list[Job]:
     problems |= {f"--strategies, --seeds, --module: {name} is named twice": None for name in twice}
     if problems:
         raise ConfigError(str(arguments.config), list(problems))
+    for note in grouping.told(list(notes)):
+        say(f"note: {printable(note)}")
     return jobs
 
 
