@@ -146,10 +146,14 @@ def _votes(evidence: Evidence) -> Votes:
     return evidence.votes
 
 
-def _of_probs(measure: Callable[[Tensor], Tensor]) -> Signal:
+def _of_probs(measure: Callable[[Tensor], Tensor], best: bool = False) -> Signal:
+    """Of the distributions; `best`: it compares the best answers, which may be several outcomes each."""
+
     def rows(evidence: Evidence) -> Tensor:
         output = _output(evidence)
-        return aggregated(measure(given(output.probs, "probs").float()), output.weight, evidence.aggregate)
+        probs = given(output.probs, "probs")
+        compared = output.answers if best and output.answers is not None else probs
+        return aggregated(measure(compared.float()), output.weight, evidence.aggregate)
 
     return Signal(rows, frozenset({"probs"}))
 
@@ -172,8 +176,8 @@ def _gradient(place: int) -> Signal:
 SIGNALS = {
     "predicted_loss": Signal(lambda e: e.model.predicted_loss(_output(e).taps), module=True),
     "entropy": _of_probs(entropy),
-    "margin": _of_probs(margin),
-    "least_confident": _of_probs(least_confident),
+    "margin": _of_probs(margin, best=True),
+    "least_confident": _of_probs(least_confident, best=True),
     "ensemble_variance": _of_votes(variance, "ensemble"),
     "ensemble_bald": _of_votes(mutual_information, "ensemble"),
     "dropout_entropy": _of_votes(lambda votes: entropy(votes.probs), "dropout"),

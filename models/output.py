@@ -34,6 +34,10 @@ class Output:
         gradient: two factors of each sample's gradient embedding, residual (B, C) and feature (B, D): their outer
             product is the gradient of the cross-entropy with the likeliest class for label, by the last layer's weights
             (Ash et al., ICLR 2020). Only a network that ends in one decision a sample has it.
+        answers: (B, K, A) beside `probs` where neighbouring outcomes are one answer, as the cells of a
+            heatmap around a joint are: probabilities of at least two answers that exclude each other,
+            the likeliest among them. What compares the best two, margin and least_confident, reads
+            them; None means that each outcome is an answer.
     """
 
     taps: tuple[Tensor, ...]
@@ -41,3 +45,4 @@ class Output:
     probs: Tensor | None = None
     weight: Tensor | None = None
     gradient: tuple[Tensor, Tensor] | None = None
+    answers: Tensor | None = None

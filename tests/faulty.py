@@ -290,6 +290,61 @@ class NegativeWeight(WithProbs):
         return -super().weight(probs)
 
 
+class WithAnswers(WithProbs):
+    """The first two of the four classes are one answer; without a fault."""
+
+    def answers(self, probs) -> torch.Tensor:
+        return torch.stack([probs[..., :2].sum(-1), probs[..., 2], probs[..., 3]], dim=-1)
+
+    def forward(self, network, batch, want) -> Output:
+        output = super().forward(network, batch, want)
+        best = None if output.probs is None else self.answers(output.probs)
+        return Output(output.taps, output.loss, output.probs, output.weight, answers=best)
+
+
+class AnswersAlone(WithAnswers):
+    def forward(self, network, batch, want) -> Output:
+        output = super().forward(network, batch, want)
+        if output.probs is not None:
+            return output
+        return Output(output.taps, output.loss, answers=torch.ones(len(batch["y"]), 1, 2) / 2)
+
+
+class FlatAnswers(WithAnswers):
+    def answers(self, probs):
+        return super().answers(probs)[:, 0]
+
+
+class OneAnswer(WithAnswers):
+    def answers(self, probs):
+        return super().answers(probs)[..., :1]
+
+
+class AnswersTwice(WithAnswers):
+    def answers(self, probs):
+        return super().answers(probs).repeat(1, 1, 2)
+
+
+class UnlikelyAnswers(WithAnswers):
+    def answers(self, probs):
+        return super().answers(probs) / 4
+
+
+class LabelInAnswers(WithAnswers):
+    def forward(self, network, batch, want) -> Output:
+        output = super().forward(network, batch, want)
+        if output.answers is None:
+            return output
+        leak = 1e-6 * batch["y"].sigmoid().to(output.answers)[:, None, None]
+        best = torch.cat([output.answers, leak], dim=-1)
+        return Output(output.taps, output.loss, output.probs, output.weight, answers=best)
+
+
+class HalfAnswers(WithAnswers):
+    def answers(self, probs):
+        return super().answers(probs).bfloat16()
+
+
 class LabelInTap(Changed):
     def change(self, output, batch):
         return Output((output.taps[0] + batch["y"][:, None, None, None], output.taps[1]), output.loss)

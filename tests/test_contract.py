@@ -11,6 +11,8 @@ from models.joint import JointModel
 from tests.contract import check_all, failures
 from tests.faulty import (
     AlwaysLoss,
+    AnswersAlone,
+    AnswersTwice,
     ArrayThumbnail,
     BackwardLoss,
     BothLabelsInTap,
@@ -18,10 +20,13 @@ from tests.faulty import (
     ConstantLoss,
     DetachedLoss,
     DetachedTap,
+    FlatAnswers,
     FlatProbs,
     FlatTaps,
+    HalfAnswers,
     HalfLoss,
     InfiniteLoss,
+    LabelInAnswers,
     LabelInProbs,
     LabelInTap,
     LargeThumbnail,
@@ -42,6 +47,7 @@ from tests.faulty import (
     NotPickled,
     NumpyEffort,
     OddField,
+    OneAnswer,
     OneLoss,
     OneMetric,
     OneNetwork,
@@ -60,7 +66,9 @@ from tests.faulty import (
     SameLosses,
     SameNames,
     Traits,
+    UnlikelyAnswers,
     Unseeded,
+    WithAnswers,
     WithProbs,
     Words,
     last_first,
@@ -93,7 +101,7 @@ def test_traits_are_named_in_the_verdict_where_there_are_any():
     assert (verdict.status, verdict.said) == ("ok", "trait")
 
 
-@pytest.mark.parametrize("kind", [Toy, WithProbs])
+@pytest.mark.parametrize("kind", [Toy, WithProbs, WithAnswers])
 def test_the_toy_keeps_the_contract(kind):
     check_all(kind())
 
@@ -150,6 +158,13 @@ FAULTS = [
     (NegativeProbs(), {"probs_are_distributions"}),
     (OtherWeight(), {"fields_are_those_asked_for", "probs_are_distributions"}),
     (NegativeWeight(), {"probs_are_distributions"}),
+    (AnswersAlone(), {"fields_are_those_asked_for"}),
+    (FlatAnswers(), {"fields_are_those_asked_for", "probs_are_distributions"}),
+    (OneAnswer(), {"probs_are_distributions"}),
+    (AnswersTwice(), {"probs_are_distributions"}),
+    (UnlikelyAnswers(), {"probs_are_distributions"}),
+    (HalfAnswers(), {"fields_stay_float32"}),
+    (LabelInAnswers(), {"labels_count_for_the_loss_alone"}),
     (LabelInTap(), {"labels_count_for_the_loss_alone"}),
     (LabelInProbs(), {"labels_count_for_the_loss_alone"}),
     (BothLabelsInTap(), {"labels_count_for_the_loss_alone"}),

@@ -40,7 +40,14 @@ def records(root: Path, name: str = "train") -> list[dict]:
 # ---------------------------------------------------------------- the contract
 
 
-@pytest.mark.parametrize("settings", [{}, {"flip_test": True}, {"pose_loss": "all", "stacks": 1}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"flip_test": True, "distribution": "mass"},
+        {"pose_loss": "all", "stacks": 1, "distribution": "softmax"},
+    ],
+)
 def test_the_adapter_keeps_the_contract(mpii: Path, settings: dict):
     task = pose(mpii, **settings)
     contract.check_all(task)
@@ -271,8 +278,8 @@ def test_a_person_without_annotated_joints_has_loss_zero_and_no_gradient(mpii: P
     assert all(p.grad is None or p.grad.abs().sum() == 0 for p in network.parameters())
 
 
-def test_probs_are_the_softmax_of_each_joints_last_heatmap(mpii: Path):
-    task = pose(mpii)
+def test_plain_probs_are_the_softmax_of_each_joints_last_heatmap(mpii: Path):
+    task = pose(mpii, distribution="softmax")
     network, batch = task.build().eval(), contract.a_batch(task, "pool", [0, 1])
     with torch.no_grad():
         output = task.forward(network, batch, PROBS)

@@ -36,6 +36,7 @@ from tasks.pose.people import (
     read_heads,
     read_people,
 )
+from tasks.pose.places import Distribution, answers, places
 from tasks.pose.views import Augmentation, View
 
 THRESHOLDS = {"PCKh": 0.5, "PCK": 0.2}
@@ -63,6 +64,8 @@ class Pose:
         sigma: standard deviation of the target gaussians in cells of the heatmap.
         pose_loss: a person's loss is the mean over its annotated joints (``"annotated"``), or over all joints with
             unannotated ones as 0 (``"all"``, which ranks persons with few annotated joints last).
+        distribution: how a joint's heatmap becomes the distribution that `probs` holds; see `places.places`.
+            ``"softmax"`` is the plain one, all but uniform, with each cell an answer.
         scale: spread of the crops' size in training; this and the next three are explained in `views.Augmentation`.
         rotation: spread of their angle in degrees.
         flip: share of the crops that are mirrored.
@@ -89,6 +92,7 @@ class Pose:
         input_size: Annotated[int, Ge(16)] = 256,
         sigma: Annotated[float, Gt(0)] = 1.0,
         pose_loss: maps.PoseLoss = "annotated",
+        distribution: Distribution = "squared",
         scale: Annotated[float, Ge(0), Le(0.9)] = 0.25,
         rotation: Annotated[float, Ge(0), Le(90)] = 30.0,
         flip: Annotated[float, Ge(0), Le(1)] = 0.5,
@@ -112,6 +116,7 @@ class Pose:
         self.settings = {"stacks": stacks, "features": features, "blocks": blocks, "depth": depth}
         self.taps = declare_taps(stacks, features)
         self.input_size, self.sigma, self.pose_loss = input_size, sigma, pose_loss
+        self.distribution, self.reach = distribution, max(1, round(sigma))
         self.augmentation = Augmentation(scale, rotation, flip, colour)
         self.flip_test, self.metric = flip_test, measure
         self.unscored = UNSCORED if self.joints == MPII_JOINTS else ()
@@ -161,15 +166,19 @@ class Pose:
         return StackedHourglass(len(self.joints), **self.settings)
 
     def forward(self, network: StackedHourglass, batch: Batch, want: frozenset[str]) -> Output:
-        """Last maps as taps; the loss (B,) of each person and the softmax (B, J, cells) of its last heatmaps."""
+        """Last maps as taps; each person's loss (B,) and its joints' distributions (B, J, cells)."""
         taps, found = network(self._normalised(batch["image"]))
         loss = None
         if "loss" in want:
             side = found[-1].shape[-1]
             target, weights = maps.targets(batch["joints"] / STRIDE, batch["annotated"], side, self.sigma)
             loss = maps.pose_losses(found, target, weights, self.pose_loss)
-        probs = found[-1].float().flatten(2).softmax(dim=2) if "probs" in want else None
-        return Output(taps, loss, probs)
+        if "probs" not in want:
+            return Output(taps, loss)
+        probs = places(found[-1], self.distribution)
+        if self.distribution == "softmax":
+            return Output(taps, loss, probs)
+        return Output(taps, loss, probs, answers=answers(probs, found[-1].shape[-1], self.reach))
 
     def predict(self, network: StackedHourglass, batch: Batch) -> list[BaseDataElement]:
         """The joints of each person in pixels of the image as it is on disk."""

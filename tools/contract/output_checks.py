@@ -59,8 +59,10 @@ def fields_are_those_asked_for(subject: Subject) -> str:
         if came != want:
             expected = f"the fields {sorted(want)} where they are wanted"
             raise ContractError(expected, sorted(came), "return None for what is not in `want`")
-        if output.weight is not None and output.probs is None:
-            raise ContractError("no `weight` without `probs`", "one", "return None for what is not in `want`")
+        for name in ("weight", "answers"):
+            if getattr(output, name) is not None and output.probs is None:
+                remedy = "return None for what is not in `want`"
+                raise ContractError(f"no `{name}` without `probs`", "one", remedy)
         _check_shapes(output, len(subject.ids()))
     return ", ".join(sorted(fields))
 
@@ -79,6 +81,10 @@ def _check_shapes(output: Output, count: int) -> None:
         raise ContractError(f"probs ({count}, K, C)", tuple(probs.shape), "K distributions over C classes a sample")
     if weight is not None and probs is not None and weight.shape != probs.shape[:2]:
         raise ContractError(f"weight {tuple(probs.shape[:2])} as (B, K)", tuple(weight.shape), "one a distribution")
+    best = output.answers
+    if best is not None and probs is not None and (*best.shape[:2], 3) != (*probs.shape[:2], best.dim()):
+        expected = f"answers {(*probs.shape[:2], 'A')} as (B, K, A)"
+        raise ContractError(expected, tuple(best.shape), "the likeliest ones of each distribution")
 
 
 def probs_are_distributions(subject: Subject) -> str:
@@ -96,7 +102,24 @@ def probs_are_distributions(subject: Subject) -> str:
         raise ContractError("sums of 1 and nothing below 0", came, "softmax over the last dimension")
     if output.weight is not None and not (output.weight >= 0).all():
         raise ContractError("weights of at least 0", output.weight.min().item(), "weigh by something positive")
+    if output.answers is not None:
+        _check_answers(output.answers, output.probs)
     return f"{output.probs.shape[1]} of {output.probs.shape[2]} classes a sample"
+
+
+def _check_answers(answers: Tensor, probs: Tensor) -> None:
+    """Two answers at least, which exclude each other, the best no less likely than an outcome."""
+    if answers.shape[2] < 2:
+        raise ContractError("at least two `answers`", answers.shape[2], "return the likeliest two")
+    most, least = answers.sum(dim=-1).max().item(), answers.min().item()
+    if not (most < 1 + 1e-4 and least >= 0):
+        came = f"sums up to {most:.3g} and {least:.3g} as the least"
+        expected = "`answers` that add up to 1 at most and none below 0"
+        raise ContractError(expected, came, "count each outcome once")
+    short = (probs.amax(dim=-1) - answers.amax(dim=-1)).max().item()
+    if short > 1e-4:
+        expected, came = "the likeliest outcome among the `answers`", f"{short:.3g} less at best"
+        raise ContractError(expected, came, "begin with the likeliest")
 
 
 def loss_is_per_sample(subject: Subject) -> None:
@@ -123,7 +146,8 @@ def fields_stay_float32(subject: Subject) -> None:
     """Losses and probabilities are float32 under mixed precision (bfloat16) too."""
     with torch.autocast("cpu", torch.bfloat16):
         output = subject.output(subject.batch("pool", subject.ids()[:2]), subject.task.fields)
-    given = {field: value for field in sorted(FIELDS) if (value := getattr(output, field)) is not None}
+    names = sorted(FIELDS | {"answers"})
+    given = {field: value for field in names if (value := getattr(output, field)) is not None}
     came = {field: value[0].dtype if isinstance(value, tuple) else value.dtype for field, value in given.items()}
     if set(came.values()) - {torch.float32}:
         raise ContractError("torch.float32", came, "use `.float()` on what the network returns, before the loss")

@@ -113,7 +113,7 @@ class Subject:
 
 def signals(output: Output) -> tuple:
     """All that a strategy may see of an output."""
-    return output.taps, output.probs, output.weight
+    return output.taps, output.probs, output.weight, output.answers
 
 
 def same(first: Any, second: Any) -> bool:

@@ -1,0 +1,63 @@
+"""Heatmaps as distributions over their cells: where a joint may be, for the signals that read probabilities.
+
+The network is trained by squared error to gaussians of height 1, so what a heatmap tends to is the
+probability of the joint's place, smoothed by the gaussian: its values are in proportion to
+probabilities already. Their exponentials are not: the softmax of 64 x 64 cells is all but uniform,
+and the more peaks of height 1 a map has, the *less* uniform it is.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Distribution = Literal["squared", "mass", "softmax"]
+
+
+def places(heatmaps: Tensor, how: Distribution) -> Tensor:
+    """(B, J, H, W) of any values -> (B, J, H * W), distributions over the cells, float32.
+
+    Args:
+        heatmaps: of the last stack.
+        how: ``"mass"`` is a cell's value over the sum of them, cells below 0 counting as 0.
+            ``"squared"`` squares the values first: noise with a deviation of 0.005 has more mass in
+            64 x 64 cells than the gaussian of a joint, but a fiftieth of its squares.
+            ``"softmax"`` is that of the values themselves. A map without a positive cell says
+            nothing of the place: uniform.
+    """
+    cells = heatmaps.float().flatten(2)
+    if how == "softmax":
+        return cells.softmax(dim=2)
+    positive = cells.clamp(min=0)
+    top = positive.amax(dim=2, keepdim=True).detach()  # divided by first, so that no square or sum is 0 or infinite
+    empty = top < torch.finfo(cells.dtype).tiny
+    scaled = positive / torch.where(empty, 1, top)
+    weights = torch.where(empty, 1, scaled if how == "mass" else scaled.square())
+    return weights / weights.sum(dim=2, keepdim=True)
+
+
+def answers(probs: Tensor, width: int, reach: int) -> Tensor:
+    """The best answers to "where is the joint?": (B, J, H * W) -> (B, J, 2), the likeliest cell's first.
+
+    An answer is a cell together with those at most `reach` cells from it along x and y; the second
+    one is the likeliest cell outside of the first, with what is left around it. A joint between two
+    cells is one answer: of the cells themselves the best two would nearly always be neighbours,
+    equally likely where the network is surest.
+
+    Args:
+        probs: distributions over the cells, row by row.
+        width: cells of a row.
+        reach: in cells.
+    """
+    height = probs.shape[2] // width
+    left, found = probs, []
+    rows, columns = (torch.arange(size, device=probs.device) for size in (height, width))
+    for _ in range(2):
+        top = left.argmax(dim=2, keepdim=True)
+        close = ((rows - top // width).abs() <= reach, (columns - top % width).abs() <= reach)  # (B, J, H), (B, J, W)
+        around = (close[0].unsqueeze(3) & close[1].unsqueeze(2)).flatten(2)
+        found.append(torch.where(around, left, 0).sum(dim=2))
+        left = torch.where(around, 0, left)
+    return torch.stack(found, dim=2)
