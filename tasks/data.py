@@ -88,3 +88,8 @@ def part(dataset: Dataset, indices: Sequence[int]) -> Subset:
 def canonical(**parts: Any) -> str:
     """An annotation as the `label` of a `tasks.base.Source`: JSON of its parts, keys sorted."""
     return json.dumps(parts, sort_keys=True)
+
+
+def few(names: Sequence[str], most: int = 5) -> str:
+    """The first names of a list, as a note shows them."""
+    return ", ".join(map(repr, names[:most])) + (", ..." if len(names) > most else "")

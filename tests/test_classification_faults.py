@@ -39,9 +39,9 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no data": (shutil.rmtree, ": expected data_root (a folder), but got nothing at this path; the layout is"),
     "no train": (lambda d: shutil.rmtree(d / "train"), "/train: expected train folder (a folder), but got nothing"),
     "no test": (lambda d: shutil.rmtree(d / "test"), "/test: expected test folder (a folder), but got nothing"),
-    "class missing in test": (
-        lambda d: shutil.rmtree(d / "test/cat"),
-        "/test/cat: expected a folder of images of a class of train, but got nothing at this path; put images there",
+    "no image to test on": (
+        lambda d: [empty(d / f"test/{name}") for name in ("bird", "cat", "dog")],
+        "/test: expected an image at least to test on, but got none in 3 class folders; the layout is",
     ),
     "class missing in train": (
         lambda d: shutil.rmtree(d / "train/bird"),
@@ -56,12 +56,12 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
         "/train/cat: expected something in the class folder, but got an empty folder; put images there",
     ),
     "class without a visible file": (
-        lambda d: (empty(d / "test/cat"), (d / "test/cat/.DS_Store").write_text("x")),
-        "/test/cat: expected something in the class folder, but got an empty folder",
+        lambda d: (empty(d / "train/cat"), (d / "train/cat/.DS_Store").write_text("x")),
+        "/train/cat: expected something in the class folder, but got an empty folder",
     ),
     "file among the classes": (
         lambda d: (d / "train/readme.txt").write_text("x"),
-        "/train/readme.txt: expected class folder (a folder), but got something that is not a folder",
+        "/train/readme.txt: expected class folders alone, but got a file; move it into its class's folder, or take",
     ),
     "folder among the images": (
         lambda d: (d / "train/dog/more").mkdir(),
@@ -102,11 +102,11 @@ def test_pixels_that_cannot_be_decoded_are_found_by_the_full_check(folder: Path)
 
 
 def test_several_faults_are_all_reported(folder: Path):
-    for spoil in ("class missing in test", "empty class", "no image", "another size"):
+    for spoil in ("another name in test", "empty class", "no image", "another size"):
         SPOILED[spoil][0](folder)
     lines = classification(folder).check()
     assert len(lines) == 4
-    assert all(any(SPOILED[name][1] in line for line in lines) for name in ("class missing in test", "no image"))
+    assert all(any(SPOILED[name][1] in line for line in lines) for name in ("another name in test", "no image"))
 
 
 def test_good_data_has_no_fault(folder: Path):
@@ -119,11 +119,10 @@ def test_good_data_has_no_fault(folder: Path):
 
 def test_classes_of_the_setting_are_what_folders_must_be(folder: Path):
     lines = classification(folder, classes=["bird", "cat", "dig"]).check()
-    expected = [f"{folder}/{split}/{rest}" for split in ("train", "test") for rest in (
-        "dog: expected a folder named after a class of the setting task.classes, but got 'dog'; did you mean 'dig'?",
-        "dig: expected a folder of images of a class of the setting task.classes, but got nothing at this path",
-    )]  # fmt: skip
-    assert len(lines) == 4 and all(a.startswith(b) for a, b in zip(lines, expected, strict=True)), lines
+    named = "dog: expected a folder named after a class of the setting task.classes, but got 'dog'; did you mean 'dig'?"
+    lost = "dig: expected a folder of images of a class of the setting task.classes, but got nothing at this path"
+    expected = [f"{folder}/{rest}" for rest in (f"train/{named}", f"test/{named}", f"train/{lost}")]
+    assert len(lines) == 3 and all(a.startswith(b) for a, b in zip(lines, expected, strict=True)), lines
     assert classification(folder, classes=["dog", "cat", "bird"]).check() == []
 
 

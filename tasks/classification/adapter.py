@@ -21,12 +21,13 @@ from torch.utils.data import Dataset, default_collate
 from models import resnet
 from models.output import Output
 from models.progress import track
+from tasks import litter
 from tasks.base import Batch, Read, Source, Split
 from tasks.classification import sources, views
 from tasks.classification.faults import cifar_faults, folder_faults
 from tasks.classification.held import Crop, Held, HeldView, Place, Where, batch_of, draw_crop, stacked
 from tasks.classification.metrics import Accuracy
-from tasks.data import canonical, even, spread
+from tasks.data import canonical, even, few, spread
 
 Channels = tuple[float, float, float]
 Spreads = tuple[Annotated[float, Gt(0)], Annotated[float, Gt(0)], Annotated[float, Gt(0)]]
@@ -103,7 +104,7 @@ class Classification:
         if self.format != "folder":
             return sources.read_cifar(self.format, self.root, "test")[1]
         folder = self.root / sources.FOLDERS["train"]
-        return self._given or tuple(home.name for home in sources.listing(folder))
+        return self._given or tuple(home.name for home in litter.listing(folder))
 
     @cached_property
     def _pool_images(self) -> sources.Images:
@@ -224,6 +225,20 @@ class Classification:
         labels = [canonical(label=self.classes[label]) for label in images.labels]
         pairs = zip(labels, digests, strict=True)
         return [Source(None, label, digest) for label, digest in pairs]
+
+    def notes(self) -> list[str]:
+        """Litter that is skipped, and classes without a test image; see `tasks.base.Noted`."""
+        found: list[str] = []
+        if self.format == "folder":
+            for split, name in sources.FOLDERS.items():
+                folder = self.root / name
+                found += litter.skipped([folder, *litter.listing(folder)], split)
+        tested = {source.label for source in self.sources("test")}
+        lacking = [name for name in self.classes if canonical(label=name) not in tested]
+        if lacking:
+            which = f"{len(lacking)} of {len(self.classes)} classes: {few(lacking)}"
+            found.append(f"test: no image of {which}; their accuracy is not a number")
+        return found
 
     def thumbnail(self, index: int) -> Image.Image:
         """The image, small ones enlarged, above the name of its class."""

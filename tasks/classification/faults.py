@@ -8,19 +8,17 @@ from pathlib import Path
 
 from torchvision.datasets.utils import check_integrity
 
-from tasks.classification.sources import (
-    CIFAR,
-    CIFAR_SIDE,
-    FOLDERS,
-    Format,
-    download_cifar,
-    listing,
-)
+from tasks.classification.sources import CIFAR, CIFAR_SIDE, FOLDERS, Format, download_cifar
 from tasks.faults import Fault, Reading, Size, nearest, one_line, path_fault, reason, shown
 from tasks.images import ImageCheck
+from tasks.litter import listing
 
 LAYOUT = "the layout is data_root/{train,test}/<class>/<image>"
 OTHERWISE = "take the file away"
+LOOSE = (
+    "move it into its class's folder, or take it away; where nothing can be moved, make a folder of links to the class "
+    "folders (ln -s SHARE/train/*/ mine/train/) and name it as task.data_root"
+)
 SIZES = "resize the images, set task.input_size, or take images of any size with task.augmentation=resized_crop"
 
 
@@ -57,21 +55,33 @@ def _folder_faults(
     if all(found.values()):
         yield from _class_faults(root, found, classes)
     look = ImageCheck(full)
-    for homes in found.values():
+    for split, homes in found.items():
         files: list[Path] = []
         for home in homes:
-            files += yield from _listed(home, "class folder", f"put images there or take it away; {LAYOUT}")
+            files += yield from _class_files(home, split)
         yield from _image_faults(files, side, look, progress)
+        if split == "test" and homes and not files and all(home.is_dir() for home in homes):
+            came = f"none in {len(homes)} class folders"
+            yield Fault("no test images", str(root / FOLDERS[split]), "an image at least to test on", came, LAYOUT)
     yield from look.together()
 
 
-def _listed(folder: Path, what: str, remedy: str) -> Reading[list[Path]]:
+def _class_files(home: Path, split: str) -> Reading[list[Path]]:
+    """What is in a class's folder; that of test may be empty: the other classes are still judged."""
+    if home.is_file():
+        yield Fault("loose file", str(home), "class folders alone", "a file", LOOSE)
+        return []
+    remedy = f"put images there or take it away; {LAYOUT}"
+    return (yield from _listed(home, "class folder", remedy, may_be_empty=split == "test"))
+
+
+def _listed(folder: Path, what: str, remedy: str, may_be_empty: bool = False) -> Reading[list[Path]]:
     """What is in a folder; a fault where it is none or there is nothing in it."""
     fault = path_fault(folder, what, remedy)
     if fault is None:
         try:
             found = listing(folder)
-            if found:
+            if found or may_be_empty:
                 return (yield from _named(found))
             fault = Fault(f"empty {what}", str(folder), f"something in the {what}", "an empty folder", remedy)
         except OSError as error:
@@ -100,11 +110,11 @@ def _class_faults(root: Path, found: dict[str, list[Path]], classes: Sequence[st
             if name not in known:
                 where, what = str(root / FOLDERS[split] / name), f"{nearest(name, known)} Rename it or take it away"
                 yield Fault("unknown class", where, f"a folder named after {whose}", shown(name), what)
-        for name in known:
-            if name not in names:
-                where = str(root / FOLDERS[split] / name)
-                yield Fault("missing class", where, f"a folder of images of {whose}", "nothing at this path",
-                            f"put images there, or leave {name!r} out everywhere")  # fmt: skip
+    for name in known:  # without test images a class's accuracy is no number, and a note says so
+        if name not in folders["train"]:
+            where = str(root / FOLDERS["train"] / name)
+            yield Fault("missing class", where, f"a folder of images of {whose}", "nothing at this path",
+                        f"put images there, or leave {name!r} out everywhere")  # fmt: skip
 
 
 def _image_faults(

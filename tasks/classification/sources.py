@@ -13,6 +13,7 @@ from torchvision.datasets import CIFAR10, CIFAR100
 
 from models.progress import track
 from tasks.data import read_image
+from tasks.litter import listing
 
 Format = Literal["folder", "cifar10", "cifar100"]
 CIFAR = {"cifar10": CIFAR10, "cifar100": CIFAR100}
@@ -43,11 +44,6 @@ class Images:
     def pixels(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8, RGB."""
         return self.held[index] if len(self.held) else read_image(self.paths[index])
-
-
-def listing(folder: Path) -> list[Path]:
-    """What is in a folder, by name; hidden things (".DS_Store") are left out."""
-    return sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: p.name)
 
 
 def read_folder(folder: Path, classes: Sequence[str]) -> Images:
