@@ -6,7 +6,9 @@ A name decides nothing by itself: the task says which way is better (`tasks.base
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable
 
 _ERRORS = """
     aepe bpd brier cer crossentropy deviance divergence ece eer emd epe err error errors fid hausdorff kid kld lamr
@@ -17,6 +19,7 @@ _SHARES = """
     specificity top1 top5
 """
 ERRORS, SHARES = frozenset(_ERRORS.split()), frozenset(_SHARES.split())
+SIGNED = {"bpd", "deviance", "kid", "loss", "losses", "nll", "silog"}  # errors that may fall below 0
 TURNED = {"inverse", "inverted", "minus", "neg", "negated", "negative", "reduction"}  # `neg_mse`
 
 
@@ -41,6 +44,21 @@ def share_measure(metric: str) -> str:
     """The word that tells a share, of which more is better; empty where there is none, or it is negated."""
     said = words(metric)
     return "" if _turned(metric) or said & ERRORS else min(said & SHARES, default="")
+
+
+def ends(metric: str, values: Iterable[float]) -> tuple[float, float]:
+    """The least and the largest value that a metric can take, as far as its name tells; infinite where it does not.
+
+    A share lies in [0, 1], or in [0, 100] where its values are in percent, and an error is 0 at least. Values that say
+    otherwise are believed.
+    """
+    known = [value for value in values if math.isfinite(value)]
+    error = error_measure(metric)
+    named = bool(share_measure(metric)) or (bool(error) and error not in SIGNED)
+    if not named or min(known, default=0.0) < 0:
+        return -math.inf, math.inf
+    top = max(known, default=0.0)
+    return 0.0, math.inf if error or top > 100 else 100.0 if top > 1 else 1.0
 
 
 def _turned(metric: str) -> bool:

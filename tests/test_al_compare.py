@@ -125,6 +125,67 @@ def test_the_numbers_are_in_every_form(tmp_path: Path, capsys):
     assert row["pairs"][0]["verdict"] in said
 
 
+def intervals(value, where=""):
+    """Every interval of a summary, by its place."""
+    if isinstance(value, dict):
+        if {"low", "high"} <= value.keys() and value["low"] is not None:
+            yield where, value["low"], value["high"]
+        for key, inner in value.items():
+            yield from intervals(inner, f"{where}.{key}")
+    elif isinstance(value, list):
+        for inner in value:
+            yield from intervals(inner, where)
+
+
+def test_no_interval_of_a_count_or_a_share_leaves_its_bounds(tmp_path: Path):
+    """Two seeds whose annotations differ much."""
+    for leg in ("random", "entropy"):
+        for seed in range(2):
+            folder = write(tmp_path / f"runs/{leg}/seed{seed}", config(leg, seed), [0.1, 0.2, 0.3])
+            rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+            ranking = {"pairs": 0.6 + 0.3 * seed, "spearman": 0.2 + 0.7 * seed, "n": 20}
+            for row in rows:
+                row |= {"effort": row["effort"] * (1 + 9 * seed), "seconds/train": 1.0 + 99 * seed}
+                row |= {f"ranking/control/{key}": value for key, value in ranking.items()}
+            (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report(tmp_path / "runs")
+    found = list(intervals(json.loads((tmp_path / "out/summary.json").read_text())))
+    ends = (".legs.effort", ".legs.seconds", ".effort.random", ".effort.entropy")
+    counts = [(low, high) for place, low, high in found if place.endswith(ends)]
+    shares = [(low, high) for place, low, high in found if place.endswith((".pairs", ".spearman"))]
+    assert len(counts) == 6 and all(0 <= low <= high for low, high in counts)
+    assert len(shares) == 2 * 3 * 2 and all(-1 <= low <= high <= 1 for low, high in shares)
+
+
+def test_two_seeds_make_no_claim_anywhere(tmp_path: Path, capsys):
+    values = {"random": ([0.1, 0.2, 0.3], [0.1, 0.2, 0.31]), "entropy": ([0.5, 0.6, 0.7], [0.5, 0.6, 0.75])}
+    page, _ = report(folders(tmp_path / "runs", values))
+    (row,) = json.loads((tmp_path / "out/summary.json").read_text())
+    (pair,) = row["pairs"]
+    assert (pair["claim"], pair["p"], pair["test"]["p"], pair["test"]["effect"]) == ("none", None, None, None)
+    assert pair["test"]["difference"]["low"] is None and row["penalties"]["matrix"] == [[None, None], [None, None]]
+    first, second = csv.DictReader((tmp_path / "out/summary.csv").open())
+    assert (first["claim"], second["seeds_with_random"], second["claim"]) == ("", "2", "none")
+    told = "random and entropy: 2 seeds (mean -0.405) cannot tell a difference from chance; no claim."
+    for said in (page.said, capsys.readouterr().out):
+        assert told in said and not re.search("larger area|p = |takes about", said)
+    assert "2: no claim" in page.said and "(no claim: 2 paired seeds)" in page.said
+
+
+@pytest.mark.parametrize(("seeds", "early"), [(3, True), (4, True), (5, False)])
+def test_three_and_four_seeds_are_called_preliminary(seeds, early, tmp_path: Path, capsys):
+    values = {"random": [[0.1, 0.2, 0.3 + s / 100] for s in range(seeds)],
+              "entropy": [[0.5, 0.6, 0.7 + s / 50] for s in range(seeds)]}  # fmt: skip
+    page, _ = report(folders(tmp_path / "runs", values))
+    (row,) = json.loads((tmp_path / "out/summary.json").read_text())
+    assert row["pairs"][0]["claim"] == ("preliminary" if early else "tested") and row["pairs"][0]["p"] < 0.05
+    second = list(csv.DictReader((tmp_path / "out/summary.csv").open()))[1]
+    assert second["claim"] == row["pairs"][0]["claim"]
+    for said in (page.said, capsys.readouterr().out):
+        assert "entropy has a larger area than random" in said and ("so preliminary" in said) == early
+    assert (f"{seeds}: preliminary" in page.said) == early and ("This is preliminary" in page.said) == early
+
+
 def test_unfinished_runs_are_shown_and_counted_nowhere(tmp_path: Path, capsys):
     root = folders(tmp_path / "runs")
     before = report(root)[0]
@@ -308,10 +369,15 @@ def test_strategies_that_are_not_told_apart_share_a_sentence():
     pairs = compare_areas(legs)
     far, line = verdicts(pairs)
     assert far.startswith("far has a larger area than random")
-    assert line.startswith("Not told apart from random with 3 paired seeds: a and b. ") and "(a) and" in line
+    assert line.startswith("Not told apart from random with 3 paired seeds, so preliminary: a and b. ")
+    assert "(a) and" in line and "each with 80% power at .05 / 6, which Holm asks of 6 pairs, takes" in line
     assert significance(pairs).startswith("3 of 6 differences in area are significant")
+    assert significance(pairs).endswith("correction). This is preliminary, as there are 3 paired seeds and not 5.")
+    two = compare_areas({leg: runs[:2] for leg, runs in legs.items()})
+    assert verdicts(two) == ["No claim about a, b and far against random: 2 paired seeds, and a test takes 3."]
+    assert significance(two) == significance([])
     assert len(verdicts(pairs[:1])) == 1 and verdicts(pairs[:1])[0].startswith("random and a: not told apart")
-    assert significance([]) == "There is no test: it takes two seeds that both strategies of a pair have."
+    assert significance([]) == "There is no test: it takes 3 seeds that both strategies of a pair have."
     assert (listed(["a"]), listed(["a", "b", "c"])) == ("a", "a, b and c")
     assert labels_saved([]) == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from sklearn.metrics import auc
 from statsmodels.stats.weightstats import DescrStatsW
 
 from tests.comparekit import made
-from tools.compare.curves import GRID, Curve, areas, curve, estimate, finals, points
+from tools.compare.curves import GRID, Curve, areas, curve, estimate, finals, metric_ends, points
 from tools.compare.saving import labels_needed, median_interval, saving
+from tools.compare.statistics import compare_areas, paired_test
 
 
 @pytest.mark.parametrize("values", [[0.1, 0.4], [0.7, 0.71, 0.65, 0.72, 0.7], np.linspace(-3, 9, 30)])
@@ -30,6 +32,39 @@ def test_the_interval_holds_the_truth_in_95_percent():
     inside = sum(e.low <= 0.7 <= e.high for e in found)
     low, high = stats.binom.interval(0.999, 1000, 0.95)
     assert low <= inside <= high
+
+
+def test_an_interval_is_cut_at_the_ends_of_what_can_be_and_holds_the_truth_as_often():
+    found = estimate([0.97, 0.99, 0.9], (0, 1))
+    assert found.high == 1 and found.low == estimate([0.97, 0.99, 0.9]).low
+    assert estimate([0, 1, 5], (0, math.inf)).low == 0 < estimate([0, 1, 5], (0, math.inf)).high
+    rng = np.random.default_rng(3)
+    drawn = [rng.binomial(40, 0.96, 5) / 40 for _ in range(1000)]
+    cut, whole = ([estimate(values, *ends) for values in drawn] for ends in (((0, 1),), ()))
+    assert sum(e.high == 1 < w.high for e, w in zip(cut, whole, strict=True)) > 100
+    held = [sum(e.low <= 0.96 <= e.high for e in found) for found in (cut, whole)]
+    assert held[0] == held[1] > 850
+
+
+def accuracies(leg: str, *seeds: list[float]) -> list:
+    runs = [made(leg, s, values) for s, values in enumerate(seeds)]
+    rows = [tuple({**row, "accuracy": row["score"]} for row in run.rows) for run in runs]
+    return [replace(run, metric="accuracy", rows=own) for run, own in zip(runs, rows, strict=True)]
+
+
+def test_the_intervals_of_a_share_keep_to_its_bounds():
+    legs = {"random": accuracies("random", [0.9, 0.99], [0.5, 0.8], [0.99, 1.0]),
+            "x": accuracies("x", [0.0, 0.1], [0.01, 0.4], [0.0, 0.01])}  # fmt: skip
+    ends = metric_ends(run for runs in legs.values() for run in runs)
+    assert ends == (0, 1)
+    (pair,) = compare_areas(legs)
+    wide = paired_test([0.945, 0.65, 0.995], [0.05, 0.205, 0.005]).difference
+    found = pair.test.difference
+    assert wide.high > 1 == found.high
+    assert (found.mean, found.low) == pytest.approx((wide.mean, wide.low))
+    for runs in legs.values():
+        assert all(0 <= e.low <= e.high <= 1 for e in curve(runs, ends=ends).estimates)
+    assert curve(legs["x"]).estimates[1].low < 0
 
 
 def test_one_value_has_no_interval_and_none_has_no_mean():
@@ -123,9 +158,10 @@ def test_a_saving_is_of_the_references_final_labels():
     found = saving([made("x", 0, [0.2, 0.8, 0.9])], reference)
     assert (found.needed, found.labels, found.target) == (pytest.approx(10 + 5 * 4 / 6), 20, pytest.approx(0.6))
     assert found.share == pytest.approx(1 - (10 + 10 / 3) / 20)
-    assert str(found) == "reaches the final 0.6 at 20 labels with 13: saves 33% of labels"
+    assert str(found) == "reaches the final 0.6 at 20 labels with 13: saves 33% of labels (no claim: 1 paired seed)"
     never = saving([made("x", 0, [0.2, 0.3, 0.4])], reference)
-    assert (never.needed, never.share, str(never)) == (None, None, "does not reach the final 0.6 at 20 labels")
+    told = "does not reach the final 0.6 at 20 labels (no claim: 1 paired seed)"
+    assert (never.needed, never.share, str(never)) == (None, None, told)
     start = saving([made("x", 0, [0.7, 0.8, 0.9])], reference)
     assert start.at_start and start.needed == 10 and "before anything was chosen" in str(start)
     assert saving(reference, reference).share == 0
@@ -143,7 +179,10 @@ def test_seeds_that_never_get_there_count_in_the_medians_interval():
     assert "seed by seed with 17 to 18, and never in 1 of 6 seeds; 95% interval of the median 17 to never" in str(found)
     few = saving(runs[1:], reference)
     assert list(few.by_seed) == [1, 2, 3, 4, 5] and math.isnan(few.low) and "interval" not in str(few)
-    assert str(saving([made("x", 9, [0.1, 0.3, 0.9])], reference)).endswith("of labels")  # no seed in common
+    assert "claim" not in str(few) and "preliminary" not in str(few)
+    assert str(saving(runs[:3], reference)).endswith("in 1 of 3 seeds (preliminary: 3 paired seeds)")
+    none = saving([made("x", 9, [0.1, 0.3, 0.9])], reference)
+    assert str(none).endswith("of labels (no claim: 0 paired seeds)")  # no seed in common
 
 
 def test_a_seed_without_a_score_has_no_saving_of_its_own():
@@ -155,8 +194,8 @@ def test_a_seed_without_a_score_has_no_saving_of_its_own():
 def test_a_curve_that_falls_again_is_said_to_end_below():
     reference = [made("random", 0, [0.1, 0.3, 0.6])]
     falls = saving([made("x", 0, [0.2, 0.8, 0.5])], reference)
-    assert falls.ends_below and str(falls).endswith("saves 33% of labels, but ends below it")
-    assert not saving([made("x", 0, [0.2, 0.8, 0.6])], reference).ends_below
+    assert falls.ends_worse and "saves 33% of labels, but ends below it (" in str(falls)
+    assert not saving([made("x", 0, [0.2, 0.8, 0.6])], reference).ends_worse
 
 
 @pytest.mark.parametrize("n", [2, 5, 6, 7, 9, 20, 33])

@@ -24,9 +24,8 @@ def test_over_seeds_it_is_scipys_test_against_chance():
     assert (first.labeled, second.labeled, first.samples) == (10, 15, 200)
     for found, values in ((first, [0.61, 0.58, 0.66]), (second, [0.52, 0.49, 0.50])):
         assert found.pairs == estimate(values) and found.p == pytest.approx(stats.ttest_1samp(values, 0.5).pvalue)
-    assert str(first).startswith("ranks better than chance: 0.617 of the pairs in order [0.51") and "3 seeds" in str(
-        first
-    )
+    assert str(first).startswith("ranks better than chance: 0.617 of the pairs in order [0.51")
+    assert "(3 seeds, preliminary)" in str(first)
     assert str(second).startswith("ranks no better than chance, as far as can be told: 0.503")
     (worse,) = ranking_health(ranked([0.3], [0.31], [0.32]))
     assert str(worse).startswith("ranks WORSE than chance")
@@ -37,8 +36,9 @@ def test_spearmans_correlation_comes_along_where_rows_have_it():
     rows = [[0.3, None], [0.5, None], [None, None]]
     runs = [made("learning_loss", s, [0.5] * 2, **told, ranking__control__spearman=row) for s, row in enumerate(rows)]
     first, second = ranking_health(runs)
-    assert first.spearman == estimate([0.3, 0.5]) and first.pairs.n == 3
-    assert ", Spearman's correlation 0.400 (3 seeds)" in str(first)
+    assert first.spearman == estimate([0.3, 0.5], (-1, 1)) and first.pairs.n == 3
+    assert ", Spearman's correlation 0.400 (3 seeds, preliminary)" in str(first)
+    assert (first.spearman.low, first.spearman.high) == (pytest.approx(0.4 - 12.7062 * 0.1, abs=1e-4), 1)
     assert second.spearman.n == 0 and "Spearman" not in str(second)
 
 
@@ -53,7 +53,7 @@ def test_seeds_and_cycles_without_a_measure_are_left_out():
 
 
 def test_equal_seeds_divide_by_nothing():
-    chance, same = ranking_health(ranked([0.5, 0.75], [0.5, 0.75]))
+    chance, same = ranking_health(ranked(*[[0.5, 0.75]] * 3))
     assert chance.p == 1 and math.isnan(same.p) and str(same).endswith("no test")
 
 
@@ -64,6 +64,21 @@ def test_one_seed_by_hand():
     assert "one seed, 200 samples" in str(found) and str(found).startswith("ranks better")
     (few,) = ranking_health(ranked([0.9], n=4))
     assert few.pairs.high == 1 and str(few).startswith("ranks no better than chance, as far")
+
+
+def test_two_seeds_by_hand_claim_nothing_about_trainings():
+    (found,) = ranking_health(ranked([0.6], [0.52], n=200))  # each as good as 100 pairs: 0.05 / sqrt(2) of the mean
+    half = 1.959964 * 0.05 / math.sqrt(2)
+    assert (found.pairs.low, found.pairs.high) == pytest.approx((0.56 - half, 0.56 + half))
+    assert found.p == pytest.approx(2 * stats.norm.sf(0.06 / (0.05 / math.sqrt(2)))) and found.p > 0.05
+    (sure,) = ranking_health(ranked([0.6], [0.66], n=200))
+    assert str(sure).startswith("ranks better than chance: 0.630 of the pairs in order")
+    assert "(2 seeds, 200 samples: these 2 modules, not their training)" in str(sure)
+
+
+def test_a_share_of_pairs_keeps_to_its_bounds():
+    (found,) = ranking_health(ranked([0.9], [0.99], [0.8]))
+    assert found.pairs.high == 1.0 and found.pairs.low == estimate([0.9, 0.99, 0.8]).low < 0.9
 
 
 def shares(rho: float, n: int, trials: int, seed: int) -> list[float]:
@@ -100,7 +115,8 @@ def test_a_gain_is_split_into_parts_that_add_up():
     joint, luck, ranking, whole, oracle = parts_of(*AREAS)
     assert [part.name for part in (joint, luck, ranking)] == ["joint training", "luck of selection", "ranking"]
     assert (joint.gain.mean, luck.gain.mean, ranking.gain.mean) == pytest.approx((0.025, 0.0, 0.055))
-    assert joint.gain == estimate([0.53 - 0.50, 0.54 - 0.52]) and joint.seeds == (0, 1)
+    assert (joint.gain.mean, joint.gain.n, joint.seeds) == (pytest.approx(0.025), 2, (0, 1))
+    assert math.isnan(joint.gain.low)  # two seeds: no interval, as that would be a claim
     assert whole.gain.mean == pytest.approx(joint.gain.mean + luck.gain.mean + ranking.gain.mean) == pytest.approx(0.08)
     assert (oracle.first, oracle.second) == ("oracle_loss-joint", "learning_loss")
     assert oracle.gain.mean == pytest.approx(0.035)

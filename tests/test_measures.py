@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tasks.base import lower_is_better
-from tasks.measures import error_measure, share_measure
+from tasks.measures import ends, error_measure, share_measure
 from tests import comparekit
 from tests.conftest import REPOSITORY
 from tests.toy import Toy
@@ -57,6 +58,22 @@ def test_error_measures_are_known_as_whole_words(name, word):
 )  # fmt: skip
 def test_shares_are_known_as_whole_words(name, word):
     assert share_measure(name) == word
+
+
+INFINITE = (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "found"),
+    [
+        ("accuracy", [0.2, 1.0], (0, 1)), ("accuracy", [20.0, 93.5], (0, 100)), ("mAP", [], (0, 1)),
+        ("PCKh", [0.0, math.nan], (0, 1)), ("accuracy", [-0.1, 0.5], INFINITE), ("recall", [400.0], (0, math.inf)),
+        ("mae", [0.5, 70.0], (0, math.inf)), ("mae", [-0.5], INFINITE), ("loss", [0.5], INFINITE),
+        ("neg_mae", [0.5], INFINITE), ("score", [0.5], INFINITE),
+    ],
+)  # fmt: skip
+def test_a_metrics_ends_are_known_as_far_as_its_name_tells(name, values, found):
+    assert ends(name, values) == found
 
 
 @pytest.mark.parametrize(

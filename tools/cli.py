@@ -25,7 +25,7 @@ from models.seeding import deterministic
 from models.stopping import listening, workers_may_die
 from models.weights import WeightsError
 from tasks import grouping
-from tasks.base import DataError
+from tasks.base import DataError, lower_is_better
 from tasks.faults import printable
 from tools import mirror, preflight, summary
 from tools.config import ConfigError, Experiment, load
@@ -214,7 +214,8 @@ def _run(experiment: Experiment, folder: RunFolder, mode: str, run: Callable, co
     if is_main_process():
         rows = folder.rows(experiment.budget.cycles)
         title = f"{experiment.name}, {experiment.leg}, seed {experiment.seed}"
-        summary.draw(rows, experiment.task.metric, title, folder.path / "curve.png")
+        lower = lower_is_better(experiment.task)
+        summary.draw(rows, experiment.task.metric, title, folder.path / "curve.png", lower)
         folder.finish()
         _show(experiment, rows, console)
         console.print(f"curve: {folder.path / 'curve.png'}", highlight=False)
@@ -225,9 +226,10 @@ def _tracker(experiment: Experiment, folder: RunFolder, mode: str, rows: list[di
 
 
 def _show(experiment: Experiment, rows: list[dict[str, Any]], console: Console) -> None:
-    summary.show(rows, experiment.task.metric, console)
+    lower = lower_is_better(experiment.task)
+    summary.show(rows, experiment.task.metric, console, lower)
     area = mirror.totals(experiment, rows)[mirror.AREA]
-    console.print(f"area under the curve {area:.4f}", highlight=False)
+    console.print(summary.measured(f"area under the curve {area:.4f}", lower), highlight=False)
 
 
 def _start_processes(launcher: str) -> None:

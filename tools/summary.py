@@ -56,6 +56,11 @@ def area_under_curve(sizes: Sequence[float], scores: Sequence[float]) -> float:
     return float(np.trapezoid(scores, sizes) / (sizes[-1] - sizes[0]))
 
 
+def measured(metric: str, lower: bool) -> str:
+    """A metric as people read it, with the direction where that is not the usual one."""
+    return f"{metric} (lower is better)" if lower else metric
+
+
 def line(row: Row, metric: str, cycles: int) -> str:
     """One cycle in one line."""
     seconds = sum(row.get(f"seconds/{step}") or 0 for step in STEPS)
@@ -82,9 +87,9 @@ def thumbnails(task: Task, query: Query | None) -> list[tuple[Image, str]]:
     return found
 
 
-def show(rows: Sequence[Row], metric: str, console: Console) -> None:
-    """The run as a table; columns without a value are left out."""
-    names = {"labeled": "labeled", "effort": "effort", metric: metric}
+def show(rows: Sequence[Row], metric: str, console: Console, lower: bool = False) -> None:
+    """The run as a table; columns without a value are left out. `lower`: less of the metric is better."""
+    names = {"labeled": "labeled", "effort": "effort", metric: measured(metric, lower)}
     names |= {f"ranking/{group}/pairs": f"ordered pairs\n{group}" for group in ("queried", "control")}
     names |= {f"seconds/{step}": f"{name}\ns" for step, name in STEPS.items()}
     names = {key: name for key, name in names.items() if any(row.get(key) is not None for row in rows)}
@@ -101,13 +106,13 @@ def canvas(figsize: tuple[float, float]) -> Figure:
     return figure
 
 
-def draw(rows: Sequence[Row], metric: str, title: str, path: Path) -> None:
-    """`curve.png`: the metric over labeled samples."""
+def draw(rows: Sequence[Row], metric: str, title: str, path: Path, lower: bool = False) -> None:
+    """`curve.png`: the metric over labeled samples. `lower`: less of the metric is better."""
     figure = canvas(figsize=(6, 4))
     axes = figure.subplots()
     points = [(row["labeled"], row[metric]) for row in rows if row[metric] is not None]
     axes.plot(*zip(*points, strict=True), marker="o") if points else None
-    axes.set(xlabel="labeled samples", ylabel=metric, title=title)
+    axes.set(xlabel="labeled samples", ylabel=measured(metric, lower), title=title)
     axes.grid(alpha=0.3)
     with replacing(path) as beside:
         figure.savefig(beside, dpi=120)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from tasks.base import lower_is_better
 from tools import mirror, summary
 from tools.config import ConfigError, load
 from tools.streams import command
@@ -42,7 +43,7 @@ class BoardError(Exception):
     """A view that cannot be built or saved; the message says what to do."""
 
 
-def build(name: str, metric: str, entity: str, project: str = PROJECT) -> Workspace:
+def build(name: str, metric: str, entity: str, project: str = PROJECT, lower: bool = False) -> Workspace:
     """The view of a config's runs; needs no network.
 
     Args:
@@ -50,6 +51,7 @@ def build(name: str, metric: str, entity: str, project: str = PROJECT) -> Worksp
         metric: key of its task's metric.
         entity: user or team in W&B.
         project: there.
+        lower: whether less of the metric is better.
 
     Raises:
         BoardError: where wandb-workspaces is not installed.
@@ -59,7 +61,7 @@ def build(name: str, metric: str, entity: str, project: str = PROJECT) -> Worksp
         from wandb_workspaces import expr, workspaces
     except ImportError as error:
         raise BoardError(f"the board needs wandb-workspaces: pip install -e '.[board]' ({error})") from error
-    sections = [_curves(metric), _ranking(), _seconds()]
+    sections = [_curves(metric, lower), _ranking(), _seconds()]
     columns = [
         "config:strategy.value",
         "config:seed.value",
@@ -104,19 +106,19 @@ def save(board: Workspace) -> str:
         raise BoardError(f"{what}; a project is there once a run was sent, as tools/wandb_push.py does") from error
 
 
-def _curves(metric: str) -> Section:
+def _curves(metric: str, lower: bool) -> Section:
     from wandb_workspaces.reports.v2 import BarPlot, Config, Layout, MarkdownPanel
     from wandb_workspaces.workspaces import Section
 
-    final = mirror.final(metric)
+    final, said = mirror.final(metric), summary.measured(metric, lower)
     bars = [
         BarPlot(
             title=title, metrics=[key], groupby=Config("strategy"), groupby_aggfunc="mean", groupby_rangefunc="stddev",
             aggregate=True, max_runs_to_show=RUNS, max_bars_to_show=100, layout=_layout(2 + place),
         )
-        for place, (key, title) in enumerate({mirror.AREA: f"area under {metric}", final: f"last {metric}"}.items())
+        for place, (key, title) in enumerate({mirror.AREA: f"area under {said}", final: f"last {said}"}.items())
     ]  # fmt: skip
-    curves = [_line(metric, f"{metric} over {label}", place, x) for place, (x, label) in enumerate(AXES.items())]
+    curves = [_line(metric, f"{said} over {label}", place, x) for place, (x, label) in enumerate(AXES.items())]
     note = MarkdownPanel(markdown=NOTE, layout=Layout(x=0, y=2 * HEIGHT, w=2 * WIDTH, h=3))
     return Section(name="strategies", is_open=True, panels=[*curves, *bars, note])
 
@@ -193,7 +195,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise BoardError("not logged in to W&B: `wandb login` first, or --print to see what would be saved")
         entity = arguments.entity if arguments.print else arguments.entity or _entity()
         for experiment in experiments:
-            board = build(experiment.name, experiment.task.metric, entity, arguments.project)
+            lower = lower_is_better(experiment.task)
+            board = build(experiment.name, experiment.task.metric, entity, arguments.project, lower)
             console.print(json.dumps(spec(board), indent=2) if arguments.print else f"{board.name}: {save(board)}")
     except (ConfigError, BoardError) as error:
         console.print(f"error: {error}")

@@ -13,7 +13,7 @@ from scipy import stats
 
 from tasks.base import Task
 from tasks.faults import printable
-from tools.compare.curves import Estimate, estimate
+from tools.compare.curves import COUNT, Estimate, estimate
 from tools.compare.gallery import Picture, gallery
 from tools.compare.grouping import Comparison
 from tools.compare.runs import Run, sample_names
@@ -122,7 +122,7 @@ def chosen(comparison: Comparison, options: Mapping[str, Any] | None = None) -> 
         options: settings over the runs' own, with dotted keys, where the data have moved.
     """
     legs = comparison.legs
-    shared, effort = overlap(legs), {leg: estimate(_efforts(runs)) for leg, runs in legs.items()}
+    shared, effort = overlap(legs), {leg: estimate(_efforts(runs), COUNT) for leg, runs in legs.items()}
     if not legs:
         return Chosen(shared, effort, missing="No run is finished.")
     first = next(iter(legs.values()))[0]

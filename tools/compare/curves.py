@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from scipy import stats
 
+from tasks.measures import ends
 from tools.compare.runs import Run
 from tools.summary import STEPS, area_under_curve
 
 Axis = Literal["labeled", "effort", "seconds"]
 LEVEL = 0.95  # of all intervals
+FEWEST, FEW = 3, 5  # pairs of seeds: with fewer there is no claim; with fewer one is called preliminary
+Ends = tuple[float, float]  # the least and the largest value that there can be
+ANY, COUNT, SHARE = (-math.inf, math.inf), (0.0, math.inf), (0.0, 1.0)
+Claim = Literal["none", "preliminary", "tested"]
 GRID = 50  # points where runs are interpolated
 
 
@@ -37,8 +42,11 @@ class Estimate:
     n: int
 
 
-def estimate(values: Sequence[float] | np.ndarray) -> Estimate:
-    """Mean and interval, mean ± t(n - 1) std / sqrt(n); values that are not a number are left out, as `n` tells."""
+def estimate(values: Sequence[float] | np.ndarray, ends: Ends = ANY) -> Estimate:
+    """Mean and interval, mean ± t(n - 1) std / sqrt(n); values that are not a number are left out, as `n` tells.
+
+    The interval is cut at the ends of what there can be, which the truth does not leave: so it holds it as often.
+    """
     kept = np.asarray(values, dtype=float)
     kept = kept[~np.isnan(kept)]
     n = len(kept)
@@ -46,7 +54,43 @@ def estimate(values: Sequence[float] | np.ndarray) -> Estimate:
         return Estimate(float(kept[0]) if n else math.nan, math.nan, math.nan, math.nan, n)
     mean, std = float(kept.mean()), float(kept.std(ddof=1))
     half = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1)) * std / math.sqrt(n)
-    return Estimate(mean, std, mean - half, mean + half, n)
+    return Estimate(mean, std, max(mean - half, ends[0]), min(mean + half, ends[1]), n)
+
+
+def paired(differences: Sequence[float] | np.ndarray, ends: Ends = ANY) -> Estimate:
+    """As `estimate`, of differences seed by seed: fewer than `FEWEST` have no interval.
+
+    An interval that leaves out 0 is a claim, and of two seeds chance alone makes any.
+
+    Args:
+        differences: a pair each.
+        ends: of the values that were subtracted.
+    """
+    width = ends[1] - ends[0]
+    found = estimate(differences, (-width, width))
+    return found if found.n >= FEWEST else replace(found, low=math.nan, high=math.nan)
+
+
+def claim(pairs: int) -> Claim:
+    """What so many pairs of seeds can bear."""
+    return "none" if pairs < FEWEST else "preliminary" if pairs < FEW else "tested"
+
+
+def caution(pairs: int) -> str:
+    """What must be said beside a result of so many pairs of seeds; nothing with enough of them."""
+    told = f"{pairs} paired seed{'s' if pairs != 1 else ''}"
+    return {"none": f" (no claim: {told})", "preliminary": f" (preliminary: {told})", "tested": ""}[claim(pairs)]
+
+
+def metric_ends(runs: Iterable[Run]) -> Ends:
+    """See `tasks.measures.ends`; of all runs that are compared."""
+    runs = list(runs)
+    return ends(runs[0].metric, (value for run in runs for value in run.values)) if runs else ANY
+
+
+def lower(runs: Iterable[Run]) -> bool:
+    """Whether less of the runs' metric is better; `group` has seen to it that they agree."""
+    return any(run.lower for run in runs)
 
 
 @dataclass(frozen=True)
@@ -91,12 +135,12 @@ def points(run: Run, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
     return x[kept], y[kept]
 
 
-def curve(runs: Sequence[Run], axis: Axis = "labeled") -> Curve:
+def curve(runs: Sequence[Run], axis: Axis = "labeled", ends: Ends = ANY) -> Curve:
     """Mean and interval over the seeds of a leg.
 
     Along labeled samples nothing is interpolated: each size has the seeds with a value there. Along the other axes,
     where x differs between seeds, values are interpolated linearly on `GRID` points over the range that all seeds
-    cover; where there is no such range, the curve is empty.
+    cover; where there is no such range, the curve is empty. `ends` are the metric's.
     """
     series = [(x, y) for x, y in (points(run, axis) for run in runs) if len(x)]
     if not series:
@@ -112,7 +156,7 @@ def curve(runs: Sequence[Run], axis: Axis = "labeled") -> Curve:
         low, high = max(x[0] for x, _ in series), min(x[-1] for x, _ in series)
         at = np.linspace(low, high, GRID) if low <= high else np.array([])
         columns = np.stack([np.interp(at, x, y) for x, y in series], axis=1)
-    return Curve(axis, at, tuple(estimate(column) for column in columns), not same and axis != "labeled")
+    return Curve(axis, at, tuple(estimate(column, ends) for column in columns), not same and axis != "labeled")
 
 
 def areas(runs: Sequence[Run]) -> dict[int, float]:

@@ -12,7 +12,7 @@ from tools.compare.curves import points
 from tools.compare.report import AXES, Findings
 from tools.compare.style import LIGHT, Style
 from tools.compare.svg import FEW
-from tools.summary import canvas
+from tools.summary import canvas, measured
 
 
 def png(found: Sequence[Findings], looks: Mapping[str, Style]) -> bytes:
@@ -23,7 +23,7 @@ def png(found: Sequence[Findings], looks: Mapping[str, Style]) -> bytes:
     for row, one in zip(grid, found, strict=True):
         for axes, axis in zip(row, AXES, strict=True):
             _panel(axes, one, axis, looks)
-        row[0].set(ylabel=one.comparison.metric)
+        row[0].set(ylabel=measured(one.comparison.metric, one.comparison.lower))
         row[0].set_title(one.comparison.config, loc="left", fontsize=10)
         handles, labels = row[0].get_legend_handles_labels()
         row[-1].legend(handles, labels, fontsize=8, frameon=False, loc="best") if handles else None

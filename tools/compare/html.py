@@ -9,15 +9,16 @@ from string import Template
 
 import numpy as np
 
-from tools.compare.curves import Axis, points
+from tools.compare.curves import ANY, FEW, Axis, metric_ends, points
 from tools.compare.html_chosen import chosen_section
 from tools.compare.html_module import attribution_section, health_section
 from tools.compare.markup import Html, bullets, legend, matrix, named, table, tag, text
 from tools.compare.report import AXES, Findings, Leg, gaps, unfinished
-from tools.compare.sentences import labels_saved, module_health, significance, verdicts
+from tools.compare.sentences import direction, doubts, labels_saved, module_health, significance, verdicts
 from tools.compare.statistics import ALPHA, Pair
 from tools.compare.style import DARK, LIGHT, Style, chance, count, duration, interval, number, spread
 from tools.compare.svg import Line, line_chart
+from tools.summary import measured
 
 Looks = Mapping[str, Style]
 PAGE = Path(__file__).with_name("page.html")
@@ -44,9 +45,11 @@ def section(one: Findings, looks: Looks, place: int) -> Html:
     compared = one.comparison
     seeds = sorted({seed for leg in one.legs for seed in leg.seeds})
     runs = sum(len(leg.seeds) for leg in one.legs)
-    meta = f"{compared.metric}, higher is better · {compared.task} · {len(one.legs)} strategies · {runs} finished runs"
+    meta = f"{compared.metric}, {direction(compared)} · {compared.task} · {len(one.legs)} strategies"
+    meta += f" · {runs} finished runs"
     meta += " · seeds " + ", ".join(map(str, seeds)) if seeds else ""
     parts = [Html(f'<h2 id="c{place}">{text(compared.config)}</h2>'), tag("p", meta, kind="meta")]
+    parts += [tag("p", doubt, kind="note") for doubt in doubts(compared)]
     parts.append(_note("Not finished, and in no number below; in the charts they are thin and dotted:",
                        list(map(unfinished, compared.unfinished))))  # fmt: skip
     parts.append(_note("Runs that lack a score have no area, and are in no test of it:", gaps(compared)))
@@ -79,6 +82,8 @@ def _curves(one: Findings, looks: Looks, place: int) -> Html:
     caption = "Mean over seeds; the band is its 95% t-interval, cut at the picture's edge." if many else (
         "One seed of each strategy, so there is no band: nobody knows how much of this is chance."
     )  # fmt: skip
+    if many and metric_ends(one.comparison.runs) == ANY:
+        caption += " It may reach beyond what the metric can be, as nothing says what its least and largest values are."
     switch = Html(f'<div class="switch"><span>over</span>{radios}<div class="charts">{charts}</div></div>')
     rest = tag("p", caption, kind="caption")
     return Html(tag("h3", "Curves") + legend(shown, looks) + switch + rest + _summary(one, looks))
@@ -94,17 +99,19 @@ def _chart(one: Findings, axis: Axis, name: str, looks: Looks) -> str:
     for run in one.comparison.unfinished:
         x, y = (values.tolist() for values in points(run, axis))
         lines.append(Line(run.leg, looks[run.leg], x, y, marked=False, thin=True))
-    metric = one.comparison.metric
+    metric = measured(one.comparison.metric, one.comparison.lower)
     return line_chart(lines, f"{metric} over {name}", name, metric) or "<p>No value along this axis.</p>"
 
 
 def _summary(one: Findings, looks: Looks) -> Html:
-    best = max((leg.area.mean for leg in one.legs if not math.isnan(leg.area.mean)), default=math.nan)
+    first = min if one.comparison.lower else max
+    best = first((leg.area.mean for leg in one.legs if not math.isnan(leg.area.mean)), default=math.nan)
     rows = [_row(leg, looks, best) for leg in one.legs]
     header = ["strategy", "seeds", f"final {one.comparison.metric}", "area", "labels", "needed for random's final",
               "annotations", "compute"]  # fmt: skip
     said = "± is the standard deviation over seeds. The area under the curve, divided by its width, is the mean score "
-    said += "over the budget; the largest is bold, which is no claim. Labels needed are those at which the mean curve "
+    said += f"over the budget; the {'smallest' if one.comparison.lower else 'largest'} is bold, which is no claim. "
+    said += "Labels needed are those at which the mean curve "
     said += "first reaches random's final score; no test stands behind them, and a 95% interval takes six paired seeds."
     return Html(table(header, rows) + tag("p", said, kind="caption"))
 
@@ -142,7 +149,9 @@ def _significance(one: Findings, looks: Looks) -> Html:
     caption = (
         "Pairwise penalties: the share of labeled sizes at which the row's strategy beats the column's significantly "
     )
-    caption += f"(paired t-test at .05, uncorrected). Mean of each column, how often it is beaten: {order}."
+    few = min((len(pair.seeds) for pair in one.pairs if not math.isnan(pair.p)), default=FEW)
+    early = f"; preliminary, as there are {few} paired seeds" if few < FEW else ""
+    caption += f"(paired t-test at .05, uncorrected{early}). Mean of each column, how often it is beaten: {order}."
     parts = [
         tag("h3", "Which differences are more than chance"),
         tag("p", significance(one.pairs)),
@@ -158,5 +167,6 @@ def _pair_row(pair: Pair) -> list[object]:
     test, seen = pair.test, pair.test.difference
     strong = pair.p < ALPHA
     p = tag("strong", chance(pair.p)) if strong else chance(pair.p)
+    said = {"none": ": no claim", "preliminary": ": preliminary", "tested": ""}[pair.claim]
     return [f"{pair.first} − {pair.second}", number(seen.mean), interval(seen.low, seen.high), chance(test.p), p,
-            number(test.effect), interval(test.effect_low, test.effect_high), len(pair.seeds)]  # fmt: skip
+            number(test.effect), interval(test.effect_low, test.effect_high), f"{len(pair.seeds)}{said}"]  # fmt: skip

@@ -55,7 +55,10 @@ def attribution_section(one: Findings) -> Html:
         )
         return Html(head + tag("p", said, kind="caption"))
     rows = [_part_row(part) for part in one.parts]
-    said = "Differences in area, mean over the seeds that all have. Where an interval holds 0, the part may be none."
+    said = (
+        "Differences in area, mean over the seeds that all have; more is better. Where an interval holds 0, the part "
+    )
+    said += "may be none; fewer than three seeds have no interval."
     return Html(
         head + table(["part", "in area", "95% interval", "difference", "seeds"], rows) + tag("p", said, kind="caption")
     )
@@ -64,4 +67,4 @@ def attribution_section(one: Findings) -> Html:
 def _part_row(part: Part) -> list[object]:
     gain = part.gain
     told = ["–", "not run"] if gain is None else [number(gain.mean), interval(gain.low, gain.high)]
-    return [part.name, *told, f"{part.first} − {part.second}", len(part.seeds)]
+    return [part.name, *told, part.difference, len(part.seeds)]

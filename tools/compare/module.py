@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy import stats
 
-from tools.compare.curves import LEVEL, Estimate, areas, estimate
+from tools.compare.curves import (
+    FEW,
+    FEWEST,
+    LEVEL,
+    SHARE,
+    Ends,
+    Estimate,
+    areas,
+    estimate,
+    lower,
+    metric_ends,
+    paired,
+)
 from tools.compare.runs import Run
 from tools.compare.statistics import ALPHA, Legs, paired_test
 from tools.summary import column
@@ -43,9 +56,8 @@ class Health:
     spearman: Estimate
 
     def __str__(self) -> str:
-        n, rank = self.pairs.n, self.spearman
-        share = f"{self.pairs.mean:.3f} of the pairs in order"
-        about = f"{n} seeds" if n > 1 else f"one seed, {self.samples} samples: this one module, not its training"
+        rank, share = self.spearman, f"{self.pairs.mean:.3f} of the pairs in order"
+        about = self.about
         rho = "" if math.isnan(rank.mean) else f", Spearman's correlation {rank.mean:.3f}"
         if math.isnan(self.p):
             return f"{share}{rho} ({about}): no test"
@@ -54,15 +66,26 @@ class Health:
             return f"ranks no better than chance, as far as can be told: {told}"
         return f"ranks {'better' if self.pairs.mean > CHANCE else 'WORSE'} than chance: {told}"
 
+    @property
+    def about(self) -> str:
+        """What the verdict is about, in words: the training over its seeds, or with few seeds these modules alone."""
+        n = self.pairs.n
+        if n == 1:
+            return f"one seed, {self.samples} samples: this one module, not its training"
+        if n < FEWEST:
+            return f"{n} seeds, {self.samples} samples: these {n} modules, not their training"
+        return f"{n} seeds{', preliminary' if n < FEW else ''}"
+
 
 def ranking_health(runs: Sequence[Run]) -> list[Health]:
     """How well a leg's module ranks in each cycle; empty where there is no module.
 
-    Over seeds a one-sample t-test against chance; a seed is one value, whatever its number of samples. With one seed
-    the n (n - 1) / 2 pairs are no independent trials, as each sample is in n - 1 of them. A share of pairs is a
-    U-statistic, whose variance is at most 2 / n of one pair's (Hoeffding 1948, theorem 5.2): the pairs are worth at
-    least n / 2 independent ones. The bound 0.25 / (n / 2) makes a cautious normal interval and test, about this one
-    module.
+    Over seeds a one-sample t-test against chance; a seed is one value, whatever its number of
+    samples. Fewer than `FEWEST` seeds bear no claim about trainings, but their samples bear one about
+    these modules. The n (n - 1) / 2 pairs are no independent trials, as each sample is in n - 1 of
+    them. A share of pairs is a U-statistic, whose variance is at most 2 / n of one pair's (Hoeffding
+    1948, theorem 5.2): the pairs are worth at least n / 2 independent ones. The bound
+    0.25 / (n / 2) makes a cautious normal interval and test.
     """
     found = []
     for size in sorted({labeled for run in runs for labeled in run.labeled}):
@@ -70,21 +93,23 @@ def ranking_health(runs: Sequence[Run]) -> list[Health]:
         shares, counts, ranks = (column(rows, f"ranking/control/{key}") for key in ("pairs", "n", "spearman"))
         known = [(share, int(n)) for share, n in zip(shares, counts, strict=True) if share == share and n == n]
         if known:
-            kept, samples = [share for share, _ in known], min(n for _, n in known)
-            pairs, p = _of_one(kept[0], samples) if len(kept) == 1 else _over_seeds(kept)
-            found.append(Health(size, pairs, p, samples, estimate(ranks)))
+            kept, samples = [share for share, _ in known], [n for _, n in known]
+            pairs, p = _of_these(kept, samples) if len(kept) < FEWEST else _over_seeds(kept)
+            found.append(Health(size, pairs, p, min(samples), estimate(ranks, (-1.0, 1.0))))
     return found
 
 
 def _over_seeds(values: Sequence[float]) -> tuple[Estimate, float]:
-    return estimate(values), paired_test(values, [CHANCE] * len(values)).p
+    return estimate(values, SHARE), paired_test(values, [CHANCE] * len(values)).p
 
 
-def _of_one(share: float, samples: int) -> tuple[Estimate, float]:
-    error = math.sqrt(0.25 / (samples / 2))
+def _of_these(shares: Sequence[float], samples: Sequence[int]) -> tuple[Estimate, float]:
+    """The mean of some modules' shares, each on samples of its own."""
+    seen = estimate(shares)
+    error = math.sqrt(sum(0.25 / (n / 2) for n in samples)) / len(samples)
     half = float(stats.norm.ppf(0.5 + LEVEL / 2)) * error
-    interval = Estimate(share, math.nan, max(0.0, share - half), min(1.0, share + half), 1)
-    return interval, 2 * float(stats.norm.sf(abs(share - CHANCE) / error))
+    interval = replace(seen, low=max(0.0, seen.mean - half), high=min(1.0, seen.mean + half))
+    return interval, 2 * float(stats.norm.sf(abs(seen.mean - CHANCE) / error))
 
 
 @dataclass(frozen=True)
@@ -95,8 +120,10 @@ class Part:
         name: what made it.
         first: leg.
         second: leg that it is held against.
-        gain: first - second, mean over the seeds with its interval; None where a leg is missing.
+        gain: by how much the first is better, mean over the seeds with its interval: first - second, or the other way
+            round where less of the metric is better; None where a leg is missing.
         seeds: that counted.
+        lower: whether less of the metric is better.
     """
 
     name: str
@@ -104,6 +131,12 @@ class Part:
     second: str
     gain: Estimate | None
     seeds: tuple[int, ...]
+    lower: bool
+
+    @property
+    def difference(self) -> str:
+        """What was subtracted from what."""
+        return f"{self.second} − {self.first}" if self.lower else f"{self.first} − {self.second}"
 
 
 def attribution(legs: Legs) -> list[Part]:
@@ -117,15 +150,21 @@ def attribution(legs: Legs) -> list[Part]:
     by_leg = {leg: {seed: a for seed, a in areas(runs).items() if not math.isnan(a)} for leg, runs in legs.items()}
     chain = [leg for leg in ("random", "random-joint", "placebo", "learning_loss") if leg in by_leg]
     shared = set.intersection(*(set(by_leg[leg]) for leg in chain)) if chain else set()
-    parts = [_part(name, first, second, by_leg, shared) for name, first, second in PARTS]
+    runs = [run for of_leg in legs.values() for run in of_leg]
+    part = partial(_part, by_leg=by_leg, ends=metric_ends(runs), less=lower(runs))
+    parts = [part(name, first, second, seeds=shared) for name, first, second in PARTS]
     oracle = next((leg for leg in ORACLES if leg in by_leg), ORACLES[0])
     both = set(by_leg.get(oracle, {})) & set(by_leg.get("learning_loss", {}))
-    return [*parts, _part("left to a perfect ranking", oracle, "learning_loss", by_leg, both)]
+    return [*parts, part("left to a perfect ranking", oracle, "learning_loss", seeds=both)]
 
 
-def _part(name: str, first: str, second: str, by_leg: Mapping[str, Mapping[int, float]], seeds: set[int]) -> Part:
+def _part(
+    name: str, first: str, second: str, by_leg: Mapping[str, Mapping[int, float]], ends: Ends, less: bool,
+    seeds: set[int],
+) -> Part:  # fmt: skip
     if first not in by_leg or second not in by_leg:
-        return Part(name, first, second, None, ())
+        return Part(name, first, second, None, (), less)
     order = tuple(sorted(seeds))
-    gains = np.array([by_leg[first][seed] - by_leg[second][seed] for seed in order])
-    return Part(name, first, second, estimate(gains), order)
+    above, below = (second, first) if less else (first, second)
+    gains = np.array([by_leg[above][seed] - by_leg[below][seed] for seed in order])
+    return Part(name, first, second, paired(gains, ends), order, less)

@@ -14,7 +14,19 @@ from typing import Any
 import numpy as np
 
 from tools.compare.chosen import Chosen, chosen
-from tools.compare.curves import Axis, Curve, Estimate, areas, curve, estimate, finals, points
+from tools.compare.curves import (
+    COUNT,
+    Axis,
+    Curve,
+    Ends,
+    Estimate,
+    areas,
+    curve,
+    estimate,
+    finals,
+    metric_ends,
+    points,
+)
 from tools.compare.grouping import Comparison
 from tools.compare.module import Health, Part, attribution, ranking_health
 from tools.compare.runs import Run
@@ -78,23 +90,25 @@ class Findings:
 def findings(comparison: Comparison, options: Mapping[str, Any] | None = None) -> Findings:
     """Compute everything; `options` are settings over the runs' own, with which their data are found."""
     legs = comparison.legs
-    told = tuple(_leg(name, runs, legs.get(REFERENCE, ())) for name, runs in legs.items())
+    ends = metric_ends(run for runs in legs.values() for run in runs)
+    told = tuple(_leg(name, runs, legs.get(REFERENCE, ()), ends) for name, runs in legs.items())
     pairs = tuple(compare_areas(legs))
     return Findings(comparison, told, pairs, penalties(legs), tuple(attribution(legs)), chosen(comparison, options))
 
 
-def _leg(name: str, runs: Sequence[Run], reference: Sequence[Run]) -> Leg:
+def _leg(name: str, runs: Sequence[Run], reference: Sequence[Run], ends: Ends) -> Leg:
+    spent = [x[-1] for x, _ in (points(run, "seconds") for run in runs) if len(x)]
     return Leg(
         name=name,
         seeds=tuple(run.seed for run in runs),
-        final=estimate(list(finals(runs).values())),
-        area=estimate(list(areas(runs).values())),
+        final=estimate(list(finals(runs).values()), ends),
+        area=estimate(list(areas(runs).values()), ends),
         labels=runs[0].labeled[-1],
-        effort=estimate([run.column("effort")[-1] for run in runs]),
-        seconds=estimate([x[-1] for x, _ in (points(run, "seconds") for run in runs) if len(x)]),
+        effort=estimate([run.column("effort")[-1] for run in runs], COUNT),
+        seconds=estimate(spent, COUNT),
         saving=saving(runs, reference) if reference and name != REFERENCE else None,
         health=tuple(ranking_health(runs)),
-        curves={axis: curve(runs, axis) for axis in AXES},
+        curves={axis: curve(runs, axis, ends) for axis in AXES},
     )
 
 
@@ -122,7 +136,8 @@ def as_json(found: Sequence[Findings]) -> str:
     """`summary.json`: everything but the pictures; null where there is no number, infinity included."""
     rows = []
     for one in found:
-        told = {"config": one.comparison.config, "task": one.comparison.task, "metric": one.comparison.metric}
+        told = {"config": one.comparison.config, "task": one.comparison.task, "metric": one.comparison.metric,
+                "lower_is_better": one.comparison.lower}  # fmt: skip
         runs = [
             {"folder": str(r.folder), "leg": r.leg, "seed": r.seed, "finished": r.finished} for r in one.comparison.runs
         ]
@@ -153,12 +168,19 @@ def as_csv(found: Sequence[Findings]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     numbers = [f"{name}_{part}" for name in ("final", "area") for part in ("mean", "std", "low", "high")]
     writer.writerow(["config", "task", "metric", "strategy", "seeds", "labels", "annotations", "seconds", *numbers,
-                     "labels_needed", "labels_saved"])  # fmt: skip
+                     "labels_needed", "labels_saved", "lower_is_better", "seeds_with_random", "claim"])  # fmt: skip
     for one in found:
         for leg in one.legs:
             saved = [None, None] if leg.saving is None else [leg.saving.needed, leg.saving.share]
             cells = [leg.effort.mean, leg.seconds.mean]
             cells += [getattr(e, part) for e in (leg.final, leg.area) for part in ("mean", "std", "low", "high")]
             head = [one.comparison.config, one.comparison.task, one.comparison.metric, leg.name, len(leg.seeds)]
-            writer.writerow([*head, leg.labels, *[_plain(cell) for cell in [*cells, *saved]]])
+            rest = [one.comparison.lower, *_against(one, leg.name)]
+            writer.writerow([*head, leg.labels, *[_plain(cell) for cell in [*cells, *saved]], *rest])
     return buffer.getvalue()
+
+
+def _against(one: Findings, leg: str) -> tuple[int | None, str | None]:
+    """Seeds that a strategy has in common with random, and what they can bear; nothing of random itself."""
+    pairs = [pair for pair in one.pairs if {pair.first, pair.second} == {leg, REFERENCE}]
+    return (len(pairs[0].seeds), pairs[0].claim) if pairs else (None, None)

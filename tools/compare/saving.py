@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from tools.compare.curves import LEVEL, Curve, curve, estimate, finals
+from tools.compare.curves import LEVEL, Curve, caution, curve, estimate, finals, lower
 from tools.compare.runs import Run
 
 
@@ -22,26 +22,38 @@ class Saving:
         labels: the other's final labels.
         needed: labels with which the leg's mean curve first reaches the target; None where it does not.
         at_start: whether it is reached with the initial labels, which no strategy chose.
-        ends_below: whether the mean curve's last point is below the target.
+        ends_worse: whether the mean curve's last point is worse than the target.
         by_seed: labels with which a seed's curve first reaches the other's final score of the same seed; None where it
             does not. Seeds with a score that is null are left out.
         low: of the 95% interval of the median over these seeds; not-a-number with less than six.
         high: of the same interval; infinite where it cannot be told from never.
+        lower: whether less of the metric is better.
     """
 
     target: float
     labels: float
     needed: float | None
     at_start: bool
-    ends_below: bool
+    ends_worse: bool
     by_seed: Mapping[int, float | None]
     low: float
     high: float
+    lower: bool
 
     @property
     def share(self) -> float | None:
         """Labels saved, 1 - needed / labels; None where the target is not reached."""
         return None if self.needed is None else 1 - self.needed / self.labels
+
+    @property
+    def but(self) -> str:
+        """That the curve does not stay as good, in words; nothing where it does."""
+        return f", but ends {'above' if self.lower else 'below'} it" if self.ends_worse else ""
+
+    @property
+    def caution(self) -> str:
+        """What must be said beside it with so few seeds that both have; nothing with enough of them."""
+        return caution(len(self.by_seed))
 
     @property
     def spread(self) -> str:
@@ -63,25 +75,29 @@ class Saving:
 
     def __str__(self) -> str:
         final = f"the final {self.target:.4g} at {self.labels:,.0f} labels"
-        seeds = f"; {self.spread}" if self.spread else ""
+        seeds = (f"; {self.spread}" if self.spread else "") + self.caution
         if self.needed is None:
             return f"does not reach {final}{seeds}"
         if self.at_start:
             return (
                 f"reaches {final} with the initial {self.needed:,.0f}, before anything was chosen: no saving by choice"
             )
-        below = ", but ends below it" if self.ends_below else ""
-        return f"reaches {final} with {self.needed:,.0f}: saves {self.share:.0%} of labels{below}{seeds}"
+        return f"reaches {final} with {self.needed:,.0f}: saves {self.share:.0%} of labels{self.but}{seeds}"
 
 
-def labels_needed(of: Curve, target: float) -> float | None:
+def labels_needed(of: Curve, target: float, less: bool = False) -> float | None:
     """Where a mean curve first reaches the target, linear between sizes; None where it does not.
 
-    The first size where the curve starts at the target or above it. A curve that falls again counts as having reached.
+    The first size where the curve starts as good as the target or better. One that gets worse again has reached it.
+
+    Args:
+        of: the curve.
+        target: a value of the metric.
+        less: whether less of it is better.
     """
     known = np.isfinite(of.mean)
     x, y = of.x[known], of.mean[known]
-    reached = np.flatnonzero(y >= target)
+    reached = np.flatnonzero(y <= target if less else y >= target)
     if not len(reached):
         return None
     i = int(reached[0])
@@ -108,12 +124,13 @@ def saving(runs: Sequence[Run], reference: Sequence[Run]) -> Saving | None:
     save at least nothing. Counted as infinite, they have a place in the median's interval. None where the reference has
     no run or no final score.
     """
-    of, ends = curve(runs), finals(reference)
+    of, ends, less = curve(runs), finals(reference), lower(runs)
     target = estimate(list(ends.values())).mean
     if not len(of.x) or math.isnan(target):
         return None
     whole = [run for run in runs if not math.isnan(ends.get(run.seed, math.nan)) and not np.isnan(run.values).any()]
-    by_seed = {run.seed: labels_needed(curve([run]), ends[run.seed]) for run in whole}
-    needed, below = labels_needed(of, target), bool(of.mean[-1] < target)
+    by_seed = {run.seed: labels_needed(curve([run]), ends[run.seed], less) for run in whole}
+    needed, worse = labels_needed(of, target, less), bool(of.mean[-1] > target if less else of.mean[-1] < target)
     interval = median_interval([math.inf if value is None else value for value in by_seed.values()])
-    return Saving(target, float(reference[0].labeled[-1]), needed, needed == of.x[0], below, by_seed, *interval)
+    labels = float(reference[0].labeled[-1])
+    return Saving(target, labels, needed, needed == of.x[0], worse, by_seed, *interval, less)

@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
-from tools.compare.curves import LEVEL, Estimate, areas, estimate
+from tools.compare.curves import (
+    ANY,
+    FEWEST,
+    LEVEL,
+    Claim,
+    Ends,
+    Estimate,
+    areas,
+    claim,
+    lower,
+    metric_ends,
+    paired,
+)
 from tools.compare.runs import Run
 
 ALPHA, POWER = 0.05, 0.8
-MOST = 10_000  # seeds; nobody trains more
+MOST = 100  # seeds; hardly anybody trains more
 SAME = 1e-12  # relative to the values: what floating point adds to equal numbers
 Legs = Mapping[str, Sequence[Run]]
 
@@ -30,10 +42,11 @@ class PairedTest:
 
     Args:
         difference: mean paired difference with its 95% interval, and the number of pairs.
-        p: two-sided; 1 where all differences are 0, not-a-number where there is no test: with fewer than two pairs, and
-            where all differences are the same other number, as coarse metrics give by chance.
+        p: two-sided; 1 where all differences are 0, not-a-number where there is no test: with fewer
+            than `FEWEST` pairs, and where all differences are the same other number, as coarse
+            metrics give by chance.
         effect: Cohen's d_z, mean difference / its standard deviation (Cohen 1988, section 2.3.5); 0 where all
-            differences are 0, infinite where all are the same other number.
+            differences are 0, infinite where all are the same other number; not-a-number without enough pairs.
         effect_low: of its 95% interval by the noncentral t (Cumming and Finch 2001); not-a-number where there is none.
         effect_high: of the same interval.
     """
@@ -45,14 +58,14 @@ class PairedTest:
     effect_high: float
 
 
-def paired_test(first: Sequence[float], second: Sequence[float]) -> PairedTest:
-    """Test first - second, pairs in one order; a pair with a not-a-number is left out."""
+def paired_test(first: Sequence[float], second: Sequence[float], ends: Ends = ANY) -> PairedTest:
+    """Test first - second, pairs in one order; a pair with a not-a-number is left out. `ends` are those of both."""
     a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"Expected two arrays of one shape (N,), but got {a.shape} and {b.shape}")
     differences = np.where(np.isclose(a, b, rtol=SAME, atol=0), 0.0, a - b)
-    found = estimate(differences)
-    if found.n < 2:
+    found = paired(differences, ends)
+    if found.n < FEWEST:
         return PairedTest(found, math.nan, math.nan, math.nan, math.nan)
     if found.std <= SAME * np.nanmax(np.abs([a, b])):
         effect = math.copysign(math.inf, found.mean) if found.mean else 0.0
@@ -82,18 +95,28 @@ def power(effect: float, n: int, alpha: float = ALPHA) -> float:
     return float(stats.nct.sf(limit, n - 1, centre) + stats.nct.sf(limit, n - 1, -centre))
 
 
-def seeds_needed(effect: float) -> int | None:
-    """Fewest seeds that tell such an effect with 80% power at .05; None for no effect, or more than `MOST`.
+def seeds_needed(effect: float, tests: int = 1) -> int | None:
+    """Fewest seeds that tell such an effect with 80% power after Holm's correction over so many tests.
+
+    They are counted at .05 / tests, the limit of Holm's smallest p-value. Whatever the other tests
+    come to, a p-value below it is significant (the correction rejects all that Bonferroni's does), so
+    the power is 80% at least; where others are significant, too, fewer may do. They are always more
+    than those that were not enough: the effect of a p-value above the limit has less than 64% power
+    with as many pairs.
 
     For an observed effect that is optimistic: effects that were noticed are overestimated, more so with few seeds
     (Hoenig and Heisey 2001; Gelman and Carlin 2014).
+
+    Returns:
+        None for no effect, or more than `MOST`.
     """
-    if math.isnan(effect) or power(min(abs(effect), 100.0), MOST) < POWER:
+    size, alpha = min(abs(effect), 100.0), ALPHA / tests
+    if math.isnan(effect) or power(size, MOST, alpha) < POWER:
         return None
-    low, high = 1, MOST  # power grows with n: low is too few, high is enough
+    low, high = FEWEST - 1, MOST  # power grows with n: low is too few, high is enough
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(min(abs(effect), 100.0), middle) >= POWER else (middle, high)
+        low, high = (low, middle) if power(size, middle, alpha) >= POWER else (middle, high)
     return high
 
 
@@ -117,6 +140,11 @@ class Pair:
         seeds: that both have, with an area.
         test: first - second.
         p: of the test, after Holm's correction over all pairs of the comparison.
+        claim: what so many seeds can bear.
+        tests: of the correction, the pairs that can be tested.
+        needed: seeds that it would take to tell the difference seen, see `seeds_needed`; None where
+            it is told, where there is no test, and for more than `MOST`.
+        lower: whether less of the metric, and so the smaller area, is better.
     """
 
     first: str
@@ -124,40 +152,70 @@ class Pair:
     seeds: tuple[int, ...]
     test: PairedTest
     p: float
+    claim: Claim
+    tests: int
+    needed: int | None
+    lower: bool
 
     def __str__(self) -> str:
         both, n, seen = f"{self.first} and {self.second}", len(self.seeds), self.test.difference
-        if n < 2:
-            one = f"one seed ({seen.mean:+.4g}) cannot tell a difference from chance"
-            return f"{both}: {one if n else 'no seed in common'}; no claim"
+        if self.claim == "none":
+            return f"{both}: {self._untold(n, seen)}; no claim"
         if math.isinf(self.test.effect):
             return f"{both}: {seen.mean:+.4g} in each of {n} seeds; no claim, as a test needs differences that vary"
         if seen.std == 0:
             return f"{both}: the same area in each of {n} seeds"
-        better, worse = (self.first, self.second) if seen.mean > 0 else (self.second, self.first)
+        return self._told(n, seen)
+
+    def _untold(self, n: int, seen: Estimate) -> str:
+        if not n:
+            return "no seed in common"
+        told = f"one seed ({seen.mean:+.4g})" if n == 1 else f"{n} seeds (mean {seen.mean:+.4g})"
+        return f"{told} cannot tell a difference from chance"
+
+    def _told(self, n: int, seen: Estimate) -> str:
+        ahead, behind = (self.first, self.second) if seen.mean > 0 else (self.second, self.first)
+        better, worse = (behind, ahead) if self.lower else (ahead, behind)
         low, high = (seen.low, seen.high) if seen.mean > 0 else (-seen.high, -seen.low)
         told = f"{abs(seen.mean):.4g} [{low:.4g}, {high:.4g}], p = {self.p:.2g} after Holm, {n} paired seeds"
+        told += ", so preliminary" if self.claim == "preliminary" else ""
         if self.p < ALPHA:
-            return f"{better} has a larger area than {worse}: by {told}"
+            return f"{better} has a {'smaller' if self.lower else 'larger'} area than {worse}: by {told}"
         alone = "; significant before the correction alone" if self.test.p < ALPHA else ""
-        needed = seeds_needed(self.test.effect)
-        many = f"more than {MOST:,}" if needed is None else f"about {needed:,}"
         return (
-            f"{both}: not told apart; {better} by {told}{alone}. To tell the difference seen takes {many} seeds (80% "
-            f"power at .05, one test); optimistic, as differences seen in few seeds tend to be too large"
+            f"{self.first} and {self.second}: not told apart; {better} by {told}{alone}. To tell the difference seen "
+            f"takes {self.many} seeds ({at_power(self.tests)}); optimistic, as differences seen in few seeds tend to "
+            f"be too large"
         )
+
+    @property
+    def many(self) -> str:
+        """The number of seeds that it would take, in words."""
+        return f"more than {MOST:,}" if self.needed is None else f"about {self.needed:,}"
+
+
+def at_power(tests: int) -> str:
+    """What a number of seeds that it would take is computed for, in words."""
+    return f"80% power at .05{f' / {tests}, which Holm asks of {tests} pairs' if tests > 1 else ', one test'}"
 
 
 def compare_areas(legs: Legs) -> list[Pair]:
     """The test on the area of every pair of legs, in the legs' order."""
     by_leg = {leg: {seed: a for seed, a in areas(runs).items() if not math.isnan(a)} for leg, runs in legs.items()}
-    found = []
+    ends, less, found = metric_ends(_all(legs)), lower(_all(legs)), list[Pair]()
     for first, second in itertools.combinations(legs, 2):
         a, b = by_leg[first], by_leg[second]
         seeds = tuple(sorted(a.keys() & b.keys()))
-        test = paired_test([a[seed] for seed in seeds], [b[seed] for seed in seeds])
-        found.append(Pair(first, second, seeds, test, test.p))
-    return [replace(pair, p=p) for pair, p in zip(found, holm([pair.p for pair in found]), strict=True)]
+        test = paired_test([a[seed] for seed in seeds], [b[seed] for seed in seeds], ends)
+        found.append(Pair(first, second, seeds, test, test.p, claim(len(seeds)), 0, None, less))
+    tests = sum(not math.isnan(pair.p) for pair in found)
+    corrected = [replace(pair, p=p, tests=tests) for pair, p in zip(found, holm([x.p for x in found]), strict=True)]
+    return [replace(pair, needed=seeds_needed(pair.test.effect, tests)) if pair.p >= ALPHA else pair
+            for pair in corrected]  # fmt: skip
+
+
+def _all(legs: Legs) -> Iterator[Run]:
+    return itertools.chain.from_iterable(legs.values())
 
 
 @dataclass(frozen=True)
@@ -167,7 +225,7 @@ class Penalties:
     Args:
         legs: L names.
         matrix: (L, L); entry i, j is the share of labeled sizes at which i beats j significantly (paired t-test at .05,
-            uncorrected, as there); not-a-number where no size has two paired seeds, and on the diagonal.
+            uncorrected, as there); not-a-number where no size has three paired seeds, and on the diagonal.
     """
 
     legs: tuple[str, ...]
@@ -183,7 +241,7 @@ class Penalties:
 
 def penalties(legs: Legs) -> Penalties:
     """Count the sizes at which one leg beats another; every size counts in the share, tested or not."""
-    names = tuple(legs)
+    names, better = tuple(legs), -1 if lower(_all(legs)) else 1
     scores = {leg: {run.seed: dict(zip(run.labeled, run.values, strict=True)) for run in legs[leg]} for leg in names}
     sizes = sorted({size for seeds in scores.values() for by_size in seeds.values() for size in by_size})
     matrix = np.full((len(names), len(names)), math.nan)
@@ -194,6 +252,6 @@ def penalties(legs: Legs) -> Penalties:
         tests = [paired_test(*pair) for pair in zip(a, b, strict=True)]
         tests = [test for test in tests if not math.isnan(test.p)]
         if tests:
-            wins = [math.copysign(1, test.difference.mean) for test in tests if test.p < ALPHA]
+            wins = [math.copysign(1, better * test.difference.mean) for test in tests if test.p < ALPHA]
             matrix[i, j], matrix[j, i] = wins.count(1) / len(sizes), wins.count(-1) / len(sizes)
     return Penalties(names, matrix)

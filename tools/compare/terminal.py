@@ -7,9 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tools.compare.report import REFERENCE, Findings, gaps, unfinished
-from tools.compare.sentences import crowds, labels_saved, module_health, verdicts
+from tools.compare.sentences import crowds, doubts, labels_saved, module_health, verdicts
 from tools.compare.statistics import ALPHA
 from tools.compare.style import count, duration, spread
+from tools.summary import measured
 
 SHOWN = 10  # queries without pictures; the report names all
 
@@ -18,7 +19,7 @@ def show(one: Findings, console: Console) -> None:
     """Strategies, then what can be said about their differences and about the module."""
     metric = one.comparison.metric
     labels = max((leg.labels for leg in one.legs), default=0)
-    title = Text(f"{one.comparison.config}: {metric}, final at {labels:,} labels")
+    title = Text(f"{one.comparison.config}: {measured(metric, one.comparison.lower)}, final at {labels:,} labels")
     table = Table(title=title, title_justify="left")
     for place, name in enumerate(("strategy", "seeds", f"final {metric}", "area", "effort", "compute")):
         table.add_column(Text(name), justify="left" if place == 0 else "right", no_wrap=True)
@@ -32,7 +33,8 @@ def show(one: Findings, console: Console) -> None:
 
 
 def _lines(one: Findings) -> list[str]:
-    lines = [f"not finished, in no number: {unfinished(run)}" for run in one.comparison.unfinished]
+    lines = [*doubts(one.comparison)]
+    lines += [f"not finished, in no number: {unfinished(run)}" for run in one.comparison.unfinished]
     lines += [f"without an area: {gap}" for gap in gaps(one.comparison)]
     lines += verdicts(one.pairs)
     others = [pair for pair in one.pairs if REFERENCE not in (pair.first, pair.second)]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tasks.base import Described, Task
-from tools.compare.curves import Estimate, estimate
+from tools.compare.curves import SHARE, Estimate, estimate
 
 BINS = 10  # of numbers; each holds a tenth of the pool's
 
@@ -68,7 +68,9 @@ def _trait(name: str, rows: Sequence[Sequence[Any]], queried: Mapping[str, Seque
             return word_shares([rows[i] for i in ids], bins)
 
     found = {leg: [shares(ids) for ids in runs if ids] for leg, runs in queried.items()}
-    over_seeds = {leg: tuple(estimate(column) for column in zip(*runs, strict=True)) for leg, runs in found.items()}
+    over_seeds = {
+        leg: tuple(estimate(column, SHARE) for column in zip(*runs, strict=True)) for leg, runs in found.items()
+    }
     return Trait(name, numeric, bins, tuple(shares(everything)), {leg: e for leg, e in over_seeds.items() if e})
 
 

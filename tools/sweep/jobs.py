@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks import grouping
+from tasks.base import lower_is_better
 from tasks.faults import printable
 from tools import preflight
 from tools.config import ConfigError, Experiment, load
@@ -31,6 +32,7 @@ class Job:
         cycles: of the whole run.
         first: what its first training follows from: where it is equal, runs share that; None where they share nothing.
         command: as a process.
+        lower: whether less of the metric is better.
     """
 
     leg: str
@@ -40,6 +42,7 @@ class Job:
     cycles: int
     first: tuple | None
     command: tuple[str, ...]
+    lower: bool = False
 
     @property
     def name(self) -> str:
@@ -124,6 +127,6 @@ def _job(experiment: Experiment, arguments: argparse.Namespace) -> Job:
     dropout = experiment.committee if experiment.committee_kind == "dropout" else None
     first: tuple | None = (experiment.seed, experiment.module_mode, experiment.module.objective, str(dropout))
     metric, cycles = experiment.task.metric, experiment.budget.cycles
-    return Job(
-        leg, experiment.seed, RunFolder(folder), metric, cycles, None if arguments.no_cache else first, tuple(command)
-    )
+    shared = None if arguments.no_cache else first
+    return Job(leg, experiment.seed, RunFolder(folder), metric, cycles, shared, tuple(command),
+               lower_is_better(experiment.task))  # fmt: skip

@@ -9,14 +9,14 @@ from statistics import fmean, stdev
 from rich.console import Console
 from rich.table import Table
 
-from tools.summary import area_under_curve, column
+from tools.summary import area_under_curve, column, measured
 from tools.sweep.jobs import Job
 
 
 def show(jobs: Sequence[Job], console: Console) -> None:
     """The final metric of each seed; over the seeds, mean and standard deviation of it and of the area."""
     seeds, metric = sorted({job.seed for job in jobs}), jobs[0].metric
-    table = Table("strategy", *(f"seed {seed}" for seed in seeds), f"final {metric}", "area")
+    table = Table("strategy", *(f"seed {seed}" for seed in seeds), f"final {measured(metric, jobs[0].lower)}", "area")
     for leg in dict.fromkeys(job.leg for job in jobs):
         of_leg = {job.seed: job for job in jobs if job.leg == leg}
         finals = {seed: _final(job) for seed, job in of_leg.items()}
