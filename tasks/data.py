@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,6 +84,18 @@ def part(dataset: Dataset, indices: Sequence[int]) -> Subset:
     subset = Subset(dataset, indices)
     subset.metainfo = dataset.metainfo  # type: ignore[attr-defined]  # mmengine's test loop looks for it
     return subset
+
+
+def drawn(names: Sequence[str], share: float, seed: int) -> list[bool]:
+    """Which samples make a test set of a `share` of all: those whose name and seed have the lowest digests.
+
+    So the files' order has no part in it, and a sample that comes or goes moves few others. One sample at least is
+    drawn, and one is left.
+    """
+    count = min(max(1, round(share * len(names))), len(names) - 1)
+    digests = [hashlib.sha256(f"{seed}:{name}".encode()).digest() for name in names]
+    chosen = set(sorted(range(len(names)), key=digests.__getitem__)[:count])
+    return [i in chosen for i in range(len(names))]
 
 
 def canonical(**parts: Any) -> str:

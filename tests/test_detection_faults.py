@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from models import mmcv_ops
+from tasks.detection import views
 from tasks.detection.coco_faults import coco_faults
-from tasks.detection.voc_faults import XML_BYTES, voc_faults
+from tasks.detection.voc_faults import voc_faults
+from tasks.detection.voc_xml import XML_BYTES
 from tasks.faults import Fault
 from tests.fuzzkit import VALUES, fuzz, mutated
 
@@ -247,13 +249,12 @@ VOC_CASES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
     ("width missing", swap(XML, "<width>48</width>", ""), "<width>", XML, ("none",)),
     ("width twice", swap(XML, "<width>48</width>", "<width>48</width>" * 2), "<width>", XML, ("got 2",)),
     ("width text", swap(XML, "<width>48<", "<width>wide<"), "<width>", XML, ("'wide'",)),
-    ("height fraction", swap(XML, "<height>36<", "<height>36.0<"), "<height>", XML, ("'36.0'",)),
+    ("height fraction", swap(XML, "<height>36<", "<height>36.5<"), "<height>", XML, ("'36.5'",)),
     ("height empty", swap(XML, "<height>36<", "<height><"), "<height>", XML, ("None",)),
     ("size wrong", swap(XML, "<width>48<", "<width>49<"), "wrong size", XML, ("(48, 36)", "(49, 36)", JPG)),
     ("name missing", swap(XML, DOG, ""), "<name>", XML, ("object 1", "none")),
     ("class unknown", swap(XML, DOG, "<name>dogg</name>"), "unknown class", XML, ("'dogg'", "did you mean 'dog'?")),
     ("class far off", swap(XML, DOG, "<name>xyz</name>"), "unknown class", XML, ("'xyz'", "cat, dog, person")),
-    ("class with blank", swap(XML, DOG, "<name>dog </name>"), "unknown class", XML, ("'dog '", "did you mean 'dog'?")),
     ("class empty", swap(XML, DOG, "<name/>"), "unknown class", XML, ("None",)),
     ("box missing", swap(XML, DOG_BOX, ""), "<bndbox>", XML, ("object 1", "none")),
     ("box twice", swap(XML, DOG_BOX, DOG_BOX * 2), "<bndbox>", XML, ("object 1", "got 2")),
@@ -393,7 +394,7 @@ def test_root_missing(tmp_path: Path, find: Callable, example: str) -> None:
     alone(find(tmp_path / "file", ["a/b:c"], CLASSES), "unreadable data_root", tmp_path / "file", ("not a folder",))
 
 
-@pytest.mark.parametrize("name", ["trainval", "", "VOC2007/", "../VOC2007/trainval", "/VOC2007/trainval"])
+@pytest.mark.parametrize("name", ["trainval", "", "a:", "a:b:c:d", "../VOC2007/trainval", "/VOC2007/trainval"])
 def test_voc_list_name(tmp_path: Path, name: str) -> None:
     alone(voc(make_voc(tmp_path), name), "list name", tmp_path, (repr(name), "'VOC2007/trainval'"))
 
@@ -448,6 +449,8 @@ def test_tolerated_in_voc(tmp_path: Path) -> None:
     make_voc(tmp_path)
     swap(XML, "<difficult>0</difficult>", "")(tmp_path)
     swap(XML, "<ymin>1<", "<ymin> -0.9 <")(tmp_path)
+    swap(XML, DOG, "<name>\n  dog </name>")(tmp_path)
+    swap(XML, "<height>36<", "<height>36.0<")(tmp_path)
     (tmp_path / "VOC2007/Annotations/sub").mkdir()
     (tmp_path / "VOC2007/JPEGImages/sub").mkdir()
     for old, new in (("000003", "my photo 1"), ("000004", "sub/000004")):
@@ -589,10 +592,10 @@ def test_no_other_file_is_read_for_an_entity(tmp_path: Path, encoding: str, decl
 
 
 def test_deep_elements_of_the_longest_file_are_gone_through(tmp_path: Path) -> None:
-    """Half a million levels: a parser or a walk that recurses would end the process."""
+    """Half a million levels: a parser or a walk that recurses would end the process. No <size> is good."""
     deep = (XML_BYTES - 100) // 7
     write(XML, b"<annotation>" + b"<a>" * deep + b"</a>" * deep + b"</annotation>")(make_voc(tmp_path))
-    alone(voc(tmp_path), "<size>", tmp_path / XML, ("none",))
+    assert voc(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -663,7 +666,7 @@ def mmdet_sees(root: Path, name: str) -> tuple[int, int]:
 
     options = {"data_root": str(root), "metainfo": {"classes": CLASSES}, "filter_cfg": None, "serialize_data": False}
     if name == XML:
-        dataset = datasets.VOCDataset(ann_file=LIST, data_prefix={"sub_data_root": "VOC2007/"}, **options)
+        dataset = views.read("voc", root, ["VOC2007/trainval"], CLASSES, [], train=False)
         trees = [ET.parse(path) for path in root.glob("VOC2007/Annotations/*")]
         there = sum(len(box) > 0 for tree in trees for box in tree.iter("bndbox"))  # those of parts are empty
     else:

@@ -6,11 +6,11 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Lt
 from mmengine.dataset import ConcatDataset, pseudo_collate
 from mmengine.evaluator import BaseMetric
 from mmengine.structures import InstanceData
@@ -21,7 +21,7 @@ from models import ssd, weights
 from models.output import Output
 from models.progress import track
 from tasks.base import Batch, Read, Source, Split
-from tasks.data import canonical, even, read_image, spread
+from tasks.data import canonical, drawn, even, read_image, spread
 from tasks.detection import views
 from tasks.detection.coco_faults import coco_faults
 from tasks.detection.metrics import CocoMap, VocMap
@@ -45,9 +45,10 @@ class Detection:
     """Object detection with SSD.
 
     Args:
-        data_root: folder of the data: the devkit (holding VOC2007, VOC2012), or where COCO's folders and json are.
-        format: ``"voc"``, the devkit's layout, or ``"coco"``, COCO's json.
-        train: lists of the pool, ``"VOC2007/trainval"``; for COCO ``"<image folder>:<json>"``.
+        data_root: folder of the data, such as VOC's devkit (holding VOC2007, VOC2012); what follows lies below it.
+        format: ``"voc"``, an XML for each image, or ``"coco"``, COCO's json.
+        train: lists of the pool: ``"VOC2007/trainval"``, ``"train"`` (a folder with images and XML) or
+            ``"images:annotations"`` (two folders); for COCO ``"<image folder>:<json>"``. See `docs/data.md`.
         test: lists of the test set, in the same form (one alone for COCO).
         classes: names in label order; for COCO all categories in the json's order.
         network: ``"ssd300_vgg16"``, or ``"small_ssd"`` for 128-pixel images.
@@ -58,6 +59,8 @@ class Detection:
             neither positive nor negative; ``"train"`` trains on them. Evaluation never counts them.
         augmentation: ``"ssd"``, ``"mmdet"`` or ``"flip"``; see `views.train_pipeline`.
         eval_mode: VOC's AP by ``"11points"`` (VOC2007) or ``"area"``.
+        test_share: the share of the images of `train` that is drawn as the test set, in place of `test`.
+        split_seed: of that draw.
         test_limit: evaluate on so many test images alone, evenly spread over all, for smoke runs; None means all.
     """
 
@@ -68,7 +71,7 @@ class Detection:
         self,
         data_root: str,
         train: Sequence[str],
-        test: Sequence[str],
+        test: Sequence[str] = (),
         format: views.Format = "voc",
         classes: Sequence[str] = VOC_CLASSES,
         network: Literal["ssd300_vgg16", "small_ssd"] = "ssd300_vgg16",
@@ -78,9 +81,12 @@ class Detection:
         augmentation: views.Augmentation = "ssd",
         eval_mode: Literal["11points", "area"] = "11points",
         test_limit: Annotated[int, Ge(1)] | None = None,
+        test_share: Annotated[float, Gt(0), Lt(1)] | None = None,
+        split_seed: Annotated[int, Ge(0)] = 0,
     ) -> None:
         self.root, self.format, self.classes = Path(data_root).expanduser(), format, tuple(classes)
-        self.lists = {"train": tuple(train), "test": tuple(test)}
+        self.lists = {"train": tuple(train), "test": tuple(test if test_share is None else train)}
+        self.test_share, self.split_seed, self._both = test_share, split_seed, bool(test) and test_share is not None
         self.pretrained, self.image_loss = pretrained, image_loss
         self.difficult, self.augmentation = difficult, augmentation
         self.eval_mode, self.test_limit = eval_mode, test_limit
@@ -90,8 +96,8 @@ class Detection:
         """Faults of both splits' files, and of the weights (which are downloaded here)."""
         find = voc_faults if self.format == "voc" else coco_faults
         shown = partial(track, what="checking the data")
-        faults: list[str] = []
-        for lists in self.lists.values():
+        faults = self._list_faults()
+        for lists in dict.fromkeys(filter(None, self.lists.values())):
             faults += find(self.root, lists, self.classes, full=full, progress=shown)
         faults = list(dict.fromkeys(faults))  # what both splits lack is one fault
         if len(set(self.classes)) != len(self.classes):
@@ -99,6 +105,18 @@ class Detection:
         if self.format == "coco" and len(self.lists["test"]) != 1:
             faults.append(f"task.test: expected one list for COCO's evaluation, but got {self.lists['test']}")
         return faults + self._weight_faults()
+
+    def _list_faults(self) -> list[str]:
+        faults = []
+        if not self.lists["train"]:
+            faults.append("task.train: expected lists or folders, but got none; name them")
+        if not self.lists["test"]:
+            remedy = "name them, or set task.test_share=0.2 to draw that share of the images of `train`"
+            faults.append(f"task.test: expected lists or folders, but got none; {remedy}")
+        if self._both:
+            expected = "None beside `test`, as it draws the test set from `train`"
+            faults.append(f"task.test_share: expected {expected}, but got {self.test_share}; set one of the two alone")
+        return faults
 
     def _weight_faults(self) -> list[str]:
         if self.pretrained is None:
@@ -118,8 +136,7 @@ class Detection:
 
     @cached_property
     def _train(self) -> ConcatDataset:
-        pipeline = views.train_pipeline(self.augmentation, self.input_size, self.difficult)
-        return views.read(self.format, self.root, self.lists["train"], self.classes, pipeline, train=True)
+        return self._read("train", views.train_pipeline(self.augmentation, self.input_size, self.difficult))
 
     @cached_property
     def _pool(self) -> ConcatDataset:
@@ -127,8 +144,15 @@ class Detection:
 
     @cached_property
     def _whole_test(self) -> ConcatDataset:
-        pipeline = views.test_pipeline(self.input_size, self.difficult)
-        return views.read(self.format, self.root, self.lists["test"], self.classes, pipeline, train=False)
+        return self._read("test", views.test_pipeline(self.input_size, self.difficult))
+
+    def _read(self, split: Literal["train", "test"], pipeline: list[dict]) -> ConcatDataset:
+        whole = views.read(self.format, self.root, self.lists[split], self.classes, pipeline, split == "train")
+        if self.test_share is None:
+            return whole
+        names = [self._path(whole.get_data_info(i)).as_posix() for i in range(len(whole))]
+        tested = drawn(names, self.test_share, self.split_seed)
+        return views.kept(whole, [one == (split == "test") for one in tested])
 
     @cached_property
     def _test(self) -> Dataset:
@@ -174,7 +198,10 @@ class Detection:
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`."""
-        return os.path.relpath(self._train.get_data_info(index)["img_path"], self.root)
+        return str(self._path(self._train.get_data_info(index)))
+
+    def _path(self, info: dict) -> PurePath:
+        return PurePath(os.path.relpath(info["img_path"], self.root))
 
     def effort(self, index: int) -> int:
         """Annotated boxes of an image, difficult ones included: somebody drew them too."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from mmengine.dataset import BaseDataset, Compose, ConcatDataset
@@ -16,10 +16,13 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from models.ssd import MEAN_RGB  # installs the operators that mmdet needs, so it comes before mmdet
-from tasks.data import read_bgr
+from tasks.data import first_fault_raised, read_bgr
+from tasks.detection.voc_files import Pair, pairs
+from tasks.detection.voc_xml import declared_size, read_xml
+from tasks.images import read_header
 
 from mmcv.transforms import BaseTransform  # isort: skip
-from mmdet.datasets import CocoDataset, VOCDataset  # isort: skip
+from mmdet.datasets import CocoDataset, XMLDataset  # isort: skip
 
 Format = Literal["voc", "coco"]
 Augmentation = Literal["ssd", "mmdet", "flip"]
@@ -113,30 +116,61 @@ def _load(difficult: Difficult) -> list[dict]:
     return [dict(type=LoadImage), dict(type="LoadAnnotations", with_bbox=True), *keep]
 
 
+class VocBoxes(XMLDataset):
+    """Samples of VOC's form wherever they lie, read as mmdet reads them.
+
+    Args:
+        pairs: the samples in order.
+        options: mmdet's.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], **options: Any) -> None:
+        self._pairs = pairs
+        super().__init__(**options)
+        self._pairs = ()
+
+    def load_data_list(self) -> list[dict]:
+        """A record of each sample, as mmdet's own."""
+        self.cat2label = {name: label for label, name in enumerate(self.metainfo["classes"])}
+        return [self._record(pair) for pair in self._pairs]
+
+    def _record(self, pair: Pair) -> dict:
+        tree = first_fault_raised(read_xml(pair.xml, pair.no_xml))
+        size = first_fault_raised(declared_size(tree, str(pair.xml)))
+        width, height = size or first_fault_raised(read_header(pair.image, pair.no_image)).size
+        boxes = self._parse_instance_info(tree, minus_one=True)
+        paths = dict(img_path=str(pair.image), img_id=pair.name, xml_path=str(pair.xml))
+        return paths | dict(height=height, width=width, instances=boxes)
+
+
 def read(
     form: Format, root: Path, lists: Sequence[str], classes: Sequence[str], pipeline: list[dict], train: bool
 ) -> ConcatDataset:
     """Read annotations: every image of the lists, in the lists' order; nothing is filtered or replaced."""
-    one = _voc if form == "voc" else _coco
+    options = dict(
+        metainfo=dict(classes=tuple(classes)), pipeline=pipeline, test_mode=not train, filter_cfg=None, max_refetch=0
+    )
     with DefaultScope.overwrite_default_scope("mmdet"), redirect_stdout(StringIO()):  # pycocotools prints
-        parts = [one(root, name, classes, pipeline, not train) for name in lists]
+        if form == "voc":
+            first: dict[Path, str] = {}
+            samples = [first_fault_raised(pairs(root, entry, first)) for entry in lists]
+            parts = [VocBoxes(some, **options) for some in samples]
+        else:
+            parts = [_coco(root, name, options) for name in lists]
     return ConcatDataset(parts, ignore_keys=["dataset_type"])
 
 
-def _voc(root: Path, name: str, classes: Sequence[str], pipeline: list[dict], test_mode: bool) -> BaseDataset:
-    year, _, split = name.rpartition("/")
-    return VOCDataset(
-        data_root=str(root), ann_file=f"{year}/ImageSets/Main/{split}.txt", data_prefix=dict(sub_data_root=f"{year}/"),
-        metainfo=dict(classes=tuple(classes)), pipeline=pipeline, test_mode=test_mode, filter_cfg=None, max_refetch=0,
-    )  # fmt: skip
-
-
-def _coco(root: Path, name: str, classes: Sequence[str], pipeline: list[dict], test_mode: bool) -> BaseDataset:
+def _coco(root: Path, name: str, options: dict) -> BaseDataset:
     images, _, annotations = name.partition(":")
-    return CocoDataset(
-        data_root=str(root), ann_file=annotations, data_prefix=dict(img=images),
-        metainfo=dict(classes=tuple(classes)), pipeline=pipeline, test_mode=test_mode, filter_cfg=None, max_refetch=0,
-    )  # fmt: skip
+    return CocoDataset(data_root=str(root), ann_file=annotations, data_prefix=dict(img=images), **options)
+
+
+def kept(dataset: ConcatDataset, chosen: Sequence[bool]) -> ConcatDataset:
+    """The samples that are `chosen`, in order; `dataset` itself is cut down, as mmengine's copy mixes up data sets."""
+    flags = iter(chosen)
+    for part in dataset.datasets:
+        part.get_subset_([i for i in range(len(part)) if next(flags)])
+    return ConcatDataset(dataset.datasets, ignore_keys=["dataset_type"])
 
 
 def seen_as_at_test_time(dataset: ConcatDataset, pipeline: list[dict]) -> ConcatDataset:

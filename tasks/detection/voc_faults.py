@@ -1,30 +1,17 @@
-"""Every fault of a data set in the layout of PASCAL VOC's devkit, among them what mmdet's VOCDataset drops silently."""
+"""Every fault of a data set in VOC's form, among them what mmdet's VOCDataset drops silently."""
 
 from __future__ import annotations
 
-import os
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 
-from tasks.faults import (
-    LIST_BYTES,
-    Fault,
-    Reading,
-    Size,
-    escapes,
-    misleads,
-    nearest,
-    path_fault,
-    read_file,
-    reason,
-    shown,
-)
+from tasks.detection.voc_files import FORMS, ROOT, Pair, pairs
+from tasks.detection.voc_xml import declared_size, only, read_xml
+from tasks.faults import Fault, Reading, Size, nearest, path_fault, shown
 from tasks.images import ImageCheck, swapped, wrong_size
 
-XML_BYTES = 4_000_000  # 15,000 boxes; parsed it takes at most a hundred times as much
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-ROOT = "data_root is the folder that holds VOC2007 and VOC2012"
 
 
 def voc_faults(
@@ -38,13 +25,14 @@ def voc_faults(
     """All faults of one split.
 
     Args:
-        root: the devkit's folder, `data_root`.
-        lists: the lists whose images make the split together; "VOC2007/trainval" is
+        root: `data_root`.
+        lists: the entries whose images make the split together. "VOC2007/trainval" is the list
             `<root>/VOC2007/ImageSets/Main/trainval.txt`, its images are in `<root>/VOC2007/JPEGImages`, its XML in
-            `<root>/VOC2007/Annotations`.
+            `<root>/VOC2007/Annotations`; "train" is a folder of images and XML, "images:annotations" are two folders,
+            and "images:annotations:train.txt" the ids of a list in them.
         classes: the class names of the setting.
         full: decode every image, too; without, headers and XML are read (about 1 s for 3,000 images).
-        progress: wraps the list of (folder, id) that is gone through, as tqdm does.
+        progress: wraps the list of samples that is gone through, as tqdm does.
     """
     return list(_split_faults(Path(root).absolute(), lists, tuple(classes), full, progress))
 
@@ -54,77 +42,27 @@ def _split_faults(
 ) -> Iterator[Fault]:
     fault = path_fault(root, "data_root", ROOT)
     if fault is None and not lists:
-        fault = Fault("list name", str(root), "the name of a list at least", shown(lists), "write 'VOC2007/trainval'")
+        fault = Fault("list name", str(root), "the name of a list at least", shown(lists), f"write one of {FORMS}")
     if fault is not None:
         yield fault
         return
     samples = []
-    first: dict[str, str] = {}  # id -> where it came first
+    first: dict[Path, str] = {}
     for entry in lists:
-        samples += yield from _list_samples(root, entry, first)
+        samples += yield from pairs(root, entry, first)
     look = ImageCheck(full)
-    for folder, name in progress(samples):
-        yield from _sample_faults(folder, name, classes, look)
+    for pair in progress(samples):
+        yield from _sample_faults(pair, classes, look)
     yield from look.together()
 
 
-def _list_samples(root: Path, entry: str, first: dict[str, str]) -> Reading[list[tuple[Path, str]]]:
-    """The (folder, id) of one list; ids are unique over all lists of the split, for they name the pool's samples."""
-    folder, _, name = entry.rpartition("/")
-    if not folder or not name or escapes(entry):
-        yield Fault("list name", str(root), "a list such as 'VOC2007/trainval'", shown(entry), ROOT)
-        return []
-    path = root / folder / "ImageSets" / "Main" / f"{name}.txt"
-    content = yield from read_file(path, "list", f"the list {entry!r} is this file; {ROOT}, here {root}", LIST_BYTES)
-    lines = yield from _lines(path, content)
-    samples = []
-    for number, line in enumerate(lines, 1):
-        where = f"{path}, line {number}"
-        fault = _line_fault(where, line, root / folder / "JPEGImages", first)
-        if fault is None:
-            first[str(PurePath(line))] = where
-            samples.append((root / folder, line))
-        else:
-            yield fault
-    return samples
-
-
-def _lines(path: Path, content: bytes | None) -> Reading[list[str]]:
-    """The lines as mmengine splits them."""
-    if content is None:
-        return []
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        yield Fault("unreadable list", str(path), "text in UTF-8", reason(error), "write one image id a line")
-        return []
-    if not text.strip():
-        yield Fault("empty list", str(path), "one image id a line", f"{len(content)} bytes", "write the ids into it")
-        return []
-    return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
-
-
-def _line_fault(where: str, line: str, images: Path, first: dict[str, str]) -> Fault | None:
-    if not line.strip():
-        return Fault("list line", where, "an image id", f"the blank line {shown(line)}", "delete the line")
-    if misleads(line):
-        return Fault("list line", where, "a one-line path below the list's folder", shown(line), "move its files there")
-    if line.strip() != line or (len(line.split()) > 1 and not os.path.exists(images / f"{line}.jpg")):
-        remedy = "keep the first column alone (lists of one class, 'dog_train.txt', cannot be used)"
-        return Fault("list line", where, "an image id and nothing else", shown(line), remedy)
-    there = first.get(str(PurePath(line)))  # "./1" is 1
-    if there is not None:
-        return Fault("id twice", where, "every id once in a split", f"{shown(line)} again", f"see {there}")
-    return None
-
-
-def _sample_faults(folder: Path, name: str, classes: tuple[str, ...], look: ImageCheck) -> Iterator[Fault]:
-    image, path = folder / "JPEGImages" / f"{name}.jpg", folder / "Annotations" / f"{name}.xml"
-    real = yield from look.size(image)
-    tree = yield from _tree(path)
+def _sample_faults(pair: Pair, classes: tuple[str, ...], look: ImageCheck) -> Iterator[Fault]:
+    image, path = pair.image, pair.xml
+    real = yield from look.size(image, pair.no_image)
+    tree = yield from read_xml(path, pair.no_xml)
     if tree is None:
         return
-    declared = yield from _declared_size(tree, str(path))
+    declared = yield from declared_size(tree, str(path))
     if real and declared and real != declared:
         yield wrong_size(str(path), image, real, declared, "<size>")
     size = declared if swapped(real, declared) else real or declared  # one fault tells it
@@ -144,53 +82,15 @@ def _stray_faults(tree: ET.Element, objects: list[ET.Element], where: str) -> It
             return
 
 
-def _tree(path: Path) -> Reading[ET.Element | None]:
-    content = yield from read_file(path, "XML", "put the annotation there, or take the id off the list", XML_BYTES)
-    if content is None:
-        return None
-    plain = content.replace(b"\0", b"")  # UTF-16; the parser's other encodings write ASCII as ASCII
-    if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:  # they can blow up, or read other files
-        yield Fault("refused XML", str(path), "XML without DOCTYPE and ENTITY", "one that has them", "delete them")
-        return None
-    try:
-        return ET.fromstring(content)
-    except (ET.ParseError, ValueError, LookupError) as error:  # ValueError, LookupError: encodings
-        yield Fault("broken XML", str(path), "XML that parses", reason(error), "mend the file or annotate anew")
-        return None
-
-
-def _only(parent: ET.Element, tag: str, where: str) -> Reading[ET.Element | None]:
-    found = parent.findall(tag)
-    if len(found) == 1:
-        return found[0]
-    yield Fault(f"<{tag}>", where, f"one <{tag}> in <{parent.tag}>", str(len(found) or "none"), "mend the annotation")
-    return None
-
-
-def _declared_size(tree: ET.Element, where: str) -> Reading[Size | None]:
-    size = yield from _only(tree, "size", where)
-    if size is None:
-        return None
-    numbers = []
-    for tag in ("width", "height"):
-        element = yield from _only(size, tag, where)
-        try:
-            numbers += [] if element is None else [int(element.text or "")]
-        except ValueError:
-            came = shown(None if element is None else element.text)
-            yield Fault(f"<{tag}>", where, f"a whole number of pixels as <{tag}>", came, "write the image's own")
-    return (numbers[0], numbers[1]) if len(numbers) == 2 else None
-
-
 def _object_faults(item: ET.Element, where: str, size: Size | None, classes: tuple[str, ...]) -> Iterator[Fault]:
-    name = yield from _only(item, "name", where)
+    name = yield from only(item, "name", where)
     if name is not None and name.text not in classes:
         remedy = f"{nearest(name.text or '', classes)} Or add it to `classes`"
         yield Fault("unknown class", where, "a name of `classes` as <name>", shown(name.text), remedy)
     for difficult in item.findall("difficult"):  # may be missing: 0
         if (difficult.text or "").strip() not in ("0", "1"):
             yield Fault("<difficult>", where, "<difficult> 0 or 1", shown(difficult.text), "write 0 or 1")
-    box = yield from _only(item, "bndbox", where)
+    box = yield from only(item, "bndbox", where)
     if box is None:
         return
     corners = []
@@ -203,7 +103,7 @@ def _object_faults(item: ET.Element, where: str, size: Size | None, classes: tup
 
 def _corner(box: ET.Element, tag: str, where: str) -> Reading[int | None]:
     """A coordinate as mmdet reads it: truncated towards 0."""
-    element = yield from _only(box, tag, where)
+    element = yield from only(box, tag, where)
     if element is None:
         return None
     try:

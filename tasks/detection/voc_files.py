@@ -1,0 +1,251 @@
+"""Where the images and XML files of VOC's form lie: found alike for the check and the reading."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from tasks.faults import LIST_BYTES, Fault, Reading, escapes, misleads, path_fault, read_file, reason, shown
+from tasks.litter import is_litter, listing
+
+SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".tif",
+    ".tiff", ".webp", ".gif", ".jp2",
+})  # fmt: skip  # in small letters
+FORMS = "'VOC2007/trainval' (a list), 'train' (a folder) or 'images:annotations' (two folders)"
+ROOT = "data_root is the folder that holds VOC2007 and VOC2012"
+WITHOUT = ("take its XML away", "take the image away; labelImg, too, writes an XML for an image without objects")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A sample: its id, image and XML, whether or not these are there.
+
+    Attributes:
+        place: names the sample in faults.
+        no_image, no_xml: what to do without the one or the other.
+    """
+
+    name: str
+    image: Path
+    xml: Path
+    place: str
+    no_image: str = "take it off the list"
+    no_xml: str = "take the id off the list"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one entry of `train` or `test` means: a folder of images, one of XML, and a list of ids unless all count."""
+
+    images: Path
+    xmls: Path
+    list: Path | None = None
+
+
+@dataclass
+class Folder:
+    """Files of some suffixes below a folder, found by their path without suffix; a folder is looked into once."""
+
+    home: Path
+    suffixes: frozenset[str]
+    _seen: dict[PurePath, dict[str, list[str]]] = field(default_factory=dict)
+
+    def named(self, stem: str) -> list[Path]:
+        """The files with this path without suffix, in order."""
+        parent, name = PurePath(stem).parent, PurePath(stem).name
+        if parent not in self._seen:
+            self._seen[parent] = self._names(self.home / parent)
+        return [self.home / parent / file for file in self._seen[parent].get(name, [])]
+
+    def _names(self, folder: Path) -> dict[str, list[str]]:
+        names: dict[str, list[str]] = {}
+        try:
+            found = listing(folder)
+        except (OSError, ValueError):  # said where the folder itself is looked at
+            found = []
+        for path in found:
+            if path.suffix.lower() in self.suffixes:
+                names.setdefault(path.stem, []).append(path.name)
+        return names
+
+    def stems(self) -> list[str]:
+        """The paths without suffix of all files, in sub-folders too, in order; litter does not count."""
+        found: set[str] = set()
+        visited: set[str] = set()  # a link to a folder above would lead around
+        for folder, folders, _ in os.walk(self.home, followlinks=True):
+            real = os.path.realpath(folder)
+            folders[:] = [] if real in visited else [name for name in folders if not is_litter(name)]
+            if real not in visited:
+                inside = PurePath(folder).relative_to(self.home)
+                found.update((inside / stem).as_posix() for stem in self._names(Path(folder)))
+            visited.add(real)
+        return sorted(found)
+
+
+def pairs(root: Path, text: str, first: dict[Path, str]) -> Reading[list[Pair]]:
+    """The samples of one entry of `train` or `test`, in its order: as its list says, else by their paths.
+
+    Args:
+        root: `data_root`.
+        text: the entry: one of `FORMS`, below root.
+        first: image -> where it came first; every one is taken once in a split.
+    """
+    entry = yield from _entry(root, text)
+    if entry is None:
+        return []
+    images, xmls = Folder(entry.images, SUFFIXES), Folder(entry.xmls, frozenset({".xml"}))
+    named = _found(images, xmls)
+    if entry.list is not None:
+        named = _listed(entry.list, f"the list {text!r} is this file; {ROOT}, here {root}", images, xmls)
+    pairs = []
+    for pair in (yield from named):
+        if pair.image in first:
+            came, remedy = f"{shown(pair.name)} again", f"see {first[pair.image]}"
+            yield Fault("id twice", pair.place, "every image once in a split", came, remedy)
+        else:
+            first[pair.image] = pair.place
+            pairs.append(pair)
+    return pairs
+
+
+def _entry(root: Path, text: str) -> Reading[Entry | None]:
+    parts = text.split(":")
+    if len(parts) > 3 or not all(parts) or any(escapes(part) for part in parts):
+        yield Fault("list name", str(root), FORMS, shown(text), f"write paths below data_root, here {root}")
+        return None
+    if len(parts) > 1:
+        for part in parts[:2]:
+            fault = path_fault(root / part, "folder", f"the entry {text!r} names it; data_root is {root}")
+            if fault is not None:
+                yield fault
+                return None
+        return Entry(root / parts[0], root / parts[1], root / parts[2] if parts[2:] else None)
+    folder, _, name = PurePath(text).as_posix().rpartition("/")
+    home = root / folder
+    path = home / "ImageSets" / "Main" / f"{name}.txt"
+    if not os.path.lexists(path):  # what has the name of a list is one
+        if os.path.isdir(root / text):
+            return Entry(root / text, root / text)
+        if not os.path.isdir(home / "ImageSets"):
+            came = f"{shown(text)}, which is neither a list nor a folder"
+            yield Fault("list name", str(root), FORMS, came, f"{ROOT}, or your folders; it holds {_content(root)}")
+            return None
+    return Entry(home / "JPEGImages", home / "Annotations", path)
+
+
+def _content(folder: Path) -> str:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        return reason(error)
+    return ", ".join(map(shown, names[:8])) + (", ..." if len(names) > 8 else "") if names else "nothing"
+
+
+# ---------------------------------------------------------------- by a list
+
+
+def _listed(path: Path, remedy: str, images: Folder, xmls: Folder) -> Reading[list[Pair]]:
+    content = yield from read_file(path, "list", remedy, LIST_BYTES)
+    found = []
+    for number, line in enumerate((yield from _lines(path, content)), 1):
+        place = f"{path}, line {number}"
+        pair = yield from _line_pair(place, line, images, xmls)
+        found += [pair] if pair else []
+    return found
+
+
+def _lines(path: Path, content: bytes | None) -> Reading[list[str]]:
+    if content is None:
+        return []
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        yield Fault("unreadable list", str(path), "text in UTF-8", reason(error), "write one image id a line")
+        return []
+    if not text.strip():
+        yield Fault("empty list", str(path), "one image id a line", f"{len(content)} bytes", "write the ids into it")
+        return []
+    return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
+
+
+def _line_pair(place: str, line: str, images: Folder, xmls: Folder) -> Reading[Pair | None]:
+    if not line.strip():
+        yield Fault("list line", place, "an image id", f"the blank line {shown(line)}", "delete the line")
+        return None
+    if "\\" in line and not _there(images, line, ".jpg"):  # written on Windows
+        line = line.replace("\\", "/")
+    if misleads(line):
+        yield Fault("list line", place, "a one-line path below the list's folder", shown(line), "move its files there")
+        return None
+    stem, suffix = os.path.splitext(line)
+    if suffix.lower() not in SUFFIXES | {".xml"} or _there(xmls, line, ".xml"):
+        stem = line
+    image = images.home / line if stem != line and suffix.lower() != ".xml" and _there(images, line) else None
+    if image is None:
+        image = yield from _image(place, stem, images)
+    if line.strip() != line or (len(line.split()) > 1 and not os.path.lexists(image)):
+        remedy = "keep the first column alone (lists of one class, 'dog_train.txt', cannot be used)"
+        yield Fault("list line", place, "an image id and nothing else", shown(line), remedy)
+        return None
+    return Pair(stem, image, _xml(stem, xmls), place)
+
+
+def _there(folder: Folder, name: str, suffix: str = "") -> bool:
+    return os.path.lexists(folder.home / f"{name}{suffix}")
+
+
+def _image(place: str, stem: str, images: Folder) -> Reading[Path]:
+    """The image of an id: VOC's own .jpg, else the one of another suffix."""
+    usual = images.home / f"{stem}.jpg"
+    others = [] if os.path.lexists(usual) else images.named(stem)
+    if len(others) > 1:
+        yield _several(place, stem, others)
+    return others[0] if others else usual
+
+
+def _several(place: str, stem: str, files: list[Path]) -> Fault:
+    came = " and ".join(shown(path.name) for path in files)
+    return Fault("several images", place, f"one image of the name {stem!r}", came, "take all but one away")
+
+
+def _xml(stem: str, xmls: Folder) -> Path:
+    usual = xmls.home / f"{stem}.xml"
+    others = [] if os.path.lexists(usual) else xmls.named(stem)
+    return others[0] if others else usual
+
+
+# ---------------------------------------------------------------- all of a folder
+
+
+def _found(images: Folder, xmls: Folder) -> Reading[list[Pair]]:
+    """An image and an XML of one name; where one of the two is missing, that is told with the sample."""
+    photos, notes = images.stems(), xmls.stems()
+    if not set(photos) & set(notes):
+        expected = f"images in {images.home} and an XML of the same name for each in {xmls.home}"
+        came = f"{len(photos):,} images and {len(notes):,} XML files, none of one name"
+        yield Fault("no pairs", str(images.home), expected, came, _advice(photos, notes))
+        return []
+    found = []
+    for stem in sorted({*photos, *notes}):
+        files = images.named(stem)
+        image = files[0] if files else images.home / f"{stem}.jpg"
+        place = str(image)
+        if misleads(stem):
+            yield Fault("file name", place, "a name in one line of UTF-8", shown(stem), "rename image and XML")
+            continue
+        if len(files) > 1:
+            yield _several(place, stem, files)
+        found.append(Pair(stem, image, _xml(stem, xmls), place, *WITHOUT))
+    return found
+
+
+def _advice(photos: list[str], notes: list[str]) -> str:
+    """What to write where the two lie in folders of their own below the one that was named."""
+    heads = [sorted({PurePath(stem).parent.as_posix() for stem in stems}) for stems in (photos, notes)]
+    if all(heads) and heads[0] != heads[1]:
+        return f"name the two folders, such as '<entry>/{heads[0][0]}:<entry>/{heads[1][0]}'"
+    if not notes:
+        return "for COCO's json set format='coco'; where the XML files lie in another folder, 'images:annotations'"
+    return "give image and XML the same name"

@@ -1,0 +1,105 @@
+"""What is in an XML of VOC's form: read alike for the check and for training."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from tasks.faults import Fault, Reading, Size, read_file, reason, shown
+
+XML_BYTES = 4_000_000  # 15,000 boxes; parsed it takes at most a hundred times as much
+
+
+def read_xml(path: Path, without: str) -> Reading[ET.Element | None]:
+    """The annotation; blanks around class names, as of indented XML, are no part of them.
+
+    `without` is what a user does who has no XML to put there.
+    """
+    content = yield from read_file(path, "XML", f"put the annotation there, or {without}", XML_BYTES)
+    if content is None:
+        return None
+    try:
+        tree = _parsed(content)
+    except _Refused:  # they can blow up, or read other files
+        yield Fault("refused XML", str(path), "XML without DOCTYPE and ENTITY", "one that has them", "delete them")
+        return None
+    except (ET.ParseError, ValueError, LookupError) as error:  # ValueError, LookupError: encodings
+        remedy = "mend the file or annotate anew"
+        if not _is_utf8(content):
+            remedy += "; save text that is not UTF-8 as such, or name its encoding in the first line"
+        yield Fault("broken XML", str(path), "XML that parses", reason(error), remedy)
+        return None
+    for name in tree.iter("name"):
+        name.text = name.text and name.text.strip()
+    return tree
+
+
+class _Refused(Exception):
+    pass
+
+
+def _parsed(content: bytes) -> ET.Element:
+    _refuse_entities(content.replace(b"\0", b"").decode("latin-1"))  # UTF-16; others write ASCII as ASCII
+    try:
+        return ET.fromstring(content)
+    except ValueError:  # of an encoding with several bytes a character, such as GBK, which the parser does not know
+        declared = re.match(rb"""<\?xml[^>]*encoding=["']([\w.-]+)["']""", content)
+        if declared is None:
+            raise
+        text = content.decode(declared[1].decode("ascii"))
+        _refuse_entities(text)
+        return ET.fromstring(text)
+
+
+def _refuse_entities(text: str) -> None:
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise _Refused
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def only(parent: ET.Element, tag: str, where: str) -> Reading[ET.Element | None]:
+    """The one child of a name."""
+    found = parent.findall(tag)
+    if len(found) == 1:
+        return found[0]
+    came = str(len(found) or "none")
+    if not found and tag == "bndbox":
+        others = [child.tag for child in parent if len(child) and child.tag != "part"]  # <polygon>, <robndbox>
+        came += f" (but <{others[0]}>)" if others else ""
+    yield Fault(f"<{tag}>", where, f"one <{tag}> in <{parent.tag}>", came, "mend the annotation")
+    return None
+
+
+def declared_size(tree: ET.Element, where: str) -> Reading[Size | None]:
+    """(width, height) as <size> says; None where it says nothing: missing, empty or 0, as some tools write it."""
+    if tree.find("size") is None:
+        return None
+    size = yield from only(tree, "size", where)
+    if size is None or not any((size.findtext(tag) or "").strip() for tag in ("width", "height")):
+        return None
+    numbers = []
+    for tag in ("width", "height"):
+        element = yield from only(size, tag, where)
+        if element is None:
+            continue
+        try:
+            numbers.append(_whole(element.text or ""))
+        except (ValueError, OverflowError):
+            came = shown(element.text)
+            yield Fault(f"<{tag}>", where, f"a whole number of pixels as <{tag}>", came, "write the image's own")
+    return (numbers[0], numbers[1]) if len(numbers) == 2 and any(numbers) else None
+
+
+def _whole(text: str) -> int:
+    number = float(text)
+    if int(number) != number:
+        raise ValueError(text)
+    return int(number)
