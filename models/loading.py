@@ -12,6 +12,7 @@ from mmengine.dataset import DefaultSampler
 from torch.utils.data import DataLoader, Dataset
 
 from models.seeding import derive_seed, kept, seed_cpu, seeded
+from models.shared_memory import say_what_cannot_be_sent
 
 Collate = Callable[[list], Any]
 
@@ -87,13 +88,14 @@ def loader(
     pin = torch.cuda.is_available()
     return DataLoader(
         dataset, batch_size, sampler=sampler, num_workers=workers, collate_fn=collate, pin_memory=pin,
-        persistent_workers=keep_workers and workers > 0, generator=torch.Generator(), worker_init_fn=_leave_group,
+        persistent_workers=keep_workers and workers > 0, generator=torch.Generator(), worker_init_fn=_begin,
     )  # fmt: skip
 
 
-def _leave_group(worker: int) -> None:
+def _begin(worker: int) -> None:
     """Out of reach of Ctrl-C and of what a scheduler sends to all: the training still needs its batch then."""
     os.setpgrp()
+    say_what_cannot_be_sent()
 
 
 def stop_workers(loader: DataLoader) -> None:

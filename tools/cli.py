@@ -22,6 +22,7 @@ from models.checkpoint import CheckpointError
 from models.compiling import CompileError
 from models.memory import keep_freed_memory
 from models.seeding import deterministic
+from models.shared_memory import SharedMemoryError, enough
 from models.stopping import listening, workers_may_die
 from models.weights import WeightsError
 from tasks import grouping
@@ -36,7 +37,7 @@ from tools.tracking import MODES, Tracker, resolve_mode
 USAGE_ERROR, STOPPED = 2, 130
 STOPPERS = (
     ConfigError, DataError, RunFolderError, WeightsError, CheckpointError, CompileError, QueryError, CanaryError,
-    FloatingPointError,
+    FloatingPointError, SharedMemoryError,
 )  # fmt: skip
 GRACE = 5  # seconds that a launcher needs to end the other processes after one has failed
 
@@ -88,7 +89,7 @@ def main(argv: Sequence[str], run: Callable[..., None]) -> int:
     _start_processes(arguments.launcher)
     console = Console(quiet=not is_main_process(), soft_wrap=True, markup=False)  # paths may hold [brackets]
     try:
-        with listening(), workers_may_die():
+        with listening(), enough(), workers_may_die():
             return _main(arguments, run, console)
     except STOPPERS as error:
         text = str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from torch.utils.data import Dataset
 from acquisition.pool import Budget
 from acquisition.query import needs
 from acquisition.signals import fields, need_module
+from models import shared_memory
 from models.committee import add_dropout
 from models.joint import JointModel
 from models.loss_prediction import LossPrediction
@@ -28,6 +30,7 @@ from tasks.twins import ALLOW, shared_images
 from tools.config import Experiment
 from tools.settings import came, told
 
+TRIED = 4  # samples whose size is looked at
 CHECKPOINTS = 3  # the running cycle's, the next one beside it while it is written, and that of the cycle before
 
 
@@ -60,7 +63,8 @@ def findings(experiment: Experiment, full: bool) -> Findings:
     if found:
         return Findings(found, [])
     found, notes = _oddities(task, experiment.test_in_pool)
-    return Findings(found or _networks(experiment), notes)  # networks are tried with data that can be read
+    found = found or [*_networks(experiment), *_shared_memory(experiment)]  # tried with data that can be read
+    return Findings(found, notes)
 
 
 def _oddities(task: Task, test_in_pool: bool) -> Findings:
@@ -189,6 +193,27 @@ def _lone_sample(experiment: Experiment, model: JointModel) -> list[str]:
                 f"one ({told(error)}), but got {batch} with {which} labels; change it, budget.initial or budget.query"
             ]
     return []
+
+
+def _shared_memory(experiment: Experiment) -> list[str]:
+    """Whether the batches of data-loading workers fit into the memory through which they hand them over."""
+    training, scoring, task = experiment.training, experiment.scoring, experiment.task
+    sizes = {"training": (training.batch_size, training.workers)}
+    if scoring.batch_size != "auto":
+        sizes["scoring"] = (scoring.size, scoring.workers)
+    if not any(workers for _, workers in sizes.values()):
+        return []
+    pool = task.dataset("pool")
+    try:
+        ids = range(0, length(pool), max(1, length(pool) // TRIED))
+        samples = [task.collate([pool[i]]) for i in ids]
+    except DataError:
+        raise
+    except Exception:  # of an adapter; the run itself will say
+        return []
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes of a launcher on this machine
+    given = ((samples, batch, workers * here, f"{name}.workers") for name, (batch, workers) in sizes.items())
+    return [problem for one in given if (problem := shared_memory.lack(*one))]
 
 
 def disk(experiment: Experiment, folder: Path) -> tuple[list[str], int]:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from models.loading import loader
 from models.seeding import seeded
+from models.shared_memory import enough
 from tasks.base import Described, Split
 from tools.contract.subject import ContractError, SkippedError, Subject, same
 
@@ -114,7 +115,8 @@ def workers_read_the_same(subject: Subject) -> None:
     ids, collate = subject.ids(), subject.task.collate
     dataset = pickle.loads(pickle.dumps(subject.task.dataset("pool")))
     (here,) = loader(subject.task.dataset("pool"), ids, len(ids), 0, collate)
-    (there,) = loader(dataset, ids, len(ids), 1, collate)
+    with enough():
+        (there,) = loader(dataset, ids, len(ids), 1, collate)
     if not same(_plain(here), _plain(there)):
         raise ContractError("the batch that is read here", "another from a worker", "keep no state between reads")
     if not hasattr(dataset, "__getitems__"):
