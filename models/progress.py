@@ -12,24 +12,37 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 Item = TypeVar("Item")
+WORDS = 66  # characters of a terminal that words and numbers need
+SHORT, LONG = 6, 40  # of the bar itself, which is left out where there is no room for a short one
 
 
-def bar(of_bytes: bool = False) -> Progress:
-    """A bar that shows how far it is and the time left, and is gone when done; silent where nobody watches."""
-    console = Console()
-    done = DownloadColumn() if of_bytes else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), done, TimeElapsedColumn())
+def bar(of_bytes: bool = False, console: Console | None = None) -> Progress:
+    """A bar that shows how far it is and the time left, and is gone when done; silent where nobody watches.
+
+    What else is printed while it is there must go to its `console`, or it is glued to the bar.
+    """
+    console = console or Console()
+    whole, may_break = Column(no_wrap=True), Column(no_wrap=False)  # where there is no room, words break, not numbers
+    done: ProgressColumn = DownloadColumn(table_column=whole) if of_bytes else MofNCompleteColumn(table_column=whole)
+    columns: list[ProgressColumn] = [TextColumn("{task.description}", table_column=may_break)]
+    room = console.width - WORDS
+    if room < SHORT:
+        columns += [done]
+    else:
+        columns += [BarColumn(min(room, LONG)), done, TimeElapsedColumn(table_column=whole)]
+    left = TextColumn("left", table_column=whole), TimeRemainingColumn(table_column=whole)
     hidden = get_rank() != 0 or not console.is_terminal
     return Progress(
         *columns,
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        *left,
         console=console,
         transient=True,
         disable=hidden,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.screenkit import seen, terminal, written
 from tests.test_cli import main as train
 from tests.test_cli import outcome
 from tools import al_sweep
@@ -234,3 +236,21 @@ def test_real_runs_share_their_first_training(tmp_path, capsys, monkeypatch):
     for leg in ("learning_loss", "placebo"):
         assert train(tmp_path / leg, "--strategy", leg, "--cfg-options", "budget.cycles=2") == 0
         assert outcome(tmp_path / leg) == outcome(root / leg / "seed0")
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_on_a_terminal_each_run_has_a_line_of_its_own_beside_the_bar(tmp_path, stub, monkeypatch, width):
+    console = terminal(width)
+    monkeypatch.setattr(al_sweep, "Console", lambda **_: console)
+    assert sweep(tmp_path, "random", "learning_loss", seeds=(0,)) == 0
+    text = written(console)
+    stands = "\n".join(seen(text, width))
+    ended = r"{}, seed 0: score 0\.500, \d+ min \d+ s\n"
+    lines = r"2 runs, 0 of them finished before\n" + ended.format("random") + ended.format("learning_loss")
+    if width < 50:  # the last of them goes on in a further line of the terminal
+        lines, stands = "".join(lines.replace(r"\n", "").split()), "".join(stands.split())
+    assert re.match(lines, stands) and "running" not in stands
+    counted = re.findall(r"(\d) of 2 runs, (\d) running, cycles .*?(\d)/4", " ".join(text.split()))
+    assert counted or width < 80
+    for done, runs, cycles in counted:
+        assert (cycles == "4") == ((done, runs) == ("2", "0")), "nothing is left to do only where no run is"

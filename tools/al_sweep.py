@@ -142,7 +142,7 @@ def run(jobs: Sequence[Job], place: Place, running: dict[Job, Run], console: Con
     waiting, failed = [job for job in jobs if not job.folder.done], []
     console.print(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before")
     began: dict[Job, float] = {}
-    with bar() as progress:
+    with bar(console=console) as progress:
         task = progress.add_task("", total=sum(job.cycles for job in jobs))
         while (waiting or running) and not asked():
             while len(running) < place.at_a_time and (job := _next(waiting, running)):
@@ -157,7 +157,8 @@ def run(jobs: Sequence[Job], place: Place, running: dict[Job, Run], console: Con
                 console.print(job.line(status, time.perf_counter() - began[job]))
             done = len(jobs) - len(waiting) - len(running)
             what = f"{done} of {len(jobs)} runs, {len(running)} running, cycles"
-            progress.update(task, description=what, completed=sum(job.cycle for job in jobs))
+            cycles = sum(min(job.cycle, job.cycles - (job in running)) for job in jobs)  # one that runs is not done
+            progress.update(task, description=what, completed=cycles)
     return failed
 
 

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from acquisition.query import Query
 from acquisition.strategies import named_strategies
 from tools import al_train, preflight
 from tools.config import load
 from tools.rundir import RunFolder
+from tools.sheet import Column, Sheet
 from tools.streams import command
 
 CONFIGS = {"cls_sandbox": "shapes", "det_sandbox": "VOCdevkit", "pose_sandbox": "figures"}  # and the data's folder
@@ -81,11 +81,12 @@ def _ranges(query: Query | None) -> str:
     return ", ".join(told)
 
 
-def table(cells: Sequence[Cell]) -> Table:
+def table(cells: Sequence[Cell]) -> Sheet:
     """The cells as they are shown."""
-    sheet = Table("task", "strategy", "", "s", "scores, or why not")
+    sheet = Sheet(Column("task"), Column("strategy", 3, text=True), Column("", 4, text=True), Column("s", 1),
+                  Column("scores, or why not", 2, text=True))  # fmt: skip
     for cell in cells:
-        sheet.add_row(cell.config, cell.strategy, cell.status, f"{cell.seconds:.1f}", cell.told)
+        sheet.add(cell.config, cell.strategy, cell.status, f"{cell.seconds:.1f}", cell.told)
     return sheet
 
 
@@ -103,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 where = Path(runs) / config / strategy
                 cells.append(run_cell(config, strategy, arguments.root / CONFIGS[config], where))
                 console.print(f"{config} {strategy}: {cells[-1].status}, {cells[-1].seconds:.1f} s")
-    console.print(table(cells))
+    table(cells).print(console)
     counts = {status: sum(cell.status == status for cell in cells) for status in ("ok", "refused", "FAILED")}
     console.print(f"{len(cells)} cells: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
     return 1 if counts["FAILED"] else 0

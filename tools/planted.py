@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from rich.console import Console
-from rich.table import Table
 
 from tools.rundir import RunFolder
+from tools.sheet import Column, Sheet
 from tools.streams import command
 
 
@@ -63,16 +63,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs="+", type=Path, help="run folders")
     parser.add_argument("--hard", type=Path, required=True, help="hard.txt of the sandbox")
     arguments = parser.parse_args(argv)
-    sheet = Table("run", "hard", "queried", "share", "share in the pool")
+    columns = (Column("hard", 2), Column("queried", 1), Column("share", 4), Column("share in the pool", 3))
+    sheet = Sheet(Column("run"), *columns)
     try:
         hard = frozenset(arguments.hard.read_text().splitlines()) - {""}
         for share in [hard_share(run, hard) for run in arguments.runs]:
             ratio = share.hard / share.queried
-            sheet.add_row(str(share.run), str(share.hard), str(share.queried), f"{ratio:.3f}", f"{share.pool:.3f}")
+            sheet.add(share.run, share.hard, share.queried, f"{ratio:.3f}", f"{share.pool:.3f}")
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    Console().print(sheet)
+    sheet.print(Console())
     return 0
 
 

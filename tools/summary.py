@@ -14,14 +14,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL.Image import Image
 from rich.console import Console
-from rich.table import Table
 
 from acquisition.query import Query
 from models.files import replacing
 from tasks.base import Task
+from tools.sheet import Column, Sheet
 
 Row = Mapping[str, Any]
 STEPS = {"train": "train", "evaluate": "eval", "committee": "members", "score": "score"}
+NOTHING = 0.0005  # seconds: the clock's own, around a step that is not there
 SHOWN = 4  # thumbnails of the first and of the last queried samples
 
 
@@ -89,14 +90,15 @@ def thumbnails(task: Task, query: Query | None) -> list[tuple[Image, str]]:
 
 def show(rows: Sequence[Row], metric: str, console: Console, lower: bool = False) -> None:
     """The run as a table; columns without a value are left out. `lower`: less of the metric is better."""
-    names = {"labeled": "labeled", "effort": "effort", metric: measured(metric, lower)}
-    names |= {f"ranking/{group}/pairs": f"ordered pairs\n{group}" for group in ("queried", "control")}
-    names |= {f"seconds/{step}": f"{name}\ns" for step, name in STEPS.items()}
-    names = {key: name for key, name in names.items() if any(row.get(key) is not None for row in rows)}
-    table = Table(*names.values())
+    columns = {"labeled": Column("labeled"), "effort": Column("effort", 8), metric: Column(measured(metric, lower), 9)}
+    for group in ("queried", "control"):
+        columns[f"ranking/{group}/pairs"] = Column(f"ordered pairs\n{group}", 7)
+    columns |= {f"seconds/{step}": Column(f"{name}\ns", 6) for step, name in STEPS.items()}
+    known = [key for key in columns if any(_told(key, row.get(key)) not in ("", "-") for row in rows)]
+    sheet = Sheet(*[columns[key] for key in known])
     for row in rows:
-        table.add_row(*[_number(row.get(key)) for key in names])
-    console.print(table)
+        sheet.add(*[_told(key, row.get(key)) for key in known])
+    sheet.print(console)
 
 
 def canvas(figsize: tuple[float, float]) -> Figure:
@@ -116,6 +118,12 @@ def draw(rows: Sequence[Row], metric: str, title: str, path: Path, lower: bool =
     axes.grid(alpha=0.3)
     with replacing(path) as beside:
         figure.savefig(beside, dpi=120)
+
+
+def _told(key: str, value: Any) -> str:
+    """A cell; empty for a step of which nothing was done."""
+    nothing = key.startswith("seconds/") and value is not None and value < NOTHING
+    return "" if nothing else _number(value)
 
 
 def _number(value: Any) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table
+
+from tools.sheet import Column, Sheet
 
 LIBRARIES = ("torch", "torchvision", "mmengine", "mmdet", "numpy", "scikit-learn", "scikit-activeml", "baal")
 
@@ -110,12 +111,14 @@ def show(report: Report, console: Console) -> None:
     """The table in the terminal."""
     settings = ", ".join(f"{name} {value}" for name, value in report.settings.items())
     first = report.rows[0].name
-    table = Table(title=f"{report.subject}: {settings}", caption=f"ratios: times over those of {first!r}, by round")
-    for heading in ("", "seconds, median", "least to most", "ratio", "least to most", "notes"):
-        table.add_column(heading, justify="left" if heading in ("", "notes") else "right")
+    sheet = Sheet(
+        Column(""), Column("seconds, median", 5), Column("least to most", 2), Column("ratio", 4),
+        Column("least to most", 1), Column("notes", 3, text=True),
+        title=f"{report.subject}: {settings}", caption=f"ratios: times over those of {first!r}, by round",
+    )  # fmt: skip
     for row in report.rows:
         notes = ", ".join(f"{name} {value}" for name, value in row.notes.items())
         spread = f"{min(row.seconds):.3f} to {max(row.seconds):.3f}"
-        table.add_row(row.name, f"{statistics.median(row.seconds):.3f}", spread, f"{row.ratio:.3f}",
-                      f"{row.ratios[0]:.3f} to {row.ratios[1]:.3f}", notes)  # fmt: skip
-    console.print(table)
+        sheet.add(row.name, f"{statistics.median(row.seconds):.3f}", spread, f"{row.ratio:.3f}",
+                  f"{row.ratios[0]:.3f} to {row.ratios[1]:.3f}", notes)  # fmt: skip
+    sheet.print(console)

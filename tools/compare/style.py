@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tools.compare.curves import Estimate
+from tools.sheet import interval, number, plus_minus
+
+__all__ = ["DARK", "LIGHT", "MARKERS", "Style", "chance", "count", "duration", "interval", "number", "spread", "styles"]
 
 # Okabe and Ito's colours, which colour-blind people tell apart, without yellow and with grey for what others are
 # compared with; and the same hues, lighter, for dark pages
@@ -43,14 +46,6 @@ def styles(legs: Iterable[str]) -> dict[str, Style]:
     return {"random": Style(0), **found}
 
 
-def number(value: float) -> str:
-    """A metric or an area with three digits; an en dash where there is none."""
-    if not math.isfinite(value):
-        return "∞" if value == math.inf else "−∞" if value == -math.inf else "–"
-    text = f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}" if abs(value) < 1000 else f"{value:,.0f}"
-    return text.replace("-", "−")
-
-
 def count(value: float) -> str:
     """A whole number."""
     return f"{value:,.0f}" if math.isfinite(value) else "–"
@@ -58,12 +53,7 @@ def count(value: float) -> str:
 
 def spread(value: Estimate) -> str:
     """Mean ± standard deviation over seeds; the mean alone of one seed."""
-    return number(value.mean) if math.isnan(value.std) else f"{number(value.mean)} ± {number(value.std)}"
-
-
-def interval(low: float, high: float) -> str:
-    """In brackets; an en dash where there is none."""
-    return "–" if math.isnan(low) else f"[{number(low)}, {number(high)}]"
+    return plus_minus(value.mean, value.std)
 
 
 def duration(seconds: float) -> str:

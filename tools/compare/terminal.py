@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from tools.compare.report import REFERENCE, Findings, gaps, unfinished
 from tools.compare.sentences import crowds, doubts, labels_saved, module_health, verdicts
 from tools.compare.statistics import ALPHA
 from tools.compare.style import count, duration, spread
+from tools.sheet import Column, Sheet
 from tools.summary import measured
 
 SHOWN = 10  # queries without pictures; the report names all
@@ -19,15 +19,14 @@ def show(one: Findings, console: Console) -> None:
     """Strategies, then what can be said about their differences and about the module."""
     metric = one.comparison.metric
     labels = max((leg.labels for leg in one.legs), default=0)
-    title = Text(f"{one.comparison.config}: {measured(metric, one.comparison.lower)}, final at {labels:,} labels")
-    table = Table(title=title, title_justify="left")
-    for place, name in enumerate(("strategy", "seeds", f"final {metric}", "area", "effort", "compute")):
-        table.add_column(Text(name), justify="left" if place == 0 else "right", no_wrap=True)
+    title = f"{one.comparison.config}: {measured(metric, one.comparison.lower)}, final at {labels:,} labels"
+    columns = (Column("seeds", 3), Column(f"final {metric}", 5), Column("area", 4), Column("effort", 2))
+    sheet = Sheet(Column("strategy"), *columns, Column("compute", 1), title=title)
     for leg in one.legs:
-        cells = [leg.name, str(len(leg.seeds)), spread(leg.final), spread(leg.area)]
-        table.add_row(*map(Text, [*cells, count(leg.effort.mean), duration(leg.seconds.mean)]))
+        cells = [leg.name, len(leg.seeds), spread(leg.final), spread(leg.area)]
+        sheet.add(*cells, count(leg.effort.mean), duration(leg.seconds.mean))
     if one.legs:
-        console.print(table)
+        sheet.print(console)
     for line in _lines(one):
         console.print(Text(line), highlight=False)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from rich.console import Console
-from rich.table import Table
 
+from tools.sheet import Column, Sheet, number, plus_minus
 from tools.summary import area_under_curve, column, measured
 from tools.sweep.jobs import Job
 
@@ -16,14 +16,15 @@ from tools.sweep.jobs import Job
 def show(jobs: Sequence[Job], console: Console) -> None:
     """The final metric of each seed; over the seeds, mean and standard deviation of it and of the area."""
     seeds, metric = sorted({job.seed for job in jobs}), jobs[0].metric
-    table = Table("strategy", *(f"seed {seed}" for seed in seeds), f"final {measured(metric, jobs[0].lower)}", "area")
+    summaries = (Column(f"final {measured(metric, jobs[0].lower)}", len(seeds) + 2), Column("area", len(seeds) + 1))
+    sheet = Sheet(Column("strategy"), *(Column(f"seed {seed}") for seed in seeds), *summaries)
     for leg in dict.fromkeys(job.leg for job in jobs):
         of_leg = {job.seed: job for job in jobs if job.leg == leg}
         finals = {seed: _final(job) for seed, job in of_leg.items()}
         areas = [_area(job) for job in of_leg.values()]
-        cells = [f"{finals[seed]:.3f}" if math.isfinite(finals.get(seed, math.nan)) else "-" for seed in seeds]
-        table.add_row(leg, *cells, _spread(list(finals.values())), _spread(areas))
-    console.print(table)
+        cells = [number(finals.get(seed, math.nan)) for seed in seeds]
+        sheet.add(leg, *cells, _spread(list(finals.values())), _spread(areas))
+    sheet.print(console)
     spared = [row["seconds/spared"] for job in jobs for row in job.rows if row.get("seconds/spared")]
     if spared:
         console.print(f"first trainings: {len(spared)} taken over from another run, {sum(spared):,.0f} s spared")
@@ -45,5 +46,5 @@ def _spread(values: Sequence[float]) -> str:
     """Mean, and standard deviation over the seeds where there are some."""
     found = [value for value in values if math.isfinite(value)]
     if not found:
-        return "-"
-    return f"{fmean(found):.3f}" + (f" ± {stdev(found):.3f}" if len(found) > 1 else "")
+        return number(math.nan)
+    return plus_minus(fmean(found), stdev(found) if len(found) > 1 else math.nan)
