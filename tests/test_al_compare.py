@@ -245,7 +245,7 @@ def other_epochs(root: Path) -> Path:
 
 def half_a_state(root: Path) -> Path:
     (root / "runs/random/seed0/state.json").write_text("{")
-    return root
+    return root / "runs/random/seed0"
 
 
 @pytest.mark.parametrize(

@@ -142,8 +142,9 @@ def test_a_run_that_is_not_finished_is_checked_as_far_as_it_is(folder: RunFolder
     code, found, said = verify(capsys, folder.path)
     assert code == 0 and found["FAILED"] == [] and found["not compared"] == ["weights"]
     assert "2 of 3 cycles, not finished" in said and f"there is no {folder.path}/cycles/01/checkpoint.pth" in said
-    for path in (folder.path / "state.json", folder.path / "metrics.jsonl"):
-        path.unlink()
+    for name in ("state.json", "metrics.jsonl", "queries/01.npz", "queries/02.npz"):
+        (folder.path / name).unlink()
+    shutil.rmtree(folder.path / "cycles/03")
     code, found, said = verify(capsys, folder.path)
     assert code == 0 and "0 of 3 cycles, not finished" in said and found["ok"] == []
 
@@ -416,6 +417,10 @@ def no_names(folder: RunFolder) -> None:
     (folder.path / "samples.txt").unlink()
 
 
+def no_state(folder: RunFolder) -> None:
+    (folder.path / "state.json").unlink()
+
+
 # fault -> the checks that fail, and what is said
 FAULTS: dict[Fault, tuple[set[str], str]] = {
     half_a_file: ({"files"}, "cycle 1: {run}/queries/01.npz is damaged (BadZipFile"),
@@ -456,7 +461,8 @@ FAULTS: dict[Fault, tuple[set[str], str]] = {
     another_strategy: ({"replay"}, "cycle 0: picks: from place "),
     another_seed: ({"initial set", "replay"}, "cycle 0: the initial set of seed 1: from place 0 on expected ["),
     half_a_config: ({"readable"}, "config.py: 1 problem(s)"),
-    no_names: ({"readable"}, "samples.txt cannot be read"),
+    no_names: ({"readable"}, "{run} holds a run (done is there) without its samples.txt; restore what is lost"),
+    no_state: ({"readable"}, "{run} holds a run (done is there) without its state.json; restore what is lost"),
     an_adapter_that_is_elsewhere: ({"readable"}, "my_adapter.py lies beside its config, put its folder on PYTHONPATH"),
 }  # fmt: skip
 
@@ -532,9 +538,10 @@ def test_other_first_weights_are_found(device, deterministic, status, legs, tmp_
 
 
 def test_a_folder_that_is_no_run_is_said_with_status_2(calm: Path, tmp_path: Path, capsys):
-    for path in (tmp_path, tmp_path / "nowhere", TOY):
+    paths = {tmp_path: "holds no run folder", tmp_path / "nowhere": "is no folder", TOY: "is no folder"}
+    for path, came in paths.items():
         code, found, said = verify(capsys, calm, path)
-        assert code == 2 and f"error: {path} holds no run: expected its config.py, but there is none" in said
+        assert code == 2 and f"error: {path} {came}; expected one such as work_dirs/<config>" in said
         assert found["ok"] == list(CHECKS)
 
 

@@ -11,8 +11,9 @@ import pytest
 from tests import comparekit
 from tests.conftest import REPOSITORY
 from tools import al_train, cli
+from tools.compare.finding import find
 from tools.compare.grouping import BETWEEN_LEGS, SHOWN, group
-from tools.compare.runs import ComparisonError, find, read
+from tools.compare.runs import ComparisonError, read
 from tools.config import load
 from tools.rundir import RunFolderError
 from tools.settings import flat
@@ -23,7 +24,7 @@ def test_a_run_of_al_train_is_read(tmp_path: Path, monkeypatch, capsys):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     command = [str(REPOSITORY / "tests/toy_config.py"), "--module", "detached", "--seed", "3"]
     assert cli.main(command, al_train.run) == 0
-    (folder,) = find(["work_dirs"])
+    (folder,), _ = find(["work_dirs"])
     run = read(folder)
     experiment = load(command[0], options={"module.mode": "detached", "seed": 3})
     assert (run.config, run.leg, run.strategy, run.module, run.seed, run.metric, run.task) == (
@@ -75,23 +76,6 @@ def test_the_config_is_named_by_the_folder(place, name, tmp_path: Path):
     assert read(comparekit.write(tmp_path / place, comparekit.config())).config == name
 
 
-def test_runs_are_found_once_and_what_looks_like_one_is_none(tmp_path: Path):
-    a = comparekit.write(tmp_path / "work/toy/random/seed0", comparekit.config())
-    b = comparekit.write(tmp_path / "work/toy/random/seed1", comparekit.config(seed=1))
-    comparekit.write(a / "cycles/inner", comparekit.config())  # nothing in a run is another run
-    (tmp_path / "work/vis_data").mkdir()
-    (tmp_path / "work/vis_data/config.py").write_text("")  # as mmengine leaves it
-    assert find([tmp_path / "work", a, a.parent / "../random"]) == [a, b]
-
-
-@pytest.mark.parametrize(("make", "came"), [(True, "holds no run folder"), (False, "is no folder")])
-def test_nothing_found_is_an_error(make, came, tmp_path: Path):
-    path = tmp_path / "nothing"
-    path.mkdir() if make else None
-    with pytest.raises(ComparisonError, match=f"nothing {came}"):
-        find([path])
-
-
 def damaged(tmp_path: Path, name: str, text: str | None) -> Path:
     folder = comparekit.write(tmp_path / "run", comparekit.config())
     (folder / name).unlink() if text is None else (folder / name).write_text(text)
@@ -106,7 +90,7 @@ def damaged(tmp_path: Path, name: str, text: str | None) -> Path:
         ("config.py", "task = dict(type='nowhere.Task')\nstrategy, seed, budget = 'random', 0, dict(cycles=3)\n",
          "No module named 'nowhere'.*PYTHONPATH"),
         ("config.py", "raise SystemExit(3)\n", r"config\.py cannot be read \(SystemExit: 3\)"),
-        ("samples.txt", None, r"run cannot be read \(FileNotFoundError: .*samples\.txt"),
+        ("samples.txt", None, r"run holds a run \(done is there\) without its samples\.txt; restore what is lost"),
         ("samples.txt", "a\nb\n", r"state\.json is of a pool of 60 samples, but the data set has 2"),
         ("metrics.jsonl", '{"cycle": 0}\n{"cycle"\n', r"line 2 is damaged"),
         ("metrics.jsonl", '{"cycle": 0, "labeled": 10, "score": 1}\n{"cycle": 1, "labeled": 15, "mAP": 1}\n'

@@ -329,7 +329,9 @@ def test_a_difference_deep_inside_is_named_by_its_path(tmp_path):
 def test_a_run_without_its_config_is_refused(tmp_path):
     two_cycles(tmp_path)
     (tmp_path / "config.py").unlink()
-    with pytest.raises(RunFolderError, match=r"holds a run without its config\.py"):
+    with pytest.raises(
+        RunFolderError, match=r"holds a run \(cycle 01 is there\) without its config\.py; restore what is lost"
+    ):
         RunFolder(tmp_path).open(CONFIG, NAMES)
     assert not (tmp_path / "config.py").exists()
 

@@ -7,6 +7,7 @@ computed is in `tools/compare`.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,15 +18,18 @@ from models.files import replacing
 from tasks.faults import printable
 from tools.cli import STOPPED, USAGE_ERROR, option
 from tools.compare.figure import png
+from tools.compare.finding import read_all
 from tools.compare.grouping import group
 from tools.compare.html import page
 from tools.compare.report import as_csv, as_json, findings
-from tools.compare.runs import ComparisonError, find, read
+from tools.compare.runs import ComparisonError
 from tools.compare.style import styles
 from tools.compare.terminal import show
 from tools.config import ConfigError
 from tools.rundir import RunFolderError
 from tools.streams import command
+
+INCOMPLETE = 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,13 +68,14 @@ def main(argv: Sequence[str]) -> int:
         argv: without the program's name.
 
     Returns:
-        The exit status: 0, 2 where runs cannot be read or must not be compared, or nothing can be written, 130 after
-        Ctrl-C.
+        The exit status: 0, 1 where the report leaves something out that looks like a run, 2 where runs must not be
+        compared, one that is named cannot be read, or nothing can be written, 130 after Ctrl-C.
     """
     arguments = parser().parse_args(argv)
     console = Console(soft_wrap=True, markup=False)  # paths may hold [brackets]
     try:
-        compared = group([read(path) for path in find(arguments.runs)])
+        runs, left_out = read_all(arguments.runs)
+        compared = group(runs, list(map(str, left_out)))
         found = [findings(one, dict(arguments.cfg_options)) for one in compared]
         looks = styles(run.leg for one in compared for run in one.runs)
         texts = {"summary.json": as_json(found), "summary.csv": as_csv(found), "report.html": page(found, looks)}
@@ -84,7 +89,9 @@ def main(argv: Sequence[str]) -> int:
     for one in found:
         show(one, console)
     console.print(f"report: {arguments.out / 'report.html'}", highlight=False)
-    return 0
+    for closed in left_out:
+        print(f"left out: {closed}", file=sys.stderr)
+    return INCOMPLETE if left_out else 0
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tools.compare.finding import find
+from tools.compare.runs import ComparisonError
 from tools.config import ConfigError, load
 from tools.rundir import RunFolder, RunFolderError
 from tools.streams import command
@@ -52,16 +54,21 @@ def one(path: Path, report: Report) -> Run | None:
     """Check one run; None where it cannot be read."""
     folder = RunFolder(path)
     try:
+        folder.require_whole()
         run = read(folder, load(path / "config.py"))
         count, cycles = len(run.cycles), run.experiment.budget.cycles
-    except (ConfigError, RunFolderError) as error:
-        report.title(str(path))
-        report.line("readable", "", [Remark(None, str(error))])
+    except (ConfigError, RunFolderError, OSError) as error:
+        _unreadable(path, str(error), report)
         return None
     report.title(f"{path}: {count} of {cycles} cycles" + ", not finished" * (count < cycles))
     for name, check in CHECKS.items() if count else ():
         report.line(name, _first_line(check), list(check(run)))
     return run
+
+
+def _unreadable(path: Path, why: str, report: Report) -> None:
+    report.title(str(path))
+    report.line("readable", "", [Remark(None, why)])
 
 
 def together(runs: Sequence[Run], report: Report) -> None:
@@ -82,16 +89,26 @@ def _first_line(check: Callable) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("runs", nargs="+", type=Path, help="run folders, such as work_dirs/cls_sandbox/random/seed0")
-    arguments = parser.parse_args(argv)
-    lacking = [path for path in arguments.runs if not (path / "config.py").is_file()]
-    for path in lacking:
-        print(f"error: {path} holds no run: expected its config.py, but there is none", file=sys.stderr)
-    report = Report()
-    runs = [one(path, report) for path in dict.fromkeys(arguments.runs) if path not in lacking]
+    parser.add_argument(
+        "runs", nargs="+", type=Path, help="run folders, or folders with some below: work_dirs/<config>"
+    )
+    arguments, report, there = parser.parse_args(argv), Report(), list[Path]()
+    for path in arguments.runs:
+        try:
+            find([path])
+        except ComparisonError as error:
+            print(f"error: {error}", file=sys.stderr)
+        else:
+            there.append(path)
+    found, left_out = find(there)
+    for closed in left_out:
+        _unreadable(closed.path, closed.why, report)
+    runs = [one(path, report) for path in found]
     if len(runs) > 1:
         together([run for run in runs if run is not None], report)
-    return NO_RUN if lacking else FAILED if report.failed else 0
+    if len(there) < len(arguments.runs):
+        return NO_RUN
+    return FAILED if report.failed else 0
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from acquisition.pool import Pool
 from acquisition.query import Query
 from models.files import locked, replacing
 from tools.first_model import FirstModels
+from tools.marks import lost
 from tools.receipt import chained, packed, receipt_digest, times_digest, unpacked
 from tools.settings import flat
 
@@ -51,10 +52,9 @@ class RunFolder:
         Raises:
             RunFolderError: where it was made with another one, naming what differs.
         """
+        self.require_whole()
         written = self.path / "config.py"
         if not written.exists():
-            if (self.path / "state.json").exists():
-                raise RunFolderError(f"{self.path} holds a run without its config.py; move it away or restore the file")
             return
         try:
             before = flat(Config.fromfile(written).to_dict())
@@ -66,6 +66,20 @@ class RunFolder:
             lines = [f"{k}: {before.get(k, MISSING)!r} there, {now.get(k, MISSING)!r} now" for k in keys]
             what = f"{self.path} was made with another config; take its settings, or another --work-dir:"
             raise RunFolderError("\n  ".join([what, *lines]))
+
+    def require_whole(self) -> None:
+        """Check that no file is lost, so that nothing is trained over what is left, or told of it.
+
+        Raises:
+            RunFolderError: where one is, or the folder cannot be read.
+        """
+        try:
+            names, last = lost(self.path)
+        except OSError as error:
+            raise RunFolderError(f"{self.path} cannot be read: {error}") from error
+        if names:
+            what = f"{self.path} holds a run ({last} is there) without its {' and '.join(names)}"
+            raise RunFolderError(f"{what}; restore what is lost, or move the folder away to start anew")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -108,7 +122,16 @@ class RunFolder:
         if name and self.name != name:
             write_whole(self.path / "name.txt", f"{name}\n".encode())
         if pool := self.resume(len(names)):
+            self._check_last(pool.cycle - 1)
             self._tidy(pool.cycle)
+
+    def _check_last(self, cycle: int) -> None:
+        """Whether the last cycle's file is the one that `state.json` was written beside: the next receipt names it."""
+        expected, came = self.last_receipt, self.receipt(cycle)
+        if expected is not None and receipt_digest(came) != expected:
+            told = f"one with the hash {receipt_digest(came)[:12]}" if came else "none"
+            what = f"{self.query_file(cycle)}: expected the receipt with the hash {expected[:12]} of state.json"
+            raise RunFolderError(f"{what}, but got {told}; restore the file, or move the folder away to start anew")
 
     @property
     def name(self) -> str | None:

@@ -22,7 +22,8 @@ from rich.console import Console
 from models.stopping import listening
 from tasks.faults import printable
 from tools import mirror, preflight
-from tools.compare.runs import ComparisonError, Run, find, read
+from tools.compare.finding import find
+from tools.compare.runs import ComparisonError, Run, read
 from tools.config import ConfigError, Experiment, load
 from tools.rundir import RunFolder, RunFolderError
 from tools.streams import command
@@ -153,7 +154,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     console = Console(soft_wrap=True, markup=False, highlight=False)
     try:
-        mode, paths = resolve_mode(arguments.mode), find(arguments.runs)
+        mode = resolve_mode(arguments.mode)
+        paths, left_out = find(arguments.runs)
     except (ValueError, ComparisonError) as error:
         console.print(f"error: {error}")
         return USAGE_ERROR
@@ -162,10 +164,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE_ERROR
     try:
         with listening():
-            return _push_all(paths, mode, console)
+            status = _push_all(paths, mode, console)
     except KeyboardInterrupt:
         console.print("stopped; the same command sends what is left")
         return STOPPED
+    for closed in left_out:
+        console.print(f"{closed.path}: FAILED: {printable(closed.why)}")
+    return FAILED if left_out else status
 
 
 def _push_all(paths: Sequence[Path], mode: str, console: Console) -> int:

@@ -27,6 +27,7 @@ class Comparison:
         metric: see `Run`.
         runs: all of them, by leg and seed; "random" comes first.
         lower: see `Run`.
+        left_out: what looks like a run and could not be read, whatever experiment it is of, a sentence each.
     """
 
     config: str
@@ -34,6 +35,7 @@ class Comparison:
     metric: str
     runs: tuple[Run, ...]
     lower: bool = False
+    left_out: tuple[str, ...] = ()
 
     @property
     def legs(self) -> dict[str, tuple[Run, ...]]:
@@ -50,7 +52,7 @@ class Comparison:
         return tuple(run for run in self.runs if not run.finished)
 
 
-def group(runs: Sequence[Run]) -> list[Comparison]:
+def group(runs: Sequence[Run], left_out: Sequence[str] = ()) -> list[Comparison]:
     """Put runs of one config and one task together, and refuse what must not be compared.
 
     Everything that a leg is made of may differ between legs, and must not within one: the strategy and its settings
@@ -71,7 +73,10 @@ def group(runs: Sequence[Run]) -> list[Comparison]:
         more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         what = "These runs must not be compared; leave some out, or compare them apart:"
         raise ComparisonError("\n  ".join([what, *problems[:SHOWN], *more]))
-    return [Comparison(*key, runs[0].metric, tuple(runs), runs[0].lower) for key, runs in sorted(together.items())]
+    return [
+        Comparison(*key, runs[0].metric, tuple(runs), runs[0].lower, tuple(left_out))
+        for key, runs in sorted(together.items())
+    ]
 
 
 def _problems(runs: Sequence[Run]) -> list[str]:

@@ -52,6 +52,7 @@ def section(one: Findings, looks: Looks, place: int) -> Html:
     parts += [tag("p", doubt, kind="note") for doubt in doubts(compared)]
     parts.append(_note("Not finished, and in no number below; in the charts they are thin and dotted:",
                        list(map(unfinished, compared.unfinished))))  # fmt: skip
+    parts.append(_note("Left out, as it cannot be read, and so in no number below:", compared.left_out))
     parts.append(_note("Runs that lack a score have no area, and are in no test of it:", gaps(compared)))
     if one.legs:
         parts += [_short(one), _curves(one, looks, place), _significance(one, looks), health_section(one, looks)]

@@ -143,6 +143,7 @@ def as_json(found: Sequence[Findings]) -> str:
         ]
         rest = {f.name: _plain(getattr(one, f.name)) for f in dataclasses.fields(one) if f.name != "comparison"}
         lacking = {"unfinished": [unfinished(r) for r in one.comparison.unfinished], "gaps": gaps(one.comparison)}
+        lacking["left_out"] = list(one.comparison.left_out)
         rows.append({**told, "runs": runs, **rest, **lacking})
     return json.dumps(rows, indent=1, allow_nan=False) + "\n"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,33 +76,14 @@ class Run:
         return tuple(column(self.rows, key))
 
 
-def find(paths: Iterable[str | Path]) -> list[Path]:
-    """Run folders at or below the paths, each once, sorted.
-
-    Raises:
-        ComparisonError: where a path is not there, or holds no run.
-    """
-    found = set()
-    for path in paths:
-        below = set()
-        for place, folders, files in os.walk(path):
-            if "config.py" in files and {"samples.txt", "state.json"} & set(files):  # mmengine leaves a config.py, too
-                below.add(Path(place).resolve())
-                folders.clear()  # nothing in a run is another run
-        if not below:
-            came = "holds no run folder" if Path(path).is_dir() else "is no folder"
-            raise ComparisonError(f"{path} {came}; expected one such as work_dirs/<config>")
-        found |= below
-    return sorted(found)
-
-
 def read(path: Path) -> Run:
     """Read a run folder; its task's constructor is called for the metric's name, its data are not touched.
 
     Raises:
         RunFolderError: where something in it is damaged or missing.
     """
-    folder, path = RunFolder(path), Path(path).resolve()
+    folder, path = RunFolder(path), Path(os.path.abspath(path))  # as it is called here, where a link leads to it
+    folder.require_whole()
     finished = folder.done  # before the rows: a run may end while it is read
     try:
         config = Config.fromfile(path / "config.py").to_dict()
@@ -154,7 +135,7 @@ def _odd(rows: Sequence[Mapping[str, Any]], metric: str, labeled: int, whole: bo
 
 def sample_names(folder: Path) -> list[str]:
     """Names of the pool's samples by id, as `RunFolder.open` wrote them."""
-    return (folder / "samples.txt").read_text().split("\n")[:-1]
+    return (folder / "samples.txt").read_text(encoding="utf-8").split("\n")[:-1]
 
 
 def _metric(config: Mapping[str, Any]) -> tuple[str, bool]:

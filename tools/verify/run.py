@@ -98,7 +98,7 @@ def read(folder: RunFolder, experiment: Experiment) -> Run:
     """
     samples, cycles = folder.path / "samples.txt", experiment.budget.cycles
     try:
-        names = tuple(samples.read_text().split("\n")[:-1])
+        names = tuple(samples.read_text(encoding="utf-8").split("\n")[:-1])
     except (OSError, ValueError) as error:
         raise RunFolderError(f"{samples} cannot be read ({error}); restore it from a backup") from error
     state = folder.resume(len(names))
