@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -84,9 +85,8 @@ def test_the_pushed_run_is_the_one_that_the_loop_mirrored(trained: Path, tmp_pat
     totals = ("final/score", "area_under_curve")
     assert [pushed.summary[key] for key in totals] == [own.summary[key] for key in totals]
     assert (own.exit_code, pushed.exit_code) == (0, 0)
-    assert capsys.readouterr().out.startswith(
-        f"{tmp_path}/copy: 3 of 3 cycles, 3 sent; W&B: offline; to upload: wandb "
-    )
+    (there,) = fragments(tmp_path / "copy")
+    assert capsys.readouterr().out == f"{tmp_path}/copy: 3 of 3 cycles, 3 sent\nto upload it: wandb sync {there}\n"
 
 
 def test_offline_a_run_that_has_a_fragment_gets_no_second_one(trained: Path, tmp_path: Path, capsys):
@@ -102,7 +102,24 @@ def test_offline_a_run_that_has_a_fragment_gets_no_second_one(trained: Path, tmp
     assert fragments(tmp_path / "run") == [there]
     file.write_bytes(file.read_bytes()[:7])  # as a kill leaves it that comes at once
     assert push(tmp_path / "run", "--mode", "offline") == 0
-    assert ", 3 sent; " in capsys.readouterr().out
+    assert ", 3 sent\n" in capsys.readouterr().out
+
+
+def test_offline_one_command_uploads_all(trained: Path, tmp_path: Path, capsys):
+    names = ["a run", "b", "c"]
+    for seed, name in enumerate(names):
+        write(tmp_path / "work" / name, config(seed=seed), VALUES)
+    shutil.copytree(trained, tmp_path / "work/d")  # has a fragment already
+    assert push(tmp_path / "work", "--mode", "offline") == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and "wandb sync" not in "".join(lines[:3])
+    made = [str(fragments(tmp_path / "work" / name)[0]) for name in [*names, "d"]]
+    assert last.startswith("to upload all of it: wandb sync ") and shlex.split(last)[7:] == made
+    for place in made[:3]:
+        (file,) = Path(place).glob("run-*.wandb")
+        file.with_name(f"{file.name}.synced").touch()
+    assert push(tmp_path / "work", "--mode", "offline") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"to upload it: wandb sync {made[3]}"
 
 
 def test_online_twice_sends_each_row_once(tmp_path: Path, stub: Stub, capsys):
@@ -169,7 +186,7 @@ with locked(Path({str(busy)!r}) / ".lock"):
         assert push(tmp_path / "toy", "--mode", "offline") == 1
         other.communicate("")
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5 and lines[4] == f"to upload it: wandb sync {fragments(sound)[0]}"
     assert lines[0].startswith(f"{busy}: FAILED: {busy} is in use by process {other.pid} on ")
     assert lines[1].startswith(f"{damaged}: FAILED: {damaged}/metrics.jsonl, line 2 is damaged")
     assert lines[2].startswith(f"{sound}: 3 of 3 cycles, 3 sent")
@@ -233,7 +250,7 @@ def test_after_ctrl_c_offline_nothing_is_left_that_stands_for_the_run(
     assert capsys.readouterr().out == "stopped; the same command sends what is left\n"
     assert not list(path.glob("wandb/*run-*"))
     assert push(path, "--mode", "offline") == 0
-    assert "3 of 3 cycles, 3 sent; " in capsys.readouterr().out
+    assert "3 of 3 cycles, 3 sent\n" in capsys.readouterr().out
     assert len(read_run(fragments(path)[0]).history) == 3
 
 

@@ -11,11 +11,13 @@ Ctrl-C; the same command goes on.
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -30,6 +32,7 @@ from tools.streams import command
 from tools.tracking import Picture, Tracker, resolve_mode
 
 FAILED, USAGE_ERROR, STOPPED = 1, 2, 130
+HOW = "W&B: offline; to upload"  # how the tracker begins to tell it for one run; here one command is told for all
 EMPTY = 7  # bytes of a fragment whose process was killed before it wrote a record
 
 
@@ -68,8 +71,20 @@ class Pictures:
         self.known = True
 
 
-def push(path: Path, mode: str) -> str:
-    """Send one run, and say what was sent.
+class Sent(NamedTuple):
+    """What came of one run.
+
+    Attributes:
+        text: for people.
+        fragment: the offline files that `wandb sync` has still to upload; None where there are none.
+    """
+
+    text: str
+    fragment: Path | None = None
+
+
+def push(path: Path, mode: str) -> Sent:
+    """Send one run.
 
     Raises:
         RunFolderError: where it is in use or damaged.
@@ -83,16 +98,20 @@ def push(path: Path, mode: str) -> str:
         count = f"{len(run.rows)} of {experiment.budget.cycles} cycles"
         there = fragments(path, mirror.identity(experiment).run_id)
         if not run.rows:
-            return f"{count}: nothing to send"
+            return Sent(f"{count}: nothing to send")
         if mode == "offline" and there:
-            return f"{count}, 0 sent: {there[-1]} is of the same W&B run; {_advice(there[-1])}"
+            told = f"{count}, 0 sent: {there[-1]} is of the same W&B run; {_advice(there[-1])}"
+            return Sent(told, there[-1] if _unsent(there[-1]) else None)
+        before = set(_offline(path))
         with _whole_or_not_at_all(path):
             tracker = _send(experiment, folder, run, mode, said)
             text = "; ".join([f"{count}, {tracker.sent} sent", *said])
             if tracker.failed:
                 raise PushError(text)
+        made = sorted(set(_offline(path)) - before)
     said += [f"do not `wandb sync` {place} any more: that would double rows" for place in there[-1:] if _unsent(place)]
-    return "; ".join([f"{count}, {tracker.sent} sent", *said])
+    told = "; ".join([f"{count}, {tracker.sent} sent", *(line for line in said if not line.startswith(HOW))])
+    return Sent(told, made[-1] if made else None)
 
 
 @contextmanager
@@ -101,7 +120,7 @@ def _whole_or_not_at_all(path: Path) -> Iterator[None]:
 
     What came to a server stays there: the same command sends the rest.
     """
-    before = set(path.glob("wandb/offline-run-*"))
+    before = set(_offline(path))
     try:
         yield
     except BaseException as error:
@@ -109,7 +128,7 @@ def _whole_or_not_at_all(path: Path) -> Iterator[None]:
             import wandb
 
             wandb.teardown()  # waits for wandb's own process, which still writes
-        for begun in set(path.glob("wandb/offline-run-*")) - before:
+        for begun in set(_offline(path)) - before:
             shutil.rmtree(begun, ignore_errors=True)
         raise
 
@@ -118,6 +137,11 @@ def fragments(path: Path, run_id: str) -> list[Path]:
     """What a run folder holds of a W&B run, folders of online and of offline ones; the newest last."""
     files = [file for file in path.glob(f"wandb/*run-*/run-{run_id}.wandb") if file.stat().st_size > EMPTY]
     return [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime)]
+
+
+def _offline(path: Path) -> list[Path]:
+    """Folders of all offline fragments in a run folder, empty ones too."""
+    return list(path.glob("wandb/offline-run-*"))
 
 
 def _unsent(fragment: Path) -> bool:
@@ -174,13 +198,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _push_all(paths: Sequence[Path], mode: str, console: Console) -> int:
-    status = 0
+    status, left = 0, list[Path]()
     for path in paths:
         try:
-            console.print(f"{path}: {push(path, mode)}")
+            sent = push(path, mode)
+            console.print(f"{path}: {sent.text}")
+            left += [] if sent.fragment is None else [sent.fragment]
         except (RunFolderError, ConfigError, PushError, OSError) as error:
             console.print(f"{path}: FAILED: {printable(str(error), keep=chr(10))}")
             status = FAILED
+    if left:
+        console.print(f"to upload {'all of it' if len(left) > 1 else 'it'}: wandb sync {shlex.join(map(str, left))}")
     return status
 
 
