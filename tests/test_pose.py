@@ -504,7 +504,7 @@ def test_all_joints_count_in_the_mean_of_ones_own(tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"joints_vis": [1] + [0] * 15}, "expected a person with two annotated joints for PCK, but got none"),
+        ({"joints_vis": [1] + [0] * 15}, "expected a person with a size and a joint that counts for PCK, but got none"),
         ({"joints": [[-1, -1]] * 16, "joints_vis": [1] * 16}, r"[-1, -1] as joints[0] with 1 (16 such)"),
         ({"joints": [[0.0, 0.0]] * 16, "joints_vis": [1] * 16}, r"[0.0, 0.0] as joints[0] with 1 (16 such)"),
         ({"image": "a\nb.jpg"}, "expected a one-line path below"),

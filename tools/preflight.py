@@ -86,7 +86,7 @@ def _oddities(task: Task, test_in_pool: bool) -> Findings:
 
 def data_problems(task: Task, budget: Budget, full: bool) -> list[str]:
     """Faults of data and weights; where there are none, whether the budget fits the pool."""
-    return task.check(full) or _sizes(task, budget) + _names(task)
+    return task.check(full) or _sizes(task, budget) + _names(task) + _labels(task)
 
 
 def _fit(experiment: Experiment) -> list[str]:
@@ -139,6 +139,14 @@ def _sizes(task: Task, budget: Budget) -> list[str]:
     if last > train and not large:
         large = [f"budget: expected at most {train} labels in the end (the whole pool), but got {last}"]
     return found + large
+
+
+def _labels(task: Task) -> list[str]:
+    """Whether a sample of the pool, at least, has something to learn from; asked no further than the first that has."""
+    size = length(task.dataset("pool"))
+    if not size or any(task.effort(i) for i in range(size)):
+        return []
+    return [f"task: expected labels in the pool, but got an effort of 0 for each of its {size:,} samples; label some"]
 
 
 def _names(task: Task) -> list[str]:

@@ -67,9 +67,10 @@ def line(row: Row, metric: str, cycles: int) -> str:
     seconds = sum(row.get(f"seconds/{step}") or 0 for step in STEPS)
     ranking = row.get("ranking/control/pairs")
     ordered = "" if ranking is None else f"  ordered pairs {ranking:.2f}"
+    score = _number(row[metric]) + " (not a number)" * (row[metric] is None)
     return (
         f"cycle {row['cycle'] + 1}/{cycles}  labeled {row['labeled']:,}  effort {row['effort']:,}  "
-        f"{metric} {_number(row[metric])}{ordered}  {seconds:.0f} s"
+        f"{metric} {score}{ordered}  {seconds:.0f} s"
     )
 
 

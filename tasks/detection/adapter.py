@@ -24,6 +24,7 @@ from tasks.base import Batch, Read, Source, Split
 from tasks.data import canonical, drawn, even, read_image, spread
 from tasks.detection import views
 from tasks.detection.coco_faults import coco_faults
+from tasks.detection.judged import Boxes, box_faults, box_notes, boxes_of
 from tasks.detection.metrics import CocoMap, VocMap
 from tasks.detection.voc_faults import voc_faults
 
@@ -104,6 +105,8 @@ class Detection:
             faults.append(f"task.classes: expected each name once, but got {self.classes}")
         if self.format == "coco" and len(self.lists["test"]) != 1:
             faults.append(f"task.test: expected one list for COCO's evaluation, but got {self.lists['test']}")
+        if not faults:
+            faults += box_faults(self._pool_boxes, self._test_boxes, self.test_limit)
         return faults + self._weight_faults()
 
     def _list_faults(self) -> list[str]:
@@ -117,6 +120,18 @@ class Detection:
             expected = "None beside `test`, as it draws the test set from `train`"
             faults.append(f"task.test_share: expected {expected}, but got {self.test_share}; set one of the two alone")
         return faults
+
+    def notes(self) -> list[str]:
+        """Classes and images without boxes; see `tasks.base.Noted`."""
+        return box_notes(self._pool_boxes, self._test_boxes, self.classes)
+
+    @property
+    def _pool_boxes(self) -> Boxes:
+        return boxes_of(self._infos("pool"), ignored=self.difficult == "ignore")
+
+    @property
+    def _test_boxes(self) -> Boxes:
+        return boxes_of(self._infos("test"), ignored=True)
 
     def _weight_faults(self) -> list[str]:
         if self.pretrained is None:

@@ -28,7 +28,10 @@ class VocMap(VOCMetric):
         self.classes = tuple(classes)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """`mAP` and `AP/<class>` in [0, 1]; NaN for a class that the test set does not hold, and not in the mean."""
+        """`mAP` and `AP/<class>` in [0, 1]; NaN for a class that the test set does not hold, and not in the mean.
+
+        Without a box to judge by, all are NaN.
+        """
         truth, detections = zip(*results, strict=True)
         mean, classes = eval_map(  # called as VOCMetric does, which throws the classes' results away
             detections, truth, iou_thr=0.5, dataset=self.classes, logger="silent", eval_mode=self.eval_mode,
@@ -38,7 +41,8 @@ class VocMap(VOCMetric):
             f"AP/{name}": float(result["ap"]) if result["num_gts"] > 0 else float("nan")
             for name, result in zip(self.classes, classes, strict=True)
         }
-        return {"mAP": float(mean), **each}
+        judged = any(result["num_gts"] > 0 for result in classes)
+        return {"mAP": float(mean) if judged else float("nan"), **each}
 
 
 class CocoMap(CocoMetric):
@@ -59,6 +63,16 @@ class CocoMap(CocoMetric):
         with redirect_stdout(StringIO()):
             raw = super().compute_metrics(results)
         if not raw:  # CocoMetric gives nothing at all where nothing was detected
-            return {"mAP": 0.0, "mAP_50": 0.0, "mAP_75": 0.0}
+            return dict.fromkeys(("mAP", "mAP_50", "mAP_75"), 0.0 if self._judged() else float("nan"))
         each = {f"AP/{k.removesuffix('_precision')}": float(v) for k, v in raw.items() if k.endswith("_precision")}
-        return {key: float(raw[f"bbox_{key}"]) for key in ("mAP", "mAP_50", "mAP_75")} | each
+        return {key: _share(raw[f"bbox_{key}"]) for key in ("mAP", "mAP_50", "mAP_75")} | each
+
+    def _judged(self) -> bool:
+        """Whether an image that was seen has a box that counts."""
+        boxes = self._coco_api.load_anns(self._coco_api.get_ann_ids(img_ids=self.img_ids, iscrowd=False))
+        return any(box["category_id"] in self.cat_ids for box in boxes)
+
+
+def _share(value: float) -> float:
+    """A number of pycocotools, which says -1 where there is nothing to judge by, in [0, 1] or NaN."""
+    return float("nan") if value < 0 else float(value)

@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from annotated_types import Ge, Gt, Le, MultipleOf
-from mmengine.evaluator import BaseMetric
 from mmengine.structures import BaseDataElement
 from PIL import Image
 from torch import Tensor
@@ -24,6 +23,7 @@ from tasks.data import canonical, even, spread
 from tasks.pose import heatmaps as maps
 from tasks.pose.drawing import drawn
 from tasks.pose.faults import mpii_faults
+from tasks.pose.judged import joint_notes, judging_faults
 from tasks.pose.metrics import Pck
 from tasks.pose.people import (
     MARGIN,
@@ -128,9 +128,19 @@ class Pose:
         shown = partial(track, what="checking the data")
         found = mpii_faults(self.root, self.lists, len(self.joints), self.heads, full=full, progress=shown)
         faults: list[str] = list(found)
-        if not faults and self.heads is None and not box_sizes(self._test_people).any():
-            faults.append(f"{self.lists['test']}: expected a person with two annotated joints for PCK, but got none")
+        if not faults:
+            path = self.root / self.lists["test"]
+            faults += judging_faults(path, self.evaluator(), self._tested, self.test_limit)
         return faults
+
+    def notes(self) -> list[str]:
+        """Joints and persons that are not annotated; see `tasks.base.Noted`."""
+        return joint_notes(self.joints, self._people.annotated, self.evaluator(), self._tested)
+
+    @property
+    def _tested(self) -> list[int]:
+        """The persons of the test set, as numbers in its json."""
+        return even(len(self._test_people), self.test_limit)
 
     @cached_property
     def _people(self) -> People:
@@ -195,7 +205,7 @@ class Pose:
         mean, std = (images.new_tensor(v, dtype=torch.float32).view(3, 1, 1) for v in (MEAN, STD))
         return (images.float() / 255 - mean) / std
 
-    def evaluator(self) -> BaseMetric:
+    def evaluator(self) -> Pck:
         """PCKh by the published truth and head boxes, or PCK by the json; of all and of each joint."""
         truth, annotated, sizes = self._truth
         return Pck(self.metric, self.joints, self.unscored, truth, annotated, sizes, self.threshold)
@@ -226,10 +236,11 @@ class Pose:
 
     def sources(self, split: Read) -> list[Source]:
         """The images and the persons in them, several of one image too; see `tasks.base.Sourced`."""
-        people = self._people if split == "pool" else self._test_people
-        kept = even(len(people), self.test_limit if split == "test" else None)
-        heads = self._heads if split == "test" else None
-        return [Source(people.paths[i], _label(people, i, heads)) for i in kept]
+        if split == "pool":
+            people = self._people
+            return [Source(path, _label(people, i, None)) for i, path in enumerate(people.paths)]
+        people = self._test_people
+        return [Source(people.paths[i], _label(people, i, self._heads)) for i in self._tested]
 
     def thumbnail(self, index: int) -> Image.Image:
         """The crop with the joints; for MPII's joints the skeleton."""

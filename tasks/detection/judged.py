@@ -1,0 +1,78 @@
+"""Whether the boxes of a data set, each valid alone, are enough to train on and to judge by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.data import few
+from tasks.faults import Fault
+
+MOST = 0.5  # share of the pool's images that may have no box before a note says so
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """What a split has.
+
+    Attributes:
+        images: how many.
+        bare: those without any box.
+        all: boxes.
+        counted: boxes of each label that are trained on, or that the evaluation counts.
+    """
+
+    images: int
+    bare: int
+    all: int
+    counted: Counter[int]
+
+
+def boxes_of(infos: Iterable[dict], ignored: bool) -> Boxes:
+    """Those of a split as mmdet read it; boxes marked difficult (or crowds) do not count where they are `ignored`."""
+    sizes, counted = [], Counter[int]()
+    for info in infos:
+        boxes = info["instances"]
+        sizes.append(len(boxes))
+        counted.update(box["bbox_label"] for box in boxes if not (ignored and box["ignore_flag"]))
+    return Boxes(len(sizes), sizes.count(0), sum(sizes), counted)
+
+
+def box_faults(pool: Boxes, test: Boxes, limit: int | None) -> list[Fault]:
+    """A pool or a test set without a single box that counts; `limit` is what left the test set as it is."""
+    found = []
+    if not pool.counted:
+        remedy = "name lists with annotations as task.train" + _set_difficult(pool)
+        found.append(Fault("no labels", "task.train", "a box to train on in the pool", _came(pool), remedy))
+    if not test.counted:
+        remedy = "name a list with annotations as task.test"
+        remedy += "" if limit is None else f", or raise task.test_limit ({limit})"
+        expected = "a box in the test set that its evaluation counts"
+        found.append(Fault("nothing to judge by", "task.test", expected, _came(test), remedy))
+    return found
+
+
+def _came(split: Boxes) -> str:
+    where = f"in {split.images:,} images"
+    return f"{split.all:,} {where}, all of them difficult or crowds" if split.all else f"none {where}"
+
+
+def _set_difficult(pool: Boxes) -> str:
+    return ", or set task.difficult=train" if pool.all else ""
+
+
+def box_notes(pool: Boxes, test: Boxes, classes: Sequence[str]) -> list[str]:
+    """Classes without a box, and a pool of images that mostly have none."""
+    found = []
+    if pool.bare > MOST * pool.images:
+        found.append(f"pool: {pool.bare:,} of {pool.images:,} images have no box")
+    splits: tuple[tuple[Literal["pool", "test"], Boxes, str], ...] = (
+        ("pool", pool, "nothing of them can be learned"), ("test", test, "their AP is not a number and not in mAP"),
+    )  # fmt: skip
+    for split, boxes, what in splits:
+        lacking = [name for label, name in enumerate(classes) if not boxes.counted[label]]
+        if lacking:
+            found.append(f"{split}: no box of {len(lacking)} of {len(classes)} classes: {few(lacking)}; {what}")
+    return found
