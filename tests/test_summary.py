@@ -64,7 +64,7 @@ def test_line_holds_the_numbers():
 def test_line_without_module_and_with_a_metric_that_is_missing():
     row = {**ROWS[1], "mAP": None}
     del row["ranking/control/pairs"]
-    assert line(row, "mAP", 2) == "cycle 2/2  labeled 2,000  effort 23,456  mAP -  145 s"
+    assert line(row, "mAP", 2) == "cycle 2/2  labeled 2,000  effort 23,456  mAP - (not a number)  145 s"
 
 
 def test_table_holds_the_numbers_of_every_cycle():
