@@ -52,6 +52,7 @@ class ImageCheck:
 
     def __init__(self, full: bool, upright: bool = True) -> None:
         self.full, self.upright = full, upright
+        self.turned: dict[Path, int] = {}  # the EXIF orientation of images that it turns
         self._deep: list[Path] = []
         self._brightest = 0
 
@@ -70,6 +71,8 @@ class ImageCheck:
             if header.deep:
                 self._deep.append(path)
                 self._brightest = max(self._brightest, int(pixels.max()))
+        if header.orientation > 1:
+            self.turned[path] = header.orientation
         return header.size if self.upright else header.stored
 
     def together(self) -> Iterator[Fault]:

@@ -122,11 +122,14 @@ class Pose:
         self.unscored = UNSCORED if self.joints == MPII_JOINTS else ()
         self.threshold = THRESHOLDS[measure] if threshold is None else threshold
         self.test_limit = test_limit
+        self._notes: list[str] = []
 
     def check(self, full: bool = False) -> list[str]:
         """Faults of both splits' files."""
-        shown = partial(track, what="checking the data")
-        found = mpii_faults(self.root, self.lists, len(self.joints), self.heads, full=full, progress=shown)
+        shown, self._notes = partial(track, what="checking the data"), []
+        found = mpii_faults(
+            self.root, self.lists, len(self.joints), self.heads, full=full, progress=shown, notes=self._notes
+        )
         faults: list[str] = list(found)
         if not faults:
             path = self.root / self.lists["test"]
@@ -134,8 +137,9 @@ class Pose:
         return faults
 
     def notes(self) -> list[str]:
-        """Joints and persons that are not annotated; see `tasks.base.Noted`."""
-        return joint_notes(self.joints, self._people.annotated, self.evaluator(), self._tested)
+        """What the last `check` saw, and what is not annotated; see `tasks.base.Noted`."""
+        joints = joint_notes(self.joints, self._people.annotated, self.evaluator(), self._tested)
+        return self._notes + joints
 
     @property
     def _tested(self) -> list[int]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tasks.faults import Fault, Reading, escapes, path_fault, read_file, reason, shown
 from tasks.images import ImageCheck
 from tasks.mat import read_arrays
+from tasks.pose.fit import ASTRAY
 from tasks.pose.people import head_sizes
 from tasks.pose.person_faults import Images, Persons, person_faults, read_records
 
@@ -19,7 +20,6 @@ LAYOUT = "data_root holds images/ and the lists, as annot/train.json"
 ARRAYS = ("headboxes_src", "jnt_missing", "pos_gt_src")
 MAT_BYTES = 64 << 20
 FAR = 10.0  # head sizes from a head's middle to the nearest joint: at most 2.5 in the published files
-ASTRAY = 0.01  # share of the persons that may lie elsewhere: 1 of 2,958 in the published files
 
 
 def mpii_faults(
@@ -30,6 +30,7 @@ def mpii_faults(
     *,
     full: bool = False,
     progress: Callable[[Iterable], Iterable] = iter,
+    notes: list[str] | None = None,
 ) -> list[Fault]:
     """All faults of both lists.
 
@@ -40,13 +41,16 @@ def mpii_faults(
         heads: the mat file with the head boxes of the test persons, below root; None where no head sizes are needed.
         full: decode every image; without, headers are read.
         progress: wraps the persons of each list, as tqdm does.
+        notes: gets what is valid and odd, a line each.
     """
-    return list(_faults(Path(root).absolute(), lists, joints, heads, full, progress))
+    told = [] if notes is None else notes
+    return list(_faults(Path(root).absolute(), lists, joints, heads, full, progress, told))
 
 
 def _faults(
-    root: Path, lists: Mapping[str, str], joints: int, heads: str | None, full: bool, progress: Callable
-) -> Iterator[Fault]:
+    root: Path, lists: Mapping[str, str], joints: int, heads: str | None, full: bool, progress: Callable,
+    notes: list[str],
+) -> Iterator[Fault]:  # fmt: skip
     fault = path_fault(root, "data_root", LAYOUT)
     if fault is not None:
         yield fault
@@ -54,13 +58,19 @@ def _faults(
     fault = path_fault(root / "images", "images folder", LAYOUT)
     if fault is not None:
         yield fault
-    look, splits = ImageCheck(full), {}
+    look, splits = ImageCheck(full, upright=False), {}
     images = Images(root / "images", fault is None, look)
     for split, name in lists.items():
         records = yield from read_records(root, name)
         if records is not None:
-            splits[split] = yield from person_faults(root / name, records, joints, images, progress)
+            splits[split] = yield from person_faults(root / name, records, joints, images, progress, notes)
     yield from look.together()
+    if look.turned:
+        count, one = len(look.turned), next(iter(look.turned))
+        notes.append(
+            f"{count} images such as {one} have an EXIF orientation, which is not followed for poses: "
+            "joints are taken to lie on the pixels as stored, as MPII's and HRNet's do"
+        )
     if heads is not None:
         yield from _head_faults(root, heads, splits.get("test"), joints)
 

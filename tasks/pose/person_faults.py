@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from tasks.faults import Fault, Reading, Size, escapes, finite, misleads, read_json, shown
 from tasks.images import ImageCheck
+from tasks.pose import fit
 from tasks.pose.people import LOWERED, MARGIN, UNIT
 
 FIELDS = ("image", "center", "scale", "joints", "joints_vis")
 JSON_BYTES = 1 << 30
 UNANNOTATED = ([-1, -1], [0, 0])  # 1-based pixels
+OFF = "crop outside the image"  # a kind of fault
 LARGEST = 20.0  # sides of the image that a crop may have: MPII's stay below 5, a scale in pixels gives hundreds
 
 
@@ -55,6 +57,10 @@ class Persons(NamedTuple):
         name = self.names[index]
         return f"{self.path}, persons[{index}]" + ("" if name is None else f" (image {name[:100]})")
 
+    def spots(self, index: int) -> NDArray[np.float64]:
+        """The annotated joints of a person, (n, 2)."""
+        return self.joints[index][self.annotated[index]]
+
 
 def read_records(root: Path, name: str) -> Reading[list | None]:
     """The list in a json below `root`."""
@@ -70,13 +76,15 @@ def read_records(root: Path, name: str) -> Reading[list | None]:
 
 
 def person_faults(
-    path: Path, records: list, joints: int, images: Images, progress: Callable[[Iterable], Iterable]
-) -> Reading[Persons]:
-    """What `records` of the json at `path` say, each person with `joints` joints."""
+    path: Path, records: list, joints: int, images: Images, progress: Callable[[Iterable], Iterable],
+    notes: list[str],
+) -> Reading[Persons]:  # fmt: skip
+    """What `records` of the json at `path` say, each person with `joints` joints; `notes` gets what is merely odd."""
     names = [r["image"] if isinstance(r, dict) and isinstance(r.get("image"), str) else None for r in records]
     shape = (len(records), joints)
     persons = Persons(path, names, np.full((*shape, 2), np.nan), np.zeros(shape, bool))
     first: dict[str, str] = {}
+    astray: list[Fault] = []
     for index, record in enumerate(progress(records)):
         where = persons.where(index)
         if not isinstance(record, dict):
@@ -87,12 +95,40 @@ def person_faults(
             yield Fault("missing field", where, f"the fields {FIELDS}", f"none of {missing}", "annotate the person")
         size = (yield from images.size(record["image"], where)) if "image" in record else None
         yield from _twice(record, where, first)
-        yield from _crop_faults(record, where, size)
-        yield from _joint_faults(record, where, size, persons, index)
+        crop, joint = list(_crop_faults(record, where, size)), list(_joint_faults(record, where, size, persons, index))
+        other = list(_other_image(record, where, size, images, persons.spots(index)))
+        yield from (fault for fault in crop if not other or fault.kind != OFF)
+        yield from joint + other
+        if size is not None and not crop + joint + other:
+            misfits = list(_misfits(record, where, persons.spots(index), joints))
+            yield from (fault for fault in misfits if fault.kind != fit.OUTSIDE)
+            astray += [fault for fault in misfits if fault.kind == fit.OUTSIDE]
+    if len(astray) > fit.ASTRAY * len(records):
+        yield from astray
+    elif astray:
+        notes.append(f"{path}: {len(astray)} of {len(records)} persons outside of their crop; {astray[0]}")
     if not persons.annotated.any():
         expected = "a person at least with an annotated joint (1 in 'joints_vis')"
         yield Fault("no annotated joint", str(path), expected, f"none in {len(records)} persons", "annotate some")
     return persons
+
+
+def _other_image(
+    record: dict, where: str, size: Size | None, images: Images, spots: NDArray[np.float64]
+) -> Iterator[Fault]:
+    """Joints of the image in other coordinates; a fault of the crop may be no more than what follows from them."""
+    centre = record["center"] if _pair(record.get("center")) else None
+    yield from fit.normalised(where, centre, spots[spots.any(1)], size)  # [0, 0] is no joint
+    if size is not None:
+        orientation = images.look.turned.get(images.folder / record["image"], 1)
+        yield from fit.of_the_turned_image(where, size, orientation, spots)
+
+
+def _misfits(record: dict, where: str, spots: NDArray[np.float64], joints: int) -> Iterator[Fault]:
+    """Of a person whose fields are right each by itself: whether they fit each other."""
+    if "center" in record and "scale" in record:
+        small = list(fit.too_small(where, record["scale"], spots, joints))
+        yield from small or fit.astray(where, np.array(record["center"], float), record["scale"], spots)
 
 
 def _twice(record: dict, where: str, first: dict[str, str]) -> Iterator[Fault]:
@@ -130,7 +166,7 @@ def _crop_faults(record: dict, where: str, size: Size | None) -> Iterator[Fault]
             yield Fault("scale", where, expected, shown(scale), remedy)
         elif _apart(centre, scale, size):
             expected, came = f"a crop that meets the image of {size} (width, height)", f"one of {side:.0f} px around "
-            yield Fault("crop outside the image", where, expected, came + shown(centre), "correct 'center' or 'image'")
+            yield Fault(OFF, where, expected, came + shown(centre), "correct 'center' or 'image'")
 
 
 def _apart(centre: Any, scale: Any, size: Size) -> bool:

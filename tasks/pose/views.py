@@ -77,7 +77,7 @@ class View(Dataset):
         return len(self.people)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        people, pixels = self.people, read_image(self.people.paths[index])
+        people, pixels = self.people, read_image(self.people.paths[index], upright=False)
         matrix, gains = self._draw(people.centres[index], people.sides[index])
         crop = cv2.warpAffine(pixels, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR)
         joints = people.joints[index] @ matrix[:, :2].T + matrix[:, 2]
