@@ -41,7 +41,7 @@ def locked(path: Path) -> Iterator[None]:
         OSError: where the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+") as file:
+    with open(path, "a+", encoding="utf-8") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: data-loading processes, which may live
         except (BlockingIOError, PermissionError):  # longer, would inherit it

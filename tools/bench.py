@@ -142,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     if args.json:
         part = args.json.with_name(f"{args.json.name}.tmp-{os.getpid()}")
-        part.write_text(json.dumps(reports[0] if len(reports) == 1 else reports, indent=1))
+        part.write_text(json.dumps(reports[0] if len(reports) == 1 else reports, indent=1), encoding="utf-8")
         part.replace(args.json)
     return 0
 

@@ -54,7 +54,7 @@ class FirstModels:
         if target.exists() or not kept.exists():
             return
         try:
-            about = json.loads(kept.with_suffix(".json").read_text())
+            about = json.loads(kept.with_suffix(".json").read_text(encoding="utf-8"))
             with replacing(target) as beside:
                 shutil.copyfile(kept, beside)
                 if _sha256(beside) != about["sha256"]:
@@ -71,7 +71,7 @@ class FirstModels:
                 return
             about = {"seconds": round(seconds, 3), "sha256": _sha256(trained / CHECKPOINT)}
             with replacing(self.folder / f"{key}.json") as beside:  # first: a checkpoint that is there has it
-                beside.write_text(json.dumps(about))
+                beside.write_text(json.dumps(about), encoding="utf-8")
             with replacing(self.folder / f"{key}.pth") as beside:
                 shutil.copyfile(trained / CHECKPOINT, beside)
 
@@ -169,7 +169,7 @@ def _version(name: str) -> str:
 def _processor() -> str:
     """Its model and what torch uses of it; Python's own word is empty on most Linux systems."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

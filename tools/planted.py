@@ -46,9 +46,9 @@ def hard_share(run: Path, hard: frozenset[str]) -> Share:
     Raises:
         ValueError: where no sample of the pool is in `hard`, or nothing was queried.
     """
-    names = (run / "samples.txt").read_text().splitlines()
+    names = (run / "samples.txt").read_text(encoding="utf-8").splitlines()
     marked = [name in hard or PurePath(name).stem in hard for name in names]
-    folder, cycles = RunFolder(run), len((run / "metrics.jsonl").read_text().splitlines())
+    folder, cycles = RunFolder(run), len((run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     queries = [folder.query(cycle) for cycle in range(cycles)]
     picked = [int(i) for query in queries if query is not None for i in query.picked]
     if not any(marked) or not picked:
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     columns = (Column("hard", 2), Column("queried", 1), Column("share", 4), Column("share in the pool", 3))
     sheet = Sheet(Column("run"), *columns)
     try:
-        hard = frozenset(arguments.hard.read_text().splitlines()) - {""}
+        hard = frozenset(arguments.hard.read_text(encoding="utf-8").splitlines()) - {""}
         for share in [hard_share(run, hard) for run in arguments.runs]:
             ratio = share.hard / share.queried
             sheet.add(share.run, share.hard, share.queried, f"{ratio:.3f}", f"{share.pool:.3f}")

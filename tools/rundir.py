@@ -114,7 +114,7 @@ class RunFolder:
         written = self.path / "samples.txt"
         if not written.exists():
             write_whole(written, "".join(f"{name}\n" for name in names).encode())
-        before = written.read_text().split("\n")[:-1]
+        before = written.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
         if before != list(names):
             pairs = itertools.zip_longest(before, names, fillvalue=MISSING)
             place, (there, now) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
@@ -137,7 +137,7 @@ class RunFolder:
     def name(self) -> str | None:
         """The config's name, as `open` wrote it; None in a folder of before."""
         path = self.path / "name.txt"
-        return path.read_text(errors="replace").strip() if path.exists() else None
+        return path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else None
 
     def names(self) -> bytes:
         """What the samples are called, as `open` wrote it."""
@@ -188,7 +188,7 @@ class RunFolder:
             RunFolderError: where a line is damaged or a cycle's is missing.
         """
         path = self.path / "metrics.jsonl"
-        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
         rows = []
         for number, line in enumerate(lines[:cycle], 1):
             try:
@@ -302,7 +302,7 @@ class RunFolder:
         if is_main_process() and not path.exists():
             write_whole(path, f"{measure()}\n".encode())
         barrier()
-        said = path.read_text().strip()
+        said = path.read_text(encoding="utf-8", errors="replace").strip()
         if not said.isdecimal() or int(said) < 1:
             raise RunFolderError(f"{path}: expected a number of samples, but got {said!r}; remove it to measure anew")
         return int(said)

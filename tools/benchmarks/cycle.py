@@ -42,11 +42,17 @@ def once(config: str, options: Sequence[str], cycles: int) -> dict[str, float]:
         command = [sys.executable, str(TRAIN), config, "--work-dir", f"{folder}/run", "--wandb", "disabled"]
         began = time.perf_counter()
         found = subprocess.run(
-            [*command, "--cfg-options", f"budget.cycles={cycles}", *options], capture_output=True, text=True
+            [*command, "--cfg-options", f"budget.cycles={cycles}", *options],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
         )
         whole = time.perf_counter() - began
         if found.returncode:
             raise ValueError(f"{config}: the run failed: {(found.stdout + found.stderr).strip()[-500:]}")
-        rows = [json.loads(line) for line in (Path(folder) / "run/metrics.jsonl").read_text().splitlines()]
+        rows = [
+            json.loads(line) for line in (Path(folder) / "run/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
     steps = {step: sum(row.get(f"seconds/{step}", 0.0) for row in rows) for step in STEPS}
     return {"whole run": whole, **steps, "rest": whole - sum(steps.values())}

@@ -108,7 +108,7 @@ class Watch:
 
 def own_memory() -> int:
     """Bytes of the process that no file backs."""
-    found = re.search(r"^RssAnon:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE)
+    found = re.search(r"^RssAnon:\s+(\d+) kB", STATUS.read_text(encoding="utf-8"), re.MULTILINE)
     if found is None:
         raise OSError(f"{STATUS}: expected a line RssAnon, but there is none")
     return int(found.group(1)) * 1024

@@ -34,7 +34,7 @@ def page(found: Sequence[Findings], looks: Looks) -> str:
     colours = {mode: "".join(f"--c{i}:{hue};" for i, hue in enumerate(hue_list)) for mode, hue_list in hues.items()}
     rules = "".join(f".c{i}{{--c:var(--c{i})}}" for i in range(len(LIGHT)))
     title = f"Strategies compared: {', '.join(names)}"
-    return Template(PAGE.read_text()).substitute(
+    return Template(PAGE.read_text(encoding="utf-8")).substitute(
         title=text(title), light=colours["light"], dark=colours["dark"], rules=rules, contents=contents,
         body="".join(sections),
     )  # fmt: skip

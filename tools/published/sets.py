@@ -106,7 +106,7 @@ def voc_faults(root: Path, counts: Counts) -> list[str]:
         year, _, split = name.partition("/")
         path = root / year / "ImageSets/Main" / f"{split}.txt"
         try:
-            ids = path.read_text(errors="replace").split()
+            ids = path.read_text(encoding="utf-8", errors="replace").split()
         except OSError as error:
             faults.append(f"{path}: expected a list of {count:,} images, but got {reason(error)}")
             continue

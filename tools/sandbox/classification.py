@@ -95,7 +95,7 @@ def write_classification(target: Path, settings: dict[str, Any]) -> str:
             path = f"{folder}/{name}/{k:06d}.png"
             (target / path).write_bytes(cv2.imencode(".png", image)[1].tobytes())
             hard_paths += [path] * hard
-    (target / "hard.txt").write_text("".join(f"{path}\n" for path in hard_paths))
+    (target / "hard.txt").write_text("".join(f"{path}\n" for path in hard_paths), encoding="utf-8")
     return f"{settings['pool']} + {settings['test']} images of {len(CLASSES)} classes, {len(hard_paths)} hard"
 
 

@@ -70,7 +70,7 @@ def publish(target: Path, settings: dict[str, Any], write: Callable[[Path, dict[
     """Have `write` fill a folder beside `target`, then rename it; a target with the same settings is left as it is."""
     if target.exists():
         note = target / "sandbox.json"
-        made = json.loads(note.read_text()) if note.exists() else {}
+        made = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
         other = [f"{k}: {made.get(k)} there, {v} asked" for k, v in settings.items() if made.get(k) != v]
         if other:
             raise FileExistsError(f"{target} is kept, as it was not made with these settings ({'; '.join(other)})")
@@ -81,7 +81,7 @@ def publish(target: Path, settings: dict[str, Any], write: Callable[[Path, dict[
     building.mkdir(parents=True)
     try:
         counts = write(building, settings)
-        (building / "sandbox.json").write_text(json.dumps(settings))
+        (building / "sandbox.json").write_text(json.dumps(settings), encoding="utf-8")
         building.rename(target)
     except BaseException:
         shutil.rmtree(building)

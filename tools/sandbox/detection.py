@@ -135,10 +135,12 @@ def write_detection(devkit: Path, settings: dict[str, Any]) -> str:
             lists["hard"] += [image_id] * hard
             (voc / f"JPEGImages/{image_id}.jpg").write_bytes(cv2.imencode(".jpg", image)[1].tobytes())
             entries = "".join(OBJECT.format(o.name, int(o.difficult), *o.box) for o in objects)
-            (voc / f"Annotations/{image_id}.xml").write_text(ANNOTATION.format(id=image_id, side=SIDE, objects=entries))
+            (voc / f"Annotations/{image_id}.xml").write_text(
+                ANNOTATION.format(id=image_id, side=SIDE, objects=entries), encoding="utf-8"
+            )
             boxes.update([o.name for o in objects] or ["no object"])
     for name, ids in lists.items():
-        (voc / f"ImageSets/Main/{name}.txt").write_text("".join(f"{id}\n" for id in ids))
+        (voc / f"ImageSets/Main/{name}.txt").write_text("".join(f"{id}\n" for id in ids), encoding="utf-8")
     words = f"{pool} + {settings['test']} images, {len(lists['hard'])} hard, {boxes.pop('no object', 0)} empty; boxes: "
     return words + ", ".join(f"{name} {count}" for name, count in sorted(boxes.items()))
 

@@ -126,10 +126,10 @@ def write_pose(target: Path, settings: dict[str, Any]) -> str:
             (target / path).write_bytes(cv2.imencode(".jpg", persons[-1].image, QUALITY)[1].tobytes())
             hard_names += [f"{path} person 1"] * hard
         seen += sum(int(p.annotated.sum()) for p in persons)
-        (target / f"annot/{name}.json").write_text(json.dumps(records))
+        (target / f"annot/{name}.json").write_text(json.dumps(records), encoding="utf-8")
         if name == "valid":
             (target / "annot/gt_valid.mat").write_bytes(heads_file(persons))
-    (target / "hard.txt").write_text("".join(f"{name}\n" for name in hard_names))
+    (target / "hard.txt").write_text("".join(f"{name}\n" for name in hard_names), encoding="utf-8")
     missing = 1 - seen / (16 * (settings["pool"] + settings["test"]))
     words = f"{settings['pool']} + {settings['test']} persons, {len(hard_names)} hard"
     return f"{words}, {missing:.0%} of the joints not annotated"

@@ -58,7 +58,7 @@ class Job:
     def cycle(self) -> int:
         """Cycles that are committed."""
         try:
-            return int(json.loads((self.folder.path / "state.json").read_text())["cycle"])
+            return int(json.loads((self.folder.path / "state.json").read_text(encoding="utf-8"))["cycle"])
         except (OSError, ValueError, KeyError, TypeError):
             return 0  # none yet; a damaged file is an error of the run itself
 
@@ -74,7 +74,7 @@ class Job:
         """How it ended."""
         minutes = f"{int(seconds) // 60} min {int(seconds) % 60} s"
         if status:
-            said = self.log.read_text(errors="replace").strip().splitlines()
+            said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             return f"FAILED: {self.name}, exit status {status} after {minutes}: {said[-1] if said else 'no word'}"
         last = self.rows[-1][self.metric] if self.rows else None
         return f"{self.name}: {self.metric} {'-' if last is None else f'{last:.3f}'}, {minutes}"

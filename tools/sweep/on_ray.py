@@ -63,7 +63,14 @@ def _answers(address: str) -> None:
     try:
         if address != "auto":
             socket.create_connection((host, int(port)), timeout=10).close()
-        said = subprocess.run([sys.executable, "-c", JOIN, address], capture_output=True, text=True, timeout=ANSWER)
+        said = subprocess.run(
+            [sys.executable, "-c", JOIN, address],
+            capture_output=True,
+            text=True,
+            timeout=ANSWER,
+            encoding="utf-8",
+            errors="replace",
+        )
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError("--ray", [f"{wanted}, but got {address!r}: {error}"]) from error
     except subprocess.TimeoutExpired as error:
