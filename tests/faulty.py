@@ -88,6 +88,17 @@ class Traits(Toy):
         return {"trait": values} if isinstance(values, list) else values
 
 
+class Told(Toy):
+    """Tells as many sources as there are samples, or other numbers, made by `source(split, index)`."""
+
+    def __init__(self, source, **sizes: int) -> None:
+        super().__init__()
+        self.source, self.sizes = source, sizes
+
+    def sources(self, split):
+        return [self.source(split, i) for i in range(self.sizes.get(split, len(self._data[split])))]
+
+
 class LargeThumbnail(Toy):
     def thumbnail(self, index: int):
         return Image.new("RGB", (8, 300))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from models.joint import JointModel
+from tasks.base import Source
 from tests.contract import check_all, failures
 from tests.faulty import (
     AlwaysLoss,
@@ -65,6 +68,7 @@ from tests.faulty import (
     RandomTest,
     SameLosses,
     SameNames,
+    Told,
     Traits,
     UnlikelyAnswers,
     Unseeded,
@@ -101,6 +105,15 @@ def test_traits_are_named_in_the_verdict_where_there_are_any():
     assert (verdict.status, verdict.said) == ("ok", "trait")
 
 
+def test_sources_are_told_or_not_and_shared_ones_are_named():
+    check = next(check for check in CHECKS if check.__name__ == "sources_are_one_a_sample")
+    assert judged(check, Subject(Toy())).said == "it tells none"
+    apart = Told(lambda split, i: Source(None, "", f"{split} {i}".encode()))
+    assert (judged(check, Subject(apart)).status, judged(check, Subject(apart)).said) == ("ok", "")
+    verdict = judged(check, Subject(Told(lambda split, i: Source(None, "", bytes([i])))))
+    assert (verdict.status, verdict.said[:54]) == ("ok", "20 of 20 samples that are: test sample 0 = pool sample")
+
+
 @pytest.mark.parametrize("kind", [Toy, WithProbs, WithAnswers])
 def test_the_toy_keeps_the_contract(kind):
     check_all(kind())
@@ -120,6 +133,12 @@ FAULTS = [
     (Traits([[0.5], [float("nan")]]), {"traits_are_words_or_numbers"}),
     (Traits([["cat"], None]), {"traits_are_words_or_numbers"}),
     (Traits([{"one": []}, {"one": [], "other": []}]), {"traits_are_words_or_numbers"}),
+    (Told(lambda split, i: Source(None, "", b""), pool=59), {"sources_are_one_a_sample"}),
+    (Told(lambda split, i: Source(None, "", b""), test=21), {"sources_are_one_a_sample"}),
+    (Told(lambda split, i: Source(None, {"class": i}, b"")), {"sources_are_one_a_sample"}),
+    (Told(lambda split, i: f"{i}.jpg"), {"sources_are_one_a_sample"}),
+    (Told(lambda split, i: Source(None, "")), {"sources_are_one_a_sample"}),
+    (Told(lambda split, i: Source(Path("/nowhere/0.jpg"), "")), {"sources_are_one_a_sample"}),
     (LargeThumbnail(), {"thumbnails_are_small"}),
     (ArrayThumbnail(), {"thumbnails_are_small"}),
     (RandomTest(), {"scored_views_hold_no_chance"}),
@@ -193,7 +212,7 @@ def test_a_fault_is_caught_by_its_own_check_and_by_no_other(task, expected):
 
 def test_every_check_has_a_fault_that_it_catches():
     assert set().union(*(expected for _, expected in FAULTS)) == {check.__name__ for check in CHECKS}
-    assert len(CHECKS) == 23
+    assert len(CHECKS) == 24
 
 
 def test_a_gradient_that_does_not_stop_is_caught(monkeypatch):

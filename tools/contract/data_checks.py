@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,24 @@ from torch.nn import functional as F
 from models.loading import loader
 from models.seeding import seeded
 from models.shared_memory import enough
-from tasks.base import Described, Split
+from tasks.base import Described, Noted, Read, Source, Sourced, Split
+from tasks.grouping import told
+from tasks.twins import shared_images
 from tools.contract.subject import ContractError, SkippedError, Subject, same
 
 THUMBNAIL = 256  # pixels of the longer side
 DRAWS, LOOKED_AT, PERMUTATIONS, CHANCE = 8, 24, 2000, 0.01
 TEST_TIME: tuple[Split, ...] = ("pool", "test")
+READ: tuple[Read, ...] = ("pool", "test")
 
 
-def data_is_whole(subject: Subject) -> None:
+def data_is_whole(subject: Subject) -> str:
     """`check` finds no fault in data and weights."""
     faults = subject.task.check(subject.full)
     if faults:
         raise ContractError("no faults", f"{len(faults)}, the first: {faults[0]}", "mend the data or the settings")
+    notes = subject.task.notes() if isinstance(subject.task, Noted) else []
+    return "; ".join(told(notes))
 
 
 def views_have_samples(subject: Subject) -> str:
@@ -75,6 +81,32 @@ def traits_are_words_or_numbers(subject: Subject) -> str:
         if not all(isinstance(value, str) for value in values) and len(numbers) < len(values):
             raise ContractError(f"words alone or finite numbers alone in {name!r}", repr(values)[:100], remedy)
     return ", ".join(map(str, rows[0]))
+
+
+def sources_are_one_a_sample(subject: Subject) -> str:
+    """Sources, where a task tells any, are one for each sample of pool and test: a file that is there, or content."""
+    if not isinstance(subject.task, Sourced):
+        return "it tells none"
+    for split in READ:
+        found, size = subject.task.sources(split), subject.length(split)
+        if len(found) != size:
+            came = f"{len(found)} for the {size} of {split!r}"
+            raise ContractError("a source for each sample", came, "go through the samples in their order")
+        for source in found:
+            _check_source(source, split)
+    shared, _ = shared_images(subject.task)
+    return "; ".join(fault.came for fault in shared)
+
+
+def _check_source(source: Source, split: Read) -> None:
+    if not isinstance(source, Source) or not isinstance(source.label, str):
+        remedy = "write the annotation by `tasks.data.canonical`"
+        raise ContractError(f"a `Source` with text as label in {split!r}", repr(source)[:100], remedy)
+    if source.file is None and not isinstance(source.content, bytes):
+        remedy = "give `file`, or as `content` a digest"
+        raise ContractError(f"a file or bytes in {split!r}", repr(source)[:100], remedy)
+    if source.file is not None and not Path(source.file).is_file():
+        raise ContractError(f"files that are there in {split!r}", str(source.file), "give the path that is read")
 
 
 def thumbnails_are_small(subject: Subject) -> None:

@@ -28,6 +28,7 @@ CHECKS: tuple[Check, ...] = (
     data_checks.names_tell_samples_apart,
     data_checks.efforts_are_counts,
     data_checks.traits_are_words_or_numbers,
+    data_checks.sources_are_one_a_sample,
     data_checks.thumbnails_are_small,
     data_checks.scored_views_hold_no_chance,
     data_checks.augmentation_follows_the_seed,
