@@ -121,6 +121,9 @@ def test_sub_folders_links_and_litter(tmp_path: Path) -> None:
     (tmp_path / "images/__MACOSX/000003.jpg").write_text("no image")
     right = [f"images/a/{name}.jpg" for name in sorted(SCENES) if name != "000001"] + ["images/b/000001.jpg"]
     assert names(tmp_path, "images:annotations") == right
+    task = devkit.detection(tmp_path, train=["images:annotations"], test=["images:annotations"], difficult="train")
+    (note,) = task.notes()
+    assert note.startswith("train: 4 files and folders are skipped that are no data: 1 ") and "'__MACOSX'" in note
 
 
 def test_several_folders_number_from_one_each(tmp_path: Path) -> None:

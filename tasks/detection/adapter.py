@@ -27,6 +27,7 @@ from tasks.detection.coco_faults import coco_faults
 from tasks.detection.judged import Boxes, box_faults, box_notes, boxes_of
 from tasks.detection.metrics import CocoMap, VocMap
 from tasks.detection.voc_faults import voc_faults
+from tasks.detection.voc_files import litter_notes
 
 from mmdet.models.detectors import SingleStageDetector  # isort: skip  # after models.ssd: it installs what mmdet needs
 from mmdet.structures import DetDataSample  # isort: skip
@@ -122,8 +123,12 @@ class Detection:
         return faults
 
     def notes(self) -> list[str]:
-        """Classes and images without boxes; see `tasks.base.Noted`."""
-        return box_notes(self._pool_boxes, self._test_boxes, self.classes)
+        """Litter that is skipped, classes and images without boxes; see `tasks.base.Noted`."""
+        found: list[str] = []
+        if self.format == "voc":
+            for lists, split in {self.lists["test"]: "test", self.lists["train"]: "train"}.items():
+                found += litter_notes(self.root, lists, split)  # once where the test set is drawn from `train`
+        return found + box_notes(self._pool_boxes, self._test_boxes, self.classes)
 
     @property
     def _pool_boxes(self) -> Boxes:

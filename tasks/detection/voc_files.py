@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from tasks.data import first_fault_raised
 from tasks.faults import LIST_BYTES, Fault, Reading, escapes, misleads, path_fault, read_file, reason, shown
-from tasks.litter import is_litter, listing
+from tasks.litter import is_litter, listing, skipped
 
 SUFFIXES = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".tif",
@@ -73,15 +75,20 @@ class Folder:
     def stems(self) -> list[str]:
         """The paths without suffix of all files, in sub-folders too, in order; litter does not count."""
         found: set[str] = set()
+        for folder in self.folders():
+            inside = folder.relative_to(self.home)
+            found.update((inside / stem).as_posix() for stem in self._names(folder))
+        return sorted(found)
+
+    def folders(self) -> Iterator[Path]:
+        """This folder and those below it, each once, litter left out."""
         visited: set[str] = set()  # a link to a folder above would lead around
         for folder, folders, _ in os.walk(self.home, followlinks=True):
             real = os.path.realpath(folder)
             folders[:] = [] if real in visited else [name for name in folders if not is_litter(name)]
             if real not in visited:
-                inside = PurePath(folder).relative_to(self.home)
-                found.update((inside / stem).as_posix() for stem in self._names(Path(folder)))
+                yield Path(folder)
             visited.add(real)
-        return sorted(found)
 
 
 def pairs(root: Path, text: str, first: dict[Path, str]) -> Reading[list[Pair]]:
@@ -108,6 +115,14 @@ def pairs(root: Path, text: str, first: dict[Path, str]) -> Reading[list[Pair]]:
             first[pair.image] = pair.place
             pairs.append(pair)
     return pairs
+
+
+def litter_notes(root: Path, lists: Sequence[str], split: str) -> list[str]:
+    """What is skipped in the folders of a split's entries, which are all valid, where no list names the files."""
+    entries = [first_fault_raised(_entry(root, text)) for text in lists]
+    homes = dict.fromkeys(home for entry in entries if entry.list is None for home in (entry.images, entry.xmls))
+    folders = dict.fromkeys(folder for home in homes for folder in Folder(home, SUFFIXES).folders())
+    return skipped(folders, split)
 
 
 def _entry(root: Path, text: str) -> Reading[Entry | None]:
