@@ -552,7 +552,15 @@ def test_first_weights_of_other_numbers_of_threads_are_not_compared():
     assert across._differ(first, across_run("cpu", "1 x 1", "b")).status == "FAILED"
 
 
-def across_run(device: str, made: str, weights: str) -> SimpleNamespace:
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("exact", [(True, False), (False, True)])
+def test_first_weights_of_which_one_was_trained_deterministic_are_not_compared(exact, device):
+    one, other = (across_run(device, "1 x 1", weights, flag) for weights, flag in zip("ab", exact, strict=True))
+    found = across._differ(one, other)
+    assert found.status == "not compared" and "one alone was trained with --deterministic" in found.text
+
+
+def across_run(device: str, made: str, weights: str, deterministic: bool = False) -> SimpleNamespace:
     cycle = SimpleNamespace(receipt={"device": device, "made": made, "weights": weights})
-    folder, plain = SimpleNamespace(path="run"), SimpleNamespace(deterministic=False)
+    folder, plain = SimpleNamespace(path="run"), SimpleNamespace(deterministic=deterministic)
     return SimpleNamespace(cycles=[cycle], folder=folder, experiment=SimpleNamespace(training=plain))

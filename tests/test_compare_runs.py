@@ -11,8 +11,9 @@ import pytest
 from tests import comparekit
 from tests.conftest import REPOSITORY
 from tools import al_train, cli
+from tools.comparable import BETWEEN_LEGS
 from tools.compare.finding import find
-from tools.compare.grouping import BETWEEN_LEGS, SHOWN, group
+from tools.compare.grouping import SHOWN, group
 from tools.compare.runs import ComparisonError, read
 from tools.config import load
 from tools.rundir import RunFolderError

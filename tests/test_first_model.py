@@ -7,12 +7,14 @@ import json
 import multiprocessing
 import shutil
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from acquisition.pool import Pool
 from models.checkpoint import CHECKPOINT
@@ -128,11 +130,46 @@ def test_other_labels_data_members_code_and_machines_have_another_key(monkeypatc
 
 
 def test_the_tasks_own_file_is_part_of_the_code(tmp_path, monkeypatch):
-    experiment = load(CONFIG)
-    before = first_model.code(experiment)
+    task = load(CONFIG).task
+    before = first_model.code(task, task.build())
     (tmp_path / "toy.py").write_text("# another adapter\n")
     monkeypatch.setattr(first_model.inspect, "getsourcefile", lambda kind: str(tmp_path / "toy.py"))
-    assert first_model.code(experiment) != before
+    assert first_model.code(task, task.build()) != before
+    assert first_model.code(task, nn.ReLU()) == first_model.code(task, task.build()), "all of them are in that file"
+
+
+def test_each_package_is_part_of_the_code(tmp_path, monkeypatch):
+    """What makes seeds, networks and loaders is spread over all of them."""
+    monkeypatch.setattr(first_model, "ROOT", tmp_path)
+    for room in ("models", "tasks", "acquisition", "tools/part"):
+        (tmp_path / room).mkdir(parents=True)
+        (tmp_path / room / "a.py").write_text("x = 1\n", encoding="utf-8")
+    found = [keyed()]
+    for room in ("models", "tasks", "acquisition", "tools/part"):
+        (tmp_path / room / "a.py").write_text("x = 2\n", encoding="utf-8")
+        found.append(keyed())
+    (tmp_path / "models/a.py").rename(tmp_path / "models/b.py")
+    found.append(keyed())
+    (tmp_path / "models/b.py").write_text("x = 2\nx", encoding="utf-8")
+    found.append(keyed())
+    assert len(set(found)) == len(found) == 7
+    (tmp_path / "models/b.py").write_text("x = 2\n", encoding="utf-8")
+    assert keyed() == found[-2], "the same files, the same key"
+
+
+def test_a_network_from_elsewhere_and_a_base_of_the_task_are_part_of_the_code(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, source in (("we_nets", "from torch import nn\nclass Net(nn.Identity): pass\n"),
+                         ("we_base", "class Base: pass\n")):  # fmt: skip
+        (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
+    net, base = import_module("we_nets").Net, import_module("we_base").Base
+    task = type("Own", (Toy, base), {"__module__": Toy.__module__})()
+    found = [first_model.code(task, net())]
+    for name in ("we_nets", "we_base"):
+        with (tmp_path / f"{name}.py").open("a", encoding="utf-8") as file:
+            file.write("# changed\n")
+        found.append(first_model.code(task, net()))
+    assert len(set(found)) == 3
 
 
 def test_other_samples_and_first_weights_under_the_same_names_have_another_key(monkeypatch):

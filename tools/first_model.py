@@ -22,17 +22,20 @@ from typing import Any
 import numpy as np
 import torch
 from PIL.Image import Image
+from torch import nn
 
 from acquisition.pool import Pool
 from models.checkpoint import CHECKPOINT
 from models.files import locked, replacing
 from models.seeding import seeded
+from tasks.base import Task
 from tools.config import Experiment
 from tools.receipt import digest, weights_digest
 
 ROOT = Path(__file__).resolve().parents[1]
-CODE = ("models", "tasks")  # whose files decide how a first model comes out
-LIBRARIES = ("torch", "torchvision", "mmengine", "mmdet", "numpy", "opencv-python")
+CODE = ("models", "tasks", "acquisition", "tools")  # seeds, networks and loaders are made in any of them
+LIBRARIES = ("torch", "torchvision", "timm", "mmengine", "mmcv", "mmcv-lite", "mmdet", "numpy", "opencv-python",
+             "opencv-python-headless", "Pillow")  # fmt: skip
 
 
 class FirstModels:
@@ -88,33 +91,45 @@ def key(experiment: Experiment, pool: Pool, names: bytes, member: int = 0) -> st
     module: Any = experiment.module_mode
     if module != "off":
         module = [module, {**asdict(experiment.module), "mode": None}]
+    with seeded(0):
+        network = experiment.task.build()
     dropout = asdict(experiment.committee) if experiment.committee_kind == "dropout" else None
     what = {
         "task": experiment.config["task"], "training": experiment.config["training"], "module": module,
         "dropout": dropout, "seed": experiment.seed, "member": member, "labeled": pool.labeled, "size": pool.size,
-        "names": hashlib.sha256(names).hexdigest(), "code": code(experiment), "machine": machine(),
-        "content": content(experiment, pool),
+        "names": hashlib.sha256(names).hexdigest(), "code": code(experiment.task, network), "machine": machine(),
+        "content": content(experiment.task, network, pool),
     }  # fmt: skip
     return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
-def code(experiment: Experiment) -> str:
-    """Of the files that decide how a first model comes out, and of the task's file and those beside it."""
-    files = sorted(path for room in CODE for path in (ROOT / room).rglob("*.py"))
-    adapter = inspect.getsourcefile(type(experiment.task))
-    beside = [Path(adapter), *sorted(Path(adapter).parent.glob("*.py"))] if adapter else []
+def code(task: Task, network: nn.Module) -> str:
+    """Of all files of the packages, by name; of the classes of task and network, wherever they lie; of those beside.
+
+    Which of them decide how a first model comes out is not told apart: one that does not costs one training anew.
+    """
+    files = {path for room in CODE for path in (ROOT / room).rglob("*.py")}
+    for kind in {*type(task).__mro__, *(type(part) for part in network.modules())}:
+        with suppress(TypeError, OSError):  # of a class that is not written in Python, or in no file
+            if place := inspect.getsourcefile(kind):
+                files.add(Path(place))
+    adapter = inspect.getsourcefile(type(task))
+    files |= set(Path(adapter).parent.glob("*.py")) if adapter else set()
     found = hashlib.sha256()
-    for path in [*files, *beside]:
-        found.update(path.read_bytes())
+    for name, path in sorted((_named(path), path) for path in files):
+        written = path.read_bytes()
+        found.update(f"{name} {len(written)}\n".encode() + written)
     return found.hexdigest()
 
 
-def content(experiment: Experiment, pool: Pool) -> str:
+def _named(path: Path) -> str:
+    """What a file is called wherever the repository, or an adapter's folder, lies."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
+
+
+def content(task: Task, network: nn.Module, pool: Pool) -> str:
     """Of what settings and names only point to: weights to begin with, labeled samples as they are trained on."""
-    task, found = experiment.task, hashlib.sha256()
-    with seeded(0):
-        found.update(weights_digest(task.build().state_dict()).encode())
-    data = task.dataset("train")
+    found, data = hashlib.sha256(weights_digest(network.state_dict()).encode()), task.dataset("train")
     for i in pool.labeled:
         with seeded(i):
             _add(found, data[i])

@@ -7,13 +7,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tools.comparable import ANYWHERE, BETWEEN_LEGS, differing
 from tools.compare.runs import ComparisonError, Run, sample_names
 from tools.rundir import MISSING
 
-ANYWHERE = ("seed", "training.workers", "training.checkpoint_every", "training.deterministic", "scoring.workers",
-            "scoring.batch_size", "scoring.channels_last")  # fmt: skip
-BETWEEN_LEGS = ("strategy", "subset", "keep", "committee", "module.mode", "module.objective", "scoring.aggregate",
-                "scoring.embedding", "scoring.control")  # fmt: skip
 SHOWN = 20  # differences in one message
 
 
@@ -55,11 +52,9 @@ class Comparison:
 def group(runs: Sequence[Run], left_out: Sequence[str] = ()) -> list[Comparison]:
     """Put runs of one config and one task together, and refuse what must not be compared.
 
-    Everything that a leg is made of may differ between legs, and must not within one: the strategy and its settings
-    (`BETWEEN_LEGS`: subsampling, chains, committees, how scores and embeddings are made, the module's mode and its
-    objective, which strategies set themselves). What changes nothing but a machine's load, or the noise, may differ
-    anywhere (`ANYWHERE`: the seed, workers, checkpoints). All else must be the same: the budget, what is trained and
-    how, the module's other settings, the task with its data, test set and metric; so must the samples, name by name.
+    `tools/comparable.py` says which settings may differ: of those that a leg is made of between legs alone. All else
+    must be the same: the budget, what is trained and how, the module's other settings, the task with its data, test set
+    and metric; so must the samples, name by name.
     `task.data_root` is among it: two drawn sandboxes have the same names, and names tell nothing about a test set.
 
     Raises:
@@ -99,9 +94,7 @@ def _problems(runs: Sequence[Run]) -> list[str]:
 
 def _differences(first: Run, second: Run, may: Sequence[str]) -> list[str]:
     a, b, where = first.settings, second.settings, f"{first.folder} and {second.folder}"
-    keys = [k for k in sorted(a.keys() | b.keys()) if a.get(k, MISSING) != b.get(k, MISSING)]
-    keys = [k for k in keys if not any(k == m or k.startswith(f"{m}.") for m in may)]
-    lines = [f"{where}: {k}: {a.get(k, MISSING)!r} and {b.get(k, MISSING)!r}" for k in keys]
+    lines = [f"{where}: {k}: {a.get(k, MISSING)!r} and {b.get(k, MISSING)!r}" for k in differing(a, b, may)]
     if first.metric != second.metric:
         lines.append(f"{where}: the task's metric: {first.metric!r} and {second.metric!r}")
     if first.lower != second.lower:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tools.comparable import AFTER_THE_FIRST, free
 from tools.settings import flat
 from tools.verify.run import Remark, Run
-
-# settings in which runs that are compared may differ; the seed is compared by its value, given or not
-FREE = ("strategy", "subset", "keep", "seed", "scoring.", "committee.", "module.mode", "module.objective",
-        "budget.query", "budget.cycles", "training.workers", "training.checkpoint_every")  # fmt: skip
 
 
 def groups(runs: Sequence[Run]) -> Iterator[list[Run]]:
@@ -51,8 +48,11 @@ def first_weights(runs: Sequence[Run]) -> Iterator[Remark]:
 
 def _differ(first: Run, run: Run) -> Remark:
     told = f"{_name(run)}: expected {_weights(first)[:12]} as in {_name(first)}, but got {_weights(run)[:12]}"
+    exact = [one.experiment.training.deterministic for one in (first, run)]
+    if exact[0] != exact[1]:
+        return Remark(0, f"{told}; one alone was trained with --deterministic, which rounds otherwise", "not compared")
     gpu = "cpu" not in (first.cycles[0].receipt.get("device"), run.cycles[0].receipt.get("device"))
-    if gpu and not run.experiment.training.deterministic:
+    if gpu and not all(exact):
         return Remark(0, f"{told}; on a GPU the bits are the same with --deterministic alone", "not compared")
     made = [one.cycles[0].receipt.get("made", "processes and threads of unknown number") for one in (first, run)]
     if made[0] != made[1]:
@@ -80,4 +80,4 @@ def training(run: Run) -> str:
 def _setup(run: Run) -> tuple[tuple[str, str], ...]:
     """The settings that runs must share to be compared."""
     settings = flat(run.experiment.config).items()
-    return tuple(sorted((key, repr(value)) for key, value in settings if not key.startswith(FREE)))
+    return tuple(sorted((key, repr(value)) for key, value in settings if not free(key, AFTER_THE_FIRST)))

@@ -1,0 +1,28 @@
+"""Which settings may differ between runs that are compared, said once: for reports and for checks of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tools.rundir import MISSING
+
+# between any two runs: the noise, and what changes a machine's load, its rounding, or what is kept
+ANYWHERE = ("seed", "training.workers", "training.checkpoint_every", "training.deterministic", "scoring.workers",
+            "scoring.batch_size", "scoring.channels_last", "scoring.keep_vectors")  # fmt: skip
+# between strategies, though not between two runs of one: all that makes one, with what it sets itself
+BETWEEN_LEGS = ("strategy", "subset", "keep", "committee", "module.mode", "module.objective", "scoring.aggregate",
+                "scoring.embedding", "scoring.control")  # fmt: skip
+# where the first training and its test alone are compared: all that comes after them
+AFTER_THE_FIRST = (*ANYWHERE, *BETWEEN_LEGS, "scoring", "budget.query", "budget.cycles")
+
+
+def free(key: str, may: Sequence[str]) -> bool:
+    """Whether a dotted key is one of those that may differ, or below one."""
+    return any(key == name or key.startswith(f"{name}.") for name in may)
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any], may: Sequence[str] = ()) -> list[str]:
+    """Dotted keys, sorted, in which two flat configs differ and must not."""
+    keys = sorted(one.keys() | other.keys())
+    return [key for key in keys if one.get(key, MISSING) != other.get(key, MISSING) and not free(key, may)]
