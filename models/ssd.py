@@ -33,6 +33,7 @@ Raw = tuple[list[Tensor], list[Tensor]]  # class scores and box offsets, (B, cha
 IGNORE_IOF = 0.5  # a prior with more than this share of its area inside an ignored box is not trained on
 MIN_IOU = 1e-6  # mmdet's 0 would match an object whose priors are all ignored to a prior that does not touch it
 MEAN_RGB = (123.675, 116.28, 103.53)
+MOST = 200  # boxes of an image that are handed out
 
 SSD300_TAPS = (
     Tap("conv4_3", 512), Tap("conv7", 1024), Tap("conv8_2", 512),
@@ -225,7 +226,7 @@ def _detector(backbone: dict, neck: dict, head: dict, std: Sequence[float]) -> S
         neg_pos_ratio=3, debug=False,
     )  # fmt: skip
     test = dict(
-        nms_pre=1000, nms=dict(type="nms", iou_threshold=0.45), min_bbox_size=0, score_thr=0.02, max_per_img=200
+        nms_pre=1000, nms=dict(type="nms", iou_threshold=0.45), min_bbox_size=0, score_thr=0.02, max_per_img=MOST
     )
     images = dict(type="DetDataPreprocessor", mean=list(MEAN_RGB), std=list(std), bgr_to_rgb=True, pad_size_divisor=1)
     config = ConfigDict(  # a plain dict would only fail in `predict`

@@ -138,8 +138,8 @@ def read_json(path: Path, kind: type[T], form: str, remedies: tuple[str, str], m
     content = yield from read_file(path, "json", remedies[0], most)
     if content is None:
         return None
-    try:  # as text: other readers refuse other encodings and a BOM
-        data = json.loads(content.decode("utf-8"), object_pairs_hook=_object)
+    try:
+        data = json.loads(text_of(content), object_pairs_hook=_object)
     except (ValueError, RecursionError, MemoryError) as error:
         yield Fault("broken json", str(path), "json that parses", reason(error), "write the file anew")
         return None
@@ -147,6 +147,11 @@ def read_json(path: Path, kind: type[T], form: str, remedies: tuple[str, str], m
         return data
     yield Fault("broken json", str(path), form, shown(data), remedies[1])
     return None
+
+
+def text_of(content: bytes) -> str:
+    """The text of a json in UTF-8, -16 or -32, with or without a byte order mark: Windows' editors write each."""
+    return content.decode(json.detect_encoding(content))
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -18,7 +18,7 @@ from models.seeding import seeded
 from tasks.base import DataError
 from tasks.detection import Detection, views
 from tasks.detection.adapter import VOC_CLASSES
-from tasks.detection.metrics import CocoMap, VocMap
+from tasks.detection.metrics import VocMap
 from tests import contract, devkit
 from tests.devkit import detection
 
@@ -327,7 +327,7 @@ def test_coco_map_is_pycocotools(coco: Path, tmp_path: Path):
 
 def test_coco_with_nothing_found_scores_zero(coco: Path):
     task = coco_detection(coco)
-    metric = CocoMap(coco / "train.json")
+    metric = task.evaluator()
     metric.dataset_meta = task.dataset("test").metainfo
     samples = [_perfect(task, i) for i in range(2)]
     for sample in samples:
@@ -393,3 +393,15 @@ def test_an_image_that_breaks_after_the_check_is_named(voc: Path, tmp_path: Path
 def test_a_class_named_twice_is_a_fault(voc: Path):
     faults = detection(voc, classes=[*devkit.CLASSES, "cat"]).check()
     assert any("task.classes: expected each name once" in f for f in faults)
+
+
+def test_objects_of_other_classes_are_a_fault_or_left_out(voc: Path):
+    fewer = {"classes": ["person", "cat"], "train": ["VOC2007/trainval"], "test": ["VOC2007/test"]}
+    advice = "Or add it to `classes`, or leave such boxes out: task.others='drop'"
+    faults = detection(voc, **fewer).check()
+    assert len(faults) == 3 and all("but got 'dog'; known are person, cat." in f and advice in f for f in faults)
+    task = detection(voc, others="drop", **fewer)
+    assert task.check() == []
+    assert [task.effort(i) for i in range(6)] == [1, 0, 1, 2, 1, 0]
+    said = f"{voc}/VOC2007/Annotations: boxes of classes that `classes` lacks are left out:"
+    assert task.notes() == [f"{said} 3 of 'dog'", f"{said} 2 of 'dog'"]  # of six and of the first four images

@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from models import mmcv_ops
+from tasks.data import first_fault_raised
 from tasks.detection import views
-from tasks.detection.coco_faults import coco_faults
+from tasks.detection.coco import coco_faults, read_coco
+from tasks.detection.metrics import CocoMap
 from tasks.detection.voc_faults import voc_faults
 from tasks.detection.voc_xml import XML_BYTES
 from tasks.faults import Fault
@@ -295,13 +297,18 @@ def test_voc_fault_is_found_alone(tmp_path: Path, damage: Damage, kind: str, fil
     alone(voc(tmp_path), kind, tmp_path / file, texts)
 
 
+def twice_in_use(root: Path) -> None:
+    """Two categories of one name, both with annotations."""
+    whole("categories", lambda v: [*v, {**v[0], "id": 9}])(root)
+    record("annotations", 1, category_id=9)(root)
+
+
 COCO_CASES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
     ("json missing", delete(JSON), "missing json", JSON, ("relative to data_root",)),
     ("json a folder", folder(JSON), "unreadable json", JSON, ("not a file",)),
     ("json cut", cut(JSON), "broken json", JSON, ("JSONDecodeError",)),
     ("json empty", write(JSON, ""), "broken json", JSON, ("Expecting value",)),
-    ("json with BOM", write(JSON, "\ufeff{}"), "broken json", JSON, ("BOM",)),
-    ("json in UTF-16", write(JSON, "{}".encode("utf-16")), "broken json", JSON, ("codec",)),
+    ("json in Latin-1", write(JSON, '{"é": 1}'.encode("latin-1")), "broken json", JSON, ("codec",)),
     ("json deep", write(JSON, "[" * 100_000), "broken json", JSON, ("RecursionError",)),
     ("json long number", write(JSON, "9" * 10_000), "broken json", JSON, ("ValueError",)),
     ("json a list", write(JSON, "[3]"), "broken json", JSON, ("[3]", "an object")),
@@ -310,7 +317,6 @@ COCO_CASES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
     ("categories no list", whole("categories", lambda v: 7), "broken json", JSON, ("'categories'", "7")),
     ("image no object", whole("images", lambda v: [*v, 5]), "broken image record", JSON, ("images[4]", "5")),
     ("image without id", record("images", 3, id=...), "image id", JSON, ("images[3]", "None")),
-    ("image id of another type", record("images", 3, id="3"), "image id", JSON, ("images[3]", "'3'", "int")),
     ("image id a bool", record("images", 3, id=True), "image id", JSON, ("images[3]", "True")),
     ("image id a list", record("images", 3, id=[1]), "image id", JSON, ("images[3]", "[1]")),
     ("image id twice", record("images", 3, id=0), "image id", JSON, ("images[3]", "0 again", "images[0]")),
@@ -323,22 +329,16 @@ COCO_CASES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
     ("image name of two lines", record("images", 3, file_name="a\nb"), "file_name", JSON, ("one-line", r"'a\nb'")),
     ("image name a surrogate", record("images", 3, file_name="\ud800"), "file_name", JSON, (r"\ud800",)),
     ("file twice", record("images", 3, file_name="000001.jpg", width=48, height=36), "file twice", JSON, ("s[0]",)),
-    ("width missing", record("images", 3, width=...), "image size", JSON, ("images[3]", "(None, 20)")),
-    ("height nil", record("images", 3, height=0), "image size", JSON, ("images[3]", "(50, 0)")),
-    ("height text", record("images", 3, height="20"), "image size", JSON, ("images[3]", "(50, '20')")),
     ("size wrong", record("images", 3, width=51), "wrong size", JSON, ("images[3]", "(50, 20)", "(51, 20)")),
     ("image missing", delete(COCO_JPG), "missing image", COCO_JPG, ("take it off the list",)),
     ("image a loop", loop(COCO_JPG), "unreadable image", COCO_JPG, ("symbolic links",)),
     ("image no image", write(COCO_JPG, b"BM"), "unreadable image", COCO_JPG, ("Unidentified",)),
     ("annotation no object", whole("annotations", lambda v: [*v, "x"]), "broken annotation", JSON, ("s[4]", "'x'")),
-    ("annotation without id", record("annotations", 1, id=...), "annotation id", JSON, ("annotations[1]", "None")),
-    ("annotation id text", record("annotations", 1, id="2"), "annotation id", JSON, ("annotations[1]", "'2'")),
-    ("annotation id nil", record("annotations", 1, id=0), "annotation id", JSON, ("annotations[1]", "got 0")),
-    ("annotation id twice", record("annotations", 1, id=1), "annotation id", JSON, ("1 again", "annotations[0]")),
     ("image unknown", record("annotations", 1, image_id=9), "unknown image", JSON, ("annotations[1]", "9")),
     ("image not named", record("annotations", 1, image_id=...), "unknown image", JSON, ("annotations[1]", "None")),
     ("category unknown", record("annotations", 1, category_id=9), "unknown category", JSON, ("annotations[1]", "9")),
     ("category a list", record("annotations", 1, category_id=[1]), "unknown category", JSON, ("[1]",)),
+    ("annotation twice", whole("annotations", lambda v: [*v, v[1]]), "annotation twice", JSON, ("s[4]", "s[1]")),
     ("bbox missing", record("annotations", 1, bbox=...), "bbox", JSON, ("annotations[1]", "None")),
     ("bbox of three", record("annotations", 1, bbox=[1, 2, 3]), "bbox", JSON, ("[1, 2, 3]",)),
     ("bbox with text", record("annotations", 1, bbox=[1, 2, 3, "4"]), "bbox", JSON, ("[1, 2, 3, '4']",)),
@@ -349,19 +349,16 @@ COCO_CASES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
     ("bbox right", record("annotations", 1, bbox=[9, 9, 41, 5]), "box outside the image", JSON, ("41", "(48, 36)")),
     ("bbox below", record("annotations", 1, bbox=[9, 9, 4, 29]), "box outside the image", JSON, ("29", "(48, 36)")),
     ("bbox left", record("annotations", 1, bbox=[-2, 0, 9, 9]), "box outside the image", JSON, ("[-2, 0, 9, 9]",)),
-    ("area missing", record("annotations", 1, area=...), "area", JSON, ("annotations[1]", "None")),
-    ("area nil", record("annotations", 1, area=0), "area", JSON, ("annotations[1]", "got 0")),
-    ("area infinite", record("annotations", 1, area=float("inf")), "area", JSON, ("inf",)),
-    ("iscrowd missing", record("annotations", 1, iscrowd=...), "iscrowd", JSON, ("annotations[1]", "None")),
     ("iscrowd 2", record("annotations", 1, iscrowd=2), "iscrowd", JSON, ("annotations[1]", "2")),
+    ("iscrowd text", record("annotations", 1, iscrowd="yes"), "iscrowd", JSON, ("annotations[1]", "'yes'")),
+    ("ignore 2", record("annotations", 1, ignore=2), "ignore", JSON, ("annotations[1]", "2")),
     ("category of no class", record("categories", 1, name="dogs"), "missing category", JSON, ("'dog'", "'dogs'?")),
     ("category twice", whole("categories", lambda v: [*v, v[0]]), "category", JSON, ("categories[3]", "'cat'")),
+    ("category name twice", twice_in_use, "category", JSON, ("categories[3]", "'cat'")),
     ("category id twice", whole("categories", lambda v: [*v, {**v[0], "name": "x"}]), "category", JSON, ("'x'",)),
-    ("category name twice", whole("categories", lambda v: [*v, {**v[0], "id": 9}]), "category", JSON, ("9",)),
     ("category without id", whole("categories", lambda v: [*v, {"name": "x"}]), "category", JSON, ("'x'",)),
     ("category without name", whole("categories", lambda v: [*v, {"id": 9}]), "category", JSON, ("9",)),
     ("category no object", whole("categories", lambda v: [*v, None]), "category", JSON, ("categories[3]", "None")),
-    ("category order", whole("categories", lambda v: v[::-1]), "category order", JSON, ("['cat', 'dog', 'person']",)),
 ]
 
 
@@ -370,9 +367,9 @@ def test_coco_fault_is_found_alone(tmp_path: Path, damage: Damage, kind: str, fi
     damage(make_coco(tmp_path))
     faults = coco(tmp_path)
     if kind == "missing category":  # its annotations then are of a category that is no class: a fault of its own
-        assert [fault.kind for fault in faults[1:]] == ["category not in classes"]
-        assert "1 of 'dogs'" in str(faults[1])
-        faults = faults[:1]
+        assert faults[0].kind == "category not in classes"
+        assert "1 of 'dogs'" in str(faults[0])
+        faults = faults[1:]
     alone(faults, kind, tmp_path / file, texts)
 
 
@@ -421,7 +418,7 @@ def test_coco_image_in_two_jsons(tmp_path: Path) -> None:
     text = (make_coco(tmp_path) / JSON).read_text()
     (tmp_path / "more.json").write_text(text)
     faults = coco(tmp_path, f"images:{JSON}", "images:more.json")
-    assert [fault.kind for fault in faults] == ["file twice", "image id"] * 4
+    assert [fault.kind for fault in faults] == ["file twice"] * 4
     assert str(tmp_path / JSON) in str(faults[0])
 
 
@@ -617,15 +614,6 @@ def test_json_that_is_broken_or_says_two_things(tmp_path: Path, text: str, said:
     alone(coco(tmp_path), "broken json", tmp_path / JSON, (said,))
 
 
-@pytest.mark.parametrize("number", [10**15, -(10**15), 10**400, 1.0, True])
-def test_ids_that_pycocotools_cannot_keep(tmp_path: Path, number: object) -> None:
-    """It writes the ids of matched boxes into an array of 64-bit floats; 10**400 would end the evaluation."""
-    record("annotations", 0, id=number)(make_coco(tmp_path))
-    alone(coco(tmp_path), "annotation id", tmp_path / JSON, ("annotations[0]", "of at most 15 digits"))
-    record("annotations", 0, id=10**15 - 1)(tmp_path)
-    assert coco(tmp_path) == []
-
-
 @pytest.mark.skipif("AL_DATA" not in os.environ, reason="AL_DATA, the folder that holds VOCdevkit, is not set")
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("name, count", [("VOC2007/trainval", 1200), ("VOC2007/test", 400)])
@@ -661,20 +649,26 @@ def coco_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mmdet_sees(root: Path, name: str) -> tuple[int, int]:
-    """Boxes that mmdet's data set hands out, boxes that stand in the file."""
-    from mmdet import datasets  # after `install`
-
-    options = {"data_root": str(root), "metainfo": {"classes": CLASSES}, "filter_cfg": None, "serialize_data": False}
-    if name == XML:
-        dataset = views.read("voc", root, ["VOC2007/trainval"], CLASSES, [], train=False)
-        trees = [ET.parse(path) for path in root.glob("VOC2007/Annotations/*")]
-        there = sum(len(box) > 0 for tree in trees for box in tree.iter("bndbox"))  # those of parts are empty
-    else:
-        dataset = datasets.CocoDataset(ann_file=JSON, data_prefix={"img": "images/"}, **options)
-        there = len(json.loads((root / JSON).read_text())["annotations"])
+    """Boxes that the data set hands out, boxes that stand in the file."""
+    if name == JSON:
+        return coco_hands_out(root), len(json.loads((root / JSON).read_text())["annotations"])
+    dataset = views.read_voc(root, ["VOC2007/trainval"], CLASSES, [], train=False)
+    trees = [ET.parse(path) for path in root.glob("VOC2007/Annotations/*")]
+    there = sum(len(box) > 0 for tree in trees for box in tree.iter("bndbox"))  # those of parts are empty
     boxes = [box["bbox"] for i in range(len(dataset)) for box in dataset.get_data_info(i)["instances"]]
     assert np.isfinite(np.array(boxes, float)).all()
     return len(boxes), there
+
+
+def coco_hands_out(root: Path) -> int:
+    """Boxes, none of them of no number; as many as the evaluation judges by."""
+    found = first_fault_raised(read_coco(root, [f"images:{JSON}"], CLASSES))
+    dataset = views.read_coco(found, root, [], train=False)
+    boxes = [box["bbox"] for i in range(len(dataset)) for box in dataset.get_data_info(i)["instances"]]
+    assert np.isfinite(np.array(boxes, float)).all()
+    CocoMap(found)
+    assert len(found.annotations) == len(boxes)
+    return len(boxes)
 
 
 def check_fuzzed(root: Path, name: str, content: bytes, find: Callable) -> bool:

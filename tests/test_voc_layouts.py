@@ -36,7 +36,7 @@ def names(root: Path, *entries: str, **settings) -> list[str]:
 
 
 def boxes(root: Path, *entries: str) -> list[list[list[int]]]:
-    dataset = views.read("voc", root, entries, CLASSES, [], train=False)
+    dataset = views.read_voc(root, entries, CLASSES, [], train=False)
     return [[b["bbox"] for b in dataset.get_data_info(i)["instances"]] for i in range(len(dataset))]
 
 
@@ -77,7 +77,7 @@ def test_the_devkit_is_read_as_mmdet_reads_it(tmp_path: Path) -> None:
     options = dict(metainfo=dict(classes=CLASSES), pipeline=[], filter_cfg=None, test_mode=True)
     prefix = dict(sub_data_root="VOC2007/")
     theirs = VOCDataset(data_root=str(tmp_path), ann_file=LIST, data_prefix=prefix, **options)
-    ours = views.read("voc", tmp_path, ["VOC2007/trainval"], CLASSES, [], train=False)
+    ours = views.read_voc(tmp_path, ["VOC2007/trainval"], CLASSES, [], train=False)
     assert len(ours) == len(theirs) == 6
     for i in range(6):
         assert ours.get_data_info(i) == theirs.get_data_info(i)
@@ -166,7 +166,7 @@ def test_an_entry_that_leads_nowhere(tmp_path: Path, entry: str, said: str) -> N
         assert "'VOC2007/trainval' (a list), 'train' (a folder) or 'images:annotations' (two folders)" in line
         assert "it holds 'annotations', 'images'" in line
     with pytest.raises(DataError, match="expected"):
-        views.read("voc", tmp_path, [entry], CLASSES, [], train=True)
+        views.read_voc(tmp_path, [entry], CLASSES, [], train=True)
 
 
 def test_an_image_without_xml_and_an_xml_without_image(tmp_path: Path) -> None:

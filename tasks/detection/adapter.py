@@ -21,11 +21,12 @@ from models import ssd, weights
 from models.output import Output
 from models.progress import track
 from tasks.base import Batch, Read, Source, Split
-from tasks.data import canonical, drawn, even, read_image, spread
+from tasks.data import canonical, drawn, even, first_fault_raised, read_image, spread
 from tasks.detection import views
-from tasks.detection.coco_faults import coco_faults
-from tasks.detection.judged import Boxes, box_faults, box_notes, boxes_of
-from tasks.detection.metrics import CocoMap, VocMap
+from tasks.detection.coco import Coco, coco_faults, read_coco
+from tasks.detection.judged import HANDED_OUT, JUDGED, Boxes, box_faults, box_notes, boxes_of, crowded
+from tasks.detection.metrics import MOST, CocoMap, VocMap
+from tasks.detection.others import Others
 from tasks.detection.voc_faults import voc_faults
 from tasks.detection.voc_files import litter_notes
 
@@ -51,8 +52,8 @@ class Detection:
         format: ``"voc"``, an XML for each image, or ``"coco"``, COCO's json.
         train: lists of the pool: ``"VOC2007/trainval"``, ``"train"`` (a folder with images and XML) or
             ``"images:annotations"`` (two folders); for COCO ``"<image folder>:<json>"``. See `docs/data.md`.
-        test: lists of the test set, in the same form (one alone for COCO).
-        classes: names in label order; for COCO all categories in the json's order.
+        test: lists of the test set, in the same form.
+        classes: names in label order.
         network: ``"ssd300_vgg16"``, or ``"small_ssd"`` for 128-pixel images.
         pretrained: VGG-16 weights: what mmdet's config names (downloaded on first use), an address, a file, or None.
         image_loss: an image's loss divided by its own matched priors (``"mean"``) or not (``"sum"``: ranks crowded
@@ -63,6 +64,7 @@ class Detection:
         eval_mode: VOC's AP by ``"11points"`` (VOC2007) or ``"area"``.
         test_share: the share of the images of `train` that is drawn as the test set, in place of `test`.
         split_seed: of that draw.
+        others: boxes of classes that `classes` lacks are a ``"fault"``, or left out knowingly: ``"drop"``.
         test_limit: evaluate on so many test images alone, evenly spread over all, for smoke runs; None means all.
     """
 
@@ -85,18 +87,19 @@ class Detection:
         test_limit: Annotated[int, Ge(1)] | None = None,
         test_share: Annotated[float, Gt(0), Lt(1)] | None = None,
         split_seed: Annotated[int, Ge(0)] = 0,
+        others: Others = "fault",
     ) -> None:
         self.root, self.format, self.classes = Path(data_root).expanduser(), format, tuple(classes)
         self.lists = {"train": tuple(train), "test": tuple(test if test_share is None else train)}
         self.test_share, self.split_seed, self._both = test_share, split_seed, bool(test) and test_share is not None
         self.pretrained, self.image_loss = pretrained, image_loss
         self.difficult, self.augmentation = difficult, augmentation
-        self.eval_mode, self.test_limit = eval_mode, test_limit
+        self.eval_mode, self.test_limit, self.others = eval_mode, test_limit, others
         self._make, self.taps, self.input_size = NETWORKS[network]
 
     def check(self, full: bool = False) -> list[str]:
         """Faults of both splits' files, and of the weights (which are downloaded here)."""
-        find = voc_faults if self.format == "voc" else coco_faults
+        find = partial(voc_faults if self.format == "voc" else coco_faults, others=self.others)
         shown = partial(track, what="checking the data")
         faults = self._list_faults()
         for lists in dict.fromkeys(filter(None, self.lists.values())):
@@ -104,8 +107,6 @@ class Detection:
         faults = list(dict.fromkeys(faults))  # what both splits lack is one fault
         if len(set(self.classes)) != len(self.classes):
             faults.append(f"task.classes: expected each name once, but got {self.classes}")
-        if self.format == "coco" and len(self.lists["test"]) != 1:
-            faults.append(f"task.test: expected one list for COCO's evaluation, but got {self.lists['test']}")
         if not faults:
             faults += box_faults(self._pool_boxes, self._test_boxes, self.test_limit)
         return faults + self._weight_faults()
@@ -123,12 +124,15 @@ class Detection:
         return faults
 
     def notes(self) -> list[str]:
-        """Litter that is skipped, classes and images without boxes; see `tasks.base.Noted`."""
+        """Litter, what is read otherwise than it is written, classes and images without boxes, and too many boxes."""
         found: list[str] = []
         if self.format == "voc":
             for lists, split in {self.lists["test"]: "test", self.lists["train"]: "train"}.items():
                 found += litter_notes(self.root, lists, split)  # once where the test set is drawn from `train`
-        return found + box_notes(self._pool_boxes, self._test_boxes, self.classes)
+        found += [note for whole in (self._train, self._whole_test) for part in whole.datasets for note in part.notes]
+        found += box_notes(self._pool_boxes, self._test_boxes, self.classes)
+        limits = {HANDED_OUT: ssd.MOST} | ({JUDGED: MOST} if self.format == "coco" else {})
+        return [*dict.fromkeys(found), *crowded(self._infos("test"), limits)]
 
     @property
     def _pool_boxes(self) -> Boxes:
@@ -167,12 +171,24 @@ class Detection:
         return self._read("test", views.test_pipeline(self.input_size, self.difficult))
 
     def _read(self, split: Literal["train", "test"], pipeline: list[dict]) -> ConcatDataset:
-        whole = views.read(self.format, self.root, self.lists[split], self.classes, pipeline, split == "train")
+        if self.format == "voc":
+            whole = views.read_voc(self.root, self.lists[split], self.classes, pipeline, split == "train")
+        else:
+            coco = self._truth if split == "test" else self._coco(split)
+            whole = views.read_coco(coco, self.root, pipeline, split == "train")
         if self.test_share is None:
             return whole
         names = [self._path(whole.get_data_info(i)).as_posix() for i in range(len(whole))]
         tested = drawn(names, self.test_share, self.split_seed)
         return views.kept(whole, [one == (split == "test") for one in tested])
+
+    @cached_property
+    def _truth(self) -> Coco:
+        """What the test set's jsons say: the data set hands it out, and the evaluation judges by it."""
+        return self._coco("test")
+
+    def _coco(self, split: str) -> Coco:
+        return first_fault_raised(read_coco(self.root, self.lists[split], self.classes, self.others))
 
     @cached_property
     def _test(self) -> Dataset:
@@ -214,7 +230,7 @@ class Detection:
         """mAP as VOC or COCO defines it."""
         if self.format == "voc":
             return VocMap(self.classes, self.eval_mode)
-        return CocoMap(self.root / self.lists["test"][0].partition(":")[2])
+        return CocoMap(self._truth)
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`."""

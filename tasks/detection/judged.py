@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from tasks.data import few
 from tasks.faults import Fault
 
+HANDED_OUT = "the detector hands out the {} surest boxes of an image"
+JUDGED = "COCO's evaluation takes the {} surest detections of a class in an image"
 MOST = 0.5  # share of the pool's images that may have no box before a note says so
 
 
@@ -76,3 +78,22 @@ def box_notes(pool: Boxes, test: Boxes, classes: Sequence[str]) -> list[str]:
         if lacking:
             found.append(f"{split}: no box of {len(lacking)} of {len(classes)} classes: {few(lacking)}; {what}")
     return found
+
+
+def crowded(infos: Iterable[dict], limits: Mapping[str, int]) -> list[str]:
+    """Words on test images with more boxes than are handed out or judged: no detector's AP can reach 1 there.
+
+    Args:
+        infos: what mmdet read of each image.
+        limits: of boxes in an image, under the words that say whose limit it is; of one class where these say so.
+    """
+    counts = [Counter(box["bbox_label"] for box in info["instances"] if not box["ignore_flag"]) for info in infos]
+    said = []
+    for words, most in limits.items():
+        what = "boxes of one class" if "class" in words else "boxes"
+        sizes = [max(c.values(), default=0) if "class" in words else c.total() for c in counts]
+        above = [size for size in sizes if size > most]
+        if above:
+            text = f"task.test: {len(above):,} images have more than {most} {what} (up to {max(above):,})"
+            said.append(f"{text}; {words.format(most)}, so that AP cannot reach 1")
+    return said

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Sequence
-from contextlib import redirect_stdout
-from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from mmengine.dataset import BaseDataset, Compose, ConcatDataset
+from mmengine.dataset import Compose, ConcatDataset
 from mmengine.registry import DefaultScope
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from models.ssd import MEAN_RGB  # installs the operators that mmdet needs, so it comes before mmdet
 from tasks.data import first_fault_raised, read_bgr
+from tasks.detection.coco import Coco
+from tasks.detection.others import left_out
 from tasks.detection.voc_files import Pair, pairs
 from tasks.detection.voc_xml import declared_size, read_xml
 from tasks.images import read_header
@@ -126,7 +127,9 @@ class VocBoxes(XMLDataset):
 
     def __init__(self, pairs: Sequence[Pair], **options: Any) -> None:
         self._pairs = pairs
+        self._left: Counter[str] = Counter()
         super().__init__(**options)
+        self.notes = left_out(pairs[0].xml.parent, self._left) if pairs else []
         self._pairs = ()
 
     def load_data_list(self) -> list[dict]:
@@ -139,30 +142,53 @@ class VocBoxes(XMLDataset):
         size = first_fault_raised(declared_size(tree, str(pair.xml)))
         width, height = size or first_fault_raised(read_header(pair.image, pair.no_image)).size
         boxes = self._parse_instance_info(tree, minus_one=True)
+        names = (item.findtext("name", "") for item in tree.findall("object"))
+        self._left.update(name for name in names if name not in self.cat2label)
         paths = dict(img_path=str(pair.image), img_id=pair.name, xml_path=str(pair.xml))
         return paths | dict(height=height, width=width, instances=boxes)
 
 
-def read(
-    form: Format, root: Path, lists: Sequence[str], classes: Sequence[str], pipeline: list[dict], train: bool
+class CocoBoxes(CocoDataset):
+    """mmdet's data set over annotations that were read before."""
+
+    def __init__(self, coco: Coco, **options: Any) -> None:
+        self._coco, self.notes = coco, coco.notes
+        super().__init__(**options)
+
+    def load_data_list(self) -> list[dict]:
+        """A dict for each image, in their order, as `CocoDataset` makes it."""
+        coco = self.__dict__.pop("_coco")  # workers get a copy of the data set
+        self.cat_ids = [category["id"] for category in coco.categories]
+        self.cat2label = {number: label for label, number in enumerate(self.cat_ids)}
+        boxes: dict[int, list[dict]] = {image["id"]: [] for image in coco.images}
+        for annotation in coco.annotations:
+            boxes[annotation["image_id"]].append(annotation)
+        raw = [dict(raw_img_info={**i, "img_id": i["id"]}, raw_ann_info=boxes[i["id"]]) for i in coco.images]
+        return [self.parse_data_info(info) for info in raw]
+
+
+def read_voc(
+    root: Path, lists: Sequence[str], classes: Sequence[str], pipeline: list[dict], train: bool
 ) -> ConcatDataset:
     """Read annotations: every image of the lists, in the lists' order; nothing is filtered or replaced."""
-    options = dict(
-        metainfo=dict(classes=tuple(classes)), pipeline=pipeline, test_mode=not train, filter_cfg=None, max_refetch=0
-    )
-    with DefaultScope.overwrite_default_scope("mmdet"), redirect_stdout(StringIO()):  # pycocotools prints
-        if form == "voc":
-            first: dict[Path, str] = {}
-            samples = [first_fault_raised(pairs(root, entry, first)) for entry in lists]
-            parts = [VocBoxes(some, **options) for some in samples]
-        else:
-            parts = [_coco(root, name, options) for name in lists]
+    first: dict[Path, str] = {}
+    samples = [first_fault_raised(pairs(root, entry, first)) for entry in lists]
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        parts = [VocBoxes(some, **_options(classes, pipeline, train)) for some in samples]
     return ConcatDataset(parts, ignore_keys=["dataset_type"])
 
 
-def _coco(root: Path, name: str, options: dict) -> BaseDataset:
-    images, _, annotations = name.partition(":")
-    return CocoDataset(data_root=str(root), ann_file=annotations, data_prefix=dict(img=images), **options)
+def read_coco(coco: Coco, root: Path, pipeline: list[dict], train: bool) -> ConcatDataset:
+    """The same for COCO: every image, in the order of the jsons."""
+    options = _options([category["name"] for category in coco.categories], pipeline, train)
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        part = CocoBoxes(coco, data_root=str(root), data_prefix=dict(img=""), **options)
+    return ConcatDataset([part], ignore_keys=["dataset_type"])
+
+
+def _options(classes: Sequence[str], pipeline: list[dict], train: bool) -> dict[str, Any]:
+    names = dict(classes=tuple(classes))
+    return dict(metainfo=names, pipeline=pipeline, test_mode=not train, filter_cfg=None, max_refetch=0)
 
 
 def kept(dataset: ConcatDataset, chosen: Sequence[bool]) -> ConcatDataset:

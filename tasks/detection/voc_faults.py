@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from tasks.detection.others import ADVICE, Others
 from tasks.detection.voc_files import FORMS, ROOT, Pair, pairs
 from tasks.detection.voc_xml import declared_size, only, read_xml
 from tasks.faults import Fault, Reading, Size, nearest, path_fault, shown
@@ -19,6 +20,7 @@ def voc_faults(
     lists: Sequence[str],
     classes: Sequence[str],
     *,
+    others: Others = "fault",
     full: bool = False,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> list[Fault]:
@@ -31,14 +33,20 @@ def voc_faults(
             `<root>/VOC2007/Annotations`; "train" is a folder of images and XML, "images:annotations" are two folders,
             and "images:annotations:train.txt" the ids of a list in them.
         classes: the class names of the setting.
+        others: objects of classes that `classes` lacks are a fault, or are left out.
         full: decode every image, too; without, headers and XML are read (about 1 s for 3,000 images).
         progress: wraps the list of samples that is gone through, as tqdm does.
     """
-    return list(_split_faults(Path(root).absolute(), lists, tuple(classes), full, progress))
+    return list(_split_faults(Path(root).absolute(), lists, tuple(classes), others, full, progress))
 
 
 def _split_faults(
-    root: Path, lists: Sequence[str], classes: tuple[str, ...], full: bool, progress: Callable[[Iterable], Iterable]
+    root: Path,
+    lists: Sequence[str],
+    classes: tuple[str, ...],
+    others: Others,
+    full: bool,
+    progress: Callable[[Iterable], Iterable],
 ) -> Iterator[Fault]:
     fault = path_fault(root, "data_root", ROOT)
     if fault is None and not lists:
@@ -52,11 +60,11 @@ def _split_faults(
         samples += yield from pairs(root, entry, first)
     look = ImageCheck(full)
     for pair in progress(samples):
-        yield from _sample_faults(pair, classes, look)
+        yield from _sample_faults(pair, classes, others, look)
     yield from look.together()
 
 
-def _sample_faults(pair: Pair, classes: tuple[str, ...], look: ImageCheck) -> Iterator[Fault]:
+def _sample_faults(pair: Pair, classes: tuple[str, ...], others: Others, look: ImageCheck) -> Iterator[Fault]:
     image, path = pair.image, pair.xml
     real = yield from look.size(image, pair.no_image)
     tree = yield from read_xml(path, pair.no_xml)
@@ -69,7 +77,7 @@ def _sample_faults(pair: Pair, classes: tuple[str, ...], look: ImageCheck) -> It
     objects = tree.findall("object")
     yield from _stray_faults(tree, objects, str(path))
     for number, item in enumerate(objects, 1):
-        yield from _object_faults(item, f"{path}, object {number}", size, classes)
+        yield from _object_faults(item, f"{path}, object {number}", size, classes, others)
 
 
 def _stray_faults(tree: ET.Element, objects: list[ET.Element], where: str) -> Iterator[Fault]:
@@ -82,10 +90,14 @@ def _stray_faults(tree: ET.Element, objects: list[ET.Element], where: str) -> It
             return
 
 
-def _object_faults(item: ET.Element, where: str, size: Size | None, classes: tuple[str, ...]) -> Iterator[Fault]:
+def _object_faults(
+    item: ET.Element, where: str, size: Size | None, classes: tuple[str, ...], others: Others
+) -> Iterator[Fault]:
     name = yield from only(item, "name", where)
     if name is not None and name.text not in classes:
-        remedy = f"{nearest(name.text or '', classes)} Or add it to `classes`"
+        if others == "drop" and name.text:
+            return
+        remedy = f"{nearest(name.text or '', classes)} Or {ADVICE}"
         yield Fault("unknown class", where, "a name of `classes` as <name>", shown(name.text), remedy)
     for difficult in item.findall("difficult"):  # may be missing: 0
         if (difficult.text or "").strip() not in ("0", "1"):

@@ -1,0 +1,15 @@
+"""Boxes of classes that are not among the setting's: a fault, or left out knowingly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+Others = Literal["fault", "drop"]
+ADVICE = "add it to `classes`, or leave such boxes out: task.others='drop'"
+
+
+def left_out(where: object, counts: Mapping[str, int]) -> list[str]:
+    """What is said of boxes that were left out, a line a class."""
+    said = f"{where}: boxes of classes that `classes` lacks are left out:"
+    return [f"{said} {count:,} of {name!r}" for name, count in sorted(counts.items())]
