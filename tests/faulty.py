@@ -231,6 +231,11 @@ class FlatTaps(Changed):
         return Output(tuple(tap.flatten(1) for tap in output.taps), output.loss)
 
 
+class TokenTaps(Changed):
+    def change(self, output, batch):
+        return Output(tuple(tap.flatten(2).mT for tap in output.taps), output.loss)
+
+
 class AlwaysLoss(Toy):
     def forward(self, network, batch, want) -> Output:
         return super().forward(network, batch, frozenset({"loss"}))
@@ -433,6 +438,30 @@ class PredictionsAsTensor(Toy):
 
 class OtherMetric(Toy):
     metric = "accuracy"
+
+
+class NamedLoss(NegativeError):
+    def compute_metrics(self, results):
+        return {"val_loss": float(np.mean(results))}
+
+
+class CalledLikeAnError(Toy):
+    """Its metric is called like an error, and the adapter says nothing of its direction."""
+
+    metric = "val_loss"
+
+    def evaluator(self):
+        return NamedLoss()
+
+
+class ErrorToBeLow(CalledLikeAnError):
+    """The same with its direction."""
+
+    lower_is_better = True
+
+
+class AccuracyToBeLow(Toy):
+    metric, lower_is_better = "accuracy", True
 
 
 class Metric(Toy):

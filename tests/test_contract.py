@@ -13,6 +13,7 @@ from models.joint import JointModel
 from tasks.base import Source
 from tests.contract import check_all, failures
 from tests.faulty import (
+    AccuracyToBeLow,
     AlwaysLoss,
     AnswersAlone,
     AnswersTwice,
@@ -20,6 +21,7 @@ from tests.faulty import (
     BackwardLoss,
     BothLabelsInTap,
     Broken,
+    CalledLikeAnError,
     ConstantLoss,
     DetachedLoss,
     DetachedTap,
@@ -68,6 +70,7 @@ from tests.faulty import (
     RandomTest,
     SameLosses,
     SameNames,
+    TokenTaps,
     Told,
     Traits,
     UnlikelyAnswers,
@@ -194,6 +197,8 @@ FAULTS = [
     (OnePredictionLess(), {"predictions_are_one_a_sample"}),
     (PredictionsAsTensor(), {"predictions_are_one_a_sample"}),
     (OtherMetric(), {"evaluation_gives_the_metric"}),
+    (CalledLikeAnError(), {"direction_is_told"}),
+    (AccuracyToBeLow(), {"direction_is_told", "evaluation_gives_the_metric"}),
     (Metric(Words), {"evaluation_gives_the_metric"}),
     (Metric(MeanOfMeans), {"evaluation_gives_the_metric"}),
     (Metric(dict), {"evaluation_gives_the_metric"}),
@@ -248,6 +253,13 @@ def test_without_data_the_rest_is_left_out():
         (LabelInTap(), "labels_count_for_the_loss_alone", "but got inputs ['x', 'y'] alone:"),
         (Ordered(next_label), "train_and_pool_are_in_one_order", "so equal 'y', but got others;"),
         (Ordered(next_input), "train_and_pool_are_in_one_order", "expected inputs of train to look most like those"),
+        (CalledLikeAnError(), "direction_is_told", "but got nothing said, though 'loss' in 'val_loss' tells an error; "
+         "add `lower_is_better = True` to the class, or False where it is turned round"),
+        (AccuracyToBeLow(), "direction_is_told", "though 'accuracy' in 'accuracy' tells that more is better; take"),
+        (FlatTaps(), "taps_are_the_declared_ones", "of vectors (B, D) make maps of one cell: `vectors[:, :, None, N"),
+        (TokenTaps(), "taps_are_the_declared_ones", "of tokens (B, N, D) make a map, `tokens.mT.unflatten(2, (h, w))` "
+         "with N = h * w (leave class tokens out before that: `tokens[:, 1:]`), or pool them: `tokens.mean("),
+        (DetachedTap(), "taps_are_the_declared_ones", "['first'] detached, though 'first.0.weight' changes them;"),
         (DetachedLoss(), "loss_reaches_the_network", "expected a loss attached to the graph, but got one that is"),
         (OtherMetric(), "evaluation_gives_the_metric", "expected the metric 'accuracy', but got ['score'];"),
         (Raising(), "losses_differ", "forward raised KeyError: 'boxes' ("),
@@ -279,7 +291,24 @@ def test_what_cannot_be_looked_at_is_skipped_with_the_reason():
     lossless = LOSS | {"labels_count_for_the_loss_alone", "gradients_stop_where_detached"}
     assert said == dict.fromkeys(lossless, "because `fields` has no 'loss'")
     small = {v.name: v.said for v in verdicts(Subject(Toy(size=4))) if v.status == "skipped"}
-    assert small["train_and_pool_are_in_one_order"].startswith("because it takes 5 samples at least")
+    assert small["train_and_pool_are_in_one_order"] == "because it takes 5 samples at least, and the pool has 4"
+    other = {v.name: v.said for v in verdicts(Subject(ListOfInputs())) if v.status == "skipped"}
+    told = "because no input is a tensor of one shape in all samples: x list list"
+    assert other["train_and_pool_are_in_one_order"] == told
+
+
+class ListOfInputs(Toy):
+    """Its inputs are lists of numbers."""
+
+    def collate(self, samples):
+        batch = super().collate(samples)
+        return batch | {"x": batch["x"].tolist()}
+
+    def forward(self, network, batch, want):
+        return super().forward(network, batch | {"x": torch.tensor(batch["x"])}, want)
+
+    def predict(self, network, batch) -> list:
+        return super().predict(network, batch | {"x": torch.tensor(batch["x"])})
 
 
 def test_a_check_leaves_the_callers_generators_alone():

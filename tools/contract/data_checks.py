@@ -23,6 +23,7 @@ from tasks.twins import shared_images
 from tools.contract.subject import ContractError, SkippedError, Subject, same
 
 THUMBNAIL = 256  # pixels of the longer side
+LEAST = 5  # samples of which one order can be told from another
 DRAWS, LOOKED_AT, PERMUTATIONS, CHANCE = 8, 24, 2000, 0.01
 TEST_TIME: tuple[Split, ...] = ("pool", "test")
 READ: tuple[Read, ...] = ("pool", "test")
@@ -194,9 +195,18 @@ def _looks(batch: dict[str, Any], keys: list[str]) -> np.ndarray:
         if all(isinstance(e, Tensor) and e.shape == entries[0].shape for e in entries):
             values = torch.stack([e.as_subclass(Tensor) for e in entries]).float()
             found.append((F.adaptive_avg_pool2d(values, 8) if values.dim() == 4 else values).reshape(len(values), -1))
-    if not found or len(found[0]) < 5:
-        raise SkippedError("because it takes 5 samples at least, with inputs that are tensors of one shape")
+    count = max((len(batch[key]) for key in keys), default=0)
+    if count < LEAST:
+        raise SkippedError(f"because it takes {LEAST} samples at least, and the pool has {count}")
+    if not found:
+        raise SkippedError(f"because no input is a tensor of one shape in all samples: {_forms(batch, keys)}")
     return torch.cat(found, dim=1).numpy()
+
+
+def _forms(batch: dict[str, Any], keys: list[str]) -> str:
+    """What the inputs are: the shapes of tensors, the types of others."""
+    told = {key: [list(e.shape) if isinstance(e, Tensor) else type(e).__name__ for e in batch[key]] for key in keys}
+    return ", ".join(f"{key} {' '.join(map(str, forms[:2]))}" for key, forms in told.items()) or "there is none"
 
 
 def _better_matchings(pool: np.ndarray, train: np.ndarray) -> float:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from models.output import Output, Tap
 from models.seeding import seeded
+from tools.contract.gradient_checks import tap_changes
 from tools.contract.subject import FEW, SEED, ContractError, SkippedError, Subject, same, signals
 
 FIELDS = {"loss", "probs", "gradient"}
@@ -19,7 +22,8 @@ def build_is_seeded(subject: Subject) -> None:
     if again is subject.network:
         raise ContractError("a fresh network", "the one that was built before", "construct it in `build`")
     first, second = subject.network.state_dict(), again.state_dict()
-    bad = [key for key, value in first.items() if not torch.isfinite(value).all()]
+    trained = {key for key, _ in subject.network.named_parameters(remove_duplicate=False)}
+    bad = [key for key, value in first.items() if isinstance(value, Tensor) and _bad(value, key in trained)]
     if bad:
         raise ContractError("finite weights", f"others in {bad[:3]}", "initialise every parameter")
     differ = [key for key in first if not same(first[key], second.get(key))]
@@ -28,8 +32,13 @@ def build_is_seeded(subject: Subject) -> None:
         raise ContractError("equal weights after equal seeds", f"{came} that differ", "draw from torch's generator")
 
 
+def _bad(value: Tensor, trained: bool) -> bool:
+    """Whether it is not finite; a buffer may be infinite, as masks of attention are."""
+    return bool((~torch.isfinite(value) if trained else torch.isnan(value)).any())
+
+
 def taps_are_the_declared_ones(subject: Subject) -> str:
-    """`forward` returns the declared taps (B, channels, H, W) in their order, attached to the graph."""
+    """`forward` returns the declared taps (B, channels, H, W) in their order, attached to the graph unless frozen."""
     declared = subject.task.taps
     if not declared or not all(isinstance(tap, Tap) for tap in declared):
         raise ContractError("`taps` to hold `models.output.Tap`s", declared, "declare a name and channels for each")
@@ -38,13 +47,26 @@ def taps_are_the_declared_ones(subject: Subject) -> str:
     shapes = [tuple(tap.shape) for tap in taps]
     if [(len(shape), *shape[:2]) for shape in shapes] != [(4, len(ids), tap.channels) for tap in declared]:
         expected = ", ".join(f"({len(ids)}, {tap.channels}, H, W) as {tap.name!r}" for tap in declared)
-        raise ContractError(f"the taps {expected}", shapes, "mend `taps`, or what is returned")
-    detached = [tap.name for tap, value in zip(declared, taps, strict=True) if not value.requires_grad]
-    if detached:
-        raise ContractError("taps attached to the graph", f"{detached} detached", "return what the network computed")
-    return ", ".join(
-        f"{tap.name} {'x'.join(map(str, value.shape[1:]))}" for tap, value in zip(declared, taps, strict=True)
-    )
+        raise ContractError(f"the taps {expected}", shapes, _as_map(shapes))
+    loose = [place for place, value in enumerate(taps) if not value.requires_grad]
+    if loose and (changing := tap_changes(subject, loose)):
+        came = f"{[declared[place].name for place in loose]} detached, though {changing!r} changes them"
+        remedy = "return what the network computed"
+        raise ContractError("taps attached to the graph where their layers are trained", came, remedy)
+    sizes = ["x".join(map(str, value.shape[1:])) + " (frozen)" * (not value.requires_grad) for value in taps]
+    return ", ".join(f"{tap.name} {size}" for tap, size in zip(declared, sizes, strict=True))
+
+
+def _as_map(shapes: Sequence[tuple[int, ...]]) -> str:
+    """What to do with taps of other shapes: tokens (B, N, D) and vectors (B, D) are no maps."""
+    if any(len(shape) == 3 for shape in shapes):
+        return (
+            "of tokens (B, N, D) make a map, `tokens.mT.unflatten(2, (h, w))` with N = h * w (leave class tokens out "
+            "before that: `tokens[:, 1:]`), or pool them: `tokens.mean(1)[:, :, None, None]`"
+        )
+    if any(len(shape) == 2 for shape in shapes):
+        return "of vectors (B, D) make maps of one cell: `vectors[:, :, None, None]`"
+    return "mend `taps`, or what is returned"
 
 
 def fields_are_those_asked_for(subject: Subject) -> str:

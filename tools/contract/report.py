@@ -15,7 +15,7 @@ from typing import Literal
 
 from models.seeding import seeded
 from tasks.base import Task
-from tools.contract import data_checks, output_checks, training_checks
+from tools.contract import data_checks, gradient_checks, output_checks, training_checks
 from tools.contract.subject import ContractError, SkippedError, Subject
 
 __all__ = ["CHECKS", "ContractError", "Verdict", "told", "verdicts"]
@@ -42,9 +42,10 @@ CHECKS: tuple[Check, ...] = (
     output_checks.fields_stay_float32,
     output_checks.labels_count_for_the_loss_alone,
     data_checks.train_and_pool_are_in_one_order,
-    training_checks.loss_reaches_the_network,
-    training_checks.gradients_stop_where_detached,
+    gradient_checks.loss_reaches_the_network,
+    gradient_checks.gradients_stop_where_detached,
     training_checks.few_samples_are_learned,
+    training_checks.direction_is_told,
     training_checks.predictions_are_one_a_sample,
     training_checks.evaluation_gives_the_metric,
 )

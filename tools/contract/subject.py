@@ -72,7 +72,11 @@ class Subject:
 
     def copied(self) -> nn.Module:
         """The seeded network in training mode, for one check alone."""
-        return copy.deepcopy(self.network).train()
+        try:
+            return copy.deepcopy(self.network).train()
+        except RuntimeError:  # of torch's older weight_norm once it has computed: its weight is no leaf
+            with seeded(SEED):
+                return self.task.build().train()
 
     def output(self, batch: Batch, want: frozenset[str]) -> Output:
         """What `forward` returns for a batch without gradients."""

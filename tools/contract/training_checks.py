@@ -1,56 +1,19 @@
-"""Checks of training and evaluation: gradients go where they should, and the metric comes out."""
+"""Checks of training and evaluation: a few samples can be learned, and the metric comes out."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from mmengine.evaluator import BaseMetric, Evaluator
-from torch import nn
 
-from models.joint import JointModel, ModuleSettings
+from tasks.base import lower_is_better
+from tasks.measures import error_measure, share_measure
 from tools.contract.subject import ContractError, SkippedError, Subject
 
 STEPS, LEARNED = 80, 0.5  # steps at most, and the share of the first loss that is to be reached
 TESTED = 6  # samples of an evaluation
-
-
-def loss_reaches_the_network(subject: Subject) -> None:
-    """The loss of a training batch has a gradient for (at least 80% of) the network's parameters."""
-    network = subject.copied()
-    loss = subject.loss("train", network).mean()
-    if not loss.requires_grad:
-        raise ContractError("a loss attached to the graph", "one that is detached", "use no `detach` and no `no_grad`")
-    loss.backward()
-    trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
-    without = [name for name, parameter in trained.items() if not _moved(parameter)]
-    if not trained or len(without) > 0.2 * len(trained):
-        came = f"none for {len(without)} of {len(trained)}, such as {without[:3]}"
-        raise ContractError("a gradient for the parameters", came, "compute the loss from the network's output")
-
-
-def gradients_stop_where_detached(subject: Subject) -> None:
-    """The ranking loss has a gradient for the network in mode "joint", and has none in mode "detached"."""
-    if "loss" not in subject.task.fields:
-        raise SkippedError("because `fields` has no 'loss'")
-    if _ranked(subject, "detached"):
-        raise ContractError("no gradient for the network where taps are detached", "one", "return tensors as taps")
-    if not _ranked(subject, "joint"):
-        raise ContractError("a gradient for the network through the taps", "none", "return taps attached to the graph")
-
-
-def _ranked(subject: Subject, mode: Literal["joint", "detached"]) -> bool:
-    """Whether the module's loss reaches the network."""
-    task = subject.task
-    model = JointModel(subject.copied(), task.forward, task.predict, task.taps, ModuleSettings(width=16), mode)
-    model.start_epoch(0)
-    model(**model.data_preprocessor(subject.batch("train"), True), mode="loss")["loss_rank"].backward()
-    return any(_moved(parameter) for parameter in model.network.parameters())
-
-
-def _moved(parameter: nn.Parameter) -> bool:
-    return parameter.grad is not None and bool(parameter.grad.any())
 
 
 def few_samples_are_learned(subject: Subject) -> str:
@@ -76,6 +39,20 @@ def few_samples_are_learned(subject: Subject) -> str:
     raise ContractError(
         f"a mean loss below {LEARNED:.0%} of the first", came, "see whether labels and inputs belong together"
     )
+
+
+def direction_is_told(subject: Subject) -> str:
+    """A metric that is called like an error says that lower is better, and one called like a share does not."""
+    task = subject.task
+    lower, error, share = lower_is_better(task), error_measure(task.metric), share_measure(task.metric)
+    if error and not hasattr(task, "lower_is_better"):
+        came = f"nothing said, though {error!r} in {task.metric!r} tells an error"
+        remedy = "add `lower_is_better = True` to the class, or False where it is turned round"
+        raise ContractError("to know whether lower is better", came, remedy)
+    if share and lower:
+        came = f"lower_is_better = True, though {share!r} in {task.metric!r} tells that more is better"
+        raise ContractError("a metric and its direction", came, "take `lower_is_better` out, or rename the metric")
+    return f"{'lower' if lower else 'higher'} is better"
 
 
 def predictions_are_one_a_sample(subject: Subject) -> None:
