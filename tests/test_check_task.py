@@ -40,12 +40,12 @@ def test_a_task_that_keeps_the_contract(capsys):
     assert check_task.main([TOY]) == 0
     first, *lines, last = capsys.readouterr().out.splitlines()
     assert first == "toy_config: tests.toy.Toy"
-    assert len(lines) == len(CHECKS) == 24
-    assert [line.split()[0] for line in lines].count("ok") == 23
+    assert len(lines) == len(CHECKS) == 25
+    assert [line.split()[0] for line in lines].count("ok") == 24
     promises = [(check.__doc__ or "").partition("\n")[0].rstrip(".") for check in CHECKS]
     assert all(promise in line and " s  " in line for promise, line in zip(promises, lines, strict=True))
     assert [line for line in lines if line.startswith("skipped")][0].endswith(": because `fields` has no 'probs'")
-    assert last == "24 checks: 23 ok, 0 failed, 1 skipped"
+    assert last == "25 checks: 24 ok, 0 failed, 1 skipped"
 
 
 def test_a_failed_check_is_told_and_the_others_run(tmp_path: Path, capsys):
@@ -53,14 +53,14 @@ def test_a_failed_check_is_told_and_the_others_run(tmp_path: Path, capsys):
     lines = capsys.readouterr().out.splitlines()
     (failed,) = (line for line in lines if line.startswith("FAILED"))
     assert "change no tap and no probability: expected a key of the batch that changes the loss alone" in failed
-    assert lines[-1] == "24 checks: 22 ok, 1 failed, 1 skipped"
+    assert lines[-1] == "25 checks: 23 ok, 1 failed, 1 skipped"
 
 
 def test_faults_of_the_data_stop_the_rest(capsys):
     assert check_task.main([TOY, "--cfg-options", "task.faults=[a.jpg is missing]"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert "no faults, but got 1, the first: a.jpg is missing; mend the data or the settings" in lines[1]
-    assert lines[2:] == ["24 checks: 0 ok, 1 failed, 0 skipped, 23 left out, for there is nothing to read"]
+    assert lines[2:] == ["25 checks: 0 ok, 1 failed, 0 skipped, 24 left out, for there is nothing to read"]
 
 
 @pytest.mark.parametrize("arguments", [[], ["--traceback"]])
@@ -120,4 +120,4 @@ def test_the_command_checks_an_adapter_of_another_folder_from_anywhere(tmp_path:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     assert done.stdout.startswith("seg_voc-smoke: segmentation.Segmentation\n")
-    assert done.stdout.endswith("24 checks: 24 ok, 0 failed, 0 skipped\n")
+    assert done.stdout.endswith("25 checks: 25 ok, 0 failed, 0 skipped\n")

@@ -217,7 +217,7 @@ def test_a_fault_is_caught_by_its_own_check_and_by_no_other(task, expected):
 
 def test_every_check_has_a_fault_that_it_catches():
     assert set().union(*(expected for _, expected in FAULTS)) == {check.__name__ for check in CHECKS}
-    assert len(CHECKS) == 24
+    assert len(CHECKS) == 25
 
 
 def test_a_gradient_that_does_not_stop_is_caught(monkeypatch):
