@@ -1,0 +1,182 @@
+"""How well uncertainty ranks true errors:  python tools/uncertainty.py CONFIG --labels 200 --seeds 0 1 2
+
+Trains once a seed on so many random samples of the pool, scores the test set by signals, and prints
+Spearman's correlation of each with two errors of a test sample: 1 minus the metric of the sample alone,
+and its loss. `--variants task.distribution=mass ...` scores the same networks under further settings,
+which must not be of the training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from acquisition.pool import Pool
+from acquisition.ranking import spearman
+from acquisition.scoring import score
+from acquisition.signals import SIGNALS, need_committee
+from models.committee import Member
+from models.hooks import unwrapped
+from models.inference import inference
+from models.joint import JointModel
+from tasks.base import lower_is_better
+from tools import preflight
+from tools.cli import option
+from tools.config import ConfigError, Experiment, load
+from tools.cycle import committee, start
+from tools.rundir import RunFolder
+from tools.sheet import Column, Sheet
+from tools.streams import command
+
+OWN = ("entropy", "margin", "least_confident")
+KINDS = {"ensemble": "ensemble_bald", "dropout": "dropout_bald", None: "random"}  # who trains so
+
+
+@dataclass(frozen=True)
+class Found:
+    """Of one seed, under one variant.
+
+    Args:
+        variant: settings over the config's, as they were given.
+        samples: of the test set.
+        counted: those whose metric alone is a number; the others count for neither error.
+        correlations: signal -> Spearman's with (the error by the metric, the loss).
+    """
+
+    variant: str
+    samples: int
+    counted: int
+    correlations: Mapping[str, tuple[float | None, float | None]]
+
+
+def measure(path: str, options: Mapping[str, Any], variants: Sequence[tuple[str, Any]], names: Sequence[str],
+            labels: int, seed: int) -> list[Found]:  # fmt: skip
+    """Train once, and correlate under the config's own settings and under each variant.
+
+    Raises:
+        ConfigError, ValueError: where the config, its data or a signal does not fit.
+    """
+    given = {**options, "seed": seed, "strategy": KINDS[need_committee(names)],
+             "budget.initial": labels, "budget.cycles": 1}  # fmt: skip
+    experiment = load(path, options=given)
+    problems = preflight.problems(experiment, full=False)
+    lacking = [n for n in names if not SIGNALS[n].fields <= experiment.task.fields or SIGNALS[n].module]
+    if lacking:
+        problems.append(f"--signals: expected what the task gives without the module, but got {lacking}")
+    if problems:
+        raise ValueError("; ".join(problems))
+    model, members = _trained(experiment)
+    errors = _errors(experiment, model)
+    found = []
+    for key, value in [("", None), *variants]:
+        chosen = load(path, options={**given, **({key: value} if key else {})})
+        found.append(_correlated(chosen, model, members, names, errors, f"{key}={value}" if key else "as configured"))
+    return found
+
+
+def _trained(experiment: Experiment) -> tuple[JointModel, list[Member]]:
+    """The first model of a run, and whom its strategy asks beside it."""
+    size = len(experiment.task.dataset("pool"))  # type: ignore[arg-type]  # torch's Dataset declares no length
+    pool = Pool.initial(size, experiment.budget.initial, experiment.seed)
+    with tempfile.TemporaryDirectory(prefix="losstap-uncertainty-") as folder:
+        run = RunFolder(Path(folder))
+        with start(experiment, run, pool, "none") as runner:
+            runner.train()
+            model = unwrapped(runner.model)
+        asked = committee(experiment, run, pool, model, "none") if experiment.committee_kind else []
+    return model.eval(), asked
+
+
+def _errors(experiment: Experiment, model: JointModel) -> np.ndarray:
+    """(N,) 1 minus the metric of each test sample alone, or the metric itself where lower is better."""
+    task, found = experiment.task, []
+    test, metric = task.dataset("test"), task.evaluator()
+    with inference([model.network]):
+        for index in range(len(test)):  # type: ignore[arg-type]
+            batch = model.data_preprocessor(task.collate([test[index]]))
+            (prediction,) = task.predict(model.network, batch)
+            metric.process({}, [prediction.to_dict()])
+            found.append(metric.evaluate(1)[task.metric])
+    values = np.array(found, dtype=float)
+    return values if lower_is_better(task) else 1 - values
+
+
+def _correlated(
+    experiment: Experiment, model: JointModel, members: Sequence[Member], names: Sequence[str],
+    errors: np.ndarray, variant: str,
+) -> Found:  # fmt: skip
+    task = experiment.task
+
+    def under(trained: JointModel) -> JointModel:
+        return JointModel(trained.network, task.forward, task.predict, task.taps, experiment.module, "off").eval()
+
+    asked = [replace(member, model=under(member.model)) for member in members]
+    settings, ids = experiment.scoring, np.arange(len(errors))
+    rows = score(under(model), task.dataset("test"), task.collate, ids, [*names, "loss"], settings, committee=asked)
+    known = np.isfinite(errors)
+    pairs = {
+        name: (spearman(rows[name][known], errors[known]), spearman(rows[name][known], rows["loss"][known]))
+        for name in names
+    }
+    return Found(variant, len(errors), int(known.sum()), pairs)
+
+
+def table(found: Sequence[Sequence[Found]], seeds: Sequence[int]) -> Sheet:
+    """A row a variant and signal: means over the seeds, and each seed's correlation with the error."""
+    each = [Column(f"seed {seed}", 1) for seed in seeds]
+    sheet = Sheet(Column("settings"), Column("signal", 4), Column("error", 3), *each, Column("loss", 2))
+    for of_variant in zip(*found, strict=True):
+        for name in of_variant[0].correlations:
+            error, loss = zip(*(each.correlations[name] for each in of_variant), strict=True)
+            told = [_told(value) for value in error]
+            sheet.add(of_variant[0].variant, name, _mean(error), *told, _mean(loss))
+    return sheet
+
+
+def _told(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    """Over all seeds; none where a seed has no correlation, as where all errors are equal."""
+    known = [value for value in values if value is not None]
+    return _told(sum(known) / len(known) if len(known) == len(values) else None)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; 1 where config, data or settings are not what they should be."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("config")
+    parser.add_argument("--labels", type=int, required=True, help="samples to train on, at random")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--signals", nargs="+", choices=sorted(SIGNALS), default=list(OWN), metavar="SIGNAL")
+    parser.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="key=value")
+    parser.add_argument("--variants", nargs="+", type=option, default=[], metavar="key=value",
+                        help="score the same networks under each of these, too")  # fmt: skip
+    parser.add_argument("--threads", type=int, default=1, help="of torch")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    try:
+        options, variants = dict(args.cfg_options), args.variants
+        found = [measure(args.config, options, variants, args.signals, args.labels, seed) for seed in args.seeds]
+    except (ConfigError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    console = Console()
+    table(found, args.seeds).print(console)
+    counts = ", ".join(f"{of_seed[0].counted} of {of_seed[0].samples}" for of_seed in found)
+    console.print(f"test samples whose metric alone is a number: {counts}", highlight=False)
+    return 0
+
+
+if __name__ == "__main__":
+    command(main)
