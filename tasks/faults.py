@@ -22,6 +22,7 @@ Reading = Generator["Fault", None, T]
 Size = tuple[float, float]  # (width, height) in pixels
 
 LIST_BYTES = 100 << 20
+SEPARATORS = r"{} names of image files have Windows' separators: '\' is taken as '/'"  # a note
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 100
@@ -77,6 +78,11 @@ def escapes(path: str) -> bool:
 def misleads(name: str) -> bool:
     """Whether a file's name in a list or json leads out of its folder, or cannot be a line of `samples.txt`."""
     return escapes(name) or not one_line(name)
+
+
+def slashed(folder: Path, name: str) -> str:
+    r"""A file's name with Windows' separators, "sub\1.jpg", as "sub/1.jpg"; unless `folder` has a file of that name."""
+    return name.replace("\\", "/") if "\\" in name and not os.path.lexists(folder / name) else name
 
 
 def one_line(name: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tasks.faults import Fault, Reading, Size, finite, misleads, shown
+from tasks.faults import SEPARATORS, Fault, Reading, Size, finite, misleads, shown, slashed
 from tasks.images import ImageCheck, image_size, swapped, wrong_size
 
 Id: TypeAlias = int | str
@@ -24,7 +24,6 @@ AREAS = "{} annotations have no number above 0 as 'area': it is the box's width 
 CROWDS = "{} annotations have no 'iscrowd': taken as 0"
 IGNORED = "{} annotations have 'ignore' 1: taken as crowds, in training and in evaluation"
 SIZES = "{} images have no 'width' and 'height' in pixels: taken from the image files"
-SEPARATORS = r"{} names of image files have Windows' separators: '\' is taken as '/'"
 
 
 class Json:
@@ -68,9 +67,9 @@ def image(json: Json, where: str, record: Record, files: dict[Path, str]) -> Rea
     name, size = record.get("file_name"), _sides(record)
     json.odd[SIZES] += size is None
     folder = json.root / json.folder
-    if isinstance(name, str) and "\\" in name and not os.path.lexists(folder / name):
-        name = name.replace("\\", "/")
-        json.odd[SEPARATORS] += 1
+    if isinstance(name, str):
+        written, name = name, slashed(folder, name)
+        json.odd[SEPARATORS] += name != written
     if not isinstance(name, str) or not name or misleads(name):
         yield Fault("file_name", where, f"a one-line path below {folder}", shown(name), "write the image's path")
     elif (first := files.setdefault(folder / name, where)) != where:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.faults import Fault, Reading, escapes, path_fault, read_file, reason, shown
+from tasks.faults import SEPARATORS, Fault, Reading, escapes, path_fault, read_file, reason, shown
 from tasks.images import ImageCheck
 from tasks.mat import read_arrays
 from tasks.pose.fit import ASTRAY
-from tasks.pose.people import head_sizes
+from tasks.pose.people import head_sizes, mend_separators
 from tasks.pose.person_faults import Images, Persons, person_faults, read_records
 
 LAYOUT = "data_root holds images/ and the lists, as annot/train.json"
@@ -63,6 +63,8 @@ def _faults(
     for split, name in lists.items():
         records = yield from read_records(root, name)
         if records is not None:
+            mended = mend_separators(records, root / "images")
+            notes += [f"{root / name}: {SEPARATORS.format(f'{mended:,}')}"] if mended else []
             splits[split] = yield from person_faults(root / name, records, joints, images, progress, notes)
     yield from look.together()
     if look.turned:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tasks.faults import slashed, text_of
 from tasks.mat import read_arrays
 
 Truth = tuple[np.ndarray, np.ndarray, np.ndarray]  # joints (N, J, 2), annotated (N, J), sizes (N,) in pixels
@@ -60,7 +62,8 @@ class People:
 
 def read_people(root: Path, name: str) -> People:
     """The persons of a json that was found to be without fault, in its order."""
-    persons = json.loads((root / name).read_text(encoding="utf-8"))
+    persons = json.loads(text_of((root / name).read_bytes()))
+    mend_separators(persons, root / IMAGES)
     seen: Counter[str] = Counter()
     names = []
     for person in persons:
@@ -77,6 +80,17 @@ def read_people(root: Path, name: str) -> People:
         joints=np.array([person["joints"] for person in persons], dtype=np.float64) - 1,
         annotated=np.array([person["joints_vis"] for person in persons], dtype=np.float64) > 0,
     )
+
+
+def mend_separators(records: Sequence[object], images: Path) -> int:
+    """Takes Windows' separators in the names of image files as "/". Returns how many names have some."""
+    count = 0
+    for record in records:
+        name = record.get("image") if isinstance(record, dict) else None
+        if isinstance(record, dict) and isinstance(name, str):
+            record["image"] = slashed(images, name)
+            count += record["image"] != name
+    return count
 
 
 def read_heads(path: Path) -> Truth:
