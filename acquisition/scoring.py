@@ -157,7 +157,7 @@ def _evidence(
     committee: Sequence[Member], tap: int,
 ) -> signals.Evidence:  # fmt: skip
     """What the signals look at for one batch: a forward pass of the model, one of each member, or both."""
-    own = [name for name in names if signals.SIGNALS[name].committee is None]
+    own = [name for name in names if signals.known(name).committee is None]
     output = model.output(batch, signals.fields(own)) if own else None
     counted = signals.fields(name for name in names if name not in own)
     votes = signals.vote(member(batch, counted) for member in committee) if counted else None
@@ -165,7 +165,7 @@ def _evidence(
 
 
 def _rows(name: str, evidence: signals.Evidence, count: int) -> Tensor:
-    rows = signals.SIGNALS[name].rows(evidence)
+    rows = signals.known(name).rows(evidence)
     if rows.dim() not in (1, 2) or len(rows) != count:
         raise RuntimeError(f"Expected the signal {name!r} to have {count} rows, but got shape {tuple(rows.shape)}")
     return rows.float()

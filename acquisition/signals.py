@@ -191,14 +191,29 @@ SIGNALS = {
 }
 
 
+_own: dict[str, Signal] = {}  # dotted names
+
+
+def add(name: str, signal: Signal) -> None:
+    """Make a signal of somebody's own known under its dotted name, such as `my_signals.spread`."""
+    if "." not in name:
+        raise ValueError(f"Expected a dotted name, such as 'my_signals.spread', but got {name!r}")
+    _own[name] = signal
+
+
+def known(name: str) -> Signal:
+    """The signal of a name; KeyError where nobody made it known."""
+    return SIGNALS[name] if name in SIGNALS else _own[name]
+
+
 def fields(names: Iterable[str]) -> frozenset[str]:
     """The union of what the signals need of `forward`."""
-    return frozenset().union(*(SIGNALS[name].fields for name in names))
+    return frozenset().union(*(known(name).fields for name in names))
 
 
 def need_module(names: Iterable[str]) -> bool:
     """Whether any of the signals needs the loss-prediction module."""
-    return any(SIGNALS[name].module for name in names)
+    return any(known(name).module for name in names)
 
 
 def need_committee(names: Iterable[str]) -> Kind | None:
@@ -207,7 +222,7 @@ def need_committee(names: Iterable[str]) -> Kind | None:
     Raises:
         ValueError: where they count those of an ensemble and those of dropout passes.
     """
-    kinds = {SIGNALS[name].committee for name in names} - {None}
+    kinds = {known(name).committee for name in names} - {None}
     if len(kinds) > 1:
         raise ValueError("Expected signals of an ensemble or of dropout passes, but got both: one committee is trained")
     return kinds.pop() if kinds else None

@@ -14,7 +14,8 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """A place beside `path` to write to; when the block ends well, it is flushed to the disk and renamed to `path`.
 
-    What a killed process left there is written over. Where the block fails, the place is cleared and `path` stays.
+    What lies there is cleared first: a killed process left it, or it is a link, through which another file would be
+    written over. Where the block fails, the place is cleared and `path` stays.
 
     Raises:
         OSError: where the folder cannot be written to, or there is no room.
@@ -22,6 +23,7 @@ def replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.stem}.tmp{path.suffix}")  # suffixes mean something to NumPy and Matplotlib
     try:
+        _clear(beside)
         yield beside
         _flush(beside)
         os.replace(beside, path)
@@ -41,7 +43,8 @@ def locked(path: Path) -> Iterator[None]:
         OSError: where the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+", encoding="utf-8") as file:
+    followed = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW  # of a link the target would be emptied
+    with open(os.open(path, followed, 0o666), "r+", encoding="utf-8") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: data-loading processes, which may live
         except (BlockingIOError, PermissionError):  # longer, would inherit it
@@ -51,6 +54,10 @@ def locked(path: Path) -> Iterator[None]:
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         yield
+
+
+def _clear(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

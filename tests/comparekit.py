@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from acquisition.pool import Pool
+from tests.conftest import REPOSITORY
 from tools.compare.runs import Run
+from tools.record.facts import Facts
 from tools.rundir import RunFolder
 
+TOLD = Facts("score", code={"tests.toy.Toy": str(REPOSITORY)})
 BUDGET = {"initial": 10, "query": 5}
 
 
@@ -49,7 +52,7 @@ def write(
     """A run folder with a row for each value, finished where these are all cycles."""
     folder = RunFolder(path)
     names = names or [f"vector {i}" for i in range(60)]
-    folder.open(settings, names)
+    folder.open(settings, names, told=TOLD)
     pool = Pool(len(names), tuple(range(10)))
     for cycle, value in enumerate(values):
         row = {"cycle": cycle, "labeled": len(pool.labeled), "effort": 3 * len(pool.labeled), "score": value}

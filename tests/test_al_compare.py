@@ -66,7 +66,7 @@ class Page(HTMLParser):
 
 
 def report(root: Path, *arguments: str) -> tuple[Page, str]:
-    assert al_compare.main([str(root), "--out", str(root.parent / "out"), *arguments]) == 0
+    assert al_compare.main([str(root), "--out", str(root.parent / "out"), "--trust", str(REPOSITORY), *arguments]) == 0
     content = (root.parent / "out/report.html").read_text()
     return Page(content), content
 

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from acquisition import ranking, scoring
+from models import files
 from models.checkpoint import CHECKPOINT
 from models.seeding import stream
 from tests.conftest import REPOSITORY
@@ -80,8 +81,8 @@ def calm(tmp_path_factory) -> Path:
 
 def test_a_run_leaves_what_it_should(calm):
     assert {p.name for p in calm.iterdir()} == {
-        ".lock", "config.py", "name.txt", "samples.txt", "state.json", "metrics.jsonl", "seconds.txt", "queries",
-        "cycles", "curve.png", "done",
+        ".lock", "config.json", "config.py", "facts.json", "name.txt", "samples.txt", "state.json", "metrics.jsonl",
+        "seconds.txt", "queries", "cycles", "curve.png", "done",
     }  # fmt: skip
     assert (calm / "name.txt").read_text() == "toy_config\n"
     assert [p.name for p in sorted((calm / "queries").iterdir())] == ["00.npz", "01.npz", "02.npz"]
@@ -188,7 +189,14 @@ def test_the_default_folder_is_config_strategy_seed(tmp_path, monkeypatch):
     with pytest.raises(KeyError, match="enough"):
         cli.main(arguments, lambda experiment, folder, *rest: seen.append(folder.path) or {}["enough"])
     assert seen == [Path("work_dirs/toy_config-smoke/random/seed7")]
-    assert sorted(p.name for p in (tmp_path / seen[0]).iterdir()) == [".lock", "config.py", "name.txt", "samples.txt"]
+    assert sorted(p.name for p in (tmp_path / seen[0]).iterdir()) == [
+        ".lock",
+        "config.json",
+        "config.py",
+        "facts.json",
+        "name.txt",
+        "samples.txt",
+    ]
     assert (tmp_path / seen[0] / "name.txt").read_text() == "toy_config-smoke\n"
 
 
@@ -565,12 +573,24 @@ def test_another_pool_under_a_run_is_refused(calm, tmp_path, capsys):
     assert "state.json is of a pool of 61 samples, but the data set has 60 now" in capsys.readouterr().out
 
 
+def no_room(patch: pytest.MonkeyPatch, *places: Path) -> None:
+    """The disk is full where something is written beside its place."""
+    clear = files._clear
+
+    def full(beside: Path) -> None:
+        clear(beside)
+        if beside in places:
+            beside.symlink_to("/dev/full")  # a device whose every write fails for want of room
+
+    patch.setattr(files, "_clear", full)
+
+
 @pytest.mark.parametrize("file", ["queries/.00.tmp.npz", ".state.tmp.json", "cycles/01/.checkpoint.tmp.pth"])
-def test_a_full_disk_ends_with_a_clear_error_and_the_same_command_goes_on(calm, tmp_path, capsys, file):
+def test_a_full_disk_ends_with_a_clear_error_and_the_same_command_goes_on(calm, tmp_path, capsys, monkeypatch, file):
     full = tmp_path / "run" / file
-    full.parent.mkdir(parents=True)
-    full.symlink_to("/dev/full")  # a device whose every write fails for want of room
-    assert main(tmp_path / "run") == 2
+    with monkeypatch.context() as patch:
+        no_room(patch, full)
+        assert main(tmp_path / "run") == 2
     said = capsys.readouterr().out
     assert "No space left on device" in said and ("earlier cycles are whole" in said or "committed is whole" in said)
     assert "Traceback" not in said and not full.exists()

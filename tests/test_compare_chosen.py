@@ -15,7 +15,8 @@ from sklearn.metrics import jaccard_score
 
 from acquisition.pool import Pool
 from acquisition.query import Query
-from tests.comparekit import config
+from tests.comparekit import TOLD, config
+from tests.conftest import REPOSITORY
 from tests.toy import Toy
 from tools.compare.chosen import chosen, jaccard, jaccard_by_chance, overlap, queries
 from tools.compare.gallery import ends_and_middle, gallery
@@ -25,6 +26,7 @@ from tools.compare.traits import number_shares, traits, word_shares
 from tools.rundir import RunFolder
 
 NAMES = [f"vector {i}" for i in range(60)]
+TRUST = [REPOSITORY]
 INITIAL = tuple(range(50, 60))
 
 
@@ -32,7 +34,7 @@ def asked(path: Path, leg: str, seed: int, picks: list[list[int]], done: bool = 
     """A run that started with samples 50 to 59, read back, with queries that hold a signal id / 10."""
     settings = config(leg, seed, cycles=len(picks) + 1, budget__query=len(picks[0]) if picks else 5)
     folder = RunFolder(path / f"{leg}/seed{seed}")
-    folder.open(settings, NAMES)
+    folder.open(settings, NAMES, told=TOLD)
     pool, task = Pool(60, INITIAL), Toy()
     for cycle, picked in enumerate([*picks, []] if done else picks):
         effort = sum(task.effort(i) for i in pool.labeled)
@@ -172,7 +174,7 @@ def test_queries_without_pictures_are_named_and_cost_nothing_else(legs):
     folders[0].query_file(1).write_bytes(b"garbage")
     folders[1].query_file(1).unlink()
     (comparison,) = group([run for runs in legs.values() for run in runs])
-    found = chosen(comparison)
+    found = chosen(comparison, trust=TRUST)
     assert len(found.pictures) == 2 * (1 + 2) and found.missing == ""
     assert (
         found.overlap is not None and found.pool_effort == 2 and list(found.effort) == ["random", "entropy", "margin"]
@@ -196,7 +198,7 @@ def test_an_image_that_cannot_be_read_costs_its_query_alone(legs, monkeypatch: p
 
 def test_everything_together_and_the_pools_effort(legs):
     (comparison,) = group([run for runs in legs.values() for run in runs])
-    found = chosen(comparison)
+    found = chosen(comparison, trust=TRUST)
     assert found.missing == "" and found.traits == () and len(found.pictures) == 3 * 2 * 2
     assert found.pool_effort == 2  # 1, 2, 3, 1, 2, 3, ...
     assert found.effort["random"].mean == pytest.approx((7 / 4 + 8 / 4) / 2)  # 1+2+3+1 and 2+3+1+2 annotations
@@ -211,7 +213,7 @@ def test_everything_together_and_the_pools_effort(legs):
     ],
 )
 def test_data_that_are_gone_cost_the_pictures_alone(legs, options, match):
-    found = chosen(group([run for runs in legs.values() for run in runs])[0], options)
+    found = chosen(group([run for runs in legs.values() for run in runs])[0], options, TRUST)
     assert re.search(match, found.missing, re.DOTALL), found.missing
     assert (found.traits, found.pictures, found.pool_effort) == ((), (), None)
     assert found.overlap is not None and found.effort["random"].n == 2
@@ -219,10 +221,10 @@ def test_data_that_are_gone_cost_the_pictures_alone(legs, options, match):
 
 def test_without_a_finished_run_nothing_was_chosen(tmp_path: Path):
     (comparison,) = group([asked(tmp_path, "random", 0, [[0, 1]], done=False)])
-    found = chosen(comparison)
+    found = chosen(comparison, trust=TRUST)
     assert (found.overlap, found.effort, found.missing) == (None, {}, "No run is finished.")
 
 
 def test_runs_without_queries_have_no_effort(tmp_path: Path):
-    found = chosen(group([asked(tmp_path, "random", 0, [])])[0])
+    found = chosen(group([asked(tmp_path, "random", 0, [])])[0], trust=TRUST)
     assert found.effort["random"].n == 0 and math.isnan(found.effort["random"].mean)

@@ -86,11 +86,9 @@ def damaged(tmp_path: Path, name: str, text: str | None) -> Path:
 @pytest.mark.parametrize(
     ("name", "text", "match"),
     [
-        ("config.py", "seed = ", r"config\.py cannot be read .*SyntaxError"),
-        ("config.py", "seed = 0\n", r"KeyError: 'strategy'"),
-        ("config.py", "task = dict(type='nowhere.Task')\nstrategy, seed, budget = 'random', 0, dict(cycles=3)\n",
-         "No module named 'nowhere'.*PYTHONPATH"),
-        ("config.py", "raise SystemExit(3)\n", r"config\.py cannot be read \(SystemExit: 3\)"),
+        ("config.json", "{", r"config\.json is damaged \(JSONDecodeError: "),
+        ("config.json", '{"seed": 0}', r"config\.json is not what a run has \(KeyError: 'strategy'\)"),
+        ("facts.json", '{"metric": "score"}', r"facts\.json is damaged \(KeyError: 'lower_is_better'\)"),
         ("samples.txt", None, r"run holds a run \(done is there\) without its samples\.txt; restore what is lost"),
         ("samples.txt", "a\nb\n", r"state\.json is of a pool of 60 samples, but the data set has 2"),
         ("metrics.jsonl", '{"cycle": 0}\n{"cycle"\n', r"line 2 is damaged"),
@@ -114,7 +112,7 @@ def test_a_damaged_folder_is_an_error(name, text, match, tmp_path: Path):
         ("score", "high", "expected a finite number or null, but cycle 1 has score = 'high'"),
         ("score", math.inf, "cycle 1 has score = inf"),
         ("score", True, "cycle 1 has score = True"),
-        ("seconds/train", [1], r"cycle 1 has seconds/train = \[1\]"),
+        ("seconds/train", [1], r"line 2 is damaged .*a text or null, but got 'seconds/train': \[1\]"),
     ],
 )
 def test_rows_that_no_run_wrote_are_an_error(key, value, match, tmp_path: Path):

@@ -34,6 +34,7 @@ from tools import al_train
 from tools import cycle as cycle_parts
 from tools.config import Experiment, load
 from tools.matrix import Silent
+from tools.record.plans import told
 from tools.rundir import RunFolder
 
 CONFIG = Path(__file__).with_name("toy_config.py")
@@ -55,7 +56,7 @@ class Observed:
     def __init__(self, folder: Path, **options: Any) -> None:
         self.experiment = experiment(**options)
         self.folder, self.task = RunFolder(folder), self.experiment.task
-        self.folder.open(self.experiment.config, [f"vector {i}" for i in range(60)])
+        self.folder.open(self.experiment.config, [f"vector {i}" for i in range(60)], told=told(self.experiment))
         self.initial: list[dict] = []
         self.weights: list[dict] = []
         self.scored: list[dict] = []

@@ -14,6 +14,7 @@ from tests.conftest import REPOSITORY
 from tools import al_compare, al_sweep, al_train, al_verify, check_task, cli, preflight, wandb_board, wandb_push
 from tools.config import load
 from tools.matrix import Silent
+from tools.record.plans import told
 from tools.rundir import RunFolder
 
 BY_CI = {"make demo", "make test"}
@@ -74,7 +75,7 @@ def tiny_persons(root: Path) -> tuple[list[str], int]:
 def toy_run(folder: Path, strategy: str) -> str:
     """A finished run at `folder`."""
     experiment, run = load(REPOSITORY / "tests/toy_config.py", options={"strategy": strategy}), RunFolder(folder)
-    run.open(experiment.config, preflight.names(experiment))
+    run.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
     al_train.run(experiment, run, Silent(), Silent())
     return str(folder)
 

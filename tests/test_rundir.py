@@ -22,6 +22,8 @@ from acquisition.pool import Pool
 from acquisition.query import Query
 from models import files as files_module
 from tools.receipt import receipt_digest
+from tools.record import facts
+from tools.record.facts import Facts
 from tools.rundir import RunFolder, RunFolderError, write_whole
 
 CONFIG = {
@@ -241,7 +243,7 @@ def test_the_same_config_is_accepted_after_a_reload(tmp_path):
     folder = RunFolder(tmp_path / "a" / "b")
     folder.open(CONFIG, NAMES)
     before = files(tmp_path)
-    assert sorted(before) == ["a/b/config.py", "a/b/samples.txt"]
+    assert sorted(before) == ["a/b/config.json", "a/b/config.py", "a/b/samples.txt"]
     folder.open(CONFIG, NAMES)
     RunFolder(tmp_path / "a" / "b").open(CONFIG, NAMES)
     assert files(tmp_path) == before
@@ -328,19 +330,53 @@ def test_a_difference_deep_inside_is_named_by_its_path(tmp_path):
 
 def test_a_run_without_its_config_is_refused(tmp_path):
     two_cycles(tmp_path)
-    (tmp_path / "config.py").unlink()
+    for name in ("config.json", "config.py"):
+        (tmp_path / name).unlink()
     with pytest.raises(
         RunFolderError, match=r"holds a run \(cycle 01 is there\) without its config\.py; restore what is lost"
     ):
         RunFolder(tmp_path).open(CONFIG, NAMES)
-    assert not (tmp_path / "config.py").exists()
+    assert not (tmp_path / "config.json").exists() and not (tmp_path / "config.py").exists()
 
 
-@pytest.mark.parametrize("content", [b"task = dict(", b"raise ValueError('x')", b"\xff\xfe\x00"])
-def test_a_damaged_config_is_named(tmp_path, content):
-    (tmp_path / "config.py").write_bytes(content)
-    with pytest.raises(RunFolderError, match=r"config\.py is damaged \(.*Error: .*\); restore it"):
+@pytest.mark.parametrize("name", ["config.py", "config.json"])
+@pytest.mark.parametrize("content", [b"task = dict(", b"raise ValueError('x')", b"\xff\xfe\x00", b"[1]", b"'"])
+def test_a_damaged_config_is_named(tmp_path, content, name):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RunFolderError, match=rf"{name} (is damaged|cannot be read) \(.*\); restore it"):
         RunFolder(tmp_path).open(CONFIG, NAMES)
+
+
+def test_a_folder_of_before_has_config_py_alone_and_is_the_same_run(tmp_path):
+    """Its tuples are those of the config; a list in the place of a tuple is no other setting."""
+    folder, pool = two_cycles(tmp_path)
+    (tmp_path / "config.json").unlink()
+    assert "betas=(" in (tmp_path / "config.py").read_text()
+    listed = {**CONFIG["training"], "optimizer": {**CONFIG["training"]["optimizer"], "betas": [0.9, 0.999]}}
+    for config in (CONFIG, {**CONFIG, "training": listed}):
+        RunFolder(tmp_path).open(config, NAMES)
+    assert RunFolder(tmp_path).resume(30) == pool
+    with pytest.raises(RunFolderError, match="seed: 0 there, 1 now"):
+        RunFolder(tmp_path).open({**CONFIG, "seed": 1}, NAMES)
+
+
+def test_settings_come_back_whatever_their_keys_are(tmp_path):
+    odd = {**CONFIG, "task": {**CONFIG["task"], "colors": {0: "red", None: {"a": 1}}, "rate": float("inf")}}
+    RunFolder(tmp_path).open(odd, NAMES)
+    back = facts.settings(tmp_path)
+    assert back["task"]["colors"] == {0: "red", None: {"a": 1}} and back["task"]["rate"] == float("inf")
+    assert facts.shown_differs(tmp_path) == ""
+    RunFolder(tmp_path).open(odd, NAMES)
+
+
+def test_a_run_goes_on_with_the_task_that_it_was_made_with(tmp_path):
+    first = Facts("score", False, {"mine.Task": "/a"})
+    RunFolder(tmp_path).open(CONFIG, NAMES, told=first)
+    RunFolder(tmp_path).open(CONFIG, NAMES, told=Facts("score", False, {"mine.Task": "/b"}))  # it was moved
+    assert facts.facts(tmp_path).code == {"mine.Task": "/b"}
+    for other in (Facts("error", False, {"mine.Task": "/b"}), Facts("score", True, {"mine.Task": "/b"})):
+        with pytest.raises(RunFolderError, match="was made with other code: .*'score'.* there, .* now"):
+            RunFolder(tmp_path).open(CONFIG, NAMES, told=other)
 
 
 # ---------------------------------------------------------------- damage
@@ -405,14 +441,26 @@ def test_a_missing_row_is_named(tmp_path):
 # ---------------------------------------------------------------- disks
 
 
+def no_room(patch: pytest.MonkeyPatch, place: Path) -> None:
+    """The disk is full where something is written beside its place."""
+    clear = files_module._clear
+
+    def full(beside: Path) -> None:
+        clear(beside)
+        if beside == place:
+            beside.symlink_to("/dev/full")  # a device whose every write fails for want of room
+
+    patch.setattr(files_module, "_clear", full)
+
+
 def test_a_full_disk_leaves_the_old_files_and_nothing_else(tmp_path, monkeypatch):
     folder, pool = two_cycles(tmp_path)
     before = files(tmp_path)
     for name in ("queries/.02.tmp.npz", ".metrics.tmp.jsonl", ".seconds.tmp.txt", ".state.tmp.json"):
-        (tmp_path / name).symlink_to("/dev/full")  # a device whose every write fails for want of room
         file = r"(02\.npz|metrics\.jsonl|seconds\.txt|state\.json)"
         message = rf"Could not write .*{file}: .*No space left on device; earlier cycles"
-        with pytest.raises(RunFolderError, match=message):
+        with pytest.raises(RunFolderError, match=message), monkeypatch.context() as patch:
+            no_room(patch, tmp_path / name)
             folder.commit(row(2), query([8, 6]), pool.label([8, 6]))
         assert folder.resume(30) == pool and folder.rows(2) == [row(0), row(1)]
     after = files(tmp_path)

@@ -21,6 +21,7 @@ from tests.conftest import REPOSITORY
 from tools import al_train, cli, preflight
 from tools.config import ConfigError, Experiment, load
 from tools.matrix import Silent
+from tools.record.plans import told
 from tools.rundir import RunFolder
 
 TOY = REPOSITORY / "tests" / "toy_config.py"
@@ -70,7 +71,7 @@ def test_a_class_of_ones_own_is_a_strategy(tmp_path: Path, capsys):
     assert experiment.strategy == experiment.leg == "Smallest" and experiment.module_mode == "joint"
     assert experiment.steps[0] == RandomSubset(20) and experiment.steps[1].factor == 2.0
     folder = RunFolder(tmp_path / "run")
-    folder.open(experiment.config, preflight.names(experiment))
+    folder.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
     al_train.run(experiment, folder, Silent(), Silent())
     query = folder.query(0)
     scores = query.signals["predicted_loss"][np.isin(query.candidates, query.picked)]
@@ -217,7 +218,7 @@ def experiment_of(folder: Path, strategy: str, **options) -> Experiment:
 
 def run(experiment: Experiment, where: Path) -> RunFolder:
     there = RunFolder(where)
-    there.open(experiment.config, preflight.names(experiment))
+    there.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
     al_train.run(experiment, there, Silent(), Silent())
     return there
 

@@ -26,6 +26,7 @@ from tools.compare.runs import ComparisonError
 from tools.compare.style import styles
 from tools.compare.terminal import show
 from tools.config import ConfigError
+from tools.record import code
 from tools.rundir import RunFolderError
 from tools.streams import command
 
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--out", type=Path, required=True, help="folder for report.html, curves.png and the summaries")
     parse.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="key=value",
                        help="settings over the runs', to find data that moved: task.data_root=data/mine")  # fmt: skip
+    code.add_option(parse)
     return parse
 
 
@@ -74,9 +76,9 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser().parse_args(argv)
     console = Console(soft_wrap=True, markup=False)  # paths may hold [brackets]
     try:
-        runs, left_out = read_all(arguments.runs)
+        runs, left_out = read_all(arguments.runs, arguments.trust)
         compared = group(runs, list(map(str, left_out)))
-        found = [findings(one, dict(arguments.cfg_options)) for one in compared]
+        found = [findings(one, dict(arguments.cfg_options), arguments.trust) for one in compared]
         looks = styles(run.leg for one in compared for run in one.runs)
         texts = {"summary.json": as_json(found), "summary.csv": as_csv(found), "report.html": page(found, looks)}
         write(arguments.out, {"curves.png": png(found, looks), **{k: text.encode() for k, text in texts.items()}})

@@ -17,9 +17,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tasks.faults import printable
 from tools.compare.finding import find
 from tools.compare.runs import ComparisonError
-from tools.config import ConfigError, load
+from tools.config import ConfigError
+from tools.record import code, plans
 from tools.rundir import RunFolder, RunFolderError
 from tools.streams import command
 from tools.verify import across
@@ -38,24 +40,25 @@ class Report:
 
     def title(self, text: str) -> None:
         """What the next lines are about."""
-        self.console.print(text)
+        self.console.print(printable(text))
 
     def line(self, check: str, compared: str, remarks: Sequence[Remark]) -> None:
         """A check: "ok" and what was compared where there are no remarks; else those, the first ten."""
         self.failed |= any(remark.status == "FAILED" for remark in remarks)
         for remark in list(remarks[:10]) or [Remark(None, compared, "ok")]:
             where = "" if remark.cycle is None else f"cycle {remark.cycle}: "
-            self.console.print(f"  {remark.status:13} {check:14} {where}{remark.text}")
+            text = printable(f"{where}{remark.text}", keep="\n")  # names and texts are those of the run's files
+            self.console.print(f"  {remark.status:13} {check:14} {text}")
         if len(remarks) > 10:
             self.console.print(f"  {'':13} {check:14} ... and {len(remarks) - 10} more")
 
 
-def one(path: Path, report: Report) -> Run | None:
+def one(path: Path, report: Report, trust: plans.Trust = ()) -> Run | None:
     """Check one run; None where it cannot be read."""
     folder = RunFolder(path)
     try:
         folder.require_whole()
-        run = read(folder, load(path / "config.py"))
+        run = read(folder, plans.plan(path, trust))
         count, cycles = len(run.cycles), run.experiment.budget.cycles
     except (ConfigError, RunFolderError, OSError) as error:
         _unreadable(path, str(error), report)
@@ -92,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "runs", nargs="+", type=Path, help="run folders, or folders with some below: work_dirs/<config>"
     )
+    code.add_option(parser)
     arguments, report, there = parser.parse_args(argv), Report(), list[Path]()
     for path in arguments.runs:
         try:
@@ -103,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     found, left_out = find(there)
     for closed in left_out:
         _unreadable(closed.path, closed.why, report)
-    runs = [one(path, report) for path in found]
+    runs = [one(path, report, arguments.trust) for path in found]
     if len(runs) > 1:
         together([run for run in runs if run is not None], report)
     if len(there) < len(arguments.runs):

@@ -31,6 +31,7 @@ from tasks.faults import printable
 from tools import mirror, preflight, summary
 from tools.config import ConfigError, Experiment, load
 from tools.first_model import FirstModels
+from tools.record.plans import told
 from tools.rundir import RunFolder, RunFolderError
 from tools.tracking import MODES, Tracker, resolve_mode
 
@@ -155,7 +156,7 @@ def _main(arguments: argparse.Namespace, run: Callable[..., None], console: Cons
         folder.locked() if is_main_process() else nullcontext(),
     ):
         if is_main_process():
-            folder.open(experiment.config, preflight.names(experiment), experiment.name)
+            folder.open(experiment.config, preflight.names(experiment.task), experiment.name, told(experiment))
         barrier()
         _run(experiment, folder, mode, run, console, arguments.launcher)
     return 0
@@ -167,7 +168,7 @@ def _show_finished(experiment: Experiment, folder: RunFolder, mode: str, console
     if is_main_process():
         rows = folder.rows(experiment.budget.cycles)
         if mode == "online":  # W&B may lack rows: of a run that was offline, or lost its connection
-            _tracker(experiment, folder, mode, rows, console).finish(mirror.totals(experiment, rows))
+            _tracker(experiment, folder, mode, rows, console).finish(mirror.totals(experiment.task.metric, rows))
         _show(experiment, rows, console)
     return 0
 
@@ -211,7 +212,7 @@ def _run(experiment: Experiment, folder: RunFolder, mode: str, run: Callable, co
     except BaseException:
         tracker.finish({}, exit_code=1)
         raise
-    tracker.finish(mirror.totals(experiment, folder.rows(experiment.budget.cycles)))
+    tracker.finish(mirror.totals(experiment.task.metric, folder.rows(experiment.budget.cycles)))
     if is_main_process():
         rows = folder.rows(experiment.budget.cycles)
         title = f"{experiment.name}, {experiment.leg}, seed {experiment.seed}"
@@ -229,7 +230,7 @@ def _tracker(experiment: Experiment, folder: RunFolder, mode: str, rows: list[di
 def _show(experiment: Experiment, rows: list[dict[str, Any]], console: Console) -> None:
     lower = lower_is_better(experiment.task)
     summary.show(rows, experiment.task.metric, console, lower)
-    area = mirror.totals(experiment, rows)[mirror.AREA]
+    area = mirror.totals(experiment.task.metric, rows)[mirror.AREA]
     console.print(summary.measured(f"area under the curve {area:.4f}", lower), highlight=False)
 
 

@@ -5,26 +5,18 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from acquisition.pool import Budget
-from acquisition.query import needs
-from acquisition.scoring import ScoringSettings
-from acquisition.signals import SIGNALS, need_committee, need_module
-from acquisition.steps import Step
-from acquisition.strategies import Strategy, named_strategies, sampled
-from models.committee import CommitteeSettings, Kind
-from models.joint import ModuleSettings
-from models.training import TrainingSettings
 from tasks import grouping
 from tasks.base import Task, lower_is_better
-from tasks.twins import ALLOW
-from tools.config_checks import SECTIONS, check
-from tools.settings import arguments, resolved, told, unknown
+from tools.config_checks import check
+from tools.plan import Named, Plan, parts, strategy_of
+from tools.settings import imported, resolved, told, unknown
 
 ALL_TOLD = "`al_train.py CONFIG --dry-run --every-fault` prints all of them"
 
@@ -55,47 +47,17 @@ class ConfigError(Exception):
         return "\n  ".join([f"{self.where}: {len(self.problems)} problem(s)", *lines])
 
 
-@dataclass(frozen=True)
-class Experiment:
+@dataclass(frozen=True, kw_only=True)
+class Experiment(Plan):
     """A config, checked and built.
 
     Args:
         name: of the config, with "-smoke" for its smoke variant.
         task: the adapter; it has read no data yet.
-        strategy: name; `steps` is what it stands for.
-        test_in_pool: whether test images may be images of the pool.
-        subset: the strategies that score look at so many random candidates alone; None means at all.
-        config: the whole config as plain data, types as dotted names.
     """
 
     name: str
     task: Task
-    strategy: str
-    steps: tuple[Step, ...]
-    seed: int
-    test_in_pool: bool
-    subset: int | None
-    budget: Budget
-    training: TrainingSettings
-    module: ModuleSettings
-    scoring: ScoringSettings
-    committee: CommitteeSettings
-    config: dict[str, Any]
-
-    @property
-    def module_mode(self) -> Any:
-        """What the module's mode comes to for this strategy: "joint", "detached" or "off"."""
-        return self.module.resolved(need_module(needs(self.steps)))
-
-    @property
-    def committee_kind(self) -> Kind | None:
-        """Whom the strategy asks beside the model: the members of an ensemble, passes with dropout, or nobody."""
-        return need_committee(needs(self.steps))
-
-    @property
-    def leg(self) -> str:
-        """What people call the strategy with this module: "random-joint" where the module's mode is not "auto"."""
-        return self.strategy if self.module.mode == "auto" else f"{self.strategy}-{self.module.mode}"
 
     @property
     def tap(self) -> int:
@@ -113,12 +75,13 @@ def load(path: str | Path, *, smoke: bool = False, options: Mapping[str, Any] | 
     written, given = _read(path, smoke, options or {})
     values, problems = check(given)
     task, found = _adapter(values.get("task"), values.get("scoring", {}))
-    strategy, wrong = _strategy(values)
+    strategy, wrong = strategy_of(values, imported)
     problems += found + wrong
     if problems or task is None or strategy is None:
         budget = Budget(**values["budget"]) if "budget" in values else None
         raise ConfigError(str(path), problems, task, budget)
-    return _build(Path(path).stem + ("-smoke" if smoke else ""), task, strategy, values, written)
+    name = Path(path).stem + ("-smoke" if smoke else "")
+    return Experiment(name=name, task=task, **parts(values, strategy, written))
 
 
 def _read(path: str | Path, smoke: bool, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -163,41 +126,23 @@ def _adapter(given: Mapping[str, Any] | None, scoring: Mapping[str, Any]) -> tup
     return adapter, [] if embedding in (None, *taps) else [unknown(embedding, taps, "scoring.embedding")]
 
 
-def _strategy(values: Mapping[str, Any]) -> tuple[Strategy | None, list[str]]:
-    """The steps that a checked `strategy` stands for; None where it, `subset` or `keep` is not right."""
-    if not {"strategy", "subset", "keep"} <= values.keys():
-        return None, []
-    given, subset = values["strategy"], values["subset"]
-    if isinstance(given, str):
-        return named_strategies(subset, values["keep"])[given], []
-    settings = {key: value for key, value in given.items() if key != "type"}
-    try:
-        step = given["type"](**arguments(given["type"], settings, "strategy")[0])
-    except ValueError as error:
-        return None, [f"strategy: {error}"]
-    except (Exception, SystemExit) as error:  # steps are anybody's, too
-        return None, [f"strategy: {given['type'].__name__} cannot be made of these settings ({told(error, True)})"]
-    problems = [unknown(signal, list(SIGNALS), "strategy.needs") for signal in step.needs if signal not in SIGNALS]
-    extra = [signal for signal in step.labeled if signal not in step.needs]
-    problems += [f"strategy.labeled: expected signals that are in `needs`, too, but got {extra}"] if extra else []
-    try:
-        need_committee(() if problems else step.needs)
-    except ValueError as error:
-        problems.append(f"strategy.needs: {error}")
-    return Strategy(sampled(subset, [step])), problems
+def planned(where: str, written: dict[str, Any], given: dict[str, Any], named: Named) -> Plan:
+    """The plan of settings that were kept: of the classes that they name, the strategy's alone is asked for.
 
+    Args:
+        where: they were kept.
+        written: the settings as plain data.
+        given: the same with the strategy's class, where that is one's own.
+        named: finds signals of one's own.
 
-def _build(name: str, task: Task, strategy: Strategy, values: dict[str, Any], written: dict[str, Any]) -> Experiment:
-    built = {key: section(**values[key]) for key, section in SECTIONS.items()}
-    if strategy.objective is not None:
-        built["module"] = replace(built["module"], objective=strategy.objective)
-        written = {**written, "module": {**written.get("module", {}), "objective": strategy.objective}}
-    called = values["strategy"] if isinstance(values["strategy"], str) else values["strategy"]["type"].__name__
-    return Experiment(
-        name=name, task=task, strategy=called, seed=values["seed"], test_in_pool=values[ALLOW],
-        subset=values["subset"], steps=strategy.steps,
-        config=written, **built,
-    )  # fmt: skip
+    Raises:
+        ConfigError: with every problem.
+    """
+    values, problems = check(given, code=False)
+    strategy, wrong = strategy_of(values, named)
+    if problems or wrong or strategy is None:
+        raise ConfigError(where, problems + wrong)
+    return Plan(**parts(values, strategy, written))
 
 
 def _is_file(path: str | Path) -> bool:

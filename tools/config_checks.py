@@ -31,26 +31,34 @@ WORKERS = 1024  # processes that load data: each is a copy of this one
 NOT_SETTINGS = {"params", "optimizer"}  # what mmengine gives to optimisers and schedules itself
 
 
-def check(given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Checked values of every section with which nothing is wrong, and all problems."""
+def check(given: dict[str, Any], code: bool = True) -> tuple[dict[str, Any], list[str]]:
+    """Checked values of every section with which nothing is wrong, and all problems.
+
+    Args:
+        given: the settings, with classes as themselves.
+        code: whether they are to be trained with; else task, optimiser and schedules are left as they are, whose
+            classes are dotted names then.
+    """
     known = ["task", *SECTIONS, *PLAIN]
     problems = [unknown(key, known) for key in given if key not in known]
     problems += [f"{key}: missing" for key in ("task", "budget", "training", "scoring", "strategy") if key not in given]
     values: dict[str, Any] = {"subset": None, "keep": 4, "seed": 0, "module": {}, "committee": {}, ALLOW: False}
-    for key in [key for key in known if key in given or key == "task"]:
-        values[key], found = _check_part(key, given.get(key, {}))
+    for key in [key for key in known if code or key != "task"]:
+        if key not in given and key != "task":
+            continue
+        values[key], found = _check_part(key, given.get(key, {}), code)
         if found:
             del values[key]
         problems += found
     return values, problems + _check_together(values)
 
 
-def _check_part(key: str, given: Any) -> tuple[Any, list[str]]:
+def _check_part(key: str, given: Any, code: bool) -> tuple[Any, list[str]]:
     if key == "task":
         value, problems = _check_task(given)
     elif key in SECTIONS:
         value, problems = arguments(SECTIONS[key], given, key)
-        problems += _check_types(given) if key == "training" else []
+        problems += _check_types(given) if key == "training" and code else []
     else:
         value, problems = typed(PLAIN[key], given, key)
         problems += _check_strategy(value) if key == "strategy" and not problems else []

@@ -27,6 +27,7 @@ from models.seeding import derive_seed, seeded, stream
 from models.training import training, warm_start
 from tools.config import Experiment
 from tools.first_model import key
+from tools.plan import Plan
 from tools.rundir import RunFolder
 
 
@@ -127,7 +128,7 @@ def next_query(
     return asked(experiment, pool, signals)
 
 
-def asked(experiment: Experiment, pool: Pool, signals: Score) -> Query:
+def asked(experiment: Plan, pool: Pool, signals: Score) -> Query:
     """What the strategy asks for in the pool's cycle, given signals: just computed, or saved and replayed."""
     rng, labeled = stream(experiment.seed, pool.cycle, "query"), np.array(pool.labeled)
     return ask(experiment.steps, pool.unlabeled, labeled, experiment.budget.query, rng, signals)

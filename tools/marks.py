@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from tools.record.reading import ROWS, content
+
 CONFIGS = ("config.json", "config.py")
 ESSENTIAL = (CONFIGS, ("samples.txt",), ("metrics.jsonl",), ("state.json",))  # as a run writes them first, one of each
 MARKS = {"samples.txt", "metrics.jsonl", "state.json", "done", "queries", ".lock"}
@@ -22,7 +24,7 @@ def lost(folder: Path) -> tuple[list[str], str]:
     come.
 
     Raises:
-        OSError: where the folder cannot be read.
+        OSError: where the folder cannot be read, or RunFolderError a file.
     """
     if not folder.exists() or not looks_like_run([path.name for path in folder.iterdir()]):
         return [], ""
@@ -38,7 +40,7 @@ def _latest(folder: Path) -> tuple[int, str]:
     if later := [number for number in numbers if number > "00"]:
         return 4, f"cycle {later[-1]}"
     rows = folder / "metrics.jsonl"
-    if rows.exists() and rows.read_bytes().count(b"\n") > 1:
+    if rows.exists() and content(rows, ROWS).count(b"\n") > 1:
         return 4, "metrics.jsonl with more than a row"
     for place, name in ((3, "state.json"), (2, "metrics.jsonl")):
         if (folder / name).exists():

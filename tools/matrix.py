@@ -22,6 +22,7 @@ from acquisition.query import Query
 from acquisition.strategies import named_strategies
 from tools import al_train, preflight
 from tools.config import load
+from tools.record.plans import told
 from tools.rundir import RunFolder
 from tools.sheet import Column, Sheet
 from tools.streams import command
@@ -65,7 +66,7 @@ def run_cell(config: str, strategy: str, data_root: Path, folder: Path) -> Cell:
         return Cell(config, strategy, "refused", "; ".join(problems))
     began, run = time.perf_counter(), RunFolder(folder)
     try:
-        run.open(experiment.config, preflight.names(experiment))
+        run.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
         al_train.run(experiment, run, Silent(), Silent())  # type: ignore[arg-type]  # it stands for both
         query = run.query(0)
     except Exception as error:  # one cell must not end the others

@@ -151,7 +151,7 @@ def _labels(task: Task) -> list[str]:
 
 def _names(task: Task) -> list[str]:
     """Whether each sample's name can be a line of `samples.txt`."""
-    odd = [name for name in _named(task) if not one_line(name)]
+    odd = [name for name in names(task) if not one_line(name)]
     which = f"{came(odd[0])} ({len(odd)} such)" if odd else ""
     return [f"task.name: expected names in one line of UTF-8, but got {which}; rename the files"] if odd else []
 
@@ -269,12 +269,8 @@ def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
     return "\n".join(f"{name:9}{value}" for name, value in lines.items())
 
 
-def names(experiment: Experiment) -> list[str]:
+def names(task: Task) -> list[str]:
     """What each sample of the pool is called, by id."""
-    return _named(experiment.task)
-
-
-def _named(task: Task) -> list[str]:
     return [task.name(i) for i in range(length(task.dataset("pool")))]
 
 

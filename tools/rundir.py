@@ -11,29 +11,27 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
-from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 
 from acquisition.pool import Pool
 from acquisition.query import Query
-from models.files import locked, replacing
+from models.files import locked
 from tools.first_model import FirstModels
 from tools.marks import lost
 from tools.receipt import chained, packed, receipt_digest, times_digest, unpacked
+from tools.record import facts, reading
+from tools.record.facts import Facts
+from tools.record.reading import RunFolderError
+from tools.record.writing import write_whole
 from tools.settings import flat
 
 MISSING = "(missing)"
 
 
-class RunFolderError(Exception):
-    """A run folder that does not fit what is to be run, or that is damaged; the message says what to do."""
-
-
 class RunFolder:
-    """`config.py`, `name.txt`, `samples.txt`, `state.json`, `metrics.jsonl`, `seconds.txt`, `queries/`, `cycles/`, ...
+    """`config.json`, `config.py`, `samples.txt`, `state.json`, `metrics.jsonl`, `queries/`, `cycles/` and others.
 
     A cycle is written by `commit`, whose last act is the rename of `state.json`: killed before it, the cycle counts as
     not done, and whatever it left is written again.
@@ -53,14 +51,9 @@ class RunFolder:
             RunFolderError: where it was made with another one, naming what differs.
         """
         self.require_whole()
-        written = self.path / "config.py"
-        if not written.exists():
+        if not facts.there(self.path):
             return
-        try:
-            before = flat(Config.fromfile(written).to_dict())
-        except Exception as error:  # it is Python: anything can be wrong in a damaged one
-            raise RunFolderError(f"{written} is damaged ({type(error).__name__}: {error}); restore it") from error
-        now = flat(Config(dict(config)).to_dict())
+        before, now = flat(facts.settings(self.path)), flat(facts.plain(config))
         keys = sorted(k for k in before.keys() | now.keys() if before.get(k, MISSING) != now.get(k, MISSING))
         if keys:
             lines = [f"{k}: {before.get(k, MISSING)!r} there, {now.get(k, MISSING)!r} now" for k in keys]
@@ -68,11 +61,12 @@ class RunFolder:
             raise RunFolderError("\n  ".join([what, *lines]))
 
     def require_whole(self) -> None:
-        """Check that no file is lost, so that nothing is trained over what is left, or told of it.
+        """Check that no file is lost or lies elsewhere, so that nothing is trained over what is left, or told of it.
 
         Raises:
             RunFolderError: where one is, or the folder cannot be read.
         """
+        reading.sound(self.path)
         try:
             names, last = lost(self.path)
         except OSError as error:
@@ -97,20 +91,20 @@ class RunFolder:
                 raise RunFolderError(f"Could not write to {self.path}: {error}") from error
             yield
 
-    def open(self, config: Mapping[str, Any], names: Sequence[str], name: str = "") -> None:
-        """Make the folder with `config.py` and `samples.txt`, or check that both are the same.
+    def open(self, config: Mapping[str, Any], names: Sequence[str], name: str = "", told: Facts | None = None) -> None:
+        """Make the folder with settings and `samples.txt`, or check that both are the same.
 
         Args:
             config: plain data.
             names: what each sample is called, by id: a resumed run must find the same samples under the same ids.
-            name: of the config, written where it is given: no setting, and `config.py` does not have it.
+            name: of the config, written where it is given: no setting, and `config.json` does not have it.
+            told: what tools must know of the run's code.
 
         Raises:
             RunFolderError: where the folder is of another config or other data.
         """
         self.check(config)
-        if not (self.path / "config.py").exists():
-            write_whole(self.path / "config.py", Config(dict(config)).pretty_text.encode())
+        facts.describe(self.path, config, told)
         written = self.path / "samples.txt"
         if not written.exists():
             write_whole(written, "".join(f"{name}\n" for name in names).encode())
@@ -137,11 +131,13 @@ class RunFolder:
     def name(self) -> str | None:
         """The config's name, as `open` wrote it; None in a folder of before."""
         path = self.path / "name.txt"
-        return path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else None
+        if not path.exists():
+            return None
+        return reading.content(path, reading.SMALL).decode("utf-8", errors="replace").strip()
 
     def names(self) -> bytes:
         """What the samples are called, as `open` wrote it."""
-        return (self.path / "samples.txt").read_bytes()
+        return reading.content(self.path / "samples.txt", reading.NAMES)
 
     def spared(self, cycle: int) -> dict[str, float]:
         """Seconds of training that another run did for this one, as a part of the first cycle's row."""
@@ -174,11 +170,12 @@ class RunFolder:
         path = self.path / "state.json"
         if not path.exists():
             return None
+        source = reading.text(path, reading.STATE)
         try:
-            state = json.loads(path.read_text(encoding="utf-8"))
+            state = reading.parsed(source)
             pool = Pool(int(state["size"]), tuple(int(i) for i in state["labeled"]), int(state["cycle"]))
             return pool, None if state.get("receipt") is None else str(state["receipt"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise RunFolderError(f"{path} is damaged ({error}); restore it from a backup, or start anew") from error
 
     def rows(self, cycle: int) -> list[dict[str, Any]]:
@@ -188,12 +185,13 @@ class RunFolder:
             RunFolderError: where a line is damaged or a cycle's is missing.
         """
         path = self.path / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+        content = reading.content(path, reading.ROWS) if path.exists() else b""
+        lines = content.decode("utf-8", errors="replace").splitlines()
         rows = []
         for number, line in enumerate(lines[:cycle], 1):
             try:
-                rows.append(dict(json.loads(line)))
-            except (ValueError, TypeError) as error:
+                rows.append(reading.row(line))
+            except ValueError as error:
                 raise RunFolderError(f"{path}, line {number} is damaged ({error}): {line[:60]!r}") from error
         if [row.get("cycle") for row in rows] != list(range(cycle)):
             raise RunFolderError(f"{path}: expected a row for each cycle before {cycle}, but got {len(rows)} rows")
@@ -202,7 +200,8 @@ class RunFolder:
     def times(self, cycle: int) -> list[str]:
         """The lines of `seconds.txt` before a cycle, see `tools/receipt.py`; "-" where a version before kept none."""
         path = self.path / "seconds.txt"
-        lines = path.read_text(encoding="utf-8", errors="replace").split() if path.exists() else []
+        content = reading.content(path, reading.ROWS) if path.exists() else b""
+        lines = content.decode("utf-8", errors="replace").split()
         return [*lines[:cycle], *["-"] * (cycle - len(lines))]
 
     def cycle_folder(self, cycle: int) -> Path:
@@ -285,12 +284,9 @@ class RunFolder:
         if not path.exists():
             return None, {}
         try:
-            if not is_zipfile(path):  # what NumPy says to other bytes is that they hold pickles
-                raise BadZipFile("no npz file, or its end is missing")
-            with np.load(path) as file:
-                return unpacked({name: file[name] for name in file if name.startswith(part)})
-        except Exception as error:  # what zipfile, zlib and NumPy say to damaged bytes is of many kinds
-            raise RunFolderError(f"{path} is damaged ({type(error).__name__}: {error}); restore it") from error
+            return unpacked(reading.arrays(path, part))
+        except KeyError as error:
+            raise RunFolderError(f"{path} is damaged (KeyError: {error}); restore it") from error
 
     def batch_size(self, measure: Callable[[], int]) -> int:
         """Of scoring, in runs that measure it: what the first process found when the run began.
@@ -302,8 +298,8 @@ class RunFolder:
         if is_main_process() and not path.exists():
             write_whole(path, f"{measure()}\n".encode())
         barrier()
-        said = path.read_text(encoding="utf-8", errors="replace").strip()
-        if not said.isdecimal() or int(said) < 1:
+        said = reading.text(path, reading.SMALL).strip()
+        if not said.isdecimal() or len(said) > 9 or int(said) < 1:
             raise RunFolderError(f"{path}: expected a number of samples, but got {said!r}; remove it to measure anew")
         return int(said)
 
@@ -315,23 +311,6 @@ class RunFolder:
     def finish(self) -> None:
         """Mark the run as finished."""
         write_whole(self.path / "done", b"")
-
-
-def write_whole(path: Path, content: bytes | Callable[[Path], None]) -> None:
-    """Write a file that is there whole or not at all.
-
-    Args:
-        path: its folders are made.
-        content: bytes, or what writes them to a path: so large arrays need not be in memory once more.
-
-    Raises:
-        RunFolderError: where it cannot be written.
-    """
-    try:
-        with replacing(path) as beside:
-            content(beside) if callable(content) else beside.write_bytes(content)
-    except OSError as error:
-        raise RunFolderError(f"Could not write {path}: {error}; earlier cycles are whole") from error
 
 
 def _json(value: Any) -> Any:

@@ -134,6 +134,18 @@ def resolved(value: Any) -> Any:
     return value
 
 
+def imported(name: str) -> Any:
+    """What a dotted name stands for; the module is run.
+
+    Raises:
+        ImportError: where it stands for nothing.
+    """
+    found = get_object_from_string(name)
+    if found is None:
+        raise ImportError(not_a_class(name))
+    return found
+
+
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested dicts as one with dotted keys; lists stay values."""
     rows: dict[str, Any] = {}

@@ -15,21 +15,22 @@ import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 
 from models.stopping import listening
+from tasks.base import Task
 from tasks.faults import printable
 from tools import mirror, preflight
 from tools.compare.finding import find
-from tools.compare.runs import ComparisonError, Run, read
-from tools.config import ConfigError, Experiment, load
+from tools.compare.runs import ComparisonError, Run, read, sample_names
+from tools.config import ConfigError
+from tools.record import code, plans
 from tools.rundir import RunFolder, RunFolderError
 from tools.streams import command
-from tools.tracking import Picture, Tracker, resolve_mode
+from tools.tracking import Identity, Picture, Tracker, resolve_mode
 
 FAILED, USAGE_ERROR, STOPPED = 1, 2, 130
 HOW = "W&B: offline; to upload"  # how the tracker begins to tell it for one run; here one command is told for all
@@ -44,31 +45,33 @@ class Pictures:
     """A run's pictures where its data are here; the first failure is said, and the run goes without them.
 
     Args:
-        experiment: of the run.
         folder: of the run.
         said: what is said of the run.
+        trust: folders with code that may be run: of tasks that are not losstap's own.
     """
 
-    def __init__(self, experiment: Experiment, folder: RunFolder, said: list[str]) -> None:
-        self.experiment, self.folder, self.said = experiment, folder, said
-        self.known = self.lacking = False
+    def __init__(self, folder: RunFolder, said: list[str], trust: plans.Trust) -> None:
+        self.folder, self.said, self.trust = folder, said, trust
+        self.task: Task | None = None
+        self.lacking = False
 
     def __call__(self, cycle: int) -> list[Picture]:
         """A cycle's images with their captions."""
         try:
-            if not self.known and not self.lacking:
-                self._compare()
-            return [] if self.lacking else mirror.pictures(self.experiment, self.folder)(cycle)
+            if self.task is None and not self.lacking:
+                self.task = self._task()
+            return [] if self.task is None else mirror.pictures(self.task, self.folder)(cycle)
         except Exception as error:  # adapters are anybody's, and data may be gone in any way
-            self.lacking = True
+            self.task, self.lacking = None, True
             self.said.append(f"pictures left out: {type(error).__name__}: {printable(' '.join(str(error).split()))}")
             return []
 
-    def _compare(self) -> None:
+    def _task(self) -> Task:
         """Ids mean something in the data that the run had: another set would show other images."""
-        if preflight.names(self.experiment) != self.folder.names().decode().split("\n")[:-1]:
+        task = plans.task(self.folder.path, self.trust)
+        if preflight.names(task) != sample_names(self.folder.path):
             raise RunFolderError("the data here are others than the run's, by their names in samples.txt")
-        self.known = True
+        return task
 
 
 class Sent(NamedTuple):
@@ -83,7 +86,7 @@ class Sent(NamedTuple):
     fragment: Path | None = None
 
 
-def push(path: Path, mode: str) -> Sent:
+def push(path: Path, mode: str, trust: plans.Trust = ()) -> Sent:
     """Send one run.
 
     Raises:
@@ -92,11 +95,12 @@ def push(path: Path, mode: str) -> Sent:
         PushError: where W&B failed.
     """
     folder, said = RunFolder(path), list[str]()
+    folder.require_whole()
     with folder.locked():
-        run = read(path)
-        experiment = replace(load(path / "config.py"), name=run.config)
-        count = f"{len(run.rows)} of {experiment.budget.cycles} cycles"
-        there = fragments(path, mirror.identity(experiment).run_id)
+        run, plan = read(path, trust), plans.plan(path, trust)
+        count = f"{len(run.rows)} of {plan.budget.cycles} cycles"
+        who = mirror.identity(plan, run.config)
+        there = fragments(path, who.run_id)
         if not run.rows:
             return Sent(f"{count}: nothing to send")
         if mode == "offline" and there:
@@ -104,7 +108,7 @@ def push(path: Path, mode: str) -> Sent:
             return Sent(told, there[-1] if _unsent(there[-1]) else None)
         before = set(_offline(path))
         with _whole_or_not_at_all(path):
-            tracker = _send(experiment, folder, run, mode, said)
+            tracker = _send(who, run, mode, said, Pictures(folder, said, trust))
             text = "; ".join([f"{count}, {tracker.sent} sent", *said])
             if tracker.failed:
                 raise PushError(text)
@@ -155,12 +159,10 @@ def _advice(fragment: Path) -> str:
     return "--mode online sends what the server lacks"
 
 
-def _send(experiment: Experiment, folder: RunFolder, run: Run, mode: str, said: list[str]) -> Tracker:
+def _send(who: Identity, run: Run, mode: str, said: list[str], shown: Pictures) -> Tracker:
     """Send what W&B lacks of a run; a run that is not finished ends there as one that was stopped."""
-    shown = Pictures(experiment, folder, said)
-    who = mirror.identity(experiment)
-    tracker = Tracker(folder.path, who, mode, run.rows, said.append, shown, fallback=False)
-    tracker.finish(mirror.totals(experiment, run.rows) if run.finished else {}, exit_code=0 if run.finished else 1)
+    tracker = Tracker(run.folder, who, mode, run.rows, said.append, shown, fallback=False)
+    tracker.finish(mirror.totals(run.metric, run.rows) if run.finished else {}, exit_code=0 if run.finished else 1)
     return tracker
 
 
@@ -170,6 +172,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("runs", nargs="+", type=Path, help="run folders, or folders with some below: work_dirs/<config>")
     parse.add_argument("--mode", choices=("online", "offline"), help="by default WANDB_MODE, else online where logged "
                        "in, else offline: files that `wandb sync` uploads")  # fmt: skip
+    code.add_option(parse)
     return parse
 
 
@@ -188,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE_ERROR
     try:
         with listening():
-            status = _push_all(paths, mode, console)
+            status = _push_all(paths, mode, console, arguments.trust)
     except KeyboardInterrupt:
         console.print("stopped; the same command sends what is left")
         return STOPPED
@@ -197,11 +200,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return FAILED if left_out else status
 
 
-def _push_all(paths: Sequence[Path], mode: str, console: Console) -> int:
+def _push_all(paths: Sequence[Path], mode: str, console: Console, trust: plans.Trust) -> int:
     status, left = 0, list[Path]()
     for path in paths:
         try:
-            sent = push(path, mode)
+            sent = push(path, mode, trust)
             console.print(f"{path}: {sent.text}")
             left += [] if sent.fragment is None else [sent.fragment]
         except (RunFolderError, ConfigError, PushError, OSError) as error:

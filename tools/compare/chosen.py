@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
 from scipy import stats
 
-from tasks.base import Task
 from tasks.faults import printable
 from tools.compare.curves import COUNT, Estimate, estimate
 from tools.compare.gallery import Picture, gallery
@@ -19,9 +16,8 @@ from tools.compare.grouping import Comparison
 from tools.compare.runs import Run, sample_names
 from tools.compare.statistics import Legs
 from tools.compare.traits import Trait, traits
-from tools.config import ConfigError
+from tools.record import plans
 from tools.rundir import RunFolder, RunFolderError
-from tools.settings import arguments, resolved
 
 
 def queries(run: Run) -> list[list[int]]:
@@ -114,12 +110,13 @@ class Chosen:
     faults: tuple[str, ...] = ()
 
 
-def chosen(comparison: Comparison, options: Mapping[str, Any] | None = None) -> Chosen:
+def chosen(comparison: Comparison, options: Mapping[str, Any] | None = None, trust: plans.Trust = ()) -> Chosen:
     """Look at everything that the finished runs of a comparison queried.
 
     Args:
         comparison: its runs are of one pool, as `group` has checked.
         options: settings over the runs' own, with dotted keys, where the data have moved.
+        trust: folders with code that may be run: of tasks that are not losstap's own.
     """
     legs = comparison.legs
     shared, effort = overlap(legs), {leg: estimate(_efforts(runs), COUNT) for leg, runs in legs.items()}
@@ -127,7 +124,7 @@ def chosen(comparison: Comparison, options: Mapping[str, Any] | None = None) -> 
         return Chosen(shared, effort, missing="No run is finished.")
     first = next(iter(legs.values()))[0]
     try:
-        task, names = _task(first.folder / "config.py", options or {}), sample_names(first.folder)
+        task, names = plans.task(first.folder, trust, options), sample_names(first.folder)
         size = len(task.dataset("pool"))  # type: ignore[arg-type]  # torch's Dataset declares no length
         if [task.name(i) for i in range(size)] != names:
             raise RunFolderError(f"expected the {len(names)} samples of {first.folder / 'samples.txt'}, but got others")
@@ -137,18 +134,6 @@ def chosen(comparison: Comparison, options: Mapping[str, Any] | None = None) -> 
         return Chosen(shared, effort, mean, traits(task, size, asked), pictures, faults=faults)
     except Exception as error:  # any kind: data that are gone make an adapter fail in its own way
         return Chosen(shared, effort, missing=printable(f"{type(error).__name__}: {' '.join(str(error).split())}"))
-
-
-def _task(path: Path, options: Mapping[str, Any]) -> Task:
-    """The adapter of a run, which may have been made by older code: no other section is looked at."""
-    config = Config.fromfile(path)
-    config.merge_from_dict(dict(options))
-    given = resolved(config.to_dict()["task"])
-    kind = given.pop("type")
-    values, problems = arguments(kind, given, "task")
-    if problems:
-        raise ConfigError(str(path), problems)
-    return kind(**values)
 
 
 def _efforts(runs: Sequence[Run]) -> list[float]:

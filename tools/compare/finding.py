@@ -10,6 +10,7 @@ from pathlib import Path
 from tasks.faults import printable, reason
 from tools.compare.runs import ComparisonError, Run, read
 from tools.marks import looks_like_run
+from tools.record.plans import Trust
 from tools.rundir import RunFolderError
 
 Identity = tuple[int, int]  # device and inode: of a folder, by whatever name
@@ -26,7 +27,7 @@ class LeftOut:
         return printable(f"{self.path}, because {' '.join(self.why.split())}")
 
 
-def read_all(paths: Sequence[Path]) -> tuple[list[Run], list[LeftOut]]:
+def read_all(paths: Sequence[Path], trust: Trust = ()) -> tuple[list[Run], list[LeftOut]]:
     """The runs at or below the paths. One below that cannot be read is left out; one that is named itself must be.
 
     Raises:
@@ -40,7 +41,7 @@ def read_all(paths: Sequence[Path]) -> tuple[list[Run], list[LeftOut]]:
     runs = []
     for path in found:
         try:
-            runs.append(read(path))
+            runs.append(read(path, trust))
         except (RunFolderError, OSError) as error:
             if path in paths:
                 raise

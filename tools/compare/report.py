@@ -32,6 +32,7 @@ from tools.compare.module import Health, Part, attribution, ranking_health
 from tools.compare.runs import Run
 from tools.compare.saving import Saving, saving
 from tools.compare.statistics import Pair, Penalties, compare_areas, penalties
+from tools.record import plans
 
 REFERENCE = "random"
 AXES: dict[Axis, str] = {"labeled": "images", "effort": "annotations", "seconds": "seconds of compute"}
@@ -87,13 +88,14 @@ class Findings:
     chosen: Chosen
 
 
-def findings(comparison: Comparison, options: Mapping[str, Any] | None = None) -> Findings:
-    """Compute everything; `options` are settings over the runs' own, with which their data are found."""
+def findings(comparison: Comparison, options: Mapping[str, Any] | None = None, trust: plans.Trust = ()) -> Findings:
+    """Compute everything; `options` and `trust` are for the runs' data, see `chosen`."""
     legs = comparison.legs
     ends = metric_ends(run for runs in legs.values() for run in runs)
     told = tuple(_leg(name, runs, legs.get(REFERENCE, ()), ends) for name, runs in legs.items())
     pairs = tuple(compare_areas(legs))
-    return Findings(comparison, told, pairs, penalties(legs), tuple(attribution(legs)), chosen(comparison, options))
+    picked = chosen(comparison, options, trust)
+    return Findings(comparison, told, pairs, penalties(legs), tuple(attribution(legs)), picked)
 
 
 def _leg(name: str, runs: Sequence[Run], reference: Sequence[Run], ends: Ends) -> Leg:

@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
-from tasks.base import lower_is_better
 from tasks.faults import printable, shown
+from tools.record import facts, plans, reading
 from tools.rundir import RunFolder, RunFolderError
-from tools.settings import arguments, flat, not_a_class, resolved
+from tools.settings import flat
 from tools.summary import column
 
 
@@ -76,8 +74,12 @@ class Run:
         return tuple(column(self.rows, key))
 
 
-def read(path: Path) -> Run:
-    """Read a run folder; its task's constructor is called for the metric's name, its data are not touched.
+def read(path: Path, trust: plans.Trust = ()) -> Run:
+    """Read a run folder; nothing in it is run, and its data are not touched.
+
+    Args:
+        path: of the folder.
+        trust: folders with code that may be run: a version before kept no metric's name, which the task tells.
 
     Raises:
         RunFolderError: where something in it is damaged or missing.
@@ -86,13 +88,17 @@ def read(path: Path) -> Run:
     folder.require_whole()
     finished = folder.done  # before the rows: a run may end while it is read
     try:
-        config = Config.fromfile(path / "config.py").to_dict()
+        config, about = facts.settings(path), plans.about(path, trust)
         strategy, seed, cycles = config["strategy"], int(config["seed"]), int(config["budget"]["cycles"])
         called = strategy if isinstance(strategy, str) else strategy["type"].rpartition(".")[2]
         task, mode = config["task"]["type"], config.get("module", {}).get("mode", "auto")
-        metric, lower = _metric(config)
-    except (Exception, SystemExit) as error:  # it is Python: anything can be wrong in it
-        what = f"{path / 'config.py'} cannot be read ({type(error).__name__}: {error})"
+        for name in (task, called, mode, about.metric):
+            if not is_name(name):
+                raise ValueError(f"expected a name, but got {shown(name)}")
+    except RunFolderError as error:
+        raise RunFolderError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        what = f"{path / facts.CONFIG} is not what a run has ({type(error).__name__}: {error})"
         raise RunFolderError(f"{what}; restore it, or leave the run out") from error
     try:
         names = sample_names(path)
@@ -103,11 +109,14 @@ def read(path: Path) -> Run:
         raise RunFolderError(f"{what}; restore the file, or leave the run out") from error
     if finished and len(rows) != cycles:
         raise RunFolderError(f"{path} is marked as done: expected {cycles} cycles, but got {len(rows)}; restore it")
-    if odd := _odd(rows, metric, len(pool.labeled) if pool else 0, len(rows) == cycles):
+    if odd := _odd(rows, about.metric, len(pool.labeled) if pool else 0, len(rows) == cycles):
         raise RunFolderError(f"{path / 'metrics.jsonl'}: {odd}; restore it, or leave the run out")
     mark = hashlib.sha256("\n".join(names).encode()).hexdigest()
     name = printable(folder.name or _name(path, called if mode == "auto" else f"{called}-{mode}", seed))
-    return Run(path, name, task, metric, called, mode, seed, flat(config), mark, tuple(rows), finished, lower)
+    return Run(
+        path, name, task, about.metric, called, mode, seed, flat(config), mark, tuple(rows), finished,
+        about.lower_is_better,
+    )  # fmt: skip
 
 
 def _odd(rows: Sequence[Mapping[str, Any]], metric: str, labeled: int, whole: bool) -> str:
@@ -135,20 +144,12 @@ def _odd(rows: Sequence[Mapping[str, Any]], metric: str, labeled: int, whole: bo
 
 def sample_names(folder: Path) -> list[str]:
     """Names of the pool's samples by id, as `RunFolder.open` wrote them."""
-    return (folder / "samples.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    return reading.text(folder / "samples.txt", reading.NAMES).split("\n")[:-1]
 
 
-def _metric(config: Mapping[str, Any]) -> tuple[str, bool]:
-    """The metric's key, and whether less of it is better.
-
-    Both are attributes of the adapter, which may set them from its settings; its constructor reads no data.
-    """
-    given = resolved(config["task"])
-    kind = given.pop("type")
-    if not isinstance(kind, type):
-        raise TypeError(f"task.type: expected a task class, but got {not_a_class(kind)}")
-    adapter = kind(**arguments(kind, given, "task")[0])
-    return adapter.metric, lower_is_better(adapter)
+def is_name(value: object) -> bool:
+    """Whether a value can be what a strategy, a mode, a class or a metric is called: text that can be printed."""
+    return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
 
 
 def _name(path: Path, leg: str, seed: int) -> str:

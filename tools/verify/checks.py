@@ -14,6 +14,7 @@ from acquisition.query import Query, needs
 from models.checkpoint import CHECKPOINT, UNREADABLE
 from tools.cycle import asked
 from tools.receipt import content, digest, weights_digest
+from tools.record import facts
 from tools.rundir import RunFolderError
 from tools.verify.history import history
 from tools.verify.run import Cycle, Remark, Run
@@ -102,6 +103,25 @@ def signals(run: Run) -> Iterator[Remark]:
                 yield Remark(cycle.number, f"expected finite {signal!r}, but {bad} of {values.size} numbers are not")
 
 
+def settings(run: Run) -> Iterator[Remark]:
+    """Settings and facts are those of every receipt; config.py, for people, says the same."""
+    differs = facts.shown_differs(run.folder.path)
+    if differs:
+        yield Remark(None, differs)
+    about = facts.facts(run.folder.path)
+    there = {"settings": facts.digest(run.experiment.config), "facts": about.digest if about else "(none)"}
+    old = [cycle.number for cycle in run.cycles if cycle.receipt and "settings" not in cycle.receipt]
+    for cycle in run.cycles:
+        for name, came in there.items() if "settings" in cycle.receipt else ():
+            file, expected = {"settings": facts.CONFIG, "facts": facts.FACTS}[name], cycle.receipt.get(name, "(none)")
+            if expected != came:
+                yield Remark(cycle.number, f"{file}: expected the hash {expected[:12]}, but got {came[:12]}")
+    if old:
+        which = "" if len(old) == len(run.cycles) else f" of cycles {old}"
+        yield Remark(None, f"the hash of the settings{which} is not recorded, as a version before made it",
+                     "not compared")  # fmt: skip
+
+
 def hashes(run: Run) -> Iterator[Remark]:
     """Hashes of labels, candidates, picks and signals are those of what is there."""
     for cycle in run.cycles:
@@ -172,7 +192,20 @@ def _replayed(run: Run, cycle: Cycle, query: Query) -> Iterator[Remark]:
 
 CHECKS: dict[str, Callable[[Run], Iterator[Remark]]] = {
     check.__name__.replace("_", " "): check
-    for check in (files, rows, history, initial_set, candidates, picks, state, signals, hashes, weights, replay)
+    for check in (
+        settings,
+        files,
+        rows,
+        history,
+        initial_set,
+        candidates,
+        picks,
+        state,
+        signals,
+        hashes,
+        weights,
+        replay,
+    )
 }
 
 

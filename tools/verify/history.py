@@ -27,10 +27,10 @@ def history(run: Run) -> Iterator[Remark]:
 
 
 def _rows(run: Run, rows: list[dict]) -> Iterator[Remark]:
-    metric = run.experiment.task.metric
     for cycle, row in zip(run.cycles, rows, strict=True):
         if "row" in cycle.receipt:
-            what, where = f"metrics.jsonl, the row with {metric} {row.get(metric)!r}", _file(cycle)
+            value = f" with {run.metric} {row.get(run.metric)!r}" if run.metric else ""
+            what, where = f"metrics.jsonl, the row{value}", _file(cycle)
             yield from _compared(cycle.number, what, where, cycle.receipt["row"], row_digest(row))
 
 

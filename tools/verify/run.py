@@ -8,7 +8,8 @@ from typing import Literal
 
 from acquisition.pool import Pool
 from acquisition.query import Query
-from tools.config import Experiment
+from tools.plan import Plan
+from tools.record import facts, reading
 from tools.rundir import RunFolder, RunFolderError
 
 
@@ -46,15 +47,21 @@ class Run:
 
     Args:
         folder: of it.
-        experiment: of its config.py.
+        experiment: its plan, of its config.json.
         names: of the samples, by id.
         state: the pool after the last committed cycle, from state.json; None where no cycle was committed.
     """
 
     folder: RunFolder
-    experiment: Experiment
+    experiment: Plan
     names: tuple[str, ...]
     state: Pool | None
+
+    @property
+    def metric(self) -> str:
+        """Key of the task's metric; empty where a version before did not keep it."""
+        about = facts.facts(self.folder.path)
+        return "" if about is None else about.metric
 
     @property
     def initial(self) -> tuple[int, ...]:
@@ -90,17 +97,16 @@ class Run:
         return () if self.state is None else self.state.labeled[budget.sizes[cycle.number] :][: budget.query]
 
 
-def read(folder: RunFolder, experiment: Experiment) -> Run:
+def read(folder: RunFolder, experiment: Plan) -> Run:
     """Read a run; damaged queries are noted in its cycles.
 
     Raises:
         RunFolderError: where samples.txt or state.json cannot be read, or do not fit.
     """
-    samples, cycles = folder.path / "samples.txt", experiment.budget.cycles
-    try:
-        names = tuple(samples.read_text(encoding="utf-8").split("\n")[:-1])
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"{samples} cannot be read ({error}); restore it from a backup") from error
+    samples, budget, cycles = folder.path / "samples.txt", experiment.budget, experiment.budget.cycles
+    names = tuple(reading.text(samples, reading.NAMES).split("\n")[:-1])
+    if budget.initial + (cycles - 1) * budget.query > len(names):
+        raise RunFolderError(f"{samples}: expected the pool of a budget of {cycles} cycles, but got {len(names)} names")
     state = folder.resume(len(names))
     if state is not None and not 0 <= state.cycle <= cycles:
         raise RunFolderError(f"state.json: expected at most {cycles} cycles, but got {state.cycle}")

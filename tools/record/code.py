@@ -1,0 +1,113 @@
+"""Code that a run folder names: losstap's own is imported, other code from folders that the user trusts."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+from tasks.faults import shown
+from tools.record.reading import RunFolderError
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN = ("tasks", "acquisition", "models")  # packages whose classes any run may name
+
+
+def add_option(parse: argparse.ArgumentParser) -> None:
+    """`--trust`, of commands that read run folders."""
+    parse.add_argument("--trust", action="append", type=Path, default=[], metavar="FOLDER", help="a folder whose code "
+                       "may be run: of a task, strategy or signal of your own that a run names. Once for each folder; "
+                       "nothing in a run folder itself is run")  # fmt: skip
+
+
+def named(name: str, trust: Sequence[Path], code: Mapping[str, str]) -> Any:
+    """What a dotted name of a run folder stands for.
+
+    Args:
+        name: such as `tasks.detection.Detection`.
+        trust: folders whose code the user allows to be run.
+        code: where the run found code that is not losstap's own (see `tools.record.facts`).
+
+    Raises:
+        RunFolderError: where it is code that nobody allowed, or is not there.
+    """
+    if not all(part.isidentifier() for part in name.split(".")) or "." not in name:
+        raise RunFolderError(f"expected a dotted name such as tasks.detection.Detection, but got {shown(name)}")
+    first = name.partition(".")[0]
+    if first in OWN:
+        return _own(name)
+    folder = _trusted(first, trust, code.get(name))
+    if folder is None:
+        where = code.get(name, f"FOLDER, the one that {first} is in")
+        raise RunFolderError(
+            f"its {name} is code that is not losstap's own, which is run where you say so alone: "
+            f"look at it, then add --trust {where}"
+        )
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    found = _found(name)
+    _in(first, folder)
+    return found
+
+
+def _own(name: str) -> Any:
+    """A class of losstap's packages; what these import themselves, such as `os`, is none of theirs."""
+    found = _found(name)
+    if not inspect.isclass(found) or found.__module__.partition(".")[0] not in OWN:
+        raise RunFolderError(f"expected a class of losstap's, but {shown(name)} is {shown(found)}")
+    return found
+
+
+def _found(name: str) -> Any:
+    parts = name.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:end])
+        try:
+            found = import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name is not None and f"{module}.".startswith(f"{error.name}."):
+                continue  # a shorter name may be the module
+            raise RunFolderError(f"{name} cannot be imported ({error})") from error
+        except (Exception, SystemExit) as error:  # it runs the module
+            raise RunFolderError(f"{name} cannot be imported ({type(error).__name__}: {error})") from error
+        try:
+            for part in parts[end:]:
+                found = getattr(found, part)
+        except AttributeError as error:
+            raise RunFolderError(f"{name} is not there ({error})") from error
+        return found
+    raise RunFolderError(f"{name} cannot be imported (No module named {parts[0]!r})")
+
+
+def _trusted(first: str, trust: Sequence[Path], recorded: str | None) -> Path | None:
+    """The trusted folder that has the module; of several, the one that the run names."""
+    have = [folder.resolve() for folder in trust if PathFinder.find_spec(first, [str(folder.resolve())]) is not None]
+    return next((folder for folder in have if str(folder) == recorded), have[0] if have else None)
+
+
+def _in(first: str, folder: Path) -> None:
+    """Of two folders with a module of one name Python knows only the first that it imported."""
+    places = [p for p in (getattr(sys.modules[first], "__file__", None), *_paths(first)) if p]
+    if not any(folder in Path(place).resolve().parents for place in places):
+        raise RunFolderError(f"expected {first} of {folder}, but {places[0]} is imported; read these runs apart")
+
+
+def origin(name: str) -> str | None:
+    """The folder on Python's path where code that was imported is; None for losstap's own, and for what is no code."""
+    first = name.partition(".")[0]
+    if first in OWN or first not in sys.modules or "." not in name:
+        return None
+    places = [getattr(sys.modules[first], "__file__", None), *_paths(first)]
+    place = next((Path(found).resolve() for found in places if found), None)
+    if place is None:
+        return None
+    return str(place.parents[1] if place.name == "__init__.py" else place.parent)
+
+
+def _paths(first: str) -> list[str]:
+    return list(getattr(sys.modules[first], "__path__", []))

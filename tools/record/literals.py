@@ -1,0 +1,86 @@
+"""The `config.py` of a run folder, read without being run: names, and values that are plain data.
+
+mmengine wrote it: assignments of numbers, texts, lists, tuples, dicts, and calls of `dict` with keywords.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import keyword
+import math
+import token
+import tokenize
+from typing import Any
+
+from tasks.faults import shown
+from tools.record.reading import DEEPEST
+
+NAMES = {"inf": math.inf, "nan": math.nan}  # how a float that is not finite is written
+CONSTANTS = ("None", "True", "False")
+BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+
+
+def settings(source: str) -> dict[str, Any]:
+    """The settings of a config that is data.
+
+    Raises:
+        ValueError: with the line where something else is in it, or SyntaxError, which Python finds.
+    """
+    _plain(source)
+    found: dict[str, Any] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            continue  # a docstring
+        if not (isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)):
+            raise _error(node, source)
+        found[node.targets[0].id] = _value(node.value, source)
+    return found
+
+
+def _plain(source: str) -> None:
+    """Refuse by its words what no such config has: Python's own parser may take all memory for it, or crash."""
+    depth = 0
+    for word in tokenize.generate_tokens(io.StringIO(source).readline):
+        odd = False
+        if word.type == token.OP:
+            depth += BRACKETS.get(word.string, 0)
+            odd = word.string not in ("=", ",", ":", "-", "+", *BRACKETS) or depth > DEEPEST
+        elif word.type == token.NAME:
+            odd = keyword.iskeyword(word.string) and word.string not in CONSTANTS
+        elif word.type == token.STRING:
+            odd = word.string[0].isalpha()  # f"{...}" is code, and b"..." no text
+        if odd:
+            came = shown(word.line.strip())
+            raise ValueError(f"line {word.start[0]}: expected plain data, which is read and not run, but got {came}")
+
+
+def _value(node: ast.expr, source: str) -> Any:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float | None):
+        return node.value
+    if isinstance(node, ast.Name) and node.id in NAMES:
+        return NAMES[node.id]
+    if isinstance(node, ast.UnaryOp):
+        number = _value(node.operand, source) if isinstance(node.operand, ast.Constant | ast.Name) else None
+        if isinstance(number, int | float) and isinstance(node.op, ast.USub | ast.UAdd):
+            return -number if isinstance(node.op, ast.USub) else number
+    if isinstance(node, ast.List | ast.Tuple):
+        items = [_value(item, source) for item in node.elts]
+        return items if isinstance(node, ast.List) else tuple(items)
+    if isinstance(node, ast.Dict) and all(key is not None for key in node.keys):
+        keys = [_value(key, source) for key in node.keys if isinstance(key, ast.Constant | ast.UnaryOp)]
+        if len(keys) == len(node.values):
+            return dict(zip(keys, [_value(item, source) for item in node.values], strict=True))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+        if len(node.args) == 1 and not node.keywords and isinstance(node.args[0], ast.Dict):
+            return _value(node.args[0], source)  # where keys are no names
+        named = {item.arg: _value(item.value, source) for item in node.keywords if item.arg is not None}
+        if len(named) == len(node.keywords) and not node.args:
+            return named
+    raise _error(node, source)
+
+
+def _error(node: ast.AST, source: str) -> ValueError:
+    line = getattr(node, "lineno", 0)
+    came = shown(source.splitlines()[line - 1].strip())
+    return ValueError(f"line {line}: expected plain data, which is read and not run, but got {came}")
