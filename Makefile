@@ -50,7 +50,7 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-unit: setup  ## on two processes; tests on real images need AL_DATA
+unit: setup  ## on two processes; tests on real images need AL_DATA, those on odd data sets AL_CASES
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 clean:  ## everything that can be made again, but no run
