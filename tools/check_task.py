@@ -1,20 +1,24 @@
 """Does a task keep the contract of tasks/base.py?  python tools/check_task.py configs/det_sandbox.py
 
+A task of one's own to begin with:  python tools/check_task.py --new mytask.py
+
 The checks are in `tools/contract`; this is their command line.
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import traceback
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
 from tools.cli import USAGE_ERROR, option
 from tools.config import ConfigError, Experiment, load
-from tools.contract import CHECKS, Subject, verdicts
+from tools.contract import CHECKS, Subject, scaffold, verdicts
 from tools.streams import command
 
 FAILED = 1
@@ -26,7 +30,10 @@ def parser() -> argparse.ArgumentParser:
         prog="check_task.py",
         description="Check everything that the loop, the queries and the module expect of a task.",
     )
-    parse.add_argument("config", help="a file that names the task, such as configs/det_sandbox.py")
+    what = parse.add_mutually_exclusive_group(required=True)
+    what.add_argument("config", nargs="?", help="a file that names the task, such as configs/det_sandbox.py")
+    what.add_argument("--new", type=Path, metavar="MYTASK.py", help="write a task to begin with, which works as it is, "
+                      "and its config beside it; writes over nothing")  # fmt: skip
     parse.add_argument("--smoke", action="store_true", help="the config's smoke variant")
     parse.add_argument("--check", choices=("fast", "full"), default="fast", help="full: decode every image beforehand")
     parse.add_argument("--traceback", action="store_true", help="show where in the code a check failed")
@@ -46,12 +53,27 @@ def main(argv: Sequence[str]) -> int:
     """
     arguments = parser().parse_args(argv)
     console = Console(soft_wrap=True, markup=False, highlight=False)  # paths may hold [brackets]
+    if arguments.new is not None:
+        return _write(arguments.new, console)
     try:
         experiment = load(arguments.config, smoke=arguments.smoke, options=dict(arguments.cfg_options))
     except ConfigError as error:
         console.print(f"error: {error}")
         return USAGE_ERROR
     return _report(experiment, console, arguments)
+
+
+def _write(path: Path, console: Console) -> int:
+    try:
+        adapter, config = scaffold.write(path)
+    except scaffold.ScaffoldError as error:
+        console.print(f"error: --new: {error}")
+        return USAGE_ERROR
+    console.print(f"wrote {adapter}, a task that works as it is, and {config}. Change it where a TODO is; try it with:")
+    named = shlex.quote(str(config))
+    console.print(f"  python tools/check_task.py {named}")
+    console.print(f"  python tools/al_train.py {named} --strategy learning_loss --wandb disabled")
+    return 0
 
 
 def _report(experiment: Experiment, console: Console, arguments: argparse.Namespace) -> int:

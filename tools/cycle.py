@@ -25,6 +25,7 @@ from models.loading import loader, train_loader
 from models.runner import TrainingRunner
 from models.seeding import derive_seed, seeded, stream
 from models.training import training, warm_start
+from tasks.evaluation import metric_of
 from tools.config import Experiment
 from tools.first_model import key
 from tools.plan import Plan
@@ -96,7 +97,7 @@ def _training(
     evaluation = loader(test, in_order, scoring.size, scoring.workers, task.collate)
     title = f"cycle {pool.cycle + 1}/{experiment.budget.cycles}" + f", member {member + 1}" * bool(member)
     where = folder.training_folder(pool.cycle, member)
-    return training(model, train, evaluation, task.evaluator(), settings, where, seed, title, launcher)
+    return training(model, train, evaluation, metric_of(task), settings, where, seed, title, launcher)
 
 
 def committee(experiment: Experiment, folder: RunFolder, pool: Pool, model: JointModel, launcher: str) -> list[Member]:

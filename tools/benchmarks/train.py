@@ -23,6 +23,7 @@ from models.joint import JointModel, Mode
 from models.loading import loader, train_loader
 from models.loss_prediction import ranking_loss
 from models.training import training
+from tasks.evaluation import metric_of
 from tools.benchmarks import report, subjects
 from tools.benchmarks.subjects import Held
 from tools.config import Experiment
@@ -112,7 +113,7 @@ def through_runner(experiment: Experiment, model: JointModel, batches: DataLoade
     test = loader(batches.dataset, DefaultSampler(batches.dataset, shuffle=False), 1, 0, task.collate)
     with (
         tempfile.TemporaryDirectory() as folder,
-        training(model, batches, test, task.evaluator(), settings, Path(folder), seed=0) as runner,
+        training(model, batches, test, metric_of(task), settings, Path(folder), seed=0) as runner,
     ):
         runner.register_hook(stamps)
         runner.train()

@@ -9,6 +9,7 @@ import torch
 from mmengine.evaluator import BaseMetric, Evaluator
 
 from tasks.base import lower_is_better
+from tasks.evaluation import metric_of
 from tasks.measures import error_measure, share_measure
 from tools.contract.subject import ContractError, SkippedError, Subject
 
@@ -67,7 +68,7 @@ def predictions_are_one_a_sample(subject: Subject) -> None:
 def evaluation_gives_the_metric(subject: Subject) -> str:
     """A fresh `evaluator` gives numbers, and `metric` is one of them; in parts it gives the same as in one go."""
     task, ids = subject.task, list(range(min(TESTED, subject.length("test"))))
-    metrics = [task.evaluator(), task.evaluator()]
+    metrics = [metric_of(task), metric_of(task)]
     if metrics[0] is metrics[1] or not isinstance(metrics[0], BaseMetric):
         came = "one for all" if metrics[0] is metrics[1] else type(metrics[0]).__name__
         raise ContractError("a new `BaseMetric` each time", came, "construct it in `evaluator`")

@@ -1,0 +1,30 @@
+"""A task's metric as mmengine wants it, without what mmengine says to metrics whose keys are meant as they are."""
+
+from __future__ import annotations
+
+import logging
+
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger
+
+from tasks.base import Task
+
+UNSET = "The prefix is not set in metric class"
+
+
+def metric_of(task: Task) -> BaseMetric:
+    """A fresh `task.evaluator()`.
+
+    A metric without a prefix is right: `task.metric` is the key as the metric returns it. mmengine warns of it for runs
+    with several metrics, whose keys could be alike; here there is one.
+    """
+    logger = MMLogger.get_current_instance()
+    logger.addFilter(_but_of_prefixes)
+    try:
+        return task.evaluator()
+    finally:
+        logger.removeFilter(_but_of_prefixes)
+
+
+def _but_of_prefixes(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(UNSET)
