@@ -47,15 +47,19 @@ def config(strategy: Any = "random", seed: int = 0, cycles: int = 3, **settings:
 
 
 def write(
-    path: Path, settings: Mapping[str, Any], values: Sequence[float | None] = (0.1, 0.2, 0.3), names: Sequence[str] = ()
+    path: Path,
+    settings: Mapping[str, Any],
+    values: Sequence[float | None] = (0.1, 0.2, 0.3),
+    names: Sequence[str] = (),
+    told: Facts = TOLD,
 ) -> Path:
-    """A run folder with a row for each value, finished where these are all cycles."""
+    """A run folder with a row for each value, finished where these are all cycles; `told` of its task."""
     folder = RunFolder(path)
     names = names or [f"vector {i}" for i in range(60)]
-    folder.open(settings, names, told=TOLD)
+    folder.open(settings, names, told=told)
     pool = Pool(len(names), tuple(range(10)))
     for cycle, value in enumerate(values):
-        row = {"cycle": cycle, "labeled": len(pool.labeled), "effort": 3 * len(pool.labeled), "score": value}
+        row = {"cycle": cycle, "labeled": len(pool.labeled), "effort": 3 * len(pool.labeled), told.metric: value}
         last = cycle + 1 == settings["budget"]["cycles"]
         pool = pool.label([] if last else list(range(len(pool.labeled), len(pool.labeled) + 5)))
         folder.commit(row, None, pool)

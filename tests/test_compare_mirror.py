@@ -13,19 +13,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mmengine.evaluator import BaseMetric
 from rich.console import Console
 
 from tests import comparekit
-from tests.toy import Toy
-from tools import al_compare, summary, wandb_board
+from tests.conftest import REPOSITORY
+from tests.toy import NegativeError, Toy
+from tools import al_compare, al_sweep, al_train, cli, summary, wandb_board
 from tools.compare.curves import curve
+from tools.compare.finding import find
 from tools.compare.grouping import group
 from tools.compare.html import page
 from tools.compare.report import as_csv, as_json, findings
-from tools.compare.runs import ComparisonError, find, read
+from tools.compare.runs import ComparisonError, read
 from tools.compare.saving import labels_needed
 from tools.compare.style import styles
 from tools.compare.terminal import show
+from tools.record.facts import Facts
 
 LEGS = ("random", "learning_loss", "placebo", "random-joint", "entropy", "oracle_loss-joint", "coreset")
 SAME = {
@@ -46,9 +50,17 @@ SAME = {
 
 
 class Error(Toy):
-    """The toy whose metric is better when it is lower."""
+    """The toy with its error as it is."""
 
-    lower_is_better = True
+    metric, lower_is_better = "mse", True
+
+    def evaluator(self) -> BaseMetric:
+        return SquaredError()
+
+
+class SquaredError(NegativeError):
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        return {"mse": float(np.mean(results))}
 
 
 def drawn(seed: int, seeds: int) -> dict[str, list[list[float | None]]]:
@@ -69,14 +81,15 @@ def drawn(seed: int, seeds: int) -> dict[str, list[list[float | None]]]:
 
 
 def compared(root: Path, scores: dict[str, list[list[float | None]]], lower: bool) -> Any:
-    kind = f"{__name__}.Error" if lower else "tests.toy.Toy"
+    told = Facts("score", lower)
     for leg, seeds in scores.items():
         strategy, _, mode = leg.partition("-")
-        settings = {"task__type": kind} | ({"module__mode": mode} if mode else {})
+        settings = {"module__mode": mode} if mode else {}
         for seed, values in enumerate(seeds):
             turned = [None if v is None else -v if lower else v for v in values]
-            comparekit.write(root / f"{leg}/seed{seed}", comparekit.config(strategy, seed, 4, **settings), turned)
-    return [findings(one) for one in group([read(path) for path in find([root])])]
+            made = comparekit.config(strategy, seed, 4, **settings)
+            comparekit.write(root / f"{leg}/seed{seed}", made, turned, told=told)
+    return [findings(one) for one in group([read(path) for path in find([root])[0]])]
 
 
 def mirrored(value: Any, key: str = "") -> Any:
@@ -210,28 +223,46 @@ def test_the_first_size_at_or_below_the_target_counts_by_hand():
 
 
 def test_runs_of_two_directions_are_refused(tmp_path: Path, capsys):
-    comparekit.write(tmp_path / "runs/random/seed0", comparekit.config("random", 0))
-    settings = comparekit.config("random", 1)
-    folder = comparekit.write(tmp_path / "runs/random/seed1", settings)
-    assert al_compare.main([str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
-    runs = [read(folder.parent / "seed0"), read(folder)]
-    with pytest.raises(ComparisonError, match="seed0 and .*seed1: the task's lower_is_better: False and True"):
-        group([runs[0], replace(runs[1], lower=True)])
-
-
-class Loss(Toy):
-    """An adapter that forgot to say which way its metric is better."""
-
-    metric = "val_loss"
+    for seed, lower in enumerate((False, True)):
+        told = Facts("score", lower)
+        comparekit.write(tmp_path / f"runs/random/seed{seed}", comparekit.config("random", seed), told=told)
+    assert al_compare.main([str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().out
+    assert "seed0 and" in said and "seed1: the task's lower_is_better: False and True" in said
+    with pytest.raises(ComparisonError, match="the task's metric: 'score' and 'mse'"):
+        first = read(tmp_path / "runs/random/seed0")
+        group([first, replace(first, seed=1, metric="mse")])
 
 
 def test_a_metric_called_like_an_error_that_says_nothing_is_doubted(tmp_path: Path, capsys):
     for seed in range(2):
-        folder = comparekit.write(tmp_path / f"runs/random/seed{seed}",
-                                  comparekit.config("random", seed, task__type=f"{__name__}.Loss"))  # fmt: skip
-        rows = (folder / "metrics.jsonl").read_text().replace('"score"', '"val_loss"')
-        (folder / "metrics.jsonl").write_text(rows)
+        settings, told = comparekit.config("random", seed), Facts("val_loss")
+        comparekit.write(tmp_path / f"runs/random/seed{seed}", settings, told=told)
     assert al_compare.main([str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
     told = "val_loss is read as better where it is higher, though 'loss' in its name says an error"
     assert told in capsys.readouterr().out
-    assert told.replace("'", "&#x27;") in (tmp_path / "out/report.html").read_text()
+    assert told.replace("'", "&#x27;") in (tmp_path / "out/report.html").read_text(encoding="utf-8")
+
+
+def test_an_error_goes_through_training_sweep_and_comparison(tmp_path: Path, monkeypatch, capsys):
+    """Of real runs, whose metric falls as they learn."""
+    monkeypatch.chdir(tmp_path)
+    config = str(REPOSITORY / "tests/toy_config.py")
+    options = ["--cfg-options", f"task.type={__name__}.Error"]
+    for leg in ("random", "learning_loss"):
+        assert cli.main([config, "--strategy", leg, "--wandb", "disabled", *options], al_train.run) == 0
+        assert "lower is better" in capsys.readouterr().out
+    given = [config, "--strategies", "random", "learning_loss", "--seeds", "0", "--wandb", "disabled", *options]
+    assert al_sweep.main(given) == 0  # which are finished
+    assert "final mse (lower is better)" in " ".join(capsys.readouterr().out.split())
+    assert al_compare.main(["work_dirs", "--out", "out"]) == 0
+    assert "mse (lower is better), final at 20 labels" in capsys.readouterr().out
+    (row,) = json.loads((tmp_path / "out/summary.json").read_text(encoding="utf-8"))
+    assert row["lower_is_better"] is True and row["metric"] == "mse"
+    for leg in row["legs"]:
+        scores = [estimate["mean"] for estimate in leg["curves"]["labeled"]["estimates"]]
+        assert min(scores) > 0
+        if leg["saving"]:
+            below = [n for n, score in zip((10, 15, 20), scores, strict=True) if score <= leg["saving"]["target"]]
+            needed = leg["saving"]["needed"]
+            assert (needed is None) == (not below) and (not below or below[0] - 5 < needed <= below[0])

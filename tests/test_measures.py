@@ -16,6 +16,7 @@ from tests.toy import Toy
 from tools.compare.grouping import group
 from tools.compare.runs import ComparisonError, read
 from tools.config import ConfigError, load
+from tools.record.facts import Facts
 
 
 class Error(Toy):
@@ -95,10 +96,9 @@ def test_anything_but_true_and_false_is_refused(given):
 
 def test_a_run_knows_its_direction_and_another_one_is_not_compared_with_it(tmp_path: Path):
     folders = [
-        comparekit.write(tmp_path / f"run{seed}", comparekit.config("random", seed, task__type=f"{__name__}.Chosen",
-                                                                   task__lower=lower))
+        comparekit.write(tmp_path / f"run{seed}", comparekit.config("random", seed), told=Facts("score", lower))
         for seed, lower in enumerate((True, True, False))
-    ]  # fmt: skip
+    ]
     assert [read(folder).lower for folder in folders] == [True, True, False]
     (one,) = group([read(folder) for folder in folders[:2]])
     assert one.lower and one.metric == "score"
