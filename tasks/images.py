@@ -55,6 +55,7 @@ class ImageCheck:
         self.turned: dict[Path, int] = {}  # the EXIF orientation of images that it turns
         self._deep: list[Path] = []
         self._brightest = 0
+        self._turned: list[Path] = []
 
     def size(self, path: Path, without: str = LISTED) -> Reading[Size | None]:
         """(width, height) of an image as training will see it, None where it cannot be read.
@@ -64,6 +65,8 @@ class ImageCheck:
         header = yield from read_header(path, without)
         if header is None:
             return None
+        if header.orientation > 1 and header.size == header.stored:
+            self._turned.append(path)
         if self.full or (header.deep and self._brightest < DARK):
             pixels = yield from _pixels(path, without)
             if pixels is None:
@@ -82,6 +85,13 @@ class ImageCheck:
             came = f"{len(self._deep)} such images without one above {self._brightest * 256 + 255}: nearly black"
             remedy = "scale the values of all images to the whole range (those of 12 bits by 16), or write 8 bits"
             yield Fault("dark images", str(self._deep[0]), expected, came, remedy)
+
+    def notes(self) -> list[str]:
+        """Images of which no size can show whether they were annotated before or after EXIF turned them."""
+        if not self._turned:
+            return []
+        said = f"{self._turned[0]}: turned by EXIF, and of the same size ({len(self._turned):,} such images);"
+        return [f"{said} annotations are taken as those of the turned image"]
 
 
 def image_size(path: Path, full: bool, without: str = LISTED) -> Reading[Size | None]:

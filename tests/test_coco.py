@@ -23,6 +23,7 @@ from tasks.data import first_fault_raised
 from tasks.detection import Detection
 from tasks.detection.adapter import _judged
 from tasks.detection.coco import Coco, coco_faults, read_coco
+from tasks.images import ImageCheck
 
 CLASSES = ("cat", "dog", "person")
 SIZES = ((48, 36), (40, 30), (33, 47), (50, 20))  # (width, height) of each image
@@ -79,7 +80,7 @@ def changed(*changes: Change) -> Json:
 
 def read(root: Path, *lists: str, classes: tuple[str, ...] = CLASSES, **options: Any) -> Coco:
     lists = lists or ("images:train.json",)
-    assert [str(fault) for fault in coco_faults(root, lists, classes, full=True, **options)] == []
+    assert [str(fault) for fault in coco_faults(root, lists, classes, look=ImageCheck(full=True), **options)] == []
     return first_fault_raised(read_coco(root, lists, classes, **options))
 
 

@@ -27,6 +27,7 @@ from tasks.detection.metrics import CocoMap
 from tasks.detection.voc_faults import voc_faults
 from tasks.detection.voc_xml import XML_BYTES
 from tasks.faults import Fault
+from tasks.images import ImageCheck
 from tests.fuzzkit import VALUES, fuzz, mutated
 
 # fmt: off
@@ -91,11 +92,11 @@ def make_coco(root: Path) -> Path:
 
 
 def voc(root: Path, *lists: str, full: bool = False) -> list[Fault]:
-    return voc_faults(root, lists or ("VOC2007/trainval",), CLASSES, full=full)
+    return voc_faults(root, lists or ("VOC2007/trainval",), CLASSES, look=ImageCheck(full))
 
 
 def coco(root: Path, *lists: str, full: bool = False) -> list[Fault]:
-    return coco_faults(root, lists or (f"images:{JSON}",), CLASSES, full=full)
+    return coco_faults(root, lists or (f"images:{JSON}",), CLASSES, look=ImageCheck(full))
 
 
 class Progress:
@@ -621,7 +622,7 @@ def test_real_voc_has_no_fault(name: str, count: int, full: bool) -> None:
     progress = Progress()
     root = Path(os.environ["AL_DATA"]) / "VOCdevkit"
     start = time.process_time()
-    faults = voc_faults(root, [name], VOC_CLASSES, full=full, progress=progress)
+    faults = voc_faults(root, [name], VOC_CLASSES, look=ImageCheck(full), progress=progress)
     assert faults == [], [str(f) for f in faults]
     assert progress.seen == count
     assert full or time.process_time() - start < count / 1000  # 4,000 in 4 s

@@ -279,3 +279,33 @@ def test_pixels_of_every_kind_are_read_as_pil_reads_them(tmp_path: Path, form: s
     with Image.open(path) as image:
         right = np.asarray(image.convert("RGB")).astype(int)
     assert np.abs(read_image(path).astype(int) - right).mean() < 3
+
+
+def test_classification_takes_thin_images(tmp_path: Path) -> None:
+    """At the limit a view is small; past it, the shorter side's 256 pixels would be met by 51,200 and more."""
+    imagekit.make_folder(tmp_path)
+    path = tmp_path / "train/bird/000.png"
+    Image.new("RGB", (200, 1), "red").save(path)
+    adapter = imagekit.classification(tmp_path, input_size=32, augmentation="resized_crop")
+    assert adapter.check(full=True) == []
+    for split in ("train", "pool"):
+        image, _ = adapter.dataset(split)[0]
+        assert image.shape == (3, 32, 32) and image[0].float().mean() > 250
+    assert adapter.thumbnail(0).size[0] == max(adapter.thumbnail(0).size)
+    Image.new("RGB", (201, 1), "red").save(path)
+    (line,) = imagekit.classification(tmp_path, input_size=32, augmentation="resized_crop").check()
+    assert "at most 200 times the shorter one, but got 201 x 1" in line
+
+
+@pytest.mark.parametrize("orientation, told", [(1, 0), (3, 1), (4, 1), (6, 1)])
+def test_an_orientation_that_no_size_shows_is_told(tmp_path: Path, orientation: int, told: int) -> None:
+    """Turned by 180 degrees, or square: whether boxes are of the pixels as stored, nothing in the data says."""
+    path, exif = devkit.make_coco(tmp_path) / "images/000007.jpg", Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(path) as image:  # 64 x 64
+        image.save(path, exif=exif)
+    lists = {"train": ["images:train.json"], "test": ["images:test.json"]}
+    task = devkit.detection(tmp_path, format="coco", **lists)
+    assert task.check() == []
+    said = [note for note in task.notes() if "turned by EXIF, and of the same size (1 such" in note]
+    assert len(said) == told and all(note.startswith(str(path)) for note in said)

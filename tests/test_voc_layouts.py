@@ -14,6 +14,7 @@ from PIL import Image
 from tasks.base import DataError
 from tasks.detection import Detection, views
 from tasks.detection.voc_faults import voc_faults
+from tasks.images import ImageCheck
 from tests import devkit
 from tests.devkit import CLASSES, ORDER, SCENES
 
@@ -22,7 +23,7 @@ EFFORT = [len(objects) for _, objects in SCENES.values()]
 
 
 def found(root: Path, *entries: str, full: bool = False) -> list[str]:
-    return [str(fault) for fault in voc_faults(root, entries, CLASSES, full=full)]
+    return [str(fault) for fault in voc_faults(root, entries, CLASSES, look=ImageCheck(full))]
 
 
 def names(root: Path, *entries: str, **settings) -> list[str]:
@@ -122,7 +123,8 @@ def test_sub_folders_links_and_litter(tmp_path: Path) -> None:
     right = [f"images/a/{name}.jpg" for name in sorted(SCENES) if name != "000001"] + ["images/b/000001.jpg"]
     assert names(tmp_path, "images:annotations") == right
     task = devkit.detection(tmp_path, train=["images:annotations"], test=["images:annotations"], difficult="train")
-    (note,) = task.notes()
+    note, other = task.notes()
+    assert other.startswith("train: 2 files are skipped that are no images or no XML: 'README.roboflow.txt', 'classes")
     assert note.startswith("train: 4 files and folders are skipped that are no data: 1 ") and "'__MACOSX'" in note
 
 

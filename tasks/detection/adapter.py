@@ -29,6 +29,7 @@ from tasks.detection.metrics import MOST, CocoMap, VocMap
 from tasks.detection.others import Others
 from tasks.detection.voc_faults import voc_faults
 from tasks.detection.voc_files import litter_notes
+from tasks.images import ImageCheck
 
 from mmdet.models.detectors import SingleStageDetector  # isort: skip  # after models.ssd: it installs what mmdet needs
 from mmdet.structures import DetDataSample  # isort: skip
@@ -96,14 +97,16 @@ class Detection:
         self.difficult, self.augmentation = difficult, augmentation
         self.eval_mode, self.test_limit, self.others = eval_mode, test_limit, others
         self._make, self.taps, self.input_size = NETWORKS[network]
+        self._looks: list[ImageCheck] = []  # of the last check
 
     def check(self, full: bool = False) -> list[str]:
         """Faults of both splits' files, and of the weights (which are downloaded here)."""
         find = partial(voc_faults if self.format == "voc" else coco_faults, others=self.others)
         shown = partial(track, what="checking the data")
-        faults = self._list_faults()
+        faults, self._looks = self._list_faults(), []
         for lists in dict.fromkeys(filter(None, self.lists.values())):
-            faults += find(self.root, lists, self.classes, full=full, progress=shown)
+            self._looks.append(ImageCheck(full))
+            faults += find(self.root, lists, self.classes, look=self._looks[-1], progress=shown)
         faults = list(dict.fromkeys(faults))  # what both splits lack is one fault
         if len(set(self.classes)) != len(self.classes):
             faults.append(f"task.classes: expected each name once, but got {self.classes}")
@@ -125,7 +128,7 @@ class Detection:
 
     def notes(self) -> list[str]:
         """Litter, what is read otherwise than it is written, classes and images without boxes, and too many boxes."""
-        found: list[str] = []
+        found = [note for look in self._looks for note in look.notes()]
         if self.format == "voc":
             for lists, split in {self.lists["test"]: "test", self.lists["train"]: "train"}.items():
                 found += litter_notes(self.root, lists, split)  # once where the test set is drawn from `train`

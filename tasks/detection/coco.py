@@ -48,11 +48,11 @@ def coco_faults(
     classes: Sequence[str],
     *,
     others: Others = "fault",
-    full: bool = False,
+    look: ImageCheck | None = None,
     progress: Progress = iter,
 ) -> list[Fault]:
-    """All faults of one split; see `read_coco`. `full`: decode every image, too; without, headers are read."""
-    look = ImageCheck(full)
+    """All faults of one split; see `read_coco`. Without `look` the images' headers are read."""
+    look = look or ImageCheck(full=False)
     return [*read_coco(root, lists, classes, others, look, progress), *look.together()]
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from tasks.data import first_fault_raised
+from tasks.data import few, first_fault_raised
+from tasks.detection.voc_folder import SUFFIXES, XMLS, Folder
 from tasks.faults import LIST_BYTES, Fault, Reading, escapes, misleads, path_fault, read_file, reason, shown
-from tasks.litter import is_litter, listing, skipped
+from tasks.litter import skipped
 
-SUFFIXES = frozenset({
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".tif",
-    ".tiff", ".webp", ".gif", ".jp2",
-})  # fmt: skip  # in small letters
 FORMS = "'VOC2007/trainval' (a list), 'train' (a folder) or 'images:annotations' (two folders)"
 ROOT = "data_root is the folder that holds VOC2007 and VOC2012"
 WITHOUT = ("take its XML away", "take the image away; labelImg, too, writes an XML for an image without objects")
@@ -46,51 +43,6 @@ class Entry:
     list: Path | None = None
 
 
-@dataclass
-class Folder:
-    """Files of some suffixes below a folder, found by their path without suffix; a folder is looked into once."""
-
-    home: Path
-    suffixes: frozenset[str]
-    _seen: dict[PurePath, dict[str, list[str]]] = field(default_factory=dict)
-
-    def named(self, stem: str) -> list[Path]:
-        """The files with this path without suffix, in order."""
-        parent, name = PurePath(stem).parent, PurePath(stem).name
-        if parent not in self._seen:
-            self._seen[parent] = self._names(self.home / parent)
-        return [self.home / parent / file for file in self._seen[parent].get(name, [])]
-
-    def _names(self, folder: Path) -> dict[str, list[str]]:
-        names: dict[str, list[str]] = {}
-        try:
-            found = listing(folder)
-        except (OSError, ValueError):  # said where the folder itself is looked at
-            found = []
-        for path in found:
-            if path.suffix.lower() in self.suffixes:
-                names.setdefault(path.stem, []).append(path.name)
-        return names
-
-    def stems(self) -> list[str]:
-        """The paths without suffix of all files, in sub-folders too, in order; litter does not count."""
-        found: set[str] = set()
-        for folder in self.folders():
-            inside = folder.relative_to(self.home)
-            found.update((inside / stem).as_posix() for stem in self._names(folder))
-        return sorted(found)
-
-    def folders(self) -> Iterator[Path]:
-        """This folder and those below it, each once, litter left out."""
-        visited: set[str] = set()  # a link to a folder above would lead around
-        for folder, folders, _ in os.walk(self.home, followlinks=True):
-            real = os.path.realpath(folder)
-            folders[:] = [] if real in visited else [name for name in folders if not is_litter(name)]
-            if real not in visited:
-                yield Path(folder)
-            visited.add(real)
-
-
 def pairs(root: Path, text: str, first: dict[Path, str]) -> Reading[list[Pair]]:
     """The samples of one entry of `train` or `test`, in its order: as its list says, else by their paths.
 
@@ -102,7 +54,7 @@ def pairs(root: Path, text: str, first: dict[Path, str]) -> Reading[list[Pair]]:
     entry = yield from _entry(root, text)
     if entry is None:
         return []
-    images, xmls = Folder(entry.images, SUFFIXES), Folder(entry.xmls, frozenset({".xml"}))
+    images, xmls = Folder(entry.images, SUFFIXES), Folder(entry.xmls, XMLS)
     named = _found(images, xmls)
     if entry.list is not None:
         named = _listed(entry.list, f"the list {text!r} is this file; {ROOT}, here {root}", images, xmls)
@@ -120,9 +72,16 @@ def pairs(root: Path, text: str, first: dict[Path, str]) -> Reading[list[Pair]]:
 def litter_notes(root: Path, lists: Sequence[str], split: str) -> list[str]:
     """What is skipped in the folders of a split's entries, which are all valid, where no list names the files."""
     entries = [first_fault_raised(_entry(root, text)) for text in lists]
-    homes = dict.fromkeys(home for entry in entries if entry.list is None for home in (entry.images, entry.xmls))
-    folders = dict.fromkeys(folder for home in homes for folder in Folder(home, SUFFIXES).folders())
-    return skipped(folders, split)
+    kinds: dict[Path, frozenset[str]] = {}
+    for entry in entries:
+        for home, suffixes in () if entry.list else ((entry.images, SUFFIXES), (entry.xmls, XMLS)):
+            kinds[home] = kinds.get(home, frozenset()) | suffixes
+    looked_at = [Folder(home, suffixes) for home, suffixes in kinds.items()]
+    notes = skipped(dict.fromkeys(folder for each in looked_at for folder in each.folders()), split)
+    names = sorted(name for each in looked_at for name in each.others())
+    if names:
+        notes.append(f"{split}: {len(names):,} files are skipped that are no images or no XML: {few(names)}")
+    return notes
 
 
 def _entry(root: Path, text: str) -> Reading[Entry | None]:
@@ -195,9 +154,9 @@ def _line_pair(place: str, line: str, images: Folder, xmls: Folder) -> Reading[P
         yield Fault("list line", place, "a one-line path below the list's folder", shown(line), "move its files there")
         return None
     stem, suffix = os.path.splitext(line)
-    if suffix.lower() not in SUFFIXES | {".xml"} or _there(xmls, line, ".xml"):
+    if suffix.lower() not in SUFFIXES | XMLS or _there(xmls, line, ".xml"):
         stem = line
-    image = images.home / line if stem != line and suffix.lower() != ".xml" and _there(images, line) else None
+    image = images.home / line if stem != line and suffix.lower() in SUFFIXES and _there(images, line) else None
     if image is None:
         image = yield from _image(place, stem, images)
     if line.strip() != line or (len(line.split()) > 1 and not os.path.lexists(image)):
