@@ -17,12 +17,13 @@ from tests.comparekit import config, made, write
 from tests.conftest import REPOSITORY
 from tools import al_compare, al_train, cli
 from tools.compare.curves import Estimate
+from tools.compare.looks import LIGHT, Style, styles
 from tools.compare.markup import Html, tag, text
 from tools.compare.runs import ComparisonError
 from tools.compare.sentences import labels_saved, listed, significance, verdicts
 from tools.compare.statistics import compare_areas
-from tools.compare.style import LIGHT, Style, chance, duration, interval, number, spread, styles
-from tools.compare.svg import Line, line_chart
+from tools.compare.style import chance, duration, interval, number, spread
+from tools.compare.svg import HEIGHT, Line, line_chart
 
 VALUES = {"random": ([0.1, 0.2, 0.3], [0.1, 0.3, 0.4], [0.2, 0.25, 0.3]), "entropy": ([0.1, 0.4, 0.5],) * 3}
 
@@ -37,7 +38,7 @@ def folders(root: Path, values=VALUES, **settings) -> Path:
 class Page(HTMLParser):
     """What a page would load, run or show."""
 
-    VOID = {"meta", "link", "img", "input", "br"}
+    VOID = {"meta", "link", "img", "input", "br", "wbr"}
 
     def __init__(self, content: str) -> None:
         super().__init__()
@@ -199,7 +200,10 @@ def test_unfinished_runs_are_shown_and_counted_nowhere(tmp_path: Path, capsys):
         "entropy, seed 3: 0 of 3 cycles", "margin, seed 0: 2 of 3 cycles, score 0.900 at 15 labels",
     ]  # fmt: skip
     assert [leg["name"] for leg in row["legs"]] == ["random", "entropy"]
-    assert all(line in page.said for line in row["unfinished"]) and 'class="thin c2"' in content
+    assert (
+        all(line in page.said for line in row["unfinished"])
+        and f'class="thin c{styles(["margin"])["margin"].colour}"' in content
+    )
     assert "Not finished" not in before.said and "Not finished" in page.said
     assert "not finished, in no number: margin, seed 0" in capsys.readouterr().out
 
@@ -319,12 +323,18 @@ def test_two_configs_are_two_sections(tmp_path: Path):
     assert page.tags.count("section") == 2 and {"#c0", "#c1"} <= set(page.links)
 
 
-def test_one_colour_a_strategy_and_random_is_grey():
-    names = [f"s{i}" for i in range(8)]
-    found = styles(["s0", "random", *names, "s0"])
-    assert found["random"] == Style(0) and found["s0"].colour == 1
-    assert len({(look.colour, look.dash) for look in found.values()}) == 9
+def test_one_look_a_strategy_in_page_and_picture_and_random_is_grey(tmp_path: Path):
+    """Beside another strategy, too; before, looks went by the order in which names came."""
+    names = ["random", "coreset", "random-joint", "learning_loss"]
+    found = styles([*names, *(f"s{i}" for i in range(8))])
+    assert found["random"] == Style(0) and len(set(found.values())) == 12
     assert max(look.colour for look in found.values()) < len(LIGHT)
+    drawn = []
+    for legs in (["random", "coreset"], ["random", "badge", "learning_loss", "coreset"]):
+        root = folders(tmp_path / f"{len(legs)}/runs", {leg: ([0.1, 0.2, 0.3],) * 3 for leg in legs})
+        _, content = report(root)
+        drawn.append(re.findall(r'class="(point[^"]+)" d="([^"]+)"[^>]*></svg><span>coreset<', content))
+    assert len(set(drawn[0] + drawn[1])) == 1 and len(drawn[0]) > 1
 
 
 def test_numbers_as_people_read_them():
@@ -342,7 +352,7 @@ def test_a_band_is_cut_at_the_edge_and_left_out_without_an_interval():
     wide = Line("a", Style(1), [10, 20], [0.4, 0.5], [-9, -9], [9, 9])
     chart = ElementTree.fromstring(line_chart([wide], "t", "x", "y"))
     heights = [float(p.split(",")[1]) for p in chart.find(".//polygon").get("points").split()]
-    assert min(heights) >= 0 and max(heights) <= 380
+    assert min(heights) >= 0 and max(heights) <= HEIGHT
     alone = Line("a", Style(1), [10, 20], [0.4, 0.5], [math.nan] * 2, [math.nan] * 2)
     assert "polygon" not in line_chart([alone], "t", "x", "y")
     assert line_chart([], "t", "x", "y") == ""

@@ -24,10 +24,10 @@ from tools.compare.curves import curve
 from tools.compare.finding import find
 from tools.compare.grouping import group
 from tools.compare.html import page
+from tools.compare.looks import styles
 from tools.compare.report import as_csv, as_json, findings
 from tools.compare.runs import ComparisonError, read
 from tools.compare.saving import labels_needed
-from tools.compare.style import styles
 from tools.compare.terminal import show
 from tools.record.facts import Facts
 

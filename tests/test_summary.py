@@ -104,7 +104,7 @@ def test_curve_shows_the_rows(tmp_path, monkeypatch):
     draw([*ROWS, {"labeled": 3000, "mAP": None}], "mAP", "a title", tmp_path / "curve.png")
     (axes,) = drawn[0].axes
     assert axes.lines[0].get_xydata().tolist() == [[1000, 0.5241], [2000, 0.6093]]  # what is not a number is no point
-    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("labeled samples", "mAP", "a title")
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("labeled images", "mAP", "a title")
 
 
 def test_curve_replaces_an_older_one_and_survives_having_no_point(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from tests.wandb_reader import RunFile, fragments, read_run
 from tests.wandb_stub import Stub
 from tools import cli, wandb_board
 from tools.al_train import run
+from tools.compare.looks import LIGHT, styles
 
 wandb = pytest.importorskip("wandb")
 pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not here: pip install -e '.[board]'")
@@ -161,3 +163,10 @@ def test_without_a_login_a_config_or_the_package_it_says_what_to_do(capsys, monk
     assert wandb_board.main([TOY, "--print"]) == 2
     assert capsys.readouterr().out.startswith("error: the board needs wandb-workspaces: pip install -e '.[board]'")
     assert "WANDB_API_KEY" not in os.environ
+
+
+def test_strategies_have_the_colours_of_the_reports(capsys):
+    settings = printed(capsys)["section"]["customRunColors"]
+    found = {re.search(r"[a-z_]+(-(joint|detached|off))?(?=[^a-z_-]*$)", key)[0]: hue for key, hue in settings.items()}
+    assert found["learning_loss"] == found["learning_loss-joint"] == "#1d5bde" and found["random"] == "#6b7280"
+    assert len(found) == 84 and found == {leg: LIGHT[look.colour] for leg, look in styles(found).items()}

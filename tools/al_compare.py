@@ -21,9 +21,9 @@ from tools.compare.figure import png
 from tools.compare.finding import read_all
 from tools.compare.grouping import group
 from tools.compare.html import page
+from tools.compare.looks import styles
 from tools.compare.report import as_csv, as_json, findings
 from tools.compare.runs import ComparisonError
-from tools.compare.style import styles
 from tools.compare.terminal import show
 from tools.config import ConfigError
 from tools.record import code

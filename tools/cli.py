@@ -217,7 +217,7 @@ def _run(experiment: Experiment, folder: RunFolder, mode: str, run: Callable, co
         rows = folder.rows(experiment.budget.cycles)
         title = f"{experiment.name}, {experiment.leg}, seed {experiment.seed}"
         lower = lower_is_better(experiment.task)
-        summary.draw(rows, experiment.task.metric, title, folder.path / "curve.png", lower)
+        summary.draw(rows, experiment.task.metric, title, folder.path / "curve.png", lower, experiment.leg)
         folder.finish()
         _show(experiment, rows, console)
         console.print(f"curve: {folder.path / 'curve.png'}", highlight=False)

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from PIL.Image import Image
 from rich.console import Console
 
 from acquisition.query import Query
 from models.files import replacing
 from tasks.base import Task
+from tools.compare.looks import LIGHT, Style, styles
 from tools.sheet import Column, Sheet
 
 Row = Mapping[str, Any]
@@ -109,14 +112,36 @@ def canvas(figsize: tuple[float, float]) -> Figure:
     return figure
 
 
-def draw(rows: Sequence[Row], metric: str, title: str, path: Path, lower: bool = False) -> None:
-    """`curve.png`: the metric over labeled samples. `lower`: less of the metric is better."""
+def look_of(style: Style) -> dict[str, Any]:
+    """How Matplotlib draws a strategy's line and marks on a white page."""
+    colour = LIGHT[style.colour]
+    dashes = (0, tuple(length / 2 for length in style.dash)) if style.dash else "-"
+    inside = "white" if style.hollow else colour
+    size = 9 if style.mark == "*" else 7 if style.mark in "PX" else 5.5
+    return {"color": colour, "linestyle": dashes, "linewidth": 1.8, "marker": style.mark, "markersize": size,
+            "markerfacecolor": inside, "markeredgecolor": colour if style.hollow else "white",
+            "markeredgewidth": 1.2 if style.hollow else 0.5}  # fmt: skip
+
+
+def tick_well(axes: Axes) -> None:
+    """Four ticks or more on each axis, numbers of thousands with commas."""
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], min_n_ticks=4))
+    low, high = axes.get_xlim()
+    if max(abs(low), abs(high)) >= 1000:
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def draw(rows: Sequence[Row], metric: str, title: str, path: Path, lower: bool = False, leg: str = "random") -> None:
+    """`curve.png`: the metric over labeled images, as `leg` looks. `lower`: less of the metric is better."""
     figure = canvas(figsize=(6, 4))
     axes = figure.subplots()
     points = [(row["labeled"], row[metric]) for row in rows if row[metric] is not None]
-    axes.plot(*zip(*points, strict=True), marker="o") if points else None
-    axes.set(xlabel="labeled samples", ylabel=measured(metric, lower), title=title)
+    axes.plot(*zip(*points, strict=True), **look_of(styles([leg])[leg])) if points else None
+    axes.set(xlabel="labeled images", ylabel=measured(metric, lower), title=title)
+    axes.text(0.99, 0.02, "one seed, so no band", ha="right", transform=axes.transAxes, fontsize=8, color="#60646c")
     axes.grid(alpha=0.3)
+    tick_well(axes)
     with replacing(path) as beside:
         figure.savefig(beside, dpi=120)
 

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from tasks.base import lower_is_better
 from tools import mirror, summary
+from tools.compare.looks import LIGHT, legs, styles
 from tools.config import ConfigError, load
 from tools.streams import command
 from tools.tracking import PROJECT, X_AXIS, logged_in, silence
@@ -72,7 +73,8 @@ def build(name: str, metric: str, entity: str, project: str = PROJECT, lower: bo
         entity=entity, project=project, name=f"{name}: strategies", sections=sections,
         settings=workspaces.WorkspaceSettings(x_axis=X_AXIS, smoothing_type="none", max_runs=RUNS),
         runset_settings=workspaces.RunsetSettings(
-            filters=expr.And(expr.Metric("Group") == name), groupby=[expr.Config("strategy")], pinned_columns=columns
+            filters=expr.And(expr.Metric("Group") == name), groupby=[expr.Config("strategy")], pinned_columns=columns,
+            group_colors={leg: LIGHT[look.colour] for leg, look in styles(legs()).items()},
         ),
     )  # fmt: skip
     # a name of W&B's form that follows from the view's: so it is found again, from any machine

@@ -13,7 +13,7 @@ import torch
 from annotated_types import Ge, Gt, Le
 from mmengine.evaluator import BaseMetric
 from mmengine.structures import BaseDataElement
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset, default_collate
@@ -28,10 +28,11 @@ from tasks.classification.faults import cifar_faults, folder_faults
 from tasks.classification.held import Crop, Held, HeldView, Place, Where, batch_of, draw_crop, stacked
 from tasks.classification.metrics import Accuracy
 from tasks.data import canonical, even, few, spread
+from tasks.drawing import caption_height, write
 
 Channels = tuple[float, float, float]
 Spreads = tuple[Annotated[float, Gt(0)], Annotated[float, Gt(0)], Annotated[float, Gt(0)]]
-THUMBNAIL, CAPTION = 192, 20  # pixels: longer side of the image, height of the line with its class
+THUMBNAIL = 192  # pixels: longer side of the image, without the line with its class
 
 
 class Classification:
@@ -245,10 +246,10 @@ class Classification:
         image = Image.fromarray(self._pool_images.pixels(index))
         scale = THUMBNAIL / max(image.size)
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-        sheet = Image.new("RGB", (max(size[0], THUMBNAIL), size[1] + CAPTION))
+        sheet = Image.new("RGB", (max(size[0], THUMBNAIL), size[1] + caption_height()))
         sheet.paste(image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX))
         name = self.classes[self._pool_images.labels[index]]
-        ImageDraw.Draw(sheet).text((4, size[1] + 4), name, fill="white")
+        write(sheet, (0, size[1]), name, "white")
         return sheet
 
 

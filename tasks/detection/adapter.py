@@ -29,6 +29,7 @@ from tasks.detection.metrics import MOST, CocoMap, VocMap
 from tasks.detection.others import Others
 from tasks.detection.voc_faults import voc_faults
 from tasks.detection.voc_files import litter_notes
+from tasks.drawing import caption_height, write
 from tasks.images import ImageCheck
 
 from mmdet.models.detectors import SingleStageDetector  # isort: skip  # after models.ssd: it installs what mmdet needs
@@ -277,12 +278,14 @@ class Detection:
         image = Image.fromarray(read_image(Path(info["img_path"])))  # boxes are those of the image as OpenCV turns it
         scale = THUMBNAIL / max(image.size)
         image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
-        draw = ImageDraw.Draw(image)
+        draw, named = ImageDraw.Draw(image), list[tuple[tuple[float, float], str, str]]()
         for box in info["instances"]:
             corners = [c * scale for c in box["bbox"]]
             colour = "gray" if box["ignore_flag"] else "lime"
             draw.rectangle(corners, outline=colour, width=2)
-            draw.text((corners[0] + 3, corners[1] + 2), self.classes[box["bbox_label"]], fill=colour)
+            named.append(((corners[0], corners[1] - caption_height()), self.classes[box["bbox_label"]], colour))
+        for place, word, colour in named:  # above their boxes, and on all of them
+            write(image, place, word, colour)
         return image
 
 

@@ -12,12 +12,13 @@ import numpy as np
 from tools.compare.curves import ANY, FEW, Axis, metric_ends, points
 from tools.compare.html_chosen import chosen_section
 from tools.compare.html_module import attribution_section, health_section
-from tools.compare.markup import Html, bullets, legend, matrix, named, table, tag, text
+from tools.compare.looks import DARK, LIGHT, Style
+from tools.compare.markup import Html, breakable, bullets, legend, matrix, named, table, tag, text
 from tools.compare.report import AXES, Findings, Leg, gaps, unfinished
-from tools.compare.sentences import direction, doubts, labels_saved, module_health, significance, verdicts
+from tools.compare.sentences import direction, doubts, labels_saved, module_health, of_seeds, significance, verdicts
 from tools.compare.statistics import ALPHA, Pair
-from tools.compare.style import DARK, LIGHT, Style, chance, count, duration, interval, number, spread
-from tools.compare.svg import Line, line_chart
+from tools.compare.style import chance, count, duration, interval, number, spread
+from tools.compare.svg import Line, every, line_chart
 from tools.summary import measured
 
 Looks = Mapping[str, Style]
@@ -80,14 +81,22 @@ def _curves(one: Findings, looks: Looks, place: int) -> Html:
         charts += f'<div class="on-{axis}">{_chart(one, axis, name, looks)}</div>'
     shown = [*dict.fromkeys([leg.name for leg in one.legs] + [run.leg for run in one.comparison.unfinished])]
     many = any(len(leg.seeds) > 1 for leg in one.legs)
-    caption = "Mean over seeds; the band is its 95% t-interval, cut at the picture's edge." if many else (
+    caption = "The band is the mean's 95% t-interval over seeds, cut at the picture's edge." if many else (
         "One seed of each strategy, so there is no band: nobody knows how much of this is chance."
     )  # fmt: skip
     if many and metric_ends(one.comparison.runs) == ANY:
         caption += " It may reach beyond what the metric can be, as nothing says what its least and largest values are."
     switch = Html(f'<div class="switch"><span>over</span>{radios}<div class="charts">{charts}</div></div>')
     rest = tag("p", caption, kind="caption")
-    return Html(tag("h3", "Curves") + legend(shown, looks) + switch + rest + _summary(one, looks))
+    return Html(tag("h3", "Curves") + legend(shown, looks, _counts(one)) + switch + rest + _summary(one, looks))
+
+
+def _counts(one: Findings) -> dict[str, str]:
+    """Seeds of each leg, where these differ."""
+    counts = {leg.name: len(leg.seeds) for leg in one.legs}
+    if len(set(counts.values())) < 2:
+        return {}
+    return {name: f" ({n} seed{'s' if n > 1 else ''})" for name, n in counts.items()}
 
 
 def _chart(one: Findings, axis: Axis, name: str, looks: Looks) -> str:
@@ -95,13 +104,13 @@ def _chart(one: Findings, axis: Axis, name: str, looks: Looks) -> str:
     for leg in one.legs:
         along = leg.curves[axis]
         low, high = ([getattr(e, end) for e in along.estimates] for end in ("low", "high"))
-        marked = not along.interpolated
-        lines.append(Line(leg.name, looks[leg.name], along.x.tolist(), along.mean.tolist(), low, high, marked))
+        lines.append(Line(leg.name, looks[leg.name], along.x.tolist(), along.mean.tolist(), low, high, every(along)))
     for run in one.comparison.unfinished:
         x, y = (values.tolist() for values in points(run, axis))
-        lines.append(Line(run.leg, looks[run.leg], x, y, marked=False, thin=True))
+        lines.append(Line(run.leg, looks[run.leg], x, y, every=0, thin=True))
     metric = measured(one.comparison.metric, one.comparison.lower)
-    return line_chart(lines, f"{metric} over {name}", name, metric) or "<p>No value along this axis.</p>"
+    drawn = line_chart(lines, f"{metric} over {name}", name, metric, note=of_seeds(one.legs))
+    return drawn or "<p>No value along this axis.</p>"
 
 
 def _summary(one: Findings, looks: Looks) -> Html:
@@ -169,5 +178,6 @@ def _pair_row(pair: Pair) -> list[object]:
     strong = pair.p < ALPHA
     p = tag("strong", chance(pair.p)) if strong else chance(pair.p)
     said = {"none": ": no claim", "preliminary": ": preliminary", "tested": ""}[pair.claim]
-    return [f"{pair.first} − {pair.second}", number(seen.mean), interval(seen.low, seen.high), chance(test.p), p,
+    legs = Html(f"{breakable(pair.first)} − {breakable(pair.second)}")
+    return [legs, number(seen.mean), interval(seen.low, seen.high), chance(test.p), p,
             number(test.effect), interval(test.effect_low, test.effect_high), f"{len(pair.seeds)}{said}"]  # fmt: skip

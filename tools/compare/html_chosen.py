@@ -8,16 +8,18 @@ from itertools import groupby
 
 from tools.compare.chosen import Overlap
 from tools.compare.gallery import Picture
+from tools.compare.looks import Style
 from tools.compare.markup import Html, bullets, legend, matrix, named, table, tag, text
 from tools.compare.report import Findings
-from tools.compare.sentences import crowds
-from tools.compare.style import MARKERS, Style, interval, number, spread
+from tools.compare.sentences import crowds, mean_of_seeds
+from tools.compare.style import interval, number, spread
+from tools.compare.svg import mark
 from tools.compare.traits import Trait
 
 Looks = Mapping[str, Style]
 SHOWN = 20  # bins of a histogram
 SHARES = (
-    "Bars and numbers are the pool's shares, markers those of what was queried, over all queries, mean over seeds. A "
+    "Bars and numbers are the pool's shares, markers those of what was queried, over all queries, {}. A "
     "marker beyond its bar: queried more often than it is in the pool. No test stands behind these shares."
 )
 
@@ -31,7 +33,11 @@ def chosen_section(one: Findings, looks: Looks) -> Html:
     if seen.overlap:
         parts.append(_overlap(seen.overlap, looks))
     if any(trait.bins for trait in seen.traits):
-        parts += [tag("h4", "Queried against pool"), legend(seen.effort, looks), tag("p", SHARES, kind="caption")]
+        parts += [
+            tag("h4", "Queried against pool"),
+            legend(seen.effort, looks),
+            tag("p", SHARES.format(mean_of_seeds(one.legs)), kind="caption"),
+        ]
     parts += [_trait(trait, looks) for trait in seen.traits if trait.bins]
     if seen.missing:
         said = "There are no histograms and no pictures, as the data could not be read where the runs found them "
@@ -89,8 +95,8 @@ def _bar(trait: Trait, i: int, top: float, looks: Looks) -> Html:
     for leg, found in trait.queried.items():
         if not math.isnan(found[i].mean):
             told.append(f"{leg} {found[i].mean:.3f}")
-            look = f"dot c{looks[leg].colour} m{looks[leg].colour % len(MARKERS)}"
-            dots += f'<i class="{look}" style="left:{100 * found[i].mean / top:.2f}%"></i>'
+            at = f'style="left:{100 * found[i].mean / top:.2f}%"'
+            dots += f'<svg class="dot" viewBox="-6 -6 12 12" {at}><path {mark(looks[leg])}/></svg>'
     bar = f'<span class="bar" style="width:{100 * trait.pool[i] / top:.2f}%"></span>'
     label = f'<span class="label">{text(trait.bins[i])}</span>'
     share = f'<span class="share">{100 * trait.pool[i]:.1f}%</span>'

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tools.compare.curves import Estimate
+from tools.compare.looks import Style
 from tools.compare.markup import Html, bullets, columns, figure, legend, table, tag
 from tools.compare.module import CHANCE, Part
-from tools.compare.report import Findings, Leg
-from tools.compare.style import Style, interval, number
+from tools.compare.report import AXES, Findings, Leg
+from tools.compare.sentences import of_seeds
+from tools.compare.style import interval, number
 from tools.compare.svg import Line, line_chart
 
 Looks = Mapping[str, Style]
@@ -21,8 +23,9 @@ def health_section(one: Findings, looks: Looks) -> Html:
         return Html("")
     pairs = [_health_line(leg, looks, [row.pairs for row in leg.health]) for leg in legs]
     ranks = [_health_line(leg, looks, [row.spearman for row in leg.health]) for leg in legs]
-    first = line_chart(pairs, "share of pairs in order over labels", "images", "pairs in order", CHANCE, (0, 1))
-    second = line_chart(ranks, "Spearman's correlation over labels", "images", "Spearman's correlation", 0.0, (-1, 1))
+    x, note = AXES["labeled"], of_seeds(legs)
+    first = line_chart(pairs, f"share of pairs in order over {x}", x, "pairs in order", CHANCE, (0, 1), note)
+    second = line_chart(ranks, f"Spearman's correlation over {x}", x, "Spearman's correlation", 0.0, (-1, 1), note)
     said = "Predicted against true loss on a random control sample that was not labeled. On the dashed line the module "
     said += "ranks like a coin: there its scores say nothing about the loss, whatever the curve looks like."
     words = [tag("details", tag("summary", f"{leg.name}, cycle by cycle"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from tools.compare.style import Style, number
+from tools.compare.looks import Style
+from tools.compare.style import number
 from tools.compare.svg import chip
 
 
@@ -60,12 +62,18 @@ def _shaded(value: float) -> Html:
 
 def named(leg: str, looks: Mapping[str, Style]) -> Html:
     """A strategy's name beside its line and marker."""
-    return tag("span", Html(chip(looks[leg])), leg, kind="leg")
+    return tag("span", Html(chip(looks[leg])), tag("span", breakable(leg)), kind="leg")
 
 
-def legend(legs: Iterable[str], looks: Mapping[str, Style]) -> Html:
-    """All names with their lines."""
-    return tag("p", *[Html(f"{named(leg, looks)} ") for leg in legs], kind="legend")
+def breakable(name: str) -> Html:
+    """A name that may go on in a further line after an underscore or a dash."""
+    return Html(re.sub("([_-])", r"\1<wbr>", text(name)))
+
+
+def legend(legs: Iterable[str], looks: Mapping[str, Style], more: Mapping[str, str] | None = None) -> Html:
+    """All names with their lines, and what there is to say of some."""
+    told = [Html(named(leg, looks) + text((more or {}).get(leg, ""))) for leg in legs]
+    return tag("p", *[tag("span", one) for one in told], kind="legend")
 
 
 def columns(*parts: str) -> Html:

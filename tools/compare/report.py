@@ -35,7 +35,7 @@ from tools.compare.statistics import Pair, Penalties, compare_areas, penalties
 from tools.record import plans
 
 REFERENCE = "random"
-AXES: dict[Axis, str] = {"labeled": "images", "effort": "annotations", "seconds": "seconds of compute"}
+AXES: dict[Axis, str] = {"labeled": "labeled images", "effort": "annotations", "seconds": "seconds of compute"}
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,23 @@ def crowds(found: Chosen) -> list[str]:
     return [f"{leg}: {number(mean)} annotations a queried sample{beside}" for leg, mean in known]
 
 
+def of_seeds(legs: Sequence[Leg]) -> str:
+    """What a picture shows of each leg: how many seeds, and what the band is."""
+    counts = sorted({len(leg.seeds) for leg in legs})
+    if not counts:
+        return "no finished run"
+    if counts[-1] == 1:
+        return "one seed, so no band"
+    return f"{mean_of_seeds(legs)}, 95% band"
+
+
+def mean_of_seeds(legs: Sequence[Leg]) -> str:
+    """How many seeds stand behind a mean of each leg."""
+    counts = sorted({len(leg.seeds) for leg in legs}) or [0]
+    some = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+    return "one seed" if counts[-1] == 1 else f"mean of {some} seeds"
+
+
 def listed(names: Sequence[str]) -> str:
     """a, b and c."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

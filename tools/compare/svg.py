@@ -10,15 +10,19 @@ from html import escape
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from tools.compare.style import Style
+from tools.compare.curves import Curve
+from tools.compare.looks import MARKS, Style
 
-WIDTH, HEIGHT = 640, 380
-LEFT, RIGHT, TOP, BOTTOM = 74, 16, 14, 50  # px between plot and edge
+WIDTH, HEIGHT = 640, 396
+LEFT, RIGHT, TOP, BOTTOM = 74, 16, 34, 50  # px between plot and edge
 ROOM = 0.6  # of the curves' height, above and below it, for bands: those of two seeds are many times as high
 FEW = 3  # curves whose bands, one over the other, can still be told apart
-SHAPES = (  # as `style.MARKERS`
-    "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0Z", "M-3.6,-3.6h7.2v7.2h-7.2Z", "M0,-4.8L4.6,3.4H-4.6Z", "M0,-5L5,0L0,5L-5,0Z",
-)  # fmt: skip
+TICKS = 4  # on an axis at least
+
+
+def every(along: Curve) -> int:
+    """Which points of a curve are marked: all that were measured, and some of those that were interpolated."""
+    return 7 if along.interpolated else 1
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Line:
         y: (N,).
         low: (N,) of the band; not-a-number, or empty, where there is none.
         high: (N,).
-        marked: whether points are marked, and tell their values.
+        every: the first and so many points further each one is marked, and tells its value; 0 for none.
         thin: of an unfinished run.
     """
 
@@ -42,7 +46,7 @@ class Line:
     y: Sequence[float] = field(repr=False)
     low: Sequence[float] = field(default=(), repr=False)
     high: Sequence[float] = field(default=(), repr=False)
-    marked: bool = True
+    every: int = 1
     thin: bool = False
 
 
@@ -53,10 +57,12 @@ def line_chart(
     y_label: str,
     chance: float | None = None,
     ends: tuple[float, float] = (-math.inf, math.inf),
+    note: str = "",
 ) -> str:
     """An SVG with axes, bands, curves and points; a dashed line where chance is. Empty without a point.
 
-    `ends` are the least and the largest value there can be: a t-interval may go beyond, the axis does not.
+    `note` stands above it, such as how many seeds it is of. `ends` are the least and the largest value there can be: a
+    t-interval may go beyond, the axis does not.
     """  # fmt: skip
     x = [v for line in lines for v in line.x]
     y = [v for line in lines for v in line.y if math.isfinite(v)] + ([] if chance is None else [chance])
@@ -68,7 +74,8 @@ def line_chart(
     top = min(max([*y, *bands]), max(y) + room, ends[1])
     across = _Scale(min(x), max(x), LEFT, WIDTH - RIGHT)
     upward = _Scale(bottom, top, HEIGHT - BOTTOM, TOP)
-    parts = [_grid(across, upward, x_label, y_label)]
+    said = f'<text x="{WIDTH - RIGHT}" y="16" text-anchor="end">{escape(note)}</text>' if note else ""
+    parts = [said + _grid(across, upward, x_label, y_label)]
     if chance is not None:
         at = upward(chance)
         parts.append(f'<line class="chance" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
@@ -93,8 +100,13 @@ class _Scale:
 
     @property
     def ticks(self) -> list[float]:
-        found = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
-        return [float(v) for v in found if self.low <= v <= self.high]
+        found: list[float] = []
+        for most in range(5, 5 + 2 * TICKS):
+            values = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
+            found = [float(v) for v in values if self.low <= v <= self.high]
+            if len(found) >= TICKS:
+                break
+        return found
 
 
 def _grid(across: _Scale, upward: _Scale, x_label: str, y_label: str) -> str:
@@ -136,18 +148,16 @@ def _curve(line: Line, across: _Scale, upward: _Scale) -> str:
         f' stroke-dasharray="{dash}"' if dash else ""
     )
     drawn = f'<polyline {look} points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in spots)}"/>'
-    if not line.marked:
-        return drawn
-    for i, (x, y) in zip(known, spots, strict=True):
-        drawn += (
-            f'<path class="point c{line.style.colour}" d="{_shape(line.style)}" transform="translate({x:.1f} {y:.1f})">'
-        )
-        drawn += f"<title>{escape(_told(line, i))}</title></path>"
+    for i, (x, y) in list(zip(known, spots, strict=True))[:: line.every] if line.every else ():
+        at = f'transform="translate({x:.1f} {y:.1f})"'
+        drawn += f"<path {mark(line.style)} {at}><title>{escape(_told(line, i))}</title></path>"
     return drawn
 
 
-def _shape(style: Style) -> str:
-    return SHAPES[style.colour % len(SHAPES)]
+def mark(style: Style) -> str:
+    """Attributes of a path that draws a strategy's mark about (0, 0)."""
+    outlined = " hollow" if style.hollow else ""
+    return f'class="point{outlined} c{style.colour}" d="{MARKS[style.mark]}"'
 
 
 def _told(line: Line, i: int) -> str:
@@ -159,6 +169,6 @@ def _told(line: Line, i: int) -> str:
 def chip(style: Style) -> str:
     """A small line with its marker, for a legend."""
     dash = f' stroke-dasharray="{" ".join(map(str, style.dash))}"' if style.dash else ""
-    line = f'<line class="curve c{style.colour}" x1="1" x2="25" y1="7" y2="7"{dash}/>'
-    mark = f'<path class="point c{style.colour}" d="{_shape(style)}" transform="translate(13 7)"/>'
-    return f'<svg class="chip" viewBox="0 0 26 14" aria-hidden="true">{line}{mark}</svg>'
+    line = f'<line class="curve c{style.colour}" x1="1" x2="33" y1="7" y2="7"{dash}/>'
+    drawn = f'<path {mark(style)} transform="translate(17 7)"/>'
+    return f'<svg class="chip" viewBox="0 0 34 14" aria-hidden="true">{line}{drawn}</svg>'

@@ -1,0 +1,42 @@
+"""Words on small pictures that can be read where the pictures are shown smaller still."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from PIL import Image, ImageDraw, ImageFont
+
+SIZE, SMALLEST = 22, 10  # pixels, on a picture of 256: in a report, three in a row, it is shown at half of that
+EDGE = 3  # pixels between a word and the border of its plate
+
+
+@lru_cache
+def font(size: int = SIZE) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own, which is there on every machine."""
+    return ImageFont.load_default(size)
+
+
+def caption_height() -> int:
+    """Pixels of a plate: all words have one of the same height."""
+    _, top, _, bottom = font().getbbox("Ágj")
+    return round(bottom - min(top, 0)) + 2 * EDGE
+
+
+def write(image: Image.Image, at: tuple[float, float], word: str, colour: str) -> None:
+    """A word on a dark plate, moved so that it lies inside the image; a long one is written smaller.
+
+    Args:
+        image: is drawn on.
+        at: x and y in pixels of the plate's upper left corner.
+        word: in one line.
+        colour: of it.
+    """
+    draw = ImageDraw.Draw(image)
+    size, room = SIZE, image.width - 2 * EDGE
+    while size > SMALLEST and draw.textlength(word, font(size)) > room:
+        size -= 1
+    width, height = round(draw.textlength(word, font(size))) + 2 * EDGE, caption_height()
+    x = max(0, min(round(at[0]), image.width - width))
+    y = max(0, min(round(at[1]), image.height - height))
+    draw.rectangle((x, y, x + width - 1, y + height - 1), fill="#101418")
+    draw.text((x + EDGE, y + EDGE), word, fill=colour, font=font(size))
