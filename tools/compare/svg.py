@@ -14,7 +14,7 @@ from tools.compare.curves import Curve
 from tools.compare.looks import MARKS, Style
 
 WIDTH, HEIGHT = 640, 396
-LEFT, RIGHT, TOP, BOTTOM = 74, 16, 34, 50  # px between plot and edge
+LEFT, RIGHT, TOP, BOTTOM = 92, 16, 34, 50  # px between plot and edge
 ROOM = 0.6  # of the curves' height, above and below it, for bands: those of two seeds are many times as high
 FEW = 3  # curves whose bands, one over the other, can still be told apart
 TICKS = 4  # on an axis at least
