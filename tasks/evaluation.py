@@ -15,8 +15,8 @@ UNSET = "The prefix is not set in metric class"
 def metric_of(task: Task) -> BaseMetric:
     """A fresh `task.evaluator()`.
 
-    A metric without a prefix is right: `task.metric` is the key as the metric returns it. mmengine warns of it for runs
-    with several metrics, whose keys could be alike; here there is one.
+    A metric without a prefix is right: `task.metric` is the key as the metric returns it. mmengine
+    warns of it for runs with several metrics, whose keys could be alike; here there is one.
     """
     logger = MMLogger.get_current_instance()
     logger.addFilter(_but_of_prefixes)

@@ -1,7 +1,7 @@
 """What a metric's name says of it: an error, of which less is better, or a share, which lies between 0 and 1.
 
-A name decides nothing by itself: the task says which way is better (`tasks.base.lower_is_better`). It is what
-`check_task` asks by, and what tells reports where an interval must end.
+A name decides nothing by itself: the task says which way is better (`tasks.base.lower_is_better`).
+It is what `check_task` asks by, and what tells reports where an interval must end.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TURNED = {"inverse", "inverted", "minus", "neg", "negated", "negative", "reducti
 
 
 def words(metric: str) -> set[str]:
-    """A name's words in small letters: parts between separators, and of these the parts that capitals or digits make.
+    """A name's words in small letters: between separators, and between capitals and digits.
 
     So "val/MAE", "valLoss", "NME@0.1" and "EPE3D" hold "mae", "loss", "nme" and "epe"; "lossless" holds no "loss".
     """
@@ -49,8 +49,8 @@ def share_measure(metric: str) -> str:
 def ends(metric: str, values: Iterable[float]) -> tuple[float, float]:
     """The least and the largest value that a metric can take, as far as its name tells; infinite where it does not.
 
-    A share lies in [0, 1], or in [0, 100] where its values are in percent, and an error is 0 at least. Values that say
-    otherwise are believed.
+    A share lies in [0, 1], or in [0, 100] where its values are in percent, and an error is 0 at
+    least. Values that say otherwise are believed.
     """
     known = [value for value in values if math.isfinite(value)]
     error = error_measure(metric)

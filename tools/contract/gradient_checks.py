@@ -49,7 +49,8 @@ def loss_reaches_the_network(subject: Subject) -> str:
 def _moved_by_training(subject: Subject, network: nn.Module, trained: dict[str, nn.Parameter]) -> set[str]:
     """The names whose gradient is not 0 in some of a few steps; gradients of the last step are left in the network.
 
-    By `backward` and not `autograd.grad`, which networks that compute parts twice to save memory do not bear.
+    By `backward` and not `autograd.grad`, which networks that compute parts twice to save memory do
+    not bear.
     """
     optimizer, moved = torch.optim.Adam(trained.values(), lr=1e-4), set[str]()
     for _ in range(OPENING):

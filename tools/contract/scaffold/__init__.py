@@ -22,8 +22,8 @@ def write(path: Path) -> tuple[Path, Path]:
         Both paths.
 
     Raises:
-        ScaffoldError: where the name is no module's or another one's, where one of them is there already, or where they
-            cannot be written.
+        ScaffoldError: where the name is no module's or another one's, where one of them is there
+            already, or where they cannot be written.
     """
     name, files = path.stem, (path, path.with_name(f"{path.stem}_config.py"))
     if path.suffix != ".py" or not name.isidentifier() or keyword.iskeyword(name):

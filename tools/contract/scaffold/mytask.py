@@ -25,7 +25,8 @@ SIDE = 32  # pixels
 class Samples(Dataset):
     """Sample i is an image (3, SIDE, SIDE) of values in [0, 1], its class, and i.
 
-    TODO: read your own data here, lazily: `__getitem__` runs in worker processes, once a sample and epoch.
+    TODO: read your own data here, lazily: `__getitem__` runs in worker processes, once a sample and
+    epoch.
     """
 
     metainfo: dict = {}  # mmengine asks for it; your metric may read it as `dataset_meta`
