@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,14 @@ from models.hooks import unwrapped
 from models.stopping import Stopped
 
 CHECKPOINT = "checkpoint.pth"
-UNREADABLE = (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError)  # of a missing, damaged or other file
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+    EOFError,
+    pickle.UnpicklingError,
+)  # of a missing, damaged or other file
 
 
 class CheckpointError(Exception):
@@ -41,7 +49,12 @@ class KeepCheckpoint(Hook):
         self._buffers: list[dict[str, torch.Tensor]] = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Take over what mmengine does not: of several processes each one's own statistics of batch norm."""
+        """Take over what mmengine does not: of several processes each one's own statistics of batch norm.
+
+        A config that the file keeps is left aside: mmengine would run it.
+        """
+        bounded(checkpoint, Path(runner.work_dir) / CHECKPOINT)
+        checkpoint["meta"].pop("config", None)
         self._buffers = checkpoint["buffers"]
         if len(self._buffers) not in (0, get_world_size()):
             there, now = len(self._buffers), get_world_size()
@@ -88,6 +101,56 @@ class KeepCheckpoint(Hook):
         if is_main_process():
             with replacing(Path(runner.work_dir) / CHECKPOINT) as beside:
                 runner.save_checkpoint(str(beside.parent), beside.name, by_epoch=by_epoch)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint; no code of the file is run, and it takes no more memory than the file has bytes.
+
+    Raises:
+        OSError: or another of `UNREADABLE`, where it is missing, damaged or another file.
+    """
+    stored(path)
+    found = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(found, dict):
+        raise KeyError(f"expected what a training keeps, but got {type(found).__name__}")
+    bounded(found, path)
+    return found
+
+
+def stored(path: Path) -> None:
+    """Check that a checkpoint holds its tensors as torch.save puts them there, neither packed nor twice.
+
+    Raises:
+        RuntimeError: where it does not.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise RuntimeError(f"expected a file that torch.save wrote ({error})") from error
+    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+    if packed or sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise RuntimeError("expected tensors as torch.save puts them there, but got packed ones")
+
+
+def bounded(value: Any, path: Path) -> None:
+    """Check that no tensor claims more numbers than the file has room for: a stride of 0 makes many of one.
+
+    Raises:
+        RuntimeError: where one does.
+    """
+    most, left = path.stat().st_size, [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, torch.Tensor):
+            if item.numel() * item.element_size() > most:
+                raise RuntimeError(f"expected tensors of at most {most:,} bytes, but got the shape {tuple(item.shape)}")
+        elif isinstance(item, dict):
+            left += item.values()
+        elif isinstance(item, list | tuple):
+            left += item
 
 
 def iteration_of_epoch(runner: Runner) -> int:

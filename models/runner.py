@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from models.checkpoint import UNREADABLE, CheckpointError, iteration_of_epoch
+from models.checkpoint import UNREADABLE, CheckpointError, iteration_of_epoch, stored
 from models.compiling import Compiled
 from models.files import replacing
 from models.hooks import unwrapped
@@ -74,6 +74,7 @@ class TrainingRunner(Runner):
 
     def load_checkpoint(self, filename: str, map_location: Any = "cpu", strict: bool = True, **kwargs: Any) -> Any:
         """Strictly: mmengine would only log which weights do not fit."""
+        stored(Path(filename))
         return super().load_checkpoint(filename, map_location, strict, **kwargs)
 
     def train(self) -> nn.Module:

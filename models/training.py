@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from models.checkpoint import CHECKPOINT, UNREADABLE, CheckpointError, KeepCheckpoint
+from models.checkpoint import CHECKPOINT, UNREADABLE, CheckpointError, KeepCheckpoint, read
 from models.compiling import CheckCompiled, Compiled
 from models.hooks import ProgressHook, StartEpoch
 from models.joint import JointModel
@@ -152,7 +152,7 @@ def warm_start(model: nn.Module, folder: Path) -> None:
     """
     path = folder / CHECKPOINT
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read(path)
         model.load_state_dict(state["state_dict"], strict=True)
     except UNREADABLE as error:
         raise CheckpointError(

@@ -274,7 +274,7 @@ KEYS = "task, budget, training, module, scoring, committee, strategy, subset, ke
 REFUSED = {
     # unknown names, in every section
     "trainin": ({"epochs": 1}, "trainin: unknown; did you mean 'training'?"),
-    "xyz": (1, f"xyz: unknown; expected one of {KEYS}"),
+    "xyz": (1, f"xyz: unknown; expected one of {KEYS}; a name of the config's own begins with _"),
     "task.siz": (9, "task.siz: unknown; did you mean 'size'?"),
     "task.qqq": (9, "task.qqq: unknown; expected one of size, test_size, faults"),
     "budget.cycle": (9, "budget.cycle: unknown; did you mean 'cycles'?"),

@@ -15,10 +15,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+    HERE = Path(__file__).resolve().parent
+    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+
 from rich.console import Console
 
 from models.progress import bar
 from models.stopping import asked, finishing, listening
+from tasks.faults import printable
 from tools import cli
 from tools.config import ConfigError
 from tools.streams import command
@@ -72,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             finally:
                 end(list(running.values()), console)
     except ConfigError as error:
-        console.print(f"error: {error}")
+        console.print(f"error: {printable(str(error), keep=chr(10))}")
         return cli.USAGE_ERROR
     except KeyboardInterrupt as stop:
         console.print(f"{str(stop) or 'stopped'}; the same command goes on")

@@ -12,8 +12,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+
+if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+    HERE = Path(__file__).resolve().parent
+    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
 
 from rich.console import Console
 
@@ -65,8 +69,16 @@ def one(path: Path, report: Report, trust: plans.Trust = ()) -> Run | None:
         return None
     report.title(f"{path}: {count} of {cycles} cycles" + ", not finished" * (count < cycles))
     for name, check in CHECKS.items() if count else ():
-        report.line(name, _first_line(check), list(check(run)))
+        report.line(name, _first_line(check), _remarks(check, run))
     return run
+
+
+def _remarks(check: Callable[[Run], Iterable[Remark]], run: Run) -> list[Remark]:
+    """What a check remarks; of files that anybody may have written, any error in it is one of theirs."""
+    try:
+        return list(check(run))
+    except Exception as error:
+        return [Remark(None, f"it cannot be checked ({type(error).__name__}: {error})")]
 
 
 def _unreadable(path: Path, why: str, report: Report) -> None:

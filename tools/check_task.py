@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 import traceback
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+
+if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+    HERE = Path(__file__).resolve().parent
+    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
 
 from rich.console import Console
 

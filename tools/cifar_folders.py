@@ -14,6 +14,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+    HERE = Path(__file__).resolve().parent
+    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+
 from PIL import Image
 from torchvision.datasets import CIFAR10
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from mmengine.config import Config
 from acquisition.pool import Budget
 from tasks import grouping
 from tasks.base import Task, lower_is_better
-from tools.config_checks import check
+from tools import source
+from tools.config_checks import KNOWN, check
 from tools.plan import Named, Plan, parts, strategy_of
 from tools.settings import imported, resolved, told, unknown
 
@@ -91,16 +93,44 @@ def _read(path: str | Path, smoke: bool, options: Mapping[str, Any]) -> tuple[di
     if str(Path(path).resolve().parent) not in sys.path:
         sys.path.append(str(Path(path).resolve().parent))  # an adapter may lie beside its config
     try:
-        config = Config.fromfile(path)
+        config = Config(source.settings(Path(path), {*KNOWN, "smoke"}))
         variant = config.pop("smoke", None)
         if smoke and variant is None:
             raise LookupError("it has no smoke variant; add `smoke = dict(...)` with the settings that make it small")
         config.merge_from_dict(dict(variant) if smoke else {})
-        config.merge_from_dict(dict(options))
-        written = config.to_dict()
+        config.merge_from_dict(_asked(options, config.get("strategy")))
+        written = source.plain(config.to_dict(), {})
+        if isinstance(written.get("strategy"), str) and "." in written["strategy"]:
+            written["strategy"] = {"type": written["strategy"]}
+        if odd := source.odd(written):
+            raise ConfigError(str(path), odd)
         return written, resolved(written)
+    except ConfigError:
+        raise
     except (Exception, SystemExit) as error:  # a config is Python: anything can go wrong in it
-        raise ConfigError(str(path), [f"cannot be read: {type(error).__name__}: {error}"]) from error
+        where = _line(error, path)
+        raise ConfigError(str(path), [f"cannot be read: {type(error).__name__}: {error}{where}"]) from error
+
+
+def _asked(options: Mapping[str, Any], own: Any) -> dict[str, Any]:
+    """The options over a config's settings; a strategy that is the config's own by name keeps its settings there."""
+    name, others = options.get("strategy"), {key: value for key, value in options.items() if key != "strategy"}
+    kind = own.get("type") if isinstance(own, Mapping) else None
+    if not isinstance(name, str):
+        return dict(options)
+    if isinstance(kind, str) and name in (kind, kind.rpartition(".")[2]):
+        return others
+    if "." in name:
+        return {"strategy": {"type": name} | ({} if own is None else {"_delete_": True}), **others}
+    if settings := [key for key in others if key.startswith("strategy.")]:
+        raise LookupError(f"{settings[0]} is for a strategy of one's own, but the strategy is {name!r}")
+    return {"strategy": name, **others}
+
+
+def _line(error: BaseException, path: str | Path) -> str:
+    """Where in the config itself it came to an error."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f"; line {lines[-1]}" if lines else ""
 
 
 def _adapter(given: Mapping[str, Any] | None, scoring: Mapping[str, Any]) -> tuple[Task | None, list[str]]:

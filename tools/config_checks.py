@@ -27,6 +27,7 @@ PLAIN = {
     ALLOW: bool,  # test images may be images of the pool
     "processes": Annotated[int, Ge(1)],  # set by `al_train.py` where there are several
 }  # fmt: skip
+KNOWN = ("task", *SECTIONS, *PLAIN)
 WORKERS = 1024  # processes that load data: each is a copy of this one
 NOT_SETTINGS = {"params", "optimizer"}  # what mmengine gives to optimisers and schedules itself
 
@@ -39,11 +40,10 @@ def check(given: dict[str, Any], code: bool = True) -> tuple[dict[str, Any], lis
         code: whether they are to be trained with; else task, optimiser and schedules are left as they are, whose
             classes are dotted names then.
     """
-    known = ["task", *SECTIONS, *PLAIN]
-    problems = [unknown(key, known) for key in given if key not in known]
+    problems = [_no_setting(key) for key in given if key not in KNOWN]
     problems += [f"{key}: missing" for key in ("task", "budget", "training", "scoring", "strategy") if key not in given]
     values: dict[str, Any] = {"subset": None, "keep": 4, "seed": 0, "module": {}, "committee": {}, ALLOW: False}
-    for key in [key for key in known if code or key != "task"]:
+    for key in [key for key in KNOWN if code or key != "task"]:
         if key not in given and key != "task":
             continue
         values[key], found = _check_part(key, given.get(key, {}), code)
@@ -51,6 +51,12 @@ def check(given: dict[str, Any], code: bool = True) -> tuple[dict[str, Any], lis
             del values[key]
         problems += found
     return values, problems + _check_together(values)
+
+
+def _no_setting(key: Any) -> str:
+    """A line for a name that is no setting; a typo of one, or a name that the config has for itself."""
+    line = unknown(key, KNOWN)
+    return line if "did you mean" in line else f"{line}; a name of the config's own begins with _"
 
 
 def _check_part(key: str, given: Any, code: bool) -> tuple[Any, list[str]]:

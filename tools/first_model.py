@@ -31,9 +31,11 @@ from models.seeding import seeded
 from tasks.base import Task
 from tools.config import Experiment
 from tools.receipt import digest, weights_digest
+from tools.record.reading import SMALL, RunFolderError, parsed, text
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("models", "tasks", "acquisition", "tools")  # seeds, networks and loaders are made in any of them
+DAMAGED = (ValueError, TypeError, KeyError, OverflowError, FileNotFoundError, RunFolderError)
 LIBRARIES = ("torch", "torchvision", "timm", "mmengine", "mmcv", "mmcv-lite", "mmdet", "numpy", "opencv-python",
              "opencv-python-headless", "Pillow")  # fmt: skip
 
@@ -54,18 +56,19 @@ class FirstModels:
     def take(self, key: str, into: Path) -> None:
         """Put the checkpoint of a finished training, if there is one, where another one would be resumed from."""
         kept, target = self.folder / f"{key}.pth", into / CHECKPOINT
-        if target.exists() or not kept.exists():
+        if target.exists() or not kept.is_file():
             return
         try:
-            about = json.loads(kept.with_suffix(".json").read_text(encoding="utf-8"))
+            about = parsed(text(kept.with_suffix(".json"), SMALL))
+            seconds = float(about["seconds"])
             with replacing(target) as beside:
                 shutil.copyfile(kept, beside)
                 if _sha256(beside) != about["sha256"]:
                     raise ValueError(f"{kept} is damaged")
-        except (ValueError, TypeError, KeyError, FileNotFoundError):  # damaged, or cleared by somebody: trained anew
+        except DAMAGED:  # or cleared by somebody: trained anew
             kept.unlink(missing_ok=True)
         else:
-            self.spared += float(about["seconds"])
+            self.spared += seconds
 
     def keep(self, key: str, trained: Path, seconds: float) -> None:
         """Keep the checkpoint of a training that has come to its end in `trained`; of two processes, one does it."""

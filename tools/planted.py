@@ -12,9 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+    HERE = Path(__file__).resolve().parent
+    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+
 from rich.console import Console
 
-from tools.rundir import RunFolder
+from tasks.faults import printable
+from tools.record import reading
+from tools.rundir import RunFolder, RunFolderError
 from tools.sheet import Column, Sheet
 from tools.streams import command
 
@@ -44,13 +50,17 @@ def hard_share(run: Path, hard: frozenset[str]) -> Share:
         hard: names in hard.txt: of samples as `samples.txt` has them, or of their files without the ending (VOC's ids).
 
     Raises:
+        RunFolderError: where the folder is damaged.
         ValueError: where no sample of the pool is in `hard`, or nothing was queried.
     """
-    names = (run / "samples.txt").read_text(encoding="utf-8").splitlines()
+    reading.sound(run)
+    names = reading.text(run / "samples.txt", reading.NAMES).splitlines()
     marked = [name in hard or PurePath(name).stem in hard for name in names]
-    folder, cycles = RunFolder(run), len((run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    queries = [folder.query(cycle) for cycle in range(cycles)]
+    folder, rows = RunFolder(run), reading.content(run / "metrics.jsonl", reading.ROWS).count(b"\n")
+    queries = [folder.query(cycle) for cycle in range(rows) if folder.query_file(cycle).exists()]
     picked = [int(i) for query in queries if query is not None for i in query.picked]
+    if outside := [i for i in picked if not 0 <= i < len(names)]:
+        raise ValueError(f"{run}: expected picks from 0 to {len(names) - 1}, but got {outside[:5]}")
     if not any(marked) or not picked:
         came = f"{len(picked)} queried and {sum(marked)} hard ones"
         raise ValueError(f"{run}: expected queries on a pool with samples of hard.txt, but got {came}")
@@ -70,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for share in [hard_share(run, hard) for run in arguments.runs]:
             ratio = share.hard / share.queried
             sheet.add(share.run, share.hard, share.queried, f"{ratio:.3f}", f"{share.pool:.3f}")
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (OSError, ValueError, TypeError, RunFolderError) as error:
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 1
     sheet.print(Console())
     return 0

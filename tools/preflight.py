@@ -27,6 +27,7 @@ from models.weights import WeightsError
 from tasks.base import DataError, Noted, Sourced, Task
 from tasks.faults import one_line
 from tasks.twins import ALLOW, shared_images
+from tools import clashes
 from tools.config import Experiment
 from tools.settings import came, told
 
@@ -64,7 +65,7 @@ def findings(experiment: Experiment, full: bool) -> Findings:
         return Findings(found, [])
     found, notes = _oddities(task, experiment.test_in_pool)
     found = found or [*_networks(experiment), *_shared_memory(experiment)]  # tried with data that can be read
-    return Findings(found, notes)
+    return Findings(found, [*clashes.told(), *notes])
 
 
 def _oddities(task: Task, test_in_pool: bool) -> Findings:

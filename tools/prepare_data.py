@@ -23,6 +23,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+    HERE = Path(__file__).resolve().parent
+    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+
 from tools.published.download import PrepareError, digest, fetch, gigabytes, require_space
 from tools.published.sets import SETS, Archive, DataSet
 from tools.streams import command

@@ -14,6 +14,8 @@ from mmengine.utils import get_object_from_string
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
+from tools.clashes import reason
+
 LONGEST = 200  # characters of a name or a value in a report
 
 
@@ -81,7 +83,8 @@ def not_a_class(given: Any) -> str:
         first = module.partition(".")[0]
         itself = isinstance(error, ModuleNotFoundError) and error.name == first  # and not what it imports
         hint = f"; where {first}.py lies beside its config, put its folder on PYTHONPATH" if itself else ""
-        return f"{given!r} ({error}){hint}"
+        hidden = reason(getattr(error, "name", None) or "")
+        return f"{given!r} ({error}){hidden or hint}"
     return f"{given!r} ({unknown(name, [n for n in known if n[0] != '_'], module)})"
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PROJECT = "losstap"
 MODES = ("online", "offline", "disabled")
+OLD_MODES = {"dryrun": "offline", "run": "online"}  # of WANDB_MODE, which wandb still takes
 X_AXIS = "labeled"  # number of labeled images
 Picture = tuple[Image.Image, str]  # and its caption
 THUMBNAIL = (256, 256)  # pixels
@@ -71,7 +72,8 @@ def resolve_mode(requested: str | None, environ: Mapping[str, str] = os.environ)
     Needs no network. wandb finds the netrc file and its own settings by the process's environment. Raises ValueError
     for any other word.
     """
-    for source, mode in (("the command line", requested), ("WANDB_MODE", environ.get("WANDB_MODE"))):
+    given = environ.get("WANDB_MODE")
+    for source, mode in (("the command line", requested), ("WANDB_MODE", OLD_MODES.get(given or "", given))):
         if mode and mode not in MODES:
             raise ValueError(f"Expected {source} to give a W&B mode ({', '.join(MODES)}), but got {mode!r}.")
         if mode:

@@ -12,8 +12,14 @@ import argparse
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+    HERE = Path(__file__).resolve().parent
+    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
 
 from rich.console import Console
 

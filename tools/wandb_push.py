@@ -13,10 +13,15 @@ from __future__ import annotations
 import argparse
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+    HERE = Path(__file__).resolve().parent
+    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
 
 from rich.console import Console
 

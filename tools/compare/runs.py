@@ -89,7 +89,7 @@ def read(path: Path, trust: plans.Trust = ()) -> Run:
     finished = folder.done  # before the rows: a run may end while it is read
     try:
         config, about = facts.settings(path), plans.about(path, trust)
-        strategy, seed, cycles = config["strategy"], int(config["seed"]), int(config["budget"]["cycles"])
+        strategy, seed, cycles = config["strategy"], int(config.get("seed", 0)), int(config["budget"]["cycles"])
         called = strategy if isinstance(strategy, str) else strategy["type"].rpartition(".")[2]
         task, mode = config["task"]["type"], config.get("module", {}).get("mode", "auto")
         for name in (task, called, mode, about.metric):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +16,10 @@ from tasks.base import lower_is_better
 from tasks.faults import printable
 from tools import preflight
 from tools.config import ConfigError, Experiment, load
+from tools.record import reading
 from tools.rundir import RunFolder, RunFolderError
 
+LAST = 1 << 16  # bytes of a log in which its last line is looked for
 TRAIN = Path(__file__).resolve().parents[1] / "al_train.py"
 
 
@@ -58,8 +60,9 @@ class Job:
     def cycle(self) -> int:
         """Cycles that are committed."""
         try:
-            return int(json.loads((self.folder.path / "state.json").read_text(encoding="utf-8"))["cycle"])
-        except (OSError, ValueError, KeyError, TypeError):
+            state = reading.parsed(reading.text(self.folder.path / "state.json", reading.STATE))
+            return int(state["cycle"])
+        except (RunFolderError, ValueError, KeyError, TypeError, OverflowError):
             return 0  # none yet; a damaged file is an error of the run itself
 
     @property
@@ -74,10 +77,16 @@ class Job:
         """How it ended."""
         minutes = f"{int(seconds) // 60} min {int(seconds) % 60} s"
         if status:
-            said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            return f"FAILED: {self.name}, exit status {status} after {minutes}: {said[-1] if said else 'no word'}"
-        last = self.rows[-1][self.metric] if self.rows else None
+            return f"FAILED: {self.name}, exit status {status} after {minutes}: {_last_line(self.log)}"
+        last = self.rows[-1].get(self.metric) if self.rows else None
         return f"{self.name}: {self.metric} {'-' if last is None else f'{last:.3f}'}, {minutes}"
+
+
+def _last_line(log: Path) -> str:
+    with open(log, "rb") as file:
+        file.seek(-min(file.seek(0, os.SEEK_END), LAST), os.SEEK_END)
+        said = file.read().decode("utf-8", errors="replace").strip().splitlines()
+    return printable(said[-1]) if said else "no word"
 
 
 def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[Job]:
@@ -96,7 +105,7 @@ def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[J
             if seed == arguments.seeds[0]:
                 found, odd = preflight.findings(experiment, full=False)
                 notes |= dict.fromkeys(odd)
-            jobs.append(_job(experiment, arguments))
+            jobs.append(_job(experiment, arguments, strategy))
             jobs[-1].folder.check(experiment.config)
         except ConfigError as error:
             found = error.problems
@@ -104,7 +113,7 @@ def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[J
             found = [str(error)]
         problems |= dict.fromkeys(found)
     twice = sorted({job.name for job in jobs if sum(job.name == other.name for other in jobs) > 1})
-    problems |= {f"--strategies, --seeds, --module: {name} is named twice": None for name in twice}
+    problems |= {f"--strategies, --seeds, --module: {name} is named twice{_alike(arguments)}": None for name in twice}
     if problems:
         raise ConfigError(str(arguments.config), list(problems))
     for note in grouping.told(list(notes)):
@@ -112,10 +121,19 @@ def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[J
     return jobs
 
 
-def _job(experiment: Experiment, arguments: argparse.Namespace) -> Job:
+def _alike(arguments: argparse.Namespace) -> str:
+    """Of two classes with one name, which would be one leg and one folder, what to do."""
+    names = {name: name.rpartition(".")[2] for name in arguments.strategies}
+    alike = [name for name, last in names.items() if list(names.values()).count(last) > 1]
+    return f" ({' and '.join(alike)} are called alike, which is what run folders are called by: rename one)" * bool(
+        alike
+    )
+
+
+def _job(experiment: Experiment, arguments: argparse.Namespace, strategy: str) -> Job:
     root, leg = Path(arguments.work_dir), experiment.leg
     folder = root / experiment.name / leg / f"seed{experiment.seed}"
-    command = [sys.executable, str(TRAIN), str(arguments.config), "--strategy", experiment.strategy]
+    command = [sys.executable, str(TRAIN), str(arguments.config), "--strategy", strategy]
     command += ["--seed", str(experiment.seed), "--work-dir", str(folder)]
     mode = experiment.module.mode
     command += [] if mode == "auto" else ["--module", mode]

@@ -7,11 +7,10 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import torch
 
 from acquisition.pool import Pool
 from acquisition.query import Query, needs
-from models.checkpoint import CHECKPOINT, UNREADABLE
+from models.checkpoint import CHECKPOINT, UNREADABLE, read
 from tools.cycle import asked
 from tools.receipt import content, digest, weights_digest
 from tools.record import facts
@@ -144,8 +143,8 @@ def weights(run: Run) -> Iterator[Remark]:
             yield Remark(cycle.number, f"there is {lacks}", "not compared")
             continue
         try:
-            found = weights_digest(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
-        except UNREADABLE as error:
+            found = weights_digest(read(path)["state_dict"])
+        except (*UNREADABLE, AttributeError) as error:
             told = f"{type(error).__name__}: {str(error)[:80]}"
             yield Remark(cycle.number, f"{path} is damaged ({told}); restore it")
             continue
