@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,23 +16,25 @@ from mmengine.config import Config
 from acquisition.strategies import named_strategies
 from models.output import Output
 from tests.conftest import REPOSITORY
-from tests.toy import Toy
+from tests.toy import Told
 from tools import al_train, al_verify
 from tools.config import load
 from tools.matrix import Silent
 from tools.receipt import chained, content, digest, packed, receipt_digest, times_digest
 from tools.record import facts
+from tools.record.data import receipt_part
+from tools.record.fingerprint import fingerprint
 from tools.record.plans import told
 from tools.rundir import RunFolder
 from tools.verify import across
 from tools.verify.checks import CHECKS
 
 TOY = REPOSITORY / "tests" / "toy_config.py"
-FEW = {"training.epochs": 1, "module.detach_epoch": 1}
+FEW = {"task.type": "tests.toy.Told", "training.epochs": 1, "module.detach_epoch": 1}
 Fault = Callable[[RunFolder], None]
 
 
-class Chances(Toy):
+class Chances(Told):
     """The toy with all fields that a strategy may need."""
 
     fields = frozenset({"loss", "probs", "gradient"})
@@ -46,15 +48,17 @@ class Chances(Toy):
 
 def run(where: Path, **options) -> Path:
     experiment, folder = load(TOY, options={**FEW, **options}), RunFolder(where)
-    folder.open(experiment.config, [f"vector {i}" for i in range(60)], told=told(experiment))
+    folder.open(
+        experiment.config, [f"vector {i}" for i in range(60)], "", told(experiment), fingerprint(experiment.task)
+    )
     al_train.run(experiment, folder, Silent(), Silent())
     folder.finish()
     return where
 
 
-def verify(capsys, *paths: Path) -> tuple[int, dict[str, list[str]], str]:
+def verify(capsys, *paths: Path, more: Sequence[str] = ()) -> tuple[int, dict[str, list[str]], str]:
     """Exit status, status -> names of checks, and all that was said."""
-    code = al_verify.main([str(path) for path in paths])
+    code = al_verify.main([*map(str, paths), "--trust", str(REPOSITORY), *more])
     said = capsys.readouterr()
     found: dict[str, list[str]] = {"ok": [], "FAILED": [], "not compared": []}
     for line in said.out.splitlines():
@@ -123,7 +127,7 @@ def sign_labels(folder: RunFolder, ids: list[int]) -> None:
 def test_a_right_run_passes_every_check(calm: Path, capsys):
     code, found, said = verify(capsys, calm)
     assert (code, found) == (0, {"ok": list(CHECKS), "FAILED": [], "not compared": []})
-    assert len(CHECKS) == 12 and f"{calm}: 3 of 3 cycles\n" in said
+    assert len(CHECKS) == 13 and f"{calm}: 3 of 3 cycles\n" in said
 
 
 @pytest.mark.parametrize("strategy", named_strategies())
@@ -289,6 +293,27 @@ def a_state_that_names_no_receipt(folder: RunFolder) -> None:
 def the_query_of_another_seed(folder: RunFolder) -> None:
     other = run(folder.path.parent / "other", subset=20, seed=1)
     shutil.copy(RunFolder(other).query_file(1), folder.query_file(1))
+
+
+def no_fingerprint(folder: RunFolder) -> None:
+    (folder.path / "data.npz").unlink()
+
+
+def half_a_fingerprint(folder: RunFolder) -> None:
+    path = folder.path / "data.npz"
+    path.write_bytes(path.read_bytes()[:99])
+
+
+def another_fingerprint(folder: RunFolder) -> None:
+    with np.load(folder.path / "data.npz") as file:
+        arrays = dict(file)
+    arrays["test/labels"] = arrays["test/labels"][::-1]
+    np.savez(folder.path / "data.npz", **arrays)
+
+
+def another_fingerprint_that_is_signed(folder: RunFolder) -> None:
+    another_fingerprint(folder)
+    sign_all(folder, **receipt_part(folder.path))
 
 
 def half_a_row(folder: RunFolder) -> None:
@@ -459,6 +484,10 @@ FAULTS: dict[Fault, tuple[set[str], str]] = {
     a_state_that_names_no_receipt: ({"history"}, "queries/02.npz: expected the hash (none) of state.json, but got "),
     the_query_of_another_seed: ({"settings", "history", "candidates", "state", "hashes"},
                                 "cycle 1: the receipt in queries/01.npz: expected the hash "),
+    no_fingerprint: ({"data"}, "cycle 0: data.npz: expected the hash "),
+    half_a_fingerprint: ({"data"}, "{run}/data.npz is damaged (BadZipFile"),
+    another_fingerprint: ({"data"}, "cycle 0: data.npz: expected the hash "),
+    another_fingerprint_that_is_signed: ({"data"}, "the labels of the test set differ in 20 of 20 samples, first in "),
     half_a_row: ({"rows"}, "metrics.jsonl, line 3 is damaged"),
     another_initial_set: ({"initial set"}, "cycle 0: the initial set of seed 0: from place 0 on expected ["),
     a_labeled_candidate: ({"candidates"}, "cycle 1: expected candidates without labels, but got ["),
@@ -523,11 +552,13 @@ def test_runs_of_one_seed_share_the_initial_set_and_those_of_one_training_the_we
     lines = said.partition("together: ")[2].splitlines()
     assert lines[0] == ", ".join(str(legs[name]) for name in ("learning_loss", "random", "joint", "mse"))
     assert lines[1].split()[:3] == ["ok", "initial", "sets"]
+    assert lines[2].split()[:3] == ["ok", "same", "data"] and lines[6].split()[:3] == ["ok", "first", "rows"]
+    del lines[6], lines[2]
     assert lines[2].endswith(f"module joint (ranking): {legs['learning_loss']}, {legs['joint']}")
     assert f"{legs['random']}: no other run here is trained with module off" in lines[3]
     assert f"{legs['mse']}: no other run here is trained with module joint (mse)" in lines[4]
     assert lines[5] == f"together: {legs['seed1']}" and "no other run here is of its config" in lines[6]
-    assert lines[8] == f"together: {legs['longer']}" and "not compared" in lines[9]
+    assert lines[10] == f"together: {legs['longer']}" and "not compared" in lines[11]
 
 
 def test_another_initial_set_is_found(legs, tmp_path: Path, capsys):

@@ -40,7 +40,8 @@ KEYS = (*FREE, "training.epochs", "training.amp", "task.size", "module.width", "
 @pytest.mark.parametrize("key", KEYS)
 def test_report_and_check_agree_on_what_two_legs_may_differ_in(key):
     settings = config("random"), config("entropy", **{key.replace(".", "__"): 3})
-    runs = [SimpleNamespace(settings=flat(s), folder="run", samples="", metric="", lower=False) for s in settings]
+    same = {"folder": "run", "samples": "", "metric": "", "lower": False, "data": {}}
+    runs = [SimpleNamespace(settings=flat(s), **same) for s in settings]
     setups = [_setup(SimpleNamespace(experiment=SimpleNamespace(config=s))) for s in settings]
     assert (_differences(*runs, (*ANYWHERE, *BETWEEN_LEGS)) == []) == (setups[0] == setups[1]) == (key in FREE)
 

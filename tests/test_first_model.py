@@ -94,8 +94,8 @@ def test_an_own_checkpoint_is_not_replaced(tmp_path):
     assert (tmp_path / "three" / CHECKPOINT).read_bytes() == b"other's" and models.spared == 2.5
 
 
-def keyed(names: bytes = b"a\nb\n", pool: Pool = POOL, member: int = 0, **options) -> str:
-    return key(load(CONFIG, options={"strategy": "learning_loss", **options}), pool, names, member)
+def keyed(names: bytes = b"a\nb\n", pool: Pool = POOL, member: int = 0, tested: str = "", **options) -> str:
+    return key(load(CONFIG, options={"strategy": "learning_loss", **options}), pool, names, member, tested)
 
 
 def test_strategies_with_one_module_mode_share_a_key_and_others_do_not():
@@ -120,6 +120,7 @@ def test_other_labels_data_members_code_and_machines_have_another_key(monkeypatc
     first = keyed()
     assert keyed(pool=replace(POOL, labeled=POOL.labeled[::-1])) != first, "the order of labels is that of the sampler"
     assert keyed(names=b"a\nc\n") != first and keyed(member=1) != first
+    assert keyed(tested="another test set") != first
     assert keyed() == first
     threads = torch.get_num_threads()
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads + 1)

@@ -13,6 +13,8 @@ from torch.utils.data import Dataset
 from models.joint import JointModel, ModuleSettings
 from models.output import Output, Tap
 from models.seeding import seeded
+from tasks.base import Source
+from tasks.data import canonical
 
 NOISE = 0.5
 
@@ -111,6 +113,14 @@ class Toy:
 
     def thumbnail(self, index: int) -> Image.Image:
         return Image.new("RGB", (16, 16), (index % 256, 0, 0))
+
+
+class Told(Toy):
+    """The toy that tells its sources, as `tasks.base.Sourced`."""
+
+    def sources(self, split) -> list[Source]:
+        data = self._data[split]
+        return [Source(None, canonical(y=float(y)), x.tobytes()) for x, y in zip(data.x, data.y, strict=True)]
 
 
 def trained(task: Toy) -> JointModel:

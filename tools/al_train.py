@@ -24,6 +24,7 @@ from tools import cli, summary
 from tools.config import Experiment
 from tools.cycle import committee, next_query, ranking_quality, settled, start
 from tools.receipt import Receipt, receipt_of
+from tools.record.data import receipt_part
 from tools.record.plans import digests
 from tools.rundir import RunFolder
 from tools.streams import command
@@ -63,7 +64,7 @@ def run_cycle(
         query = None if last else next_query(experiment, model, members, pool, folder.path)
     with clock("ranking"):  # no part of the method: how well the module ranks, measured with labels
         ranking = ranking_quality(experiment, model, pool, query)
-    receipt = receipt_of(task, pool, model, members, query) | digests(experiment)
+    receipt = receipt_of(task, pool, model, members, query) | digests(experiment) | receipt_part(folder.path)
     if query is not None and not experiment.scoring.keep_vectors:
         query = query.without_vectors()
     effort = sum(task.effort(i) for i in pool.labeled)

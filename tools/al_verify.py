@@ -2,8 +2,9 @@
 
 For each run folder: the labeled sets follow from seed and picks, candidates and picks are what they must be, files
 agree with each other and with the receipts' hashes, and the strategy, asked again with the saved signals, picks the
-same. Across runs of one config and seed: the initial set, and the first weights where the training is the same. A run
-that is not finished is checked as far as it is committed.
+same; images and labels, where they are at hand, are those that the run was made of. Across runs of one config and seed:
+the initial set, the data, the first weights where the training is the same, and the first row where the weights are. A
+run that is not finished is checked as far as it is committed.
 
 The exit status is 0 where all is well, 1 where a check failed, 2 where a folder holds no run.
 """
@@ -12,8 +13,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
     HERE = Path(__file__).resolve().parent
@@ -22,14 +25,17 @@ if not __package__:  # run as a file: its folder is first on the path, where its
 from rich.console import Console
 
 from tasks.faults import printable
+from tools.cli import option
 from tools.compare.finding import find
 from tools.compare.runs import ComparisonError
 from tools.config import ConfigError
-from tools.record import code, plans
+from tools.record import code, facts, plans
+from tools.record.fingerprint import Fingerprint
 from tools.rundir import RunFolder, RunFolderError
 from tools.streams import command
 from tools.verify import across
 from tools.verify.checks import CHECKS
+from tools.verify.data import Present
 from tools.verify.run import Remark, Run, read
 
 FAILED, NO_RUN = 1, 2
@@ -57,12 +63,29 @@ class Report:
             self.console.print(f"  {'':13} {check:14} ... and {len(remarks) - 10} more")
 
 
-def one(path: Path, report: Report, trust: plans.Trust = ()) -> Run | None:
+class Data:
+    """The runs' data as they are now, each set looked at once.
+
+    Args:
+        trust: folders with code that may be run.
+        options: settings over the runs', where the data have moved.
+    """
+
+    def __init__(self, trust: plans.Trust, options: Mapping[str, Any]) -> None:
+        self.trust, self.options, self._present = trust, options, Present()
+
+    def now(self, path: Path) -> Fingerprint | None | str:
+        """Of the data of a run; why they are not here, where they are not."""
+        settings = facts.settings(path).get("task")
+        return self._present.of([settings, self.options], lambda: plans.task(path, self.trust, self.options))
+
+
+def one(path: Path, report: Report, data: Data) -> Run | None:
     """Check one run; None where it cannot be read."""
     folder = RunFolder(path)
     try:
         folder.require_whole()
-        run = read(folder, plans.plan(path, trust))
+        run = read(folder, plans.plan(path, data.trust), partial(data.now, path))
         count, cycles = len(run.cycles), run.experiment.budget.cycles
     except (ConfigError, RunFolderError, OSError) as error:
         _unreadable(path, str(error), report)
@@ -91,7 +114,7 @@ def together(runs: Sequence[Run], report: Report) -> None:
     for group in across.groups([run for run in runs if run.cycles]):
         report.title("together: " + ", ".join(str(run.folder.path) for run in group))
         alone = [Remark(None, "no other run here is of its config, seed and samples", "not compared")]
-        for check in (across.initial_sets, across.first_weights):
+        for check in (across.initial_sets, across.same_data, across.first_weights, across.first_rows):
             remarks = list(check(group)) if len(group) > 1 else alone
             report.line(check.__name__.replace("_", " "), _first_line(check), remarks)
 
@@ -107,8 +130,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "runs", nargs="+", type=Path, help="run folders, or folders with some below: work_dirs/<config>"
     )
+    parser.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="task.key=value",
+                       help="settings over the runs', to find data that moved: task.data_root=data/mine")  # fmt: skip
     code.add_option(parser)
     arguments, report, there = parser.parse_args(argv), Report(), list[Path]()
+    others = [key for key, _ in arguments.cfg_options if not key.startswith("task.")]
+    if others:
+        parser.error(f"--cfg-options: expected settings of the task, which find its data, but got {others[0]}")
     for path in arguments.runs:
         try:
             find([path])
@@ -119,7 +147,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     found, left_out = find(there)
     for closed in left_out:
         _unreadable(closed.path, closed.why, report)
-    runs = [one(path, report, arguments.trust) for path in found]
+    data = Data(arguments.trust, dict(arguments.cfg_options))
+    runs = [one(path, report, data) for path in found]
     if len(runs) > 1:
         together([run for run in runs if run is not None], report)
     if len(there) < len(arguments.runs):

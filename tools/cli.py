@@ -31,6 +31,8 @@ from tasks.faults import printable
 from tools import mirror, preflight, summary
 from tools.config import ConfigError, Experiment, load
 from tools.first_model import FirstModels
+from tools.record import data
+from tools.record.fingerprint import fingerprint
 from tools.record.plans import told
 from tools.rundir import RunFolder, RunFolderError
 from tools.tracking import MODES, Tracker, resolve_mode
@@ -147,6 +149,7 @@ def _main(arguments: argparse.Namespace, run: Callable[..., None], console: Cons
     folder.check(experiment.config)
     bytes_needed = _preflight(experiment, folder, arguments.check == "full", console)
     if arguments.dry_run:
+        data.check(folder.path, fingerprint(experiment.task), preflight.names(experiment.task))
         console.print(preflight.plan(experiment, folder.path, bytes_needed), markup=False, highlight=False)
         return 0
     if experiment.training.deterministic and torch.cuda.is_available():
@@ -156,7 +159,8 @@ def _main(arguments: argparse.Namespace, run: Callable[..., None], console: Cons
         folder.locked() if is_main_process() else nullcontext(),
     ):
         if is_main_process():
-            folder.open(experiment.config, preflight.names(experiment.task), experiment.name, told(experiment))
+            names, now = preflight.names(experiment.task), fingerprint(experiment.task)
+            folder.open(experiment.config, names, experiment.name, told(experiment), now)
         barrier()
         _run(experiment, folder, mode, run, console, arguments.launcher)
     return 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tools.rundir import MISSING
-
-# between any two runs: the noise, and what changes a machine's load, its rounding, or what is kept
-ANYWHERE = ("seed", "training.workers", "training.checkpoint_every", "training.deterministic", "scoring.workers",
-            "scoring.batch_size", "scoring.channels_last", "scoring.keep_vectors")  # fmt: skip
+MISSING = "(missing)"
+# what changes a machine's load alone
+LOAD = ("training.workers", "training.checkpoint_every", "training.deterministic", "scoring.workers")
+# between any two runs: that, the noise, and what changes rounding, or what is kept
+ANYWHERE = ("seed", *LOAD, "scoring.batch_size", "scoring.channels_last", "scoring.keep_vectors")
 # between strategies, though not between two runs of one: all that makes one, with what it sets itself
 BETWEEN_LEGS = ("strategy", "subset", "keep", "committee", "module.mode", "module.objective", "scoring.aggregate",
                 "scoring.embedding", "scoring.control")  # fmt: skip

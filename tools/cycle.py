@@ -29,6 +29,7 @@ from tasks.evaluation import metric_of
 from tools.config import Experiment
 from tools.first_model import key
 from tools.plan import Plan
+from tools.record.data import test_set
 from tools.rundir import RunFolder
 
 
@@ -69,7 +70,7 @@ def start(
     shared = folder.shared if pool.cycle == 0 else None
     if shared is not None:
         if is_main_process():
-            first = key(experiment, pool, folder.names(), member)
+            first = key(experiment, pool, folder.names(), member, test_set(folder.path))
             shared.take(first, where)
         barrier()
     with _training(experiment, folder, pool, launcher, member) as runner:

@@ -82,7 +82,7 @@ class FirstModels:
                 shutil.copyfile(trained / CHECKPOINT, beside)
 
 
-def key(experiment: Experiment, pool: Pool, names: bytes, member: int = 0) -> str:
+def key(experiment: Experiment, pool: Pool, names: bytes, member: int = 0, tested: str = "") -> str:
     """The hash of all that a training of the first cycle follows from.
 
     Args:
@@ -90,6 +90,7 @@ def key(experiment: Experiment, pool: Pool, names: bytes, member: int = 0) -> st
         pool: of the first cycle: the labeled ids.
         names: what the samples are called.
         member: of an ensemble.
+        tested: hash of the test set, which an adapter may look at in training, too; empty where it is not known.
     """
     module: Any = experiment.module_mode
     if module != "off":
@@ -101,7 +102,7 @@ def key(experiment: Experiment, pool: Pool, names: bytes, member: int = 0) -> st
         "task": experiment.config["task"], "training": experiment.config["training"], "module": module,
         "dropout": dropout, "seed": experiment.seed, "member": member, "labeled": pool.labeled, "size": pool.size,
         "names": hashlib.sha256(names).hexdigest(), "code": code(experiment.task, network), "machine": machine(),
-        "content": content(experiment.task, network, pool),
+        "test": tested, "content": content(experiment.task, network, pool),
     }  # fmt: skip
     return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:32]
 

@@ -18,16 +18,16 @@ from mmengine.dist import barrier, is_main_process
 from acquisition.pool import Pool
 from acquisition.query import Query
 from models.files import locked
+from tools.comparable import MISSING, differing
 from tools.first_model import FirstModels
 from tools.marks import lost
 from tools.receipt import chained, packed, receipt_digest, times_digest, unpacked
-from tools.record import facts, reading
+from tools.record import committed, data, facts, reading
 from tools.record.facts import Facts
+from tools.record.fingerprint import Fingerprint
 from tools.record.reading import RunFolderError
 from tools.record.writing import write_whole
 from tools.settings import flat
-
-MISSING = "(missing)"
 
 
 class RunFolder:
@@ -54,7 +54,7 @@ class RunFolder:
         if not facts.there(self.path):
             return
         before, now = flat(facts.settings(self.path)), flat(facts.plain(config))
-        keys = sorted(k for k in before.keys() | now.keys() if before.get(k, MISSING) != now.get(k, MISSING))
+        keys = differing(before, now)
         if keys:
             lines = [f"{k}: {before.get(k, MISSING)!r} there, {now.get(k, MISSING)!r} now" for k in keys]
             what = f"{self.path} was made with another config; take its settings, or another --work-dir:"
@@ -91,7 +91,14 @@ class RunFolder:
                 raise RunFolderError(f"Could not write to {self.path}: {error}") from error
             yield
 
-    def open(self, config: Mapping[str, Any], names: Sequence[str], name: str = "", told: Facts | None = None) -> None:
+    def open(
+        self,
+        config: Mapping[str, Any],
+        names: Sequence[str],
+        name: str = "",
+        told: Facts | None = None,
+        made_of: Fingerprint | None = None,
+    ) -> None:
         """Make the folder with settings and `samples.txt`, or check that both are the same.
 
         Args:
@@ -99,6 +106,7 @@ class RunFolder:
             names: what each sample is called, by id: a resumed run must find the same samples under the same ids.
             name: of the config, written where it is given: no setting, and `config.json` does not have it.
             told: what tools must know of the run's code.
+            made_of: the data as they are now; None where the task does not tell.
 
         Raises:
             RunFolderError: where the folder is of another config or other data.
@@ -115,17 +123,12 @@ class RunFolder:
             raise RunFolderError(f"{written} is of other data: sample {place} is {there!r} there, and {now!r} now")
         if name and self.name != name:
             write_whole(self.path / "name.txt", f"{name}\n".encode())
+        data.keep(self.path, made_of, names)
         if pool := self.resume(len(names)):
-            self._check_last(pool.cycle - 1)
+            last = self.receipt(pool.cycle - 1)
+            committed.check_last(self.query_file(pool.cycle - 1), last, self.last_receipt)
+            data.check_receipt(self.path, last)
             self._tidy(pool.cycle)
-
-    def _check_last(self, cycle: int) -> None:
-        """Whether the last cycle's file is the one that `state.json` was written beside: the next receipt names it."""
-        expected, came = self.last_receipt, self.receipt(cycle)
-        if expected is not None and receipt_digest(came) != expected:
-            told = f"one with the hash {receipt_digest(came)[:12]}" if came else "none"
-            what = f"{self.query_file(cycle)}: expected the receipt with the hash {expected[:12]} of state.json"
-            raise RunFolderError(f"{what}, but got {told}; restore the file, or move the folder away to start anew")
 
     @property
     def name(self) -> str | None:
@@ -153,7 +156,7 @@ class RunFolder:
         Raises:
             RunFolderError: where the state cannot be read or belongs to another data set.
         """
-        found = self._state()
+        found = committed.state(self.path / "state.json")
         if found is not None and found[0].size != size:
             path, there = self.path / "state.json", found[0].size
             raise RunFolderError(f"{path} is of a pool of {there} samples, but the data set has {size} now")
@@ -162,21 +165,8 @@ class RunFolder:
     @property
     def last_receipt(self) -> str | None:
         """The hash of the last cycle's receipt, as `state.json` has it; None where a version before wrote it."""
-        found = self._state()
+        found = committed.state(self.path / "state.json")
         return None if found is None else found[1]
-
-    def _state(self) -> tuple[Pool, str | None] | None:
-        """What is in `state.json`: the pool, and the hash of the last receipt."""
-        path = self.path / "state.json"
-        if not path.exists():
-            return None
-        source = reading.text(path, reading.STATE)
-        try:
-            state = reading.parsed(source)
-            pool = Pool(int(state["size"]), tuple(int(i) for i in state["labeled"]), int(state["cycle"]))
-            return pool, None if state.get("receipt") is None else str(state["receipt"])
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise RunFolderError(f"{path} is damaged ({error}); restore it from a backup, or start anew") from error
 
     def rows(self, cycle: int) -> list[dict[str, Any]]:
         """The rows of `metrics.jsonl` before a cycle, a dict each.
@@ -184,25 +174,11 @@ class RunFolder:
         Raises:
             RunFolderError: where a line is damaged or a cycle's is missing.
         """
-        path = self.path / "metrics.jsonl"
-        content = reading.content(path, reading.ROWS) if path.exists() else b""
-        lines = content.decode("utf-8", errors="replace").splitlines()
-        rows = []
-        for number, line in enumerate(lines[:cycle], 1):
-            try:
-                rows.append(reading.row(line))
-            except ValueError as error:
-                raise RunFolderError(f"{path}, line {number} is damaged ({error}): {line[:60]!r}") from error
-        if [row.get("cycle") for row in rows] != list(range(cycle)):
-            raise RunFolderError(f"{path}: expected a row for each cycle before {cycle}, but got {len(rows)} rows")
-        return rows
+        return committed.rows(self.path / "metrics.jsonl", cycle)
 
     def times(self, cycle: int) -> list[str]:
         """The lines of `seconds.txt` before a cycle, see `tools/receipt.py`; "-" where a version before kept none."""
-        path = self.path / "seconds.txt"
-        content = reading.content(path, reading.ROWS) if path.exists() else b""
-        lines = content.decode("utf-8", errors="replace").split()
-        return [*lines[:cycle], *["-"] * (cycle - len(lines))]
+        return committed.times(self.path / "seconds.txt", cycle)
 
     def cycle_folder(self, cycle: int) -> Path:
         """Where a cycle's training keeps checkpoints and log."""
@@ -288,16 +264,17 @@ class RunFolder:
         except KeyError as error:
             raise RunFolderError(f"{path} is damaged (KeyError: {error}); restore it") from error
 
-    def batch_size(self, measure: Callable[[], int]) -> int:
+    def batch_size(self, measure: Callable[[], int] | None = None) -> int:
         """Of scoring, in runs that measure it: what the first process found when the run began.
 
         Raises:
             RunFolderError: where the file holds no such number.
         """
         path = self.path / "batch_size.txt"
-        if is_main_process() and not path.exists():
-            write_whole(path, f"{measure()}\n".encode())
-        barrier()
+        if measure is not None:
+            if is_main_process() and not path.exists():
+                write_whole(path, f"{measure()}\n".encode())
+            barrier()
         said = reading.text(path, reading.SMALL).strip()
         if not said.isdecimal() or len(said) > 9 or int(said) < 1:
             raise RunFolderError(f"{path}: expected a number of samples, but got {said!r}; remove it to measure anew")

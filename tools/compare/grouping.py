@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from tools.comparable import ANYWHERE, BETWEEN_LEGS, differing
 from tools.compare.runs import ComparisonError, Run, sample_names
+from tools.first_cycle import First
+from tools.record.data import kept
+from tools.record.fingerprint import difference
 from tools.rundir import MISSING
 
 SHOWN = 20  # differences in one message
@@ -44,6 +47,11 @@ class Comparison:
         return {leg: tuple(runs) for leg, runs in found.items()}
 
     @property
+    def unrecorded(self) -> tuple[Run, ...]:
+        """Runs of which nobody knows what their data were: of a version before, or of a task that does not tell."""
+        return tuple(run for run in self.runs if not run.data)
+
+    @property
     def unfinished(self) -> tuple[Run, ...]:
         """Runs that lack cycles; no number that needs all cycles takes part of them."""
         return tuple(run for run in self.runs if not run.finished)
@@ -54,8 +62,8 @@ def group(runs: Sequence[Run], left_out: Sequence[str] = ()) -> list[Comparison]
 
     `tools/comparable.py` says which settings may differ: of those that a leg is made of between legs alone. All else
     must be the same: the budget, what is trained and how, the module's other settings, the task with its data, test set
-    and metric; so must the samples, name by name.
-    `task.data_root` is among it: two drawn sandboxes have the same names, and names tell nothing about a test set.
+    and metric; so must the samples, name by name, and images, labels and test set where runs recorded what they were.
+    `task.data_root` is among it: two drawn sandboxes have the same names, and runs of before have no other sign of it.
 
     Raises:
         ComparisonError: with what differs, and where a leg has a seed twice.
@@ -89,6 +97,28 @@ def _problems(runs: Sequence[Run]) -> list[str]:
             lines += _differences(runs[0], run, ANYWHERE + BETWEEN_LEGS)
         firsts.setdefault(run.leg, run)
         seen.setdefault((run.leg, run.seed), run)
+    return lines + _first_rows(runs)
+
+
+def _other_data(first: Run, second: Run) -> list[str]:
+    """What differs between the images, labels and test sets of two runs, where both recorded them."""
+    if not (first.data and second.data) or first.data == second.data:
+        return []
+    there, here = (kept(run.folder) for run in (first, second))
+    return difference(there, here, sample_names(first.folder)) if there and here else []
+
+
+def _first_rows(runs: Sequence[Run]) -> list[str]:
+    """Runs whose first rows differ though their first weights are the same."""
+    firsts: dict[str, tuple[Run, First]] = {}
+    lines = []
+    for run in runs:
+        one = run.first
+        if one is None or one.weights is None:
+            continue
+        known, there = firsts.setdefault(one.weights, (run, one))
+        if there.alike(one) and there.differing(one):
+            lines.append(f"{known.folder} and {run.folder}: {there.other_test(one)}")
     return lines
 
 
@@ -99,6 +129,7 @@ def _differences(first: Run, second: Run, may: Sequence[str]) -> list[str]:
         lines.append(f"{where}: the task's metric: {first.metric!r} and {second.metric!r}")
     if first.lower != second.lower:
         lines.append(f"{where}: the task's lower_is_better: {first.lower} and {second.lower}")
+    lines += [f"{where}: {line}" for line in _other_data(first, second)]
     if first.samples != second.samples:
         names = [sample_names(run.folder) for run in (first, second)]
         pairs = enumerate(itertools.zip_longest(*names, fillvalue=MISSING))

@@ -14,7 +14,7 @@ from tools.compare.html_chosen import chosen_section
 from tools.compare.html_module import attribution_section, health_section
 from tools.compare.looks import DARK, LIGHT, Style
 from tools.compare.markup import Html, breakable, bullets, legend, matrix, named, table, tag, text
-from tools.compare.report import AXES, Findings, Leg, gaps, unfinished
+from tools.compare.report import AXES, Findings, Leg, gaps, unfinished, unrecorded
 from tools.compare.sentences import direction, doubts, labels_saved, module_health, of_seeds, significance, verdicts
 from tools.compare.statistics import ALPHA, Pair
 from tools.compare.style import chance, count, duration, interval, number, spread
@@ -53,6 +53,7 @@ def section(one: Findings, looks: Looks, place: int) -> Html:
     parts += [tag("p", doubt, kind="note") for doubt in doubts(compared)]
     parts.append(_note("Not finished, and in no number below; in the charts they are thin and dotted:",
                        list(map(unfinished, compared.unfinished))))  # fmt: skip
+    parts.append(_note("Whether all runs had the same data cannot be told:", unrecorded(compared)))
     parts.append(_note("Left out, as it cannot be read, and so in no number below:", compared.left_out))
     parts.append(_note("Runs that lack a score have no area, and are in no test of it:", gaps(compared)))
     if one.legs:

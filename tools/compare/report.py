@@ -124,6 +124,15 @@ def unfinished(run: Run) -> str:
     return f"{where}, {run.metric} {run.values[-1]:.3f} at {run.labeled[-1]:,} labels"
 
 
+def unrecorded(comparison: Comparison) -> list[str]:
+    """Runs that may have had other data than the rest without anybody's knowing it, in a sentence."""
+    runs = [f"{run.leg}, seed {run.seed}" for run in comparison.unrecorded]
+    if not runs:
+        return []
+    which = "all runs" if len(runs) == len(comparison.runs) else "; ".join(runs)
+    return [f"what images, labels and test set were is not recorded of {which}"]
+
+
 def gaps(comparison: Comparison) -> list[str]:
     """Finished runs without a score in some cycle, which have no area."""
     found = []
@@ -145,6 +154,7 @@ def as_json(found: Sequence[Findings]) -> str:
         ]
         rest = {f.name: _plain(getattr(one, f.name)) for f in dataclasses.fields(one) if f.name != "comparison"}
         lacking = {"unfinished": [unfinished(r) for r in one.comparison.unfinished], "gaps": gaps(one.comparison)}
+        lacking["unrecorded"] = unrecorded(one.comparison)
         lacking["left_out"] = list(one.comparison.left_out)
         rows.append({**told, "runs": runs, **rest, **lacking})
     return json.dumps(rows, indent=1, allow_nan=False) + "\n"

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.faults import printable, shown
+from tools.first_cycle import First, first_cycle
 from tools.record import facts, plans, reading
+from tools.record.data import whole
 from tools.rundir import RunFolder, RunFolderError
 from tools.settings import flat
 from tools.summary import column
@@ -39,6 +41,8 @@ class Run:
         rows: of the cycles that are committed.
         finished: whether these are all.
         lower: whether less of the metric is better.
+        data: what its images, labels and test set were, see `tools.record.data.whole`; empty where not recorded.
+        first: of its first cycle; None where none is committed.
     """
 
     folder: Path
@@ -53,6 +57,8 @@ class Run:
     rows: tuple[Mapping[str, Any], ...] = field(repr=False)
     finished: bool
     lower: bool = False
+    data: Mapping[str, str] = field(default_factory=dict, repr=False)
+    first: First | None = field(default=None, repr=False)
 
     @property
     def leg(self) -> str:
@@ -115,7 +121,7 @@ def read(path: Path, trust: plans.Trust = ()) -> Run:
     name = printable(folder.name or _name(path, called if mode == "auto" else f"{called}-{mode}", seed))
     return Run(
         path, name, task, about.metric, called, mode, seed, flat(config), mark, tuple(rows), finished,
-        about.lower_is_better,
+        about.lower_is_better, whole(path), first_cycle(folder, rows[0], flat(config)) if rows else None,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from tools.compare.report import REFERENCE, Findings, gaps, unfinished
+from tools.compare.report import REFERENCE, Findings, gaps, unfinished, unrecorded
 from tools.compare.sentences import crowds, doubts, labels_saved, module_health, verdicts
 from tools.compare.statistics import ALPHA
 from tools.compare.style import count, duration, spread
@@ -35,6 +35,7 @@ def _lines(one: Findings) -> list[str]:
     lines = [*doubts(one.comparison)]
     lines += [f"not finished, in no number: {unfinished(run)}" for run in one.comparison.unfinished]
     lines += [f"without an area: {gap}" for gap in gaps(one.comparison)]
+    lines += [f"not known: {line}" for line in unrecorded(one.comparison)]
     lines += verdicts(one.pairs)
     others = [pair for pair in one.pairs if REFERENCE not in (pair.first, pair.second)]
     others = others if len(others) < len(one.pairs) else []  # else they have been told already

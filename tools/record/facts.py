@@ -12,12 +12,12 @@ from typing import Any
 
 from mmengine.config import Config
 
+from tools.comparable import LOAD
 from tools.record import literals
 from tools.record.reading import SMALL, RunFolderError, parsed, shallow, text
 from tools.record.writing import write_whole
 
 CONFIG, SHOWN, FACTS = "config.json", "config.py", "facts.json"
-LOAD = ("training.workers", "training.checkpoint_every", "training.deterministic", "scoring.workers")
 PAIRS = "(pairs)"  # the key under which a dict lies as pairs, where not all of its keys are texts
 
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tools.comparable import AFTER_THE_FIRST, free
+from tools.first_cycle import First, first_cycle
+from tools.record.fingerprint import Fingerprint, difference
+from tools.rundir import RunFolderError
 from tools.settings import flat
 from tools.verify.run import Remark, Run
 
@@ -44,6 +47,42 @@ def first_weights(runs: Sequence[Run]) -> Iterator[Remark]:
             yield _differ(first, run)
         if not others:
             yield Remark(0, f"{_name(first)}: no other run here is trained with {way}", "not compared")
+
+
+def same_data(runs: Sequence[Run]) -> Iterator[Remark]:
+    """Runs of one config have the same images, labels and test set."""
+    known: tuple[Run, Fingerprint] | None = None
+    for run in runs:
+        if run.data is None:
+            yield Remark(None, f"{_name(run)}: what its data were is not recorded", "not compared")
+            continue
+        first, there = known = known or (run, run.data)
+        for line in difference(there, run.data, run.names):
+            yield Remark(None, f"{_name(run)} and {_name(first)}: {line}")
+
+
+def first_rows(runs: Sequence[Run]) -> Iterator[Remark]:
+    """Runs with the same first weights have the same first row, times and the ranking of queries aside."""
+    firsts: dict[str, tuple[Run, First]] = {}
+    for run in runs:
+        one = _first(run)
+        if one is None or one.weights is None:
+            continue
+        known, there = firsts.setdefault(one.weights, (run, one))
+        if run is known:
+            continue
+        if not there.alike(one):
+            text = f"{_name(run)} and {_name(known)}: tested in another way, or where bits are not the same each time"
+            yield Remark(0, text, "not compared")
+        elif there.differing(one):
+            yield Remark(0, f"{_name(known)} and {_name(run)}: {there.other_test(one)}")
+
+
+def _first(run: Run) -> First | None:
+    try:
+        return first_cycle(run.folder, run.folder.rows(1)[0], flat(run.experiment.config))
+    except RunFolderError:
+        return None  # the check of the rows says it
 
 
 def _differ(first: Run, run: Run) -> Remark:

@@ -15,6 +15,7 @@ from tools.cycle import asked
 from tools.receipt import content, digest, weights_digest
 from tools.record import facts
 from tools.rundir import RunFolderError
+from tools.verify.data import data
 from tools.verify.history import history
 from tools.verify.run import Cycle, Remark, Run
 
@@ -193,6 +194,7 @@ CHECKS: dict[str, Callable[[Run], Iterator[Remark]]] = {
     check.__name__.replace("_", " "): check
     for check in (
         settings,
+        data,
         files,
         rows,
         history,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -9,7 +10,8 @@ from typing import Literal
 from acquisition.pool import Pool
 from acquisition.query import Query
 from tools.plan import Plan
-from tools.record import facts, reading
+from tools.record import data, facts, reading
+from tools.record.fingerprint import Fingerprint
 from tools.rundir import RunFolder, RunFolderError
 
 
@@ -50,12 +52,23 @@ class Run:
         experiment: its plan, of its config.json.
         names: of the samples, by id.
         state: the pool after the last committed cycle, from state.json; None where no cycle was committed.
+        present: gives the fingerprint of the data as they are now, None where the task does not tell it, or why they
+            are not here.
     """
 
     folder: RunFolder
     experiment: Plan
     names: tuple[str, ...]
     state: Pool | None
+    present: Callable[[], Fingerprint | None | str] = lambda: "nobody looked"
+
+    @cached_property
+    def data(self) -> Fingerprint | None:
+        """What the run's data were; None where it is not recorded, or the file is damaged, which a check says."""
+        try:
+            return data.kept(self.folder.path)
+        except RunFolderError:
+            return None
 
     @property
     def metric(self) -> str:
@@ -97,7 +110,9 @@ class Run:
         return () if self.state is None else self.state.labeled[budget.sizes[cycle.number] :][: budget.query]
 
 
-def read(folder: RunFolder, experiment: Plan) -> Run:
+def read(
+    folder: RunFolder, experiment: Plan, present: Callable[[], Fingerprint | None | str] = lambda: "nobody looked"
+) -> Run:
     """Read a run; damaged queries are noted in its cycles.
 
     Raises:
@@ -110,4 +125,4 @@ def read(folder: RunFolder, experiment: Plan) -> Run:
     state = folder.resume(len(names))
     if state is not None and not 0 <= state.cycle <= cycles:
         raise RunFolderError(f"state.json: expected at most {cycles} cycles, but got {state.cycle}")
-    return Run(folder, experiment, names, state)
+    return Run(folder, experiment, names, state, present)
