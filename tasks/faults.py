@@ -13,6 +13,7 @@ import math
 import os
 import reprlib
 import stat
+import unicodedata
 from collections.abc import Generator
 from pathlib import Path, PurePath
 from typing import TypeVar
@@ -66,8 +67,22 @@ def shown(value: object) -> str:
 @functools.lru_cache(maxsize=1024)
 def nearest(name: str, names: tuple[str, ...]) -> str:
     """The question after an unknown name: the nearest known one, or all of them."""
+    same = next((known for known in names if folded(known) == folded(name)), None)
+    if same is not None:
+        return f"did you mean {same!r}{otherwise(name, same)}?"
     close = difflib.get_close_matches(name[:80], names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)[:400]}."
+
+
+def folded(name: str) -> str:
+    """A name without what people take for no difference: capitals, blanks around it, forms of one accented letter."""
+    return unicodedata.normalize("NFC", name).casefold().strip()
+
+
+def otherwise(name: str, other: str) -> str:
+    """Words on two names that look the same; macOS writes an accented letter as two characters."""
+    alike = unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other)
+    return " (the same letters in another Unicode form, NFC or NFD)" if alike else ""
 
 
 def escapes(path: str) -> bool:
@@ -112,7 +127,7 @@ def path_fault(path: Path, what: str, remedy: str, most: int = 0) -> Fault | Non
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        return Fault(f"missing {what}", str(path), expected, "nothing at this path", remedy)
+        return Fault(f"missing {what}", str(path), expected, f"nothing at this path{_instead(path)}", remedy)
     except (OSError, ValueError) as error:
         return Fault(f"unreadable {what}", str(path), expected, reason(error), remedy)
     if not right(status.st_mode):
@@ -120,6 +135,34 @@ def path_fault(path: Path, what: str, remedy: str, most: int = 0) -> Fault | Non
     if most and status.st_size > most:
         return Fault(f"unreadable {what}", str(path), f"{what} of at most {most} bytes", str(status.st_size), remedy)
     return None
+
+
+def _instead(path: Path) -> str:
+    """What is there in place of a missing file or folder: one of nearly the same name, or the folders above alone."""
+    if os.path.islink(path):
+        return f" (a link to {shown(os.readlink(path))}, which is not there)"
+    there = next((folder for folder in path.parents if os.path.isdir(folder)), path.parent)
+    if there != path.parent:
+        return f" ({there} has no folder {path.relative_to(there).parts[0]!r})"
+    names = _names(str(there), os.stat(there).st_mtime_ns)
+    other = names.get(folded(path.name)) or names.get(f"{folded(path.stem)}.*")
+    return f" (but {other!r} is there{otherwise(path.name, other)})" if other else ""
+
+
+@functools.lru_cache(maxsize=16)
+def _names(folder: str, _: int) -> dict[str, str]:
+    """What is in a folder by its folded name, and by that without suffix; the time of its change is for the cache."""
+    found: dict[str, str] = {}
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return found
+    for name in names:
+        stem, suffix = os.path.splitext(name)
+        found.setdefault(folded(name), name)
+        if suffix:
+            found.setdefault(f"{folded(stem)}.*", name)
+    return found
 
 
 def read_file(path: Path, what: str, remedy: str, most: int) -> Reading[bytes | None]:

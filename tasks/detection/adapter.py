@@ -112,7 +112,7 @@ class Detection:
         if len(set(self.classes)) != len(self.classes):
             faults.append(f"task.classes: expected each name once, but got {self.classes}")
         if not faults:
-            faults += box_faults(self._pool_boxes, self._test_boxes, self.test_limit)
+            faults += box_faults(self._pool_boxes, self._test_boxes, self.test_limit, self.test_share)
         return faults + self._weight_faults()
 
     def _list_faults(self) -> list[str]:

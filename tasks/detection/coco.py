@@ -133,6 +133,7 @@ def _read(
         if annotation is not None and category in labels:
             number = {"id": len(found.annotations) + 1, "category_id": labels[category]}
             found.annotations.append(annotation | number)
+    yield from json.many_tiny()
     found.notes += json.notes()
     if others == "drop":
         found.notes += left_out(json.path, left)

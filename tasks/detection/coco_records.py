@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tasks.detection.units import CORNERS, are_corners, is_normalised, normalised
 from tasks.faults import SEPARATORS, Fault, Reading, Size, finite, misleads, shown, slashed
 from tasks.images import ImageCheck, image_size, swapped, wrong_size
 
@@ -17,12 +18,14 @@ Id: TypeAlias = int | str
 Record: TypeAlias = dict[str, Any]
 
 OUTSIDE = 1.0  # pixels that a box may leave the image: COCO's own are rounded
+TINY = 0.01  # share of a json's annotations whose box may be under a pixel: COCO's own has a few
 # What is odd and taken all the same, with the number of records that are.
 IDS = "{} annotations have as 'id' 0, none, no number or another's: numbered anew in memory"
 TEXTS = "{} ids are texts or fractions, as '7' or 7.0: taken as the whole numbers"
 AREAS = "{} annotations have no number above 0 as 'area': it is the box's width times height"
 CROWDS = "{} annotations have no 'iscrowd': taken as 0"
 IGNORED = "{} annotations have 'ignore' 1: taken as crowds, in training and in evaluation"
+TINIES = "{} of {} annotations have a 'bbox' under 1 pixel a side ({}): left out, as mmdet does"
 SIZES = "{} images have no 'width' and 'height' in pixels: taken from the image files"
 
 
@@ -41,6 +44,7 @@ class Json:
         self.path, self.root, self.folder, self.data, self.look = path, root, folder, data, look
         self.odd: Counter[str] = Counter()
         self.first: dict[Id, int] = {}  # annotation of each id
+        self.tiny: list[Fault] = []  # boxes under a pixel
 
     def id(self, value: object) -> Id | None:
         """The id in its one form; counted where it is written in another."""
@@ -50,7 +54,16 @@ class Json:
 
     def notes(self) -> list[str]:
         """A line for each way in which records are odd."""
-        return [f"{self.path}: {text.format(f'{count:,}')}" for text, count in self.odd.items() if count]
+        found = [f"{self.path}: {text.format(f'{count:,}')}" for text, count in self.odd.items() if count]
+        if self.tiny:
+            one = f"{self.tiny[0].where.rpartition(', ')[2]} {self.tiny[0].came}"
+            text = TINIES.format(f"{len(self.tiny):,}", f"{len(self.data['annotations']):,}", one)
+            found.append(f"{self.path}: {text}")
+        return found
+
+    def many_tiny(self) -> list[Fault]:
+        """Boxes under a pixel where they are more than a few: mmdet drops them, and pycocotools would judge by them."""
+        return self.tiny if len(self.tiny) > TINY * len(self.data["annotations"]) else []
 
 
 def whole(value: object) -> Id | None:
@@ -128,7 +141,7 @@ def annotation(json: Json, index: int, images: Mapping[Id, Record], names: Mappi
     yield from _known(json, record, "category", where, names)
     yield from _twice(json, index, where)
     crowd = yield from _crowd(json, record, where)
-    box = yield from _box(record.get("bbox"), where, _sides(image))
+    box = yield from _box(json, record.get("bbox"), where, _sides(image))
     area: Any = record.get("area")
     json.odd[AREAS] += not finite(area) or area <= 0
     if key is None or box is None:
@@ -173,16 +186,26 @@ def _crowd(json: Json, record: Record, where: str) -> Reading[int]:
     return max(flags.values())
 
 
-def _box(box: object, where: str, size: Size | None) -> Reading[list[float] | None]:
+def _box(json: Json, box: object, where: str, size: Size | None) -> Reading[list[float] | None]:
     if not isinstance(box, list) or len(box) != 4 or not all(finite(value) for value in box):
         yield Fault("bbox", where, "'bbox' as four finite numbers x, y, width, height", shown(box), "annotate it anew")
         return None
     x, y, w, h = box
-    if w < 1 or h < 1:  # dropped silently
-        yield Fault("box of no area", where, "a 'bbox' of 1 pixel or more a side", shown(box), "widen or delete it")
+    if w < 1 or h < 1:  # mmdet drops them silently
+        fault = Fault("box of no area", where, "a 'bbox' of 1 pixel or more a side", shown(box), "widen or delete it")
+        if is_normalised(x, y, x + w, y + h):
+            yield normalised(where, "'bbox'", shown(box))
+        elif min(w, h) >= 0:
+            json.tiny.append(fault)
+        else:
+            yield fault
+        return None
     width, height = size or (math.inf, math.inf)
     beside = min(x + w, y + h) <= 0 or x >= width or y >= height  # dropped silently
     if beside or min(x, y) < -OUTSIDE or x + w > width + OUTSIDE or y + h > height + OUTSIDE:
         expected = f"a 'bbox' (x, y, width, height) inside the image of {size} (width, height)"
-        yield Fault("box outside the image", where, expected, shown(box), "correct or clip it")
+        remedy = "correct or clip it"
+        if size is not None and are_corners(x, y, w, h, size):
+            remedy += f"; {CORNERS}"
+        yield Fault("box outside the image", where, expected, shown(box), remedy)
     return box

@@ -12,6 +12,7 @@ from tasks.faults import Fault
 
 HANDED_OUT = "the detector hands out the {} surest boxes of an image"
 JUDGED = "COCO's evaluation takes the {} surest detections of a class in an image"
+AGAIN = "are the same as another one of their class in their image: each counts, to be labeled and to be found"
 MOST = 0.5  # share of the pool's images that may have no box before a note says so
 
 
@@ -24,32 +25,37 @@ class Boxes:
         bare: those without any box.
         all: boxes.
         counted: boxes of each label that are trained on, or that the evaluation counts.
+        again: boxes that their image has before, with the same label.
     """
 
     images: int
     bare: int
     all: int
     counted: Counter[int]
+    again: int
 
 
 def boxes_of(infos: Iterable[dict], ignored: bool) -> Boxes:
     """Those of a split as mmdet read it; boxes marked difficult (or crowds) do not count where they are `ignored`."""
-    sizes, counted = [], Counter[int]()
+    sizes, counted, again = [], Counter[int](), 0
     for info in infos:
         boxes = info["instances"]
         sizes.append(len(boxes))
+        again += len(boxes) - len({(box["bbox_label"], *box["bbox"]) for box in boxes})
         counted.update(box["bbox_label"] for box in boxes if not (ignored and box["ignore_flag"]))
-    return Boxes(len(sizes), sizes.count(0), sum(sizes), counted)
+    return Boxes(len(sizes), sizes.count(0), sum(sizes), counted, again)
 
 
-def box_faults(pool: Boxes, test: Boxes, limit: int | None) -> list[Fault]:
-    """A pool or a test set without a single box that counts; `limit` is what left the test set as it is."""
+def box_faults(pool: Boxes, test: Boxes, limit: int | None, share: float | None = None) -> list[Fault]:
+    """A pool or a test set without a single box that counts; `limit` and `share` made the test set."""
     found = []
     if not pool.counted:
         remedy = "name lists with annotations as task.train" + _set_difficult(pool)
         found.append(Fault("no labels", "task.train", "a box to train on in the pool", _came(pool), remedy))
     if not test.counted:
         remedy = "name a list with annotations as task.test"
+        if share is not None:
+            remedy = f"raise task.test_share ({share}), or draw by another task.split_seed"
         remedy += "" if limit is None else f", or raise task.test_limit ({limit})"
         expected = "a box in the test set that its evaluation counts"
         found.append(Fault("nothing to judge by", "task.test", expected, _came(test), remedy))
@@ -66,7 +72,7 @@ def _set_difficult(pool: Boxes) -> str:
 
 
 def box_notes(pool: Boxes, test: Boxes, classes: Sequence[str]) -> list[str]:
-    """Classes without a box, and a pool of images that mostly have none."""
+    """Classes without a box, a pool of images that mostly have none, and boxes that are there twice."""
     found = []
     if pool.bare > MOST * pool.images:
         found.append(f"pool: {pool.bare:,} of {pool.images:,} images have no box")
@@ -74,6 +80,8 @@ def box_notes(pool: Boxes, test: Boxes, classes: Sequence[str]) -> list[str]:
         ("pool", pool, "nothing of them can be learned"), ("test", test, "their AP is not a number and not in mAP"),
     )  # fmt: skip
     for split, boxes, what in splits:
+        if boxes.again:
+            found.append(f"{split}: {boxes.again:,} boxes {AGAIN}")
         lacking = [name for label, name in enumerate(classes) if not boxes.counted[label]]
         if lacking:
             found.append(f"{split}: no box of {len(lacking)} of {len(classes)} classes: {few(lacking)}; {what}")

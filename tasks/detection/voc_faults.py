@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tasks.detection.others import ADVICE, Others
+from tasks.detection.units import SIDES, are_sides, is_normalised, normalised
 from tasks.detection.voc_files import FORMS, ROOT, Pair, pairs
 from tasks.detection.voc_xml import declared_size, only, read_xml
 from tasks.faults import Fault, Reading, Size, nearest, path_fault, shown
@@ -76,6 +77,9 @@ def _sample_faults(pair: Pair, classes: tuple[str, ...], others: Others, look: I
     size = declared if swapped(real, declared) else real or declared  # one fault tells it
     objects = tree.findall("object")
     yield from _stray_faults(tree, objects, str(path))
+    if not objects and tree.tag.lower() != "annotation":  # else it would count as an image without objects
+        came, remedy = f"<{tree.tag}>", "export it as Pascal VOC's XML, without a namespace"
+        yield Fault("no annotation", str(path), "<annotation> at the top", came, remedy)
     for number, item in enumerate(objects, 1):
         yield from _object_faults(item, f"{path}, object {number}", size, classes, others)
 
@@ -109,17 +113,23 @@ def _object_faults(
     for tag in CORNERS:
         corners.append((yield from _corner(box, tag, where)))
     x1, y1, x2, y2 = corners
-    if x1 is not None and y1 is not None and x2 is not None and y2 is not None:
-        yield from _box_faults((x1, y1, x2, y2), where, size)
+    if x1 is None or y1 is None or x2 is None or y2 is None:
+        return
+    if is_normalised(x1, y1, x2, y2):
+        yield normalised(where, "corners", shown((x1, y1, x2, y2)))
+    else:
+        yield from _box_faults((int(x1), int(y1), int(x2), int(y2)), where, size)
 
 
-def _corner(box: ET.Element, tag: str, where: str) -> Reading[int | None]:
-    """A coordinate as mmdet reads it: truncated towards 0."""
+def _corner(box: ET.Element, tag: str, where: str) -> Reading[float | None]:
+    """A coordinate, which mmdet truncates towards 0."""
     element = yield from only(box, tag, where)
     if element is None:
         return None
     try:
-        return int(float(element.text or ""))
+        value = float(element.text or "")
+        int(value)  # fails for one that is not finite
+        return value
     except (ValueError, OverflowError):
         yield Fault("coordinate", where, f"a finite number as <{tag}>", shown(element.text), "annotate the box anew")
         return None
@@ -130,7 +140,10 @@ def _box_faults(box: tuple[int, int, int, int], where: str, size: Size | None) -
     (x1, y1, x2, y2), (width, height) = box, size or (float("inf"), float("inf"))
     came = f"{shown(box)} (xmin, ymin, xmax, ymax, fractions cut off)"
     if x1 > x2 or y1 > y2:
-        yield Fault("inverted box", where, "xmin < xmax and ymin < ymax", came, "swap the corners")
+        remedy = "swap the corners"
+        if size is not None and are_sides(x1, y1, x2, y2, size):
+            remedy += f"; {SIDES}"
+        yield Fault("inverted box", where, "xmin < xmax and ymin < ymax", came, remedy)
     elif x1 == x2 or y1 == y2:
         yield Fault("box of no area", where, "xmin < xmax and ymin < ymax", came, "widen or delete the box")
     if min(x1, x2, y1, y2) < 0 or max(x1, x2) > width or max(y1, y2) > height:

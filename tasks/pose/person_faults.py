@@ -207,7 +207,8 @@ def _listed(
     bad = [k for k, value in enumerate(values) if not good(value)]
     if bad:
         came = f"{shown(values[bad[0]])} as {name}[{bad[0]}]" + (f" and {len(bad) - 1} more such" if bad[1:] else "")
-        yield Fault(name, where, f"{form} for each joint in {name!r}", came, "annotate the joint anew")
+        remedy = "annotate the joint anew; one that is not annotated has [-1, -1] and 0 in 'joints_vis'"
+        yield Fault(name, where, f"{form} for each joint in {name!r}", came, remedy)
     return None if bad else values
 
 
