@@ -316,6 +316,15 @@ def test_an_axis_ends_where_values_do():
     assert max(marks) == 1 and not [t for t in texts if t.startswith("−")]
 
 
+def test_a_leg_without_a_test_has_no_share_of_defeats(tmp_path: Path):
+    values = {"random": ([0.1, 0.2, 0.3], [0.1, 0.3, 0.4], [0.2, 0.25, 0.3]), "entropy": ([0.1, 0.4, 0.5],) * 3}
+    folders(tmp_path / "runs", values)
+    write(tmp_path / "runs/badge/seed9", config("badge", 9))
+    said = " ".join(report(tmp_path / "runs")[0].said.split())
+    assert re.search(r"how often it is beaten: (entropy|random) 0\.\d\d, (entropy|random) 0\.\d\d\.", said)
+    assert "nan" not in said
+
+
 def test_two_configs_are_two_sections(tmp_path: Path):
     folders(tmp_path / "all/one")
     folders(tmp_path / "all/two", training__epochs=7)

@@ -155,7 +155,8 @@ def _significance(one: Findings, looks: Looks) -> Html:
         "seeds",
     ]
     rows = [_pair_row(pair) for pair in one.pairs]
-    worst = zip(one.penalties.legs, one.penalties.columns.tolist(), strict=True)
+    beaten = zip(one.penalties.legs, one.penalties.columns.tolist(), strict=True)
+    worst = [(leg, share) for leg, share in beaten if not math.isnan(share)]  # legs that were in a test
     order = ", ".join(f"{leg} {share:.2f}" for leg, share in sorted(worst, key=lambda pair: pair[1]))
     caption = (
         "Pairwise penalties: the share of labeled sizes at which the row's strategy beats the column's significantly "
