@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from PIL import Image
 
 from tests.wandb_reader import RunFile, fragments, read_run
 from tests.wandb_stub import KEY, Stub
+from tools import fragments as fragments_of
 from tools.tracking import PROJECT, SETTINGS, Identity, Tracker, resolve_mode
 
 wandb = pytest.importorskip("wandb")
@@ -41,6 +43,13 @@ CURVE = [(10, 0.125), (15, 0.25), (20, 0.5)]
 @pytest.fixture
 def said() -> list[str]:
     return []
+
+
+def kept(folder: Path) -> str:
+    """The id of the folder's W&B run."""
+    found = fragments_of.kept_id(folder)
+    assert found is not None
+    return found
 
 
 def written(folder: Path) -> list[Path]:
@@ -71,7 +80,7 @@ def test_offline_file_holds_curve_config_and_summary(
     assert out.curve("pairs") == [(15, 0.75), (20, 0.875)]  # None was left out
     assert out.metrics == {"labeled": "", "*": "labeled"}
     assert out.config == CONFIG
-    assert (out.run.run_id, out.run.project, out.run.run_group) == (WHO.run_id, "losstap", "det_ssd_voc")
+    assert (out.run.run_id, out.run.project, out.run.run_group) == (kept(tmp_path / "run"), "losstap", "det_ssd_voc")
     assert (out.run.job_type, out.run.display_name) == ("learning_loss", "det_ssd_voc/learning_loss/s3")
     assert list(out.run.tags) == ["detection", "voc", "learning_loss"]
     assert out.run.resume  # so that `wandb sync` of a later fragment continues the run
@@ -92,7 +101,7 @@ def test_leet_reads_the_same(tmp_path: Path, said: list[str]) -> None:
     own = record(tmp_path, said)
     (directory,) = written(tmp_path)
     command = [wandb.util.get_core_path(), "leet", "inspect", "--no-observability", "--json"]
-    file = directory / f"run-{WHO.run_id}.wandb"
+    file = directory / f"run-{kept(tmp_path)}.wandb"
     text = subprocess.run([*command, "--run-file", file, directory], capture_output=True, check=True, text=True).stdout
     records = [json.loads(line) for line in text.splitlines()]
     history = [entry["history"]["item"] for entry in records if entry["type"] == "history"]
@@ -132,7 +141,7 @@ def test_tags_that_wandb_refuses_are_cut(tmp_path: Path, said: list[str]) -> Non
 # ---------------------------------------------------------------- resume
 
 
-def test_killed_run_has_its_rows_and_the_resumed_one_each_once(tmp_path: Path, said: list[str]) -> None:
+def test_killed_run_has_its_rows_and_the_resumed_one_those_that_it_lacks(tmp_path: Path, said: list[str]) -> None:
     program = f"""
         import os, signal, sys, time
         from pathlib import Path
@@ -155,34 +164,64 @@ def test_killed_run_has_its_rows_and_the_resumed_one_each_once(tmp_path: Path, s
     resumed.finish({})
     first, second = written(tmp_path)
     assert first == killed
-    assert read_run(second).curve("mAP") == CURVE
+    assert read_run(second).curve("mAP") == CURVE[2:]
+    assert said == [f"W&B: offline; to upload: wandb sync {killed} {second}"]
     assert read_run(second).run.run_id == read_run(first).run.run_id
 
 
 # ---------------------------------------------------------------- identity
 
 
-def test_run_id_is_stable_and_tells_runs_apart() -> None:
-    assert WHO.run_id == replace(WHO, config=dict(reversed(CONFIG.items()))).run_id
-    assert WHO.run_id == "det_ssd_voc-learning_loss-s3-347392bf"  # sha1sum of the JSON text, by hand
-    others = [replace(WHO, seed=4), replace(WHO, strategy="random"), replace(WHO, group="det_ssd_coco")]
-    others += [replace(WHO, config={**CONFIG, "budget": [10, 6]}), replace(WHO, group="det/ssd/voc")]
-    others += [replace(WHO, group="det:ssd:voc")]  # cleaned to the same text as the one before
-    assert len({who.run_id for who in [WHO, *others]}) == 7
+def test_a_run_has_an_id_of_its_own_and_keeps_it(tmp_path: Path, said: list[str]) -> None:
+    """A run that is made anew, of the same settings, is another one: one W&B run would have two rows for a cycle."""
+    first = record(tmp_path / "run", said).run.run_id
+    assert re.fullmatch("det_ssd_voc-learning_loss-s3-[0-9a-f]{8}", first)
+    assert (tmp_path / "run" / fragments_of.ID_FILE).read_text() == f"{first}\n"
+    Tracker(tmp_path / "run", WHO, "offline", ROWS, said.append).finish({})
+    assert [read_run(place).run.run_id for place in written(tmp_path / "run")] == [first, first]
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    assert kept(tmp_path / "copy") == first
+    shutil.rmtree(tmp_path / "run" / "wandb")  # as `wandb clean` may
+    assert record(tmp_path / "run", said).run.run_id == first
+    shutil.rmtree(tmp_path / "run")
+    assert record(tmp_path / "run", said).run.run_id != first
+
+
+def test_a_folder_of_before_goes_on_with_the_id_that_it_used(tmp_path: Path, said: list[str]) -> None:
+    """A version before took the hash of the settings and kept no file."""
+    record(tmp_path, said)
+    (there,) = written(tmp_path)
+    old = "det_ssd_voc-learning_loss-s3-347392bf"
+    (there / f"run-{kept(tmp_path)}.wandb").rename(there / f"run-{old}.wandb")
+    there.rename(there.with_name(f"offline-run-20260101_000000-{old}"))
+    (tmp_path / fragments_of.ID_FILE).unlink()
+    Tracker(tmp_path, WHO, "offline", [*ROWS, {**ROWS[2], "cycle": 3}], said.append).finish({})
+    assert kept(tmp_path) == old
+    last = read_run(written(tmp_path)[-1])
+    assert last.run.run_id == old and [row["cycle"] for row in last.history] == [3]
+
+
+def test_an_id_that_is_none_is_named_and_nothing_is_sent(tmp_path: Path, said: list[str]) -> None:
+    (tmp_path / fragments_of.ID_FILE).write_text("../../x\n")
+    tracker = Tracker(tmp_path, WHO, "offline", ROWS, said.append)
+    assert_off(tracker, said, "cannot start", f"{tmp_path}/wandb_id.txt, but got '../../x'; delete it")
+    assert not (tmp_path / "wandb").exists()
 
 
 @pytest.mark.parametrize("name", ["a/b:c;d,e#f?g'h", "", "café 猫", "x" * 300, " \n"])
-def test_run_id_of_nasty_names_is_accepted(name: str) -> None:
-    text = replace(WHO, group=name, strategy=name).run_id
+def test_the_id_of_nasty_names_is_accepted(name: str) -> None:
+    text = replace(WHO, group=name, strategy=name).new_id()
     assert re.fullmatch("[A-Za-z0-9_-]{1,64}", text), text
     assert re.search("-[0-9a-f]{8}$", text), text
 
 
-def test_sweep_keeps_its_own_run_id(tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweep_gives_the_run_id_and_the_run_goes_on_with_it(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WANDB_RUN_ID", "from-agent")
-    assert record(tmp_path / "alone", said).run.run_id == WHO.run_id
+    assert record(tmp_path / "alone", said).run.run_id == kept(tmp_path / "alone") != "from-agent"
     monkeypatch.setenv("WANDB_SWEEP_ID", "sweep7")
-    assert record(tmp_path / "sweep", said).run.run_id == "from-agent"
+    assert record(tmp_path / "sweep", said).run.run_id == kept(tmp_path / "sweep") == "from-agent"
 
 
 # ---------------------------------------------------------------- mode
@@ -390,9 +429,10 @@ def test_online_run_arrives_and_a_resume_sends_only_what_is_missing(
     first.cycle(ROWS[0])
     first.finish({}, exit_code=1)
     wandb.teardown()
-    run = stub.runs[WHO.run_id]
+    name = kept(tmp_path)
+    run = stub.runs[name]
     assert (run["project"], run["groupName"], run["jobType"]) == ("losstap", "det_ssd_voc", "learning_loss")
-    assert [(row["labeled"], row["mAP"]) for row in stub.history[WHO.run_id]] == CURVE[:1]
+    assert [(row["labeled"], row["mAP"]) for row in stub.history[name]] == CURVE[:1]
     metrics = json.loads(run["config"])["_wandb"]["value"]["m"]
     assert [(metric.get("1"), metric.get("2")) for metric in metrics] == [("labeled", None), (None, "*")]
     assert metrics[1]["5"] == 1  # the x-axis of "*" is the first of the list, counted from one
@@ -402,10 +442,14 @@ def test_online_run_arrives_and_a_resume_sends_only_what_is_missing(
     second = Tracker(tmp_path, WHO, "online", ROWS[:2], said.append)  # row 0 arrived, row 1 did not
     second.cycle(ROWS[2])
     second.finish({"final/mAP": 0.5})
-    assert [*stub.runs] == [WHO.run_id]
-    assert [(row["labeled"], row["mAP"]) for row in stub.history[WHO.run_id]] == CURVE
-    assert (stub.summary[WHO.run_id]["final/mAP"], stub.summary[WHO.run_id]["cycle"], stub.exit_code) == (0.5, 2, 0)
-    assert said == [f"W&B: online, {stub.url}/me/losstap/runs/{WHO.run_id}"] * 2
+    assert [*stub.runs] == [name]
+    assert [(row["labeled"], row["mAP"]) for row in stub.history[name]] == CURVE
+    assert (stub.summary[name]["final/mAP"], stub.summary[name]["cycle"], stub.exit_code) == (
+        0.5,
+        2,
+        0,
+    )
+    assert said == [f"W&B: online, {stub.url}/me/losstap/runs/{name}"] * 2
     assert not (home / ".local").exists() and not (home / ".cache").exists()
     assert capfd.readouterr() == ("", "")
 
@@ -436,3 +480,114 @@ def test_network_lost_while_running_does_not_block_the_end(
     assert time.monotonic() - start < 3
     assert_off(tracker, said, "cannot finish", "TimeoutError")
     assert len(said) == 2
+
+
+# ---------------------------------------------------------------- `wandb sync` of what was written offline
+
+
+def sync(*places: Path) -> None:
+    """The command that the tracker prints, against the stub server."""
+    wandb.teardown()
+    command = [Path(sys.executable).with_name("wandb"), "sync", *places]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def cycles(stub: Stub, folder: Path) -> list[int]:
+    """Of the rows that came to the server."""
+    return [row["cycle"] for row in stub.history[kept(folder)]]
+
+
+def go_on(folder: Path, count: int, said: list[str], mode: str = "offline", exit_code: int = 1) -> None:
+    """A session that finds `count` committed rows, adds one and is stopped; another process than that before."""
+    wandb.teardown()
+    time.sleep(1.1)  # W&B names a session's folder by the second in which it begins
+    tracker = Tracker(folder, WHO, mode, ROWS[:count], said.append)
+    tracker.cycle(ROWS[count])
+    tracker.finish({}, exit_code=exit_code)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_after_a_stop_and_a_resume_offline_each_row_is_synced_once(
+    tmp_path: Path, said: list[str], stub: Stub, together: bool
+) -> None:
+    for count in range(3):
+        go_on(tmp_path, count, said)
+    places = written(tmp_path)
+    assert [[row["cycle"] for row in read_run(place).history] for place in places] == [[0], [1], [2]]
+    assert said[-1] == f"W&B: offline; to upload: wandb sync {' '.join(map(str, places))}"
+    for some in [places] if together else [[place] for place in places]:
+        sync(*some)
+    assert cycles(stub, tmp_path) == [0, 1, 2]
+    assert [(row["labeled"], row["mAP"]) for row in stub.history[kept(tmp_path)]] == CURVE
+    assert stub.summary[kept(tmp_path)]["cycle"] == 2
+    sync(*places)  # again: they are marked
+    assert cycles(stub, tmp_path) == [0, 1, 2]
+
+
+def test_a_resume_after_a_sync_writes_only_what_came_since(tmp_path: Path, said: list[str], stub: Stub) -> None:
+    go_on(tmp_path, 0, said)
+    sync(*written(tmp_path))
+    go_on(tmp_path, 1, said)
+    first, second = written(tmp_path)
+    assert said[-1] == f"W&B: offline; to upload: wandb sync {second}"
+    sync(first, second)
+    assert cycles(stub, tmp_path) == [0, 1]
+
+
+@pytest.mark.parametrize("torn", [0, 1, 300, 10_000])
+def test_rows_of_a_torn_file_are_written_anew(tmp_path: Path, said: list[str], stub: Stub, torn: int) -> None:
+    """`wandb sync` sends what is before the tear, does not mark it, and leaves out all other files without a word."""
+    go_on(tmp_path, 0, said)
+    go_on(tmp_path, 1, said)
+    whole, place = written(tmp_path)
+    (file,) = place.glob("run-*.wandb")
+    content = file.read_bytes()
+    file.write_bytes(content[: max(7, len(content) - torn)])
+    go_on(tmp_path, 2, said)
+    assert (whole.exists(), place.exists()) == (True, torn == 0)
+    assert ("W&B: 1 offline files that a kill tore are written anew" in said[-2]) == (0 < torn < 10_000)
+    sync(*written(tmp_path))
+    assert cycles(stub, tmp_path) == [0, 1, 2]
+
+
+def test_rows_of_a_torn_file_that_came_to_the_server_are_not_sent_again(
+    tmp_path: Path, said: list[str], stub: Stub
+) -> None:
+    go_on(tmp_path, 0, said)
+    (place,) = written(tmp_path)
+    (file,) = place.glob("run-*.wandb")
+    file.write_bytes(file.read_bytes()[:-1])
+    sync(place)
+    assert cycles(stub, tmp_path) == [0]
+    go_on(tmp_path, 1, said)
+    sync(*written(tmp_path))
+    assert cycles(stub, tmp_path) == [0, 1]
+
+
+def test_offline_and_then_online_each_row_is_there_once(tmp_path: Path, said: list[str], stub: Stub) -> None:
+    go_on(tmp_path, 0, said)
+    (offline,) = written(tmp_path)
+    go_on(tmp_path, 1, said, mode="online")
+    assert cycles(stub, tmp_path) == [0, 1]
+    sync(offline)
+    go_on(tmp_path, 2, said)
+    sync(*written(tmp_path))
+    assert cycles(stub, tmp_path) == [0, 1, 2]
+
+
+def test_rows_of_an_online_session_that_did_not_end_well_are_not_taken_for_sent(
+    tmp_path: Path, said: list[str], stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*args: Any, **kwargs: Any) -> None:
+        raise TimeoutError("no network")
+
+    tracker = Tracker(tmp_path, WHO, "online", ROWS[:2], said.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(wandb.Run, "finish", lost)
+        tracker.finish({})
+    wandb.teardown()
+    time.sleep(1.1)
+    Tracker(tmp_path, WHO, "offline", ROWS, said.append).finish({})
+    (place,) = written(tmp_path)
+    assert read_run(place).curve("mAP") == CURVE

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.wandb_stub import Stub
 from tools import cli, wandb_push
 from tools.al_train import run
 from tools.config import load
+from tools.fragments import ID_FILE
 from tools.rundir import RunFolder
 
 wandb = pytest.importorskip("wandb")
@@ -147,18 +149,56 @@ def test_an_unfinished_run_ends_as_stopped_and_its_later_rows_follow(tmp_path: P
     (name,) = stub.runs
     assert stub.exit_code == 1 and "area_under_curve" not in stub.summary[name]
     assert "2 of 3 cycles, 2 sent" in capsys.readouterr().out
+    which = (path / ID_FILE).read_bytes()
     shutil.rmtree(path)
-    assert push(write(path, config(), VALUES)) == 0
+    write(path, config(), VALUES)
+    (path / ID_FILE).write_bytes(which)
+    assert push(path) == 0
     assert [row["cycle"] for row in stub.history[name]] == [0, 1, 2]
     assert "3 of 3 cycles, 1 sent" in capsys.readouterr().out
     assert stub.exit_code == 0 and stub.summary[name]["final/score"] == 0.4
 
 
-def test_online_an_offline_fragment_must_not_be_uploaded_any_more(trained: Path, tmp_path: Path, stub: Stub, capsys):
+def test_sent_online_an_offline_fragment_is_not_uploaded_any_more(trained: Path, tmp_path: Path, stub: Stub, capsys):
     shutil.copytree(trained, tmp_path / "run")
     (there,) = fragments(tmp_path / "run")
     assert push(tmp_path / "run") == 0
-    assert capsys.readouterr().out.rstrip().endswith(f"; do not `wandb sync` {there} any more: that would double rows")
+    said = capsys.readouterr().out
+    assert said.rstrip().endswith("; 1 offline before, and marked as sent: `wandb sync` leaves them out")
+    command = [Path(sys.executable).with_name("wandb"), "sync", there]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "Skipped 1 synced run(s)" in done.stderr
+    (rows,) = stub.history.values()
+    assert [row["cycle"] for row in rows] == [0, 1, 2]
+
+
+def test_a_run_made_anew_in_its_folder_is_another_run(tmp_path: Path, stub: Stub):
+    path = write(tmp_path / "toy/random/seed0", config(), VALUES)
+    assert push(path) == 0
+    shutil.rmtree(path)
+    assert push(write(path, config(), VALUES[::-1])) == 0
+    assert [[row["score"] for row in rows] for rows in stub.history.values()] == [[0.1, 0.2, 0.4], [0.4, 0.2, 0.1]]
+
+
+def test_offline_rows_that_came_since_are_added_and_one_command_uploads_all(tmp_path: Path, stub: Stub, capsys):
+    path = write(tmp_path / "toy/random/seed0", config(), VALUES[:2])
+    assert push(path, "--mode", "offline") == 0
+    time.sleep(1.1)  # W&B names folders by the second
+    for name in (ID_FILE, "wandb"):
+        (path / name).rename(tmp_path / name)
+    shutil.rmtree(path)
+    write(path, config(), VALUES)
+    for name in (ID_FILE, "wandb"):
+        (tmp_path / name).rename(path / name)
+    capsys.readouterr()
+    assert push(path, "--mode", "offline") == 0
+    line, last = capsys.readouterr().out.splitlines()
+    assert line == f"{path}: 3 of 3 cycles, 1 sent"
+    first, second = fragments(path)
+    assert last == f"to upload all of it: wandb sync {first} {second}"
+    subprocess.run([Path(sys.executable).with_name("wandb"), "sync", first, second], timeout=120, check=True)
+    (rows,) = stub.history.values()
+    assert [(row["cycle"], row["score"]) for row in rows] == [(0, 0.1), (1, 0.2), (2, 0.4)]
 
 
 def test_a_server_that_refuses_is_a_failure_and_leaves_no_offline_files(tmp_path: Path, stub: Stub, capsys):

@@ -179,10 +179,10 @@ def outcome(folder: Path) -> dict[str, bytes | str]:
         elif path.name == CHECKPOINT:
             state = torch.load(path, weights_only=True)
             found[name] = json.dumps(_plain([state[key] for key in ("state_dict", "optimizer")]))
-        elif path.name in (".lock", "train.log", "curve.png", "seconds.txt"):
+        elif path.name in (".lock", "train.log", "curve.png", "seconds.txt", "wandb_id.txt"):
             found[name] = "there"
     if (folder / "wandb").exists():
-        found["wandb"] = str([row["cycle"] for row in read_run(fragments(folder)[-1]).history])
+        found["wandb"] = str([row["cycle"] for place in fragments(folder) for row in read_run(place).history])
     return found
 
 

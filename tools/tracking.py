@@ -1,16 +1,16 @@
 """The mirror of a run folder in Weights & Biases (wandb 0.31).
 
 The files of the run folder are the truth; W&B shows them and can be rebuilt from them. Hence two rules: nothing that
-goes wrong in W&B stops a run, and a Tracker that is given the finished rows first sends those that W&B does not know.
+goes wrong in W&B stops a run, and a Tracker that is given the finished rows first sends those that W&B does not know:
+online those that the server lacks, offline those that no file of the run holds.
 wandb is imported inside functions only, so that a run with tracking disabled needs no wandb at all.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
+import secrets
 import shlex
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from PIL import Image, ImageOps
+
+from tools import fragments
 
 if TYPE_CHECKING:
     import wandb
@@ -55,15 +57,13 @@ class Identity:
     tags: tuple[str, ...]
     config: dict[str, Any]  # flat: task, network, ..., strategy, seed; values JSON-able
 
-    @property
-    def run_id(self) -> str:
-        """The same for the same run, another for another config; at most 64 of the characters that W&B accepts.
+    def new_id(self) -> str:
+        """One that no run has yet, of at most 64 characters that W&B accepts: drawn, and kept in the run's folder.
 
-        Raises TypeError where a value of `config` cannot be written as JSON.
+        A run made anew is another one, of the same settings too: in one W&B run both would have rows for each cycle.
         """
-        what = json.dumps([self.group, self.strategy, self.seed, self.config], sort_keys=True)
         text = re.sub("[^A-Za-z0-9_-]+", "-", f"{self.group}-{self.strategy}-s{self.seed}")
-        return f"{text[:55]}-{hashlib.sha1(what.encode()).hexdigest()[:8]}"  # cut the text, never the hash
+        return f"{text[:55]}-{secrets.token_hex(4)}"  # cut the text, never what tells runs apart
 
 
 def resolve_mode(requested: str | None, environ: Mapping[str, str] = os.environ) -> str:
@@ -128,6 +128,7 @@ class Tracker:
         self._folder, self._identity, self._say = folder.resolve(), identity, say
         self._home = self._folder / "wandb"
         self._run: wandb.Run | None = None
+        self._filled = False  # whether W&B has all rows that there are
         self._pictures, self._fallback = pictures, fallback
         self.sent, self.failed = 0, False
         if mode == "disabled":
@@ -135,14 +136,21 @@ class Tracker:
             return
         with self._guard("cannot start"):
             self._prepare()
+            self._id = fragments.kept_id(self._folder) or identity.new_id()
+            fragments.keep_id(self._folder, self._id)
+            torn = fragments.tidy(self._folder)
+            if torn:
+                say(f"W&B: {torn} offline files that a kill tore are written anew, with all of their rows")
+            held = fragments.held(self._folder, self._id)
             self._run = self._start_online() if mode == "online" else self._start("offline")
             self._run.define_metric(X_AXIS, hidden=True)
             self._run.define_metric("*", step_metric=X_AXIS)  # never wandb's own step: a resume shifts it
-            known = self._run.summary.get("cycle", -1)  # empty offline: every offline fragment is complete
+            known = held if self._run.offline else range(int(self._run.summary.get("cycle", -1)) + 1)
             try:
                 for row in rows:
-                    if row["cycle"] > known:
+                    if row["cycle"] not in known:
                         self._send(self._run, row)
+                self._filled = True
             except KeyboardInterrupt:
                 self.finish(
                     {}, exit_code=1
@@ -166,8 +174,11 @@ class Tracker:
         """
         with self._guard("cannot finish"):
             if self._run is not None:
-                self._run.summary.update(_present(summary))
-                self._run.finish(exit_code=exit_code)
+                run = self._run
+                run.summary.update(_present(summary))
+                run.finish(exit_code=exit_code)
+                if self._filled and not run.offline:
+                    fragments.mark_sent({self._place, *fragments.fragments(self._folder, run.id)})
         self._run = None
 
     @contextmanager
@@ -208,14 +219,16 @@ class Tracker:
         run = wandb.init(
             mode=mode, dir=str(self._folder), resume="allow", reinit="create_new", settings=wandb.Settings(**settings),
             project=who.project, group=who.group, job_type=who.strategy, name=f"{who.group}/{who.strategy}/s{who.seed}",
-            id=who.run_id, config=dict(who.config),  # in a sweep wandb takes the agent's WANDB_RUN_ID for id
+            id=self._id, config=dict(who.config),  # in a sweep wandb takes the agent's WANDB_RUN_ID for id
             tags=[tag[:64] for tag in who.tags if tag],  # W&B refuses longer and empty ones
         )  # fmt: skip
-        place = Path(run.dir).resolve().parent
+        place = self._place = Path(run.dir).resolve().parent
         if self._home not in place.parents:  # wandb falls back to the temporary folder without a word
             run.finish(exit_code=1)
             raise OSError(f"expected wandb to write below {self._home}, but it chose {place}")
-        upload = f"wandb sync {shlex.quote(str(place))}"
+        fragments.keep_id(self._folder, run.id)
+        waiting = [file for file in fragments.unsent(self._folder, run.id) if file != place]
+        upload = f"wandb sync {shlex.join(str(file) for file in [*waiting, place])}"
         self._say(f"W&B: online, {run.url}" if mode == "online" else f"W&B: offline; to upload: {upload}")
         return run
 

@@ -1,8 +1,8 @@
 """Send run folders to W&B:  python tools/wandb_push.py work_dirs/det_ssd_voc
 
 For runs made with `--wandb disabled`, or after a lost upload: the same W&B run as `al_train.py`'s, by id, group, job
-type, tags and config, with each committed row once. Online, rows that the server has are not sent again. An offline
-fragment holds all rows, and `wandb sync` does not ask which are there: a run that has a fragment gets no second one.
+type, tags and config, with each committed row once: online those that the server lacks, offline those that no offline
+file of the run holds yet. Sent online, offline files are marked as sent, so that `wandb sync` leaves them out.
 
 The exit status is 0 where all is well, 1 where a run could not be read or sent, 2 where there is no run, 130 after
 Ctrl-C; the same command goes on.
@@ -28,7 +28,7 @@ from rich.console import Console
 from models.stopping import listening
 from tasks.base import Task
 from tasks.faults import printable
-from tools import mirror, preflight
+from tools import fragments, mirror, preflight
 from tools.compare.finding import find
 from tools.compare.runs import ComparisonError, Run, read, sample_names
 from tools.config import ConfigError
@@ -39,7 +39,6 @@ from tools.tracking import Identity, Picture, Tracker, resolve_mode
 
 FAILED, USAGE_ERROR, STOPPED = 1, 2, 130
 HOW = "W&B: offline; to upload"  # how the tracker begins to tell it for one run; here one command is told for all
-EMPTY = 7  # bytes of a fragment whose process was killed before it wrote a record
 
 
 class PushError(Exception):
@@ -84,11 +83,11 @@ class Sent(NamedTuple):
 
     Attributes:
         text: for people.
-        fragment: the offline files that `wandb sync` has still to upload; None where there are none.
+        unsent: folders of offline files that `wandb sync` has still to upload.
     """
 
     text: str
-    fragment: Path | None = None
+    unsent: Sequence[Path] = ()
 
 
 def push(path: Path, mode: str, trust: plans.Trust = ()) -> Sent:
@@ -105,22 +104,23 @@ def push(path: Path, mode: str, trust: plans.Trust = ()) -> Sent:
         run, plan = read(path, trust), plans.plan(path, trust)
         count = f"{len(run.rows)} of {plan.budget.cycles} cycles"
         who = mirror.identity(plan, run.config)
-        there = fragments(path, who.run_id)
         if not run.rows:
             return Sent(f"{count}: nothing to send")
-        if mode == "offline" and there:
-            told = f"{count}, 0 sent: {there[-1]} is of the same W&B run; {_advice(there[-1])}"
-            return Sent(told, there[-1] if _unsent(there[-1]) else None)
+        held = _held(path)
+        there, waiting = fragments.fragments(path), fragments.unsent(path)
+        if mode == "offline" and {row["cycle"] for row in run.rows} <= held:
+            return Sent(f"{count}, 0 sent: {there[-1]} is of the same W&B run; {_advice(waiting)}", waiting)
         before = set(_offline(path))
         with _whole_or_not_at_all(path):
             tracker = _send(who, run, mode, said, Pictures(folder, said, trust))
             text = "; ".join([f"{count}, {tracker.sent} sent", *said])
             if tracker.failed:
                 raise PushError(text)
-        made = sorted(set(_offline(path)) - before)
-    said += [f"do not `wandb sync` {place} any more: that would double rows" for place in there[-1:] if _unsent(place)]
+        made = sorted(set(_offline(path)) - before)  # W&B may still write them
+    if mode == "online" and waiting:
+        said.append(f"{len(waiting)} offline before, and marked as sent: `wandb sync` leaves them out")
     told = "; ".join([f"{count}, {tracker.sent} sent", *(line for line in said if not line.startswith(HOW))])
-    return Sent(told, made[-1] if made else None)
+    return Sent(told, [*waiting, *made] if mode == "offline" else ())
 
 
 @contextmanager
@@ -142,10 +142,13 @@ def _whole_or_not_at_all(path: Path) -> Iterator[None]:
         raise
 
 
-def fragments(path: Path, run_id: str) -> list[Path]:
-    """What a run folder holds of a W&B run, folders of online and of offline ones; the newest last."""
-    files = [file for file in path.glob(f"wandb/*run-*/run-{run_id}.wandb") if file.stat().st_size > EMPTY]
-    return [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime)]
+def _held(path: Path) -> set[int]:
+    try:
+        run_id = fragments.kept_id(path)
+    except ValueError as error:
+        raise PushError(str(error)) from error
+    fragments.tidy(path)
+    return set() if run_id is None else fragments.held(path, run_id)
 
 
 def _offline(path: Path) -> list[Path]:
@@ -153,13 +156,8 @@ def _offline(path: Path) -> list[Path]:
     return list(path.glob("wandb/offline-run-*"))
 
 
-def _unsent(fragment: Path) -> bool:
-    """Whether it is an offline one that `wandb sync` did not upload."""
-    return fragment.name.startswith("offline-") and not any(fragment.glob("*.synced"))
-
-
-def _advice(fragment: Path) -> str:
-    if _unsent(fragment):
+def _advice(waiting: Sequence[Path]) -> str:
+    if waiting:
         return "`wandb sync` it, or move it away to have it written anew"
     return "--mode online sends what the server lacks"
 
@@ -211,7 +209,7 @@ def _push_all(paths: Sequence[Path], mode: str, console: Console, trust: plans.T
         try:
             sent = push(path, mode, trust)
             console.print(f"{path}: {sent.text}")
-            left += [] if sent.fragment is None else [sent.fragment]
+            left += sent.unsent
         except (RunFolderError, ConfigError, PushError, OSError) as error:
             console.print(f"{path}: FAILED: {printable(str(error), keep=chr(10))}")
             status = FAILED
