@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,15 @@ def test_settings_that_are_imported_from_a_file_beside_the_config(tmp_path: Path
     assert (experiment.seed, experiment.budget.sizes) == (7, (10, 15, 20))
     assert experiment.training.optimizer == {"type": SGD, "lr": 0.05}
     sys.modules.pop("shared_settings")
+
+
+def test_the_config_of_the_docs_is_read_as_it_stands(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("DATA", "/data")
+    (text,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/configs.md").read_text(), re.DOTALL)
+    rest = "budget = dict(initial=10, query=5, cycles=2)\nscoring = dict(batch_size=8)\nstrategy = 'random'\n"
+    experiment = load(config(tmp_path, text + rest))
+    assert experiment.config["task"]["data_root"] == "/data/mine" and experiment.training.optimizer["type"] is SGD
+    assert problems(config(tmp_path, text)) == ["budget: missing", "scoring: missing", "strategy: missing"]
 
 
 # ---------------------------------------------------------------- what cannot be

@@ -58,7 +58,10 @@ def hard_share(run: Path, hard: frozenset[str]) -> Share:
     marked = [name in hard or PurePath(name).stem in hard for name in names]
     folder, rows = RunFolder(run), reading.content(run / "metrics.jsonl", reading.ROWS).count(b"\n")
     queries = [folder.query(cycle) for cycle in range(rows) if folder.query_file(cycle).exists()]
-    picked = [int(i) for query in queries if query is not None for i in query.picked]
+    picks = [query.picked.ravel() for query in queries if query is not None]
+    if odd := [ids.dtype for ids in picks if ids.dtype.kind not in "iu"]:
+        raise ValueError(f"{run}: expected picks that are whole numbers, but got {odd[0]}")
+    picked = [int(i) for ids in picks for i in ids]
     if outside := [i for i in picked if not 0 <= i < len(names)]:
         raise ValueError(f"{run}: expected picks from 0 to {len(names) - 1}, but got {outside[:5]}")
     if not any(marked) or not picked:

@@ -17,6 +17,7 @@ from tasks.faults import shown
 from tools.record.reading import DEEPEST
 
 NAMES = {"inf": math.inf, "nan": math.nan}  # how a float that is not finite is written
+SIGNS, BEFORE_A_VALUE = ("-", "+"), ("=", ",", ":", "(", "[", "{")
 CONSTANTS = ("None", "True", "False")
 BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 
@@ -40,12 +41,13 @@ def settings(source: str) -> dict[str, Any]:
 
 def _plain(source: str) -> None:
     """Refuse by its words what no such config has: Python's own parser may take all memory for it, or crash."""
-    depth = 0
+    depth, before = 0, ""
     for word in tokenize.generate_tokens(io.StringIO(source).readline):
         odd = False
         if word.type == token.OP:
             depth += BRACKETS.get(word.string, 0)
-            odd = word.string not in ("=", ",", ":", "-", "+", *BRACKETS) or depth > DEEPEST
+            odd = word.string not in (*SIGNS, *BEFORE_A_VALUE, *BRACKETS) or depth > DEEPEST
+            odd |= word.string in SIGNS and before not in BEFORE_A_VALUE  # no sums, and no sign of a sign
         elif word.type == token.NAME:
             odd = keyword.iskeyword(word.string) and word.string not in CONSTANTS
         elif word.type == token.STRING:
@@ -53,6 +55,7 @@ def _plain(source: str) -> None:
         if odd:
             came = shown(word.line.strip())
             raise ValueError(f"line {word.start[0]}: expected plain data, which is read and not run, but got {came}")
+        before = word.string if word.type not in (tokenize.NL, tokenize.COMMENT) else before
 
 
 def _value(node: ast.expr, source: str) -> Any:
