@@ -98,3 +98,37 @@ def test_a_dry_run_says_it_once(folder: Path, tmp_path: Path, capsys):
     said = capsys.readouterr().out
     assert said.count("note: train: 1 files and folders are skipped that are no data: 1 'Thumbs.db'") == 1
     assert said.count("note: test: no image of 1 of 3 classes: 'cat'") == 1
+
+
+def test_other_classes_are_left_out_where_that_is_asked_for(folder: Path):
+    """A knowing subset of the classes, of data on which nothing can be moved."""
+    whole = classification(folder)
+    kept = ("cat", "bird")
+    faults = classification(folder, classes=kept).check()
+    assert len(faults) == 2 and all("or leave such folders out: task.others='drop'" in fault for fault in faults)
+    task = classification(folder, classes=kept, others="drop")
+    assert task.check(full=True) == [] and task.classes == kept
+    names = [whole.name(i) for i in range(12) if "/dog/" not in whole.name(i)]
+    assert [task.name(i) for i in range(len(task.dataset("pool")))] == names
+    assert [task.traits(i)["class"] for i in range(len(names))] == [[name.split("/")[1]] for name in names]
+    assert [task.dataset("pool")[i][1] for i in range(len(names))] == [kept.index(n.split("/")[1]) for n in names]
+    assert len(task.sources("pool")) == len(names) and len(task.sources("test")) == len(task.dataset("test")) == 3
+    assert task.notes() == [
+        "train: images of classes that `classes` lacks are left out: 4 of 'dog'",
+        "test: images of classes that `classes` lacks are left out: 3 of 'dog'",
+    ]
+
+
+def test_a_class_of_test_alone_is_left_out_where_that_is_asked_for(folder: Path):
+    shutil.rmtree(folder / "train/dog")
+    (fault,) = classification(folder).check()
+    assert fault.startswith(f"{folder / 'test/dog'}: expected a folder named after a class of train, but got 'dog'")
+    task = classification(folder, others="drop")
+    assert task.check() == [] and task.classes == ("bird", "cat") and len(task.dataset("test")) == 3
+    assert task.notes() == ["test: images of classes that `classes` lacks are left out: 3 of 'dog'"]
+
+
+def test_to_leave_classes_out_leaves_other_faults(folder: Path):
+    (folder / "train/loose.txt").write_text("")
+    faults = classification(folder, classes=("cat", "cow"), others="drop").check()
+    assert len(faults) == 2 and "class folders alone" in "".join(faults) and "train/cow" in "".join(faults)

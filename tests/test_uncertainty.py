@@ -98,3 +98,19 @@ def test_what_does_not_fit_is_told(signals, options, said: str, figures: Path, c
     arguments = ["--labels", "8", "--seeds", "0", "--signals", *signals, "--cfg-options", *given]
     assert uncertainty.main([CONFIG, *arguments]) == 1
     assert said in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("variant", "said"),
+    [
+        ("training.epochs=9", "expected settings by which a trained network is scored, but got ['training.epochs']"),
+        ("committee.members=3", "but got ['committee.members']"),
+        ("task.test_limit=7", "expected the same 30 test samples, but got 7 by task.test_limit=7"),
+    ],
+)
+def test_a_variant_is_of_the_scoring(variant: str, said: str, figures: Path, capsys, monkeypatch):
+    """One of the training would print the correlations of the same network under its own name."""
+    monkeypatch.setattr(uncertainty, "_trained", untrained)
+    arguments = ["--labels", "8", "--seeds", "0", "--variants", variant, "--cfg-options", f"task.data_root={figures}"]
+    assert uncertainty.main([CONFIG, *arguments]) == 1
+    assert said in capsys.readouterr().err.replace("\n", " ")

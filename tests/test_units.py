@@ -196,3 +196,22 @@ def test_a_drawn_test_set_without_boxes_says_what_draws_it(tmp_path: Path) -> No
     faults = next(found for task in tasks if (found := task.check()))  # one of six images is drawn, and one is empty
     assert len(faults) == 1
     assert faults[0].endswith("raise task.test_share (0.01), or draw by another task.split_seed")
+
+
+@pytest.mark.parametrize(
+    ("change", "count"),
+    [(lambda c, _: list(c), 0), (lambda c, _: [v + 0.5 for v in c], BOXES), (lambda c, _: [0, *c[1:]], BOXES)],
+    ids=["whole", "fractions", "from 0"],
+)
+def test_corners_that_are_no_whole_1_based_pixels_are_counted(tmp_path: Path, change: Callable, count: int) -> None:
+    """mmdet takes 1 from each and cuts fractions off; a box of another class is not read, whatever it says."""
+    voc(tmp_path, change)
+    path = tmp_path / "VOC2007/Annotations/000005.xml"
+    other = "<object><name>cow</name><bndbox><xmin>a</xmin></bndbox></object></annotation>"
+    path.write_text(path.read_text().replace("</annotation>", other))
+    task = devkit.detection(tmp_path, others="drop")
+    assert task.check() == []
+    notes = [note for note in task.notes() if "have a corner at 0 or a fraction" in note]
+    pool = f"{path.parent}: {count} boxes have a corner at 0 or a fraction: read as mmdet does, as 1-based"
+    assert [note.startswith(pool) for note in notes[:1]] == [True] * bool(count)
+    assert len(notes) == (2 if count else 0)

@@ -32,7 +32,7 @@ from models.committee import Member
 from models.hooks import unwrapped
 from models.inference import inference
 from models.joint import JointModel
-from tasks.base import lower_is_better
+from tasks.base import Task, lower_is_better
 from tools import preflight
 from tools.cli import option
 from tools.config import ConfigError, Experiment, load
@@ -42,6 +42,7 @@ from tools.sheet import Column, Sheet
 from tools.streams import command
 
 OWN = ("entropy", "margin", "least_confident")
+FIXED = ("training", "budget", "module", "seed", "strategy", "committee")  # a trained network does not change by them
 KINDS = {"ensemble": "ensemble_bald", "dropout": "dropout_bald", None: "random"}  # who trains so
 
 
@@ -73,6 +74,9 @@ def measure(path: str, options: Mapping[str, Any], variants: Sequence[tuple[str,
              "budget.initial": labels, "budget.cycles": 1}  # fmt: skip
     experiment = load(path, options=given)
     problems = preflight.problems(experiment, full=False)
+    fixed = [key for key, _ in variants if key.partition(".")[0] in FIXED]
+    if fixed:
+        problems.append(f"--variants: expected settings by which a trained network is scored, but got {fixed}")
     lacking = [n for n in names if not SIGNALS[n].fields <= experiment.task.fields or SIGNALS[n].module]
     if lacking:
         problems.append(f"--signals: expected what the task gives without the module, but got {lacking}")
@@ -83,8 +87,16 @@ def measure(path: str, options: Mapping[str, Any], variants: Sequence[tuple[str,
     found = []
     for key, value in [("", None), *variants]:
         chosen = load(path, options={**given, **({key: value} if key else {})})
+        _same_test_set(experiment.task, chosen.task, f"{key}={value}")
         found.append(_correlated(chosen, model, members, names, errors, f"{key}={value}" if key else "as configured"))
     return found
+
+
+def _same_test_set(task: Task, other: Task, variant: str) -> None:
+    """Errors are of the samples of the first one."""
+    sizes = [preflight.length(each.dataset("test")) for each in (task, other)]
+    if sizes[0] != sizes[1]:
+        raise ValueError(f"--variants: expected the same {sizes[0]} test samples, but got {sizes[1]} by {variant}")
 
 
 def _trained(experiment: Experiment) -> tuple[JointModel, list[Member]]:

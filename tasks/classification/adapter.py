@@ -44,6 +44,7 @@ class Classification:
         data_root: folder of the data: holding `train/<class>/*` and `test/<class>/*`, or CIFAR's files.
         format: ``"folder"``, ``"cifar10"`` or ``"cifar100"``.
         classes: names in label order; None takes the sorted names of train's folders. None for CIFAR.
+        others: folders of classes that `classes` (or train) lacks are a ``"fault"``, or left out knowingly: ``"drop"``.
         download: download CIFAR where it is not in `data_root`; of no meaning for folders.
         network: ``"resnet18_cifar"``, its small relatives ``"resnet10_cifar_w16"`` and ``"resnet10_cifar_w8"``, or a
             classification network of torchvision with four stages ("resnet50"), from random weights.
@@ -78,13 +79,14 @@ class Classification:
         std: Spreads = (0.2470, 0.2435, 0.2616),
         test_limit: Annotated[int, Ge(1)] | None = None,
         held: Where = "auto",
+        others: sources.Others = "fault",
     ) -> None:
         if classes is not None and format != "folder":
             raise ValueError(f"classes: expected None for {format!r}, whose files name them, but got {list(classes)}")
         if classes is not None and (len(set(classes)) != len(classes) or len(classes) < 2):
             raise ValueError(f"classes: expected at least 2 different names, but got {list(classes)}")
         self.root, self.format, self.download = Path(data_root).expanduser(), format, download
-        self._given = None if classes is None else tuple(classes)
+        self._given, self.others = None if classes is None else tuple(classes), others
         self.network, self.input_size = network, input_size
         self.augmentation, self.padding, self.flip = augmentation, padding, flip
         self.mean, self.std, self.test_limit = tuple(mean), tuple(std), test_limit
@@ -97,7 +99,7 @@ class Classification:
         if self.format != "folder":
             return cifar_faults(self.format, self.root, side, self.download)
         shown = partial(track, what="checking the data")
-        return list(folder_faults(self.root, self._given, side, full=full, progress=shown))
+        return list(folder_faults(self.root, self._given, side, others=self.others, full=full, progress=shown))
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -217,7 +219,7 @@ class Classification:
 
     def _folder_sources(self, split: Read) -> list[Source]:
         folder = sources.FOLDERS["train" if split == "pool" else "test"]
-        listed = sources.list_folder(self.root / folder)
+        listed = sources.list_folder(self.root / folder, self.classes)
         return [Source(path, canonical(label=name)) for path, name in listed]
 
     def _cifar_sources(self, split: Read) -> list[Source]:
@@ -228,12 +230,16 @@ class Classification:
         return [Source(None, label, digest) for label, digest in pairs]
 
     def notes(self) -> list[str]:
-        """Litter that is skipped, and classes without a test image; see `tasks.base.Noted`."""
+        """Litter that is skipped, classes that are left out, and those without a test image; see `tasks.base.Noted`."""
         found: list[str] = []
         if self.format == "folder":
             for split, name in sources.FOLDERS.items():
                 folder = self.root / name
-                found += litter.skipped([folder, *litter.listing(folder)], split)
+                homes = litter.listing(folder)
+                found += litter.skipped([folder, *(home for home in homes if home.name in self.classes)], split)
+                left = {home.name: len(litter.listing(home)) for home in homes if home.name not in self.classes}
+                said = ", ".join(f"{count:,} of {name!r}" for name, count in left.items())
+                found += [f"{split}: images of classes that `classes` lacks are left out: {said}"] if left else []
         tested = {source.label for source in self.sources("test")}
         lacking = [name for name in self.classes if canonical(label=name) not in tested]
         if lacking:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from torchvision.datasets.utils import check_integrity
 
-from tasks.classification.sources import CIFAR, CIFAR_SIDE, FOLDERS, Format, download_cifar
+from tasks.classification.sources import CIFAR, CIFAR_SIDE, FOLDERS, Format, Others, download_cifar
 from tasks.faults import Fault, Reading, Size, nearest, one_line, path_fault, reason, shown
 from tasks.images import ImageCheck
 from tasks.litter import listing
 
 LAYOUT = "the layout is data_root/{train,test}/<class>/<image>"
+OTHERS = "Rename it or take it away, or leave such folders out: task.others='drop'"
 OTHERWISE = "take the file away"
 LOOSE = (
     "move it into its class's folder, or take it away; where nothing can be moved, make a folder of links to the class "
@@ -27,6 +28,7 @@ def folder_faults(
     classes: Sequence[str] | None,
     side: int | None,
     *,
+    others: Others = "fault",
     full: bool = False,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> list[Fault]:
@@ -36,15 +38,17 @@ def folder_faults(
         root: the folder, `data_root`.
         classes: the names of the setting; None takes train's folders for them.
         side: width and height that every image must have in pixels; None where any size will do.
+        others: folders of other classes are a fault, or are left out.
         full: decode every image; without, headers are read (about 4 s for 60,000 images).
         progress: wraps the list of images that is gone through, as tqdm does.
     """
-    return list(_folder_faults(Path(root).absolute(), classes, side, full, progress))
+    return list(_folder_faults(Path(root).absolute(), classes, side, others, full, progress))
 
 
 def _folder_faults(
-    root: Path, classes: Sequence[str] | None, side: int | None, full: bool, progress: Callable[[Iterable], Iterable]
-) -> Iterator[Fault]:
+    root: Path, classes: Sequence[str] | None, side: int | None, others: Others, full: bool,
+    progress: Callable[[Iterable], Iterable],
+) -> Iterator[Fault]:  # fmt: skip
     fault = path_fault(root, "data_root", LAYOUT)
     if fault is not None:
         yield fault
@@ -52,6 +56,9 @@ def _folder_faults(
     found = {}
     for split, name in FOLDERS.items():
         found[split] = yield from _listed(root / name, f"{split} folder", LAYOUT)
+    if others == "drop":
+        known = [home.name for home in found["train"]] if classes is None else classes
+        found = {split: [h for h in homes if h.name in known or h.is_file()] for split, homes in found.items()}
     if all(found.values()):
         yield from _class_faults(root, found, classes)
     look = ImageCheck(full)
@@ -108,7 +115,7 @@ def _class_faults(root: Path, found: dict[str, list[Path]], classes: Sequence[st
     for split, names in folders.items():
         for name in names:
             if name not in known:
-                where, what = str(root / FOLDERS[split] / name), f"{nearest(name, known)} Rename it or take it away"
+                where, what = str(root / FOLDERS[split] / name), f"{nearest(name, known)} {OTHERS}"
                 yield Fault("unknown class", where, f"a folder named after {whose}", shown(name), what)
     for name in known:  # without test images a class's accuracy is no number, and a note says so
         if name not in folders["train"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from tasks.data import read_image
 from tasks.litter import listing
 
 Format = Literal["folder", "cifar10", "cifar100"]
+Others = Literal["fault", "drop"]
 CIFAR = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 CIFAR_SIDE = 32  # px
 FOLDERS = {"train": "train", "test": "test"}  # split -> folder below the root
@@ -47,19 +48,20 @@ class Images:
 
 
 def read_folder(folder: Path, classes: Sequence[str]) -> Images:
-    """All images of a split's folder, sorted by class name and then by file name, whatever the order of `classes`.
+    """All images of these classes in a split's folder, sorted by class name and then by file name, whatever the
+    order of `classes`.
 
     They are held in memory where their pixels come to at most `HELD_BYTES`.
     """
     label = {name: k for k, name in enumerate(classes)}
-    found = list_folder(folder)
+    found = list_folder(folder, label)
     paths = tuple(path for path, _ in found)
     return Images(tuple(label[name] for _, name in found), paths, _held(paths))
 
 
-def list_folder(folder: Path) -> list[tuple[Path, str]]:
+def list_folder(folder: Path, classes: Container[str]) -> list[tuple[Path, str]]:
     """The images of a split's folder in the order of `read_folder`, and the class of each."""
-    return [(path, home.name) for home in listing(folder) for path in listing(home)]
+    return [(path, home.name) for home in listing(folder) if home.name in classes for path in listing(home)]
 
 
 def _held(paths: Sequence[Path]) -> list[np.ndarray] | np.ndarray:

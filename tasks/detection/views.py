@@ -19,7 +19,7 @@ from tasks.data import first_fault_raised, read_bgr
 from tasks.detection.coco import Coco
 from tasks.detection.others import left_out
 from tasks.detection.voc_files import Pair, pairs
-from tasks.detection.voc_xml import declared_size, read_xml
+from tasks.detection.voc_xml import declared_size, read_xml, uneven
 from tasks.images import read_header
 
 from mmcv.transforms import BaseTransform  # isort: skip
@@ -28,6 +28,7 @@ from mmdet.datasets import CocoDataset, XMLDataset  # isort: skip
 Format = Literal["voc", "coco"]
 Augmentation = Literal["ssd", "mmdet", "flip"]
 Difficult = Literal["ignore", "train"]
+UNEVEN = "{} boxes have a corner at 0 or a fraction: read as mmdet does, as 1-based whole pixels, fractions cut off"
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
 
 
@@ -128,8 +129,11 @@ class VocBoxes(XMLDataset):
     def __init__(self, pairs: Sequence[Pair], **options: Any) -> None:
         self._pairs = pairs
         self._left: Counter[str] = Counter()
+        self._uneven = 0
         super().__init__(**options)
         self.notes = left_out(pairs[0].xml.parent, self._left) if pairs else []
+        if self._uneven:
+            self.notes.append(f"{pairs[0].xml.parent}: {UNEVEN.format(f'{self._uneven:,}')}")
         self._pairs = ()
 
     def load_data_list(self) -> list[dict]:
@@ -142,8 +146,12 @@ class VocBoxes(XMLDataset):
         size = first_fault_raised(declared_size(tree, str(pair.xml)))
         width, height = size or first_fault_raised(read_header(pair.image, pair.no_image)).size
         boxes = self._parse_instance_info(tree, minus_one=True)
-        names = (item.findtext("name", "") for item in tree.findall("object"))
-        self._left.update(name for name in names if name not in self.cat2label)
+        for item in tree.findall("object"):
+            name, box = item.findtext("name", ""), item.find("bndbox")
+            if name not in self.cat2label:
+                self._left[name] += 1
+            elif box is not None:
+                self._uneven += uneven(box)
         paths = dict(img_path=str(pair.image), img_id=pair.name, xml_path=str(pair.xml))
         return paths | dict(height=height, width=width, instances=boxes)
 

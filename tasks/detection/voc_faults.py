@@ -9,11 +9,9 @@ from pathlib import Path
 from tasks.detection.others import ADVICE, Others
 from tasks.detection.units import SIDES, are_sides, is_normalised, normalised
 from tasks.detection.voc_files import FORMS, ROOT, Pair, pairs
-from tasks.detection.voc_xml import declared_size, only, read_xml
+from tasks.detection.voc_xml import CORNERS, declared_size, only, read_xml
 from tasks.faults import Fault, Reading, Size, nearest, path_fault, shown
 from tasks.images import ImageCheck, swapped, wrong_size
-
-CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def voc_faults(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tasks.faults import Fault, Reading, Size, read_file, reason, shown
 
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
 XML_BYTES = 4_000_000  # 15,000 boxes; parsed it takes at most a hundred times as much
 
 
@@ -76,6 +77,12 @@ def only(parent: ET.Element, tag: str, where: str) -> Reading[ET.Element | None]
         came += f" (but <{others[0]}>)" if others else ""
     yield Fault(f"<{tag}>", where, f"one <{tag}> in <{parent.tag}>", came, "mend the annotation")
     return None
+
+
+def uneven(box: ET.Element) -> bool:
+    """Whether a <bndbox> is no 1-based box of whole pixels, as tools write that count pixels from 0."""
+    values = [float(corner.text or "") for corner in box if corner.tag in CORNERS]
+    return any(value != int(value) or value == 0 for value in values)
 
 
 def declared_size(tree: ET.Element, where: str) -> Reading[Size | None]:
