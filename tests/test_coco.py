@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from PIL import Image
 from pycocotools.coco import COCO
@@ -23,6 +24,8 @@ from tasks.data import first_fault_raised
 from tasks.detection import Detection
 from tasks.detection.adapter import _judged
 from tasks.detection.coco import Coco, coco_faults, read_coco
+
+from mmdet.datasets import CocoDataset  # isort: skip  # after the tasks, which install what mmdet needs
 from tasks.images import ImageCheck
 
 CLASSES = ("cat", "dog", "person")
@@ -199,6 +202,21 @@ def test_what_is_read_of_it_is_what_stands_there(root: Path) -> None:
     assert [a["area"] for a in found.annotations] == [1200, 225, 360, 170, 1080, 81]  # width times height, by hand
     assert [a["id"] for a in found.annotations] == [1, 2, 3, 4, 5, 6]
     assert [(c["id"], c["name"]) for c in found.categories] == [(1, "cat"), (2, "dog"), (3, "person")]
+
+
+def test_of_cocos_own_form_the_data_set_is_mmdets(root: Path) -> None:
+    """To the bit, but for the number of an image and for outlines, which nothing here reads."""
+    whole = task(root).dataset("train")
+    names = dict(classes=CLASSES)
+    with DefaultScope.overwrite_default_scope("mmdet"), redirect_stdout(io.StringIO()):
+        own = CocoDataset(
+            data_root=str(root), ann_file="train.json", data_prefix=dict(img="images"), metainfo=names, pipeline=[]
+        )
+    assert len(whole) == len(own) == 4
+    for index in range(4):
+        ours, theirs = whole.get_data_info(index), own.get_data_info(index)
+        assert (ours.pop("img_id"), theirs.pop("img_id")) == (index + 1, index + 5)
+        assert ours == theirs
 
 
 @pytest.mark.parametrize("crowd", [0, 1])
