@@ -117,7 +117,7 @@ def workers_may_die() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if _heard.by is None or "killed by signal" not in str(error):
+        if _heard.by is None or "killed by signal" not in f"{error} {error.__cause__}":  # torch's own wraps one
             raise
         raise Stopped(f"stopped by {name()}") from error
 

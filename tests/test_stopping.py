@@ -150,6 +150,9 @@ def test_a_worker_that_the_same_signal_ended_is_no_error():
         raise RuntimeError(said)
     with pytest.raises(RuntimeError, match="killed by signal"), listening(), stopping.workers_may_die():
         raise RuntimeError(said)  # nobody was told to stop: short of memory, say
+    with pytest.raises(Stopped, match="stopped by SIGTERM"), listening(), stopping.workers_may_die():
+        stopping._heard.by = signal.SIGTERM
+        raise RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly") from RuntimeError(said)
     with pytest.raises(RuntimeError, match="another"), listening(), stopping.workers_may_die():
         stopping._heard.by = signal.SIGTERM
         raise RuntimeError("another")

@@ -58,7 +58,10 @@ class Variant:
 
 
 SMALL = ("budget.cycles=3", "training.epochs=3")
-TOY = Variant("toy", "tests/toy_config.py", ("training.workers=1", "scoring.workers=1", "training.start=warm"))
+TOY = Variant(
+    "toy", "tests/toy_config.py",
+    ("task.type=tests.toy.Told", "training.workers=1", "scoring.workers=1", "training.start=warm"),
+)  # fmt: skip
 VARIANTS = (
     TOY,
     Variant("toy, W&B", TOY.config, ("training.workers=0",), wandb="offline"),
@@ -160,8 +163,10 @@ def broken(folder: Path) -> list[str]:
                     [arrays[name] for name in arrays]
             elif path.suffix == ".pth":
                 torch.load(path, weights_only=True)
-            elif path.suffix in (".json", ".jsonl"):
-                [json.loads(line) for line in path.read_text().splitlines()]
+            elif path.suffix == ".json":
+                json.loads(path.read_text(encoding="utf-8"))
+            elif path.suffix == ".jsonl":
+                [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         except Exception as error:
             found.append(f"{path} after a kill: {type(error).__name__}: {error}")
     return found
