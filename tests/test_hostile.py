@@ -241,6 +241,28 @@ def test_classes_of_a_run_are_not_imported_to_look_at_it(folder: Path, capsys) -
     assert "config.json: expected the hash" in found["al_verify"][1]  # it was edited
 
 
+TASKS = {
+    "poses": {"type": "tasks.pose.Pose"},
+    "boxes in a json": {"type": "tasks.detection.Detection", "format": "coco", "classes": ["a"],
+                        "train": ["images:annot/train.json"], "test": ["images:annot/valid.json"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_data_that_a_run_names_are_files(folder: Path, capsys, task: str, kind: str) -> None:
+    """Losstap's own tasks are built to look at the data: what is no file there is neither waited for nor read."""
+    data = folder.parents[1] / "data"
+    (data / "annot").mkdir(parents=True)
+    for name in ("train", "valid"):
+        path = data / f"annot/{name}.json"
+        os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    config = json.loads((folder / "config.json").read_text())
+    config["task"] = TASKS[task] | {"data_root": str(data)}
+    (folder / "config.json").write_text(json.dumps(config))
+    check_all(folder, capsys, "expected json (a file), but got something that is not a file", ("al_verify",))
+
+
 TEXTS = {
     "no json": "{", "a list": "[1]", "nesting": "[" * 100_000 + "]" * 100_000,
     "a deep dict": "{\"a\":" * 60 + "1" + "}" * 60,

@@ -105,7 +105,7 @@ def test_a_strategy_of_ones_own_is_swept_compared_and_verified(own: Path, tmp_pa
     assert f"readable       {why}: look at it, then add --trust {own}\n" in said
     assert "random/seed0: 2 of 2 cycles" in said and not {*OURS} & sys.modules.keys()  # the other one is verified
     assert al_verify.main([str(runs / "Undecided/seed0"), "--trust", str(own)]) == 0
-    assert "ok            replay" in capsys.readouterr().out and "adapter" not in sys.modules
+    assert "ok            replay" in capsys.readouterr().out
     assert al_compare.main([str(runs), "--out", str(tmp_path / "out"), "--trust", str(own)]) == 0
     assert advice not in (tmp_path / "out/report.html").read_text().replace("&#x27;", "'")
 

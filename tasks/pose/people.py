@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.faults import slashed, text_of
+from tasks.data import first_fault_raised
+from tasks.faults import read_file, slashed, text_of
 from tasks.mat import read_arrays
 
 Truth = tuple[np.ndarray, np.ndarray, np.ndarray]  # joints (N, J, 2), annotated (N, J), sizes (N,) in pixels
@@ -23,6 +24,7 @@ IMAGES = "images"  # the folder below the data's root
 UNIT = 200.0  # pixels: MPII's scale is a person's height in units of 200
 MARGIN = 1.25  # a crop is so many times as large as the person; HRNet and mmpose do the same
 LOWERED = 15.0  # pixels by which a crop of scale 1 is lowered, so that feet are in it; the same
+JSON_BYTES = 1 << 30
 HEAD_SHARE = 0.6  # head size over the diagonal of the head's rectangle (Andriluka et al., CVPR 2014)
 
 MPII_JOINTS = (
@@ -62,7 +64,7 @@ class People:
 
 def read_people(root: Path, name: str) -> People:
     """The persons of a json that was found to be without fault, in its order."""
-    persons = json.loads(text_of((root / name).read_bytes()))
+    persons = json.loads(text_of(_content(root / name, "json")))
     mend_separators(persons, root / IMAGES)
     seen: Counter[str] = Counter()
     names = []
@@ -82,6 +84,11 @@ def read_people(root: Path, name: str) -> People:
     )
 
 
+def _content(path: Path, what: str) -> bytes:
+    """A file that the check has seen; where nobody checked it, a pipe or a device is none all the same."""
+    return first_fault_raised(read_file(path, what, "put it there", JSON_BYTES))
+
+
 def mend_separators(records: Sequence[object], images: Path) -> int:
     """Takes Windows' separators in the names of image files as "/". Returns how many names have some."""
     count = 0
@@ -95,7 +102,7 @@ def mend_separators(records: Sequence[object], images: Path) -> int:
 
 def read_heads(path: Path) -> Truth:
     """What MPII's evaluation takes for the truth; sizes are those of heads."""
-    found = read_arrays(path.read_bytes())
+    found = read_arrays(_content(path, "file of heads"))
     return found["pos_gt_src"].transpose(2, 0, 1) - 1, found["jnt_missing"].T == 0, head_sizes(found["headboxes_src"])
 
 

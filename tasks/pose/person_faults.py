@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from tasks.faults import Fault, Reading, Size, escapes, finite, misleads, read_json, shown
 from tasks.images import ImageCheck
 from tasks.pose import fit
-from tasks.pose.people import LOWERED, MARGIN, UNIT
+from tasks.pose.people import JSON_BYTES, LOWERED, MARGIN, UNIT
 
 FIELDS = ("image", "center", "scale", "joints", "joints_vis")
-JSON_BYTES = 1 << 30
 UNANNOTATED = ([-1, -1], [0, 0])  # 1-based pixels
 OFF = "crop outside the image"  # a kind of fault
 LARGEST = 20.0  # sides of the image that a crop may have: MPII's stay below 5, a scale in pixels gives hundreds
