@@ -63,7 +63,7 @@ def test_every_text_file_names_its_encoding():
         seen, lines = lacking(path.read_text(encoding="utf-8"))
         count += seen
         wrong += [f"{path.relative_to(REPOSITORY)}:{line}" for line in lines]
-    assert wrong == [] and count > 30
+    assert wrong == [] and count > 15
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_what_opens_a_text_is_known(source, found):
 COMMANDS = r"""
 import sys
 from tools import al_compare, al_train, al_verify, cli
-config, root = sys.argv[1:]
+config, root, trusted = sys.argv[1:]
 options = ["task.type=tests.test_encodings.Named", "budget.cycles=2", "scoring.batch_size=auto"]
 options.append("task.title=\u5bf8\u6cd5")
 for strategy in ("learning_loss", "random"):
@@ -93,9 +93,9 @@ for strategy in ("learning_loss", "random"):
     for _ in range(2):  # the second finds it finished
         status = cli.main([*run, "--cfg-options", *options], al_train.run)
         assert status == 0, status
-status = al_verify.main([f"{root}/runs"])
+status = al_verify.main([f"{root}/runs", "--trust", trusted])
 assert status == 0, status
-status = al_compare.main([f"{root}/runs", "--out", f"{root}/out"])
+status = al_compare.main([f"{root}/runs", "--out", f"{root}/out", "--trust", trusted])
 assert status == 0, status
 """
 
@@ -111,7 +111,7 @@ def in_ascii(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def test_a_run_with_names_beyond_ascii_is_healthy_in_an_ascii_locale(tmp_path: Path):
-    done = in_ascii("-c", COMMANDS, str(REPOSITORY / "tests/toy_config.py"), str(tmp_path))
+    done = in_ascii("-c", COMMANDS, str(REPOSITORY / "tests/toy_config.py"), str(tmp_path), str(REPOSITORY))
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert "FAILED" not in done.stdout and "Logging error" not in done.stderr
     folder = tmp_path / "runs/random/seed0"
