@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -336,6 +337,21 @@ def test_a_run_folder_that_is_a_link_itself_and_links_within_it_are_read(folder:
     linked = folder.parents[1] / "linked"
     linked.symlink_to(folder)
     assert al_verify.main([str(linked)]) == 0, capsys.readouterr().out
+
+
+def test_a_file_that_is_renamed_while_a_run_is_looked_at_is_no_fault(folder: Path, monkeypatch) -> None:
+    scan = os.scandir
+
+    def renamed(place: Path):
+        """Lists what is gone when it is looked at."""
+        beside = Path(place) / ".state.tmp.json"
+        beside.write_text("{}")
+        found = list(scan(place))
+        beside.unlink()
+        return contextlib.nullcontext(iter(found))
+
+    monkeypatch.setattr(os, "scandir", renamed)
+    reading.sound(folder)
 
 
 def test_what_is_written_beside_a_place_goes_through_no_link(tmp_path: Path) -> None:

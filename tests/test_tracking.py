@@ -236,6 +236,8 @@ def test_sweep_gives_the_run_id_and_the_run_goes_on_with_it(
         (None, "disabled", True, "disabled"),
         (None, "offline", True, "offline"),
         (None, "online", False, "online"),
+        (None, "dryrun", True, "offline"),  # as wandb itself takes them
+        (None, "run", False, "online"),
         (None, None, True, "online"),
         (None, None, False, "offline"),
         (None, "", False, "offline"),

@@ -130,7 +130,7 @@ def unrecorded(comparison: Comparison) -> list[str]:
     if not runs:
         return []
     which = "all runs" if len(runs) == len(comparison.runs) else "; ".join(runs)
-    return [f"what images, labels and test set were is not recorded of {which}"]
+    return [f"nothing is recorded of the images, labels and test set of {which}"]
 
 
 def gaps(comparison: Comparison) -> list[str]:

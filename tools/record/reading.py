@@ -42,6 +42,8 @@ def sound(folder: Path) -> None:
             mode = path.stat().st_mode
             inside = home in path.resolve().parents
         except (OSError, RuntimeError) as error:  # a link to nowhere or in a circle
+            if not os.path.lexists(path):
+                continue  # of a run that goes on: written beside its place, and renamed since
             raise RunFolderError(f"{path} cannot be read ({error}); take it away, or restore it") from error
         if not inside:
             what = f"{path} is a link out of the run folder, to {os.path.realpath(path)}"
@@ -57,7 +59,7 @@ def _entries(folder: Path) -> Iterator[Path]:
             for entry in entries:
                 path = folder / entry.name
                 yield path
-                if entry.is_dir() and entry.name != "wandb":
+                if entry.is_dir(follow_symlinks=False) and entry.name != "wandb":
                     yield from _entries(path)
     except (FileNotFoundError, NotADirectoryError):
         return
