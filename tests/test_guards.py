@@ -411,14 +411,13 @@ def extra_epochs(patch: pytest.MonkeyPatch) -> None:
 
 
 def empty_images_filtered(patch: pytest.MonkeyPatch) -> None:
-    inner = views.VOCDataset
-    patch.setattr(
-        views, "VOCDataset", lambda **k: inner(**(k | {"filter_cfg": dict(filter_empty_gt=True, min_size=32)}))
-    )
+    inner = views.VocBoxes
+    filtered = {"filter_cfg": dict(filter_empty_gt=True, min_size=32)}
+    patch.setattr(views, "VocBoxes", lambda pairs, **k: inner(pairs, **(k | filtered)))
 
 
 def unreadable_images_replaced(patch: pytest.MonkeyPatch) -> None:
-    inner = views.VOCDataset.__getitem__
+    inner = views.VocBoxes.__getitem__
 
     def lenient(self, index):
         try:
@@ -426,7 +425,7 @@ def unreadable_images_replaced(patch: pytest.MonkeyPatch) -> None:
         except DataError:
             return inner(self, 0)
 
-    patch.setattr(views.VOCDataset, "__getitem__", lenient)
+    patch.setattr(views.VocBoxes, "__getitem__", lenient)
 
 
 BUGS: list[tuple[Guard, Callable[[pytest.MonkeyPatch], None]]] = [

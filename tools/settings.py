@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
+import sysconfig
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -16,6 +17,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 
 from tools.clashes import reason
 
+LIBRARIES = sysconfig.get_path("purelib")
 LONGEST = 200  # characters of a name or a value in a report
 
 
@@ -106,9 +108,13 @@ def came(value: Any) -> str:
 
 
 def told(error: BaseException, place: bool = False) -> str:
-    """An exception as a report prints it, with `place` also the line of code that raised it."""
+    """An exception as a report prints it, with `place` also the line of code that raised it.
+
+    The line is the last one outside of installed libraries, if there is one: wandb wraps even `sys.exit`.
+    """
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
     frames = traceback.extract_tb(error.__traceback__) if place else []
+    frames = [frame for frame in frames if not frame.filename.startswith(LIBRARIES)] or frames
     return f"{text}; {frames[-1].filename}, line {frames[-1].lineno}" if frames else text
 
 

@@ -4,8 +4,8 @@ Change it where a TODO is, one after the other, and have it checked in between:
 
     python tools/check_task.py mytask_config.py
 
-What each member promises is in `tasks/base.py` of losstap; a whole task on real data is its
-`tests/examples/segmentation.py`.
+What each member promises is in `tasks/base.py` of losstap; its `tests/examples` has a whole task on
+real data.
 """
 
 import numpy as np
