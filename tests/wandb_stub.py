@@ -24,12 +24,12 @@ KEY = "0123456789" * 4  # an API key has 40 characters
 @contextmanager
 def nobody_logged_in(folder: Path) -> Iterator[Path]:
     """An empty home folder, no wandb variables, no wandb session: the user's own login is out of reach."""
+    wandb.teardown()  # a session keeps the variables it was started with, and names its service among them
     kept = dict(os.environ)
     for name in [name for name in kept if name.startswith("WANDB_") or name.lower().endswith("_proxy")]:
         del os.environ[name]
     folder.mkdir()
     os.environ.update(HOME=str(folder), NETRC=str(folder / ".netrc"), WANDB_CONFIG_DIR=str(folder))
-    wandb.teardown()  # a session keeps the variables it was started with
     try:
         yield folder
     finally:
