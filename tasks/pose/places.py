@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 Distribution = Literal["squared", "mass", "softmax"]
+LEAST = 1e-32  # of a map's highest value: the gradient of a lower one may be no float32
 
 
 def places(heatmaps: Tensor, how: Distribution) -> Tensor:
@@ -24,15 +25,15 @@ def places(heatmaps: Tensor, how: Distribution) -> Tensor:
         how: ``"mass"`` is a cell's value over the sum of them, cells below 0 counting as 0.
             ``"squared"`` squares the values first: noise with a deviation of 0.005 has more mass in
             64 x 64 cells than the gaussian of a joint, but a fiftieth of its squares.
-            ``"softmax"`` is that of the values themselves. A map without a positive cell says
-            nothing of the place: uniform.
+            ``"softmax"`` is that of the values themselves. A map without a positive cell, or with none
+            of at least `LEAST`, says nothing of the place: uniform.
     """
     cells = heatmaps.float().flatten(2)
     if how == "softmax":
         return cells.softmax(dim=2)
     positive = cells.clamp(min=0)
     top = positive.amax(dim=2, keepdim=True).detach()  # divided by first, so that no square or sum is 0 or infinite
-    empty = top < torch.finfo(cells.dtype).tiny
+    empty = top < LEAST
     scaled = positive / torch.where(empty, 1, top)
     weights = torch.where(empty, 1, scaled if how == "mass" else scaled.square())
     return weights / weights.sum(dim=2, keepdim=True)
