@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from models.inference import full_precision, inference
-from models.joint import JointModel
+from models.training.inference import full_precision, inference
+from models.training.joint import JointModel
 
 SMALLEST, LARGEST = 8, 1024
 DISTINCT = 16  # samples that are read; larger batches repeat them
@@ -30,7 +30,7 @@ def fastest(model: JointModel, dataset: Dataset, collate: Callable[[list], Any],
         dataset: the pool as seen at test time, with at least one sample.
         collate: the task's.
         want: fields that the pass will ask for.
-        amp: see `models.inference.inference`, as is `channels_last`.
+        amp: see `models.training.inference.inference`, as is `channels_last`.
     """
     samples = [dataset[i] for i in range(min(DISTINCT, len(dataset)))]  # type: ignore[arg-type]  # see `preflight.length`
     model.eval()

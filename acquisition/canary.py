@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from mmengine.dist import all_gather_object
 
-from models.seeding import stream
+from models.process.seeding import stream
 
 CANARIES = 8  # samples of each process's share
 # A row may be so far off: of its own size, and of the spread over the pass. On the sandboxes, under all strategies, the

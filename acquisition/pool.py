@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge
 
-from models.seeding import stream
+from models.process.seeding import stream
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from torch.utils.data import Dataset
 
 from acquisition.scoring import ScoringSettings, score
-from models.joint import JointModel
+from models.training.joint import JointModel
 
 
 def ordered_pairs(predicted: np.ndarray, true: np.ndarray) -> float | None:

@@ -16,11 +16,11 @@ from torch.utils.data import Dataset
 
 from acquisition import canary, signals
 from acquisition.table import Table
-from models.committee import Member
-from models.inference import full_precision, inference
-from models.joint import JointModel
-from models.loading import loader, read
-from models.progress import track
+from models.training.committee import Member
+from models.training.inference import full_precision, inference
+from models.training.joint import JointModel
+from models.training.loading import loader, read
+from models.process.progress import track
 
 Collate = Callable[[list], dict[str, Any]]
 

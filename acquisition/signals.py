@@ -9,8 +9,8 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
-from models.committee import Kind
-from models.joint import JointModel
+from models.training.committee import Kind
+from models.training.joint import JointModel
 from models.output import Output
 
 Aggregate = Literal["mean", "max", "sum"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from models.progress import track
+from models.process.progress import track
 from tasks.base import Read, Source, Sourced
 from tasks.faults import Fault, shown
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from acquisition.pool import Pool
 from tests.conftest import REPOSITORY
-from tools.compare.runs import Run
+from tools.record.reading import Run
 from tools.record.facts import Facts
-from tools.rundir import RunFolder
+from tools.record.folder import RunFolder
 
 TOLD = Facts("score", code={"tests.toy.Toy": str(REPOSITORY)})
 BUDGET = {"initial": 10, "query": 5}

@@ -22,9 +22,9 @@ import pytest
 from scipy.io import savemat
 from torchvision.datasets import CIFAR10
 
-from tools.published import mpii
-from tools.published import sets as published
-from tools.published.sets import DataSet
+from tools.data.published import mpii
+from tools.data.published import sets as published
+from tools.data.published.sets import DataSet
 
 HALF = 200_000  # bytes of random padding in each archive: enough for several reads
 

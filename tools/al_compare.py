@@ -18,21 +18,21 @@ if not __package__:  # run as a file: its folder is first on the path, where its
 
 from rich.console import Console
 
-from models.files import replacing
+from models.process.files import replacing
 from tasks.faults import printable
-from tools.cli import STOPPED, USAGE_ERROR, option
-from tools.compare.figure import png
+from tools.train.session import option, STOPPED, USAGE_ERROR
+from tools.compare.page.figure import png
 from tools.compare.finding import read_all
 from tools.compare.grouping import group
-from tools.compare.html import page
-from tools.compare.looks import styles
-from tools.compare.report import as_csv, as_json, findings
-from tools.compare.runs import ComparisonError
-from tools.compare.terminal import show
-from tools.config import ConfigError
+from tools.compare.page.html import page
+from tools.display.looks import styles
+from tools.compare.findings import as_csv, as_json, findings
+from tools.record.reading import ComparisonError
+from tools.compare.page.terminal import show
+from tools.experiment.config import ConfigError
 from tools.record import code
-from tools.rundir import RunFolderError
-from tools.streams import command
+from tools.record.folder import RunFolderError
+from tools.display.streams import command
 
 INCOMPLETE = 1
 

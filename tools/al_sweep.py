@@ -21,12 +21,12 @@ if not __package__:  # run as a file: its folder is first on the path, where its
 
 from rich.console import Console
 
-from models.progress import bar
-from models.stopping import asked, finishing, listening
+from models.process.progress import bar
+from models.process.stopping import asked, finishing, listening
 from tasks.faults import printable
-from tools import cli
-from tools.config import ConfigError
-from tools.streams import command
+from tools.train import session
+from tools.experiment.config import ConfigError
+from tools.display.streams import command
 from tools.sweep.jobs import Job, planned
 from tools.sweep.local import Local, Place, Run
 from tools.sweep.table import show
@@ -56,8 +56,8 @@ def parser() -> argparse.ArgumentParser:
                        "<work-dir>/<config>/<strategy>/seed<N> (default: %(default)s)")  # fmt: skip
     parse.add_argument("--no-cache", action="store_true", help="train each first model anew")
     parse.add_argument("--smoke", action="store_true", help="the config's smoke variant")
-    parse.add_argument("--wandb", choices=cli.MODES, help="as of al_train.py")
-    parse.add_argument("--cfg-options", nargs="+", type=cli.option, default=[], metavar="key=value",
+    parse.add_argument("--wandb", choices=session.MODES, help="as of al_train.py")
+    parse.add_argument("--cfg-options", nargs="+", type=session.option, default=[], metavar="key=value",
                        help="settings over the config's")  # fmt: skip
     return parse
 
@@ -78,13 +78,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 end(list(running.values()), console)
     except ConfigError as error:
         console.print(f"error: {printable(str(error), keep=chr(10))}")
-        return cli.USAGE_ERROR
+        return session.USAGE_ERROR
     except KeyboardInterrupt as stop:
         console.print(f"{str(stop) or 'stopped'}; the same command goes on")
-        return cli.STOPPED
+        return session.STOPPED
     except OSError as error:
         console.print(f"error: {error}; the same command goes on")
-        return cli.USAGE_ERROR
+        return session.USAGE_ERROR
     show(jobs, console)
     for job in failed:
         console.print(f"FAILED: {job.name}; its log is {job.log}")

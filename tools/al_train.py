@@ -1,7 +1,7 @@
 """Active learning, from a config to a curve:  python tools/al_train.py configs/det_ssd_voc.py --strategy learning_loss
 
-The same command resumes a run that was stopped or killed. The parts of a cycle are in `tools/cycle.py`, what happens
-around the loop is in `tools/cli.py`.
+The same command resumes a run that was stopped or killed. The parts of a cycle are in `tools/train/cycle.py`, what happens
+around the loop is in `tools/train/session.py`.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from rich.console import Console
 
 from acquisition.pool import Pool
 from acquisition.query import Query
-from models.hooks import unwrapped
-from models.stopping import stop_if_asked
-from models.training import evaluate
-from tools import cli, summary
-from tools.config import Experiment
-from tools.cycle import committee, next_query, ranking_quality, settled, start
-from tools.receipt import Receipt, receipt_of
+from models.training.hooks import unwrapped
+from models.process.stopping import stop_if_asked
+from models.training.trainer import evaluate
+from tools.train import session, showing
+from tools.experiment.config import Experiment
+from tools.train.cycle import committee, next_query, ranking_quality, settled, start
+from tools.record.receipt import Receipt, receipt_of
 from tools.record.data import receipt_part
 from tools.record.plans import digests
-from tools.rundir import RunFolder
-from tools.streams import command
-from tools.tracking import Tracker
+from tools.record.folder import RunFolder
+from tools.display.streams import command
+from tools.mirror.tracking import Tracker
 
 
 def run(experiment: Experiment, folder: RunFolder, tracker: Tracker, console: Console, launcher: str = "none") -> None:
@@ -42,14 +42,14 @@ def run(experiment: Experiment, folder: RunFolder, tracker: Tracker, console: Co
         row, query, pool, receipt = run_cycle(experiment, folder, pool, launcher)
         row = folder.commit(row, query, pool, receipt)  # 4. commit: the last act of a cycle
         tracker.cycle(row)
-        console.print(summary.line(row, task.metric, budget.cycles), highlight=False)
+        console.print(showing.line(row, task.metric, budget.cycles), highlight=False)
 
 
 def run_cycle(
     experiment: Experiment, folder: RunFolder, pool: Pool, launcher: str
 ) -> tuple[dict, Query | None, Pool, Receipt]:
     """One cycle: its row, its query (none in the last), the pool of the next, and the receipt."""
-    task, clock = experiment.task, summary.Clock()
+    task, clock = experiment.task, showing.Clock()
     with start(experiment, folder, pool, launcher) as runner:
         with clock("train"):  # 1. train on everything labeled
             runner.train()
@@ -74,4 +74,4 @@ def run_cycle(
 
 
 if __name__ == "__main__":
-    command(lambda given: cli.main(given, run))
+    command(lambda given: session.main(given, run))

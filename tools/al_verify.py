@@ -25,14 +25,14 @@ if not __package__:  # run as a file: its folder is first on the path, where its
 from rich.console import Console
 
 from tasks.faults import printable
-from tools.cli import option
+from tools.train.session import option
 from tools.compare.finding import find
-from tools.compare.runs import ComparisonError
-from tools.config import ConfigError
+from tools.record.reading import ComparisonError
+from tools.experiment.config import ConfigError
 from tools.record import code, facts, plans
 from tools.record.fingerprint import Fingerprint
-from tools.rundir import RunFolder, RunFolderError
-from tools.streams import command
+from tools.record.folder import RunFolder, RunFolderError
+from tools.display.streams import command
 from tools.verify import across
 from tools.verify.checks import CHECKS
 from tools.verify.data import Present

@@ -24,9 +24,9 @@ from rich.console import Console
 
 from tools.benchmarks import cycle, kcenter, memory, score, subjects, train
 from tools.benchmarks.report import Report, machine, rows, show, side_by_side
-from tools.cli import option
-from tools.config import ConfigError
-from tools.streams import command
+from tools.train.session import option
+from tools.experiment.config import ConfigError
+from tools.display.streams import command
 
 NETWORKS = tuple(subjects.PAPER)
 

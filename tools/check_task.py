@@ -21,10 +21,10 @@ if not __package__:  # run as a file: its folder is first on the path, where its
 
 from rich.console import Console
 
-from tools.cli import USAGE_ERROR, option
-from tools.config import ConfigError, Experiment, load
+from tools.train.session import option, USAGE_ERROR
+from tools.experiment.config import ConfigError, Experiment, load
 from tools.contract import CHECKS, Subject, scaffold, verdicts
-from tools.streams import command
+from tools.display.streams import command
 
 FAILED = 1
 

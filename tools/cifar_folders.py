@@ -21,7 +21,7 @@ if not __package__:  # run as a file: its folder is first on the path, where its
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
-from tools.streams import command
+from tools.display.streams import command
 
 
 def write(root: Path, out: Path, per_class: int) -> int:

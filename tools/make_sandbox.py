@@ -22,10 +22,10 @@ if not __package__:  # run as a file: its folder is first on the path, where its
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
 
-from tools.sandbox.classification import make_classification
-from tools.sandbox.detection import make_detection
-from tools.sandbox.pose import make_pose
-from tools.streams import command
+from tools.data.sandbox.classification import make_classification
+from tools.data.sandbox.detection import make_detection
+from tools.data.sandbox.pose import make_pose
+from tools.display.streams import command
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -25,12 +25,13 @@ from rich.console import Console
 
 from acquisition.query import Query
 from acquisition.strategies import named_strategies
-from tools import al_train, preflight
-from tools.config import load
+from tools import al_train
+from tools.experiment import preflight
+from tools.experiment.config import load
 from tools.record.plans import told
-from tools.rundir import RunFolder
-from tools.sheet import Column, Sheet
-from tools.streams import command
+from tools.record.folder import RunFolder
+from tools.display.sheet import Column, Sheet
+from tools.display.streams import command
 
 CONFIGS = {"cls_sandbox": "shapes", "det_sandbox": "VOCdevkit", "pose_sandbox": "figures"}  # and the data's folder
 HERE = Path(__file__).resolve().parents[1] / "configs"

@@ -19,10 +19,10 @@ if not __package__:  # run as a file: its folder is first on the path, where its
 from rich.console import Console
 
 from tasks.faults import printable
-from tools.record import reading
-from tools.rundir import RunFolder, RunFolderError
-from tools.sheet import Column, Sheet
-from tools.streams import command
+from tools.record import files
+from tools.record.folder import RunFolder, RunFolderError
+from tools.display.sheet import Column, Sheet
+from tools.display.streams import command
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ def hard_share(run: Path, hard: frozenset[str]) -> Share:
         RunFolderError: where the folder is damaged.
         ValueError: where no sample of the pool is in `hard`, or nothing was queried.
     """
-    reading.sound(run)
-    names = reading.text(run / "samples.txt", reading.NAMES).splitlines()
+    files.sound(run)
+    names = files.text(run / "samples.txt", files.NAMES).splitlines()
     marked = [name in hard or PurePath(name).stem in hard for name in names]
-    folder, rows = RunFolder(run), reading.content(run / "metrics.jsonl", reading.ROWS).count(b"\n")
+    folder, rows = RunFolder(run), files.content(run / "metrics.jsonl", files.ROWS).count(b"\n")
     queries = [folder.query(cycle) for cycle in range(rows) if folder.query_file(cycle).exists()]
     picks = [query.picked.ravel() for query in queries if query is not None]
     if odd := [ids.dtype for ids in picks if ids.dtype.kind not in "iu"]:

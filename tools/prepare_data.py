@@ -11,7 +11,7 @@ missing, its archive is unpacked again, over files of the same names.
 
 An archive that lies in the root already (copied from another machine) is used instead of a download, and kept; one that
 was downloaded is deleted once what is in it is there and checked, unless with `--keep-archives`. Addresses, checksums
-and counts are in `tools/published/sets.py`.
+and counts are in `tools/data/published/sets.py`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if not __package__:  # run as a file: its folder is first on the path, where its
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
 
-from tools.published.download import PrepareError, digest, fetch, gigabytes, require_space
-from tools.published.sets import SETS, Archive, DataSet
-from tools.streams import command
+from tools.data.published.download import digest, fetch, gigabytes, PrepareError, require_space
+from tools.data.published.sets import Archive, DataSet, SETS
+from tools.display.streams import command
 
 WRONG, STOPPED = 1, 130
 

@@ -28,18 +28,18 @@ from acquisition.pool import Pool
 from acquisition.ranking import spearman
 from acquisition.scoring import score
 from acquisition.signals import SIGNALS, need_committee
-from models.committee import Member
-from models.hooks import unwrapped
-from models.inference import inference
-from models.joint import JointModel
+from models.training.committee import Member
+from models.training.hooks import unwrapped
+from models.training.inference import inference
+from models.training.joint import JointModel
 from tasks.base import Task, lower_is_better
-from tools import preflight
-from tools.cli import option
-from tools.config import ConfigError, Experiment, load
-from tools.cycle import committee, start
-from tools.rundir import RunFolder
-from tools.sheet import Column, Sheet
-from tools.streams import command
+from tools.experiment import preflight
+from tools.train.session import option
+from tools.experiment.config import ConfigError, Experiment, load
+from tools.train.cycle import committee, start
+from tools.record.folder import RunFolder
+from tools.display.sheet import Column, Sheet
+from tools.display.streams import command
 
 OWN = ("entropy", "margin", "least_confident")
 FIXED = ("training", "budget", "module", "seed", "strategy", "committee")  # a trained network does not change by them

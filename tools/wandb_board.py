@@ -24,11 +24,12 @@ if not __package__:  # run as a file: its folder is first on the path, where its
 from rich.console import Console
 
 from tasks.base import lower_is_better
-from tools import mirror, summary
-from tools.compare.looks import LIGHT, legs, styles
-from tools.config import ConfigError, load
-from tools.streams import command
-from tools.tracking import PROJECT, X_AXIS, logged_in, silence
+from tools.mirror import identity
+from tools.train import showing
+from tools.display.looks import legs, LIGHT, styles
+from tools.experiment.config import ConfigError, load
+from tools.display.streams import command
+from tools.mirror.tracking import logged_in, PROJECT, silence, X_AXIS
 
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2 import LinePlot
@@ -40,7 +41,7 @@ WIDTH, HEIGHT = 12, 9  # of a panel; a row of panels has room for 24
 AXES = {X_AXIS: "labeled images", "effort": "annotations"}
 GROUPS = ("control", "queried")
 RANKING = {"pairs": "share of pairs in the right order", "spearman": "Spearman's correlation with the loss"}
-STEPS = (*summary.STEPS, "ranking")  # of a cycle, whose seconds are logged
+STEPS = (*showing.STEPS, "ranking")  # of a cycle, whose seconds are logged
 NOTE = """Lines and bars are means over seeds, bands are standard deviations. Seeds share their numbers of labeled
 images; their numbers of annotations differ, and W&B averages those that lie near each other. On few labels a module can
 rank no better than chance, which is 0.5 of the pairs."""
@@ -72,8 +73,8 @@ def build(name: str, metric: str, entity: str, project: str = PROJECT, lower: bo
     columns = [
         "config:strategy.value",
         "config:seed.value",
-        f"summary:{mirror.AREA}",
-        f"summary:{mirror.final(metric)}",
+        f"summary:{identity.AREA}",
+        f"summary:{identity.final(metric)}",
     ]
     board = workspaces.Workspace(
         entity=entity, project=project, name=f"{name}: strategies", sections=sections,
@@ -118,13 +119,13 @@ def _curves(metric: str, lower: bool) -> Section:
     from wandb_workspaces.reports.v2 import BarPlot, Config, Layout, MarkdownPanel
     from wandb_workspaces.workspaces import Section
 
-    final, said = mirror.final(metric), summary.measured(metric, lower)
+    final, said = identity.final(metric), showing.measured(metric, lower)
     bars = [
         BarPlot(
             title=title, metrics=[key], groupby=Config("strategy"), groupby_aggfunc="mean", groupby_rangefunc="stddev",
             aggregate=True, max_runs_to_show=RUNS, max_bars_to_show=100, layout=_layout(2 + place),
         )
-        for place, (key, title) in enumerate({mirror.AREA: f"area under {said}", final: f"last {said}"}.items())
+        for place, (key, title) in enumerate({identity.AREA: f"area under {said}", final: f"last {said}"}.items())
     ]  # fmt: skip
     curves = [_line(metric, f"{said} over {label}", place, x) for place, (x, label) in enumerate(AXES.items())]
     note = MarkdownPanel(markdown=NOTE, layout=Layout(x=0, y=2 * HEIGHT, w=2 * WIDTH, h=3))

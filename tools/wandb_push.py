@@ -25,17 +25,18 @@ if not __package__:  # run as a file: its folder is first on the path, where its
 
 from rich.console import Console
 
-from models.stopping import listening
+from models.process.stopping import listening
 from tasks.base import Task
 from tasks.faults import printable
-from tools import fragments, mirror, preflight
+from tools.mirror import fragments, identity
+from tools.experiment import preflight
 from tools.compare.finding import find
-from tools.compare.runs import ComparisonError, Run, read, sample_names
-from tools.config import ConfigError
+from tools.record.reading import ComparisonError, read, Run, sample_names
+from tools.experiment.config import ConfigError
 from tools.record import code, plans
-from tools.rundir import RunFolder, RunFolderError
-from tools.streams import command
-from tools.tracking import Identity, Picture, Tracker, resolve_mode
+from tools.record.folder import RunFolder, RunFolderError
+from tools.display.streams import command
+from tools.mirror.tracking import Identity, Picture, resolve_mode, Tracker
 
 FAILED, USAGE_ERROR, STOPPED = 1, 2, 130
 HOW = "W&B: offline; to upload"  # how the tracker begins to tell it for one run; here one command is told for all
@@ -64,7 +65,7 @@ class Pictures:
         try:
             if self.task is None and not self.lacking:
                 self.task = self._task()
-            return [] if self.task is None else mirror.pictures(self.task, self.folder)(cycle)
+            return [] if self.task is None else identity.pictures(self.task, self.folder)(cycle)
         except Exception as error:  # adapters are anybody's, and data may be gone in any way
             self.task, self.lacking = None, True
             self.said.append(f"pictures left out: {type(error).__name__}: {printable(' '.join(str(error).split()))}")
@@ -103,7 +104,7 @@ def push(path: Path, mode: str, trust: plans.Trust = ()) -> Sent:
     with folder.locked():
         run, plan = read(path, trust), plans.plan(path, trust)
         count = f"{len(run.rows)} of {plan.budget.cycles} cycles"
-        who = mirror.identity(plan, run.config)
+        who = identity.identity(plan, run.config)
         if not run.rows:
             return Sent(f"{count}: nothing to send")
         held = _held(path)
@@ -165,7 +166,7 @@ def _advice(waiting: Sequence[Path]) -> str:
 def _send(who: Identity, run: Run, mode: str, said: list[str], shown: Pictures) -> Tracker:
     """Send what W&B lacks of a run; a run that is not finished ends there as one that was stopped."""
     tracker = Tracker(run.folder, who, mode, run.rows, said.append, shown, fallback=False)
-    tracker.finish(mirror.totals(run.metric, run.rows) if run.finished else {}, exit_code=0 if run.finished else 1)
+    tracker.finish(identity.totals(run.metric, run.rows) if run.finished else {}, exit_code=0 if run.finished else 1)
     return tracker
 
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset, default_collate
 
-from models import resnet
+from models.networks import resnet
 from models.output import Output
-from models.progress import track
+from models.process.progress import track
 from tasks import litter
 from tasks.base import Batch, Read, Source, Split
 from tasks.classification import sources, views

@@ -11,7 +11,7 @@ import numpy as np
 from mmengine.dist import barrier, is_main_process
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from models.progress import track
+from models.process.progress import track
 from tasks.data import read_image
 from tasks.litter import listing
 

@@ -17,9 +17,9 @@ from mmengine.structures import InstanceData
 from PIL import Image, ImageDraw
 from torch.utils.data import Dataset
 
-from models import ssd, weights
+from models.networks import ssd, weights
 from models.output import Output
-from models.progress import track
+from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
 from tasks.data import canonical, drawn, even, first_fault_raised, read_image, spread
 from tasks.detection import views

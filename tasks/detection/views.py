@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from models.ssd import MEAN_RGB  # installs the operators that mmdet needs, so it comes before mmdet
+from models.networks.ssd import MEAN_RGB  # installs the operators that mmdet needs, so it comes before mmdet
 from tasks.data import first_fault_raised, read_bgr
 from tasks.detection.coco import Coco
 from tasks.detection.others import left_out

@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from models.hourglass import STRIDE, StackedHourglass, declare_taps
+from models.networks.hourglass import declare_taps, StackedHourglass, STRIDE
 from models.output import Output
-from models.progress import track
+from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
 from tasks.data import canonical, even, spread
 from tasks.pose import heatmaps as maps

@@ -14,7 +14,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from acquisition.kcenter import k_center
-from models.resnet import build
+from models.networks.resnet import build
 
 Picker = Callable[[Tensor, Tensor, int], Tensor]  # features (N, D), labeled (M, D), budget -> positions
 MADE = ("random", "clustered", "cifar")

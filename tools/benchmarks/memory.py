@@ -19,7 +19,7 @@ from acquisition.pool import Pool
 from acquisition.query import ask
 from acquisition.scoring import ScoringSettings, score
 from acquisition.steps import Highest
-from models.joint import JointModel, ModuleSettings
+from models.training.joint import JointModel, ModuleSettings
 from models.output import Output, Tap
 from tools.benchmarks import report
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from tools.sheet import Column, Sheet
+from tools.display.sheet import Column, Sheet
 
 LIBRARIES = ("torch", "torchvision", "mmengine", "mmdet", "numpy", "scikit-learn", "scikit-activeml", "baal")
 

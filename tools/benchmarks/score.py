@@ -19,13 +19,13 @@ from acquisition.batch_size import fastest
 from acquisition.canary import CANARIES
 from acquisition.scoring import ScoringSettings, score
 from acquisition.signals import given
-from models.inference import inference
-from models.joint import JointModel
-from models.loading import loader, read
+from models.training.inference import inference
+from models.training.joint import JointModel
+from models.training.loading import loader, read
 from tools.benchmarks import report, subjects
 from tools.benchmarks.subjects import Held
-from tools.config import Experiment
-from tools.cycle import untrained
+from tools.experiment.config import Experiment
+from tools.train.cycle import untrained
 
 USUAL = {"resnet18": 128, "ssd300": 32, "hourglass": 16}  # batch sizes of a plain pass
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from tools import make_sandbox
-from tools.config import Experiment, load
+from tools.experiment.config import Experiment, load
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # network -> its config, the sandbox that stands in for the data, and what differs with it

@@ -19,15 +19,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from acquisition.signals import given
-from models.joint import JointModel, Mode
-from models.loading import loader, train_loader
+from models.training.joint import JointModel, Mode
+from models.training.loading import loader, train_loader
 from models.loss_prediction import ranking_loss
-from models.training import training
+from models.training.trainer import training
 from tasks.evaluation import metric_of
 from tools.benchmarks import report, subjects
 from tools.benchmarks.subjects import Held
-from tools.config import Experiment
-from tools.cycle import untrained
+from tools.experiment.config import Experiment
+from tools.train.cycle import untrained
 
 MODES: tuple[Mode, ...] = ("off", "joint", "detached")
 STILL = 1e-9  # learning rate: the same step is measured again and again

@@ -13,11 +13,11 @@ from tasks.faults import printable
 from tools.compare.curves import COUNT, Estimate, estimate
 from tools.compare.gallery import Picture, gallery
 from tools.compare.grouping import Comparison
-from tools.compare.runs import Run, sample_names
+from tools.record.reading import Run, sample_names
 from tools.compare.statistics import Legs
 from tools.compare.traits import Trait, traits
 from tools.record import plans
-from tools.rundir import RunFolder, RunFolderError
+from tools.record.folder import RunFolder, RunFolderError
 
 
 def queries(run: Run) -> list[list[int]]:

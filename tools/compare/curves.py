@@ -11,8 +11,8 @@ import numpy as np
 from scipy import stats
 
 from tasks.measures import ends
-from tools.compare.runs import Run
-from tools.summary import STEPS, area_under_curve
+from tools.record.reading import Run
+from tools.train.showing import area_under_curve, STEPS
 
 Axis = Literal["labeled", "effort", "seconds"]
 LEVEL = 0.95  # of all intervals

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.faults import printable, reason
-from tools.compare.runs import ComparisonError, Run, read
-from tools.marks import looks_like_run
+from tools.record.reading import ComparisonError, read, Run
+from tools.record.marks import looks_like_run
 from tools.record.plans import Trust
-from tools.rundir import RunFolderError
+from tools.record.folder import RunFolderError
 
 Identity = tuple[int, int]  # device and inode: of a folder, by whatever name
 

@@ -12,9 +12,9 @@ from PIL.Image import Image
 
 from tasks.base import Task
 from tasks.faults import printable
-from tools.compare.runs import Run
+from tools.record.reading import Run
 from tools.compare.statistics import Legs
-from tools.rundir import RunFolder, RunFolderError
+from tools.record.folder import RunFolder, RunFolderError
 
 QUALITY = 82  # of JPEG: a picture of 256 pixels takes about 10 kB
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from tools.compare.curves import LEVEL, Curve, caution, curve, estimate, finals, lower
-from tools.compare.runs import Run
+from tools.record.reading import Run
 
 
 @dataclass(frozen=True)

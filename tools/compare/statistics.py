@@ -28,7 +28,7 @@ from tools.compare.curves import (
     metric_ends,
     paired,
 )
-from tools.compare.runs import Run
+from tools.record.reading import Run
 
 ALPHA, POWER = 0.05, 0.8
 MOST = 100  # seeds; hardly anybody trains more

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models.output import Output, Tap
-from models.seeding import seeded
+from models.process.seeding import seeded
 from tools.contract.gradient_checks import tap_changes
 from tools.contract.subject import FEW, SEED, ContractError, SkippedError, Subject, same, signals
 

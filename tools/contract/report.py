@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-from models.seeding import seeded
+from models.process.seeding import seeded
 from tasks.base import Task
 from tools.contract import data_checks, gradient_checks, output_checks, training_checks
 from tools.contract.subject import ContractError, SkippedError, Subject

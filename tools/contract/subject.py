@@ -13,7 +13,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from models.output import Output
-from models.seeding import seeded
+from models.process.seeding import seeded
 from tasks.base import Batch, Split, Task
 
 FEW = 4  # samples of a forward pass: enough for pairs, and seconds for a large network

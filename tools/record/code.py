@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.faults import shown
-from tools.record.reading import RunFolderError
+from tools.record.files import RunFolderError
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = ("tasks", "acquisition", "models")  # packages whose classes any run may name

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from acquisition.pool import Pool
-from tools.receipt import receipt_digest
-from tools.record import reading
-from tools.record.reading import RunFolderError
+from tools.record.receipt import receipt_digest
+from tools.record import files
+from tools.record.files import RunFolderError
 
 
 def state(path: Path) -> tuple[Pool, str | None] | None:
@@ -20,9 +20,9 @@ def state(path: Path) -> tuple[Pool, str | None] | None:
     """
     if not path.exists():
         return None
-    source = reading.text(path, reading.STATE)
+    source = files.text(path, files.STATE)
     try:
-        found = reading.parsed(source)
+        found = files.parsed(source)
         pool = Pool(int(found["size"]), tuple(int(i) for i in found["labeled"]), int(found["cycle"]))
         return pool, None if found.get("receipt") is None else str(found["receipt"])
     except (ValueError, KeyError, TypeError, OverflowError) as error:
@@ -52,11 +52,11 @@ def rows(path: Path, cycle: int) -> list[dict[str, Any]]:
     Raises:
         RunFolderError: where a line is damaged or a cycle's is missing.
     """
-    content = reading.content(path, reading.ROWS) if path.exists() else b""
+    content = files.content(path, files.ROWS) if path.exists() else b""
     found = []
     for number, line in enumerate(content.decode("utf-8", errors="replace").splitlines()[:cycle], 1):
         try:
-            found.append(reading.row(line))
+            found.append(files.row(line))
         except ValueError as error:
             raise RunFolderError(f"{path}, line {number} is damaged ({error}): {line[:60]!r}") from error
     if [row.get("cycle") for row in found] != list(range(cycle)):
@@ -66,6 +66,6 @@ def rows(path: Path, cycle: int) -> list[dict[str, Any]]:
 
 def times(path: Path, cycle: int) -> list[str]:
     """The lines of `seconds.txt` before a cycle; "-" where a version before kept none."""
-    content = reading.content(path, reading.ROWS) if path.exists() else b""
+    content = files.content(path, files.ROWS) if path.exists() else b""
     lines = content.decode("utf-8", errors="replace").split()
     return [*lines[:cycle], *["-"] * (cycle - len(lines))]

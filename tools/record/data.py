@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tools.receipt import receipt_digest
-from tools.record import reading
+from tools.record.receipt import receipt_digest
+from tools.record import files
 from tools.record.fingerprint import FILE, PARTS, Fingerprint, difference, unpacked
-from tools.record.reading import RunFolderError
+from tools.record.files import RunFolderError
 from tools.record.writing import write_whole
 
 ANEW = "or start anew with another --work-dir"
@@ -28,7 +28,7 @@ def kept(folder: Path) -> Fingerprint | None:
     if not path.exists():
         return None
     try:
-        return unpacked(reading.arrays(path))
+        return unpacked(files.arrays(path))
     except (KeyError, ValueError) as error:
         raise RunFolderError(f"{path} is damaged ({type(error).__name__}: {error}); restore it") from error
 

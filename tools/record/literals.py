@@ -14,7 +14,7 @@ import tokenize
 from typing import Any
 
 from tasks.faults import shown
-from tools.record.reading import DEEPEST
+from tools.record.files import DEEPEST
 
 NAMES = {"inf": math.inf, "nan": math.nan}  # how a float that is not finite is written
 SIGNS, BEFORE_A_VALUE = ("-", "+"), ("=", ",", ":", "(", "[", "{")

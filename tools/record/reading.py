@@ -1,217 +1,163 @@
-"""Files of a run folder, which anybody may have written: regular, inside it, of a bounded size, and never run."""
+"""Run folders as values: found, read and checked, without touching their data."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import math
 import os
-import stat
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import numpy as np
-
-from tasks.faults import shown
-
-MIB = 1 << 20
-SMALL = 16 * MIB  # bytes of a file of settings
-ROWS = 64 * MIB  # of metrics.jsonl: 100 cycles of 1,200 classes take 5 MB
-NAMES = 1024 * MIB  # of samples.txt: 20 million names of 50 characters
-STATE = 256 * MIB  # of state.json: as many ids
-DEEPEST = 40  # dicts and lists inside each other in settings
+from tasks.faults import printable, shown
+from tools.record.first_cycle import First, first_cycle
+from tools.record import facts, files, plans
+from tools.record.data import whole
+from tools.record.folder import RunFolder, RunFolderError
+from tools.experiment.settings import flat
+from tools.train.showing import column
 
 
-class RunFolderError(Exception):
-    """A run folder that does not fit what is to be run, or that is damaged; the message says what to do."""
+class ComparisonError(Exception):
+    """Runs that must not be put together; the message names the folders and what differs."""
 
 
-def sound(folder: Path) -> None:
-    """Check that what is read and written in a run folder lies in it: no links out of it, no pipes and devices.
-
-    A link to `/etc/passwd` would be shown, one to a file of the user's written over, and a pipe waited for. The folder
-    itself may be a link. What W&B keeps below `wandb` is its own, and links to logs elsewhere.
-
-    Raises:
-        RunFolderError: with the first entry that is something else.
-    """
-    home = folder.resolve()
-    for path in _entries(folder):
-        try:
-            mode = path.stat().st_mode
-            inside = home in path.resolve().parents
-        except (OSError, RuntimeError) as error:  # a link to nowhere or in a circle
-            if not os.path.lexists(path):
-                continue  # of a run that goes on: written beside its place, and renamed since
-            raise RunFolderError(f"{path} cannot be read ({error}); take it away, or restore it") from error
-        if not inside:
-            what = f"{path} is a link out of the run folder, to {os.path.realpath(path)}"
-            raise RunFolderError(f"{what}; put the file itself there (cp -L)")
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise RunFolderError(f"{path}: expected a file or a folder, but got {_kind(mode)}; take it away")
-
-
-def _entries(folder: Path) -> Iterator[Path]:
-    """All that a run writes or reads: entries of the folder, and of what is below `queries` and `cycles`."""
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                path = folder / entry.name
-                yield path
-                if entry.is_dir(follow_symlinks=False) and entry.name != "wandb":
-                    yield from _entries(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        raise RunFolderError(f"{folder} cannot be read ({error}); give yourself the right to read it") from error
-
-
-def _kind(mode: int) -> str:
-    kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
-    return next((name for test, name in kinds.items() if test(mode)), "a folder")
-
-
-def content(path: Path, most: int) -> bytes:
-    """A file of at most `most` bytes.
-
-    Raises:
-        RunFolderError: where it is missing, cannot be read, is larger, or is no file.
-    """
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe would be waited for
-            _regular(path, file, most)
-            found = file.read(most)
-    except OSError as error:
-        what = f"{path} cannot be read ({type(error).__name__}: {error})"
-        raise RunFolderError(f"{what}; restore it from a backup") from error
-    return found
-
-
-def text(path: Path, most: int) -> str:
-    """A file of UTF-8 of at most `most` bytes.
-
-    Raises:
-        RunFolderError: as `content`, and where it is another encoding.
-    """
-    try:
-        return content(path, most).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise RunFolderError(f"{path} is damaged ({error}); restore it from a backup") from error
-
-
-def _regular(path: Path, file: IO[bytes], most: int) -> int:
-    """The size of an open file; RunFolderError where it is none, or is larger."""
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        raise RunFolderError(f"{path}: expected a file, but got {_kind(status.st_mode)}; take it away, or restore it")
-    if status.st_size > most:
-        raise RunFolderError(f"{path}: expected at most {most:,} bytes, but got {status.st_size:,}; restore it")
-    return status.st_size
-
-
-def parsed(source: str) -> Any:
-    """What is in a JSON.
-
-    Raises:
-        ValueError: where it is none, has a key twice, or brackets in brackets without end.
-    """
-    try:
-        return json.loads(source, object_pairs_hook=_object)
-    except (RecursionError, MemoryError) as error:
-        raise ValueError("too many brackets in brackets") from error
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):  # of which every reader keeps the one that it likes
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {shown(next(key for key in keys if keys.count(key) > 1))} twice in one object")
-    return found
-
-
-def row(line: str) -> dict[str, Any]:
-    """A line of metrics.jsonl: null, and numbers of at most 64 bits.
-
-    Raises:
-        ValueError: where something else is in it.
-    """
-    found = parsed(line)
-    if not isinstance(found, dict):
-        raise ValueError(f"expected an object, but got {shown(found)}")
-    for key, value in found.items():
-        if isinstance(value, dict | list | str) or (isinstance(value, int) and abs(value) >= 1 << 63):
-            came = f"{shown(key)}: {shown(value)}"
-            raise ValueError(f"expected a number of at most 64 bits or null, but got {came}")
-    return found
-
-
-def shallow(value: Any, left: int = DEEPEST) -> None:
-    """Raise ValueError where more than `left` dicts and lists lie inside each other."""
-    if isinstance(value, dict | list | tuple):
-        if not left:
-            raise ValueError(f"more than {DEEPEST} brackets in brackets")
-        for item in value.values() if isinstance(value, dict) else value:
-            shallow(item, left - 1)
-
-
-def arrays(path: Path, part: str = "") -> dict[str, np.ndarray]:
-    """Arrays of a file that `np.savez` wrote: none of them pickled, packed, or larger than the file that holds it.
+@dataclass(frozen=True)
+class Run:
+    """One run folder, finished or not.
 
     Args:
-        path: of the file.
-        part: how the names of the arrays that are wanted begin.
+        folder: where it is.
+        config: name of the config; of a folder without its name.txt, as the folder above is called where
+            `al_train.py` laid it, else as the one it lies in.
+        task: dotted name of the adapter.
+        metric: key of the metric that the curve plots.
+        strategy: name; of a strategy of one's own, its class.
+        module: mode of the loss-prediction module as it was set, "auto" where it was not.
+        seed: of initial set, models and queries.
+        settings: the config with dotted keys.
+        samples: hash of the names of the pool's samples, in order.
+        rows: of the cycles that are committed.
+        finished: whether these are all.
+        lower: whether less of the metric is better.
+        data: what its images, labels and test set were, see `tools.record.data.whole`; empty where not recorded.
+        first: of its first cycle; None where none is committed.
+    """
+
+    folder: Path
+    config: str
+    task: str
+    metric: str
+    strategy: str
+    module: str
+    seed: int
+    settings: Mapping[str, Any] = field(repr=False)
+    samples: str = field(repr=False)
+    rows: tuple[Mapping[str, Any], ...] = field(repr=False)
+    finished: bool
+    lower: bool = False
+    data: Mapping[str, str] = field(default_factory=dict, repr=False)
+    first: First | None = field(default=None, repr=False)
+
+    @property
+    def leg(self) -> str:
+        """What people call the strategy with this module, as `tools.experiment.config.Experiment.leg`."""
+        return self.strategy if self.module == "auto" else f"{self.strategy}-{self.module}"
+
+    @property
+    def labeled(self) -> tuple[int, ...]:
+        """Labeled samples in each committed cycle."""
+        return tuple(row["labeled"] for row in self.rows)
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The metric in each committed cycle; not-a-number where it is null."""
+        return self.column(self.metric)
+
+    def column(self, key: str) -> tuple[float, ...]:
+        """Any key of the rows, in each committed cycle; not-a-number where it is null or missing."""
+        return tuple(column(self.rows, key))
+
+
+def read(path: Path, trust: plans.Trust = ()) -> Run:
+    """Read a run folder; nothing in it is run, and its data are not touched.
+
+    Args:
+        path: of the folder.
+        trust: folders with code that may be run: a version before kept no metric's name, which the task tells.
 
     Raises:
-        RunFolderError: where the file is damaged, of another kind, or more than fits into memory.
+        RunFolderError: where something in it is damaged or missing.
     """
+    folder, path = RunFolder(path), Path(os.path.abspath(path))  # as it is called here, where a link leads to it
+    folder.require_whole()
+    finished = folder.done  # before the rows: a run may end while it is read
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            stored(file, _regular(path, file, free_memory()))
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as found:
-                return {name: found[name] for name in found if name.startswith(part)}
-    except RunFolderError:
-        raise
-    except Exception as error:  # what zipfile, zlib and NumPy say to damaged bytes is of many kinds
-        raise RunFolderError(f"{path} is damaged ({type(error).__name__}: {error}); restore it") from error
+        config, about = facts.settings(path), plans.about(path, trust)
+        strategy, seed, cycles = config["strategy"], int(config.get("seed", 0)), int(config["budget"]["cycles"])
+        called = strategy if isinstance(strategy, str) else strategy["type"].rpartition(".")[2]
+        task, mode = config["task"]["type"], config.get("module", {}).get("mode", "auto")
+        for name in (task, called, mode, about.metric):
+            if not is_name(name):
+                raise ValueError(f"expected a name, but got {shown(name)}")
+    except RunFolderError as error:
+        raise RunFolderError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        what = f"{path / facts.CONFIG} is not what a run has ({type(error).__name__}: {error})"
+        raise RunFolderError(f"{what}; restore it, or leave the run out") from error
+    try:
+        names = sample_names(path)
+        pool = folder.resume(len(names))
+        rows = folder.rows(pool.cycle if pool else 0)
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"{path} cannot be read ({type(error).__name__}: {error})"
+        raise RunFolderError(f"{what}; restore the file, or leave the run out") from error
+    if finished and len(rows) != cycles:
+        raise RunFolderError(f"{path} is marked as done: expected {cycles} cycles, but got {len(rows)}; restore it")
+    if odd := _odd(rows, about.metric, len(pool.labeled) if pool else 0, len(rows) == cycles):
+        raise RunFolderError(f"{path / 'metrics.jsonl'}: {odd}; restore it, or leave the run out")
+    mark = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    name = printable(folder.name or _name(path, called if mode == "auto" else f"{called}-{mode}", seed))
+    return Run(
+        path, name, task, about.metric, called, mode, seed, flat(config), mark, tuple(rows), finished,
+        about.lower_is_better, whole(path), first_cycle(folder, rows[0], flat(config)) if rows else None,
+    )  # fmt: skip
 
 
-def stored(file: IO[bytes], size: int) -> None:
-    """Check that an npz of `size` bytes holds no more than that, and no array claims to be larger than it is.
+def _odd(rows: Sequence[Mapping[str, Any]], metric: str, labeled: int, whole: bool) -> str:
+    """What cannot be in rows that `RunFolder.commit` wrote, beside `labeled` samples in state.json; empty if nothing.
 
-    Raises:
-        BadZipFile: where it is no npz, or holds more.
+    Args:
+        whole: whether all cycles are committed, the last of which queries nothing.
     """
-    if not zipfile.is_zipfile(file):  # what NumPy says to other bytes is that they hold pickles
-        raise zipfile.BadZipFile("no npz file, or its end is missing")
-    with zipfile.ZipFile(file) as archive:
-        entries = archive.infolist()
-        if len({entry.filename for entry in entries}) < len(entries):
-            raise zipfile.BadZipFile("two arrays of one name")
-        if any(e.compress_type != zipfile.ZIP_STORED for e in entries) or sum(e.file_size for e in entries) > size:
-            raise zipfile.BadZipFile("expected arrays as np.savez stores them, but got packed ones")
-        for entry in entries:
-            with archive.open(entry) as member:
-                _whole(entry, member)
+    for row in rows:
+        lacking = sorted({metric, "labeled"} - row.keys())
+        if lacking:
+            return f"expected 'labeled' and {metric!r} in every row, but cycle {row['cycle']} lacks {lacking[0]!r}"
+        for key, value in row.items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and not math.isinf(value)):
+                return f"expected a finite number or null, but cycle {row['cycle']} has {key} = {shown(value)}"
+    sizes = [row["labeled"] for row in rows]
+    rising = all(isinstance(n, int) for n in sizes) and all(a < b for a, b in zip(sizes, sizes[1:], strict=False))
+    if not rising:
+        return f"expected more labeled samples in each cycle, but got {sizes}"
+    if sizes and not (sizes[-1] == labeled if whole else sizes[-1] <= labeled):
+        return f"its last row has {sizes[-1]} labeled samples, but state.json has {labeled}"
+    return ""
 
 
-def _whole(entry: zipfile.ZipInfo, member: IO[bytes]) -> None:
-    version = np.lib.format.read_magic(member)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(member)
-    there, claimed = entry.file_size - member.tell(), math.prod(shape) * dtype.itemsize
-    if dtype.hasobject:
-        raise zipfile.BadZipFile(f"expected numbers or text in {shown(entry.filename)}, but got pickled objects")
-    if there != claimed or (not dtype.itemsize and math.prod(shape) > 1):
-        what = f"{math.prod(shape):,} values of {dtype.itemsize} bytes in {shown(entry.filename)}"
-        raise zipfile.BadZipFile(f"expected {what}, but got {there:,} bytes")
+def sample_names(folder: Path) -> list[str]:
+    """Names of the pool's samples by id, as `RunFolder.open` wrote them."""
+    return files.text(folder / "samples.txt", files.NAMES).split("\n")[:-1]
 
 
-def free_memory() -> int:
-    """Bytes that can be had without swapping; on systems that do not tell, all that there is."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, ValueError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def is_name(value: object) -> bool:
+    """Whether a value can be what a strategy, a mode, a class or a metric is called: text that can be printed."""
+    return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
+
+
+def _name(path: Path, leg: str, seed: int) -> str:
+    laid = path.name == f"seed{seed}" and path.parent.name == leg
+    return path.parents[1].name if laid else path.parent.name

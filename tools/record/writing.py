@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from models.files import replacing
-from tools.record.reading import RunFolderError
+from models.process.files import replacing
+from tools.record.files import RunFolderError
 
 
 def write_whole(path: Path, content: bytes | Callable[[Path], None]) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 from tasks import grouping
 from tasks.base import lower_is_better
 from tasks.faults import printable
-from tools import preflight
-from tools.config import ConfigError, Experiment, load
-from tools.record import reading
-from tools.rundir import RunFolder, RunFolderError
+from tools.experiment import preflight
+from tools.experiment.config import ConfigError, Experiment, load
+from tools.record import files
+from tools.record.folder import RunFolder, RunFolderError
 
 LAST = 1 << 16  # bytes of a log in which its last line is looked for
 TRAIN = Path(__file__).resolve().parents[1] / "al_train.py"
@@ -60,7 +60,7 @@ class Job:
     def cycle(self) -> int:
         """Cycles that are committed."""
         try:
-            state = reading.parsed(reading.text(self.folder.path / "state.json", reading.STATE))
+            state = files.parsed(files.text(self.folder.path / "state.json", files.STATE))
             return int(state["cycle"])
         except (RunFolderError, ValueError, KeyError, TypeError, OverflowError):
             return 0  # none yet; a damaged file is an error of the run itself

@@ -8,8 +8,8 @@ from statistics import fmean, stdev
 
 from rich.console import Console
 
-from tools.sheet import Column, Sheet, number, plus_minus
-from tools.summary import area_under_curve, column, measured
+from tools.display.sheet import Column, number, plus_minus, Sheet
+from tools.train.showing import area_under_curve, column, measured
 from tools.sweep.jobs import Job
 
 

@@ -16,7 +16,7 @@ if not __package__:  # run as a file: its folder is first on the path, where its
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
 
-from models.files import locked
+from models.process.files import locked
 
 TETHERED = Path(__file__)
 

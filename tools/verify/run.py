@@ -9,10 +9,10 @@ from typing import Literal
 
 from acquisition.pool import Pool
 from acquisition.query import Query
-from tools.plan import Plan
-from tools.record import data, facts, reading
+from tools.experiment.plan import Plan
+from tools.record import data, facts, files
 from tools.record.fingerprint import Fingerprint
-from tools.rundir import RunFolder, RunFolderError
+from tools.record.folder import RunFolder, RunFolderError
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def read(
         RunFolderError: where samples.txt or state.json cannot be read, or do not fit.
     """
     samples, budget, cycles = folder.path / "samples.txt", experiment.budget, experiment.budget.cycles
-    names = tuple(reading.text(samples, reading.NAMES).split("\n")[:-1])
+    names = tuple(files.text(samples, files.NAMES).split("\n")[:-1])
     if budget.initial + (cycles - 1) * budget.query > len(names):
         raise RunFolderError(f"{samples}: expected the pool of a budget of {cycles} cycles, but got {len(names)} names")
     state = folder.resume(len(names))

@@ -1,0 +1,158 @@
+"""The one checkpoint of a training: what a killed or stopped one goes on from, to the bit."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather_object, get_rank, get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from models.process import stopping
+from models.process.files import replacing
+from models.training.hooks import unwrapped
+from models.process.stopping import Stopped
+
+CHECKPOINT = "checkpoint.pth"
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+    EOFError,
+    pickle.UnpicklingError,
+)  # of a missing, damaged or other file
+
+
+class CheckpointError(Exception):
+    """A checkpoint that the training cannot go on from; the message says what to do."""
+
+
+class KeepCheckpoint(Hook):
+    """Keeps one checkpoint, `CHECKPOINT`: after some of the epochs, after the last, and where the run is told to stop.
+
+    mmengine's own hook writes in place, and to keep the newest alone deletes it before it writes the next.
+
+    Args:
+        every: epochs.
+        batch_size: of a process, by which a training that was stopped within an epoch finds its place in it.
+    """
+
+    priority = "VERY_LOW"  # after the schedulers, whose state goes into the checkpoint
+
+    def __init__(self, every: int, batch_size: int) -> None:
+        self.every, self.batch_size = every, batch_size
+        self._buffers: list[dict[str, torch.Tensor]] = []
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Take over what mmengine does not: of several processes each one's own statistics of batch norm.
+
+        A config that the file keeps is left aside: mmengine would run it.
+        """
+        bounded(checkpoint, Path(runner.work_dir) / CHECKPOINT)
+        checkpoint["meta"].pop("config", None)
+        self._buffers = checkpoint["buffers"]
+        if len(self._buffers) not in (0, get_world_size()):
+            there, now = len(self._buffers), get_world_size()
+            raise CheckpointError(f"{runner.work_dir}: expected {there} processes, as many as were stopped within an "
+                                  f"epoch, but got {now}")  # fmt: skip
+
+    def before_train(self, runner: Runner) -> None:
+        """Go on within the epoch, where the training was stopped."""
+        runner.train_dataloader.sampler.skip = self.batch_size * iteration_of_epoch(runner)
+        for name, buffer in unwrapped(runner.model).named_buffers():
+            if self._buffers:
+                buffer.copy_(self._buffers[get_rank()][name])
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Leave out what torch cannot load without running code from the file: log history, schedules' functions."""
+        checkpoint["message_hub"] = dict(log_scalars={}, runtime_info={}, resumed_keys={})
+        for state in checkpoint.get("param_schedulers", ()):  # OneCycleLR's curve is one, which a new one has, too
+            for name in [name for name, value in state.items() if callable(value)]:
+                del state[name]
+        checkpoint["buffers"] = self._buffers
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """An iteration is over, though not counted yet; the last of an epoch is left to `after_train_epoch`."""
+        if iteration_of_epoch(runner) + 1 < len(runner.train_dataloader) and stopping.asked():
+            self._save(runner, by_epoch=False)
+            self._stop(runner, runner.iter + 1)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """An epoch is over, though not counted yet."""
+        stop = stopping.asked()
+        if stop or self.every_n_epochs(runner, self.every) or self.is_last_train_epoch(runner):
+            self._save(runner, by_epoch=True)
+        if stop:
+            self._stop(runner, runner.iter)
+
+    def _stop(self, runner: Runner, done: int) -> None:
+        raise Stopped(f"stopped by {stopping.name()} after iteration {done} of {runner.max_iters}, which is kept")
+
+    def _save(self, runner: Runner, by_epoch: bool) -> None:
+        self._buffers = []
+        if not by_epoch and get_world_size() > 1:  # at an epoch's end SyncBuffersHook has made them equal
+            buffers = {name: buffer.cpu() for name, buffer in unwrapped(runner.model).named_buffers()}
+            self._buffers = all_gather_object(buffers)
+        if is_main_process():
+            with replacing(Path(runner.work_dir) / CHECKPOINT) as beside:
+                runner.save_checkpoint(str(beside.parent), beside.name, by_epoch=by_epoch)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint; no code of the file is run, and it takes no more memory than the file has bytes.
+
+    Raises:
+        OSError: or another of `UNREADABLE`, where it is missing, damaged or another file.
+    """
+    stored(path)
+    found = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(found, dict):
+        raise KeyError(f"expected what a training keeps, but got {type(found).__name__}")
+    bounded(found, path)
+    return found
+
+
+def stored(path: Path) -> None:
+    """Check that a checkpoint holds its tensors as torch.save puts them there, neither packed nor twice.
+
+    Raises:
+        RuntimeError: where it does not.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise RuntimeError(f"expected a file that torch.save wrote ({error})") from error
+    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+    if packed or sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise RuntimeError("expected tensors as torch.save puts them there, but got packed ones")
+
+
+def bounded(value: Any, path: Path) -> None:
+    """Check that no tensor claims more numbers than the file has room for: a stride of 0 makes many of one.
+
+    Raises:
+        RuntimeError: where one does.
+    """
+    most, left = path.stat().st_size, [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, torch.Tensor):
+            if item.numel() * item.element_size() > most:
+                raise RuntimeError(f"expected tensors of at most {most:,} bytes, but got the shape {tuple(item.shape)}")
+        elif isinstance(item, dict):
+            left += item.values()
+        elif isinstance(item, list | tuple):
+            left += item
+
+
+def iteration_of_epoch(runner: Runner) -> int:
+    """Iterations of the running epoch that are over; mmengine counts batches from where the process started."""
+    return runner.iter - runner.epoch * len(runner.train_dataloader)

@@ -1,0 +1,175 @@
+"""One training is one mmengine Runner: what it needs beyond mmengine's defaults to be exact, resumable and quiet."""
+
+from __future__ import annotations
+
+import gc
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import OPTIMIZERS
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from models.training.checkpoint import CHECKPOINT, CheckpointError, KeepCheckpoint, read, UNREADABLE
+from models.training.compiling import CheckCompiled, Compiled
+from models.training.hooks import ProgressHook, StartEpoch
+from models.training.joint import JointModel
+from models.training.loading import stop_workers
+from models.training.runner import LogLosses, PartWiseOptimWrapper, TrainingRunner
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """One training, the same for every strategy; optimiser and schedule start anew in every cycle.
+
+    Args:
+        epochs: passes over the labeled samples.
+        batch_size: samples an iteration (and a process, where there are several).
+        optimizer: mmengine's form of a torch optimiser, ``dict(type=SGD, lr=1e-3)``.
+        schedule: mmengine's parameter schedulers, each a dict.
+        clip_grad: keyword arguments of `torch.nn.utils.clip_grad_norm_`, or None.
+        start: ``"scratch"`` initialises the network in every cycle, ``"warm"`` goes on from the last cycle's weights.
+        amp: bfloat16 mixed precision for the network; losses and the module stay in float32.
+        channels_last: keep the network's maps and weights in memory pixel by pixel, as GPUs' and CPUs' bfloat16
+            convolutions want them; numbers differ by rounding.
+        compile: torch.compile the network for training; takes a C++ compiler, and a minute at the first batch.
+        deterministic: the same bytes each time on a GPU, too, where torch can; slower there.
+        workers: data-loading processes.
+        checkpoint_every: epochs between two checkpoints; a killed run goes on from the newest.
+    """
+
+    epochs: Annotated[int, Ge(1)]
+    batch_size: Annotated[int, Ge(2)]
+    optimizer: dict[str, Any]
+    schedule: Sequence[dict[str, Any]] = ()
+    clip_grad: dict[str, Any] | None = None
+    start: Literal["scratch", "warm"] = "scratch"
+    amp: bool = False
+    channels_last: bool = False
+    compile: bool = False
+    deterministic: bool = False
+    workers: Annotated[int, Ge(0)] = 2
+    checkpoint_every: Annotated[int, Ge(1)] = 1
+
+
+@contextmanager
+def training(
+    model: JointModel,
+    train: DataLoader,
+    test: DataLoader,
+    evaluator: BaseMetric,
+    settings: TrainingSettings,
+    folder: Path,
+    seed: int,
+    title: str = "",
+    launcher: str = "none",
+) -> Iterator[TrainingRunner]:
+    """One training and its evaluation as an mmengine Runner: call `train()`, then `test()`.
+
+    The Runner goes on from the checkpoint in `folder`, or does nothing where the last epoch is there already.
+
+    Args:
+        model: initialised; moved to the device, wrapped where there are several processes.
+        train: loader of the labeled samples; `test`: loader of the test set, read by `test()` alone.
+        evaluator: takes what the model predicts.
+        folder: of this cycle alone: mmengine resumes whatever it finds there.
+        seed: of this training.
+        title: what the progress bars say.
+        launcher: mmengine's; "none" is one process.
+    """
+    progress = ProgressHook(title)
+    evaluator.collect_dir = str(folder / "collected")  # where processes meet; by default in the current folder
+    keep = KeepCheckpoint(settings.checkpoint_every, settings.batch_size)
+    hooks = [StartEpoch(seed), keep, progress, dict(type="SyncBuffersHook")]
+    compiled = Compiled(model.network) if settings.compile else None
+    if compiled is not None:
+        hooks.append(CheckCompiled(compiled))
+    if settings.channels_last:  # convolutions hand on their weights' format, so inputs need no change
+        model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch declares it not
+    runner = TrainingRunner(
+        compiled,
+        model=_wrap(model, launcher),
+        work_dir=str(folder),
+        **_train_arguments(model, train, settings),
+        test_dataloader=test,
+        test_evaluator=Evaluator([evaluator]),
+        test_cfg=dict(),
+        custom_hooks=hooks,
+        launcher=launcher,
+        randomness=dict(seed=seed),
+        visualizer=dict(type="Visualizer", vis_backends=[]),
+        experiment_name=uuid.uuid4().hex,  # two Runners of one name would mix their logs and their history
+        **_resume_arguments(folder),
+    )
+    try:
+        yield runner
+    finally:
+        progress.close()
+        stop_workers(train)
+        for handler in list(runner.logger.handlers):
+            runner.logger.removeHandler(handler)  # mmengine never drops a logger; the next build must not write here
+            handler.close()
+        del runner
+        gc.collect()  # Runner and model refer to each other: without this two cycles' weights are in memory
+
+
+def _train_arguments(model: JointModel, train: DataLoader, settings: TrainingSettings) -> dict[str, Any]:
+    """The Runner's arguments for the training itself."""
+    parts = [list(part.parameters()) for part in (model.network, model.loss_prediction) if part is not None]
+    optimizer = dict(settings.optimizer, params=[{"params": parameters} for parameters in parts])
+    return dict(
+        train_dataloader=train,
+        train_cfg=dict(by_epoch=True, max_epochs=settings.epochs),
+        optim_wrapper=PartWiseOptimWrapper(OPTIMIZERS.build(optimizer), settings.clip_grad, settings.amp),
+        param_scheduler=[dict(s) for s in settings.schedule] or None,
+        default_hooks=dict(
+            checkpoint=None,  # KeepCheckpoint does it
+            logger=dict(type=LogLosses, interval=max(1, min(50, len(train)))),
+        ),
+    )
+
+
+def _resume_arguments(folder: Path) -> dict[str, Any]:
+    """The Runner's arguments for going on where a killed training stood."""
+    checkpoint = folder / CHECKPOINT
+    return dict(load_from=str(checkpoint), resume=True) if checkpoint.exists() else {}
+
+
+def warm_start(model: nn.Module, folder: Path) -> None:
+    """Load the weights that another training ended with, strictly and without running code from the file.
+
+    Raises:
+        CheckpointError: where there are none, or they do not fit.
+    """
+    path = folder / CHECKPOINT
+    try:
+        state = read(path)
+        model.load_state_dict(state["state_dict"], strict=True)
+    except UNREADABLE as error:
+        raise CheckpointError(
+            f"{path}: expected the weights to start from, but {type(error).__name__}: {error}"
+        ) from error
+
+
+def _wrap(model: JointModel, launcher: str) -> nn.Module:
+    """Wrap for several processes on CPUs, where mmengine's own wrapping would ask for a GPU."""
+    if launcher == "none" or torch.cuda.is_available():
+        return model
+    return MMDistributedDataParallel(module=model, device_ids=None, broadcast_buffers=False)
+
+
+def evaluate(runner: Runner, metric: str) -> dict[str, float]:
+    """Evaluate on the test set: the evaluator's metrics as plain numbers, `metric` among them."""
+    found = {key: float(value) for key, value in runner.test().items()}
+    if metric not in found:
+        raise KeyError(f"Expected the task's evaluator to return its metric {metric!r}, but got {sorted(found)}")
+    return found

@@ -1,0 +1,292 @@
+"""Strategies in configs: names, classes of one's own, legs of the module, and runs that ask a committee."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from acquisition.signals import SIGNALS
+from acquisition.steps import RandomSubset, Seen, Step
+from acquisition.strategies import named_strategies
+from models.process.seeding import seeded
+from tests import contract, imagekit
+from tests.conftest import REPOSITORY
+from tools import al_train
+from tools.train import session
+from tools.experiment import preflight
+from tools.experiment.config import ConfigError, Experiment, load
+from tools.matrix import Silent
+from tools.record.plans import told
+from tools.record.folder import RunFolder
+
+TOY = REPOSITORY / "tests" / "toy_config.py"
+
+
+class Smallest(Step):
+    """A strategy of one's own: the candidates with the smallest predicted losses."""
+
+    needs = ("predicted_loss",)
+
+    def __init__(self, factor: float = 1.0) -> None:
+        if factor <= 0:
+            raise ValueError(f"factor: expected more than 0, but got {factor}")
+        self.factor = factor
+
+    def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
+        return np.argsort(self.factor * seen.rows["predicted_loss"])[:budget]
+
+
+class Dreamer(Step):
+    needs = ("predicted_los",)
+
+
+class Both(Step):
+    needs = ("ensemble_bald", "dropout_bald")
+
+
+class Astray(Step):
+    labeled = ("embedding",)
+
+
+def written(folder: Path, strategy: str) -> Path:
+    """The toy's config with another strategy, as a user writes it."""
+    text = TOY.read_text().replace('strategy = "learning_loss"', f"strategy = {strategy}")
+    path = folder / "mine.py"
+    mine = "from tests.acquisition.test_strategies import Astray, Both, Dreamer, Smallest\n"
+    path.write_text(text.replace("from tests.toy", mine + "from tests.toy"))
+    return path
+
+
+# ---------------------------------------------------------------- configs
+
+
+def test_a_class_of_ones_own_is_a_strategy(tmp_path: Path, capsys):
+    path = written(tmp_path, "dict(type=Smallest, factor=2.0)")
+    experiment = load(path, options={"subset": 20})
+    assert experiment.strategy == experiment.leg == "Smallest" and experiment.module_mode == "joint"
+    assert experiment.steps[0] == RandomSubset(20) and experiment.steps[1].factor == 2.0
+    folder = RunFolder(tmp_path / "run")
+    folder.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
+    al_train.run(experiment, folder, Silent(), Silent())
+    query = folder.query(0)
+    scores = query.signals["predicted_loss"][np.isin(query.candidates, query.picked)]
+    assert scores.max() <= np.sort(query.signals["predicted_loss"])[4]
+
+
+def test_the_strategy_of_the_docs_runs_as_it_stands():
+    text = (REPOSITORY / "docs/strategies.md").read_text()
+    code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]  # `tests/whole/test_own_code.py` runs the others
+    assert len([line for line in code.splitlines() if line.strip()]) <= 12
+    names: dict = {}
+    exec(code, names)
+    rows = {"entropy": np.array([0.1, 0.9, 0.5, 0.2]), "predicted_loss": np.array([0.0, 3.0, 9.0, 1.0])}
+    step = names["Undecided"](share=0.3)
+    assert isinstance(step, Step) and set(step.needs) <= set(SIGNALS)
+    assert step(Seen(4, rows, {}), 2, np.random.default_rng(0)).tolist() == [2, 1]
+
+
+def test_every_strategy_has_a_row_in_the_docs():
+    text = (REPOSITORY / "docs/strategies.md").read_text().partition("**What is scored.**")[0]
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == list(named_strategies())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strategy": "entropi"}, "strategy: entropi: unknown; did you mean 'entropy'?"),
+        ({"keep": 0}, "keep: input should be greater than or equal to 1"),
+        ({"scoring.embedding": "secnd"}, "scoring.embedding.secnd: unknown; did you mean 'second'?"),
+        ({"scoring.aggregate": "median"}, "scoring.aggregate: input should be 'mean', 'max' or 'sum'"),
+        ({"committee": {"members": 1}}, "committee.members: input should be greater than or equal to 2"),
+        ({"committee": {"dropout": 1.0}}, "committee.dropout: input should be less than 1"),
+    ],
+)
+def test_what_is_wrong_with_a_strategy_is_said(options, message):
+    with pytest.raises(ConfigError) as error:
+        load(TOY, options=options)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        ("dict(type='os.path')", "strategy.type: expected a class derived from `acquisition.steps.Step`, but got"),
+        ("dict(type=dict)", "strategy.type: expected a class derived from `acquisition.steps.Step`, but got dict"),
+        ("dict(type=Smallest, facto=1.0)", "strategy.facto: unknown; did you mean 'factor'?"),
+        ("dict(type=Smallest, factor='x')", "strategy.factor: input should be a valid number"),
+        ("dict(type=Smallest, factor=-1.0)", "strategy: factor: expected more than 0, but got -1.0"),
+        ("dict(type=Dreamer)", "strategy.needs.predicted_los: unknown; did you mean 'predicted_loss'?"),
+        ("dict(type=Both)", "strategy.needs: Expected signals of an ensemble or of dropout passes, but got both"),
+        ("dict(type=Astray)", "strategy.labeled: expected signals that are in `needs`, too, but got ['embedding']"),
+        ("3", "strategy: input should be a valid"),
+    ],
+)
+def test_what_is_wrong_with_a_class_of_ones_own_is_said(strategy, message, tmp_path: Path):
+    with pytest.raises(ConfigError) as error:
+        load(written(tmp_path, strategy))
+    assert message in str(error.value)
+
+
+def test_objectives_are_the_strategys():
+    for name, objective in (("learning_loss", "ranking"), ("learning_loss_mse", "mse"), ("learning_loss_kl", "kl")):
+        assert load(TOY, options={"strategy": name}).module.objective == objective
+    assert load(TOY, options={"strategy": "random", "module.objective": "kl"}).module.objective == "kl"
+
+
+def test_the_objective_that_is_used_is_the_one_that_is_recorded():
+    experiment = load(TOY, options={"strategy": "learning_loss_mse", "module.objective": "kl"})
+    assert experiment.module.objective == experiment.config["module"]["objective"] == "mse"
+
+
+def test_a_chain_that_would_keep_all_candidates_is_refused():
+    options = {"strategy": "learning_loss_coreset", "subset": 20, "budget.query": 5}
+    with pytest.raises(ConfigError, match="keep: expected less than subset / budget.query, as 20 of 20 candidates"):
+        load(TOY, options=options)
+    assert load(TOY, options=options | {"keep": 3}).steps[1].keep == 3
+
+
+def test_the_plan_counts_members_and_passes(folder: Path, tmp_path: Path):
+    for strategy, trainings, times in (("ensemble_bald", 4, 3), ("dropout_bald", 2, 3), ("random", 2, 1)):
+        plan = preflight.plan(experiment_of(folder, strategy), tmp_path, 0)
+        assert f"training {trainings} trainings of 1 epochs" in plan
+        assert (f", {times} times each" in plan) == (times > 1)
+
+
+def test_a_network_without_a_linear_layer_runs_and_has_no_gradient(tmp_path: Path):
+    root = imagekit.make_folder(tmp_path, width=64, height=64)
+    task = imagekit.classification(root, network="squeezenet1_1", input_size=64)
+    batch = contract.a_batch(task, "pool", [0, 4])
+    assert task.forward(task.build(), batch, frozenset({"loss"})).loss.shape == (2,)
+    with pytest.raises(ValueError, match="network with a fully connected layer for gradient embeddings"):
+        task.forward(task.build(), batch, frozenset({"gradient"}))
+
+
+def test_the_embedding_is_the_tap_that_is_named():
+    assert load(TOY).tap == -1
+    assert load(TOY, options={"scoring.embedding": "first"}).tap == 0
+
+
+def test_a_task_without_probabilities_is_refused_by_name():
+    problems = preflight.problems(load(TOY, options={"strategy": "entropy"}), full=False)
+    assert problems == ["strategy 'entropy' needs ['probs'], but the task gives ['loss']"]
+
+
+# ---------------------------------------------------------------- legs of the module
+
+
+@pytest.mark.parametrize(
+    ("strategy", "module", "mode", "leg"),
+    [
+        ("random", None, "off", "random"),
+        ("random", "joint", "joint", "random-joint"),
+        ("learning_loss", "detached", "detached", "learning_loss-detached"),
+        ("placebo", None, "joint", "placebo"),
+    ],
+)
+def test_legs_have_folders_of_their_own(strategy, module, mode, leg, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = [str(TOY), "--strategy", strategy, "--dry-run", *(["--module", module] if module else [])]
+    assert session.main(arguments, run=None) == 0
+    said = capsys.readouterr().out
+    assert f"module   {mode}" in said and f"work_dirs/toy_config/{leg}/seed0" in said
+
+
+def test_learning_loss_without_its_module_is_refused(capsys):
+    assert session.main([str(TOY), "--strategy", "learning_loss", "--module", "off", "--dry-run"], run=None) == 2
+    assert "needs the loss-prediction module, but module.mode is 'off'" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- committees in the loop
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return imagekit.make_folder(tmp_path_factory.mktemp("images"))
+
+
+def experiment_of(folder: Path, strategy: str, **options) -> Experiment:
+    budget = {"budget.initial": 4, "budget.query": 2, "budget.cycles": 2, "training.epochs": 1}
+    dropout = {"committee": {"members": 3, "passes": 3, "dropout": 0.3, "dropout_at": ["layer*"]}}
+    loaded = load(TOY, options={"strategy": strategy, **budget, **dropout, "module.detach_epoch": 1, **options})
+    return replace(loaded, task=imagekit.classification(folder))
+
+
+def run(experiment: Experiment, where: Path) -> RunFolder:
+    there = RunFolder(where)
+    there.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
+    al_train.run(experiment, there, Silent(), Silent())
+    return there
+
+
+@pytest.mark.parametrize("strategy", ["ensemble_bald", "dropout_bald"])
+def test_the_same_run_twice_is_the_same(strategy, folder: Path, tmp_path: Path):
+    first, again = (run(experiment_of(folder, strategy), tmp_path / name) for name in "ab")
+    assert (first.path / "state.json").read_bytes() == (again.path / "state.json").read_bytes()
+    found, other = first.query(0), again.query(0)
+    assert np.array_equal(found.signals[strategy], other.signals[strategy])
+    assert len(np.unique(found.signals[strategy])) > 1 and found.signals[strategy].min() >= 0
+
+
+def test_members_are_trained_apart_and_the_first_is_every_strategys_network(folder: Path, tmp_path: Path):
+    ensemble, plain = (run(experiment_of(folder, name), tmp_path / name) for name in ("ensemble_bald", "random"))
+    rows = [json.loads((there.path / "metrics.jsonl").read_text().splitlines()[0]) for there in (ensemble, plain)]
+    assert rows[0]["accuracy"] == rows[1]["accuracy"]
+    assert rows[0]["seconds/committee"] > 0 and "seconds/committee" not in rows[1]
+
+
+def test_a_run_killed_among_the_members_ends_as_if_it_had_not_been(folder: Path, tmp_path: Path, monkeypatch):
+    whole = run(experiment_of(folder, "ensemble_bald"), tmp_path / "whole")
+    from tools.train import cycle
+
+    start, calls = cycle.start, []
+
+    def killed(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:  # the third member of the first cycle
+            raise KeyboardInterrupt
+        return start(*arguments)
+
+    experiment = experiment_of(folder, "ensemble_bald")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(cycle, "start", killed)
+        patch.setattr(al_train, "start", killed)
+        run(experiment, tmp_path / "killed")
+    assert (tmp_path / "killed/cycles/00/member2").exists() and not (tmp_path / "killed/state.json").exists()
+    resumed = run(experiment_of(folder, "ensemble_bald"), tmp_path / "killed")
+    assert (resumed.path / "state.json").read_bytes() == (whole.path / "state.json").read_bytes()
+    assert np.array_equal(resumed.query(0).signals["ensemble_bald"], whole.query(0).signals["ensemble_bald"])
+
+
+def test_dropout_needs_a_layer_to_drop_out_after(folder: Path):
+    experiment = experiment_of(folder, "dropout_bald", **{"committee": {"dropout_at": ["stage*"]}})
+    (problem,) = preflight.problems(experiment, full=False)
+    assert "strategy 'dropout_bald': committee.dropout_at: 'stage*' names no layer" in problem
+
+
+# ---------------------------------------------------------------- gradient embeddings
+
+
+@pytest.mark.parametrize("network", ["resnet10_cifar_w8", "mobilenet_v2"])
+def test_gradient_factors_are_autograds(network: str, tmp_path: Path):
+    """Of the cross-entropy with the likeliest class as label, by the last layer's weights, sample by sample."""
+    root = imagekit.make_folder(tmp_path, width=64, height=64)
+    task = imagekit.classification(root, network=network, input_size=64)
+    with seeded(0):
+        net = task.build().eval()
+    batch = contract.a_batch(task, "pool", [0, 4, 9])
+    output = task.forward(net, batch, frozenset({"gradient"}))
+    assert output.probs is None and output.loss is None
+    residual, feature = output.gradient
+    *_, last = (module for module in net.modules() if isinstance(module, torch.nn.Linear))
+    for k in range(3):
+        one = {name: value[k : k + 1] for name, value in batch.items()}
+        _, logits = net(task._normalised(one["images"]))
+        (expected,) = torch.autograd.grad(F.cross_entropy(logits, logits.argmax(1)), last.weight)
+        torch.testing.assert_close(torch.outer(residual[k], feature[k]), expected, rtol=1e-3, atol=1e-6)

@@ -1,0 +1,175 @@
+"""Every command of the README and of the configs' docstrings is run here, or by CI."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from tests import comparekit, devkit, imagekit, posekit, publisher, segkit
+from tests.conftest import REPOSITORY
+from tools import al_compare, al_sweep, al_train, al_verify, check_task, wandb_board, wandb_push
+from tools.train import session
+from tools.experiment import preflight
+from tools.experiment.config import load
+from tools.matrix import Silent
+from tools.record.plans import told
+from tools.record.folder import RunFolder
+
+BY_CI = {"make demo", "make test"}
+TINY = ["budget.initial=2", "budget.query=1", "budget.cycles=2"]
+
+
+def commands(text: str) -> list[str]:
+    blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def documented() -> list[str]:
+    found = commands((REPOSITORY / "README.md").read_text())
+    for config in [*sorted((REPOSITORY / "configs").glob("*.py")), REPOSITORY / "tests/examples/seg_voc.py"]:
+        found += [m.strip() for m in re.findall(r"^    (python tools/\S.*)$", config.read_text(), re.MULTILINE)]
+    return found
+
+
+def test_ci_runs_the_two_commands_and_the_readme_names_them():
+    text = (REPOSITORY / ".ci/run").read_text()
+    assert all(command in text and command in documented() for command in BY_CI)
+
+
+def test_extras_are_installed_into_the_clone_that_is_in_use():
+    """Without `-e` pip would put a copy of the packages in the place of the editable install."""
+    places = [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md"), *(REPOSITORY / "tools").rglob("*.py")]
+    found = [line for path in places for line in re.findall(r"pip install.*", path.read_text(encoding="utf-8"))]
+    assert len(found) >= 4 and all(line.startswith("pip install -e '.[") for line in found), found
+
+
+def tiny_voc(root: Path) -> tuple[list[str], int]:
+    """Boxes at `root`; the settings that read them, and the size of the pool."""
+    devkit.make_voc(root)
+    lists = root / "VOC2007/ImageSets/Main"
+    (lists / "pool.txt").write_text("\n".join(devkit.ORDER[:4]))
+    (lists / "test.txt").write_text("\n".join(devkit.ORDER[4:]))
+    return ["task.train=[VOC2007/pool]", "task.classes=[cat,dog,person]", "task.pretrained=None"], 4
+
+
+def tiny_folder(root: Path) -> tuple[list[str], int]:
+    """Images of classes at `root`, as `tiny_voc`."""
+    imagekit.make_folder(root)
+    return ["task.format=folder"], 12
+
+
+def tiny_masks(root: Path) -> tuple[list[str], int]:
+    """Masks at `root`, as `tiny_voc`."""
+    segkit.make_seg(root)
+    return ["task.classes=4", "task.size=64"], 16
+
+
+def tiny_persons(root: Path) -> tuple[list[str], int]:
+    """Persons at `root`, as `tiny_voc`."""
+    posekit.make_mpii(root)
+    return ["task.input_size=64"], 12
+
+
+def toy_run(folder: Path, strategy: str) -> str:
+    """A finished run at `folder`."""
+    experiment, run = load(REPOSITORY / "tests/toy_config.py", options={"strategy": strategy}), RunFolder(folder)
+    run.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
+    al_train.run(experiment, run, Silent(), Silent())
+    return str(folder)
+
+
+# how a config's name begins -> its task's data
+DATA = {"det": tiny_voc, "cls": tiny_folder, "pose": tiny_persons, "seg": tiny_masks}
+
+
+@pytest.mark.parametrize("command", [c for c in documented() if c not in BY_CI])
+def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatch, capsys):
+    """With tiny data in the real layout and without the training itself; CI runs the smoke command as it stands."""
+    monkeypatch.chdir(REPOSITORY)
+    program, script, *arguments = shlex.split(command)
+    assert program == "python"
+    if script == "tools/make_sandbox.py":
+        from tools import make_sandbox
+
+        place = arguments.index("data/sandbox")
+        arguments[place] = str(tmp_path)
+        assert make_sandbox.main([*arguments, "--pool", "20", "--test", "9"]) == 0
+        return
+    if script == "tools/prepare_data.py":
+        from tools import prepare_data
+
+        place = arguments.index("--root") + 1
+        arguments[place] = str(tmp_path)
+        files, sets = publisher.small(monkeypatch)
+        with publisher.publish(files) as served:
+            assert prepare_data.main([*arguments, "--mirror", served.address], sets) == 0
+        return
+    if script == "tools/cifar_folders.py":
+        from tools import cifar_folders
+
+        imagekit.make_cifar10(tmp_path / "cifar", monkeypatch)
+        places = {"data/cifar": str(tmp_path / "cifar"), "data/cifar10": str(tmp_path / "out")}
+        assert cifar_folders.main([places.get(word, word) for word in arguments]) == 0
+        return
+    if script == "tools/al_verify.py":
+        for place, path in enumerate(arguments):
+            arguments[place] = toy_run(tmp_path / path, strategy=Path(path).parent.name)
+        assert al_verify.main(arguments) == 0, capsys.readouterr().out
+        return
+    if script == "tools/wandb_push.py":
+        toy_run(tmp_path / arguments[0] / "random/seed0", "random")
+        assert wandb_push.main([str(tmp_path / arguments[0]), "--mode", "offline"]) == 0, capsys.readouterr().out
+        return
+    if script == "tools/wandb_board.py":
+        pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not here: pip install -e '.[board]'")
+        assert wandb_board.main([*arguments, "--print"]) == 0, capsys.readouterr().out
+        return
+    if script == "tools/al_compare.py":
+        for seed in range(2):
+            for leg in ("random", "entropy"):
+                comparekit.write(tmp_path / f"runs/{leg}/seed{seed}", comparekit.config(leg, seed))
+        places = {"work_dirs/det_ssd_voc": str(tmp_path / "runs"), "report": str(tmp_path / "report")}
+        assert al_compare.main([places.get(word, word) for word in arguments]) == 0
+        written = {"report.html", "curves.png", "summary.json", "summary.csv"}
+        assert {path.name for path in (tmp_path / "report").iterdir()} == written
+        return
+    data, pool = DATA[Path(arguments[0]).stem.split("_")[0]](tmp_path)
+    options = [f"task.data_root={tmp_path}", *data, *TINY]
+    if "--cfg-options" in arguments:
+        place = arguments.index("--cfg-options")
+        options, arguments = arguments[place + 1 :] + options, arguments[:place]
+    if script == "tools/check_task.py":
+        assert check_task.main([*arguments, "--cfg-options", *options]) == 0, capsys.readouterr().out
+        return
+    if script == "tools/al_sweep.py":
+        monkeypatch.setattr(al_sweep, "run", lambda jobs, *_: seen.extend(jobs) or [])
+        monkeypatch.setattr(al_sweep, "_place", lambda *_: nullcontext())  # test_al_sweep_ray.py has a real one
+        seen: list = []
+        assert al_sweep.main([*arguments, "--work-dir", str(tmp_path / "runs"), "--cfg-options", *options]) == 0
+        assert len(seen) == 6 and not (tmp_path / "runs").exists(), capsys.readouterr().out
+        return
+    assert script == "tools/al_train.py"
+    extra = ["--dry-run", "--work-dir", str(tmp_path / "run"), "--wandb", "disabled", "--cfg-options", *options]
+    code = session.main([*arguments, *extra], run=None)
+    said = capsys.readouterr().out
+    assert code == 0, said
+    assert f"pool {pool}," in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_links_and_paths_of_the_readme_exist():
+    text = (REPOSITORY / "README.md").read_text()
+    paths = set(re.findall(r"`((?:tools|tasks|models|acquisition|configs|tests|docs)/[\w./]+)`", text))
+    assert len(paths) >= 6
+    assert all((REPOSITORY / path).exists() for path in paths), paths
+
+
+def test_tests_that_the_documentation_names_exist():
+    named = set(re.findall(r"`(test_\w+)`", (REPOSITORY / "docs/reliability.md").read_text()))
+    files = list((REPOSITORY / "tests").glob("test_*.py"))
+    there = {path.stem for path in files} | set(re.findall(r"def (test_\w+)", "".join(p.read_text() for p in files)))
+    assert len(named) > 20 and named <= there, named - there

@@ -1,0 +1,199 @@
+"""All that is said about a comparison, as values; `summary.json` and `summary.csv` are these."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tools.compare.chosen import Chosen, chosen
+from tools.compare.curves import (
+    COUNT,
+    Axis,
+    Curve,
+    Ends,
+    Estimate,
+    areas,
+    curve,
+    estimate,
+    finals,
+    metric_ends,
+    points,
+)
+from tools.compare.grouping import Comparison
+from tools.compare.module import Health, Part, attribution, ranking_health
+from tools.record.reading import Run
+from tools.compare.saving import Saving, saving
+from tools.compare.statistics import Pair, Penalties, compare_areas, penalties
+from tools.record import plans
+
+REFERENCE = "random"
+AXES: dict[Axis, str] = {"labeled": "labeled images", "effort": "annotations", "seconds": "seconds of compute"}
+
+
+@dataclass(frozen=True)
+class Leg:
+    """What is said about a strategy.
+
+    Args:
+        name: of the leg.
+        seeds: of its finished runs.
+        final: metric in the last cycle.
+        area: under the curve over labeled samples.
+        labels: in the last cycle.
+        effort: annotations in the last cycle.
+        seconds: of compute until the last value was known.
+        saving: against random; None for random itself, and where it is missing.
+        health: of the module's ranking, a row a cycle; empty where there is no module.
+        curves: by axis.
+    """
+
+    name: str
+    seeds: tuple[int, ...]
+    final: Estimate
+    area: Estimate
+    labels: int
+    effort: Estimate
+    seconds: Estimate
+    saving: Saving | None
+    health: tuple[Health, ...]
+    curves: dict[Axis, Curve] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is said about a comparison.
+
+    Args:
+        comparison: its runs.
+        legs: those with a finished run; random comes first.
+        pairs: tests of the areas.
+        penalties: the matrix of wins and losses.
+        parts: of learning_loss's gain; None where a leg is missing.
+        chosen: what was queried.
+    """
+
+    comparison: Comparison = field(repr=False)
+    legs: tuple[Leg, ...]
+    pairs: tuple[Pair, ...]
+    penalties: Penalties
+    parts: tuple[Part, ...]
+    chosen: Chosen
+
+
+def findings(comparison: Comparison, options: Mapping[str, Any] | None = None, trust: plans.Trust = ()) -> Findings:
+    """Compute everything; `options` and `trust` are for the runs' data, see `chosen`."""
+    legs = comparison.legs
+    ends = metric_ends(run for runs in legs.values() for run in runs)
+    told = tuple(_leg(name, runs, legs.get(REFERENCE, ()), ends) for name, runs in legs.items())
+    pairs = tuple(compare_areas(legs))
+    picked = chosen(comparison, options, trust)
+    return Findings(comparison, told, pairs, penalties(legs), tuple(attribution(legs)), picked)
+
+
+def _leg(name: str, runs: Sequence[Run], reference: Sequence[Run], ends: Ends) -> Leg:
+    spent = [x[-1] for x, _ in (points(run, "seconds") for run in runs) if len(x)]
+    return Leg(
+        name=name,
+        seeds=tuple(run.seed for run in runs),
+        final=estimate(list(finals(runs).values()), ends),
+        area=estimate(list(areas(runs).values()), ends),
+        labels=runs[0].labeled[-1],
+        effort=estimate([run.column("effort")[-1] for run in runs], COUNT),
+        seconds=estimate(spent, COUNT),
+        saving=saving(runs, reference) if reference and name != REFERENCE else None,
+        health=tuple(ranking_health(runs)),
+        curves={axis: curve(runs, axis, ends) for axis in AXES},
+    )
+
+
+def unfinished(run: Run) -> str:
+    """What a run that lacks cycles came to."""
+    where = f"{run.leg}, seed {run.seed}: {len(run.rows)} of {run.settings['budget.cycles']} cycles"
+    if not run.rows:
+        return where
+    if len(run.rows) == run.settings["budget.cycles"]:
+        where += ", but not marked as done (run its command once more)"
+    return f"{where}, {run.metric} {run.values[-1]:.3f} at {run.labeled[-1]:,} labels"
+
+
+def unrecorded(comparison: Comparison) -> list[str]:
+    """Runs that may have had other data than the rest without anybody's knowing it, in a sentence."""
+    runs = [f"{run.leg}, seed {run.seed}" for run in comparison.unrecorded]
+    if not runs:
+        return []
+    which = "all runs" if len(runs) == len(comparison.runs) else "; ".join(runs)
+    return [f"nothing is recorded of the images, labels and test set of {which}"]
+
+
+def gaps(comparison: Comparison) -> list[str]:
+    """Finished runs without a score in some cycle, which have no area."""
+    found = []
+    for run in (run for runs in comparison.legs.values() for run in runs):
+        sizes = [f"{n:,}" for n, value in zip(run.labeled, run.values, strict=True) if math.isnan(value)]
+        if sizes:
+            found.append(f"{run.leg}, seed {run.seed}: no {run.metric} at {', '.join(sizes)} labels")
+    return found
+
+
+def as_json(found: Sequence[Findings]) -> str:
+    """`summary.json`: everything but the pictures; null where there is no number, infinity included."""
+    rows = []
+    for one in found:
+        told = {"config": one.comparison.config, "task": one.comparison.task, "metric": one.comparison.metric,
+                "lower_is_better": one.comparison.lower}  # fmt: skip
+        runs = [
+            {"folder": str(r.folder), "leg": r.leg, "seed": r.seed, "finished": r.finished} for r in one.comparison.runs
+        ]
+        rest = {f.name: _plain(getattr(one, f.name)) for f in dataclasses.fields(one) if f.name != "comparison"}
+        lacking = {"unfinished": [unfinished(r) for r in one.comparison.unfinished], "gaps": gaps(one.comparison)}
+        lacking["unrecorded"] = unrecorded(one.comparison)
+        lacking["left_out"] = list(one.comparison.left_out)
+        rows.append({**told, "runs": runs, **rest, **lacking})
+    return json.dumps(rows, indent=1, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        own = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.name != "uri"}
+        return own | ({"verdict": str(value)} if type(value).__str__ is not object.__str__ else {})
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def as_csv(found: Sequence[Findings]) -> str:
+    """`summary.csv`: a row a strategy; empty where there is no number."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    numbers = [f"{name}_{part}" for name in ("final", "area") for part in ("mean", "std", "low", "high")]
+    writer.writerow(["config", "task", "metric", "strategy", "seeds", "labels", "annotations", "seconds", *numbers,
+                     "labels_needed", "labels_saved", "lower_is_better", "seeds_with_random", "claim"])  # fmt: skip
+    for one in found:
+        for leg in one.legs:
+            saved = [None, None] if leg.saving is None else [leg.saving.needed, leg.saving.share]
+            cells = [leg.effort.mean, leg.seconds.mean]
+            cells += [getattr(e, part) for e in (leg.final, leg.area) for part in ("mean", "std", "low", "high")]
+            head = [one.comparison.config, one.comparison.task, one.comparison.metric, leg.name, len(leg.seeds)]
+            rest = [one.comparison.lower, *_against(one, leg.name)]
+            writer.writerow([*head, leg.labels, *[_plain(cell) for cell in [*cells, *saved]], *rest])
+    return buffer.getvalue()
+
+
+def _against(one: Findings, leg: str) -> tuple[int | None, str | None]:
+    """Seeds that a strategy has in common with random, and what they can bear; nothing of random itself."""
+    pairs = [pair for pair in one.pairs if {pair.first, pair.second} == {leg, REFERENCE}]
+    return (len(pairs[0].seeds), pairs[0].claim) if pairs else (None, None)

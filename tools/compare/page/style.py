@@ -1,0 +1,39 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+from tools.compare.curves import Estimate
+from tools.display.sheet import interval, number, plus_minus
+
+__all__ = ["chance", "count", "duration", "interval", "number", "spread"]
+HOUR = 3600
+
+
+def count(value: float) -> str:
+    """A whole number."""
+    return f"{value:,.0f}" if math.isfinite(value) else "–"
+
+
+def spread(value: Estimate) -> str:
+    """Mean ± standard deviation over seeds; the mean alone of one seed."""
+    return plus_minus(value.mean, value.std)
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours."""
+    if not math.isfinite(seconds):
+        return "–"
+    return (
+        f"{seconds:.1f} s"
+        if seconds < 120
+        else f"{seconds / 60:.1f} min"
+        if seconds < 2 * HOUR
+        else f"{seconds / HOUR:.1f} h"
+    )
+
+
+def chance(p: float) -> str:
+    """A p-value with two digits."""
+    return "–" if math.isnan(p) else "< .001" if p < 0.001 else f"{p:.2g}".replace("0.", ".", 1)

@@ -1,0 +1,50 @@
+"""The comparison as tables in a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from tools.compare.findings import Findings, gaps, REFERENCE, unfinished, unrecorded
+from tools.compare.page.sentences import crowds, doubts, labels_saved, module_health, verdicts
+from tools.compare.statistics import ALPHA
+from tools.compare.page.style import count, duration, spread
+from tools.display.sheet import Column, Sheet
+from tools.train.showing import measured
+
+SHOWN = 10  # queries without pictures; the report names all
+
+
+def show(one: Findings, console: Console) -> None:
+    """Strategies, then what can be said about their differences and about the module."""
+    metric = one.comparison.metric
+    labels = max((leg.labels for leg in one.legs), default=0)
+    title = f"{one.comparison.config}: {measured(metric, one.comparison.lower)}, final at {labels:,} labels"
+    columns = (Column("seeds", 3), Column(f"final {metric}", 5), Column("area", 4), Column("effort", 2))
+    sheet = Sheet(Column("strategy"), *columns, Column("compute", 1), title=title)
+    for leg in one.legs:
+        cells = [leg.name, len(leg.seeds), spread(leg.final), spread(leg.area)]
+        sheet.add(*cells, count(leg.effort.mean), duration(leg.seconds.mean))
+    if one.legs:
+        sheet.print(console)
+    for line in _lines(one):
+        console.print(Text(line), highlight=False)
+
+
+def _lines(one: Findings) -> list[str]:
+    lines = [*doubts(one.comparison)]
+    lines += [f"not finished, in no number: {unfinished(run)}" for run in one.comparison.unfinished]
+    lines += [f"without an area: {gap}" for gap in gaps(one.comparison)]
+    lines += [f"not known: {line}" for line in unrecorded(one.comparison)]
+    lines += verdicts(one.pairs)
+    others = [pair for pair in one.pairs if REFERENCE not in (pair.first, pair.second)]
+    others = others if len(others) < len(one.pairs) else []  # else they have been told already
+    lines += [f"{pair}." for pair in others if pair.p < ALPHA]
+    left = sum(not pair.p < ALPHA for pair in others)
+    lines += [f"{left} more pairs, none told apart, are in the report."] if left else []
+    lines += [*labels_saved(one.legs), *module_health(one.legs)]
+    lines += crowds(one.chosen)
+    lines += [f"no pictures: {fault}" for fault in one.chosen.faults[:SHOWN]]
+    left = len(one.chosen.faults) - SHOWN
+    lines += [f"no pictures of {left} more queries; the report names them"] if left > 0 else []
+    return lines + ([f"no histograms and pictures: {one.chosen.missing}"] if one.chosen.missing else [])

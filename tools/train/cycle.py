@@ -1,0 +1,147 @@
+"""The parts of a cycle: its training, its query, and the measure of the module's ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from mmengine.dataset import DefaultSampler
+from mmengine.device import get_device
+from mmengine.dist import barrier, is_main_process
+
+from acquisition.batch_size import fastest
+from acquisition.pool import Pool
+from acquisition.query import Query, Score, ask, needs
+from acquisition.ranking import module_quality
+from acquisition.scoring import score
+from acquisition.signals import fields
+from models.training.committee import add_dropout, ensemble, Member, passes
+from models.training.hooks import unwrapped
+from models.training.joint import JointModel, Mode
+from models.training.loading import loader, train_loader
+from models.training.runner import TrainingRunner
+from models.process.seeding import derive_seed, seeded, stream
+from models.training.trainer import training, warm_start
+from tasks.evaluation import metric_of
+from tools.experiment.config import Experiment
+from tools.train.first_model import key
+from tools.experiment.plan import Plan
+from tools.record.data import test_set
+from tools.record.folder import RunFolder
+
+
+def settled(experiment: Experiment, folder: RunFolder) -> Experiment:
+    """The experiment with a number for `scoring.batch_size`: where that is "auto", the run's first start measures it.
+
+    The run folder keeps the number, as scores depend on it in their last digits.
+    """
+    task, settings = experiment.task, experiment.scoring
+    if settings.batch_size != "auto":
+        return experiment
+
+    def measured() -> int:
+        want, view, model = fields(needs(experiment.steps)), task.dataset("pool"), untrained(experiment, "joint")
+        return fastest(model, view, task.collate, want, settings.amp, settings.channels_last)
+
+    return replace(experiment, scoring=replace(settings, batch_size=folder.batch_size(measured)))
+
+
+def untrained(experiment: Experiment, mode: Mode) -> JointModel:
+    """A model on the device that there is, to measure times with; the same weights each time."""
+    task = experiment.task
+    with seeded(0):
+        model = JointModel(task.build(), task.forward, task.predict, task.taps, experiment.module, mode)
+    return model.to(get_device())
+
+
+@contextmanager
+def start(
+    experiment: Experiment, folder: RunFolder, pool: Pool, launcher: str, member: int = 0
+) -> Iterator[TrainingRunner]:
+    """A cycle's Runner over everything labeled; the strategy has no part in its randomness.
+
+    Members of an ensemble differ in their seeds alone; the first is the network that every strategy trains. Where runs
+    share their first trainings, it finds that of another run, or leaves its own.
+    """
+    where = folder.training_folder(pool.cycle, member)
+    shared = folder.shared if pool.cycle == 0 else None
+    if shared is not None:
+        if is_main_process():
+            first = key(experiment, pool, folder.names(), member, test_set(folder.path))
+            shared.take(first, where)
+        barrier()
+    with _training(experiment, folder, pool, launcher, member) as runner:
+        yield runner
+    if shared is not None and runner.seconds > 0 and is_main_process():
+        shared.keep(first, where, runner.seconds)
+
+
+def _training(
+    experiment: Experiment, folder: RunFolder, pool: Pool, launcher: str, member: int
+) -> AbstractContextManager[TrainingRunner]:
+    task, settings, scoring = experiment.task, experiment.training, experiment.scoring
+    seed = derive_seed(experiment.seed, pool.cycle, *(("member", member) if member else ("training",)))
+    with seeded(derive_seed(seed, "network")):
+        network = task.build()
+    if experiment.committee_kind == "dropout":
+        add_dropout(network, experiment.committee)
+    with seeded(derive_seed(seed, "module")):
+        model = JointModel(network, task.forward, task.predict, task.taps, experiment.module, experiment.module_mode)
+    if settings.start == "warm" and pool.cycle > 0:
+        warm_start(model, folder.training_folder(pool.cycle - 1, member))
+    augmented, test = task.dataset("train"), task.dataset("test")
+    train = train_loader(augmented, pool.labeled, settings.batch_size, settings.workers, task.collate, seed)
+    in_order = DefaultSampler(test, shuffle=False)  # split over the processes
+    evaluation = loader(test, in_order, scoring.size, scoring.workers, task.collate)
+    title = f"cycle {pool.cycle + 1}/{experiment.budget.cycles}" + f", member {member + 1}" * bool(member)
+    where = folder.training_folder(pool.cycle, member)
+    return training(model, train, evaluation, metric_of(task), settings, where, seed, title, launcher)
+
+
+def committee(experiment: Experiment, folder: RunFolder, pool: Pool, model: JointModel, launcher: str) -> list[Member]:
+    """Whom the strategy asks beside the model: further networks, trained here, or passes through it with dropout."""
+    settings = experiment.committee
+    if experiment.committee_kind == "dropout":
+        return passes(model, settings.passes, derive_seed(experiment.seed, pool.cycle, "dropout"))
+    models = [model]
+    for member in range(1, settings.members):
+        with start(experiment, folder, pool, launcher, member) as runner:
+            runner.train()
+            models.append(unwrapped(runner.model))
+    return ensemble(models)
+
+
+def next_query(
+    experiment: Experiment, model: JointModel, members: Sequence[Member], pool: Pool, scratch: Path | None = None
+) -> Query:
+    """Ask the strategy; it sees ids and signals, and the pool as at test time through the weights just trained.
+
+    `scratch` is a folder for vectors that are too many for memory.
+    """
+    task, settings, tap = experiment.task, experiment.scoring, experiment.tap
+
+    def signals(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        pool_view = task.dataset("pool")
+        return score(model, pool_view, task.collate, ids, names, settings, "scoring", members, tap, scratch)
+
+    return asked(experiment, pool, signals)
+
+
+def asked(experiment: Plan, pool: Pool, signals: Score) -> Query:
+    """What the strategy asks for in the pool's cycle, given signals: just computed, or saved and replayed."""
+    rng, labeled = stream(experiment.seed, pool.cycle, "query"), np.array(pool.labeled)
+    return ask(experiment.steps, pool.unlabeled, labeled, experiment.budget.query, rng, signals)
+
+
+def ranking_quality(experiment: Experiment, model: JointModel, pool: Pool, query: Query | None) -> dict:
+    """How the module ranks what was queried and a random control; the oracle may look at labels, no strategy does."""
+    if model.loss_prediction is None:
+        return {}
+    rng = stream(experiment.seed, pool.cycle, "control")
+    groups = {"control": rng.permutation(pool.unlabeled)[: experiment.scoring.control]}
+    groups |= {} if query is None else {"queried": query.picked}
+    task = experiment.task
+    return module_quality(model, task.dataset("pool"), task.collate, groups, experiment.scoring)
