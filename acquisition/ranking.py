@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 from torch.utils.data import Dataset
 
-from acquisition.scoring import ScoringSettings, score
+from acquisition.scoring import Pass, Samples, ScoringSettings, score
 from models.training.joint import JointModel
 
 
@@ -65,7 +65,8 @@ def module_quality(
         ``ranking/<group>/n``, ``/pairs`` and ``/spearman``.
     """
     ids = np.unique(np.concatenate(list(groups.values())))
-    rows = score(model, dataset, collate, ids, ("predicted_loss", "loss"), settings, "ranking quality")
+    samples = Samples(dataset, collate, ids)
+    rows = score(model, samples, ("predicted_loss", "loss"), settings, Pass("ranking quality"))
     found: dict[str, float | None] = {}
     for group, members in groups.items():
         at = np.searchsorted(ids, members)

@@ -16,11 +16,11 @@ from torch.utils.data import Dataset
 
 from acquisition import canary, signals
 from acquisition.table import Table
+from models.process.progress import track
 from models.training.committee import Member
 from models.training.inference import full_precision, inference
 from models.training.joint import JointModel
 from models.training.loading import loader, read
-from models.process.progress import track
 
 Collate = Callable[[list], dict[str, Any]]
 
@@ -89,24 +89,49 @@ class Ids:
         return map(int, self.ids)
 
 
-def score(
-    model: JointModel, dataset: Dataset, collate: Collate, ids: Sequence[int] | np.ndarray, names: Sequence[str],
-    settings: ScoringSettings, title: str = "scoring", committee: Sequence[Member] = (), tap: int = -1,
-    scratch: Path | None = None,
-) -> dict[str, np.ndarray]:  # fmt: skip
-    """Signals of some samples.
+@dataclass(frozen=True)
+class Samples:
+    """Some samples of a data set.
 
     Args:
-        model: trained; it scores as it is, in evaluation mode.
-        dataset: the pool as seen at test time, indexed by sample id.
-        collate: the task's.
+        dataset: indexed by sample id; the pool as seen at test time.
+        collate: makes a batch of samples; the task's.
         ids: distinct sample ids (N,).
-        names: signals to compute.
-        settings: batch size, workers and precision.
+    """
+
+    dataset: Dataset
+    collate: Collate
+    ids: Sequence[int] | np.ndarray
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a pass over samples uses beside the model.
+
+    Args:
         title: what the progress bar says.
         committee: members whose votes some signals count, each asked about every batch.
         tap: number of the tap that is a sample's embedding.
         scratch: folder for vectors that are too many for memory; the system's by default.
+    """
+
+    title: str = "scoring"
+    committee: Sequence[Member] = ()
+    tap: int = -1
+    scratch: Path | None = None
+
+
+def score(
+    model: JointModel, samples: Samples, names: Sequence[str], settings: ScoringSettings, how: Pass | None = None
+) -> dict[str, np.ndarray]:
+    """Signals of some samples.
+
+    Args:
+        model: trained; it scores as it is, in evaluation mode.
+        samples: which ones.
+        names: signals to compute.
+        settings: batch size, workers and precision.
+        how: title, committee, tap and scratch folder; `Pass()` by default.
 
     Returns:
         For each signal float32 rows (N,) or (N, D), in the order of `ids`, the same on every process.
@@ -115,7 +140,8 @@ def score(
         RuntimeError: where a signal does not have one row a sample, or samples got lost.
         CanaryError: where samples computed alone have other rows.
     """
-    ids = np.asarray(ids, dtype=np.int64)
+    how = how or Pass()
+    dataset, collate, ids = samples.dataset, samples.collate, np.asarray(samples.ids, dtype=np.int64)
     if not len(ids):
         return {name: np.zeros(0, np.float32) for name in names}
     share = ids[get_rank() :: get_world_size()]
@@ -124,7 +150,7 @@ def score(
     model.eval()
 
     def rows_of(batch: dict[str, Any], count: int) -> tuple[dict[str, Tensor], bool]:
-        evidence = _evidence(model, batch, names, settings, committee, tap)
+        evidence = _evidence(model, batch, names, settings, how)
         with full_precision(next(model.parameters()).device):
             return {name: _rows(name, evidence, count) for name in names}, evidence.weighted
 
@@ -132,11 +158,11 @@ def score(
         rows, weighted = rows_of(collate([dataset[i]]), 1)
         return {name: values[0] for name, values in _numbers(rows).items()}, weighted
 
-    table = Table(len(share), scratch)
-    networks = {id(m): m.network for m in (model, *(member.model for member in committee))}
+    table = Table(len(share), how.scratch)
+    networks = {id(m): m.network for m in (model, *(member.model for member in how.committee))}
     with inference(networks.values(), settings.amp, settings.channels_last):
         waiting: tuple[list[int], dict[str, Tensor]] | None = None
-        for batch_ids, batch in track(batches, title):
+        for batch_ids, batch in track(batches, how.title):
             rows, _ = rows_of(batch, len(batch_ids))
             if waiting:  # one batch behind: a GPU has its next work before this waits for numbers of the last
                 table.add(waiting[0], _numbers(waiting[1]))
@@ -144,7 +170,7 @@ def score(
         if waiting:
             table.add(waiting[0], _numbers(waiting[1]))
         found = _in_order(ids, table.ids, table.rows)
-        canary.check(ids, found, share, alone, title, rounded=settings.amp)
+        canary.check(ids, found, share, alone, how.title, rounded=settings.amp)
     return found
 
 
@@ -153,15 +179,14 @@ def _collate(pairs: list[tuple[int, Any]], collate: Collate) -> tuple[list[int],
 
 
 def _evidence(
-    model: JointModel, batch: dict[str, Any], names: Sequence[str], settings: ScoringSettings,
-    committee: Sequence[Member], tap: int,
-) -> signals.Evidence:  # fmt: skip
+    model: JointModel, batch: dict[str, Any], names: Sequence[str], settings: ScoringSettings, how: Pass
+) -> signals.Evidence:
     """What the signals look at for one batch: a forward pass of the model, one of each member, or both."""
     own = [name for name in names if signals.known(name).committee is None]
     output = model.output(batch, signals.fields(own)) if own else None
     counted = signals.fields(name for name in names if name not in own)
-    votes = signals.vote(member(batch, counted) for member in committee) if counted else None
-    return signals.Evidence(model, output, votes, settings.aggregate, tap)
+    votes = signals.vote(member(batch, counted) for member in how.committee) if counted else None
+    return signals.Evidence(model, output, votes, settings.aggregate, how.tap)
 
 
 def _rows(name: str, evidence: signals.Evidence, count: int) -> Tensor:

@@ -9,9 +9,9 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
+from models.output import Output
 from models.training.committee import Kind
 from models.training.joint import JointModel
-from models.output import Output
 
 Aggregate = Literal["mean", "max", "sum"]
 Given = TypeVar("Given")

@@ -6,17 +6,16 @@ not). Bad data raises nothing, and the checks after a fault go on with what ther
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
 import math
 import os
-import reprlib
 import stat
-import unicodedata
 from collections.abc import Generator
 from pathlib import Path, PurePath
 from typing import TypeVar
+
+from models.process.text import _SHORT, folded, one_line, otherwise, printable, reason, shown
 
 T = TypeVar("T")
 Reading = Generator["Fault", None, T]
@@ -25,7 +24,6 @@ Size = tuple[float, float]  # (width, height) in pixels
 LIST_BYTES = 100 << 20
 SEPARATORS = r"{} names of image files have Windows' separators: '\' is taken as '/'"  # a note
 
-_SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 100
 
 
@@ -54,37 +52,6 @@ class Fault(str):
         return self.kind, self.where, self.expected, self.came, self.remedy
 
 
-def printable(text: str, keep: str = "") -> str:
-    """`text` without the control characters and lone surrogates of bad input, which no terminal or log can print."""
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
-
-
-def shown(value: object) -> str:
-    """`value` as a fault prints it: its repr, cut in length and depth."""
-    return _SHORT.repr(value)
-
-
-@functools.lru_cache(maxsize=1024)
-def nearest(name: str, names: tuple[str, ...]) -> str:
-    """The question after an unknown name: the nearest known one, or all of them."""
-    same = next((known for known in names if folded(known) == folded(name)), None)
-    if same is not None:
-        return f"did you mean {same!r}{otherwise(name, same)}?"
-    close = difflib.get_close_matches(name[:80], names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)[:400]}."
-
-
-def folded(name: str) -> str:
-    """A name without what people take for no difference: capitals, blanks around it, forms of one accented letter."""
-    return unicodedata.normalize("NFC", name).casefold().strip()
-
-
-def otherwise(name: str, other: str) -> str:
-    """Words on two names that look the same; macOS writes an accented letter as two characters."""
-    alike = unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other)
-    return " (the same letters in another Unicode form, NFC or NFD)" if alike else ""
-
-
 def escapes(path: str) -> bool:
     """Whether the relative `path` of a list or json leads out of the data set's folder."""
     return PurePath(path).is_absolute() or ".." in PurePath(path).parts
@@ -100,11 +67,6 @@ def slashed(folder: Path, name: str) -> str:
     return name.replace("\\", "/") if "\\" in name and not os.path.lexists(folder / name) else name
 
 
-def one_line(name: str) -> bool:
-    """Whether a name can be a line of a text in UTF-8, as of `samples.txt`."""
-    return len(f"{name}.".splitlines()) == 1 and not any("\ud800" <= c <= "\udfff" for c in name)
-
-
 def finite(value: object) -> bool:
     """Whether a value of a json is a finite number; true and false are none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -113,11 +75,6 @@ def finite(value: object) -> bool:
         return math.isfinite(value)
     except OverflowError:  # a whole number of over 300 digits
         return False
-
-
-def reason(error: Exception) -> str:
-    """An exception as a fault prints it."""
-    return str(getattr(error, "strerror", None) or f"{type(error).__name__}: {error}")[:200]
 
 
 def path_fault(path: Path, what: str, remedy: str, most: int = 0) -> Fault | None:

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from tasks.faults import Fault, Reading, Size, path_fault, read_file, reason
+from models.process.text import reason
+from tasks.faults import Fault, Reading, Size, path_fault, read_file
 
 FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP", "GIF", "JPEG2000")  # read by PIL and by OpenCV
 ORIENTATION = 0x0112  # EXIF; 5 to 8 lie on their side

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from models.process.progress import track
+from models.process.text import shown
 from tasks.base import Read, Source, Sourced
-from tasks.faults import Fault, shown
+from tasks.faults import Fault
 
 THREADS = 16  # reading waits for the disk, and hashing leaves Python's lock to others
 PART, BLOCK = 4096, 1 << 20  # bytes: at a file's middle, where most files of one size differ; read at once

@@ -8,9 +8,9 @@ from typing import Any
 
 from acquisition.pool import Pool
 from tests.conftest import REPOSITORY
-from tools.record.reading import Run
 from tools.record.facts import Facts
 from tools.record.folder import RunFolder
+from tools.record.reading import Run
 
 TOLD = Facts("score", code={"tests.toy.Toy": str(REPOSITORY)})
 BUDGET = {"initial": 10, "query": 5}

@@ -33,7 +33,6 @@ from models.training.checkpoint import CHECKPOINT
 from tests.conftest import REPOSITORY
 from tests.wandb_reader import fragments, read_run
 from tools import al_train
-from tools.train import session
 
 EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"}  # of Python's audit hooks
 WAYS = ("kill at a time", "kill at a file", "SIGTERM", "Ctrl-C")
@@ -109,7 +108,7 @@ def spawn(command: Sequence[str], folder: Path, at: int = 0, count: Path | None 
             os.dup2(log.fileno(), 1), os.dup2(log.fileno(), 2)
         seen = _watch(folder, at)
         os.chdir(folder.parent)
-        status = session.main(command, al_train.run)
+        status = al_train.main(command)
         if count is not None:
             count.write_text(str(seen[0]))
     except BaseException:

@@ -10,9 +10,9 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import Dataset
 
-from models.training.joint import JointModel, ModuleSettings
 from models.output import Output, Tap
 from models.process.seeding import seeded
+from models.training.joint import JointModel, ModuleSettings
 from tasks.base import Source
 from tasks.data import canonical
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from pathlib import Path
 
 if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
@@ -18,21 +17,20 @@ if not __package__:  # run as a file: its folder is first on the path, where its
 
 from rich.console import Console
 
-from models.process.files import replacing
-from tasks.faults import printable
-from tools.train.session import option, STOPPED, USAGE_ERROR
-from tools.compare.page.figure import png
+from models.process.text import printable
 from tools.compare.finding import read_all
+from tools.compare.findings import findings
 from tools.compare.grouping import group
+from tools.compare.page.figure import png
+from tools.compare.page.files import as_csv, as_json, write
 from tools.compare.page.html import page
-from tools.display.looks import styles
-from tools.compare.findings import as_csv, as_json, findings
-from tools.record.reading import ComparisonError
 from tools.compare.page.terminal import show
-from tools.experiment.config import ConfigError
+from tools.display.looks import styles
+from tools.display.streams import command
+from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError, option
 from tools.record import code
 from tools.record.folder import RunFolderError
-from tools.display.streams import command
+from tools.record.reading import ComparisonError
 
 INCOMPLETE = 1
 
@@ -48,23 +46,6 @@ def parser() -> argparse.ArgumentParser:
                        help="settings over the runs', to find data that moved: task.data_root=data/mine")  # fmt: skip
     code.add_option(parse)
     return parse
-
-
-def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write all files, or none: they are renamed once the last one is written.
-
-    Raises:
-        ComparisonError: where the folder cannot be written to.
-    """
-    try:
-        taken = [name for name in files if (folder / name).is_dir()]
-        if taken:
-            raise IsADirectoryError(f"{taken[0]} is a folder there")
-        with ExitStack() as stack:
-            for name, content in files.items():
-                stack.enter_context(replacing(folder / name)).write_bytes(content)
-    except OSError as error:
-        raise ComparisonError(f"Could not write the report to {folder}: {error}; give another --out") from error
 
 
 def main(argv: Sequence[str]) -> int:

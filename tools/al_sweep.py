@@ -8,9 +8,7 @@ processes are those of a Ray cluster's workers; run folders, logs and all else a
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,18 +19,18 @@ if not __package__:  # run as a file: its folder is first on the path, where its
 
 from rich.console import Console
 
-from models.process.progress import bar
-from models.process.stopping import asked, finishing, listening
-from tasks.faults import printable
-from tools.train import session
-from tools.experiment.config import ConfigError
+from models.process.stopping import finishing, listening
+from models.process.text import printable
 from tools.display.streams import command
+from tools.experiment import options
+from tools.experiment.options import ConfigError, option
+from tools.mirror.tracking import MODES
 from tools.sweep.jobs import Job, planned
 from tools.sweep.local import Local, Place, Run
+from tools.sweep.schedule import end, run
 from tools.sweep.table import show
 
 FAILED = 1
-POLL = 0.2  # seconds
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,8 +54,8 @@ def parser() -> argparse.ArgumentParser:
                        "<work-dir>/<config>/<strategy>/seed<N> (default: %(default)s)")  # fmt: skip
     parse.add_argument("--no-cache", action="store_true", help="train each first model anew")
     parse.add_argument("--smoke", action="store_true", help="the config's smoke variant")
-    parse.add_argument("--wandb", choices=session.MODES, help="as of al_train.py")
-    parse.add_argument("--cfg-options", nargs="+", type=session.option, default=[], metavar="key=value",
+    parse.add_argument("--wandb", choices=MODES, help="as of al_train.py")
+    parse.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="key=value",
                        help="settings over the config's")  # fmt: skip
     return parse
 
@@ -78,13 +76,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 end(list(running.values()), console)
     except ConfigError as error:
         console.print(f"error: {printable(str(error), keep=chr(10))}")
-        return session.USAGE_ERROR
+        return options.USAGE_ERROR
     except KeyboardInterrupt as stop:
         console.print(f"{str(stop) or 'stopped'}; the same command goes on")
-        return session.STOPPED
+        return options.STOPPED
     except OSError as error:
         console.print(f"error: {error}; the same command goes on")
-        return session.USAGE_ERROR
+        return options.USAGE_ERROR
     show(jobs, console)
     for job in failed:
         console.print(f"FAILED: {job.name}; its log is {job.log}")
@@ -130,65 +128,6 @@ def _place(arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[st
         place = on_ray.OnRay(arguments.jobs, arguments.cpus or 1, arguments.gpus, say)
         place.check(jobs)
         yield place
-
-
-def run(jobs: Sequence[Job], place: Place, running: dict[Job, Run], console: Console) -> list[Job]:
-    """Run what is not finished, so many at a time.
-
-    Args:
-        jobs: all of them.
-        place: where.
-        running: is kept up to date, for who must end them.
-        console: gets a line a run.
-
-    Returns:
-        Those that failed.
-    """
-    waiting, failed = [job for job in jobs if not job.folder.done], []
-    console.print(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before")
-    began: dict[Job, float] = {}
-    with bar(console=console) as progress:
-        task = progress.add_task("", total=sum(job.cycles for job in jobs))
-        while (waiting or running) and not asked():
-            while len(running) < place.at_a_time and (job := _next(waiting, running)):
-                waiting.remove(job)
-                running[job], began[job] = place.start(job), time.perf_counter()
-            time.sleep(POLL)
-            for job, started in list(running.items()):
-                if (status := started.poll()) is None:
-                    continue
-                del running[job]
-                failed += [job] if status else []
-                console.print(job.line(status, time.perf_counter() - began[job]))
-            done = len(jobs) - len(waiting) - len(running)
-            what = f"{done} of {len(jobs)} runs, {len(running)} running, cycles"
-            cycles = sum(min(job.cycle, job.cycles - (job in running)) for job in jobs)  # one that runs is not done
-            progress.update(task, description=what, completed=cycles)
-    return failed
-
-
-def end(running: Sequence[Run], console: Console) -> None:
-    """End the runs after the iterations that they are in; after a second Ctrl-C at once."""
-    if running:
-        console.print("ending the runs after the iterations that they are in")
-    try:
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.wait()
-    except KeyboardInterrupt:
-        for process in running:
-            process.terminate()
-            process.send_signal(signal.SIGINT)
-        for process in running:
-            process.wait()
-        raise
-
-
-def _next(waiting: Sequence[Job], running: Sequence[Job] | dict[Job, Run]) -> Job | None:
-    """The next that need not wait for a first model that another one is training now."""
-    training = {job.first for job in running if job.cycle == 0 and job.first is not None}
-    return next((job for job in waiting if job.first not in training), None)
 
 
 if __name__ == "__main__":

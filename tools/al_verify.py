@@ -13,115 +13,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
 
-from rich.console import Console
 
-from tasks.faults import printable
-from tools.train.session import option
 from tools.compare.finding import find
-from tools.record.reading import ComparisonError
-from tools.experiment.config import ConfigError
-from tools.record import code, facts, plans
-from tools.record.fingerprint import Fingerprint
-from tools.record.folder import RunFolder, RunFolderError
 from tools.display.streams import command
-from tools.verify import across
-from tools.verify.checks import CHECKS
-from tools.verify.data import Present
-from tools.verify.run import Remark, Run, read
+from tools.experiment.options import option
+from tools.record import code
+from tools.record.reading import ComparisonError
+from tools.verify.report import Data, Report, _unreadable, one, together
 
 FAILED, NO_RUN = 1, 2
-
-
-class Report:
-    """Prints a line a check, and remembers whether one failed."""
-
-    def __init__(self) -> None:
-        self.console = Console(soft_wrap=True, markup=False, highlight=False)
-        self.failed = False
-
-    def title(self, text: str) -> None:
-        """What the next lines are about."""
-        self.console.print(printable(text))
-
-    def line(self, check: str, compared: str, remarks: Sequence[Remark]) -> None:
-        """A check: "ok" and what was compared where there are no remarks; else those, the first ten."""
-        self.failed |= any(remark.status == "FAILED" for remark in remarks)
-        for remark in list(remarks[:10]) or [Remark(None, compared, "ok")]:
-            where = "" if remark.cycle is None else f"cycle {remark.cycle}: "
-            text = printable(f"{where}{remark.text}", keep="\n")  # names and texts are those of the run's files
-            self.console.print(f"  {remark.status:13} {check:14} {text}")
-        if len(remarks) > 10:
-            self.console.print(f"  {'':13} {check:14} ... and {len(remarks) - 10} more")
-
-
-class Data:
-    """The runs' data as they are now, each set looked at once.
-
-    Args:
-        trust: folders with code that may be run.
-        options: settings over the runs', where the data have moved.
-    """
-
-    def __init__(self, trust: plans.Trust, options: Mapping[str, Any]) -> None:
-        self.trust, self.options, self._present = trust, options, Present()
-
-    def now(self, path: Path) -> Fingerprint | None | str:
-        """Of the data of a run; why they are not here, where they are not."""
-        settings = facts.settings(path).get("task")
-        return self._present.of([settings, self.options], lambda: plans.task(path, self.trust, self.options))
-
-
-def one(path: Path, report: Report, data: Data) -> Run | None:
-    """Check one run; None where it cannot be read."""
-    folder = RunFolder(path)
-    try:
-        folder.require_whole()
-        run = read(folder, plans.plan(path, data.trust), partial(data.now, path))
-        count, cycles = len(run.cycles), run.experiment.budget.cycles
-    except (ConfigError, RunFolderError, OSError) as error:
-        _unreadable(path, str(error), report)
-        return None
-    report.title(f"{path}: {count} of {cycles} cycles" + ", not finished" * (count < cycles))
-    for name, check in CHECKS.items() if count else ():
-        report.line(name, _first_line(check), _remarks(check, run))
-    return run
-
-
-def _remarks(check: Callable[[Run], Iterable[Remark]], run: Run) -> list[Remark]:
-    """What a check remarks; of files that anybody may have written, any error in it is one of theirs."""
-    try:
-        return list(check(run))
-    except Exception as error:
-        return [Remark(None, f"it cannot be checked ({type(error).__name__}: {error})")]
-
-
-def _unreadable(path: Path, why: str, report: Report) -> None:
-    report.title(str(path))
-    report.line("readable", "", [Remark(None, why)])
-
-
-def together(runs: Sequence[Run], report: Report) -> None:
-    """Check what runs of one config and seed share."""
-    for group in across.groups([run for run in runs if run.cycles]):
-        report.title("together: " + ", ".join(str(run.folder.path) for run in group))
-        alone = [Remark(None, "no other run here is of its config, seed and samples", "not compared")]
-        for check in (across.initial_sets, across.same_data, across.first_weights, across.first_rows):
-            remarks = list(check(group)) if len(group) > 1 else alone
-            report.line(check.__name__.replace("_", " "), _first_line(check), remarks)
-
-
-def _first_line(check: Callable) -> str:
-    """What a check compares, as its docstring says it."""
-    return (check.__doc__ or "").partition("\n")[0].rstrip(".")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,9 +24,8 @@ from rich.console import Console
 
 from tools.benchmarks import cycle, kcenter, memory, score, subjects, train
 from tools.benchmarks.report import Report, machine, rows, show, side_by_side
-from tools.train.session import option
-from tools.experiment.config import ConfigError
 from tools.display.streams import command
+from tools.experiment.options import ConfigError, option
 
 NETWORKS = tuple(subjects.PAPER)
 

@@ -21,10 +21,10 @@ if not __package__:  # run as a file: its folder is first on the path, where its
 
 from rich.console import Console
 
-from tools.train.session import option, USAGE_ERROR
-from tools.experiment.config import ConfigError, Experiment, load
 from tools.contract import CHECKS, Subject, scaffold, verdicts
 from tools.display.streams import command
+from tools.experiment.config import Experiment, load
+from tools.experiment.options import USAGE_ERROR, ConfigError, option
 
 FAILED = 1
 

@@ -7,10 +7,7 @@ random). `--root` holds what `prepare_data.py cifar10` brought.
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,39 +15,9 @@ if not __package__:  # run as a file: its folder is first on the path, where its
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
 
-from PIL import Image
-from torchvision.datasets import CIFAR10
 
+from tools.data.published.cifar import write
 from tools.display.streams import command
-
-
-def write(root: Path, out: Path, per_class: int) -> int:
-    """Write the folders beside `out`, then rename; returns the number of images.
-
-    Raises:
-        ValueError: where `out` is there already, or `root` does not hold CIFAR-10 whole.
-    """
-    if out.exists():
-        raise ValueError(f"{out} is there already; take it away, or name another --out")
-    beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    written = 0
-    try:
-        for split in ("train", "test"):
-            data = CIFAR10(str(root), train=split == "train")
-            seen: Counter[int] = Counter()
-            for pixels, label in zip(data.data, data.targets, strict=True):
-                seen[label] += 1
-                if seen[label] <= per_class:
-                    path = beside / split / data.classes[label] / f"{seen[label]:05d}.png"
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    Image.fromarray(pixels).save(path)
-                    written += 1
-        beside.rename(out)
-    except RuntimeError as error:  # torchvision's word for files that are missing or damaged
-        raise ValueError(f"{root}: {error}; python tools/prepare_data.py cifar10 --root {root}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return written
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
     HERE = Path(__file__).resolve().parent
@@ -18,56 +17,11 @@ if not __package__:  # run as a file: its folder is first on the path, where its
 
 from rich.console import Console
 
-from tasks.faults import printable
-from tools.record import files
-from tools.record.folder import RunFolder, RunFolderError
+from models.process.text import printable
+from tools.compare.planted import hard_share
 from tools.display.sheet import Column, Sheet
 from tools.display.streams import command
-
-
-@dataclass(frozen=True)
-class Share:
-    """Hard samples among the queried of a run.
-
-    Args:
-        run: its folder.
-        hard: queried samples that are hard.
-        queried: all queried samples.
-        pool: share of hard samples in the pool.
-    """
-
-    run: Path
-    hard: int
-    queried: int
-    pool: float
-
-
-def hard_share(run: Path, hard: frozenset[str]) -> Share:
-    """Count what a run queried.
-
-    Args:
-        run: its folder.
-        hard: names in hard.txt: of samples as `samples.txt` has them, or of their files without the ending (VOC's ids).
-
-    Raises:
-        RunFolderError: where the folder is damaged.
-        ValueError: where no sample of the pool is in `hard`, or nothing was queried.
-    """
-    files.sound(run)
-    names = files.text(run / "samples.txt", files.NAMES).splitlines()
-    marked = [name in hard or PurePath(name).stem in hard for name in names]
-    folder, rows = RunFolder(run), files.content(run / "metrics.jsonl", files.ROWS).count(b"\n")
-    queries = [folder.query(cycle) for cycle in range(rows) if folder.query_file(cycle).exists()]
-    picks = [query.picked.ravel() for query in queries if query is not None]
-    if odd := [ids.dtype for ids in picks if ids.dtype.kind not in "iu"]:
-        raise ValueError(f"{run}: expected picks that are whole numbers, but got {odd[0]}")
-    picked = [int(i) for ids in picks for i in ids]
-    if outside := [i for i in picked if not 0 <= i < len(names)]:
-        raise ValueError(f"{run}: expected picks from 0 to {len(names) - 1}, but got {outside[:5]}")
-    if not any(marked) or not picked:
-        came = f"{len(picked)} queried and {sum(marked)} hard ones"
-        raise ValueError(f"{run}: expected queries on a pool with samples of hard.txt, but got {came}")
-    return Share(run, sum(marked[i] for i in picked), len(picked), sum(marked) / len(marked))
+from tools.record.folder import RunFolderError
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,8 +14,8 @@ from mmengine.runner import Runner
 
 from models.process import stopping
 from models.process.files import replacing
-from models.training.hooks import unwrapped
 from models.process.stopping import Stopped
+from models.training.hooks import unwrapped
 
 CHECKPOINT = "checkpoint.pth"
 UNREADABLE = (

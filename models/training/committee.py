@@ -21,9 +21,9 @@ from torch.fx import GraphModule
 from torch.nn import functional as F
 from torch.nn.modules.dropout import _DropoutNd
 
-from models.training.joint import JointModel
 from models.output import Output
 from models.process.seeding import derive_seed
+from models.training.joint import JointModel
 
 Kind = Literal["ensemble", "dropout"]
 

@@ -11,9 +11,9 @@ from mmengine.runner import Runner
 from rich.progress import Progress
 from torch import nn
 
-from models.training.joint import JointModel
 from models.process.progress import bar
 from models.process.seeding import derive_seed, seed_all
+from models.training.joint import JointModel
 
 
 def unwrapped(model: nn.Module) -> JointModel:

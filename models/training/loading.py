@@ -112,3 +112,8 @@ def train_loader(
     sampler = LabeledSampler(labeled, derive_seed(seed, "order"))
     augmented = Augmented(dataset, derive_seed(seed, "augmentation"))
     return loader(augmented, sampler, batch_size, workers, collate, keep_workers=True)
+
+
+def length(dataset: Dataset) -> int:
+    """Number of samples."""
+    return len(dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length

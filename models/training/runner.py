@@ -21,12 +21,12 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from models.training.checkpoint import CheckpointError, iteration_of_epoch, stored, UNREADABLE
-from models.training.compiling import Compiled
 from models.process.files import replacing
+from models.process.stopping import finishing
+from models.training.checkpoint import UNREADABLE, CheckpointError, iteration_of_epoch, stored
+from models.training.compiling import Compiled
 from models.training.hooks import unwrapped
 from models.training.joint import NonFiniteLoss
-from models.process.stopping import finishing
 
 NOT_FINITE = "not_finite.pth"
 

@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from models.training.checkpoint import CHECKPOINT, CheckpointError, KeepCheckpoint, read, UNREADABLE
+from models.training.checkpoint import CHECKPOINT, UNREADABLE, CheckpointError, KeepCheckpoint, read
 from models.training.compiling import CheckCompiled, Compiled
 from models.training.hooks import ProgressHook, StartEpoch
 from models.training.joint import JointModel
@@ -61,35 +61,55 @@ class TrainingSettings:
     checkpoint_every: Annotated[int, Ge(1)] = 1
 
 
-@contextmanager
-def training(
-    model: JointModel,
-    train: DataLoader,
-    test: DataLoader,
-    evaluator: BaseMetric,
-    settings: TrainingSettings,
-    folder: Path,
-    seed: int,
-    title: str = "",
-    launcher: str = "none",
-) -> Iterator[TrainingRunner]:
-    """One training and its evaluation as an mmengine Runner: call `train()`, then `test()`.
-
-    The Runner goes on from the checkpoint in `folder`, or does nothing where the last epoch is there already.
+@dataclass(frozen=True)
+class Data:
+    """What a training reads.
 
     Args:
-        model: initialised; moved to the device, wrapped where there are several processes.
-        train: loader of the labeled samples; `test`: loader of the test set, read by `test()` alone.
+        train: loader of the labeled samples.
+        test: loader of the test set, read by the Runner's `test()` alone.
         evaluator: takes what the model predicts.
-        folder: of this cycle alone: mmengine resumes whatever it finds there.
+    """
+
+    train: DataLoader
+    test: DataLoader
+    evaluator: BaseMetric
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training runs.
+
+    Args:
+        folder: of this training alone: mmengine resumes whatever it finds there.
         seed: of this training.
         title: what the progress bars say.
         launcher: mmengine's; "none" is one process.
     """
-    progress = ProgressHook(title)
+
+    folder: Path
+    seed: int
+    title: str = ""
+    launcher: str = "none"
+
+
+@contextmanager
+def training(model: JointModel, data: Data, settings: TrainingSettings, place: Place) -> Iterator[TrainingRunner]:
+    """One training and its evaluation as an mmengine Runner: call `train()`, then `test()`.
+
+    The Runner goes on from the checkpoint in the place's folder, or does nothing where the last epoch is there already.
+
+    Args:
+        model: initialised; moved to the device, wrapped where there are several processes.
+        data: loaders and evaluator.
+        settings: epochs, optimiser and so on.
+        place: folder, seed, title and launcher.
+    """
+    train, evaluator, folder = data.train, data.evaluator, place.folder
+    progress = ProgressHook(place.title)
     evaluator.collect_dir = str(folder / "collected")  # where processes meet; by default in the current folder
     keep = KeepCheckpoint(settings.checkpoint_every, settings.batch_size)
-    hooks = [StartEpoch(seed), keep, progress, dict(type="SyncBuffersHook")]
+    hooks = [StartEpoch(place.seed), keep, progress, dict(type="SyncBuffersHook")]
     compiled = Compiled(model.network) if settings.compile else None
     if compiled is not None:
         hooks.append(CheckCompiled(compiled))
@@ -97,15 +117,15 @@ def training(
         model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch declares it not
     runner = TrainingRunner(
         compiled,
-        model=_wrap(model, launcher),
+        model=_wrap(model, place.launcher),
         work_dir=str(folder),
         **_train_arguments(model, train, settings),
-        test_dataloader=test,
+        test_dataloader=data.test,
         test_evaluator=Evaluator([evaluator]),
         test_cfg=dict(),
         custom_hooks=hooks,
-        launcher=launcher,
-        randomness=dict(seed=seed),
+        launcher=place.launcher,
+        randomness=dict(seed=place.seed),
         visualizer=dict(type="Visualizer", vis_backends=[]),
         experiment_name=uuid.uuid4().hex,  # two Runners of one name would mix their logs and their history
         **_resume_arguments(folder),

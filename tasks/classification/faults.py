@@ -8,8 +8,9 @@ from pathlib import Path
 
 from torchvision.datasets.utils import check_integrity
 
+from models.process.text import nearest, one_line, reason, shown
 from tasks.classification.sources import CIFAR, CIFAR_SIDE, FOLDERS, Format, Others, download_cifar
-from tasks.faults import Fault, Reading, Size, nearest, one_line, path_fault, reason, shown
+from tasks.faults import Fault, Reading, Size, path_fault
 from tasks.images import ImageCheck
 from tasks.litter import listing
 

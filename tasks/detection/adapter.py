@@ -32,7 +32,7 @@ from tasks.detection.voc_files import litter_notes
 from tasks.drawing import caption_height, write
 from tasks.images import ImageCheck
 
-from mmdet.models.detectors import SingleStageDetector  # isort: skip  # after models.ssd: it installs what mmdet needs
+from mmdet.models.detectors import SingleStageDetector  # isort: skip  # after models.networks.ssd: it installs what mmdet needs
 from mmdet.structures import DetDataSample  # isort: skip
 
 VOC_CLASSES = (

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.process.text import nearest, shown
 from tasks.detection import coco_records as records
 from tasks.detection.coco_records import Id, Json, whole
 from tasks.detection.others import ADVICE, Others, left_out
-from tasks.faults import Fault, Reading, escapes, nearest, path_fault, read_json, shown
+from tasks.faults import Fault, Reading, escapes, path_fault, read_json
 from tasks.images import ImageCheck
 
 JSON_BYTES = 4 << 30

@@ -6,11 +6,12 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from models.process.text import nearest, shown
 from tasks.detection.others import ADVICE, Others
 from tasks.detection.units import SIDES, are_sides, is_normalised, normalised
 from tasks.detection.voc_files import FORMS, ROOT, Pair, pairs
 from tasks.detection.voc_xml import CORNERS, declared_size, only, read_xml
-from tasks.faults import Fault, Reading, Size, nearest, path_fault, shown
+from tasks.faults import Fault, Reading, Size, path_fault
 from tasks.images import ImageCheck, swapped, wrong_size
 
 

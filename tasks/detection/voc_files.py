@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from models.process.text import reason, shown
 from tasks.data import few, first_fault_raised
 from tasks.detection.voc_folder import SUFFIXES, XMLS, Folder
-from tasks.faults import LIST_BYTES, Fault, Reading, escapes, misleads, path_fault, read_file, reason, shown
+from tasks.faults import LIST_BYTES, Fault, Reading, escapes, misleads, path_fault, read_file
 from tasks.litter import skipped
 
 FORMS = "'VOC2007/trainval' (a list), 'train' (a folder) or 'images:annotations' (two folders)"

@@ -6,7 +6,8 @@ import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from tasks.faults import Fault, Reading, Size, read_file, reason, shown
+from models.process.text import reason, shown
+from tasks.faults import Fault, Reading, Size, read_file
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 XML_BYTES = 4_000_000  # 15,000 boxes; parsed it takes at most a hundred times as much

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from models.networks.hourglass import declare_taps, StackedHourglass, STRIDE
+from models.networks.hourglass import STRIDE, StackedHourglass, declare_taps
 from models.output import Output
 from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.faults import SEPARATORS, Fault, Reading, escapes, path_fault, read_file, reason, shown
+from models.process.text import reason, shown
+from tasks.faults import SEPARATORS, Fault, Reading, escapes, path_fault, read_file
 from tasks.images import ImageCheck
 from tasks.mat import read_arrays
 from tasks.pose.fit import ASTRAY

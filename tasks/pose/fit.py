@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.faults import Fault, Size, shown
+from models.process.text import shown
+from tasks.faults import Fault, Size
 from tasks.pose.people import LOWERED, MARGIN, UNIT
 
 FILLED = 0.05  # of the crop's side; MPII's persons have at least .12 between their outermost joints

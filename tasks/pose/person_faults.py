@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.faults import Fault, Reading, Size, escapes, finite, misleads, read_json, shown
+from models.process.text import shown
+from tasks.faults import Fault, Reading, Size, escapes, finite, misleads, read_json
 from tasks.images import ImageCheck
 from tasks.pose import fit
 from tasks.pose.people import JSON_BYTES, LOWERED, MARGIN, UNIT

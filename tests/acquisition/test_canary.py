@@ -16,22 +16,21 @@ from torch import nn
 from acquisition import canary, signals
 from acquisition.canary import CANARIES, CanaryError, agree, check, chosen, spread
 from acquisition.ranking import module_quality
-from acquisition.scoring import ScoringSettings, score
+from acquisition.scoring import Pass, Samples, ScoringSettings, score
 from acquisition.signals import SIGNALS, Evidence, Signal
+from models.output import Output
 from models.training.committee import ensemble, passes
 from models.training.joint import JointModel
-from models.output import Output
 from tests.conftest import REPOSITORY
 from tests.toy import Toy, trained
-from tools.train import session
-from tools.al_train import run
+from tools import al_train
 
 SETTINGS = ScoringSettings(batch_size=7, workers=0)
 IDS = np.random.default_rng(3).permutation(60).tolist()
 
 
 def scored(task: Toy, model: JointModel, names=("predicted_loss",), view: str = "pool", **more) -> dict:
-    return score(model, task.dataset(view), task.collate, IDS, names, SETTINGS, **more)
+    return score(model, Samples(task.dataset(view), task.collate, IDS), names, SETTINGS, Pass(**more))
 
 
 class Chances(Toy):
@@ -135,7 +134,7 @@ def test_scores_that_are_not_numbers_are_not_the_canaries_business():
 
 def test_fewer_samples_than_canaries_are_all_asked():
     task = Toy()
-    score(trained(task), task.dataset("pool"), task.collate, [4, 9, 2], ("loss",), SETTINGS)
+    score(trained(task), Samples(task.dataset("pool"), task.collate, [4, 9, 2]), ("loss",), SETTINGS)
     assert sorted(task.dataset("pool").reads) == [2, 2, 4, 4, 9, 9]
 
 
@@ -238,9 +237,11 @@ def test_the_ranking_pass_has_canaries_too():
 def test_a_run_with_a_fault_ends_with_status_2_and_commits_nothing(tmp_path: Path, capsys):
     config = tmp_path / "padded.py"
     text = (REPOSITORY / "tests/toy_config.py").read_text()
-    config.write_text(text.replace("from tests.toy import Toy", "from tests.acquisition.test_canary import Padded as Toy"))
+    config.write_text(
+        text.replace("from tests.toy import Toy", "from tests.acquisition.test_canary import Padded as Toy")
+    )
     where = tmp_path / "run"
-    assert session.main([str(config), "--wandb", "disabled", "--work-dir", str(where)], run) == 2
+    assert al_train.main([str(config), "--wandb", "disabled", "--work-dir", str(where)]) == 2
     said = capsys.readouterr().out
     assert "error: scoring: samples do not agree with themselves alone\n  sample " in said
     assert not (where / "state.json").exists() and not (where / "queries").exists()

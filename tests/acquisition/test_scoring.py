@@ -9,10 +9,10 @@ from torch.utils.data import Dataset
 
 from acquisition import scoring, signals
 from acquisition.canary import CANARIES, CanaryError
-from acquisition.scoring import ScoringSettings, score
+from acquisition.scoring import Samples, ScoringSettings, score
 from acquisition.signals import SIGNALS, Evidence, Signal, fields, need_module
-from models.training.joint import JointModel, ModuleSettings
 from models.output import Output
+from models.training.joint import JointModel, ModuleSettings
 from tests.toy import Toy, trained
 
 NAMES = ("predicted_loss", "loss")
@@ -51,7 +51,7 @@ def by_hand(model: JointModel, toy: Toy, ids: list[int]) -> dict[str, np.ndarray
 def test_shuffled_ids_score_as_one_by_one(model, toy):
     expected = by_hand(model, toy, IDS)
     model.train()
-    found = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings())
+    found = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings())
     assert list(found) == list(NAMES)
     for name in NAMES:
         assert found[name].shape == (61,) and found[name].dtype == np.float32
@@ -61,7 +61,7 @@ def test_shuffled_ids_score_as_one_by_one(model, toy):
 
 def test_a_part_of_the_pool_scores_as_in_the_whole(model, toy):
     part = [60, 3, 17, 0]
-    found = score(model, toy.dataset("pool"), toy.collate, part, NAMES, settings())
+    found = score(model, Samples(toy.dataset("pool"), toy.collate, part), NAMES, settings())
     expected = by_hand(model, toy, part)
     for name in NAMES:
         np.testing.assert_allclose(found[name], expected[name], **CLOSE)
@@ -70,30 +70,30 @@ def test_a_part_of_the_pool_scores_as_in_the_whole(model, toy):
 
 @pytest.mark.parametrize("batch_size", [1, 7, 61, 64])
 def test_the_batch_size_changes_nothing(model, toy, batch_size):
-    expected = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings(13))
-    found = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings(batch_size))
+    expected = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings(13))
+    found = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings(batch_size))
     for name in NAMES:
         np.testing.assert_allclose(found[name], expected[name], **CLOSE)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_nothing(model, toy, workers):
-    expected = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings())
-    found = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings(workers=workers))
+    expected = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings())
+    found = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings(workers=workers))
     for name in NAMES:
         np.testing.assert_array_equal(found[name], expected[name])  # the same batches: not a bit differs
     assert len(toy.dataset("pool").reads) == 61 + 2 * CANARIES  # the second pass read in other processes
 
 
 def test_numpy_ids_are_ids(model, toy):
-    expected = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings())
-    found = score(model, toy.dataset("pool"), toy.collate, np.array(IDS), NAMES, settings())
+    expected = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings())
+    found = score(model, Samples(toy.dataset("pool"), toy.collate, np.array(IDS)), NAMES, settings())
     np.testing.assert_array_equal(found["loss"], expected["loss"])
 
 
 @pytest.mark.parametrize("ids", [[], [7]])
 def test_no_and_one_sample(model, toy, ids):
-    found = score(model, toy.dataset("pool"), toy.collate, ids, NAMES, settings())
+    found = score(model, Samples(toy.dataset("pool"), toy.collate, ids), NAMES, settings())
     assert list(found) == list(NAMES)
     for name in NAMES:
         assert found[name].shape == (len(ids),) and found[name].dtype == np.float32
@@ -103,7 +103,7 @@ def test_no_and_one_sample(model, toy, ids):
 def test_the_model_scores_in_evaluation_mode_and_keeps_its_state(model, toy):
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.train()
-    score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings())
+    score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings())
     assert not any(part.training for part in model.modules())
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name]), name  # batch norm's statistics among them
@@ -119,25 +119,25 @@ def test_no_gradient_is_kept(model, toy, monkeypatch):
         return values
 
     monkeypatch.setitem(signals.SIGNALS, "predicted_loss", Signal(rows, module=True))
-    score(model, toy.dataset("pool"), toy.collate, IDS, ("predicted_loss",), settings(31))
+    score(model, Samples(toy.dataset("pool"), toy.collate, IDS), ("predicted_loss",), settings(31))
     assert seen == [(False, False, [False, False])] * (2 + CANARIES)
     assert torch.is_grad_enabled()
     assert all(p.grad is None for p in model.parameters())
 
 
 def test_two_passes_are_equal_because_the_pool_is_seen_as_at_test_time(model, toy):
-    first = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings())
-    again = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings())
+    first = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings())
+    again = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings())
     for name in NAMES:
         np.testing.assert_array_equal(first[name], again[name])
     with pytest.raises(CanaryError, match="do not agree"):  # the training view would have shown
-        score(model, toy.dataset("train"), toy.collate, IDS, NAMES, settings())
+        score(model, Samples(toy.dataset("train"), toy.collate, IDS), NAMES, settings())
 
 
 def test_labels_of_the_pool_do_not_reach_predicted_losses(model, toy):
-    first = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings())
+    first = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings())
     toy.dataset("pool").y[:] = np.random.default_rng(0).normal(size=61) * 100
-    other = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings())
+    other = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings())
     np.testing.assert_array_equal(first["predicted_loss"], other["predicted_loss"])
     assert (first["loss"] != other["loss"]).all()
 
@@ -146,21 +146,21 @@ def test_the_task_is_asked_for_no_loss_where_no_signal_needs_it(model, toy, monk
     asked = []
     forward = model._task_forward
     monkeypatch.setattr(model, "_task_forward", lambda n, b, want: asked.append(want) or forward(n, b, want))
-    score(model, toy.dataset("pool"), toy.collate, [1, 2], ("predicted_loss",), settings())
-    score(model, toy.dataset("pool"), toy.collate, [1, 2], NAMES, settings())
+    score(model, Samples(toy.dataset("pool"), toy.collate, [1, 2]), ("predicted_loss",), settings())
+    score(model, Samples(toy.dataset("pool"), toy.collate, [1, 2]), NAMES, settings())
     assert asked == [frozenset()] * 3 + [frozenset({"loss"})] * 3  # a batch, and two canaries one by one
 
 
 def test_what_is_not_a_number_stays_so_at_its_place(model, toy):
     toy.dataset("pool").y[13], toy.dataset("pool").y[2] = np.nan, np.inf
-    found = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings())
+    found = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings())
     assert np.flatnonzero(np.isnan(found["loss"])).tolist() == [IDS.index(13)]
     assert np.flatnonzero(np.isinf(found["loss"])).tolist() == [IDS.index(2)]
     assert np.isfinite(found["predicted_loss"]).all()
 
 
 def test_vectors_are_rows_too(model, toy):
-    found = score(model, toy.dataset("pool"), toy.collate, IDS, ("embedding", "loss"), settings())
+    found = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), ("embedding", "loss"), settings())
     assert found["embedding"].shape == (61, 4) and found["embedding"].dtype == np.float32
     expected = [model.network(torch.from_numpy(toy.dataset("pool").x[i : i + 1]))[0][1].flatten() for i in IDS]
     np.testing.assert_allclose(found["embedding"], torch.stack(expected).detach(), **CLOSE)
@@ -180,7 +180,7 @@ def test_a_signal_with_other_rows_is_refused(model, toy, monkeypatch, rows, show
     wrong = Signal(lambda evidence: rows(evidence.output.loss), frozenset({"loss"}))
     monkeypatch.setitem(signals.SIGNALS, "wrong", wrong)
     with pytest.raises(RuntimeError, match=rf"signal 'wrong' to have 7 rows, but got shape {shown}"):
-        score(model, toy.dataset("pool"), toy.collate, IDS, ("wrong",), settings(7))
+        score(model, Samples(toy.dataset("pool"), toy.collate, IDS), ("wrong",), settings(7))
 
 
 @pytest.mark.parametrize(
@@ -197,14 +197,14 @@ def test_a_sampler_that_loses_or_repeats_samples_is_refused(model, toy, monkeypa
     plain = scoring.loader
     monkeypatch.setattr(scoring, "loader", lambda d, sampler, *rest: plain(d, change(list(sampler)), *rest))
     with pytest.raises(RuntimeError, match=message):
-        score(model, toy.dataset("pool"), toy.collate, [8, 1, 6, 5, 9], NAMES, settings())
+        score(model, Samples(toy.dataset("pool"), toy.collate, [8, 1, 6, 5, 9]), NAMES, settings())
 
 
 def test_a_loader_in_another_order_does_not_move_scores(model, toy, monkeypatch):
-    expected = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings())
+    expected = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings())
     plain = scoring.loader
     monkeypatch.setattr(scoring, "loader", lambda d, sampler, *rest: plain(d, sorted(sampler), *rest))
-    found = score(model, toy.dataset("pool"), toy.collate, IDS, NAMES, settings())
+    found = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings())
     for name in NAMES:
         np.testing.assert_allclose(found[name], expected[name], **CLOSE)
 
@@ -213,7 +213,7 @@ def test_a_loader_in_another_order_does_not_move_scores(model, toy, monkeypatch)
 def test_shares_of_several_processes_are_put_together(model, toy, monkeypatch, empty):
     """Two processes played one after the other; the second may have had nothing to do."""
     ids = IDS[:1] if empty else IDS
-    expected = score(model, toy.dataset("pool"), toy.collate, ids, NAMES, settings())
+    expected = score(model, Samples(toy.dataset("pool"), toy.collate, ids), NAMES, settings())
     shares: list = []
     monkeypatch.setattr(scoring, "get_world_size", lambda: 2)
     monkeypatch.setattr(scoring, "all_gather_object", lambda share: [*shares, share])
@@ -225,10 +225,10 @@ def test_shares_of_several_processes_are_put_together(model, toy, monkeypatch, e
 
     with monkeypatch.context() as patch:
         patch.setattr(scoring, "_in_order", keep)
-        score(model, toy.dataset("pool"), toy.collate, ids, NAMES, settings())
+        score(model, Samples(toy.dataset("pool"), toy.collate, ids), NAMES, settings())
     assert len(shares[0][0]) == len(ids) // 2
     monkeypatch.setattr(scoring, "get_rank", lambda: 0)
-    found = score(model, toy.dataset("pool"), toy.collate, ids, NAMES, settings())
+    found = score(model, Samples(toy.dataset("pool"), toy.collate, ids), NAMES, settings())
     for name in NAMES:
         np.testing.assert_allclose(found[name], expected[name], **CLOSE)
 
@@ -236,7 +236,7 @@ def test_shares_of_several_processes_are_put_together(model, toy, monkeypatch, e
 def test_a_model_without_a_module_has_no_predicted_loss(toy):
     off = JointModel(toy.build(), toy.forward, toy.predict, toy.taps, ModuleSettings(), "off")
     with pytest.raises(RuntimeError, match="loss-prediction module, but its mode is 'off'"):
-        score(off, toy.dataset("pool"), toy.collate, [1], ("predicted_loss",), settings())
+        score(off, Samples(toy.dataset("pool"), toy.collate, [1]), ("predicted_loss",), settings())
 
 
 def test_a_task_that_returns_no_loss_is_named():
@@ -259,4 +259,4 @@ def test_an_unreadable_sample_is_an_error_and_not_a_hole(model, toy):
             raise OSError(f"cannot read sample {index}")
 
     with pytest.raises(OSError, match="cannot read sample 4"):
-        score(model, Broken(), toy.collate, [4], NAMES, settings())
+        score(model, Samples(Broken(), toy.collate, [4]), NAMES, settings())

@@ -16,15 +16,16 @@ from acquisition.signals import SIGNALS
 from acquisition.steps import RandomSubset, Seen, Step
 from acquisition.strategies import named_strategies
 from models.process.seeding import seeded
-from tests import contract, imagekit
+from tests import commands, contract, imagekit
 from tests.conftest import REPOSITORY
-from tools import al_train
-from tools.train import session
+from tools.contract.matrix import Silent
 from tools.experiment import preflight
-from tools.experiment.config import ConfigError, Experiment, load
-from tools.matrix import Silent
-from tools.record.plans import told
+from tools.experiment.config import Experiment, load
+from tools.experiment.options import ConfigError
 from tools.record.folder import RunFolder
+from tools.record.plans import told
+from tools.train import loop
+from tools.train.cycle import Cycle
 
 TOY = REPOSITORY / "tests" / "toy_config.py"
 
@@ -74,7 +75,7 @@ def test_a_class_of_ones_own_is_a_strategy(tmp_path: Path, capsys):
     assert experiment.steps[0] == RandomSubset(20) and experiment.steps[1].factor == 2.0
     folder = RunFolder(tmp_path / "run")
     folder.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
-    al_train.run(experiment, folder, Silent(), Silent())
+    loop.run(Cycle.next_of(folder, experiment), Silent(), Silent())
     query = folder.query(0)
     scores = query.signals["predicted_loss"][np.isin(query.candidates, query.picked)]
     assert scores.max() <= np.sort(query.signals["predicted_loss"])[4]
@@ -193,13 +194,13 @@ def test_a_task_without_probabilities_is_refused_by_name():
 def test_legs_have_folders_of_their_own(strategy, module, mode, leg, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = [str(TOY), "--strategy", strategy, "--dry-run", *(["--module", module] if module else [])]
-    assert session.main(arguments, run=None) == 0
+    assert commands.train(arguments, None) == 0
     said = capsys.readouterr().out
     assert f"module   {mode}" in said and f"work_dirs/toy_config/{leg}/seed0" in said
 
 
 def test_learning_loss_without_its_module_is_refused(capsys):
-    assert session.main([str(TOY), "--strategy", "learning_loss", "--module", "off", "--dry-run"], run=None) == 2
+    assert commands.train([str(TOY), "--strategy", "learning_loss", "--module", "off", "--dry-run"], None) == 2
     assert "needs the loss-prediction module, but module.mode is 'off'" in capsys.readouterr().out
 
 
@@ -221,7 +222,7 @@ def experiment_of(folder: Path, strategy: str, **options) -> Experiment:
 def run(experiment: Experiment, where: Path) -> RunFolder:
     there = RunFolder(where)
     there.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
-    al_train.run(experiment, there, Silent(), Silent())
+    loop.run(Cycle.next_of(there, experiment), Silent(), Silent())
     return there
 
 
@@ -256,7 +257,7 @@ def test_a_run_killed_among_the_members_ends_as_if_it_had_not_been(folder: Path,
     experiment = experiment_of(folder, "ensemble_bald")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(cycle, "start", killed)
-        patch.setattr(al_train, "start", killed)
+        patch.setattr(loop, "start", killed)
         run(experiment, tmp_path / "killed")
     assert (tmp_path / "killed/cycles/00/member2").exists() and not (tmp_path / "killed/state.json").exists()
     resumed = run(experiment_of(folder, "ensemble_bald"), tmp_path / "killed")

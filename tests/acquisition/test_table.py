@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from acquisition import table
-from acquisition.scoring import ScoringSettings, score
+from acquisition.scoring import Pass, Samples, ScoringSettings, score
 from acquisition.table import Table, empty
 from tests.toy import Toy, trained
 
@@ -39,7 +39,7 @@ def test_much_lies_in_a_file_without_a_name(tmp_path, monkeypatch):
 
     def scored(**more) -> dict:
         names = ("embedding", "predicted_loss")
-        return score(trained(task), task.dataset("pool"), task.collate, ids, names, settings, **more)
+        return score(trained(task), Samples(task.dataset("pool"), task.collate, ids), names, settings, Pass(**more))
 
     found = scored(scratch=tmp_path)
     assert type(found["embedding"]) is np.memmap and type(found["predicted_loss"]) is np.ndarray

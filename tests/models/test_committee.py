@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from acquisition.scoring import ScoringSettings, score
-from models.training import committee
+from acquisition.scoring import Pass, Samples, ScoringSettings, score
 from models.networks import resnet
-from models.training.committee import add_dropout, CommitteeSettings, ensemble, passes
-from models.training.joint import JointModel, ModuleSettings
 from models.output import Output
 from models.process.seeding import seeded
+from models.training import committee
+from models.training.committee import CommitteeSettings, add_dropout, ensemble, passes
+from models.training.joint import JointModel, ModuleSettings
 
 AT = CommitteeSettings(dropout=0.3, dropout_at=("layer*",))
 
@@ -194,7 +194,13 @@ def committees_rows(model: JointModel) -> dict[str, np.ndarray]:
         (["dropout_entropy", "dropout_bald"], passes(model, 3, seed=5)),
         (["ensemble_variance", "ensemble_bald"], ensemble([model, model])),
     ):
-        found |= score(model, Pictures(), lambda b: {"images": torch.stack(b)}, ids, names, settings, committee=members)
+        found |= score(
+            model,
+            Samples(Pictures(), lambda b: {"images": torch.stack(b)}, ids),
+            names,
+            settings,
+            Pass(committee=members),
+        )
     return found
 
 

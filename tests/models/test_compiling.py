@@ -14,26 +14,25 @@ import pytest
 import torch
 from torch import nn
 
-from models.training import compiling
 from models.networks import hourglass, resnet, ssd
-from models.training.compiling import Compiled, CompileError
 from models.output import Output
 from models.process.seeding import seeded
+from models.training import compiling
+from models.training.compiling import Compiled, CompileError
 from models.training.trainer import warm_start
 from tests.conftest import REPOSITORY
 from tests.models.test_training import (
+    MODULE,
+    PLAIN,
     Broken,
     build,
     equal,
     interrupted,
-    MODULE,
-    PLAIN,
     saved,
     train,
 )
 from tests.toy import Toy
 from tools import al_train
-from tools.train import session
 
 COMPILED = replace(PLAIN, compile=True)
 
@@ -236,8 +235,8 @@ def stop(runner, iteration: int) -> None:
 
 def test_the_option_runs_all_cycles(tmp_path: Path, backend: Counted, capsys):
     arguments = [str(REPOSITORY / "tests/toy_config.py"), "--smoke", "--wandb", "disabled", "--work-dir"]
-    assert session.main([*arguments, str(tmp_path / "plain")], al_train.run) == 0
-    assert session.main([*arguments, str(tmp_path / "compiled"), "--compile"], al_train.run) == 0
+    assert al_train.main([*arguments, str(tmp_path / "plain")]) == 0
+    assert al_train.main([*arguments, str(tmp_path / "compiled"), "--compile"]) == 0
     rows = [
         [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         for name in ("plain", "compiled")
@@ -245,5 +244,5 @@ def test_the_option_runs_all_cycles(tmp_path: Path, backend: Counted, capsys):
     assert backend.graphs >= 2 and len(rows[0]) == 2
     assert [row["score"] for row in rows[0]] == [row["score"] for row in rows[1]]
     assert "area under the curve" in capsys.readouterr().out
-    assert session.main([*arguments, str(tmp_path / "compiled")], al_train.run) == 2
+    assert al_train.main([*arguments, str(tmp_path / "compiled")]) == 2
     assert "training.compile: True there, '(missing)' now" in capsys.readouterr().out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.networks.hourglass import declare_taps, Hourglass, Residual, StackedHourglass
+from models.networks.hourglass import Hourglass, Residual, StackedHourglass, declare_taps
 from models.process.seeding import seeded
 
 PUBLISHED = {1: 3_586_960, 2: 6_730_912, 8: 25_594_624}  # pytorch-stacked-hourglass 1.0.0a9 on PyPI: hg1, hg2, hg8

@@ -11,7 +11,7 @@ from torch import nn
 from acquisition import batch_size
 from acquisition.batch_size import fastest
 from acquisition.canary import CanaryError, agree
-from acquisition.scoring import ScoringSettings, score
+from acquisition.scoring import Samples, ScoringSettings, score
 from models.training.inference import full_precision, inference
 from models.training.joint import JointModel, ModuleSettings
 from tasks.classification import Classification
@@ -99,7 +99,7 @@ def test_bfloat16_ranks_as_float32_and_the_module_stays_in_it(shapes, monkeypatc
     for fast in (False, True):
         settings = ScoringSettings(batch_size=32, workers=0, amp=fast, channels_last=fast)
         names = ("predicted_loss", "entropy", "embedding")
-        found[fast] = score(model, data, shapes.collate, range(len(data)), names, settings)
+        found[fast] = score(model, Samples(data, shapes.collate, range(len(data))), names, settings)
         assert all(rows.dtype == np.float32 for rows in found[fast].values())
     assert set(seen) == {(torch.float32, torch.float32)}
     assert not np.array_equal(found[True]["predicted_loss"], found[False]["predicted_loss"]), "it was rounded"
@@ -125,7 +125,7 @@ def test_canaries_still_stop_a_pass_in_bfloat16():
     task = Blurred()
     with pytest.raises(CanaryError, match="do not agree"):
         fast = ScoringSettings(7, workers=0, amp=True)
-        score(trained(task), task.dataset("pool"), task.collate, range(60), ("predicted_loss",), fast)
+        score(trained(task), Samples(task.dataset("pool"), task.collate, range(60)), ("predicted_loss",), fast)
 
 
 # ---------------------------------------------------------------- the batch size that is fastest

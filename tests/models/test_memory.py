@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 
 FAULTS = """
 import resource, sys, torch
-from models.memory import keep_freed_memory
+from models.process.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 for turn in range(120):

@@ -18,20 +18,20 @@ import torch
 from torch.utils.data import Dataset
 
 from models.process import shared_memory
+from models.process.shared_memory import SharedMemoryError, enough, lack, size
 from models.training.loading import loader
-from models.process.shared_memory import enough, lack, SharedMemoryError, size
+from tests.commands import train as main
 from tests.conftest import REPOSITORY
 from tests.toy import Toy
 from tools.experiment import preflight
-from tools.train.session import main
 from tools.experiment.config import load
 
 TOY = str(REPOSITORY / "tests" / "toy_config.py")
 SMALL = "mount -t tmpfs -o size=1M tmpfs /dev/shm && exec timeout 120 {python} -c {code}"
 REAL = """
 import torch
-from models.loading import loader
-from models.shared_memory import SharedMemoryError, enough
+from models.training.loading import loader
+from models.process.shared_memory import SharedMemoryError, enough
 
 class Images(torch.utils.data.Dataset):
     def __len__(self): return 64

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from models.networks import ssd
 from models.process.seeding import seeded
 
-import mmdet  # isort: skip  # after models.ssd, which installs what mmdet needs
+import mmdet  # isort: skip  # after models.networks.ssd, which installs what mmdet needs
 from mmdet.models.dense_heads import SSDHead  # isort: skip
 from mmdet.registry import MODELS  # isort: skip
 from mmdet.structures import DetDataSample  # isort: skip

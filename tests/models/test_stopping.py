@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from models.process import stopping
-from models.process.stopping import asked, finishing, listening, Stopped
+from models.process.stopping import Stopped, asked, finishing, listening
 
 EACH = pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 

@@ -22,15 +22,15 @@ from mmengine.optim import MultiStepLR, OneCycleLR
 from torch import Tensor, nn
 from torch.optim import SGD
 
+from models.loss_prediction import LossPrediction
+from models.output import Output
+from models.process.seeding import derive_seed, seeded
+from models.process.stopping import Stopped, listening
 from models.training.checkpoint import CHECKPOINT, CheckpointError
 from models.training.joint import JointModel, ModuleSettings
 from models.training.loading import Augmented, LabeledSampler, loader, stop_workers, train_loader
-from models.loss_prediction import LossPrediction
-from models.output import Output
 from models.training.runner import NOT_FINITE
-from models.process.seeding import derive_seed, seeded
-from models.process.stopping import listening, Stopped
-from models.training.trainer import evaluate, training, TrainingSettings, warm_start
+from models.training.trainer import Data, Place, TrainingSettings, evaluate, training, warm_start
 from tests.toy import Toy, Vectors
 
 EPOCHS = 4
@@ -99,7 +99,7 @@ def train(
     data = train_loader(task.dataset("train"), labeled, settings.batch_size, settings.workers, task.collate, seed)
     test = loader(task.dataset("test"), None, 8, settings.workers, task.collate)
     recorder = Recorder(then)
-    with training(model, data, test, task.evaluator(), settings, folder, seed) as runner:
+    with training(model, Data(data, test, task.evaluator()), settings, Place(folder, seed)) as runner:
         runner.register_hook(recorder)
         if hook is not None:
             runner.register_hook(hook)
@@ -224,7 +224,7 @@ def test_the_seed_counts_beyond_the_first_weights(tmp_path, whole):
     model = build(task, MODULE, "joint", seed=1)
     data = train_loader(task.dataset("train"), LABELED, PLAIN.batch_size, PLAIN.workers, task.collate, seed=2)
     test = loader(task.dataset("test"), None, 8, 0, task.collate)
-    with training(model, data, test, task.evaluator(), PLAIN, tmp_path, seed=2) as runner:
+    with training(model, Data(data, test, task.evaluator()), PLAIN, Place(tmp_path, 2)) as runner:
         runner.train()
     assert not equal(whole.final, model.state_dict())
 
@@ -732,7 +732,7 @@ def test_nothing_is_printed(tmp_path, capfd, workers):
         data = train_loader(task.dataset("train"), LABELED, settings.batch_size, settings.workers, task.collate, 1)
         test = loader(task.dataset("test"), None, 8, workers, task.collate)
         model = build(task, MODULE, "joint", 1)
-        with training(model, data, test, task.evaluator(), settings, tmp_path, 1) as runner:
+        with training(model, Data(data, test, task.evaluator()), settings, Place(tmp_path, 1)) as runner:
             runner.train()
             metrics = evaluate(runner, task.metric)
     assert capfd.readouterr() == ("", "")

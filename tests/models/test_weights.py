@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from models.networks import ssd, weights
-from models.networks.weights import locate, missing, WeightsError
+from models.networks.weights import WeightsError, locate, missing
 
 ADVICE = [r"task\.pretrained=/path/to/weights\.pth", r"task\.pretrained=None"]
 

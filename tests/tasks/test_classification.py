@@ -26,9 +26,9 @@ from tests import contract, imagekit
 from tests.conftest import REPOSITORY
 from tests.imagekit import CLASSES, classification, pixels, write_image
 from tools import al_train
-from tools.train import session
-from tools.experiment.config import ConfigError, load
 from tools.data.sandbox.classification import make_classification
+from tools.experiment.config import load
+from tools.experiment.options import ConfigError
 
 LOSS, BOTH = frozenset({"loss"}), frozenset({"loss", "probs"})
 
@@ -352,7 +352,7 @@ def test_settings_of_a_config_are_reported():
 
 def run(config: str, folder: Path, *options: str) -> list[dict]:
     arguments = [str(REPOSITORY / "configs" / config), "--smoke", "--wandb", "disabled", "--work-dir", str(folder)]
-    assert session.main([*arguments, "--cfg-options", *options], al_train.run) == 0
+    assert al_train.main([*arguments, "--cfg-options", *options]) == 0
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 

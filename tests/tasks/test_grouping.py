@@ -12,10 +12,9 @@ import pytest
 
 from tasks.faults import Fault
 from tasks.grouping import told
-from tests import devkit, imagekit
+from tests import commands, devkit, imagekit
 from tests.conftest import REPOSITORY
-from tools.train import session
-from tools.experiment.config import ConfigError
+from tools.experiment.options import ConfigError
 
 
 def missing(path: str) -> Fault:
@@ -118,7 +117,7 @@ def test_a_dry_run_on_a_broken_data_set_is_a_screen(tmp_path: Path, capsys):
     options += ["task.classes=[cat, dog, person]"]
     config = str(REPOSITORY / "configs/det_sandbox.py")
     arguments = [config, "--dry-run", "--work-dir", str(tmp_path / "run"), "--cfg-options", *options]
-    assert session.main(arguments, run=lambda *_: None) == 2
+    assert commands.train(arguments, lambda *_: None) == 2
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) < 15
     assert any("297 more of the kind 'missing image'" in line for line in lines)

@@ -10,17 +10,16 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from acquisition.scoring import ScoringSettings, score
+from acquisition.scoring import Samples, ScoringSettings, score
+from models.process.seeding import derive_seed, seeded
 from models.training.joint import JointModel, ModuleSettings
 from models.training.loading import Augmented, loader, train_loader
-from models.process.seeding import derive_seed, seeded
 from tasks.classification import Classification
 from tasks.classification.held import HeldView, cropped, draw_crop
 from tests import contract, imagekit
 from tests.conftest import REPOSITORY
 from tests.imagekit import classification
 from tools import al_train
-from tools.train import session
 from tools.data.sandbox.classification import make_classification
 
 IDS = [7, 0, 11, 3, 3, 5]
@@ -244,7 +243,7 @@ def test_scores_are_the_same_wherever_the_images_are(folder: Path):
     for where in ("memory", "device"):
         task = classification(folder, held=where)
         names = ["predicted_loss", "entropy"]
-        found.append(score(model_of(task), task.dataset("pool"), task.collate, range(1, 12), names, settings))
+        found.append(score(model_of(task), Samples(task.dataset("pool"), task.collate, range(1, 12)), names, settings))
     assert all(np.array_equal(found[0][name], found[1][name]) and len(found[0][name]) == 11 for name in found[0])
 
 
@@ -272,7 +271,7 @@ def ran(folder: Path, shapes: Path, where: str, *more: str) -> dict[str, bytes]:
         str(folder),
     ]
     options = ["--cfg-options", f"task.data_root={shapes}", f"task.held={where}", *more]
-    assert session.main([*arguments, *options], al_train.run) == 0
+    assert al_train.main([*arguments, *options]) == 0
     state = torch.load(folder / "cycles/01/checkpoint.pth", weights_only=True)["state_dict"]
     with np.load(folder / "queries/00.npz") as query:
         arrays = {k: v.tobytes() for k, v in query.items() if k != "receipt/settings"}  # where images are is one

@@ -15,7 +15,7 @@ from tasks.data import read_bgr, read_image
 from tasks.faults import Fault
 from tasks.images import ImageCheck, image_size
 from tests import devkit, imagekit, posekit
-from tests.tasks.test_bad_images import chunk, content, FORMATS, looked_at
+from tests.tasks.test_bad_images import FORMATS, chunk, content, looked_at
 
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'

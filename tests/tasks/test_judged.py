@@ -19,12 +19,12 @@ from pycocotools.cocoeval import COCOeval
 from tasks.detection import Detection
 from tasks.detection.adapter import _judged
 from tasks.pose.people import MPII_JOINTS
-from tests import devkit, imagekit, posekit
+from tests import commands, devkit, imagekit, posekit
 from tests.conftest import REPOSITORY
 from tests.toy import Toy
-from tools.train import session, showing
 from tools.experiment import preflight
 from tools.experiment.config import load
+from tools.train import showing
 
 Box = tuple[str, int]  # class, and 1 where difficult or a crowd
 
@@ -282,7 +282,7 @@ def test_a_dry_run_on_images_without_annotations(tmp_path: Path, capsys):
                "budget.initial=2", "budget.query=1", "budget.cycles=1"]  # fmt: skip
     config = str(REPOSITORY / "configs/det_sandbox.py")
     arguments = [config, "--dry-run", "--work-dir", str(tmp_path / "run"), "--cfg-options", *options]
-    assert session.main(arguments, run=lambda *_: None) == 2
+    assert commands.train(arguments, lambda *_: None) == 2
     said = capsys.readouterr().out
     assert "task.train: expected a box to train on in the pool, but got none in 2 images" in said
     assert "task.test: expected a box in the test set that its evaluation counts, but got none in 1 images" in said

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from tasks.litter import is_litter, listing
-from tests import contract, imagekit
+from tests import commands, contract, imagekit
 from tests.conftest import REPOSITORY
 from tests.imagekit import classification
-from tools.train import session
 
 FILES = ("Thumbs.db", "desktop.ini", ".DS_Store", "._000.png", "THUMBS.DB", "Icon\r", "Thumbs.db:encryptable")
 FOLDERS = ("@eaDir", "__MACOSX", ".ipynb_checkpoints", "$RECYCLE.BIN", "System Volume Information", "lost+found")
@@ -94,7 +93,7 @@ def test_a_dry_run_says_it_once(folder: Path, tmp_path: Path, capsys):
     shutil.rmtree(folder / "test/cat")
     options = [f"task.data_root={folder}", "budget.initial=4", "budget.query=2"]
     arguments = [str(REPOSITORY / "configs/cls_sandbox.py"), "--dry-run", "--work-dir", str(tmp_path / "run")]
-    assert session.main([*arguments, "--cfg-options", *options], run=lambda *_: None) == 0
+    assert commands.train([*arguments, "--cfg-options", *options], lambda *_: None) == 0
     said = capsys.readouterr().out
     assert said.count("note: train: 1 files and folders are skipped that are no data: 1 'Thumbs.db'") == 1
     assert said.count("note: test: no image of 1 of 3 classes: 'cat'") == 1

@@ -14,9 +14,10 @@ from tests import comparekit
 from tests.conftest import REPOSITORY
 from tests.toy import Toy
 from tools.compare.grouping import group
-from tools.record.reading import ComparisonError, read
-from tools.experiment.config import ConfigError, load
+from tools.experiment.config import load
+from tools.experiment.options import ConfigError
 from tools.record.facts import Facts
+from tools.record.reading import ComparisonError, read
 
 
 class Error(Toy):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.faults import nearest, path_fault
+from models.process.text import nearest
+from tasks.faults import path_fault
 from tests import devkit, posekit
 from tests.tasks.test_coco import task as coco_task
 

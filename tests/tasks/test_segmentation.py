@@ -17,7 +17,6 @@ from tests import contract, segkit
 from tests.conftest import REPOSITORY
 from tests.examples.segmentation import VOID, MeanIoU, Segmentation
 from tools import al_train
-from tools.train import session
 
 CONFIG = REPOSITORY / "tests/examples/seg_voc.py"
 
@@ -162,7 +161,7 @@ def test_without_a_labeled_pixel_there_is_no_mean_iou(task: Segmentation):
 def test_two_cycles_run_through_the_loop(root: Path, tmp_path: Path, capsys, strategy: str):
     options = ["--wandb", "disabled", "--work-dir", str(tmp_path), "--strategy", strategy, "--cfg-options"]
     settings = [f"task.data_root={root}", "task.classes=4"]
-    assert session.main([str(CONFIG), "--smoke", *options, *settings], al_train.run) == 0, capsys.readouterr().out
+    assert al_train.main([str(CONFIG), "--smoke", *options, *settings]) == 0, capsys.readouterr().out
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [row["labeled"] for row in rows] == [6, 10]
     assert all(0 <= row["segmentation/mIoU"] <= 1 for row in rows)

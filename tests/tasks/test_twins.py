@@ -17,13 +17,13 @@ from tasks.base import Source
 from tasks.detection import Detection
 from tasks.pose import Pose
 from tasks.twins import same_content, shared_images
-from tests import devkit, imagekit, posekit
+from tests import commands, devkit, imagekit, posekit
 from tests.conftest import REPOSITORY
 from tests.toy import Toy
 from tools import al_sweep
-from tools.train import session
 from tools.experiment import preflight
-from tools.experiment.config import ConfigError, load
+from tools.experiment.config import load
+from tools.experiment.options import ConfigError
 from tools.sweep import jobs
 
 CONFIG = str(REPOSITORY / "configs/cls_sandbox.py")
@@ -284,9 +284,9 @@ def test_notes_are_said_and_the_exit_status_is_0(tmp_path: Path, capsys):
     root = overlapping(tmp_path)
     given = [f"{key}={value}" for key, value in options(root).items()]
     arguments = [CONFIG, "--dry-run", "--work-dir", str(tmp_path / "run"), "--wandb", "disabled", "--cfg-options"]
-    assert session.main([*arguments, *given], run=lambda *_: None) == 2
+    assert commands.train([*arguments, *given], lambda *_: None) == 2
     assert "error: cls_sandbox: 1 problem(s)\n  test set: expected no image" in capsys.readouterr().out
-    assert session.main([*arguments, *given, "test_in_pool=True"], run=lambda *_: None) == 0
+    assert commands.train([*arguments, *given, "test_in_pool=True"], lambda *_: None) == 0
     said = capsys.readouterr().out
     assert f"note: pool: 1 images are there more than once: {root}/train/cat/001.png" in said
     assert "note: test set: 1 of 7 samples that are" in said and "labels" in said

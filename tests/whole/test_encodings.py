@@ -14,8 +14,8 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.toy import Toy
-from tools.record.reading import read
 from tools.record.folder import RunFolder, RunFolderError
+from tools.record.reading import read
 
 ROOMS = ("models", "tasks", "acquisition", "tools")
 PROCESSES = {"run", "Popen", "check_output", "check_call", "call"}
@@ -84,14 +84,14 @@ def test_what_opens_a_text_is_known(source, found):
 
 COMMANDS = r"""
 import sys
-from tools import al_compare, al_train, al_verify, cli
+from tools import al_compare, al_train, al_verify
 config, root, trusted = sys.argv[1:]
 options = ["task.type=tests.whole.test_encodings.Named", "budget.cycles=2", "scoring.batch_size=auto"]
 options.append("task.title=\u5bf8\u6cd5")
 for strategy in ("learning_loss", "random"):
     run = [config, "--wandb", "disabled", "--strategy", strategy, "--work-dir", f"{root}/runs/{strategy}/seed0"]
     for _ in range(2):  # the second finds it finished
-        status = cli.main([*run, "--cfg-options", *options], al_train.run)
+        status = al_train.main([*run, "--cfg-options", *options])
         assert status == 0, status
 status = al_verify.main([f"{root}/runs", "--trust", trusted])
 assert status == 0, status

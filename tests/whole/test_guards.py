@@ -20,25 +20,28 @@ from acquisition import query, scoring
 from acquisition.canary import CanaryError
 from acquisition.pool import Pool
 from acquisition.query import ask
+from acquisition.scoring import Samples
 from acquisition.steps import Highest, RandomSubset, Seen
 from models import loss_prediction
+from models.process.seeding import seeded, stream
 from models.training import trainer
 from models.training.joint import JointModel, ModuleSettings
 from models.training.loading import LabeledSampler
-from models.process.seeding import seeded, stream
 from tasks.base import DataError
 from tasks.detection import views
 from tests import devkit
+from tests.conftest import REPOSITORY
 from tests.devkit import detection
 from tests.toy import Toy
-from tools import al_train
-from tools.train import cycle as cycle_parts
+from tools.contract.matrix import Silent
 from tools.experiment.config import Experiment, load
-from tools.matrix import Silent
-from tools.record.plans import told
 from tools.record.folder import RunFolder
+from tools.record.plans import told
+from tools.train import cycle as cycle_parts
+from tools.train import loop
+from tools.train.cycle import Cycle
 
-CONFIG = Path(__file__).with_name("toy_config.py")
+CONFIG = REPOSITORY / "tests/toy_config.py"
 SETTINGS = scoring.ScoringSettings(batch_size=4, workers=0, control=5)
 
 
@@ -65,7 +68,7 @@ class Observed:
         self.iterations: list[int] = []
 
     def run(self, monkeypatch: pytest.MonkeyPatch) -> Observed:
-        start, ask_next = al_train.start, al_train.next_query
+        start, ask_next = loop.start, loop.next_query
 
         def watched(*args: Any) -> Any:
             return self._watch(start(*args))
@@ -81,10 +84,10 @@ class Observed:
             return scoring.score(model, *args, **kwargs)
 
         with monkeypatch.context() as patch:
-            patch.setattr(al_train, "start", watched)
-            patch.setattr(al_train, "next_query", asked)
+            patch.setattr(loop, "start", watched)
+            patch.setattr(loop, "next_query", asked)
             patch.setattr(cycle_parts, "score", scored)
-            al_train.run(self.experiment, self.folder, Silent(), Silent())
+            loop.run(Cycle.next_of(self.folder, self.experiment), Silent(), Silent())
         return self
 
     def _watch(self, context: Any) -> Any:
@@ -119,7 +122,7 @@ def scores_belong_to_their_samples(monkeypatch: pytest.MonkeyPatch, folder: Path
     """Shuffled ids of a part of the pool, in batches: each row is that of its sample alone."""
     task, ids = Toy(), [41, 3, 17, 58, 0, 22, 9]
     model = model_of(task)
-    together = cycle_parts.score(model, task.dataset("pool"), task.collate, ids, ["predicted_loss"], SETTINGS)
+    together = cycle_parts.score(model, Samples(task.dataset("pool"), task.collate, ids), ["predicted_loss"], SETTINGS)
     model.eval()
     with torch.no_grad():
         alone = [
@@ -191,7 +194,9 @@ def taps_are_the_same_in_training_and_scoring(monkeypatch: pytest.MonkeyPatch, f
     inner = model.loss_prediction.forward
     monkeypatch.setattr(model.loss_prediction, "forward", lambda taps: (seen.append(list(taps)), inner(taps))[1])
     model(mode="loss", **batch)
-    scoring.score(model, task.dataset("pool"), task.collate, [0, 1, 2, 3], ["predicted_loss"], SETTINGS)
+    scoring.score(
+        model, scoring.Samples(task.dataset("pool"), task.collate, [0, 1, 2, 3]), ["predicted_loss"], SETTINGS
+    )
     assert len(seen) == 2 + 4  # the two, and the canaries of the second
     assert all(torch.equal(a, b) for a, b in zip(*seen[:2], strict=True))
 
@@ -299,13 +304,13 @@ def a_random_test_view(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_fresh_network_for_scoring(patch: pytest.MonkeyPatch) -> None:
-    inner = al_train.next_query
+    inner = loop.next_query
 
     def fresh(e: Experiment, model: JointModel, members: list, pool: Pool, *rest: Any) -> query.Query:
         model.network = e.task.build()
         return inner(e, model, members, pool, *rest)
 
-    patch.setattr(al_train, "next_query", fresh)
+    patch.setattr(loop, "next_query", fresh)
 
 
 def losses_as_columns(patch: pytest.MonkeyPatch) -> None:
@@ -319,7 +324,7 @@ def an_optimiser_for_one_part_alone(patch: pytest.MonkeyPatch) -> None:
         def build(self, config: dict) -> torch.optim.Optimizer:
             return OPTIMIZERS.build(config | {"params": config["params"][1:]})
 
-    patch.setattr(training, "OPTIMIZERS", OfTheModule())
+    patch.setattr(trainer, "OPTIMIZERS", OfTheModule())
 
 
 def a_module_that_is_frozen(patch: pytest.MonkeyPatch) -> None:
@@ -368,13 +373,13 @@ def labeled_samples_asked_for_again(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_look_at_the_test_set(patch: pytest.MonkeyPatch) -> None:
-    inner = al_train.next_query
+    inner = loop.next_query
 
     def peek(e: Experiment, model: JointModel, members: list, pool: Pool, *rest: Any) -> query.Query:
         e.task.dataset("test")[0]
         return inner(e, model, members, pool, *rest)
 
-    patch.setattr(al_train, "next_query", peek)
+    patch.setattr(loop, "next_query", peek)
 
 
 def the_smallest(patch: pytest.MonkeyPatch) -> None:
@@ -393,22 +398,25 @@ def last_batch_dropped(patch: pytest.MonkeyPatch) -> None:
 
 
 def randomness_of_the_strategy(patch: pytest.MonkeyPatch) -> None:
-    inner = al_train.start
+    inner = loop.start
 
-    def start(e: Experiment, *rest: Any) -> Any:
-        return inner(replace(e, seed=e.seed + len(e.strategy)), *rest)
+    def start(cycle: Cycle, *rest: Any) -> Any:
+        e = cycle.experiment
+        return inner(replace(cycle, experiment=replace(e, seed=e.seed + len(e.strategy))), *rest)
 
-    patch.setattr(al_train, "start", start)
+    patch.setattr(loop, "start", start)
 
 
 def extra_epochs(patch: pytest.MonkeyPatch) -> None:
-    inner = al_train.start
+    inner = loop.start
 
-    def start(e: Experiment, *rest: Any) -> Any:
+    def start(cycle: Cycle, *rest: Any) -> Any:
+        e = cycle.experiment
         more = e.training.epochs + (e.strategy == "learning_loss")
-        return inner(replace(e, training=replace(e.training, epochs=more)), *rest)
+        longer = replace(e, training=replace(e.training, epochs=more))
+        return inner(replace(cycle, experiment=longer), *rest)
 
-    patch.setattr(al_train, "start", start)
+    patch.setattr(loop, "start", start)
 
 
 def empty_images_filtered(patch: pytest.MonkeyPatch) -> None:

@@ -18,19 +18,19 @@ import pytest
 import torch
 from torch import nn
 
+from models.process.files import locked, replacing
 from models.training import checkpoint as checkpoint_module
 from models.training.checkpoint import CHECKPOINT
-from models.process.files import locked, replacing
+from tests.commands import train
 from tests.conftest import REPOSITORY
 from tests.tools.verify.test_al_verify import FEW, run
-from tools import al_compare, al_sweep, al_verify, planted, wandb_push
-from tools.train import session
+from tools import al_compare, al_sweep, al_train, al_verify, planted, wandb_push
 from tools.experiment.config import load
-from tools.train.first_model import FirstModels
-from tools.record.receipt import receipt_digest
 from tools.record import facts, files, literals
 from tools.record.files import RunFolderError
 from tools.record.folder import RunFolder
+from tools.record.receipt import receipt_digest
+from tools.train.first_model import FirstModels
 
 TOY = REPOSITORY / "tests/toy_config.py"
 SECONDS = 60  # for all commands on one folder
@@ -84,8 +84,8 @@ def commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, tupl
         "al_verify": lambda: al_verify.main([str(folder)]),
         "wandb_push": lambda: wandb_push.main([str(folder), "--mode", "offline"]),
         "planted": lambda: planted.main([str(folder), "--hard", str(folder.parent / "hard.txt")]),
-        "al_train": lambda: session.main(resumed(folder), lambda *_: None),
-        "al_train --dry-run": lambda: session.main([*resumed(folder), "--dry-run"], lambda *_: None),
+        "al_train": lambda: train(resumed(folder), lambda *_: None),
+        "al_train --dry-run": lambda: train([*resumed(folder), "--dry-run"], lambda *_: None),
     }
     found = {}
     before = signal.signal(signal.SIGALRM, late)
@@ -204,7 +204,8 @@ SETTINGS = {
     "a strategy of a module beside it": ({"strategy": {"type": "evil.Strategy"}}, STRATEGY),
     "a strategy by what losstap imports": ({"strategy": {"type": "tasks.faults.os.system"}},
                                            "expected a class of losstap's, but 'tasks.faults.os.system' is"),
-    "a strategy that is no step": ({"strategy": {"type": "models.process.files.Path"}}, "expected a class of losstap's"),
+    "a strategy that is no step": ({"strategy": {"type": "models.process.files.Path"}},
+                                   "expected a class of losstap's"),
     "a signal of a module beside it": ({"strategy": {"type": "acquisition.steps.Highest", "signal": "evil.mark"}},
                                        "evil.mark is code that is not losstap's own"),
     "a name that is none": ({"strategy": {"type": "a b.c"}}, "expected a dotted name such as"),
@@ -434,7 +435,7 @@ def test_arrays_that_run_code_or_fill_memory_are_damage(folder: Path, capsys, na
 
 
 def test_arrays_of_more_than_the_memory_are_not_read(folder: Path, monkeypatch) -> None:
-    monkeypatch.setattr(reading, "free_memory", lambda: 1000)
+    monkeypatch.setattr(files, "free_memory", lambda: 1000)
     with pytest.raises(RunFolderError, match=r"01\.npz: expected at most 1,000 bytes, but got [\d,]+; restore it"):
         RunFolder(folder).query(1)
 
@@ -511,22 +512,20 @@ def test_a_resume_from_such_a_checkpoint_is_an_error(folder: Path, capsys, name:
     """The last cycle is trained again, from the checkpoint that lies in its folder."""
     before_the_last_cycle(folder)
     CHECKPOINTS[name][0](checkpoint(folder))
-    from tools import al_train
 
-    assert session.main(resumed(folder), al_train.run) == 2
+    assert al_train.main(resumed(folder)) == 2
     assert "Without the file the training of this cycle begins anew" in capsys.readouterr().out
     assert not Path("ran").exists()
 
 
 def test_a_config_in_a_checkpoint_is_not_run_by_a_resume(folder: Path, capsys) -> None:
     """mmengine would: `Config.fromstring(checkpoint["meta"]["config"])`."""
-    from tools import al_train
 
     before_the_last_cycle(folder)
     found = torch.load(checkpoint(folder), weights_only=True)
     found["meta"]["config"] = f"open({str(folder.parents[1] / 'ran')!r}, 'w')\nx = 3\n"
     torch.save(found, checkpoint(folder))
-    assert session.main(resumed(folder), al_train.run) == 0, capsys.readouterr().out
+    assert al_train.main(resumed(folder)) == 0, capsys.readouterr().out
     assert not (folder.parents[1] / "ran").exists() and RunFolder(folder).done
 
 

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from acquisition.pool import Pool
+from models.loss_prediction import LossPrediction
 from models.training.hooks import unwrapped
 from models.training.joint import JointModel
-from models.loss_prediction import LossPrediction
 from tasks.base import Task
 from tests import devkit, imagekit, posekit, segkit
 from tests.conftest import REPOSITORY
 from tests.examples.segmentation import Segmentation
 from tests.toy import Toy
 from tools.experiment.config import load
-from tools.train.cycle import start
 from tools.record.folder import RunFolder
+from tools.train.cycle import Cycle, start
 
 WIDTH = 8  # of the module in the toy's config
 
@@ -35,7 +35,7 @@ TASKS: dict[str, tuple[Callable[[Path], Task], tuple[int, ...]]] = {  # and the 
 def model_of(task: Task, folder: Path) -> JointModel:
     """The model that the loop trains for a task; all else is the toy's config."""
     experiment = replace(load(REPOSITORY / "tests/toy_config.py"), task=task)
-    with start(experiment, RunFolder(folder), Pool.initial(6, 4, seed=0), "none") as runner:
+    with start(Cycle(experiment, RunFolder(folder), Pool.initial(6, 4, seed=0))) as runner:
         return unwrapped(runner.model)
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tools import al_compare, al_sweep, al_train, al_verify
-from tools.train import session
-from tools.experiment.config import ConfigError, load
+from tools.experiment.config import load
+from tools.experiment.options import ConfigError
 from tools.record import facts
 from tools.record.files import RunFolderError
 from tools.record.folder import RunFolder
@@ -73,7 +73,7 @@ def forget() -> None:
 
 
 def train(config: Path, where: str, *arguments: str) -> Path:
-    assert session.main([str(config), "--work-dir", where, *arguments], al_train.run) == 0
+    assert al_train.main([str(config), "--work-dir", where, *arguments]) == 0
     forget()
     return Path(where).resolve()
 
@@ -184,7 +184,7 @@ def test_two_classes_of_one_name_do_not_mix(own: Path, tmp_path: Path, capsys) -
         capsys.readouterr().out
     )
     train(config, "runs/a/seed0", "--strategy", "mine.Undecided")
-    assert session.main([str(config), "--work-dir", "runs/a/seed0", "--strategy", "other.Undecided"], al_train.run) == 2
+    assert al_train.main([str(config), "--work-dir", "runs/a/seed0", "--strategy", "other.Undecided"]) == 2
     assert "strategy.type: 'mine.Undecided' there, 'other.Undecided' now" in capsys.readouterr().out
     train(config, "runs/b/seed1", "--strategy", "other.Undecided", "--seed", "1")
     for seed in (0, 1):

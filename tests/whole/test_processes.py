@@ -16,11 +16,11 @@ import pytest
 from acquisition.pool import Pool
 from models.process.seeding import stream
 from models.training.trainer import warm_start
+from tests import commands
 from tests.conftest import REPOSITORY
-from tools.train import session
-from tools.train import cycle as cycle_parts
 from tools.experiment.config import load
 from tools.record.folder import RunFolder
+from tools.train import cycle as cycle_parts
 
 OPTIONS = {"budget.initial": 11, "budget.query": 4, "budget.cycles": 2, "training.epochs": 40, "module.detach_epoch": 1}
 CONFIG = REPOSITORY / "tests" / "toy_config.py"
@@ -72,7 +72,7 @@ def test_evaluation_and_ranking_are_those_of_one_process(pair, tmp_path):
     experiment = load(CONFIG, options=OPTIONS)
     row = RunFolder(folder).rows(2)[1]
     last = Pool(60, RunFolder(folder).resume(60).labeled, cycle=1)
-    with cycle_parts.start(experiment, RunFolder(tmp_path), last, "none") as runner:
+    with cycle_parts.start(cycle_parts.Cycle(experiment, RunFolder(tmp_path), last)) as runner:
         warm_start(runner.model, folder / "cycles/01")
         assert runner.test()["score"] == pytest.approx(row["score"], rel=1e-5)
         ranking = cycle_parts.ranking_quality(experiment, runner.model, last, None)
@@ -128,5 +128,5 @@ def timeless(folder: Path) -> list[dict]:
 
 def test_another_number_of_processes_is_another_run(pair, capsys):
     options = [f"{key}={value}" for key, value in OPTIONS.items()]
-    assert session.main([str(CONFIG), "--work-dir", str(pair[0]), "--cfg-options", *options], run=None) == 2
+    assert commands.train([str(CONFIG), "--work-dir", str(pair[0]), "--cfg-options", *options], None) == 2
     assert "processes: 2 there, '(missing)' now" in capsys.readouterr().out

@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 
 from tests import comparekit, devkit, imagekit, posekit, publisher, segkit
+from tests.commands import train
 from tests.conftest import REPOSITORY
-from tools import al_compare, al_sweep, al_train, al_verify, check_task, wandb_board, wandb_push
-from tools.train import session
+from tools import al_compare, al_sweep, al_verify, check_task, wandb_board, wandb_push
+from tools.contract.matrix import Silent
 from tools.experiment import preflight
 from tools.experiment.config import load
-from tools.matrix import Silent
-from tools.record.plans import told
 from tools.record.folder import RunFolder
+from tools.record.plans import told
+from tools.sweep import schedule
+from tools.train import loop
+from tools.train.cycle import Cycle
 
 BY_CI = {"make demo", "make test"}
 TINY = ["budget.initial=2", "budget.query=1", "budget.cycles=2"]
@@ -78,7 +81,7 @@ def toy_run(folder: Path, strategy: str) -> str:
     """A finished run at `folder`."""
     experiment, run = load(REPOSITORY / "tests/toy_config.py", options={"strategy": strategy}), RunFolder(folder)
     run.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
-    al_train.run(experiment, run, Silent(), Silent())
+    loop.run(Cycle.next_of(run, experiment), Silent(), Silent())
     return str(folder)
 
 
@@ -146,7 +149,7 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         assert check_task.main([*arguments, "--cfg-options", *options]) == 0, capsys.readouterr().out
         return
     if script == "tools/al_sweep.py":
-        monkeypatch.setattr(al_sweep, "run", lambda jobs, *_: seen.extend(jobs) or [])
+        monkeypatch.setattr(schedule, "run", lambda jobs, *_: seen.extend(jobs) or [])
         monkeypatch.setattr(al_sweep, "_place", lambda *_: nullcontext())  # test_al_sweep_ray.py has a real one
         seen: list = []
         assert al_sweep.main([*arguments, "--work-dir", str(tmp_path / "runs"), "--cfg-options", *options]) == 0
@@ -154,7 +157,7 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         return
     assert script == "tools/al_train.py"
     extra = ["--dry-run", "--work-dir", str(tmp_path / "run"), "--wandb", "disabled", "--cfg-options", *options]
-    code = session.main([*arguments, *extra], run=None)
+    code = train([*arguments, *extra], None)
     said = capsys.readouterr().out
     assert code == 0, said
     assert f"pool {pool}," in said

@@ -17,7 +17,7 @@ NOTEBOOK = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # as IPy
 GOES_ON = """
 import sys
 from pathlib import Path
-from tools.streams import command
+from tools.display.streams import command
 
 def main(given):
     for word in given[1:]:
@@ -56,7 +56,7 @@ def test_a_reader_that_has_gone_has_read_what_it_wanted(tmp_path):
 
 
 def test_what_is_said_before_the_end_alone_is_lost_with_a_word():
-    done = said("from tools.streams import command\ncommand(lambda given: print('buffered') or 0)",
+    done = said("from tools.display.streams import command\ncommand(lambda given: print('buffered') or 0)",
                 stdout=(full := os.open("/dev/full", os.O_WRONLY)))  # fmt: skip
     os.close(full)
     assert done.returncode == 74 and b"No space left" in done.stderr and b"Exception ignored" not in done.stderr
@@ -69,14 +69,14 @@ program = [sys.executable, "-c", {GOES_ON.format(status=0)!r}, {str(tmp_path / "
 sys.exit(subprocess.run(program, preexec_fn=lambda: os.closerange(0, 3)).returncode)
 """
     assert said(code).returncode == 0 and (tmp_path / "file").read_text() == "whole"
-    opened = "import os\nfrom tools.streams import command\ncommand(lambda given: os.open('/dev/null', 0) - 3)"
+    opened = "import os\nfrom tools.display.streams import command\ncommand(lambda given: os.open('/dev/null', 0) - 3)"
     closed = f"import os, subprocess, sys\nprogram = [sys.executable, '-c', {opened!r}]\n"
     closed += "sys.exit(subprocess.run(program, preexec_fn=lambda: os.closerange(0, 3)).returncode)"
     assert said(closed).returncode == 0, "a file that is opened must not become standard output"
 
 
 def test_the_end_of_argparse_is_kept():
-    code = "import argparse\nfrom tools.streams import command\n"
+    code = "import argparse\nfrom tools.display.streams import command\n"
     code += "command(lambda given: argparse.ArgumentParser().parse_args(given) and 0)"
     assert (said(code, "--help").returncode, said(code, "--what").returncode) == (0, 2)
     assert b"unrecognized arguments: --what" in said(code, "--what").stderr
@@ -88,7 +88,7 @@ def test_the_end_of_argparse_is_kept():
      ("utf-8", "0.5 ± 0.1 −1 Häuser 猫".encode())],
 )  # fmt: skip
 def test_what_an_encoding_lacks_is_replaced(encoding, came):
-    code = "import sys\nfrom tools.streams import command\n"
+    code = "import sys\nfrom tools.display.streams import command\n"
     code += "command(lambda given: print('0.5 ± 0.1 −1 Häuser 猫') or print('ß…', file=sys.stderr) or 0)"
     done = said(code, PYTHONIOENCODING=encoding)
     assert (done.returncode, done.stdout.rstrip(b"\n")) == (0, came)
@@ -96,7 +96,8 @@ def test_what_an_encoding_lacks_is_replaced(encoding, came):
 
 
 def test_a_name_that_is_no_text_can_be_printed():
-    code = "import os\nfrom tools.streams import command\ncommand(lambda given: print(os.fsdecode(b'a\\xff.png')) or 0)"
+    code = "import os\nfrom tools.display.streams import command\n"
+    code += "command(lambda given: print(os.fsdecode(b'a\\xff.png')) or 0)"
     done = said(code, PYTHONIOENCODING="utf-8")
     assert (done.returncode, done.stdout) == (0, rb"a\udcff.png" + b"\n")
 
@@ -149,7 +150,7 @@ def test_drawing_asks_nobody_for_a_window(tmp_path):
     code = """
 import sys
 from pathlib import Path
-from tools.summary import draw
+from tools.train.showing import draw
 draw([{"labeled": 10, "score": 0.5}], "score", "t", Path(sys.argv[1]))
 assert "matplotlib.pyplot" not in sys.modules
 """

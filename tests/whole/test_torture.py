@@ -29,7 +29,8 @@ def test_killed_a_dozen_times_a_run_ends_the_same():
 
 
 def test_a_resume_that_is_not_exact_is_found():
-    bug = "from models.hooks import StartEpoch; StartEpoch.before_train_iter = lambda *a, **k: None"  # no random state
+    # no random state
+    bug = "from models.training.hooks import StartEpoch; StartEpoch.before_train_iter = lambda *a, **k: None"
     done = torture(40, "--only", "toy", before=bug)
     assert done.returncode == 1, done.stdout
     assert "WRONG: " in done.stdout and "differs from" in done.stdout

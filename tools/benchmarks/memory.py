@@ -17,10 +17,10 @@ from torch.utils.data import Dataset
 from acquisition import table
 from acquisition.pool import Pool
 from acquisition.query import ask
-from acquisition.scoring import ScoringSettings, score
+from acquisition.scoring import Samples, ScoringSettings, score
 from acquisition.steps import Highest
-from models.training.joint import JointModel, ModuleSettings
 from models.output import Output, Tap
+from models.training.joint import JointModel, ModuleSettings
 from tools.benchmarks import report
 
 TIMES, WIDTH = 100, 64
@@ -67,7 +67,7 @@ def once(images: int, signal: str) -> tuple[int, float]:
     watch = Watch()
     began = time.perf_counter()
     with watch:
-        score(model, Numbers(), _collate, np.arange(images), (signal,), ScoringSettings(1000, workers=0))
+        score(model, Samples(Numbers(), _collate, np.arange(images)), (signal,), ScoringSettings(1000, workers=0))
     return watch.peak - watch.before, time.perf_counter() - began
 
 

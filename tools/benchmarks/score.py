@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from acquisition.batch_size import fastest
 from acquisition.canary import CANARIES
-from acquisition.scoring import ScoringSettings, score
+from acquisition.scoring import Samples, ScoringSettings, score
 from acquisition.signals import given
 from models.training.inference import inference
 from models.training.joint import JointModel
@@ -141,7 +141,7 @@ def alone(experiment: Experiment, model: JointModel, held: Held, images: int, se
 def whole(experiment: Experiment, model: JointModel, pool: Dataset, settings: ScoringSettings) -> np.ndarray:
     """Predicted losses of the pool, by the pass that a run makes: reading, canaries and all."""
     ids = np.arange(len(pool))  # type: ignore[arg-type]
-    return score(model, pool, experiment.task.collate, ids, ("predicted_loss",), settings)["predicted_loss"]
+    return score(model, Samples(pool, experiment.task.collate, ids), ("predicted_loss",), settings)["predicted_loss"]
 
 
 def reading(experiment: Experiment, pool: Dataset, settings: ScoringSettings) -> None:

@@ -19,10 +19,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from acquisition.signals import given
+from models.loss_prediction import ranking_loss
 from models.training.joint import JointModel, Mode
 from models.training.loading import loader, train_loader
-from models.loss_prediction import ranking_loss
-from models.training.trainer import training
+from models.training.trainer import Data, Place, training
 from tasks.evaluation import metric_of
 from tools.benchmarks import report, subjects
 from tools.benchmarks.subjects import Held
@@ -113,7 +113,7 @@ def through_runner(experiment: Experiment, model: JointModel, batches: DataLoade
     test = loader(batches.dataset, DefaultSampler(batches.dataset, shuffle=False), 1, 0, task.collate)
     with (
         tempfile.TemporaryDirectory() as folder,
-        training(model, batches, test, metric_of(task), settings, Path(folder), seed=0) as runner,
+        training(model, Data(batches, test, metric_of(task)), settings, Place(Path(folder), 0)) as runner,
     ):
         runner.register_hook(stamps)
         runner.train()

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from tasks.faults import printable
+from models.process.text import printable
 from tools.compare.curves import COUNT, Estimate, estimate
 from tools.compare.gallery import Picture, gallery
 from tools.compare.grouping import Comparison
-from tools.record.reading import Run, sample_names
 from tools.compare.statistics import Legs
 from tools.compare.traits import Trait, traits
 from tools.record import plans
 from tools.record.folder import RunFolder, RunFolderError
+from tools.record.reading import Run, sample_names
 
 
 def queries(run: Run) -> list[list[int]]:

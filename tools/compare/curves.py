@@ -12,7 +12,7 @@ from scipy import stats
 
 from tasks.measures import ends
 from tools.record.reading import Run
-from tools.train.showing import area_under_curve, STEPS
+from tools.record.rows import STEPS, area_under_curve
 
 Axis = Literal["labeled", "effort", "seconds"]
 LEVEL = 0.95  # of all intervals

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.faults import printable, reason
-from tools.record.reading import ComparisonError, read, Run
+from models.process.text import printable, reason
+from tools.record.folder import RunFolderError
 from tools.record.marks import looks_like_run
 from tools.record.plans import Trust
-from tools.record.folder import RunFolderError
+from tools.record.reading import ComparisonError, Run, read
 
 Identity = tuple[int, int]  # device and inode: of a folder, by whatever name
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from PIL.Image import Image
 
+from models.process.text import printable
 from tasks.base import Task
-from tasks.faults import printable
-from tools.record.reading import Run
 from tools.compare.statistics import Legs
 from tools.record.folder import RunFolder, RunFolderError
+from tools.record.reading import Run
 
 QUALITY = 82  # of JPEG: a picture of 256 pixels takes about 10 kB
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tools.record.comparable import ANYWHERE, BETWEEN_LEGS, differing
-from tools.record.reading import ComparisonError, Run, sample_names
-from tools.record.first_cycle import First
 from tools.record.data import kept
 from tools.record.fingerprint import difference
+from tools.record.first_cycle import First
 from tools.record.folder import MISSING
+from tools.record.reading import ComparisonError, Run, sample_names
 
 SHOWN = 20  # differences in one message
 
@@ -60,9 +60,10 @@ class Comparison:
 def group(runs: Sequence[Run], left_out: Sequence[str] = ()) -> list[Comparison]:
     """Put runs of one config and one task together, and refuse what must not be compared.
 
-    `tools/record/comparable.py` says which settings may differ: of those that a leg is made of between legs alone. All else
-    must be the same: the budget, what is trained and how, the module's other settings, the task with its data, test set
-    and metric; so must the samples, name by name, and images, labels and test set where runs recorded what they were.
+    `tools/record/comparable.py` says which settings may differ: of those that a leg is made of between legs alone.
+    All else must be the same: the budget, what is trained and how, the module's other settings, the task with its data,
+    test set and metric; so must the samples, name by name, and images, labels and test set where runs recorded what
+    they were.
     `task.data_root` is among it: two drawn sandboxes have the same names, and runs of before have no other sign of it.
 
     Raises:

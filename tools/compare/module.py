@@ -23,9 +23,9 @@ from tools.compare.curves import (
     metric_ends,
     paired,
 )
-from tools.record.reading import Run
 from tools.compare.statistics import ALPHA, Legs, paired_test
-from tools.train.showing import column
+from tools.record.reading import Run
+from tools.record.rows import column
 
 CHANCE = 0.5
 PARTS = (

@@ -14,9 +14,9 @@ from PIL.Image import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.training.loading import loader
 from models.process.seeding import seeded
 from models.process.shared_memory import enough
+from models.training.loading import loader
 from tasks.base import Described, Noted, Read, Source, Sourced, Split
 from tasks.grouping import told
 from tasks.twins import shared_images

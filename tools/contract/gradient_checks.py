@@ -8,8 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from models.training.joint import JointModel, ModuleSettings
 from models.process.seeding import seeded
+from models.training.joint import JointModel, ModuleSettings
 from tools.contract.subject import SEED, ContractError, SkippedError, Subject, same
 
 OPENING = 5  # steps after which gates that begin at 0 are open, also where some lie behind others

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,40 +13,12 @@ from typing import Any
 from mmengine.config import Config
 
 from acquisition.pool import Budget
-from tasks import grouping
 from tasks.base import Task, lower_is_better
 from tools.experiment import source
-from tools.experiment.checks import check, KNOWN
-from tools.experiment.plan import Named, parts, Plan, strategy_of
+from tools.experiment.checks import KNOWN, check
+from tools.experiment.options import ConfigError
+from tools.experiment.plan import Named, Plan, parts, strategy_of
 from tools.experiment.settings import imported, resolved, told, unknown
-
-ALL_TOLD = "`al_train.py CONFIG --dry-run --every-fault` prints all of them"
-
-
-class ConfigError(Exception):
-    """Everything wrong with a config or what it names, a line each; of many alike the first ones and their number.
-
-    Args:
-        where: the config.
-        problems: the lines.
-        task: the adapter and
-        budget: the budget where nothing is wrong with them: what can still be looked at for one whole report.
-    """
-
-    def __init__(
-        self, where: str, problems: Sequence[str], task: Task | None = None, budget: Budget | None = None
-    ) -> None:
-        self.where, self.problems, self.task, self.budget = where, list(problems), task, budget
-        lines = grouping.told(self.problems)
-        super().__init__(self._text(lines if lines == self.problems else [*lines, ALL_TOLD]))
-
-    @property
-    def whole(self) -> str:
-        """The text with every problem."""
-        return self._text(self.problems)
-
-    def _text(self, lines: Sequence[str]) -> str:
-        return "\n  ".join([f"{self.where}: {len(self.problems)} problem(s)", *lines])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,20 +12,20 @@ from mmengine.dist import get_world_size
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 from torch import nn
 from torch.nn.utils import clip_grad_norm_
-from torch.utils.data import Dataset
 
 from acquisition.pool import Budget
 from acquisition.query import needs
 from acquisition.signals import fields, need_module
+from models.loss_prediction import LossPrediction
+from models.networks.weights import WeightsError
 from models.process import shared_memory
+from models.process.seeding import seeded
+from models.process.text import one_line
 from models.training.committee import add_dropout
 from models.training.joint import JointModel
-from models.loss_prediction import LossPrediction
-from models.process.seeding import seeded
+from models.training.loading import length
 from models.training.trainer import TrainingSettings
-from models.networks.weights import WeightsError
 from tasks.base import DataError, Noted, Sourced, Task
-from tasks.faults import one_line
 from tasks.twins import ALLOW, shared_images
 from tools.experiment import clashes
 from tools.experiment.config import Experiment
@@ -273,8 +273,3 @@ def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
 def names(task: Task) -> list[str]:
     """What each sample of the pool is called, by id."""
     return [task.name(i) for i in range(length(task.dataset("pool")))]
-
-
-def length(dataset: Dataset) -> int:
-    """Number of samples."""
-    return len(dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length

@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from PIL.Image import Image
+
+from acquisition.query import Query
 from tasks.base import Task
-from tools.train import showing
 from tools.experiment.config import Experiment
 from tools.experiment.plan import Plan
-from tools.record.folder import RunFolder
 from tools.experiment.settings import flat
-from tools.mirror.tracking import Identity, Picture, PROJECT, Tracker
+from tools.mirror.tracking import PROJECT, Identity, Picture, Tracker
+from tools.record.folder import RunFolder
 
-AREA = "area_under_curve"
+SHOWN = 4  # thumbnails of the first and of the last queried samples
 
 
 def identity(plan: Plan, name: str) -> Identity:
@@ -29,7 +31,7 @@ def identity(plan: Plan, name: str) -> Identity:
 
 def pictures(task: Task, folder: RunFolder) -> Callable[[int], list[Picture]]:
     """What shows a committed cycle's queries: its images and captions, by the cycle's number."""
-    return lambda cycle: showing.thumbnails(task, folder.query(cycle))
+    return lambda cycle: thumbnails(task, folder.query(cycle))
 
 
 def tracker(
@@ -40,12 +42,16 @@ def tracker(
     return Tracker(folder.path, who, mode, rows, say, pictures(experiment.task, folder))
 
 
-def final(metric: str) -> str:
-    """Key of the last cycle's metric among a run's final numbers."""
-    return f"final/{metric}"
-
-
-def totals(metric: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The final numbers of a finished run; not-a-number where a row lacks its score."""
-    scores = showing.column(rows, metric)
-    return {final(metric): scores[-1], AREA: showing.area_under_curve(showing.column(rows, "labeled"), scores)}
+def thumbnails(task: Task, query: Query | None) -> list[tuple[Image, str]]:
+    """Pictures of the first and the last queried samples with their annotations, and captions with their scores."""
+    if query is None:
+        return []
+    picked = query.picked.tolist()
+    places = [p for p in range(len(picked)) if p < SHOWN or p >= len(picked) - SHOWN]
+    position = {int(i): p for p, i in enumerate(query.candidates)}
+    found = []
+    for place in places:
+        rows = {name: values[position[picked[place]]] for name, values in query.signals.items() if values.ndim == 1}
+        scores = "".join(f"  {name} {value:.3g}" for name, value in rows.items())
+        found.append((task.thumbnail(picked[place]), f"choice {place + 1}: {task.name(picked[place])}{scores}"))
+    return found

@@ -11,7 +11,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from tasks.faults import shown
+from models.process.text import shown
 from tools.record.files import RunFolderError
 
 ROOT = Path(__file__).resolve().parents[2]

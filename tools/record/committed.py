@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from acquisition.pool import Pool
-from tools.record.receipt import receipt_digest
 from tools.record import files
 from tools.record.files import RunFolderError
+from tools.record.receipt import receipt_digest
 
 
 def state(path: Path) -> tuple[Pool, str | None] | None:

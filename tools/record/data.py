@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tools.record.receipt import receipt_digest
 from tools.record import files
-from tools.record.fingerprint import FILE, PARTS, Fingerprint, difference, unpacked
 from tools.record.files import RunFolderError
+from tools.record.fingerprint import FILE, PARTS, Fingerprint, difference, unpacked
+from tools.record.receipt import receipt_digest
 from tools.record.writing import write_whole
 
 ANEW = "or start anew with another --work-dir"

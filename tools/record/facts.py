@@ -12,9 +12,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from tools.record.comparable import LOAD
 from tools.record import literals
-from tools.record.files import parsed, RunFolderError, shallow, SMALL, text
+from tools.record.comparable import LOAD
+from tools.record.files import SMALL, RunFolderError, parsed, shallow, text
 from tools.record.writing import write_whole
 
 CONFIG, SHOWN, FACTS = "config.json", "config.py", "facts.json"

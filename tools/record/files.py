@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from tasks.faults import shown
+from models.process.text import shown
 
 MIB = 1 << 20
 SMALL = 16 * MIB  # bytes of a file of settings

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tools.record.receipt import TIMES
 from tools.record.folder import RunFolder, RunFolderError
+from tools.record.receipt import TIMES
 
 # with what the passes over the test set are made, beside their batch size
 TESTED = ("scoring.amp", "scoring.channels_last", "training.amp", "training.channels_last")

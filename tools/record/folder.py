@@ -18,16 +18,15 @@ from mmengine.dist import barrier, is_main_process
 from acquisition.pool import Pool
 from acquisition.query import Query
 from models.process.files import locked
-from tools.record.comparable import differing, MISSING
-from tools.train.first_model import FirstModels
+from tools.experiment.settings import flat
+from tools.record import committed, data, facts, files
+from tools.record.comparable import MISSING, differing
+from tools.record.facts import Facts
+from tools.record.files import RunFolderError
+from tools.record.fingerprint import Fingerprint
 from tools.record.marks import lost
 from tools.record.receipt import chained, packed, receipt_digest, times_digest, unpacked
-from tools.record import committed, data, facts, files
-from tools.record.facts import Facts
-from tools.record.fingerprint import Fingerprint
-from tools.record.files import RunFolderError
 from tools.record.writing import write_whole
-from tools.experiment.settings import flat
 
 
 class RunFolder:
@@ -38,11 +37,10 @@ class RunFolder:
 
     Args:
         path: the folder; made by `open`.
-        shared: where runs share their first trainings; None where they do not.
     """
 
-    def __init__(self, path: Path, shared: FirstModels | None = None) -> None:
-        self.path, self.shared = path, shared
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Check that the folder, if there is one, was made with the same config; nothing is written.
@@ -142,11 +140,6 @@ class RunFolder:
         """What the samples are called, as `open` wrote it."""
         return files.content(self.path / "samples.txt", files.NAMES)
 
-    def spared(self, cycle: int) -> dict[str, float]:
-        """Seconds of training that another run did for this one, as a part of the first cycle's row."""
-        shared = self.shared
-        return {"seconds/spared": shared.spared} if cycle == 0 and shared is not None and shared.spared else {}
-
     def resume(self, size: int) -> Pool | None:
         """The pool as the last committed cycle left it; None where no cycle was committed.
 
@@ -177,7 +170,10 @@ class RunFolder:
         return committed.rows(self.path / "metrics.jsonl", cycle)
 
     def times(self, cycle: int) -> list[str]:
-        """The lines of `seconds.txt` before a cycle, see `tools/record/receipt.py`; "-" where a version before kept none."""
+        """The lines of `seconds.txt` before a cycle, see `tools/record/receipt.py`.
+
+        They are "-" where a version before kept none.
+        """
         return committed.times(self.path / "seconds.txt", cycle)
 
     def cycle_folder(self, cycle: int) -> Path:

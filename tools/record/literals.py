@@ -13,7 +13,7 @@ import token
 import tokenize
 from typing import Any
 
-from tasks.faults import shown
+from models.process.text import shown
 from tools.record.files import DEEPEST
 
 NAMES = {"inf": math.inf, "nan": math.nan}  # how a float that is not finite is written

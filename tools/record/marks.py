@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from tools.record.files import content, ROWS
+from tools.record.files import ROWS, content
 
 CONFIGS = ("config.json", "config.py")
 ESSENTIAL = (CONFIGS, ("samples.txt",), ("metrics.jsonl",), ("state.json",))  # as a run writes them first, one of each

@@ -10,11 +10,12 @@ from typing import Any
 from mmengine.config import Config
 
 from tasks.base import Task, lower_is_better
-from tools.experiment.config import ConfigError, Experiment, Plan, planned
+from tools.experiment.config import Experiment, Plan, planned
+from tools.experiment.options import ConfigError
+from tools.experiment.settings import arguments
 from tools.record import code, facts
 from tools.record.facts import Facts
 from tools.record.files import RunFolderError
-from tools.experiment.settings import arguments
 
 Trust = Sequence[Path]
 

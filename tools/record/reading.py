@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.faults import printable, shown
-from tools.record.first_cycle import First, first_cycle
+from models.process.text import printable, shown
+from tools.experiment.settings import flat
 from tools.record import facts, files, plans
 from tools.record.data import whole
+from tools.record.first_cycle import First, first_cycle
 from tools.record.folder import RunFolder, RunFolderError
-from tools.experiment.settings import flat
-from tools.train.showing import column
+from tools.record.rows import column
 
 
 class ComparisonError(Exception):

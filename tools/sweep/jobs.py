@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.process.text import printable
 from tasks import grouping
 from tasks.base import lower_is_better
-from tasks.faults import printable
 from tools.experiment import preflight
-from tools.experiment.config import ConfigError, Experiment, load
+from tools.experiment.config import Experiment, load
+from tools.experiment.options import ConfigError
 from tools.record import files
 from tools.record.folder import RunFolder, RunFolderError
 

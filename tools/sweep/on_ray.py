@@ -18,7 +18,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from tools.experiment.config import ConfigError
+from tools.experiment.options import ConfigError
 from tools.sweep.jobs import Job
 from tools.sweep.worker import Worker, missing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +16,60 @@ from acquisition.batch_size import fastest
 from acquisition.pool import Pool
 from acquisition.query import Query, Score, ask, needs
 from acquisition.ranking import module_quality
-from acquisition.scoring import score
+from acquisition.scoring import Pass, Samples, score
 from acquisition.signals import fields
-from models.training.committee import add_dropout, ensemble, Member, passes
+from models.process.seeding import derive_seed, seeded, stream
+from models.training.committee import Member, add_dropout, ensemble, passes
 from models.training.hooks import unwrapped
 from models.training.joint import JointModel, Mode
-from models.training.loading import loader, train_loader
+from models.training.loading import length, loader, train_loader
 from models.training.runner import TrainingRunner
-from models.process.seeding import derive_seed, seeded, stream
-from models.training.trainer import training, warm_start
+from models.training.trainer import Data, Place, training, warm_start
 from tasks.evaluation import metric_of
 from tools.experiment.config import Experiment
-from tools.train.first_model import key
 from tools.experiment.plan import Plan
 from tools.record.data import test_set
 from tools.record.folder import RunFolder
+from tools.train.first_model import FirstModels, key
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """What the parts of one cycle work on.
+
+    Args:
+        experiment: with a number for `scoring.batch_size`, see `settled`.
+        folder: of the run.
+        pool: as it is when the cycle begins.
+        launcher: mmengine's; "none" is one process.
+        shared: where runs share their first trainings; None where they do not.
+    """
+
+    experiment: Experiment
+    folder: RunFolder
+    pool: Pool
+    launcher: str = "none"
+    shared: FirstModels | None = None
+
+    @classmethod
+    def next_of(
+        cls, folder: RunFolder, experiment: Experiment, launcher: str = "none", shared: FirstModels | None = None
+    ) -> Cycle:
+        """The first cycle of a run that is not committed yet."""
+        size = length(experiment.task.dataset("pool"))
+        pool = folder.resume(size) or Pool.initial(size, experiment.budget.initial, experiment.seed)
+        return cls(experiment, folder, pool, launcher, shared)
+
+    @property
+    def last(self) -> bool:
+        """Whether it is the last one, which queries nothing."""
+        return self.pool.cycle + 1 == self.experiment.budget.cycles
+
+    @property
+    def spared(self) -> dict[str, float]:
+        """Seconds of training that another run did for this one, as a part of the first cycle's row."""
+        seconds = self.shared.spared if self.shared is not None and self.pool.cycle == 0 else 0.0
+        return {"seconds/spared": seconds} if seconds else {}
 
 
 def settled(experiment: Experiment, folder: RunFolder) -> Experiment:
@@ -58,30 +97,28 @@ def untrained(experiment: Experiment, mode: Mode) -> JointModel:
 
 
 @contextmanager
-def start(
-    experiment: Experiment, folder: RunFolder, pool: Pool, launcher: str, member: int = 0
-) -> Iterator[TrainingRunner]:
+def start(cycle: Cycle, member: int = 0) -> Iterator[TrainingRunner]:
     """A cycle's Runner over everything labeled; the strategy has no part in its randomness.
 
     Members of an ensemble differ in their seeds alone; the first is the network that every strategy trains. Where runs
     share their first trainings, it finds that of another run, or leaves its own.
     """
+    folder, pool = cycle.folder, cycle.pool
     where = folder.training_folder(pool.cycle, member)
-    shared = folder.shared if pool.cycle == 0 else None
+    shared = cycle.shared if pool.cycle == 0 else None
     if shared is not None:
         if is_main_process():
-            first = key(experiment, pool, folder.names(), member, test_set(folder.path))
+            first = key(cycle.experiment, pool, folder.names(), member, test_set(folder.path))
             shared.take(first, where)
         barrier()
-    with _training(experiment, folder, pool, launcher, member) as runner:
+    with _training(cycle, member) as runner:
         yield runner
     if shared is not None and runner.seconds > 0 and is_main_process():
         shared.keep(first, where, runner.seconds)
 
 
-def _training(
-    experiment: Experiment, folder: RunFolder, pool: Pool, launcher: str, member: int
-) -> AbstractContextManager[TrainingRunner]:
+def _training(cycle: Cycle, member: int) -> AbstractContextManager[TrainingRunner]:
+    experiment, pool = cycle.experiment, cycle.pool
     task, settings, scoring = experiment.task, experiment.training, experiment.scoring
     seed = derive_seed(experiment.seed, pool.cycle, *(("member", member) if member else ("training",)))
     with seeded(derive_seed(seed, "network")):
@@ -91,24 +128,24 @@ def _training(
     with seeded(derive_seed(seed, "module")):
         model = JointModel(network, task.forward, task.predict, task.taps, experiment.module, experiment.module_mode)
     if settings.start == "warm" and pool.cycle > 0:
-        warm_start(model, folder.training_folder(pool.cycle - 1, member))
+        warm_start(model, cycle.folder.training_folder(pool.cycle - 1, member))
     augmented, test = task.dataset("train"), task.dataset("test")
     train = train_loader(augmented, pool.labeled, settings.batch_size, settings.workers, task.collate, seed)
     in_order = DefaultSampler(test, shuffle=False)  # split over the processes
     evaluation = loader(test, in_order, scoring.size, scoring.workers, task.collate)
     title = f"cycle {pool.cycle + 1}/{experiment.budget.cycles}" + f", member {member + 1}" * bool(member)
-    where = folder.training_folder(pool.cycle, member)
-    return training(model, train, evaluation, metric_of(task), settings, where, seed, title, launcher)
+    where = Place(cycle.folder.training_folder(pool.cycle, member), seed, title, cycle.launcher)
+    return training(model, Data(train, evaluation, metric_of(task)), settings, where)
 
 
-def committee(experiment: Experiment, folder: RunFolder, pool: Pool, model: JointModel, launcher: str) -> list[Member]:
-    """Whom the strategy asks beside the model: further networks, trained here, or passes through it with dropout."""
-    settings = experiment.committee
+def committee(cycle: Cycle, model: JointModel) -> list[Member]:
+    """The committee that some strategies ask: more networks, trained here, or passes of the model with dropout."""
+    experiment, settings = cycle.experiment, cycle.experiment.committee
     if experiment.committee_kind == "dropout":
-        return passes(model, settings.passes, derive_seed(experiment.seed, pool.cycle, "dropout"))
+        return passes(model, settings.passes, derive_seed(experiment.seed, cycle.pool.cycle, "dropout"))
     models = [model]
     for member in range(1, settings.members):
-        with start(experiment, folder, pool, launcher, member) as runner:
+        with start(cycle, member) as runner:
             runner.train()
             models.append(unwrapped(runner.model))
     return ensemble(models)
@@ -125,7 +162,8 @@ def next_query(
 
     def signals(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         pool_view = task.dataset("pool")
-        return score(model, pool_view, task.collate, ids, names, settings, "scoring", members, tap, scratch)
+        samples = Samples(pool_view, task.collate, ids)
+        return score(model, samples, names, settings, Pass("scoring", members, tap, scratch))
 
     return asked(experiment, pool, signals)
 

@@ -25,15 +25,15 @@ from PIL.Image import Image
 from torch import nn
 
 from acquisition.pool import Pool
-from models.training.checkpoint import CHECKPOINT
 from models.process.files import locked, replacing
 from models.process.seeding import seeded
+from models.training.checkpoint import CHECKPOINT
 from tasks.base import Task
 from tools.experiment.config import Experiment
+from tools.record.files import SMALL, RunFolderError, parsed, text
 from tools.record.receipt import digest, weights_digest
-from tools.record.files import parsed, RunFolderError, SMALL, text
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CODE = ("models", "tasks", "acquisition", "tools")  # seeds, networks and loaders are made in any of them
 DAMAGED = (ValueError, TypeError, KeyError, OverflowError, FileNotFoundError, RunFolderError)
 LIBRARIES = ("torch", "torchvision", "timm", "mmengine", "mmcv", "mmcv-lite", "mmdet", "numpy", "opencv-python",

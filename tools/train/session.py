@@ -1,12 +1,10 @@
-"""The command line of `al_train.py`: what may go wrong before, around and after the loop."""
+"""What happens around the loop: checks before it, errors and signals in it, the summary after it."""
 
 from __future__ import annotations
 
 import argparse
-import ast
 import os
 import time
-from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,28 +16,30 @@ from rich.console import Console
 
 from acquisition.canary import CanaryError
 from acquisition.steps import QueryError
-from models.training.checkpoint import CheckpointError
-from models.training.compiling import CompileError
+from models.networks.weights import WeightsError
 from models.process.memory import keep_freed_memory
 from models.process.seeding import deterministic
-from models.process.shared_memory import enough, SharedMemoryError
+from models.process.shared_memory import SharedMemoryError, enough
 from models.process.stopping import listening, workers_may_die
-from models.networks.weights import WeightsError
+from models.process.text import printable
+from models.training.checkpoint import CheckpointError
+from models.training.compiling import CompileError
 from tasks import grouping
 from tasks.base import DataError, lower_is_better
-from tasks.faults import printable
-from tools.mirror import identity
 from tools.experiment import preflight
-from tools.train import showing
-from tools.experiment.config import ConfigError, Experiment, load
-from tools.train.first_model import FirstModels
+from tools.experiment.config import Experiment, load
+from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
+from tools.mirror import identity
+from tools.mirror.tracking import Tracker, resolve_mode
 from tools.record import data
 from tools.record.fingerprint import fingerprint
-from tools.record.plans import told
 from tools.record.folder import RunFolder, RunFolderError
-from tools.mirror.tracking import MODES, resolve_mode, Tracker
+from tools.record.plans import told
+from tools.record.rows import AREA, totals
+from tools.train import loop, showing
+from tools.train.cycle import Cycle
+from tools.train.first_model import FirstModels
 
-USAGE_ERROR, STOPPED = 2, 130
 STOPPERS = (
     ConfigError, DataError, RunFolderError, WeightsError, CheckpointError, CompileError, QueryError, CanaryError,
     FloatingPointError, SharedMemoryError,
@@ -47,55 +47,22 @@ STOPPERS = (
 GRACE = 5  # seconds that a launcher needs to end the other processes after one has failed
 
 
-def parser() -> argparse.ArgumentParser:
-    """The options of `al_train.py`."""
-    parse = argparse.ArgumentParser(
-        prog="al_train.py",
-        description="Run active-learning cycles. The same command resumes a run that was stopped or killed.",
-    )
-    parse.add_argument("config", help="a file such as configs/det_ssd_voc.py")
-    parse.add_argument("--strategy", help="name of the strategy; the config's by default")
-    parse.add_argument("--module", choices=("joint", "detached", "off"), help="mode of the loss-prediction module; by "
-                       "default what the strategy needs")  # fmt: skip
-    parse.add_argument("--seed", type=int, help="of initial set, models and queries; the config's by default")
-    parse.add_argument("--work-dir", type=Path, help="run folder; work_dirs/<config>/<strategy>/seed<N> by default")
-    parse.add_argument(
-        "--first-models", type=Path, help="folder of first trainings that runs share, as al_sweep.py's do"
-    )
-    parse.add_argument("--smoke", action="store_true", help="the config's smoke variant: a few samples, minutes")
-    parse.add_argument("--wandb", choices=MODES, help="default: WANDB_MODE, else online where logged in, else offline")
-    parse.add_argument("--amp", action="store_true", help="bfloat16 mixed precision in training and scoring")
-    parse.add_argument("--compile", action="store_true", help="torch.compile the network in training")
-    parse.add_argument("--deterministic", action="store_true", help="the same bytes each time on a GPU, too: slower "
-                       "there, and an error where torch has no such form of an operation")  # fmt: skip
-    parse.add_argument("--launcher", choices=("none", "pytorch", "slurm"), default="none", help="of several processes")
-    parse.add_argument("--check", choices=("fast", "full"), default="fast", help="full: decode every image beforehand")
-    parse.add_argument("--every-fault", action="store_true", help="print every fault of the data, not the first ones "
-                       "of each kind")  # fmt: skip
-    parse.add_argument("--dry-run", action="store_true", help="check everything, print what would be run, and end")
-    parse.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="key=value",
-                       help="settings over the config's, such as training.epochs=10")  # fmt: skip
-    return parse
-
-
-def main(argv: Sequence[str], run: Callable[..., None]) -> int:
-    """Parse, check, run, and show the result.
+def main(arguments: argparse.Namespace) -> int:
+    """Check, run, and show the result.
 
     Args:
-        argv: without the program's name.
-        run: the loop, `al_train.run`.
+        arguments: the options of `al_train.py`.
 
     Returns:
         The exit status: 0, 2 where something must be put right first, 130 after Ctrl-C or SIGTERM.
     """
-    arguments = parser().parse_args(argv)
     if not torch.cuda.is_available():
         keep_freed_memory()
     _start_processes(arguments.launcher)
     console = Console(quiet=not is_main_process(), soft_wrap=True, markup=False)  # paths may hold [brackets]
     try:
         with listening(), enough(), workers_may_die():
-            return _main(arguments, run, console)
+            return _main(arguments, console)
     except STOPPERS as error:
         text = str(error)
         if isinstance(error, ConfigError) and arguments.every_fault:
@@ -118,34 +85,14 @@ def _say_error(console: Console, text: str) -> None:
     console.print(f"error: {printable(text, keep=chr(10))}", highlight=False)
 
 
-def option(text: str) -> tuple[str, Any]:
-    """`key=value` with a Python literal, a list in brackets, or a word or path as value."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise argparse.ArgumentTypeError(f"expected key=value, but got {text!r}")
-    try:
-        return key, _value(value)
-    except RecursionError as error:
-        raise argparse.ArgumentTypeError(f"{key}: expected a value, but got too many brackets in brackets") from error
-
-
-def _value(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two: of brackets in brackets
-        listed = text.startswith("[") and text.endswith("]")
-        return [_value(item.strip()) for item in text[1:-1].split(",")] if listed else text
-
-
-def _main(arguments: argparse.Namespace, run: Callable[..., None], console: Console) -> int:
+def _main(arguments: argparse.Namespace, console: Console) -> int:
     experiment = _experiment(arguments)
     try:
         mode = resolve_mode(arguments.wandb)
     except ValueError as error:
         raise ConfigError("--wandb", [str(error)]) from error
     default = Path("work_dirs") / experiment.name / experiment.leg / f"seed{experiment.seed}"
-    shared = FirstModels(arguments.first_models) if arguments.first_models else None
-    folder = RunFolder(arguments.work_dir or default, shared)
+    folder = RunFolder(arguments.work_dir or default)
     if not arguments.dry_run and folder.done:
         return _show_finished(experiment, folder, mode, console)
     folder.check(experiment.config)
@@ -164,7 +111,7 @@ def _main(arguments: argparse.Namespace, run: Callable[..., None], console: Cons
             names, now = preflight.names(experiment.task), fingerprint(experiment.task)
             folder.open(experiment.config, names, experiment.name, told(experiment), now)
         barrier()
-        _run(experiment, folder, mode, run, console, arguments.launcher)
+        _run(experiment, folder, mode, console, arguments)
     return 0
 
 
@@ -174,7 +121,7 @@ def _show_finished(experiment: Experiment, folder: RunFolder, mode: str, console
     if is_main_process():
         rows = folder.rows(experiment.budget.cycles)
         if mode == "online":  # W&B may lack rows: of a run that was offline, or lost its connection
-            _tracker(experiment, folder, mode, rows, console).finish(identity.totals(experiment.task.metric, rows))
+            _tracker(experiment, folder, mode, rows, console).finish(totals(experiment.task.metric, rows))
         _show(experiment, rows, console)
     return 0
 
@@ -209,16 +156,17 @@ def _preflight(experiment: Experiment, folder: RunFolder, full: bool, console: C
     return bytes_needed
 
 
-def _run(experiment: Experiment, folder: RunFolder, mode: str, run: Callable, console: Console, launcher: str) -> None:
-    pool = folder.resume(preflight.length(experiment.task.dataset("pool")))
-    rows = folder.rows(pool.cycle) if pool else []
+def _run(experiment: Experiment, folder: RunFolder, mode: str, console: Console, arguments: argparse.Namespace) -> None:
+    shared = FirstModels(arguments.first_models) if arguments.first_models else None
+    cycle = Cycle.next_of(folder, experiment, arguments.launcher, shared)
+    rows = folder.rows(cycle.pool.cycle)
     tracker = _tracker(experiment, folder, mode if is_main_process() else "disabled", rows, console)
     try:
-        run(experiment, folder, tracker, console, launcher)
+        loop.run(cycle, tracker, console)
     except BaseException:
         tracker.finish({}, exit_code=1)
         raise
-    tracker.finish(identity.totals(experiment.task.metric, folder.rows(experiment.budget.cycles)))
+    tracker.finish(totals(experiment.task.metric, folder.rows(experiment.budget.cycles)))
     if is_main_process():
         rows = folder.rows(experiment.budget.cycles)
         title = f"{experiment.name}, {experiment.leg}, seed {experiment.seed}"
@@ -236,7 +184,7 @@ def _tracker(experiment: Experiment, folder: RunFolder, mode: str, rows: list[di
 def _show(experiment: Experiment, rows: list[dict[str, Any]], console: Console) -> None:
     lower = lower_is_better(experiment.task)
     showing.show(rows, experiment.task.metric, console, lower)
-    area = identity.totals(experiment.task.metric, rows)[identity.AREA]
+    area = totals(experiment.task.metric, rows)[AREA]
     console.print(showing.measured(f"area under the curve {area:.4f}", lower), highlight=False)
 
 

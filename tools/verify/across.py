@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tools.record.comparable import AFTER_THE_FIRST, free
-from tools.record.first_cycle import First, first_cycle
-from tools.record.fingerprint import Fingerprint, difference
-from tools.record.folder import RunFolderError
 from tools.experiment.settings import flat
+from tools.record.comparable import AFTER_THE_FIRST, free
+from tools.record.fingerprint import Fingerprint, difference
+from tools.record.first_cycle import First, first_cycle
+from tools.record.folder import RunFolderError
 from tools.verify.run import Remark, Run
 
 

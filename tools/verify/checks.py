@@ -10,11 +10,11 @@ import numpy as np
 
 from acquisition.pool import Pool
 from acquisition.query import Query, needs
-from models.training.checkpoint import CHECKPOINT, read, UNREADABLE
-from tools.train.cycle import asked
-from tools.record.receipt import content, digest, weights_digest
+from models.training.checkpoint import CHECKPOINT, UNREADABLE, read
 from tools.record import facts
 from tools.record.folder import RunFolderError
+from tools.record.receipt import content, digest, weights_digest
+from tools.train.cycle import asked
 from tools.verify.data import data
 from tools.verify.history import history
 from tools.verify.run import Cycle, Remark, Run

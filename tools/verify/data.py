@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Iterator
 
 from tasks.base import Task
-from tools.record.receipt import receipt_digest
+from tools.experiment.settings import told
 from tools.record import data as record
 from tools.record.fingerprint import FILE, Fingerprint, difference, fingerprint
 from tools.record.folder import RunFolderError
-from tools.experiment.settings import told
+from tools.record.receipt import receipt_digest
 from tools.verify.run import Remark, Run
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from tools.record.receipt import receipt_digest, row_digest, times_digest
 from tools.record.folder import RunFolderError
+from tools.record.receipt import receipt_digest, row_digest, times_digest
 from tools.verify.run import Cycle, Remark, Run
 
 

@@ -16,10 +16,10 @@ import pytest
 import torch
 from torch import nn
 
-from models.training.joint import JointModel, ModuleSettings
-from models.training.loading import train_loader
 from models.loss_prediction import LossPrediction
 from models.output import Output, Tap
+from models.training.joint import JointModel, ModuleSettings
+from models.training.loading import train_loader
 from tests.conftest import REPOSITORY
 from tools import bench
 from tools.benchmarks import memory, report, score, subjects, train

@@ -11,16 +11,17 @@ import pytest
 from acquisition.pool import Pool
 from acquisition.signals import SIGNALS
 from acquisition.strategies import named_strategies
+from models.process.seeding import seeded
 from models.training.committee import add_dropout, ensemble, passes
 from models.training.joint import JointModel
-from models.process.seeding import seeded
 from tests import devkit, imagekit, posekit
 from tests.conftest import REPOSITORY
 from tools import matrix
+from tools.data.sandbox.classification import make_classification
 from tools.experiment import preflight
 from tools.experiment.config import Experiment, load
+from tools.train import loop
 from tools.train.cycle import next_query
-from tools.data.sandbox.classification import make_classification
 
 TASKS = {  # and the layers after which dropout is put
     "classification": (lambda root: imagekit.classification(imagekit.make_folder(root)), "layer*"),
@@ -91,6 +92,6 @@ def test_the_command_runs_cells_and_says_what_came_of_them(tmp_path: Path, capsy
 
 def test_a_cell_that_fails_is_told_and_the_others_run(tmp_path: Path, capsys, monkeypatch):
     make_classification(tmp_path, pool=40, test=18, seed=0, hard=0.3)
-    monkeypatch.setattr(matrix.al_train, "run", lambda *_: 1 / 0)
+    monkeypatch.setattr(loop, "run", lambda *_: 1 / 0)
     assert matrix.main(["--root", str(tmp_path), "--configs", "cls_sandbox", "--strategies", "random", "margin"]) == 1
     assert "2 cells: 0 ok, 0 refused, 2 FAILED" in capsys.readouterr().out

@@ -9,15 +9,16 @@ import pytest
 import torch
 from scipy import stats
 
+from models.process.seeding import seeded
 from models.training.committee import ensemble
 from models.training.joint import JointModel
-from models.process.seeding import seeded
 from tasks.pose import Pose
 from tasks.pose.people import MPII_JOINTS, read_heads
 from tests.conftest import REPOSITORY
 from tools import uncertainty
-from tools.experiment.config import Experiment
+from tools.benchmarks.uncertainty import measure
 from tools.data.sandbox.pose import make_pose
+from tools.experiment.config import Experiment
 
 CONFIG = str(REPOSITORY / "configs/pose_sandbox.py")
 SCORED = [k for k, name in enumerate(MPII_JOINTS) if name not in ("pelvis", "thorax")]
@@ -63,7 +64,7 @@ def test_correlations_are_scipys(figures: Path, monkeypatch):
     monkeypatch.setattr(uncertainty, "_trained", untrained)
     options, names = {"task.data_root": str(figures)}, ["entropy", "ensemble_bald"]
     variants = [("task.distribution", "softmax")]
-    found = uncertainty.measure(CONFIG, options, variants, names, labels=8, seed=3)
+    found = measure(CONFIG, options, variants, names, labels=8, seed=3)
     assert [f.variant for f in found] == ["as configured", "task.distribution=softmax"]
     assert all((f.samples, f.counted) == (30, 30) for f in found)
     for each, distribution in zip(found, ("squared", "softmax"), strict=True):

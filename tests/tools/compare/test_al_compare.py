@@ -16,15 +16,14 @@ import pytest
 from tests.comparekit import config, made, write
 from tests.conftest import REPOSITORY
 from tools import al_compare, al_train
-from tools.train import session
 from tools.compare.curves import Estimate
-from tools.display.looks import LIGHT, Style, styles
 from tools.compare.page.markup import Html, tag, text
-from tools.record.reading import ComparisonError
 from tools.compare.page.sentences import labels_saved, listed, significance, verdicts
-from tools.compare.statistics import compare_areas
 from tools.compare.page.style import chance, duration, interval, number, spread
 from tools.compare.page.svg import HEIGHT, Line, line_chart
+from tools.compare.statistics import compare_areas
+from tools.display.looks import LIGHT, Style, styles
+from tools.record.reading import ComparisonError
 
 VALUES = {"random": ([0.1, 0.2, 0.3], [0.1, 0.3, 0.4], [0.2, 0.25, 0.3]), "entropy": ([0.1, 0.4, 0.5],) * 3}
 
@@ -77,10 +76,7 @@ def test_the_page_needs_nothing_else(tmp_path: Path, monkeypatch):
     """On runs of al_train itself, with pictures."""
     monkeypatch.chdir(tmp_path)
     for leg in ("random", "learning_loss"):
-        assert (
-            session.main([str(REPOSITORY / "tests/toy_config.py"), "--strategy", leg, "--wandb", "disabled"], al_train.run)
-            == 0
-        )
+        assert al_train.main([str(REPOSITORY / "tests/toy_config.py"), "--strategy", leg, "--wandb", "disabled"]) == 0
     page, content = report(tmp_path / "work_dirs")
     pictures = [link for link in page.links if link.startswith("data:image/jpeg;base64,")]
     assert len(pictures) == 2 * 2 * 3  # legs, queries, choices
@@ -288,7 +284,7 @@ def test_all_files_are_written_or_none(fault, tmp_path: Path, monkeypatch: pytes
         whole, full = Path.write_bytes, Path("/dev/full")
         monkeypatch.setattr(Path, "write_bytes", lambda path, new: whole(full if "c.tmp" in path.name else path, new))
     with pytest.raises(ComparisonError, match="b.txt is a folder there" if fault == "a folder" else "No space left"):
-        al_compare.write(out, files)
+        files.write(out, files)
     left = {path.name: path.read_text() for path in out.iterdir() if path.is_file()}
     assert left == {"a.txt": "old"}
 

@@ -21,9 +21,9 @@ from tests.toy import Toy
 from tools.compare.chosen import chosen, jaccard, jaccard_by_chance, overlap, queries
 from tools.compare.gallery import ends_and_middle, gallery
 from tools.compare.grouping import group
-from tools.record.reading import read, Run
 from tools.compare.traits import number_shares, traits, word_shares
 from tools.record.folder import RunFolder
+from tools.record.reading import Run, read
 
 NAMES = [f"vector {i}" for i in range(60)]
 TRUST = [REPOSITORY]

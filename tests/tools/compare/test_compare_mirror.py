@@ -19,18 +19,21 @@ from rich.console import Console
 from tests import comparekit
 from tests.conftest import REPOSITORY
 from tests.toy import NegativeError, Toy
-from tools import al_compare, al_sweep, al_train, wandb_board
-from tools.train import session, showing
+from tools import al_compare, al_sweep, al_train
 from tools.compare.curves import curve
 from tools.compare.finding import find
+from tools.compare.findings import findings
 from tools.compare.grouping import group
+from tools.compare.page.files import as_csv, as_json
 from tools.compare.page.html import page
-from tools.display.looks import styles
-from tools.compare.findings import as_csv, as_json, findings
-from tools.record.reading import ComparisonError, read
-from tools.compare.saving import labels_needed
 from tools.compare.page.terminal import show
+from tools.compare.saving import labels_needed
+from tools.display.canvas import canvas
+from tools.display.looks import styles
+from tools.mirror import board
 from tools.record.facts import Facts
+from tools.record.reading import ComparisonError, read
+from tools.train import showing
 
 LEGS = ("random", "learning_loss", "placebo", "random-joint", "entropy", "oracle_loss-joint", "coreset")
 SAME = {
@@ -204,8 +207,7 @@ def test_axes_say_that_lower_is_better(tmp_path: Path, monkeypatch, capsys):
     content = page(found, styles(["random"]))
     assert ">score (lower is better)</text>" in content
     drawn = []
-    canvas = showing.canvas
-    monkeypatch.setattr(summary, "canvas", lambda **k: drawn.append(canvas(**k)) or drawn[-1])
+    monkeypatch.setattr(showing, "canvas", lambda **k: drawn.append(canvas(**k)) or drawn[-1])
     rows = [{"labeled": 10, "mae": 0.5}]
     showing.draw(rows, "mae", "t", tmp_path / "curve.png", lower=True)
     assert drawn[0].axes[0].get_ylabel() == "mae (lower is better)"
@@ -213,8 +215,8 @@ def test_axes_say_that_lower_is_better(tmp_path: Path, monkeypatch, capsys):
     showing.show(rows, "mae", console, lower=True)
     assert "mae (lower is better)" in console.file.getvalue()
     pytest.importorskip("wandb_workspaces")
-    board = json.dumps(wandb_board.spec(wandb_board.build("c", "mae", "me", lower=True)))
-    assert "mae (lower is better) over labeled images" in board and "area under mae (lower is better)" in board
+    view = json.dumps(board.spec(board.build("c", "mae", "me", lower=True)))
+    assert "mae (lower is better) over labeled images" in view and "area under mae (lower is better)" in view
 
 
 def test_the_first_size_at_or_below_the_target_counts_by_hand():
@@ -251,7 +253,7 @@ def test_an_error_goes_through_training_sweep_and_comparison(tmp_path: Path, mon
     config = str(REPOSITORY / "tests/toy_config.py")
     options = ["--cfg-options", f"task.type={__name__}.Error"]
     for leg in ("random", "learning_loss"):
-        assert session.main([config, "--strategy", leg, "--wandb", "disabled", *options], al_train.run) == 0
+        assert al_train.main([config, "--strategy", leg, "--wandb", "disabled", *options]) == 0
         assert "lower is better" in capsys.readouterr().out
     given = [config, "--strategies", "random", "learning_loss", "--seeds", "0", "--wandb", "disabled", *options]
     assert al_sweep.main(given) == 0  # which are finished

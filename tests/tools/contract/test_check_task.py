@@ -18,8 +18,8 @@ from tests import segkit
 from tests.conftest import REPOSITORY
 from tests.toy import Toy
 from tools import check_task
-from tools.experiment.config import load
 from tools.contract import CHECKS, scaffold
+from tools.experiment.config import load
 
 TOY = str(REPOSITORY / "tests/toy_config.py")
 CONFIG = """

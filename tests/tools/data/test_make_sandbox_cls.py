@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tasks.classification import Classification
-from tests.tools.data.test_make_sandbox import snapshot, TOOL
+from tests.tools.data.test_make_sandbox import TOOL, snapshot
 from tools import make_sandbox as ms
 from tools.data.sandbox import classification as mc
 

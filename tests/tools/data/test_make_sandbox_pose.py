@@ -12,7 +12,7 @@ import pytest
 from scipy.io import loadmat
 
 from tasks.pose.faults import mpii_faults
-from tests.tools.data.test_make_sandbox import snapshot, TOOL
+from tests.tools.data.test_make_sandbox import TOOL, snapshot
 from tools import make_sandbox as ms
 from tools.data.sandbox import figure as mf
 from tools.data.sandbox import pose as mp

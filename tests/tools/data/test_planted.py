@@ -11,6 +11,7 @@ from acquisition.query import Query, ask
 from acquisition.strategies import named_strategies
 from models.process.seeding import stream
 from tools import planted
+from tools.compare.planted import hard_share
 from tools.record.folder import RunFolder
 
 
@@ -33,7 +34,7 @@ def run_folder(root: Path, names: list[str], picks: list[list[int]]) -> Path:
 )
 def test_hard_samples_are_counted_by_name(names, hard, tmp_path: Path, capsys):
     run = run_folder(tmp_path / "run", names, [[1, 2], [3, 0]])
-    share = planted.hard_share(run, frozenset(hard.splitlines()))
+    share = hard_share(run, frozenset(hard.splitlines()))
     assert (share.hard, share.queried, share.pool) == (2, 4, 0.4)
     (tmp_path / "hard.txt").write_text(hard)
     assert planted.main([str(run), "--hard", str(tmp_path / "hard.txt")]) == 0

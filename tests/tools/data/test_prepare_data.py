@@ -29,11 +29,10 @@ from torchvision.datasets.voc import DATASET_YEAR_DICT
 from tests import publisher
 from tests.fuzzkit import fuzz, mutated
 from tests.publisher import Publisher
-from tools import prepare_data
-from tools.prepare_data import main
-from tools.data.published import download, unpack
+from tools.data.published import download, prepare, unpack
 from tools.data.published import sets as published
-from tools.data.published.download import fetch, PrepareError
+from tools.data.published.download import PrepareError, fetch
+from tools.prepare_data import main
 
 CONTENT = publisher.padding(0) * 5  # 1 MB
 MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
@@ -251,7 +250,7 @@ def test_a_root_that_cannot_be_written(tmp_path, small, capsys, monkeypatch):
     def read_only(**_):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(prepare_data.tempfile, "TemporaryFile", read_only)
+    monkeypatch.setattr(prepare.tempfile, "TemporaryFile", read_only)
     assert run("voc", tmp_path, small) == 1
     assert "can be written, but: Read-only file system; give another one" in capsys.readouterr().err
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from acquisition.strategies import named_strategies
 from tasks.drawing import caption_height, write
-from tools.display.looks import DARK, DASHES, legs, LIGHT, MARKS, NAMED, split, styles
-from tools.compare.page.svg import chip, Line, line_chart
-from tools.train.showing import look_of
+from tools.compare.page.svg import Line, chip, line_chart
+from tools.display.canvas import look_of
+from tools.display.looks import DARK, DASHES, LIGHT, MARKS, NAMED, legs, split, styles
 
 PAGES = {"light": (LIGHT, "#ffffff"), "dark": (DARK, "#14161a")}  # as in page.html
 # what linear RGB becomes to who lacks red, green or blue cones (Machado, Oliveira and Fernandes 2009, severity 1)

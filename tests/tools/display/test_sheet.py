@@ -17,7 +17,7 @@ from rich.console import Console
 from models.process.progress import bar
 from tests.conftest import REPOSITORY
 from tests.screenkit import seen, terminal, written
-from tools.display.sheet import Column, decimals, interval, number, plus_minus, Sheet
+from tools.display.sheet import Column, Sheet, decimals, interval, number, plus_minus
 
 LONG = "learning_loss_coreset-detached"
 NUMBERS = ["0.512", "0.613", "12,345", "0.600 ± 0.141"]

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tasks.base import DataError
+from tests import commands
 from tests.conftest import REPOSITORY
 from tests.fuzzkit import VALUES, fuzz, mutated
 from tests.toy import Toy, ToyNetwork
-from tools.train import session
+from tools import al_train
 from tools.experiment import preflight
-from tools.experiment.config import ConfigError, load
+from tools.experiment.config import load
+from tools.experiment.options import ConfigError
 from tools.experiment.settings import flat, told
 
 TOY = REPOSITORY / "tests" / "toy_config.py"
@@ -30,7 +32,9 @@ def never(*_: Any) -> None:
 
 
 def dry_run(config: Path, folder: Path, *arguments: str) -> int:
-    return session.main([str(config), "--dry-run", "--wandb", "disabled", "--work-dir", str(folder), *arguments], never)
+    return commands.train(
+        [str(config), "--dry-run", "--wandb", "disabled", "--work-dir", str(folder), *arguments], never
+    )
 
 
 def report(options: dict[str, Any], path: Path = TOY) -> list[str]:
@@ -136,7 +140,11 @@ class Plain(Toy):
 
 
 def test_where_the_network_can_train_on_one_sample_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {"training.batch_size": 4, "budget.initial": 13, "task.type": "tests.tools.experiment.test_bad_config.Plain"}
+    options = {
+        "training.batch_size": 4,
+        "budget.initial": 13,
+        "task.type": "tests.tools.experiment.test_bad_config.Plain",
+    }
     experiment = load(TOY, options=options)
     assert preflight.problems(experiment, full=False) == []
     monkeypatch.setattr(preflight, "get_world_size", lambda: 4)  # ceil(13 / 4) = 4, ceil(18 / 4) = 5, ceil(23 / 4) = 6
@@ -230,7 +238,9 @@ class Unread(Toy):
 
 def test_what_an_adapter_does_wrong_later_is_told_before_the_run(tmp_path: Path, capsys) -> None:
     def found(kind: str) -> list[str]:
-        return preflight.problems(load(TOY, options={"task.type": f"tests.tools.experiment.test_bad_config.{kind}"}), full=False)
+        return preflight.problems(
+            load(TOY, options={"task.type": f"tests.tools.experiment.test_bad_config.{kind}"}), full=False
+        )
 
     assert found("Unbuilt") == ["task: expected `build` to return a network, but got KeyError: 'layer9'"]
     assert found("Unnamed") == [
@@ -326,7 +336,7 @@ PIECES = (
 def check_plan(config: Path, folder: Path, options: dict[str, Any], capsys) -> bool:
     """The command as it would be run; whether there is a plan."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "option", lambda text: (text, options[text]))
+        patch.setattr(al_train, "option", lambda text: (text, options[text]))
         status = dry_run(config, folder, *(["--cfg-options", *options] if options else []))
     said = capsys.readouterr().out
     assert said.startswith("error: ") if status else "trainings of" in said

@@ -11,7 +11,8 @@ from torch.optim import SGD, RMSprop
 from acquisition.steps import Highest, RandomSubset
 from tests.conftest import REPOSITORY
 from tests.toy import Toy
-from tools.experiment.config import ConfigError, load
+from tools.experiment.config import load
+from tools.experiment.options import ConfigError
 from tools.experiment.settings import arguments, flat, resolved, unknown
 
 TOY = REPOSITORY / "tests" / "toy_config.py"

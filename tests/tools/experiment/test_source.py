@@ -14,8 +14,9 @@ from torch.optim import SGD
 from tests.conftest import REPOSITORY
 from tests.tools.experiment.test_config import BASE, CONFIGS, TOY
 from tools.experiment import source
-from tools.experiment.config import ConfigError, load
 from tools.experiment.checks import KNOWN
+from tools.experiment.config import load
+from tools.experiment.options import ConfigError
 from tools.record import facts, literals
 
 HELPERS = """

@@ -24,12 +24,12 @@ from PIL import Image
 from tests.wandb_reader import RunFile, fragments, read_run
 from tests.wandb_stub import KEY, Stub
 from tools.mirror import fragments as fragments_of
-from tools.mirror.tracking import Identity, PROJECT, resolve_mode, SETTINGS, Tracker
+from tools.mirror.tracking import PROJECT, SETTINGS, Identity, Tracker, resolve_mode
 
 wandb = pytest.importorskip("wandb")
 pytestmark = pytest.mark.usefixtures("home")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 CONFIG = {"task": "detection", "network": "ssd300", "strategy": "learning_loss", "seed": 3, "budget": [10, 5]}
 WHO = Identity(PROJECT, "det_ssd_voc", "learning_loss", 3, ("detection", "voc", "learning_loss"), CONFIG)
 ROWS: list[dict[str, Any]] = [
@@ -291,7 +291,7 @@ def test_disabled_needs_no_wandb(tmp_path: Path) -> None:
         import sys
         from pathlib import Path
         sys.path.insert(0, {str(ROOT)!r})
-        from tools.tracking import Identity, Tracker, resolve_mode
+        from tools.mirror.tracking import Identity, Tracker, resolve_mode
         assert resolve_mode("disabled") == "disabled"
         tracker = Tracker(Path({str(tmp_path / "run")!r}), Identity("p", "g", "s", 0, (), {{}}), "disabled", [])
         tracker.cycle({{"cycle": 0, "labeled": 1}})

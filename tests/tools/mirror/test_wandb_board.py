@@ -17,9 +17,7 @@ from tests.conftest import REPOSITORY
 from tests.toy import Toy
 from tests.wandb_reader import RunFile, fragments, read_run
 from tests.wandb_stub import Stub
-from tools.train import session
-from tools import wandb_board
-from tools.al_train import run
+from tools import al_train, wandb_board
 from tools.display.looks import LIGHT, styles
 
 wandb = pytest.importorskip("wandb")
@@ -49,7 +47,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> list[RunFile]:
     for strategy, task in (("learning_loss", "tests.toy.Toy"), ("ensemble_variance", f"{__name__}.Signs")):
         folder = tmp_path_factory.mktemp(strategy) / "run"
         given = [TOY, "--wandb", "offline", "--strategy", strategy, "--work-dir", str(folder)]
-        assert session.main([*given, "--cfg-options", f"task.type={task}", *SHORT], run) == 0
+        assert al_train.main([*given, "--cfg-options", f"task.type={task}", *SHORT]) == 0
         wandb.teardown()
         found.append(read_run(fragments(folder)[0]))
     return found

@@ -20,9 +20,7 @@ from tests.comparekit import write
 from tests.conftest import REPOSITORY
 from tests.wandb_reader import fragments, read_run
 from tests.wandb_stub import Stub
-from tools.train import session
-from tools import wandb_push
-from tools.al_train import run
+from tools import al_train, wandb_push
 from tools.experiment.config import load
 from tools.mirror.fragments import ID_FILE
 from tools.record.folder import RunFolder
@@ -50,7 +48,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "random",
         "--seed",
     ]
-    assert session.main([*given, "4"], run) == 0
+    assert al_train.main([*given, "4"]) == 0
     wandb.teardown()
     return folder
 
@@ -218,7 +216,7 @@ def test_a_run_in_progress_and_a_damaged_one_are_named_and_the_others_are_sent(t
     write(empty, config(seed=3), ())
     program = f"""import sys; sys.path.insert(0, {str(REPOSITORY)!r})
 from pathlib import Path
-from models.files import locked
+from models.process.files import locked
 with locked(Path({str(busy)!r}) / ".lock"):
     print("in", flush=True); sys.stdin.read()"""
     command = [sys.executable, "-c", program]

@@ -9,9 +9,9 @@ import pytest
 
 from tests.comparekit import config
 from tests.conftest import REPOSITORY
-from tools.record.comparable import AFTER_THE_FIRST, ANYWHERE, BETWEEN_LEGS, differing, free
 from tools.compare.grouping import _differences
 from tools.experiment.settings import flat
+from tools.record.comparable import AFTER_THE_FIRST, ANYWHERE, BETWEEN_LEGS, differing, free
 from tools.verify.across import _setup
 
 

@@ -14,15 +14,15 @@ from tasks.base import Source
 from tasks.data import canonical
 from tests.conftest import REPOSITORY
 from tests.tools.compare.test_al_compare import Page
-from tests.tools.verify.test_al_verify import sign_all
 from tests.tools.record.test_folder import files
+from tests.tools.verify.test_al_verify import sign_all
 from tests.toy import Toy
 from tools import al_compare, al_train, al_verify
-from tools.train import session
-from tools.record.receipt import packed
 from tools.record import data
 from tools.record.fingerprint import FILE
 from tools.record.folder import RunFolder, RunFolderError
+from tools.record.receipt import packed
+from tools.train import loop
 
 TOY = str(REPOSITORY / "tests" / "toy_config.py")
 
@@ -60,9 +60,7 @@ def root(tmp_path: Path) -> Path:
 
 def train(root: Path, where: Path, *more: str) -> int:
     options = ["task.type=tests.tools.record.test_data_changed.Kept", f"task.data_root={root}"]
-    return session.main(
-        [TOY, "--wandb", "disabled", "--work-dir", str(where), *more, "--cfg-options", *options], al_train.run
-    )
+    return al_train.main([TOY, "--wandb", "disabled", "--work-dir", str(where), *more, "--cfg-options", *options])
 
 
 def relabel(name: str, index: int) -> Callable[[Path], None]:
@@ -126,7 +124,7 @@ def test_a_run_of_which_nothing_was_trained_begins_with_the_data_as_they_are(roo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(al_train, "run_cycle", killed)
+        patch.setattr(loop, "run_cycle", killed)
         assert train(root, tmp_path / "run") == 130
     before = data.whole(tmp_path / "run")
     relabel("test", 3)(root)

@@ -16,8 +16,8 @@ from tests.tools.compare.test_al_compare import Page
 from tests.tools.record.test_folder import in_child
 from tools import al_compare, al_verify, wandb_push
 from tools.compare.finding import find
-from tools.record.reading import ComparisonError, read
 from tools.experiment.config import load
+from tools.record.reading import ComparisonError, read
 
 
 def four(root: Path, settings: Callable[[str, int], dict] = config) -> list[Path]:

@@ -21,10 +21,10 @@ import pytest
 from acquisition.pool import Pool
 from acquisition.query import Query
 from models.process import files as files_module
-from tools.record.receipt import receipt_digest
 from tools.record import facts
 from tools.record.facts import Facts
 from tools.record.folder import RunFolder, RunFolderError, write_whole
+from tools.record.receipt import receipt_digest
 
 CONFIG = {
     "task": {"type": "tests.toy.Toy", "size": 30, "classes": ["a", "b'\"\\"], "root": "/data/with space/ü"},

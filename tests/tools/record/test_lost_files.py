@@ -11,10 +11,9 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.tools.record.test_folder import files
 from tools import al_compare, al_train, al_verify, wandb_push
-from tools.train import session
 from tools.experiment.config import load
-from tools.record.marks import looks_like_run, lost
 from tools.record.folder import RunFolder, RunFolderError
+from tools.record.marks import looks_like_run, lost
 
 TOY = str(REPOSITORY / "tests" / "toy_config.py")
 ESSENTIAL = ("config", "samples.txt", "metrics.jsonl", "state.json")
@@ -30,7 +29,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(where: Path, *more: str) -> int:
-    return session.main([TOY, "--wandb", "disabled", "--work-dir", str(where), *more], al_train.run)
+    return al_train.main([TOY, "--wandb", "disabled", "--work-dir", str(where), *more])
 
 
 def lose(path: Path, names: tuple[str, ...], *more: str) -> str:

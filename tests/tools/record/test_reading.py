@@ -11,21 +11,20 @@ import pytest
 from tests import comparekit
 from tests.conftest import REPOSITORY
 from tools import al_train
-from tools.train import session
-from tools.record.comparable import BETWEEN_LEGS
 from tools.compare.finding import find
 from tools.compare.grouping import SHOWN, group
-from tools.record.reading import ComparisonError, read
 from tools.experiment.config import load
-from tools.record.folder import RunFolderError
 from tools.experiment.settings import flat
+from tools.record.comparable import BETWEEN_LEGS
+from tools.record.folder import RunFolderError
+from tools.record.reading import ComparisonError, read
 
 
 def test_a_run_of_al_train_is_read(tmp_path: Path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
     command = [str(REPOSITORY / "tests/toy_config.py"), "--module", "detached", "--seed", "3"]
-    assert session.main(command, al_train.run) == 0
+    assert al_train.main(command) == 0
     (folder,), _ = find(["work_dirs"])
     run = read(folder)
     experiment = load(command[0], options={"module.mode": "detached", "seed": 3})

@@ -13,18 +13,19 @@ import torch
 from acquisition.canary import CANARIES
 from acquisition.pool import Pool
 from acquisition.query import Query
-from models.training.committee import ensemble, passes
-from models.training.joint import JointModel, ModuleSettings
 from models.output import Tap
 from models.process.seeding import seeded
+from models.training.committee import ensemble, passes
+from models.training.joint import JointModel, ModuleSettings
 from tests.conftest import REPOSITORY
 from tests.toy import Toy
-from tools import al_train
+from tools.contract.matrix import Silent
 from tools.experiment.config import load
-from tools.matrix import Silent
-from tools.record.receipt import digest, packed, receipt_of, taps_digest, unpacked, weights_digest
-from tools.record.plans import told
 from tools.record.folder import RunFolder
+from tools.record.plans import told
+from tools.record.receipt import digest, packed, receipt_of, taps_digest, unpacked, weights_digest
+from tools.train import loop
+from tools.train.cycle import Cycle
 
 TOY = REPOSITORY / "tests" / "toy_config.py"
 POOL = Pool(60, (4, 17, 2))
@@ -146,7 +147,7 @@ def run(where: Path, until: int | None = None, **options) -> RunFolder:
         return commit(row, *rest)
 
     folder.commit = stopping
-    al_train.run(experiment, folder, Silent(), Silent())
+    loop.run(Cycle.next_of(folder, experiment), Silent(), Silent())
     return folder
 
 

@@ -22,6 +22,7 @@ from tests.tools.train.test_al_train import outcome
 from tools import al_sweep
 from tools.record.folder import RunFolder
 from tools.sweep import jobs as jobs_module
+from tools.sweep import schedule
 
 TOY = str(REPOSITORY / "tests" / "toy_config.py")
 
@@ -124,11 +125,11 @@ def test_runs_of_one_first_model_do_not_train_it_at_once(tmp_path):
             self.first, self.cycle = first, cycle
 
     one, same, other = Waiting("a"), Waiting("a"), Waiting("b")
-    assert al_sweep._next([same, other], {one: None}) is other
-    assert al_sweep._next([same], {one: None}) is None
+    assert schedule._next([same, other], {one: None}) is other
+    assert schedule._next([same], {one: None}) is None
     one.cycle = 1
-    assert al_sweep._next([same], {one: None}) is same
-    assert al_sweep._next([Waiting(None)], {Waiting(None): None}) is not None, "without sharing nobody waits"
+    assert schedule._next([same], {one: None}) is same
+    assert schedule._next([Waiting(None)], {Waiting(None): None}) is not None, "without sharing nobody waits"
 
 
 @pytest.mark.parametrize("module, legs", [(["auto", "joint"], ["random", "random-joint"]), (["off"], ["random-off"])])
@@ -205,7 +206,7 @@ def test_a_signal_is_passed_on_and_the_same_command_goes_on(tmp_path, stub, told
     code = f"""
 import sys
 from tools import al_sweep
-from tools.rundir import RunFolder
+from tools.record.folder import RunFolder
 from tools.sweep import jobs
 
 jobs.TRAIN, RunFolder.check = {str(tmp_path / "stub.py")!r}, lambda *_: None

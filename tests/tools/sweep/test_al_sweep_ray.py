@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.tools.sweep.test_al_sweep import imitate, sweep, TOY
+from tests.tools.sweep.test_al_sweep import TOY, imitate, sweep
+from tests.tools.sweep.test_sweep_worker import wait_for
 from tests.tools.train.test_al_train import main as train
 from tests.tools.train.test_al_train import outcome
-from tests.tools.sweep.test_sweep_worker import wait_for
 from tools import al_sweep
 
 ray = pytest.importorskip("ray", reason="Ray is not here: pip install -e '.[ray]'")

@@ -76,7 +76,7 @@ def test_a_run_that_is_told_before_it_begins_does_not_begin(tmp_path):
 
 
 def test_a_run_waits_for_the_process_of_a_lost_worker(tmp_path):
-    code = "import time; from pathlib import Path; from models.files import locked\n"
+    code = "import time; from pathlib import Path; from models.process.files import locked\n"
     code += f"with locked(Path({str(tmp_path / 'run/.lock')!r})): print(1, flush=True); time.sleep(60)"
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=REPOSITORY)
     try:

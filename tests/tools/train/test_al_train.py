@@ -18,16 +18,17 @@ import torch
 
 from acquisition import ranking, scoring
 from models.process import files
-from models.training.checkpoint import CHECKPOINT
 from models.process.seeding import stream
+from models.training.checkpoint import CHECKPOINT
+from tests import commands
 from tests.conftest import REPOSITORY
 from tests.toy import NegativeError, Toy
-from tools.train import session
 from tools.experiment import preflight
-from tools.record import folder
+from tools.experiment.options import ALL_TOLD
+from tools.record import folder as folders
 from tools.train import cycle as cycle_parts
-from tools.al_train import run
-from tools.experiment.config import ALL_TOLD
+from tools.train import session
+from tools.train.loop import run
 
 TOY = str(REPOSITORY / "tests" / "toy_config.py")
 ROW = {"cycle", "labeled", "effort", "score", "seconds/train", "seconds/evaluate", "seconds/score", "seconds/ranking"}
@@ -35,7 +36,7 @@ RANKING = {f"ranking/{group}/{key}" for group in ("queried", "control") for key 
 
 
 def main(folder: Path, *more: str, config: str = TOY, loop=run) -> int:
-    return session.main([config, "--wandb", "disabled", "--work-dir", str(folder), *more], loop)
+    return commands.train([config, "--wandb", "disabled", "--work-dir", str(folder), *more], loop)
 
 
 def never(*arguments) -> None:
@@ -189,7 +190,7 @@ def test_the_default_folder_is_config_strategy_seed(tmp_path, monkeypatch):
     config = str(REPOSITORY / "tests" / "toy_config.py")
     arguments = [config, "--wandb", "disabled", "--smoke", "--strategy", "random", "--seed", "7"]
     with pytest.raises(KeyError, match="enough"):
-        session.main(arguments, lambda experiment, folder, *rest: seen.append(folder.path) or {}["enough"])
+        commands.train(arguments, lambda cycle, *rest: seen.append(cycle.folder.path) or {}["enough"])
     assert seen == [Path("work_dirs/toy_config-smoke/random/seed7")]
     assert sorted(p.name for p in (tmp_path / seen[0]).iterdir()) == [
         ".lock",
@@ -269,8 +270,9 @@ def test_the_same_command_gives_the_same_with_any_number_of_workers(calm, tmp_pa
 def test_deterministic_is_asked_of_torch_for_the_run_alone(tmp_path, asked):
     seen = []
 
-    def loop(experiment, *arguments) -> None:
-        seen.append((torch.are_deterministic_algorithms_enabled(), experiment.config["training"].get("deterministic")))
+    def loop(cycle, *arguments) -> None:
+        settings = cycle.experiment.config
+        seen.append((torch.are_deterministic_algorithms_enabled(), settings["training"].get("deterministic")))
         raise KeyboardInterrupt
 
     assert main(tmp_path / "run", *["--deterministic"] * asked, loop=loop) == 130
@@ -302,8 +304,8 @@ STOPS = {  # what is called, and the number of the call that is interrupted
     "in the first epoch": (Toy, "forward", 2),  # an epoch of cycle 0 has 3 iterations
     "before the second cycle's training": (Toy, "evaluator", 2),
     "in the second cycle's evaluation": (NegativeError, "process", 5),  # 20 test samples are 3 batches
-    "before the second commit's state": (rundir, "write_whole", 8),  # two files, then three a commit
-    "after the last commit": (session.summary, "draw", 1),
+    "before the second commit's state": (folders, "write_whole", 8),  # two files, then three a commit
+    "after the last commit": (session.showing, "draw", 1),
 }
 
 
@@ -529,7 +531,7 @@ def test_a_missing_config_is_refused(tmp_path, capsys):
 
 def test_a_wrong_wandb_mode_of_the_environment_is_refused(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "ofline")
-    assert session.main([TOY, "--work-dir", str(tmp_path / "run")], never) == 2
+    assert commands.train([TOY, "--work-dir", str(tmp_path / "run")], never) == 2
     assert "WANDB_MODE" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
 
@@ -662,7 +664,7 @@ def test_help_lists_the_options():
 )
 def test_wrong_arguments_end_with_status_2(capsys, arguments, shown):
     with pytest.raises(SystemExit, match="2"):
-        session.main(arguments, never)
+        commands.train(arguments, never)
     assert shown in capsys.readouterr().err
 
 

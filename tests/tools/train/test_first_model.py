@@ -21,8 +21,8 @@ from models.training.checkpoint import CHECKPOINT
 from tests.conftest import REPOSITORY
 from tests.tools.train.test_al_train import main, outcome, rows, same, weights
 from tests.toy import Toy, Vectors
-from tools.train import first_model
 from tools.experiment.config import load
+from tools.train import first_model
 from tools.train.first_model import FirstModels, key
 
 CONFIG = REPOSITORY / "tests" / "toy_config.py"

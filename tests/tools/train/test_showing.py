@@ -10,8 +10,10 @@ from PIL import Image
 from rich.console import Console
 from sklearn.metrics import auc
 
+from tools.display.canvas import canvas
+from tools.record.rows import area_under_curve
 from tools.train import showing
-from tools.train.showing import area_under_curve, draw, line, show
+from tools.train.showing import draw, line, show
 
 ROWS = [
     {"cycle": 0, "labeled": 1000, "effort": 12345, "mAP": 0.5241, "seconds/train": 70.25, "seconds/evaluate": 3.5,
@@ -99,8 +101,7 @@ def test_curve_is_a_picture_that_can_be_read(tmp_path):
 
 def test_curve_shows_the_rows(tmp_path, monkeypatch):
     drawn = []
-    canvas = showing.canvas
-    monkeypatch.setattr(summary, "canvas", lambda **k: drawn.append(canvas(**k)) or drawn[-1])
+    monkeypatch.setattr(showing, "canvas", lambda **k: drawn.append(canvas(**k)) or drawn[-1])
     draw([*ROWS, {"labeled": 3000, "mAP": None}], "mAP", "a title", tmp_path / "curve.png")
     (axes,) = drawn[0].axes
     assert axes.lines[0].get_xydata().tolist() == [[1000, 0.5241], [2000, 0.6093]]  # what is not a number is no point

@@ -6,7 +6,7 @@ import numpy as np
 
 from acquisition.query import Query
 from tests.toy import Toy
-from tools.train.showing import SHOWN, thumbnails
+from tools.mirror.identity import SHOWN, thumbnails
 
 
 def query(count: int) -> Query:

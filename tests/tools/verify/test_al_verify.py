@@ -17,15 +17,17 @@ from acquisition.strategies import named_strategies
 from models.output import Output
 from tests.conftest import REPOSITORY
 from tests.toy import Told
-from tools import al_train, al_verify
+from tools import al_verify
+from tools.contract.matrix import Silent
 from tools.experiment.config import load
-from tools.matrix import Silent
-from tools.record.receipt import chained, content, digest, packed, receipt_digest, times_digest
 from tools.record import facts
 from tools.record.data import receipt_part
 from tools.record.fingerprint import fingerprint
-from tools.record.plans import told
 from tools.record.folder import RunFolder
+from tools.record.plans import told
+from tools.record.receipt import chained, content, digest, packed, receipt_digest, times_digest
+from tools.train import loop
+from tools.train.cycle import Cycle
 from tools.verify import across
 from tools.verify.checks import CHECKS
 
@@ -51,7 +53,7 @@ def run(where: Path, **options) -> Path:
     folder.open(
         experiment.config, [f"vector {i}" for i in range(60)], "", told(experiment), fingerprint(experiment.task)
     )
-    al_train.run(experiment, folder, Silent(), Silent())
+    loop.run(Cycle.next_of(folder, experiment), Silent(), Silent())
     folder.finish()
     return where
 
@@ -132,7 +134,12 @@ def test_a_right_run_passes_every_check(calm: Path, capsys):
 
 @pytest.mark.parametrize("strategy", named_strategies())
 def test_picks_of_every_strategy_are_replayed(strategy: str, tmp_path: Path, capsys):
-    options = {"strategy": strategy, "task.type": "tests.tools.verify.test_al_verify.Chances", "keep": 2, "budget.cycles": 2}
+    options = {
+        "strategy": strategy,
+        "task.type": "tests.tools.verify.test_al_verify.Chances",
+        "keep": 2,
+        "budget.cycles": 2,
+    }
     where = run(tmp_path / "run", **options, **{"committee.members": 2, "committee.passes": 2, "subset": 30})
     code, found, said = verify(capsys, where)
     assert (code, found["FAILED"], found["not compared"]) == (0, [], []), said

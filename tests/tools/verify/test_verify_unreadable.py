@@ -10,7 +10,6 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tools import al_train, al_verify
-from tools.train import session
 from tools.verify.checks import CHECKS
 
 TOY = str(REPOSITORY / "tests" / "toy_config.py")
@@ -24,7 +23,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     root = tmp_path_factory.mktemp("runs")
     for leg in ("random", "learning_loss"):
         given = [TOY, "--wandb", "disabled", "--work-dir", str(root / leg), "--strategy", leg]
-        assert session.main(given, al_train.run) == 0
+        assert al_train.main(given) == 0
     return [root / "learning_loss", root / "random"]
 
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from tools.compare.chosen import Overlap
-from tools.compare.gallery import Picture
-from tools.display.looks import Style
-from tools.compare.page.markup import bullets, Html, legend, matrix, named, table, tag, text
 from tools.compare.findings import Findings
+from tools.compare.gallery import Picture
+from tools.compare.page.markup import Html, bullets, legend, matrix, named, table, tag, text
 from tools.compare.page.sentences import crowds, mean_of_seeds
 from tools.compare.page.style import interval, number, spread
 from tools.compare.page.svg import mark
 from tools.compare.traits import Trait
+from tools.display.looks import Style
 
 Looks = Mapping[str, Style]
 SHOWN = 20  # bins of a histogram

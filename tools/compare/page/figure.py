@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tools.compare.curves import Axis, Curve, points
-from tools.display.looks import LIGHT, Style
 from tools.compare.findings import AXES, Findings
 from tools.compare.page.sentences import of_seeds
-from tools.compare.page.svg import every, FEW
-from tools.train.showing import canvas, look_of, measured, tick_well
+from tools.compare.page.svg import FEW, every
+from tools.display.canvas import canvas, look_of, tick_well
+from tools.display.looks import LIGHT, Style
+from tools.train.showing import measured
 
 WIDTH, HEIGHT, LEGEND = 3.6, 3.0, 0.5  # inches of a panel, and of the legend below all
 INK, SOFT = "#1c2024", "#60646c"  # of titles and of all else that is written

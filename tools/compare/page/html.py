@@ -10,13 +10,12 @@ from string import Template
 import numpy as np
 
 from tools.compare.curves import ANY, FEW, Axis, metric_ends, points
+from tools.compare.findings import AXES, Findings, Leg, gaps, unfinished, unrecorded
 from tools.compare.page.chosen import chosen_section
-from tools.compare.page.module import attribution_section, health_section
-from tools.display.looks import DARK, LIGHT, Style
 from tools.compare.page.markup import (
+    Html,
     breakable,
     bullets,
-    Html,
     legend,
     matrix,
     named,
@@ -24,7 +23,7 @@ from tools.compare.page.markup import (
     tag,
     text,
 )
-from tools.compare.findings import AXES, Findings, gaps, Leg, unfinished, unrecorded
+from tools.compare.page.module import attribution_section, health_section
 from tools.compare.page.sentences import (
     direction,
     doubts,
@@ -34,9 +33,10 @@ from tools.compare.page.sentences import (
     significance,
     verdicts,
 )
-from tools.compare.statistics import ALPHA, Pair
 from tools.compare.page.style import chance, count, duration, interval, number, spread
-from tools.compare.page.svg import every, Line, line_chart
+from tools.compare.page.svg import Line, every, line_chart
+from tools.compare.statistics import ALPHA, Pair
+from tools.display.looks import DARK, LIGHT, Style
 from tools.train.showing import measured
 
 Looks = Mapping[str, Style]

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from tools.display.looks import Style
 from tools.compare.page.style import number
 from tools.compare.page.svg import chip
+from tools.display.looks import Style
 
 
 class Html(str):

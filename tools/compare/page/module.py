@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tools.compare.curves import Estimate
-from tools.display.looks import Style
-from tools.compare.page.markup import bullets, columns, figure, Html, legend, table, tag
-from tools.compare.module import CHANCE, Part
 from tools.compare.findings import AXES, Findings, Leg
+from tools.compare.module import CHANCE, Part
+from tools.compare.page.markup import Html, bullets, columns, figure, legend, table, tag
 from tools.compare.page.sentences import of_seeds
 from tools.compare.page.style import interval, number
 from tools.compare.page.svg import Line, line_chart
+from tools.display.looks import Style
 
 Looks = Mapping[str, Style]
 

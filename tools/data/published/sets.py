@@ -21,7 +21,7 @@ from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
-from tasks.faults import reason, shown
+from models.process.text import reason, shown
 from tasks.mat import read_arrays
 from tools.data.published.mpii import unpack_wheel
 from tools.data.published.unpack import unpack

@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from models.process.progress import bar
-from tasks.faults import escapes, reason, shown
+from models.process.text import reason, shown
+from tasks.faults import escapes
 from tools.data.published.download import CHUNK, PrepareError
 
 Place = Callable[[PurePosixPath], PurePosixPath | None]

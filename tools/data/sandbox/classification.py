@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.data.sandbox.common import check_settings, hard_flags, Image, publish, Rng
+from tools.data.sandbox.common import Image, Rng, check_settings, hard_flags, publish
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
 SIDE = 32  # px

@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.data.sandbox.common import (
+    CLUTTER,
+    SIDE,
+    Image,
+    Rng,
     background,
     check_settings,
-    CLUTTER,
     colour_beside,
     draw_mark,
     hard_flags,
-    Image,
     publish,
-    Rng,
-    SIDE,
 )
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused

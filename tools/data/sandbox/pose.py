@@ -23,16 +23,16 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from tools.data.sandbox.common import (
+    CLUTTER,
+    Image,
+    Rng,
     background,
     check_settings,
-    CLUTTER,
     draw_mark,
     hard_flags,
-    Image,
     publish,
-    Rng,
 )
-from tools.data.sandbox.figure import draw_figure, HEAD, Look, NECK, pose, SIDE, TOP
+from tools.data.sandbox.figure import HEAD, NECK, SIDE, TOP, Look, draw_figure, pose
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
 QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)

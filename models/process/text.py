@@ -1,0 +1,51 @@
+"""Words for messages: text that can be printed, values in short, names that are near."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import reprlib
+import unicodedata
+
+_SHORT = reprlib.Repr()
+
+
+def printable(text: str, keep: str = "") -> str:
+    """`text` without the control characters and lone surrogates of bad input, which no terminal or log can print."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def shown(value: object) -> str:
+    """`value` as a fault prints it: its repr, cut in length and depth."""
+    return _SHORT.repr(value)
+
+
+@functools.lru_cache(maxsize=1024)
+def nearest(name: str, names: tuple[str, ...]) -> str:
+    """The question after an unknown name: the nearest known one, or all of them."""
+    same = next((known for known in names if folded(known) == folded(name)), None)
+    if same is not None:
+        return f"did you mean {same!r}{otherwise(name, same)}?"
+    close = difflib.get_close_matches(name[:80], names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)[:400]}."
+
+
+def one_line(name: str) -> bool:
+    """Whether a name can be a line of a text in UTF-8, as of `samples.txt`."""
+    return len(f"{name}.".splitlines()) == 1 and not any("\ud800" <= c <= "\udfff" for c in name)
+
+
+def reason(error: Exception) -> str:
+    """An exception as a fault prints it."""
+    return str(getattr(error, "strerror", None) or f"{type(error).__name__}: {error}")[:200]
+
+
+def folded(name: str) -> str:
+    """A name without what people take for no difference: capitals, blanks around it, forms of one accented letter."""
+    return unicodedata.normalize("NFC", name).casefold().strip()
+
+
+def otherwise(name: str, other: str) -> str:
+    """Words on two names that look the same; macOS writes an accented letter as two characters."""
+    alike = unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other)
+    return " (the same letters in another Unicode form, NFC or NFD)" if alike else ""

@@ -1,0 +1,158 @@
+"""How well signals rank a trained network's errors on the test set."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acquisition.ranking import spearman
+from acquisition.scoring import Pass, Samples, score
+from acquisition.signals import SIGNALS, need_committee
+from models.training import loading
+from models.training.committee import Member
+from models.training.hooks import unwrapped
+from models.training.inference import inference
+from models.training.joint import JointModel
+from tasks.base import Task, lower_is_better
+from tools.display.sheet import Column, Sheet
+from tools.experiment import preflight
+from tools.experiment.config import Experiment, load
+from tools.record.folder import RunFolder
+from tools.train.cycle import Cycle, committee, start
+
+OWN = ("entropy", "margin", "least_confident")
+
+FIXED = ("training", "budget", "module", "seed", "strategy", "committee")  # a trained network does not change by them
+
+KINDS = {"ensemble": "ensemble_bald", "dropout": "dropout_bald", None: "random"}  # who trains so
+
+
+@dataclass(frozen=True)
+class Found:
+    """Of one seed, under one variant.
+
+    Args:
+        variant: settings over the config's, as they were given.
+        samples: of the test set.
+        counted: those whose metric alone is a number; the others count for neither error.
+        correlations: signal -> Spearman's with (the error by the metric, the loss).
+    """
+
+    variant: str
+    samples: int
+    counted: int
+    correlations: Mapping[str, tuple[float | None, float | None]]
+
+
+def measure(path: str, options: Mapping[str, Any], variants: Sequence[tuple[str, Any]], names: Sequence[str],
+            labels: int, seed: int) -> list[Found]:  # fmt: skip
+    """Train once, and correlate under the config's own settings and under each variant.
+
+    Raises:
+        ConfigError, ValueError: where the config, its data or a signal does not fit.
+    """
+    given = {**options, "seed": seed, "strategy": KINDS[need_committee(names)],
+             "budget.initial": labels, "budget.cycles": 1}  # fmt: skip
+    experiment = load(path, options=given)
+    problems = preflight.problems(experiment, full=False)
+    fixed = [key for key, _ in variants if key.partition(".")[0] in FIXED]
+    if fixed:
+        problems.append(f"--variants: expected settings by which a trained network is scored, but got {fixed}")
+    lacking = [n for n in names if not SIGNALS[n].fields <= experiment.task.fields or SIGNALS[n].module]
+    if lacking:
+        problems.append(f"--signals: expected what the task gives without the module, but got {lacking}")
+    if problems:
+        raise ValueError("; ".join(problems))
+    model, members = _trained(experiment)
+    errors = _errors(experiment, model)
+    found = []
+    for key, value in [("", None), *variants]:
+        chosen = load(path, options={**given, **({key: value} if key else {})})
+        _same_test_set(experiment.task, chosen.task, f"{key}={value}")
+        found.append(_correlated(chosen, model, members, names, errors, f"{key}={value}" if key else "as configured"))
+    return found
+
+
+def _same_test_set(task: Task, other: Task, variant: str) -> None:
+    """Errors are of the samples of the first one."""
+    sizes = [loading.length(each.dataset("test")) for each in (task, other)]
+    if sizes[0] != sizes[1]:
+        raise ValueError(f"--variants: expected the same {sizes[0]} test samples, but got {sizes[1]} by {variant}")
+
+
+def _trained(experiment: Experiment) -> tuple[JointModel, list[Member]]:
+    """The first model of a run, and whom its strategy asks beside it."""
+    with tempfile.TemporaryDirectory(prefix="losstap-uncertainty-") as folder:
+        first = Cycle.next_of(RunFolder(Path(folder)), experiment)
+        with start(first) as runner:
+            runner.train()
+            model = unwrapped(runner.model)
+        asked = committee(first, model) if experiment.committee_kind else []
+    return model.eval(), asked
+
+
+def _errors(experiment: Experiment, model: JointModel) -> np.ndarray:
+    """(N,) 1 minus the metric of each test sample alone, or the metric itself where lower is better."""
+    task, found = experiment.task, []
+    test, metric = task.dataset("test"), task.evaluator()
+    with inference([model.network]):
+        for index in range(len(test)):  # type: ignore[arg-type]
+            batch = model.data_preprocessor(task.collate([test[index]]))
+            (prediction,) = task.predict(model.network, batch)
+            metric.process({}, [prediction.to_dict()])
+            found.append(metric.evaluate(1)[task.metric])
+    values = np.array(found, dtype=float)
+    return values if lower_is_better(task) else 1 - values
+
+
+def _correlated(
+    experiment: Experiment, model: JointModel, members: Sequence[Member], names: Sequence[str],
+    errors: np.ndarray, variant: str,
+) -> Found:  # fmt: skip
+    task = experiment.task
+
+    def under(trained: JointModel) -> JointModel:
+        return JointModel(trained.network, task.forward, task.predict, task.taps, experiment.module, "off").eval()
+
+    asked = [replace(member, model=under(member.model)) for member in members]
+    settings, ids = experiment.scoring, np.arange(len(errors))
+    rows = score(
+        under(model),
+        Samples(task.dataset("test"), task.collate, ids),
+        [*names, "loss"],
+        settings,
+        Pass(committee=asked),
+    )
+    known = np.isfinite(errors)
+    pairs = {
+        name: (spearman(rows[name][known], errors[known]), spearman(rows[name][known], rows["loss"][known]))
+        for name in names
+    }
+    return Found(variant, len(errors), int(known.sum()), pairs)
+
+
+def table(found: Sequence[Sequence[Found]], seeds: Sequence[int]) -> Sheet:
+    """A row a variant and signal: means over the seeds, and each seed's correlation with the error."""
+    each = [Column(f"seed {seed}", 1) for seed in seeds]
+    sheet = Sheet(Column("settings"), Column("signal", 4), Column("error", 3), *each, Column("loss", 2))
+    for of_variant in zip(*found, strict=True):
+        for name in of_variant[0].correlations:
+            error, loss = zip(*(each.correlations[name] for each in of_variant), strict=True)
+            told = [_told(value) for value in error]
+            sheet.add(of_variant[0].variant, name, _mean(error), *told, _mean(loss))
+    return sheet
+
+
+def _told(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    """Over all seeds; none where a seed has no correlation, as where all errors are equal."""
+    known = [value for value in values if value is not None]
+    return _told(sum(known) / len(known) if len(known) == len(values) else None)

@@ -1,0 +1,43 @@
+"""The rows of a run, a dict a cycle: columns, and the numbers that sum up a whole run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+AREA = "area_under_curve"
+
+Row = Mapping[str, Any]
+
+STEPS = {"train": "train", "evaluate": "eval", "committee": "members", "score": "score"}
+
+
+def column(rows: Sequence[Row], key: str) -> list[float]:
+    """A key of the rows; not-a-number where it is null or missing."""
+    return [math.nan if row.get(key) is None else float(row[key]) for row in rows]
+
+
+def area_under_curve(sizes: Sequence[float], scores: Sequence[float]) -> float:
+    """Area under the metric over labeled samples by the trapezoid rule, divided by the range of the sizes.
+
+    So it is the mean score over the budget, in the metric's unit; with one size it is the score.
+    """
+    if len(sizes) != len(scores) or not sizes:
+        raise ValueError(f"Expected as many scores as sizes, at least one, but got {len(scores)} and {len(sizes)}")
+    if len(sizes) == 1:
+        return float(scores[0])
+    return float(np.trapezoid(scores, sizes) / (sizes[-1] - sizes[0]))
+
+
+def final(metric: str) -> str:
+    """Key of the last cycle's metric among a run's final numbers."""
+    return f"final/{metric}"
+
+
+def totals(metric: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The final numbers of a finished run; not-a-number where a row lacks its score."""
+    scores = column(rows, metric)
+    return {final(metric): scores[-1], AREA: area_under_curve(column(rows, "labeled"), scores)}

@@ -1,0 +1,75 @@
+"""Which run of a sweep starts when: so many at a time, and first trainings that others wait for."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from models.process.progress import bar
+from models.process.stopping import asked
+from tools.sweep.jobs import Job
+from tools.sweep.local import Place, Run
+
+POLL = 0.2  # seconds
+
+
+def run(jobs: Sequence[Job], place: Place, running: dict[Job, Run], console: Console) -> list[Job]:
+    """Run what is not finished, so many at a time.
+
+    Args:
+        jobs: all of them.
+        place: where.
+        running: is kept up to date, for who must end them.
+        console: gets a line a run.
+
+    Returns:
+        Those that failed.
+    """
+    waiting, failed = [job for job in jobs if not job.folder.done], []
+    console.print(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before")
+    began: dict[Job, float] = {}
+    with bar(console=console) as progress:
+        task = progress.add_task("", total=sum(job.cycles for job in jobs))
+        while (waiting or running) and not asked():
+            while len(running) < place.at_a_time and (job := _next(waiting, running)):
+                waiting.remove(job)
+                running[job], began[job] = place.start(job), time.perf_counter()
+            time.sleep(POLL)
+            for job, started in list(running.items()):
+                if (status := started.poll()) is None:
+                    continue
+                del running[job]
+                failed += [job] if status else []
+                console.print(job.line(status, time.perf_counter() - began[job]))
+            done = len(jobs) - len(waiting) - len(running)
+            what = f"{done} of {len(jobs)} runs, {len(running)} running, cycles"
+            cycles = sum(min(job.cycle, job.cycles - (job in running)) for job in jobs)  # one that runs is not done
+            progress.update(task, description=what, completed=cycles)
+    return failed
+
+
+def end(running: Sequence[Run], console: Console) -> None:
+    """End the runs after the iterations that they are in; after a second Ctrl-C at once."""
+    if running:
+        console.print("ending the runs after the iterations that they are in")
+    try:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
+    except KeyboardInterrupt:
+        for process in running:
+            process.terminate()
+            process.send_signal(signal.SIGINT)
+        for process in running:
+            process.wait()
+        raise
+
+
+def _next(waiting: Sequence[Job], running: Sequence[Job] | dict[Job, Run]) -> Job | None:
+    """The next that need not wait for a first model that another one is training now."""
+    training = {job.first for job in running if job.cycle == 0 and job.first is not None}
+    return next((job for job in waiting if job.first not in training), None)
