@@ -1,4 +1,6 @@
-"""The number of samples that a network takes fastest, found by a short probe on the machine itself."""
+"""The number of samples that a network takes fastest, found by a short probe on the
+machine itself.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,14 @@ SLOWEST = 10.0  # seconds of a batch from which on none larger is tried
 WORTH = 1.03  # a larger batch must be so many times faster: small ones need less memory
 
 
-def fastest(model: JointModel, dataset: Dataset, collate: Callable[[list], Any], want: frozenset[str],
-            amp: bool = False, channels_last: bool = False) -> int:  # fmt: skip
+def fastest(
+    model: JointModel,
+    dataset: Dataset,
+    collate: Callable[[list], Any],
+    want: frozenset[str],
+    amp: bool = False,
+    channels_last: bool = False,
+) -> int:
     """The batch size to score with, a power of 2: doubled while that pays, and memory is enough.
 
     Args:
@@ -32,7 +40,8 @@ def fastest(model: JointModel, dataset: Dataset, collate: Callable[[list], Any],
         want: fields that the pass will ask for.
         amp: see `models.training.inference.inference`, as is `channels_last`.
     """
-    samples = [dataset[i] for i in range(min(DISTINCT, len(dataset)))]  # type: ignore[arg-type]  # see `preflight.length`
+    # see `preflight.length`
+    samples = [dataset[i] for i in range(min(DISTINCT, len(dataset)))]  # type: ignore[arg-type]
     model.eval()
     best, fastest_so_far = SMALLEST, 0.0
     with inference([model.network], amp, channels_last):
@@ -59,7 +68,9 @@ def _sizes() -> Iterator[int]:
         size *= 2
 
 
-def _pass(model: JointModel, samples: list, collate: Callable[[list], Any], want: frozenset[str]) -> None:
+def _pass(
+    model: JointModel, samples: list, collate: Callable[[list], Any], want: frozenset[str]
+) -> None:
     """What scoring does with a batch, to its end on a GPU, too."""
     output = model.output(collate(samples), want)
     if model.loss_prediction is not None:

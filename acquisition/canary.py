@@ -1,4 +1,6 @@
-"""Canaries: a few samples of every scoring pass are computed again, one by one and in another order, and must agree."""
+"""Canaries: a few samples of every scoring pass are computed again, one by one and in
+another order, and must agree.
+"""
 
 from __future__ import annotations
 
@@ -10,41 +12,60 @@ from mmengine.dist import all_gather_object
 from models.process.seeding import stream
 
 CANARIES = 8  # samples of each process's share
-# A row may be so far off: of its own size, and of the spread over the pass. On the sandboxes, under all strategies, the
-# rounding of a CPU's float32 reached 0.02% of that, and TF32 in all convolutions of one of the two sides 41%.
+# A row may be so far off: of its own size, and of the spread over the pass. On the sandboxes, under
+# all strategies, the rounding of a CPU's float32 reached 0.02% of that, and TF32 in all
+# convolutions of one of the two sides 41%.
 RELATIVE, OF_SPREAD = 1e-3, 1e-2
-BFLOAT16 = 10.0  # times as far in bfloat16: against float32 it moved signals of classification by up to 8.5 times that
-NOISE = 1e-5  # float32's rounding of values around 1, where a pass has no spread: below it nothing is told apart
+# times as far in bfloat16: against float32 it moved signals of classification by up to 8.5 times
+# that
+BFLOAT16 = 10.0
+# float32's rounding of values around 1, where a pass has no spread: below it nothing is told apart
+NOISE = 1e-5
 SAMPLED = 10_000  # rows that the spread is measured on
 
 Rows = Mapping[str, np.ndarray]
-Alone = Callable[[int], tuple[Rows, bool]]  # id -> its row of each signal, and whether its distributions have weights
+# id -> its row of each signal, and whether its distributions have weights
+Alone = Callable[[int], tuple[Rows, bool]]
 
 CAUSES = (
-    "What may cause it: a layer that is not in evaluation mode or looks at the other samples of a batch; a dataset "
-    'whose "pool" view is random; a `collate` that pads by the batch; rows that came to wrong ids. Nothing of this '
+    "What may cause it: a layer that is not in evaluation mode or looks at the other samples of a "
+    "batch; a dataset "
+    'whose "pool" view is random; a `collate` that pads by the batch; rows that came to wrong ids. '
+    "Nothing of this "
     "cycle is committed; `python tools/check_task.py CONFIG` looks for such faults of a task."
 )
 
 
 class CanaryError(Exception):
-    """Rows of a scoring pass that are not those of the same samples alone: ids, signals, both values, and causes."""
+    """Rows of a scoring pass that are not those of the same samples alone: ids, signals,
+    both values, and causes.
+    """
 
 
 def chosen(ids: Sequence[int] | np.ndarray, count: int | None = None) -> list[int]:
-    """The first `count` ids in the order in which they are asked again: by chance, the same for the same ids."""
-    return stream("canaries", len(ids)).permutation(np.asarray(ids, dtype=np.int64))[:count].tolist()
+    """The first `count` ids in the order in which they are asked again: by chance, the
+    same for the same ids.
+    """
+    return (
+        stream("canaries", len(ids)).permutation(np.asarray(ids, dtype=np.int64))[:count].tolist()
+    )
 
 
 def check(
-    ids: Sequence[int] | np.ndarray, rows: Rows, share: Sequence[int] | np.ndarray, alone: Alone, title: str,
+    ids: Sequence[int] | np.ndarray,
+    rows: Rows,
+    share: Sequence[int] | np.ndarray,
+    alone: Alone,
+    title: str,
     rounded: bool = False,
-) -> None:  # fmt: skip
-    """Compute `CANARIES` samples of this process's share alone, and compare; on every process, as they tell each other.
+) -> None:
+    """Compute `CANARIES` samples of this process's share alone, and compare; on every process, as
+    they tell each other.
 
-    Where distributions have weights (boxes above a threshold), rounding can move one over it, and bfloat16 exchanges
-    classes that are nearly as probable: the score jumps with nobody at fault. There a sample that is alone in
-    disagreeing has as many others asked, and counts if one of them does too.
+    Where distributions have weights (boxes above a threshold), rounding can move one over it, and
+    bfloat16 exchanges classes that are nearly as probable: the score jumps with nobody at fault.
+    There a sample that is alone in disagreeing has as many others asked, and counts if one of them
+    does too.
 
     Args:
         ids: of the pass (N,).
@@ -65,11 +86,14 @@ def check(
         for i in some:
             try:
                 again, weighted = alone(i)
-            except ValueError as error:  # as of batch norm in training mode, which cannot do with one sample
+            # as of batch norm in training mode, which cannot do with one sample
+            except ValueError as error:
                 told.append(f"sample {i}: cannot be computed alone ({error})")
                 continue
             position = int(np.flatnonzero(ids == i)[0])
-            told += _disagreement(i, {name: v[position] for name, v in rows.items()}, again, spreads, rounded)
+            told += _disagreement(
+                i, {name: v[position] for name, v in rows.items()}, again, spreads, rounded
+            )
         return told, weighted
 
     told, weighted = compare(order[:CANARIES])
@@ -78,11 +102,14 @@ def check(
         told = told if len(told) > 1 else []
     everyone = [line for part in all_gather_object(told) for line in part]
     if everyone:
-        raise CanaryError("\n  ".join([f"{title}: samples do not agree with themselves alone", *everyone, CAUSES]))
+        raise CanaryError(
+            "\n  ".join([f"{title}: samples do not agree with themselves alone", *everyone, CAUSES])
+        )
 
 
 def spread(values: np.ndarray) -> float:
-    """Root of the mean squared distance of the rows (N,) or (N, D) from their mean: the standard deviation of numbers.
+    """Root of the mean squared distance of the rows (N,) or (N, D) from their mean: the standard
+    deviation of numbers.
 
     Of every k-th row where there are more than `SAMPLED`; rows that are not finite are left out.
     """
@@ -92,7 +119,10 @@ def spread(values: np.ndarray) -> float:
 
 
 def agree(passed: np.ndarray, alone: np.ndarray, spread: float, rounded: bool = False) -> bool:
-    """Whether two rows, numbers () or vectors (D,), are the same but for rounding; not-a-number is itself."""
+    """Whether two rows, numbers () or vectors (D,), are the same but for rounding.
+
+    Not-a-number is itself.
+    """
     if passed.shape == alone.shape and np.array_equal(passed, alone, equal_nan=True):
         return True
     if passed.shape != alone.shape or not (np.isfinite(passed).all() and np.isfinite(alone).all()):
@@ -102,10 +132,13 @@ def agree(passed: np.ndarray, alone: np.ndarray, spread: float, rounded: bool = 
     return bool(distance <= allowed * (BFLOAT16 if rounded else 1))
 
 
-def _disagreement(i: int, passed: Rows, alone: Rows, spreads: Mapping[str, float], rounded: bool) -> list[str]:
+def _disagreement(
+    i: int, passed: Rows, alone: Rows, spreads: Mapping[str, float], rounded: bool
+) -> list[str]:
     """A line for a sample that does not agree."""
     parts = [
-        f"{name} is {_shown(passed[name])} in the pass, but {_shown(alone[name])} alone (spread {spreads[name]:.3g})"
+        f"{name} is {_shown(passed[name])} in the pass, but {_shown(alone[name])} alone (spread "
+        f"{spreads[name]:.3g})"
         for name in passed
         if not agree(passed[name], alone[name], spreads[name], rounded)
     ]

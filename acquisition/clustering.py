@@ -13,7 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from acquisition.diversity import check_budget, rows, spread
 
-ITERATIONS = 20  # of Lloyd's algorithm: little changes later, and each costs seconds on a large pool
+# of Lloyd's algorithm: little changes later, and each costs seconds on a large pool
+ITERATIONS = 20
 LOOKED_AT = 2000  # candidates of a cluster: a pick takes about 0.05 s
 BLOCK = 64  # centroids whose distances to all samples are held at once
 
@@ -21,10 +22,11 @@ BLOCK = 64  # centroids whose distances to all samples are held at once
 def nearest_to_centroids(features: np.ndarray, budget: int, rng: np.random.Generator) -> np.ndarray:
     """k-means with one cluster a pick, and the sample nearest to each centroid.
 
-    The baseline KMeansSampling of BADGE's public code (Ash et al., ICLR 2020). Differences from it: one seeding in
-    place of the best of several, at most 20 iterations, and the sample nearest to a centroid counts even where it
-    belongs to another cluster. Centroids pick in the order of their clusters' sizes, largest first (equal ones in the
-    order of their seeds), and each takes its nearest sample that is still free.
+    The baseline KMeansSampling of BADGE's public code (Ash et al., ICLR 2020). Differences from it:
+    one seeding in place of the best of several, at most 20 iterations, and the sample nearest to a
+    centroid counts even where it belongs to another cluster. Centroids pick in the order of their
+    clusters' sizes, largest first (equal ones in the order of their seeds), and each takes its
+    nearest sample that is still free.
 
     Args:
         features: (N, D).
@@ -32,10 +34,12 @@ def nearest_to_centroids(features: np.ndarray, budget: int, rng: np.random.Gener
         rng: the query's random stream.
 
     Returns:
-        Distinct positions (budget,), in the order above; all in ascending order where the budget is N.
+        Distinct positions (budget,), in the order above; all in ascending order where the budget is
+        N.
 
     Raises:
-        ValueError: where the features are no finite (N, D), or there are fewer of them than the budget.
+        ValueError: where the features are no finite (N, D), or there are fewer of them than the
+            budget.
     """
     features = rows(features, "features")
     check_budget(budget, len(features))
@@ -48,21 +52,30 @@ def nearest_to_centroids(features: np.ndarray, budget: int, rng: np.random.Gener
 
 
 def typiclust(
-    features: np.ndarray, labeled_features: np.ndarray, budget: int, rng: np.random.Generator, *,
-    neighbours: int = 20, max_clusters: int = 500, min_cluster: int = 5,
-) -> np.ndarray:  # fmt: skip
-    """TypiClust (Hacohen, Dekel and Weinshall, ICML 2022): the most typical candidates of clusters without labels.
+    features: np.ndarray,
+    labeled_features: np.ndarray,
+    budget: int,
+    rng: np.random.Generator,
+    *,
+    neighbours: int = 20,
+    max_clusters: int = 500,
+    min_cluster: int = 5,
+) -> np.ndarray:
+    """TypiClust (Hacohen, Dekel and Weinshall, ICML 2022): the most typical candidates of clusters
+    without labels.
 
-    Candidates and labeled samples fall into min(M + budget, max_clusters) clusters. Those with the fewest labeled
-    samples come first, the largest first among them, and in that order they give one pick each, again and again: the
-    candidate with the smallest mean distance to its min(neighbours, candidates left in the cluster // 2) nearest ones.
+    Candidates and labeled samples fall into min(M + budget, max_clusters) clusters. Those with the
+    fewest labeled samples come first, the largest first among them, and in that order they give one
+    pick each, again and again: the candidate with the smallest mean distance to its min(neighbours,
+    candidates left in the cluster // 2) nearest ones.
 
-    Differences from the public implementation (`typiclust.py`): features of the trained network in place of
-    self-supervised ones; k-means as in `kmeans` here, in place of mini-batches above 50 clusters; distances as in the
-    paper, where the code averages their squares; clusters of exactly `min_cluster` samples count; a cluster without
-    candidates is passed over, and where all have run out the smaller ones give theirs in the same order (there: an
-    error); of a cluster with more than `LOOKED_AT` candidates, so many at random are looked at for a pick, as the time
-    is quadratic in their number.
+    Differences from the public implementation (`typiclust.py`): features of the trained network in
+    place of self-supervised ones; k-means as in `kmeans` here, in place of mini-batches above 50
+    clusters; distances as in the paper, where the code averages their squares; clusters of exactly
+    `min_cluster` samples count; a cluster without candidates is passed over, and where all have run
+    out the smaller ones give theirs in the same order (there: an error); of a cluster with more
+    than `LOOKED_AT` candidates, so many at random are looked at for a pick, as the time is
+    quadratic in their number.
 
     Args:
         features: (N, D).
@@ -77,15 +90,21 @@ def typiclust(
         Distinct positions (budget,) into the candidates, first pick first.
 
     Raises:
-        ValueError: where an array is not finite or has another shape, there are fewer candidates than the budget, or
-            a setting is below 1.
+        ValueError: where an array is not finite or has another shape, there are fewer candidates
+            than the budget, or a setting is below 1.
     """
     features, labeled = rows(features, "features"), rows(labeled_features, "labeled features")
     if features.shape[1] != labeled.shape[1]:
-        raise ValueError(f"Expected one width D, but got features {features.shape} and labeled ones {labeled.shape}")
+        raise ValueError(
+            f"Expected one width D, but got features {features.shape} and labeled ones "
+            f"{labeled.shape}"
+        )
     check_budget(budget, len(features))
     if min(neighbours, max_clusters, min_cluster) < 1:
-        raise ValueError(f"Expected settings of at least 1, but got {neighbours=}, {max_clusters=}, {min_cluster=}")
+        raise ValueError(
+            f"Expected settings of at least 1, but got {neighbours=}, {max_clusters=}, "
+            f"{min_cluster=}"
+        )
     points = _normalized(np.concatenate([labeled, features]))
     count = min(len(labeled) + budget, max_clusters)
     _, labels = kmeans(points, count, rng)
@@ -101,12 +120,15 @@ def typiclust(
     return np.array(picked, dtype=np.int64)
 
 
-def kmeans(points: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """scikit-learn's k-means from one k-means++ seeding (one draw a seed), at most 20 iterations, in float32.
+def kmeans(
+    points: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """scikit-learn's k-means from one k-means++ seeding (one draw a seed), at most 20 iterations,
+    in float32.
 
-    On one thread, as the sums of several are added in the order in which these finish: the last digits would differ
-    from run to run. On one core 1,000 clusters of 10,000 points with D = 512 take about 3 s, of 50,000 points 15 to
-    40 s; no array larger than the points is held.
+    On one thread, as the sums of several are added in the order in which these finish: the last
+    digits would differ from run to run. On one core 1,000 clusters of 10,000 points with D = 512
+    take about 3 s, of 50,000 points 15 to 40 s; no array larger than the points is held.
 
     Args:
         points: (N, D), `_normalized`.
@@ -114,23 +136,33 @@ def kmeans(points: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np
         rng: seeds the clusters.
 
     Returns:
-        Centroids (count, D) and each point's cluster (N,); a cluster is empty where there are fewer distinct points.
+        Centroids (count, D) and each point's cluster (N,); a cluster is empty where there are fewer
+        distinct points.
     """
     with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # said where there are fewer distinct points than clusters
-        seeds = points[spread([points], int(rng.integers(len(points))), count, rng)].astype(np.float32)
-        found = KMeans(count, init=seeds, n_init=1, max_iter=ITERATIONS, random_state=0).fit(points.astype(np.float32))
+        # said where there are fewer distinct points than clusters
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        seeds = points[spread([points], int(rng.integers(len(points))), count, rng)].astype(
+            np.float32
+        )
+        found = KMeans(count, init=seeds, n_init=1, max_iter=ITERATIONS, random_state=0).fit(
+            points.astype(np.float32)
+        )
     return found.cluster_centers_.astype(np.float64), found.labels_
 
 
 def _normalized(points: np.ndarray) -> np.ndarray:
-    """Around 0 and at most 1 large: clusters stay what they are, and float32 has the digits where they matter."""
+    """Around 0 and at most 1 large: clusters stay what they are, and float32 has the
+    digits where they matter.
+    """
     centred = points - points.mean(axis=0)
     return centred / (np.abs(centred).max() or 1.0)
 
 
 def _nearest_free(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """Each centroid's nearest point that none before it took: distinct positions (len(centroids),)."""
+    """Each centroid's nearest point that none before it took: distinct positions
+    (len(centroids),).
+    """
     squares = (points**2).sum(axis=1)
     picked = np.empty(len(centroids), dtype=np.int64)
     for start in range(0, len(centroids), BLOCK):
@@ -143,14 +175,24 @@ def _nearest_free(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
 
 
 def _in_turn(
-    points: np.ndarray, clusters: list[np.ndarray], budget: int, neighbours: int, rng: np.random.Generator
+    points: np.ndarray,
+    clusters: list[np.ndarray],
+    budget: int,
+    neighbours: int,
+    rng: np.random.Generator,
 ) -> list[int]:
-    """Up to `budget` positions: each cluster gives its most typical member in turn, until all are empty."""
+    """Up to `budget` positions: each cluster gives its most typical member in turn, until
+    all are empty.
+    """
     queue = deque(members for members in clusters if len(members))
     picked: list[int] = []
     while queue and len(picked) < budget:
         members = queue.popleft()
-        some = members if len(members) <= LOOKED_AT else np.sort(rng.choice(members, LOOKED_AT, replace=False))
+        some = (
+            members
+            if len(members) <= LOOKED_AT
+            else np.sort(rng.choice(members, LOOKED_AT, replace=False))
+        )
         picked.append(int(some[_most_typical(points[some], neighbours)]))
         if len(members) > 1:
             queue.append(members[members != picked[-1]])
@@ -158,7 +200,9 @@ def _in_turn(
 
 
 def _most_typical(points: np.ndarray, neighbours: int) -> int:
-    """The point with the smallest mean distance to its nearest others, the first where several have it."""
+    """The point with the smallest mean distance to its nearest others, the first where
+    several have it.
+    """
     count = min(neighbours, len(points) // 2)
     if not count:
         return 0

@@ -1,4 +1,5 @@
-"""Positions by distance and chance: information density, BADGE, and ranks under Gumbel noise. Arrays in, positions out.
+"""Positions by distance and chance: information density, BADGE, and ranks under Gumbel noise.
+Arrays in, positions out.
 
 Nothing here knows of networks, ids or labels; all chance comes from the `rng` that is handed in.
 """
@@ -11,11 +12,13 @@ import numpy as np
 
 
 def density(features: np.ndarray) -> np.ndarray:
-    """Information density (Settles and Craven, EMNLP 2008): how much a candidate is like all the others.
+    """Information density (Settles and Craven, EMNLP 2008): how much a candidate is like all the
+    others.
 
-    It is the mean cosine similarity to every candidate, itself included as in the paper, computed in O(N D) as the
-    product with the mean unit vector. Differences from the paper: features of a network in place of counts of words,
-    and no exponent beta; a strategy that multiplies it into a score raises it to a power itself.
+    It is the mean cosine similarity to every candidate, itself included as in the paper, computed
+    in O(N D) as the product with the mean unit vector. Differences from the paper: features of a
+    network in place of counts of words, and no exponent beta; a strategy that multiplies it into a
+    score raises it to a power itself.
 
     Args:
         features: (N, D).
@@ -32,14 +35,18 @@ def density(features: np.ndarray) -> np.ndarray:
     return units @ (units.sum(axis=0) / max(len(units), 1))
 
 
-def badge(residuals: np.ndarray, features: np.ndarray, budget: int, rng: np.random.Generator) -> np.ndarray:
-    """BADGE (Ash et al., ICLR 2020): k-means++ seeding on the gradients of the last layer's weights.
+def badge(
+    residuals: np.ndarray, features: np.ndarray, budget: int, rng: np.random.Generator
+) -> np.ndarray:
+    """BADGE (Ash et al., ICLR 2020): k-means++ seeding on the gradients of the last layer's
+    weights.
 
-    A candidate's gradient is the outer product of its residual (probabilities minus the one-hot most probable class)
-    and its feature. It is never formed: the inner product of two of them is the product of those of their factors.
-    As in the public implementation (`init_centers`) the first pick has the largest gradient and each further one is
-    drawn with probability proportional to its squared distance from the nearest pick. Differences: largest gradients
-    that tie are told apart by `rng`, not by position; no candidate comes twice, without drawing again; and where all
+    A candidate's gradient is the outer product of its residual (probabilities minus the one-hot
+    most probable class) and its feature. It is never formed: the inner product of two of them is
+    the product of those of their factors. As in the public implementation (`init_centers`) the
+    first pick has the largest gradient and each further one is drawn with probability proportional
+    to its squared distance from the nearest pick. Differences: largest gradients that tie are told
+    apart by `rng`, not by position; no candidate comes twice, without drawing again; and where all
     that is left equals a pick, the draw is uniform (there: a breakpoint).
 
     Args:
@@ -52,22 +59,29 @@ def badge(residuals: np.ndarray, features: np.ndarray, budget: int, rng: np.rand
         Positions (budget,), first pick first. Each costs O(N (C + D)) in float64.
 
     Raises:
-        ValueError: where an array is not finite or has another shape, or there are fewer candidates than the budget.
+        ValueError: where an array is not finite or has another shape, or there are fewer candidates
+            than the budget.
     """
     residuals, features = rows(residuals, "residuals"), rows(features, "features")
     if len(residuals) != len(features):
-        raise ValueError(f"Expected as many residuals as features, but got {residuals.shape} and {features.shape}")
+        raise ValueError(
+            f"Expected as many residuals as features, but got {residuals.shape} and "
+            f"{features.shape}"
+        )
     check_budget(budget, len(features))
     norms = (residuals**2).sum(axis=1) * (features**2).sum(axis=1)
     first = int(rng.choice(np.flatnonzero(norms == norms.max())))
     return spread([residuals, features], first, budget, rng)
 
 
-def gumbel_ranks(scores: np.ndarray, budget: int, rng: np.random.Generator, *, beta: float = 1.0) -> np.ndarray:
+def gumbel_ranks(
+    scores: np.ndarray, budget: int, rng: np.random.Generator, *, beta: float = 1.0
+) -> np.ndarray:
     """Softrank acquisition (Kirsch et al., TMLR 2023): the top of -log(rank) + Gumbel(0, 1 / beta).
 
-    The same as drawing without replacement with probabilities proportional to rank ** -beta, where the highest score
-    has rank 1. The paper leaves open what ranks equal scores get; here `rng` orders them first.
+    The same as drawing without replacement with probabilities proportional to rank ** -beta, where
+    the highest score has rank 1. The paper leaves open what ranks equal scores get; here `rng`
+    orders them first.
 
     Args:
         scores: (N,), high is wanted.
@@ -79,7 +93,8 @@ def gumbel_ranks(scores: np.ndarray, budget: int, rng: np.random.Generator, *, b
         Positions (budget,), highest perturbed rank first.
 
     Raises:
-        ValueError: where scores are not finite or not (N,), beta is not above 0, or the budget is more than N.
+        ValueError: where scores are not finite or not (N,), beta is not above 0, or the budget is
+            more than N.
     """
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 1:
@@ -94,15 +109,19 @@ def gumbel_ranks(scores: np.ndarray, budget: int, rng: np.random.Generator, *, b
     return order[np.argsort(-perturbed, kind="stable")[:budget]]
 
 
-def spread(factors: Sequence[np.ndarray], first: int, budget: int, rng: np.random.Generator) -> np.ndarray:
+def spread(
+    factors: Sequence[np.ndarray], first: int, budget: int, rng: np.random.Generator
+) -> np.ndarray:
     """k-means++ seeding (Arthur and Vassilvitskii, SODA 2007): far from what was picked, by chance.
 
-    A sample is the outer product of its row in each of the factors, (N, C) and (N, D) in float64, or (N, D) alone.
-    Squared distances are |x|^2 + |y|^2 - 2 x y; one below the rounding error of this formula counts as 0, which is
-    where two rows differ by less than about a millionth of their lengths.
+    A sample is the outer product of its row in each of the factors, (N, C) and (N, D) in float64,
+    or (N, D) alone. Squared distances are |x|^2 + |y|^2 - 2 x y; one below the rounding error of
+    this formula counts as 0, which is where two rows differ by less than about a millionth of their
+    lengths.
 
     Returns:
-        Distinct positions (budget,), `first` first; uniform among the rest where all of it has distance 0.
+        Distinct positions (budget,), `first` first; uniform among the rest where all of it has
+        distance 0.
     """
     squares = np.prod([(factor**2).sum(axis=1) for factor in factors], axis=0)
     rounding = 4 * sum(factor.shape[1] for factor in factors) * np.finfo(np.float64).eps
@@ -120,7 +139,10 @@ def spread(factors: Sequence[np.ndarray], first: int, budget: int, rng: np.rando
 
 
 def rows(values: np.ndarray, name: str) -> np.ndarray:
-    """The values as float64 (N, D) with D of at least 1; a ValueError where they are not that, or not finite."""
+    """The values as float64 (N, D) with D of at least 1.
+
+    A ValueError where they are not that, or not finite.
+    """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or not values.shape[1]:
         raise ValueError(f"Expected {name} (N, D) with D of at least 1, but got {values.shape}")
@@ -137,7 +159,10 @@ def check_budget(budget: int, count: int) -> None:
 def _check_finite(values: np.ndarray, name: str) -> None:
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(bad):
-        raise ValueError(f"Expected finite {name}, but {len(bad)} of {len(values)} are not: rows {bad[:5].tolist()}")
+        raise ValueError(
+            f"Expected finite {name}, but {len(bad)} of {len(values)} are not: rows "
+            f"{bad[:5].tolist()}"
+        )
 
 
 def _draw(weights: np.ndarray, picked: list[int], rng: np.random.Generator) -> int:

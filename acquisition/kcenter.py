@@ -1,17 +1,21 @@
-"""Greedy k-center, exact and lazy: the next pick is always the sample farthest from its nearest centre.
+"""Greedy k-center, exact and lazy: the next pick is always the sample farthest from its nearest
+centre.
 
-Source: Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach", ICLR 2018,
-algorithm 1. Three things make it fast, and none of them changes a pick:
+Source: Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set
+Approach", ICLR 2018, algorithm 1. Three things make it fast, and none of them changes a pick:
 
-- A sample's distance to its nearest centre only falls as centres are added, so an old value is an upper bound for ever.
-  Only a window of samples with the largest bounds is brought up to date, those of about the same age together, and
-  picks are made inside it for as long as its best is above every bound outside: down the order of its values, up to
-  the first sample that an earlier pick of the same run may have come nearer to.
-- The first bounds come from a few of the labeled centres (pivots), and from those near each sample's nearest pivot.
-- Matrix products say which pairs cannot matter, with a bound on their rounding error; `squared_distances` decides.
+- A sample's distance to its nearest centre only falls as centres are added, so an old value is an
+  upper bound for ever. Only a window of samples with the largest bounds is brought up to date,
+  those of about the same age together, and picks are made inside it for as long as its best is
+  above every bound outside: down the order of its values, up to the first sample that an earlier
+  pick of the same run may have come nearer to.
+- The first bounds come from a few of the labeled centres (pivots), and from those near each
+  sample's nearest pivot.
+- Matrix products say which pairs cannot matter, with a bound on their rounding error;
+  `squared_distances` decides.
 
-The picks are those of the plain algorithm on `squared_distances`, bit for bit, ties to the lowest position, on any
-device and with any `chunk_bytes`.
+The picks are those of the plain algorithm on `squared_distances`, bit for bit, ties to the lowest
+position, on any device and with any `chunk_bytes`.
 """
 
 from __future__ import annotations
@@ -32,8 +36,8 @@ class Cover(NamedTuple):
 
     Args:
         positions: (budget,) int64, first pick first.
-        radii: (budget + 1,) float64; number k is the largest distance of a sample to its nearest centre after k picks,
-            infinite where there is no centre.
+        radii: (budget + 1,) float64; number k is the largest distance of a sample to its nearest
+            centre after k picks, infinite where there is no centre.
     """
 
     positions: Tensor
@@ -46,10 +50,12 @@ class Cover(NamedTuple):
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """Squared Euclidean distances (n,) of rows (n, D), computed from float64 differences: no cancellation.
+    """Squared Euclidean distances (n,) of rows (n, D), computed from float64 differences: no
+    cancellation.
 
-    The sum is taken in halves, element by element, so that a result depends on its two rows alone: not on the device,
-    the threads or the other rows. Its relative error is at most (log2 D + 4) * 2^-53.
+    The sum is taken in halves, element by element, so that a result depends on its two rows alone:
+    not on the device, the threads or the other rows. Its relative error is at most (log2 D + 4) *
+    2^-53.
     """
     squares = (a.double() - b).square_()
     width = squares.shape[1]
@@ -62,23 +68,25 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
 
 @torch.no_grad()
 def k_center(features: Tensor, labeled: Tensor, budget: int, *, chunk_bytes: int = 2**25) -> Cover:
-    """Pick `budget` samples, each the farthest from the labeled ones and those picked before; ties: lowest position.
+    """Pick `budget` samples, each the farthest from the labeled ones and those picked before; ties:
+    lowest position.
 
-    With no labeled samples, all are equally far at first, so position 0 is the first pick. Where all that is left
-    coincides with a centre, the lowest positions follow.
+    With no labeled samples, all are equally far at first, so position 0 is the first pick. Where
+    all that is left coincides with a centre, the lowest positions follow.
 
     Args:
         features: (N, D) float32, the candidates; on any device that has float64.
         labeled: (M, D) float32 on the same device, the centres that exist already; M may be 0.
         budget: samples to be picked, 0 to N.
-        chunk_bytes: about the memory of all that is held beside the arguments and some numbers for each sample.
+        chunk_bytes: about the memory of all that is held beside the arguments and some numbers for
+            each sample.
 
     Returns:
         The picks and the covering radii, on the device of `features`.
 
     Raises:
-        ValueError: for another dtype or shape, two devices, a budget out of range, or rows that are not finite, with
-            their number.
+        ValueError: for another dtype or shape, two devices, a budget out of range, or rows that are
+            not finite, with their number.
     """
     _check(features, labeled, budget, chunk_bytes)
     with torch.autocast(features.device.type, enabled=False):
@@ -86,10 +94,11 @@ def k_center(features: Tensor, labeled: Tensor, budget: int, *, chunk_bytes: int
 
 
 class _Search:
-    """The state: centres are a sequence, `labeled` and then the picks; every sample has met a beginning of it.
+    """The state: centres are a sequence, `labeled` and then the picks; every sample has met a
+    beginning of it.
 
-    `bounds` (N,) are squared distances. Each is at least the sample's true value, and is that value once the sample has
-    met all centres.
+    `bounds` (N,) are squared distances. Each is at least the sample's true value, and is that value
+    once the sample has met all centres.
     """
 
     def __init__(self, features: Tensor, labeled: Tensor, budget: int, chunk_bytes: int) -> None:
@@ -101,7 +110,9 @@ class _Search:
         self.block = max(1, chunk_bytes // (4 * size * (self.window + dims)))
         self.slack, self.tiny = _slack(dims, self.dtype)
         parts = features.split(self.window)
-        self.lengths = torch.cat([torch.linalg.vector_norm(part.to(self.dtype), dim=1) for part in parts])
+        self.lengths = torch.cat(
+            [torch.linalg.vector_norm(part.to(self.dtype), dim=1) for part in parts]
+        )
         self.bounds = features.new_full((len(features),), FAR, dtype=torch.float64)
         self.met = torch.zeros_like(self.bounds, dtype=torch.int64)
         self.picked = torch.empty(budget, dtype=torch.int64, device=features.device)
@@ -119,8 +130,11 @@ class _Search:
             self._first_bounds()
         while len(self.radii) <= self.budget:
             self._next_window()
-        radii = [math.sqrt(radius) for radius in self.radii]  # not torch's, whose last bit differs between machines
-        return Cover(self.picked, torch.tensor(radii, dtype=torch.float64, device=self.features.device))
+        # not torch's, whose last bit differs between machines
+        radii = [math.sqrt(radius) for radius in self.radii]
+        return Cover(
+            self.picked, torch.tensor(radii, dtype=torch.float64, device=self.features.device)
+        )
 
     def _pick(self, positions: Tensor) -> None:
         self.picked[self.count : self.count + len(positions)] = positions
@@ -132,7 +146,8 @@ class _Search:
         size = min(self.window, len(self.bounds))
         edge = self.bounds.topk(size).values[-1]
         above = (self.bounds > edge).nonzero()[:, 0]
-        level = (self.bounds == edge).nonzero()[: size - len(above), 0]  # the lowest positions of equal bounds
+        # the lowest positions of equal bounds
+        level = (self.bounds == edge).nonzero()[: size - len(above), 0]
         window = torch.cat([above, level]).sort().values
         outside = self.bounds.index_fill(0, window, PICKED - 1)
         rival = int(outside.argmax())  # the lowest position that has the largest bound outside
@@ -146,18 +161,21 @@ class _Search:
                 break
 
     def _pick_among(self, window: Tensor, floor: float, rival: int) -> bool:
-        """Pick the best of a window that is up to date, in turn, until one may be nearer to a pick than known.
+        """Pick the best of a window that is up to date, in turn, until one may be nearer to a pick
+        than known.
 
         Args:
             window: (n,) positions, ascending.
-            floor: the largest bound outside: only what is above it is picked, or as high and before `rival`.
+            floor: the largest bound outside: only what is above it is picked, or as high and before
+                `rival`.
             rival: the lowest position outside that has it.
 
         Returns:
             Whether there may be more to pick in this window.
         """
         values, rows, lengths = self.bounds[window], *self._rows(window)
-        best = values.sort(descending=True, stable=True).indices[:PIVOTS]  # of equals, the lowest position first
+        # of equals, the lowest position first
+        best = values.sort(descending=True, stable=True).indices[:PIVOTS]
         distances, error = self._estimates(rows[best], lengths[best], rows)
         error = self._within(values.max().clamp(min=0).sqrt(), lengths[best], error)
         near = distances.sub_(error[:, None]).clamp_(min=0) < values  # (best, n)
@@ -173,7 +191,8 @@ class _Search:
         return 0 < len(ready) == len(picks)
 
     def _meet(self, positions: Tensor, start: int, floor: float) -> None:
-        """Have samples that have met the centres before `start` meet some more of them, ever more at a time.
+        """Have samples that have met the centres before `start` meet some more of them, ever more
+        at a time.
 
         Those whose bounds fall below the floor stop here: they are not brought up to date.
         """
@@ -189,16 +208,24 @@ class _Search:
 
     def _settle(self, positions: Tensor, centres: Tensor, which: Tensor) -> None:
         """Lower bounds to true distances: of sample `positions[k]` to `centres[which[k]]`."""
-        for part, nearest in zip(positions.split(self.window), which.split(self.window), strict=True):
-            distances = squared_distances(self.features.index_select(0, part), centres.index_select(0, nearest))
+        for part, nearest in zip(
+            positions.split(self.window), which.split(self.window), strict=True
+        ):
+            distances = squared_distances(
+                self.features.index_select(0, part), centres.index_select(0, nearest)
+            )
             self.bounds.scatter_reduce_(0, part, distances, "amin")
 
     def _first_bounds(self) -> None:
-        """Bounds of all samples by the pivots, then by the centres near each sample's nearest pivot."""
+        """Bounds of all samples by the pivots, then by the centres near each sample's
+        nearest pivot.
+        """
         centres = self.labeled if len(self.labeled) else self.features[:1]
         pivots, near = _pivots(centres)
         starts = range(0, len(self.features), self.window)
-        cell = torch.cat([self._lower(slice(k, k + self.window), pivots)[0].argmin(1) for k in starts])
+        cell = torch.cat(
+            [self._lower(slice(k, k + self.window), pivots)[0].argmin(1) for k in starts]
+        )
         for k, members in enumerate(near):
             for part in (cell == k).nonzero()[:, 0].split(self.window):
                 self._lower(part, centres[members])
@@ -207,43 +234,60 @@ class _Search:
         """Lower bounds to what is certain of the distances to some centres.
 
         Returns:
-            Estimates (n, m) of the squared distances, the least (n,), and the error (n,) of this and of the true least.
+            Estimates (n, m) of the squared distances, the least (n,), and the error (n,) of this
+            and of the true least.
         """
         rows, lengths = self._rows(positions)
         distances, error = self._estimates(rows, lengths, centres.to(self.dtype))
         least = distances.amin(1)
         # for both, d^2 <= least + slack * (2|a| + d)^2 + tiny, and slack is below 1/8
-        reach = least.double().clamp(min=0).add(lengths.double().square()).add(self.tiny).mul(2).sqrt()
+        reach = (
+            least.double().clamp(min=0).add(lengths.double().square()).add(self.tiny).mul(2).sqrt()
+        )
         error = self._within(reach, lengths, error)
         self.bounds[positions] = torch.minimum(self.bounds[positions], least + error)
         return distances, least, error
 
     def _rows(self, positions: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Rows (n, D) of the features for products, and their lengths (n,)."""
-        rows = self.features[positions] if isinstance(positions, slice) else self.features.index_select(0, positions)
+        rows = (
+            self.features[positions]
+            if isinstance(positions, slice)
+            else self.features.index_select(0, positions)
+        )
         return rows.to(self.dtype), self.lengths[positions]
 
     def _centres(self, start: int, stop: int) -> Tensor:
         """Centres `start` to `stop` of the sequence, for products."""
         first = len(self.labeled)
         picked = self.picked[max(start - first, 0) : max(stop - first, 0)]
-        return torch.cat([self.labeled[start:stop], self.features.index_select(0, picked)]).to(self.dtype)
+        return torch.cat([self.labeled[start:stop], self.features.index_select(0, picked)]).to(
+            self.dtype
+        )
 
     def _estimates(self, rows: Tensor, lengths: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
         """Squared distances (n, m) by a matrix product, and a bound on their error (n,)."""
         theirs = torch.linalg.vector_norm(centres, dim=1)
-        distances = torch.addmm(theirs.square(), rows, centres.T, alpha=-2).add_(lengths.square()[:, None])
+        distances = torch.addmm(theirs.square(), rows, centres.T, alpha=-2).add_(
+            lengths.square()[:, None]
+        )
         return distances, self.slack * (lengths.double() + theirs.max()).square() + self.tiny
 
     def _within(self, reach: Tensor, lengths: Tensor, error: Tensor) -> Tensor:
-        """The error of estimates of what lies within `reach` and so is not much longer: an outlier's is not for all."""
-        return torch.minimum(error, self.slack * (2 * lengths.double() + reach).square() + self.tiny)
+        """The error of estimates of what lies within `reach` and so is not much longer: an
+        outlier's is not for all.
+        """
+        return torch.minimum(
+            error, self.slack * (2 * lengths.double() + reach).square() + self.tiny
+        )
 
 
 def _pivots(labeled: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Some labeled rows far from each other, and for each the positions of the labeled rows near it.
+    """Some labeled rows far from each other, and for each the positions of the labeled rows near
+    it.
 
-    They decide how good the first bounds are, and never what is picked: rounding does not matter here.
+    They decide how good the first bounds are, and never what is picked: rounding does not matter
+    here.
     """
     sample = labeled[:: len(labeled) // (4 * PIVOTS) + 1]
     squares = sample.square().sum(1)
@@ -260,41 +304,67 @@ def _pivots(labeled: Tensor) -> tuple[Tensor, list[Tensor]]:
 
 
 def _slack(dims: int, dtype: torch.dtype) -> tuple[float, float]:
-    """What bounds the error of |a|^2 + |b|^2 - 2ab: this times (|a| + |b|)^2, plus what underflow may cost.
+    """What bounds the error of |a|^2 + |b|^2 - 2ab: this times (|a| + |b|)^2, plus what underflow
+    may cost.
 
-    A sum of D products, taken in any order, is wrong by at most D u times the sum of their sizes, u the unit roundoff;
-    the three sums and what joins them by (D + 8) u (|a| + |b|)^2. Twice that leaves room for the lengths' rounding.
+    A sum of D products, taken in any order, is wrong by at most D u times the sum of their sizes, u
+    the unit roundoff; the three sums and what joins them by (D + 8) u (|a| + |b|)^2. Twice that
+    leaves room for the lengths' rounding.
     """
-    return (dims + 16) * torch.finfo(dtype).eps, dims * (2.0**-120 if dtype == torch.float32 else 2.0**-1000)
+    return (dims + 16) * torch.finfo(dtype).eps, dims * (
+        2.0**-120 if dtype == torch.float32 else 2.0**-1000
+    )
 
 
 def _product_dtype(features: Tensor, labeled: Tensor) -> torch.dtype:
-    """Of the matrix products: float32 where it is computed as such, and tells typical distances apart."""
-    if features.device.type != "cpu" or torch.get_float32_matmul_precision() != "highest" or len(features) == 0:
+    """Of the matrix products: float32 where it is computed as such, and tells typical
+    distances apart.
+    """
+    if (
+        features.device.type != "cpu"
+        or torch.get_float32_matmul_precision() != "highest"
+        or len(features) == 0
+    ):
         return torch.float64
-    longest = max(float(torch.linalg.vector_norm(side, dim=1).max()) for side in (features, labeled) if len(side))
+    longest = max(
+        float(torch.linalg.vector_norm(side, dim=1).max())
+        for side in (features, labeled)
+        if len(side)
+    )
     some = features[:: len(features) // 64 + 1]
     typical = float(torch.linalg.vector_norm(some.double(), dim=1).median())
     distance = float(squared_distances(some, some[:1]).median())
     slack, tiny = _slack(features.shape[1], torch.float32)
     sharp = slack * (2 * typical) ** 2 + tiny < distance / 128
-    return torch.float32 if sharp and longest < 2.0**60 else torch.float64  # squares of longer ones may overflow
+    # squares of longer ones may overflow
+    return torch.float32 if sharp and longest < 2.0**60 else torch.float64
 
 
 def _check(features: Tensor, labeled: Tensor, budget: int, chunk_bytes: int) -> None:
     for name, rows in (("features", features), ("labeled", labeled)):
         if rows.dim() != 2 or rows.dtype != torch.float32:
-            raise ValueError(f"{name}: expected float32 (rows, D), but got {rows.dtype} of shape {tuple(rows.shape)}")
+            raise ValueError(
+                f"{name}: expected float32 (rows, D), but got {rows.dtype} of shape "
+                f"{tuple(rows.shape)}"
+            )
     if features.shape[1] != labeled.shape[1] or features.shape[1] == 0:
-        raise ValueError(f"labeled: expected rows as long as those of features and not empty, but got "
-                         f"{labeled.shape[1]} and {features.shape[1]}")  # fmt: skip
+        raise ValueError(
+            f"labeled: expected rows as long as those of features and not empty, but got "
+            f"{labeled.shape[1]} and {features.shape[1]}"
+        )
     if features.device != labeled.device:
-        raise ValueError(f"labeled: expected it on {features.device} as features, but got {labeled.device}")
+        raise ValueError(
+            f"labeled: expected it on {features.device} as features, but got {labeled.device}"
+        )
     if not 0 <= budget <= len(features):
-        raise ValueError(f"budget: expected 0 to {len(features)} (all candidates), but got {budget}")
+        raise ValueError(
+            f"budget: expected 0 to {len(features)} (all candidates), but got {budget}"
+        )
     if chunk_bytes < 1:
         raise ValueError(f"chunk_bytes: expected at least 1, but got {chunk_bytes}")
     for name, rows in (("features", features), ("labeled", labeled)):
         if rows.numel() and not all(bool(end.isfinite()) for end in rows.aminmax()):
             bad = sum(int((~row.isfinite()).any()) for row in rows)
-            raise ValueError(f"{name}: expected finite numbers, but {bad} of {len(rows)} rows hold others")
+            raise ValueError(
+                f"{name}: expected finite numbers, but {bad} of {len(rows)} rows hold others"
+            )

@@ -1,4 +1,7 @@
-"""The pool: which samples are labeled, in which cycle; an immutable value that only labeling turns into the next."""
+"""The pool: which samples are labeled, in which cycle.
+
+An immutable value that only labeling turns into the next.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,8 @@ class Budget:
 
 @dataclass(frozen=True)
 class Pool:
-    """All samples of the train split by id (0 to size - 1): labeled ones in the order of labeling, and the rest.
+    """All samples of the train split by id (0 to size - 1): labeled ones in the order of labeling,
+    and the rest.
 
     Args:
         size: number of samples.
@@ -55,13 +59,17 @@ class Pool:
             raise ValueError(f"Expected ids from 0 to {self.size - 1}, but got {outside[:5]}")
         if len(set(self.labeled)) != len(self.labeled):
             twice = sorted({i for i in self.labeled if self.labeled.count(i) > 1})
-            raise ValueError(f"Expected every sample to be labeled once, but these came twice: {twice[:5]}")
+            raise ValueError(
+                f"Expected every sample to be labeled once, but these came twice: {twice[:5]}"
+            )
 
     @classmethod
     def initial(cls, size: int, count: int, seed: int) -> Pool:
         """The first labeled set: `count` ids at random, the same for every strategy of a seed."""
         if count > size:
-            raise ValueError(f"Expected at most {size} initial samples (the whole pool), but got {count}")
+            raise ValueError(
+                f"Expected at most {size} initial samples (the whole pool), but got {count}"
+            )
         ids = stream(seed, 0, "initial set").choice(size, count, replace=False)
         return cls(size, tuple(ids.tolist()))
 
@@ -77,5 +85,7 @@ class Pool:
         ids = [int(i) for i in ids]
         again = sorted(set(ids) & set(self.labeled))
         if again:
-            raise ValueError(f"Expected a query of unlabeled samples, but these are labeled: {again[:5]}")
+            raise ValueError(
+                f"Expected a query of unlabeled samples, but these are labeled: {again[:5]}"
+            )
         return Pool(self.size, self.labeled + tuple(ids), self.cycle + 1)

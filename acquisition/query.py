@@ -1,4 +1,6 @@
-"""Queries: run the steps of a strategy, from all unlabeled samples to those that are to be labeled."""
+"""Queries: run the steps of a strategy, from all unlabeled samples to those that are to be
+labeled.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ import numpy as np
 
 from acquisition.steps import QueryError, Rows, Seen, Step
 
-Score = Callable[[np.ndarray, tuple[str, ...]], dict[str, np.ndarray]]  # (ids, names) -> rows in the order of the ids
+# (ids, names) -> rows in the order of the ids
+Score = Callable[[np.ndarray, tuple[str, ...]], dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class Query:
         candidates: ids (N,) that were scored.
         signals: signal name -> rows (N,) or (N, D), in the order of `candidates`.
         picked: ids to be labeled, first choice first.
-        labeled: the signals of the labeled samples that a step read, (M,) or (M, D) in the order of labeling.
+        labeled: the signals of the labeled samples that a step read, (M,) or (M, D) in the order of
+            labeling.
     """
 
     candidates: np.ndarray
@@ -30,7 +34,10 @@ class Query:
 
     def without_vectors(self) -> Query:
         """The same with the signals alone that are one number a sample."""
-        kept = [{n: rows for n, rows in part.items() if rows.ndim == 1} for part in (self.signals, self.labeled)]
+        kept = [
+            {n: rows for n, rows in part.items() if rows.ndim == 1}
+            for part in (self.signals, self.labeled)
+        ]
         return replace(self, signals=kept[0], labeled=kept[1])
 
 
@@ -40,10 +47,15 @@ def needs(strategy: Sequence[Step]) -> tuple[str, ...]:
 
 
 def ask(
-    strategy: Sequence[Step], unlabeled: np.ndarray, labeled: np.ndarray, budget: int, rng: np.random.Generator,
+    strategy: Sequence[Step],
+    unlabeled: np.ndarray,
+    labeled: np.ndarray,
+    budget: int,
+    rng: np.random.Generator,
     score: Score,
-) -> Query:  # fmt: skip
-    """Run a strategy: the steps before the first that needs a signal narrow what is scored, the others use the scores.
+) -> Query:
+    """Run a strategy: the steps before the first that needs a signal narrow what is scored, the
+    others use the scores.
 
     Args:
         strategy: the steps.
@@ -54,24 +66,38 @@ def ask(
         score: (ids, names of signals) -> rows in the order of the ids.
 
     Raises:
-        QueryError: where the budget is more than there is, or the strategy does not end with exactly `budget` distinct
-            candidates.
+        QueryError: where the budget is more than there is, or the strategy does not end with
+            exactly `budget` distinct candidates.
     """
     if budget > len(unlabeled):
-        raise QueryError(f"Expected a query of at most {len(unlabeled)} samples (all unlabeled ones), but got {budget}")
+        raise QueryError(
+            f"Expected a query of at most {len(unlabeled)} samples (all unlabeled ones), but got "
+            f"{budget}"
+        )
     first = next((i for i, step in enumerate(strategy) if step.needs), len(strategy))
     candidates = _narrow(strategy[:first], unlabeled, {}, {}, budget, rng)
-    names, known = needs(strategy), tuple(dict.fromkeys(name for step in strategy for name in step.labeled))
+    names, known = (
+        needs(strategy),
+        tuple(dict.fromkeys(name for step in strategy for name in step.labeled)),
+    )
     rows = score(candidates, names) if names else {}
     own = score(labeled, known) if known else {}
     picked = _narrow(strategy[first:], candidates, rows, own, budget, rng)
     if len(picked) != budget or len(set(picked.tolist())) != budget:
-        raise QueryError(f"Expected {budget} distinct samples, but the strategy picked {len(set(picked.tolist()))}")
+        raise QueryError(
+            f"Expected {budget} distinct samples, but the strategy picked "
+            f"{len(set(picked.tolist()))}"
+        )
     return Query(candidates, rows, picked, own)
 
 
 def _narrow(
-    steps: Sequence[Step], ids: np.ndarray, rows: Rows, labeled: Rows, budget: int, rng: np.random.Generator
+    steps: Sequence[Step],
+    ids: np.ndarray,
+    rows: Rows,
+    labeled: Rows,
+    budget: int,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     for step in steps:
         positions = step(Seen(len(ids), rows, labeled), budget, rng)

@@ -14,15 +14,18 @@ from models.training.joint import JointModel
 
 
 def ordered_pairs(predicted: np.ndarray, true: np.ndarray) -> float | None:
-    """Share of the pairs with different true losses that the predictions put in the right order; a tie counts half.
+    """Share of the pairs with different true losses that the predictions put in the right order; a
+    tie counts half.
 
-    Chance is 0.5. This is Somers' D of the predictions given the true losses, mapped from [-1, 1] to [0, 1].
+    Chance is 0.5. This is Somers' D of the predictions given the true losses, mapped from [-1, 1]
+    to [0, 1].
 
     Args:
         predicted: (N,); true: (N,).
 
     Returns:
-        None where no two true losses differ; not-a-number where an input is (it has no place in an order).
+        None where no two true losses differ; not-a-number where an input is (it has no place in an
+        order).
     """
     _check(predicted, true)
     if np.isnan(predicted).any() or np.isnan(true).any():
@@ -38,7 +41,10 @@ def ordered_pairs(predicted: np.ndarray, true: np.ndarray) -> float | None:
 
 
 def spearman(predicted: np.ndarray, true: np.ndarray) -> float | None:
-    """Spearman's rank correlation with average ranks for ties; None where either side is constant."""
+    """Spearman's rank correlation with average ranks for ties.
+
+    None where either side is constant.
+    """
     _check(predicted, true)
     if len(true) < 2 or (predicted == predicted[0]).all() or (true == true[0]).all():
         return None
@@ -47,13 +53,22 @@ def spearman(predicted: np.ndarray, true: np.ndarray) -> float | None:
 
 def quality(predicted: np.ndarray, true: np.ndarray) -> dict[str, float | None]:
     """Both measures and the number of samples."""
-    return {"n": len(true), "pairs": ordered_pairs(predicted, true), "spearman": spearman(predicted, true)}
+    return {
+        "n": len(true),
+        "pairs": ordered_pairs(predicted, true),
+        "spearman": spearman(predicted, true),
+    }
 
 
 def module_quality(
-    model: JointModel, dataset: Dataset, collate: Callable, groups: Mapping[str, np.ndarray], settings: ScoringSettings
+    model: JointModel,
+    dataset: Dataset,
+    collate: Callable,
+    groups: Mapping[str, np.ndarray],
+    settings: ScoringSettings,
 ) -> dict[str, float | None]:
-    """`quality` on groups of samples, whose labels are looked at here: a measure, never a signal of a strategy.
+    """`quality` on groups of samples, whose labels are looked at here: a measure, never a signal of
+    a strategy.
 
     Args:
         model: with its loss-prediction module.
@@ -76,10 +91,15 @@ def module_quality(
 
 
 def _compare(values: np.ndarray, with_value: float) -> np.ndarray:
-    """1 where larger, -1 where smaller, 0 where equal; a difference would not do for two infinities."""
+    """1 where larger, -1 where smaller, 0 where equal.
+
+    A difference would not do for two infinities.
+    """
     return np.greater(values, with_value).astype(int) - np.less(values, with_value)
 
 
 def _check(predicted: np.ndarray, true: np.ndarray) -> None:
     if predicted.ndim != 1 or predicted.shape != true.shape:
-        raise ValueError(f"Expected two arrays of one shape (N,), but got {predicted.shape} and {true.shape}")
+        raise ValueError(
+            f"Expected two arrays of one shape (N,), but got {predicted.shape} and {true.shape}"
+        )

@@ -1,4 +1,6 @@
-"""The pass over the candidates: ids travel with their rows, whatever the order, the workers and the processes."""
+"""The pass over the candidates: ids travel with their rows, whatever the order, the
+workers and the processes.
+"""
 
 from __future__ import annotations
 
@@ -30,15 +32,19 @@ class ScoringSettings:
     """The passes that do not train: evaluation, scoring, and the measure of the module's ranking.
 
     Args:
-        batch_size: samples a forward pass; ``"auto"`` has a run measure once what is fastest, and keep to that.
+        batch_size: samples a forward pass; ``"auto"`` has a run measure once what is fastest, and
+            keep to that.
         workers: data-loading processes.
-        amp: bfloat16 for the network in scoring; signals and the module's predictions are float32 all the same.
+        amp: bfloat16 for the network in scoring; signals and the module's predictions are float32
+            all the same.
         channels_last: the network's memory format in scoring; a matter of speed alone.
-        control: unlabeled samples, drawn at random in each cycle, on which the module's ranking is measured.
+        control: unlabeled samples, drawn at random in each cycle, on which the module's ranking is
+            measured.
         aggregate: how the scores of a sample's distributions (boxes, joints) become one.
-        embedding: name of the tap whose mean over the map is a sample's embedding; None means the last one.
-        keep_vectors: save what strategies by place look at, a vector a candidate, so that `al_verify.py` can replay
-            their picks; else its hash alone is saved.
+        embedding: name of the tap whose mean over the map is a sample's embedding; None means the
+            last one.
+        keep_vectors: save what strategies by place look at, a vector a candidate, so that
+            `al_verify.py` can replay their picks; else its hash alone is saved.
     """
 
     batch_size: Annotated[int, Ge(1)] | Literal["auto"]
@@ -58,7 +64,10 @@ class ScoringSettings:
             ValueError: where that is still to be measured.
         """
         if self.batch_size == "auto":
-            raise ValueError("Expected a number for `scoring.batch_size`, but got 'auto'; a run measures it first")
+            raise ValueError(
+                "Expected a number for `scoring.batch_size`, but got 'auto'; a run measures it "
+                "first"
+            )
         return self.batch_size
 
 
@@ -122,7 +131,11 @@ class Pass:
 
 
 def score(
-    model: JointModel, samples: Samples, names: Sequence[str], settings: ScoringSettings, how: Pass | None = None
+    model: JointModel,
+    samples: Samples,
+    names: Sequence[str],
+    settings: ScoringSettings,
+    how: Pass | None = None,
 ) -> dict[str, np.ndarray]:
     """Signals of some samples.
 
@@ -134,14 +147,19 @@ def score(
         how: title, committee, tap and scratch folder; `Pass()` by default.
 
     Returns:
-        For each signal float32 rows (N,) or (N, D), in the order of `ids`, the same on every process.
+        For each signal float32 rows (N,) or (N, D), in the order of `ids`, the same on every
+        process.
 
     Raises:
         RuntimeError: where a signal does not have one row a sample, or samples got lost.
         CanaryError: where samples computed alone have other rows.
     """
     how = how or Pass()
-    dataset, collate, ids = samples.dataset, samples.collate, np.asarray(samples.ids, dtype=np.int64)
+    dataset, collate, ids = (
+        samples.dataset,
+        samples.collate,
+        np.asarray(samples.ids, dtype=np.int64),
+    )
     if not len(ids):
         return {name: np.zeros(0, np.float32) for name in names}
     share = ids[get_rank() :: get_world_size()]
@@ -164,7 +182,8 @@ def score(
         waiting: tuple[list[int], dict[str, Tensor]] | None = None
         for batch_ids, batch in track(batches, how.title):
             rows, _ = rows_of(batch, len(batch_ids))
-            if waiting:  # one batch behind: a GPU has its next work before this waits for numbers of the last
+            # one batch behind: a GPU has its next work before this waits for numbers of the last
+            if waiting:
                 table.add(waiting[0], _numbers(waiting[1]))
             waiting = batch_ids, rows
         if waiting:
@@ -179,9 +198,15 @@ def _collate(pairs: list[tuple[int, Any]], collate: Collate) -> tuple[list[int],
 
 
 def _evidence(
-    model: JointModel, batch: dict[str, Any], names: Sequence[str], settings: ScoringSettings, how: Pass
+    model: JointModel,
+    batch: dict[str, Any],
+    names: Sequence[str],
+    settings: ScoringSettings,
+    how: Pass,
 ) -> signals.Evidence:
-    """What the signals look at for one batch: a forward pass of the model, one of each member, or both."""
+    """What the signals look at for one batch: a forward pass of the model, one of each
+    member, or both.
+    """
     own = [name for name in names if signals.known(name).committee is None]
     output = model.output(batch, signals.fields(own)) if own else None
     counted = signals.fields(name for name in names if name not in own)
@@ -192,7 +217,9 @@ def _evidence(
 def _rows(name: str, evidence: signals.Evidence, count: int) -> Tensor:
     rows = signals.known(name).rows(evidence)
     if rows.dim() not in (1, 2) or len(rows) != count:
-        raise RuntimeError(f"Expected the signal {name!r} to have {count} rows, but got shape {tuple(rows.shape)}")
+        raise RuntimeError(
+            f"Expected the signal {name!r} to have {count} rows, but got shape {tuple(rows.shape)}"
+        )
     return rows.float()
 
 
@@ -200,8 +227,13 @@ def _numbers(rows: dict[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: values.cpu().numpy() for name, values in rows.items()}
 
 
-def _in_order(ids: np.ndarray, seen: np.ndarray, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Put every process's rows together, in the order of `ids`; as they are where that is their order already."""
+def _in_order(
+    ids: np.ndarray, seen: np.ndarray, rows: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Put every process's rows together, in the order of `ids`.
+
+    As they are where that is their order already.
+    """
     parts = [part for part in all_gather_object((seen, rows)) if len(part[0])]
     everyone = np.concatenate([part_ids for part_ids, _ in parts]) if parts else seen
     if len(parts) == 1 and np.array_equal(everyone, ids):
@@ -209,6 +241,8 @@ def _in_order(ids: np.ndarray, seen: np.ndarray, rows: dict[str, np.ndarray]) ->
     order = np.argsort(everyone, kind="stable")
     if not np.array_equal(everyone[order], np.sort(ids)):
         lost = np.setdiff1d(ids, everyone)[:5].tolist()
-        raise RuntimeError(f"Expected {len(ids)} distinct scored samples, but got {len(everyone)}; lost: {lost}")
+        raise RuntimeError(
+            f"Expected {len(ids)} distinct scored samples, but got {len(everyone)}; lost: {lost}"
+        )
     order = order[np.searchsorted(everyone, ids, sorter=order)]
     return {name: np.concatenate([part[name] for _, part in parts])[order] for name in parts[0][1]}

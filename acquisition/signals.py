@@ -1,4 +1,7 @@
-"""Signals: what a strategy may know of a sample. Each reduces outputs to one row a sample, inside the batch."""
+"""Signals: what a strategy may know of a sample.
+
+Each reduces outputs to one row a sample, inside the batch.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +39,15 @@ class Votes:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a signal may look at: the model, its output, the committee's votes, and how to sum up.
+    """All that a signal may look at: the model, its output, the committee's votes, and how to sum
+    up.
 
     Args:
         model: in evaluation mode.
         output: of the model for a batch; None where only the committee was asked.
         votes: of the committee; None where there is none.
-        aggregate: how the scores of a sample's distributions become one: mean, sum (both weighted) or maximum.
+        aggregate: how the scores of a sample's distributions become one: mean, sum (both weighted)
+            or maximum.
         tap: number of the tap that is a sample's embedding.
     """
 
@@ -55,7 +60,9 @@ class Evidence:
     @property
     def weighted(self) -> bool:
         """Whether distributions have weights, as boxes above a threshold do."""
-        return any(part is not None and part.weight is not None for part in (self.output, self.votes))
+        return any(
+            part is not None and part.weight is not None for part in (self.output, self.votes)
+        )
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,9 @@ def entropy(probs: Tensor) -> Tensor:
 
 
 def margin(probs: Tensor) -> Tensor:
-    """(..., C) -> (...) 1 minus the distance of the two largest probabilities: high near the decision boundary."""
+    """(..., C) -> (...) 1 minus the distance of the two largest probabilities: high near
+    the decision boundary.
+    """
     first, second = probs.topk(2, dim=-1).values.unbind(dim=-1)
     return 1 - (first - second)
 
@@ -97,19 +106,28 @@ def variance(votes: Votes) -> Tensor:
 
 
 def mutual_information(votes: Votes) -> Tensor:
-    """(B, K) of outcome and member, in nats: entropy of the mean less mean of the entropies (Houlsby et al. 2011)."""
+    """(B, K) of outcome and member, in nats: entropy of the mean less mean of the
+    entropies (Houlsby et al. 2011).
+    """
     return (entropy(votes.probs) - votes.entropies).clamp(min=0)
 
 
 def aggregated(values: Tensor, weight: Tensor | None, how: Aggregate) -> Tensor:
-    """(B, K) scores of distributions -> (B,); 0 for a sample none of whose distributions has weight."""
+    """(B, K) scores of distributions -> (B,).
+
+    0 for a sample none of whose distributions has weight.
+    """
     weight = torch.ones_like(values) if weight is None else weight.to(values)
     if how == "max":
         lowest = torch.finfo(values.dtype).min
         highest = torch.where(weight > 0, values, lowest).amax(dim=1)
         return torch.where((weight > 0).any(dim=1), highest, 0.0)
     total = (values * weight).sum(dim=1)
-    return total if how == "sum" else total / weight.sum(dim=1).clamp(min=torch.finfo(values.dtype).tiny)
+    return (
+        total
+        if how == "sum"
+        else total / weight.sum(dim=1).clamp(min=torch.finfo(values.dtype).tiny)
+    )
 
 
 def vote(outputs: Iterable[Output]) -> Votes:
@@ -118,7 +136,8 @@ def vote(outputs: Iterable[Output]) -> Votes:
     count = 0
     weights: list[Tensor] = []
     for output in outputs:
-        probs = given(output.probs, "probs").double()  # members that nearly agree differ in the last digits of float32
+        # members that nearly agree differ in the last digits of float32
+        probs = given(output.probs, "probs").double()
         parts = [probs, probs**2, entropy(probs)]
         total = [a + b for a, b in zip(total, parts, strict=True)] if total else parts
         weights += [] if output.weight is None else [output.weight.float()]
@@ -130,7 +149,9 @@ def vote(outputs: Iterable[Output]) -> Votes:
 def given(value: Given | None, field: str) -> Given:
     """A field that `forward` was asked for; ValueError where it is None."""
     if value is None:
-        raise ValueError(f"Expected the task's `forward` to return the field {field!r}, but got None")
+        raise ValueError(
+            f"Expected the task's `forward` to return the field {field!r}, but got None"
+        )
     return value
 
 
@@ -147,7 +168,10 @@ def _votes(evidence: Evidence) -> Votes:
 
 
 def _of_probs(measure: Callable[[Tensor], Tensor], best: bool = False) -> Signal:
-    """Of the distributions; `best`: it compares the best answers, which may be several outcomes each."""
+    """Of the distributions.
+
+    `best`: it compares the best answers, which may be several outcomes each.
+    """
 
     def rows(evidence: Evidence) -> Tensor:
         output = _output(evidence)
@@ -185,9 +209,8 @@ SIGNALS = {
     "embedding": Signal(lambda e: _output(e).taps[e.tap].float().mean(dim=(2, 3))),
     "residual": _gradient(0),
     "feature": _gradient(1),
-    "loss": Signal(  # looks at labels: for measuring, and for the oracle, which is no honest strategy
-        lambda e: given(_output(e).loss, "loss"), frozenset({"loss"})
-    ),
+    # looks at labels: for measuring, and for the oracle, which is no honest strategy
+    "loss": Signal(lambda e: given(_output(e).loss, "loss"), frozenset({"loss"})),
 }
 
 
@@ -224,5 +247,8 @@ def need_committee(names: Iterable[str]) -> Kind | None:
     """
     kinds = {known(name).committee for name in names} - {None}
     if len(kinds) > 1:
-        raise ValueError("Expected signals of an ensemble or of dropout passes, but got both: one committee is trained")
+        raise ValueError(
+            "Expected signals of an ensemble or of dropout passes, but got both: one committee is "
+            "trained"
+        )
     return kinds.pop() if kinds else None

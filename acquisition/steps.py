@@ -1,4 +1,6 @@
-"""Steps of a strategy: each narrows the candidates, by chance, by a signal, or by where they lie."""
+"""Steps of a strategy: each narrows the candidates, by chance, by a signal, or by where
+they lie.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ Rows = Mapping[str, np.ndarray]
 
 
 class QueryError(Exception):
-    """A query that cannot be right: scores that are no numbers, or not as many samples as asked for."""
+    """A query that cannot be right: scores that are no numbers, or not as many samples as
+    asked for.
+    """
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Seen:
     Args:
         count: number of candidates N.
         rows: signal name -> (N,) or (N, D), a row a candidate.
-        labeled: signal name -> (M,) or (M, D), a row a labeled sample, for the signals in the step's `labeled`.
+        labeled: signal name -> (M,) or (M, D), a row a labeled sample, for the signals in the
+            step's `labeled`.
     """
 
     count: int
@@ -94,7 +99,8 @@ class Highest(OfSignal):
 
 @dataclass(frozen=True)
 class Shuffled(OfSignal):
-    """Deals the values of a signal anew among the candidates, then keeps the highest: a placebo, no better than chance.
+    """Deals the values of a signal anew among the candidates, then keeps the highest: a placebo, no
+    better than chance.
 
     All else is as with `Highest`: the same training, the same scoring pass.
     """
@@ -106,7 +112,8 @@ class Shuffled(OfSignal):
 
 @dataclass(frozen=True)
 class GumbelRanks(OfSignal):
-    """Perturbs the ranks of a signal by Gumbel noise, then keeps the first (Kirsch et al., TMLR 2023: "softrank").
+    """Perturbs the ranks of a signal by Gumbel noise, then keeps the first (Kirsch et al., TMLR
+    2023: "softrank").
 
     `beta` is more than 0; large it is `Highest`, small it is chance.
     """
@@ -120,7 +127,9 @@ class GumbelRanks(OfSignal):
 
 @dataclass(frozen=True)
 class Densest(Step):
-    """Keeps the candidates that are most like all others (Settles and Craven, EMNLP 2008, without uncertainty)."""
+    """Keeps the candidates that are most like all others (Settles and Craven, EMNLP 2008,
+    without uncertainty).
+    """
 
     needs = ("embedding",)
 
@@ -131,13 +140,17 @@ class Densest(Step):
 
 @dataclass(frozen=True)
 class KCenter(Step):
-    """Keeps a cover: each pick is the farthest from all labeled and picked ones (Sener and Savarese, ICLR 2018)."""
+    """Keeps a cover: each pick is the farthest from all labeled and picked ones (Sener and
+    Savarese, ICLR 2018).
+    """
 
     needs = labeled = ("embedding",)
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, farthest first."""
-        candidates, labeled = (torch.from_numpy(finite(rows, "embedding")) for rows in (seen.rows, seen.labeled))
+        candidates, labeled = (
+            torch.from_numpy(finite(rows, "embedding")) for rows in (seen.rows, seen.labeled)
+        )
         return k_center(candidates, labeled, budget).positions.numpy()
 
 
@@ -154,13 +167,17 @@ class NearestToCentroids(Step):
 
 @dataclass(frozen=True)
 class Typical(Step):
-    """Keeps the most typical sample of each cluster without labels (Hacohen et al., ICML 2022: TypiClust)."""
+    """Keeps the most typical sample of each cluster without labels (Hacohen et al., ICML
+    2022: TypiClust).
+    """
 
     needs = labeled = ("embedding",)
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, those of the largest clusters first."""
-        return clustering.typiclust(finite(seen.rows, "embedding"), finite(seen.labeled, "embedding"), budget, rng)
+        return clustering.typiclust(
+            finite(seen.rows, "embedding"), finite(seen.labeled, "embedding"), budget, rng
+        )
 
 
 @dataclass(frozen=True)
@@ -171,7 +188,9 @@ class Badge(Step):
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions in the order of seeding."""
-        return diversity.badge(finite(seen.rows, "residual"), finite(seen.rows, "feature"), budget, rng)
+        return diversity.badge(
+            finite(seen.rows, "residual"), finite(seen.rows, "feature"), budget, rng
+        )
 
 
 def finite(rows: Rows, signal: str) -> np.ndarray:
@@ -181,10 +200,13 @@ def finite(rows: Rows, signal: str) -> np.ndarray:
         QueryError: where one is not finite, with the number of samples.
     """
     values = rows[signal]
-    bad = int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum()) if len(values) else 0
+    bad = (
+        int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum()) if len(values) else 0
+    )
     if bad:
         raise QueryError(
-            f"Expected finite scores {signal!r}, but {bad} of {len(values)} are not: the training went astray. A "
+            f"Expected finite scores {signal!r}, but {bad} of {len(values)} are not: the training "
+            "went astray. A "
             "smaller learning rate, a warm-up or `training.clip_grad` may help."
         )
     return values

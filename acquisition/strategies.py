@@ -26,7 +26,8 @@ class Strategy:
 
     Args:
         steps: each narrows the candidates.
-        objective: of the loss-prediction module, where the strategy is about it; None leaves the config's.
+        objective: of the loss-prediction module, where the strategy is about it; None leaves the
+            config's.
     """
 
     steps: tuple[Step, ...]
@@ -44,8 +45,15 @@ def named_strategies(subset: int | None = None, keep: int = 4) -> dict[str, Stra
     def scored(*steps: Step, objective: Literal["ranking", "mse", "kl"] | None = None) -> Strategy:
         return Strategy(sampled(subset, steps), objective)
 
-    highest = ("entropy", "margin", "least_confident", "ensemble_variance", "ensemble_bald", "dropout_entropy",
-               "dropout_bald")  # fmt: skip
+    highest = (
+        "entropy",
+        "margin",
+        "least_confident",
+        "ensemble_variance",
+        "ensemble_bald",
+        "dropout_entropy",
+        "dropout_bald",
+    )
     loss = "predicted_loss"
     return {
         "random": Strategy((RandomSubset(),)),

@@ -1,4 +1,6 @@
-"""Rows of signals as batches bring them: memory for as many as are expected and no more, on disk where that is much."""
+"""Rows of signals as batches bring them: memory for as many as are expected and no more,
+on disk where that is much.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-MAPPED = 1 << 30  # bytes of one signal, from which on its rows lie in a file that memory is a view of
+# bytes of one signal, from which on its rows lie in a file that memory is a view of
+MAPPED = 1 << 30
 
 
 class Table:
@@ -32,7 +35,9 @@ class Table:
 
     @property
     def ids(self) -> np.ndarray:
-        """Ids (M,) in the order in which they came, also of rows beyond `count`, which are not kept."""
+        """Ids (M,) in the order in which they came, also of rows beyond `count`, which are
+        not kept.
+        """
         return np.concatenate(self._ids) if self._ids else np.zeros(0, np.int64)
 
     def add(self, ids: Sequence[int], rows: Mapping[str, np.ndarray]) -> None:
@@ -57,7 +62,8 @@ def empty(shape: tuple[int, ...], scratch: Path | None = None) -> np.ndarray:
         return np.empty(shape, np.float32)
     with tempfile.TemporaryFile(dir=scratch) as file:
         if hasattr(os, "posix_fallocate"):  # not on macOS
-            os.posix_fallocate(file.fileno(), 0, size)  # a disk that is full is an error here, and a crash later
+            # a disk that is full is an error here, and a crash later
+            os.posix_fallocate(file.fileno(), 0, size)
         else:
             file.truncate(size)
         return np.memmap(file, np.float32, "r+", shape=shape)

@@ -1,13 +1,15 @@
-"""Active learning on 5,000 images of CIFAR-10 with a small residual network: a quarter of an hour on two CPU cores.
+"""Active learning on 5,000 images of CIFAR-10 with a small residual network: a quarter of an hour
+on two CPU cores.
 
     python tools/al_train.py configs/cls_cifar10_small.py --strategy learning_loss --seed 0
 
-Data: `task.data_root` holds `train/<class>/*` and `test/<class>/*`, 500 images of each class in both
-(`tools/cifar_folders.py` writes them). Cost: 5 trainings
-of 200 epochs on 250 to 1,250 images, 12,000 iterations of 64 images in all (80 ms each on one core). Real images and
-the paper's recipe, but a tenth of its pool, an eighth of its labels and a network of 0.3 million parameters: numbers
-compare strategies, and are not comparable with the paper's. Expected (3 seeds; accuracy at 250 ... 1,250 labels):
-learning_loss .327 .386 .436 .499 .520, random .333 .389 .469 .509 .560; README says what that means.
+Data: `task.data_root` holds `train/<class>/*` and `test/<class>/*`, 500 images of each class in
+both (`tools/cifar_folders.py` writes them). Cost: 5 trainings of 200 epochs on 250 to 1,250 images,
+12,000 iterations of 64 images in all (80 ms each on one core). Real images and the paper's recipe,
+but a tenth of its pool, an eighth of its labels and a network of 0.3 million parameters: numbers
+compare strategies, and are not comparable with the paper's. Expected (3 seeds; accuracy at 250 ...
+1,250 labels): learning_loss .327 .386 .436 .499 .520, random .333 .389 .469 .509 .560; README says
+what that means.
 
 Smoke test, two cycles in seconds:
 

@@ -2,19 +2,21 @@
 
     python tools/al_train.py configs/cls_resnet18_cifar10.py --strategy learning_loss --seed 0
 
-Cost: 10 trainings of 200 epochs on 1,000 to 10,000 images, 87,000 iterations of 128 images in all; 9 scoring passes
-over 10,000 images each. Disk: at most 0.6 GB of checkpoints at a time. Data: torchvision's CIFAR-10 (170 MB),
-downloaded with its checksum where `task.data_root` does not hold it. CIFAR-100: `task.format=cifar100`.
+Cost: 10 trainings of 200 epochs on 1,000 to 10,000 images, 87,000 iterations of 128 images in all;
+9 scoring passes over 10,000 images each. Disk: at most 0.6 GB of checkpoints at a time. Data:
+torchvision's CIFAR-10 (170 MB), downloaded with its checksum where `task.data_root` does not hold
+it. CIFAR-100: `task.format=cifar100`.
 
-Expected (Yoo and Kweon, CVPR 2019, read off figure 4, 5 trials; accuracy at 1,000 ... 10,000 labels):
-learning_loss  .511 .650 .763 .819 .849 .868 .880 .892 .901 .910
-random         .511 .621 .704 .760 .804 .827 .843 .855 .865 .876
+Expected (Yoo and Kweon, CVPR 2019, read off figure 4, 5 trials; accuracy at 1,000 ... 10,000
+labels): learning_loss  .511 .650 .763 .819 .849 .868 .880 .892 .901 .910 random         .511 .621
+.704 .760 .804 .827 .843 .855 .865 .876
 
-Smoke test of the same code, two cycles on a few images in a minute on a CPU; from a folder of images, below
-`data/cifar`, where there are no CIFAR files:
+Smoke test of the same code, two cycles on a few images in a minute on a CPU; from a folder of
+images, below `data/cifar`, where there are no CIFAR files:
 
     python tools/al_train.py configs/cls_resnet18_cifar10.py --smoke
-    python tools/al_train.py configs/cls_resnet18_cifar10.py --smoke --cfg-options task.format=folder
+    python tools/al_train.py configs/cls_resnet18_cifar10.py --smoke --cfg-options
+    task.format=folder
 """
 
 from mmengine.optim import MultiStepLR
@@ -27,7 +29,8 @@ task = dict(
     data_root="data/cifar",
     format="cifar10",  # 50,000 and 10,000 images (paper, section 4.1)
     download=True,
-    network="resnet18_cifar",  # paper, section 4.1: ResNet-18 whose first convolution is 3x3 without pooling
+    # paper, section 4.1: ResNet-18 whose first convolution is 3x3 without pooling
+    network="resnet18_cifar",
     augmentation="crop",  # paper, section 4.1: flip, random crop
     padding=4,  # public implementations agree
     flip=0.5,
@@ -39,7 +42,8 @@ training = dict(
     epochs=200,  # paper, section 4.1
     batch_size=128,
     optimizer=dict(type=SGD, lr=0.1, momentum=0.9, weight_decay=5e-4),
-    schedule=[dict(type=MultiStepLR, milestones=[160], gamma=0.1)],  # paper: .01 for the last 40 epochs
+    # paper: .01 for the last 40 epochs
+    schedule=[dict(type=MultiStepLR, milestones=[160], gamma=0.1)],
     start="scratch",  # open in the paper
     workers=4,
     checkpoint_every=20,
@@ -53,7 +57,8 @@ module = dict(
     weight=1.0,  # lambda; paper, section 4.1
     detach_epoch=120,  # paper, section 4.1
 )
-scoring = dict(batch_size=500, workers=0, control=500)  # the images are in memory: a worker costs more than it brings
+# the images are in memory: a worker costs more than it brings
+scoring = dict(batch_size=500, workers=0, control=500)
 committee = dict(members=3, passes=10, dropout=0.1, dropout_at=["layer*"])
 strategy = "learning_loss"
 subset = 10_000  # paper, section 4.1

@@ -1,11 +1,13 @@
-"""Active learning on drawn shapes with a small residual network: the whole loop in a minute on two CPU cores.
+"""Active learning on drawn shapes with a small residual network: the whole loop in a minute on two
+CPU cores.
 
     python tools/make_sandbox.py cls --root data/sandbox
     python tools/al_train.py configs/cls_sandbox.py
 
-The images (2,000 in the pool, 1,000 to test; circles, squares and triangles in three colours, 30% of them hard: small,
-dull, crossed by a bar) are made: the numbers compare strategies on this machine and are comparable with nothing else.
-Seed 0, accuracy at 100 ... 420 labels: learning_loss .362 .515 .601 .686 .709, random .424 .571 .600 .713 .676.
+The images (2,000 in the pool, 1,000 to test; circles, squares and triangles in three colours, 30%
+of them hard: small, dull, crossed by a bar) are made: the numbers compare strategies on this
+machine and are comparable with nothing else. Seed 0, accuracy at 100 ... 420 labels: learning_loss
+.362 .515 .601 .686 .709, random .424 .571 .600 .713 .676.
 """
 
 from mmengine.optim import CosineAnnealingLR, LinearLR

@@ -3,8 +3,9 @@
     python tools/make_sandbox.py det --root data/sandbox
     python tools/al_train.py configs/det_sandbox.py
 
-The scenes (800 in the pool, 400 to test; circles, squares and triangles with clutter, 30% of them hard: small, of low
-contrast, occluded) are made, so the numbers compare strategies on this machine and are comparable with nothing else.
+The scenes (800 in the pool, 400 to test; circles, squares and triangles with clutter, 30% of them
+hard: small, of low contrast, occluded) are made, so the numbers compare strategies on this machine
+and are comparable with nothing else.
 """
 
 from mmengine.optim import CosineAnnealingLR, LinearLR
@@ -35,7 +36,8 @@ training = dict(
     workers=1,
     checkpoint_every=5,
 )
-module = dict(weight=0.1, detach_epoch=32)  # lambda 1 costs a detector of this size several points of mAP
+# lambda 1 costs a detector of this size several points of mAP
+module = dict(weight=0.1, detach_epoch=32)
 scoring = dict(batch_size=32, workers=1, control=100)
 committee = dict(
     members=3,

@@ -2,9 +2,9 @@
 
     python tools/al_train.py configs/det_ssd_voc.py --strategy learning_loss --seed 0
 
-Cost: 10 trainings of 300 epochs on 1,000 to 10,000 images, 516,900 iterations of 32 images in all; 9 scoring passes,
-103,959 images in all. Disk: at most 1.3 GB of checkpoints at a time. Data: `task.data_root` holds VOC2007 (trainval and
-test) and VOC2012 (trainval).
+Cost: 10 trainings of 300 epochs on 1,000 to 10,000 images, 516,900 iterations of 32 images in all;
+9 scoring passes, 103,959 images in all. Disk: at most 1.3 GB of checkpoints at a time. Data:
+`task.data_root` holds VOC2007 (trainval and test) and VOC2012 (trainval).
 
 Expected (Yoo and Kweon, CVPR 2019, read off figure 6, 3 trials; mAP at 1,000 ... 10,000 labels):
 learning_loss  .524 .609 .649 .669 .690 .703 .715 .721 .727 .734
@@ -38,7 +38,8 @@ training = dict(
     batch_size=32,
     optimizer=dict(type=SGD, lr=1e-3, momentum=0.9, weight_decay=5e-4),
     schedule=[
-        dict(type=LinearLR, start_factor=0.001, by_epoch=False, begin=0, end=500),  # warm-up of mmdet's SSD config
+        # warm-up of mmdet's SSD config
+        dict(type=LinearLR, start_factor=0.001, by_epoch=False, begin=0, end=500),
         dict(type=MultiStepLR, milestones=[240], gamma=0.1),  # paper: 1e-4 for the last 60 epochs
     ],
     start="scratch",  # open in the paper

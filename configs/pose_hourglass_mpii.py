@@ -1,14 +1,16 @@
-"""Active learning on MPII Human Pose with a stacked hourglass of two stacks: the paper's experiment.
+"""Active learning on MPII Human Pose with a stacked hourglass of two stacks: the paper's
+experiment.
 
     python tools/al_train.py configs/pose_hourglass_mpii.py --strategy learning_loss --seed 0
 
-Data: `task.data_root` holds `images/` and `annot/` with train.json, valid.json and gt_valid.mat, as for HRNet and
-mmpose; 22,246 persons in the pool, 2,958 to test. Cost: 10 trainings of 125 epochs on 1,000 to 10,000 persons,
-1,146,250 iterations of 6 persons in all; 9 scoring passes over 5,000 persons each.
+Data: `task.data_root` holds `images/` and `annot/` with train.json, valid.json and gt_valid.mat, as
+for HRNet and mmpose; 22,246 persons in the pool, 2,958 to test. Cost: 10 trainings of 125 epochs on
+1,000 to 10,000 persons, 1,146,250 iterations of 6 persons in all; 9 scoring passes over 5,000
+persons each.
 
-Expected (Yoo and Kweon, CVPR 2019, read off figure 8, 3 trials; PCKh@.5 at 1,000 ... 10,000 labels):
-learning_loss  .584 .677 .717 .740 .759 .773 .784 .792 .796 .805
-random         .614 .692 .722 .738 .753 .762 .772 .776 .781 .786
+Expected (Yoo and Kweon, CVPR 2019, read off figure 8, 3 trials; PCKh@.5 at 1,000 ... 10,000
+labels): learning_loss  .584 .677 .717 .740 .759 .773 .784 .792 .796 .805 random         .614 .692
+.722 .738 .753 .762 .772 .776 .781 .786
 
 Smoke test of the same code, two cycles on a few persons in minutes on a CPU:
 

@@ -1,11 +1,12 @@
-"""Active learning on drawn figures with a small hourglass: the whole loop in three minutes on two CPU cores.
+"""Active learning on drawn figures with a small hourglass: the whole loop in three minutes on two
+CPU cores.
 
     python tools/make_sandbox.py pose --root data/sandbox
     python tools/al_train.py configs/pose_sandbox.py
 
-The figures (1,000 in the pool, 400 to test; 30% of them hard: small, dull, in rare poses, behind bars) are made: the
-numbers compare strategies on this machine and are comparable with nothing else. Seed 0, PCKh at 50 ... 200 labels:
-learning_loss .529 .807 .843 .870, random .550 .797 .856 .905.
+The figures (1,000 in the pool, 400 to test; 30% of them hard: small, dull, in rare poses, behind
+bars) are made: the numbers compare strategies on this machine and are comparable with nothing else.
+Seed 0, PCKh at 50 ... 200 labels: learning_loss .529 .807 .843 .870, random .550 .797 .856 .905.
 """
 
 from mmengine.optim import MultiStepLR

@@ -1,8 +1,9 @@
-"""The loss-prediction module and its objectives: one small network that ranks samples by their loss, for every task.
+"""The loss-prediction module and its objectives: one small network that ranks samples by their
+loss, for every task.
 
-Source: Yoo and Kweon, "Learning Loss for Active Learning", CVPR 2019, section 3 (module and ranking loss);
-Shukla and Ahmed, "A Mathematical Analysis of Learning Loss for Active Learning in Regression", CVPRW 2021 (KL objective
-and the convolution before the pooling).
+Source: Yoo and Kweon, "Learning Loss for Active Learning", CVPR 2019, section 3 (module and ranking
+loss); Shukla and Ahmed, "A Mathematical Analysis of Learning Loss for Active Learning in
+Regression", CVPRW 2021 (KL objective and the convolution before the pooling).
 """
 
 from __future__ import annotations
@@ -20,23 +21,30 @@ Pooling = Literal["gap", "conv_gap"]
 class LossPrediction(nn.Module):
     """Predicts the loss of each sample from the feature maps that its network computed anyway.
 
-    Every map is pooled to one vector and mapped to `width` features by a fully connected layer and a ReLU; their
-    concatenation is mapped to one number. No dropout, no batch norm, and no activation on the number.
+    Every map is pooled to one vector and mapped to `width` features by a fully connected layer and
+    a ReLU; their concatenation is mapped to one number. No dropout, no batch norm, and no
+    activation on the number.
 
     Args:
         channels: channels of each tap, as the task declares them.
         width: features kept of each tap (128 in the paper).
-        pooling: ``"gap"``, global average pooling as in the paper; ``"conv_gap"``, a 3x3 convolution before it.
+        pooling: ``"gap"``, global average pooling as in the paper; ``"conv_gap"``, a 3x3
+            convolution before it.
     """
 
     def __init__(self, channels: Sequence[int], width: int = 128, pooling: Pooling = "gap") -> None:
         super().__init__()
         if not channels or any(c < 1 for c in channels):
-            raise ValueError(f"Expected `channels` to hold a positive number for each tap, but got {tuple(channels)}")
+            raise ValueError(
+                "Expected `channels` to hold a positive number for each tap, but got "
+                f"{tuple(channels)}"
+            )
         if width < 1:
             raise ValueError(f"Expected `width` to be at least 1, but got {width}")
         if pooling not in get_args(Pooling):
-            raise ValueError(f"Expected `pooling` to be one of {get_args(Pooling)}, but got {pooling!r}")
+            raise ValueError(
+                f"Expected `pooling` to be one of {get_args(Pooling)}, but got {pooling!r}"
+            )
         self.channels = tuple(channels)
         self.branches = nn.ModuleList(_branch(c, width, pooling) for c in channels)
         self.head = nn.Linear(width * len(self.channels), 1)
@@ -48,26 +56,34 @@ class LossPrediction(nn.Module):
             taps: one tensor (B, channels_k, H_k, W_k) for every tap.
 
         Returns:
-            (B,) predicted losses: their order has a meaning, their scale has not (unless the objective is "mse").
+            (B,) predicted losses: their order has a meaning, their scale has not (unless the
+            objective is "mse").
 
         Raises:
             ValueError: where the taps are not the declared ones.
         """
         came = tuple(tap.shape[1] if tap.dim() == 4 else tuple(tap.shape) for tap in taps)
         if came != self.channels:
-            raise ValueError(f"Expected taps (B, C, H, W) with channels {self.channels}, but got {came}")
+            raise ValueError(
+                f"Expected taps (B, C, H, W) with channels {self.channels}, but got {came}"
+            )
         pooled = [branch(tap) for branch, tap in zip(self.branches, taps, strict=True)]
         return self.head(torch.cat(pooled, dim=1)).squeeze(1)
 
 
 def _branch(channels: int, width: int, pooling: Pooling) -> nn.Sequential:
     """One tap's way: pooling -> fully connected -> ReLU."""
-    before = [nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU()] if pooling == "conv_gap" else []
-    return nn.Sequential(*before, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, width), nn.ReLU())
+    before = (
+        [nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU()] if pooling == "conv_gap" else []
+    )
+    return nn.Sequential(
+        *before, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, width), nn.ReLU()
+    )
 
 
 def ranking_loss(predicted: Tensor, target: Tensor, margin: float = 1.0) -> Tensor:
-    """The paper's objective: mean over pairs of max(0, -s * (p_i - p_j) + margin), s = +1 if l_i > l_j else -1.
+    """The paper's objective: mean over pairs of max(0, -s * (p_i - p_j) + margin), s = +1 if l_i >
+    l_j else -1.
 
     The batch's samples form the pairs (i, B-1-i); an odd batch leaves its middle sample out.
 
@@ -85,15 +101,20 @@ def ranking_loss(predicted: Tensor, target: Tensor, margin: float = 1.0) -> Tens
 
 
 def mse_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Regression of the true loss by mean squared error: the paper's ablation. Shapes as in `ranking_loss`."""
+    """Regression of the true loss by mean squared error: the paper's ablation.
+
+    Shapes as in `ranking_loss`.
+    """
     _check(predicted, target)
     return _mean((predicted - target.detach()) ** 2, predicted)
 
 
 def kl_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """LL++'s objective: mean over pairs of KL(t || q), t = (l_i, l_j) / (l_i + l_j), q = softmax(p_i, p_j).
+    """LL++'s objective: mean over pairs of KL(t || q), t = (l_i, l_j) / (l_i + l_j), q =
+    softmax(p_i, p_j).
 
-    Pairs and shapes as in `ranking_loss`. True losses must not be negative; a pair of zeros counts as (1/2, 1/2).
+    Pairs and shapes as in `ranking_loss`. True losses must not be negative; a pair of zeros counts
+    as (1/2, 1/2).
     """
     p_i, p_j, l_i, l_j = _pairs(predicted, target)
     if bool((target < 0).any()):

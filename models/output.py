@@ -25,19 +25,23 @@ class Output:
     """One forward pass over B samples; a field is None unless it was asked for.
 
     Args:
-        taps: one tensor (B, channels_k, H_k, W_k) for every declared tap, in the declared order, attached to the graph.
+        taps: one tensor (B, channels_k, H_k, W_k) for every declared tap, in the declared order,
+            attached to the graph.
         loss: (B,) true loss of each sample, independent of the other samples of the batch.
-        probs: (B, K, C), K categorical distributions a sample: one class decision, priors by classes and background,
-            or joints by heatmap cells. Distribution k is of the same thing in every pass over the sample.
-        weight: (B, K) weight of each distribution in its sample's score, 0 or more; None means equal weights. All are
-            0 where nothing is to be scored, as in an image without a found box.
-        gradient: two factors of each sample's gradient embedding, residual (B, C) and feature (B, D): their outer
-            product is the gradient of the cross-entropy with the likeliest class for label, by the last layer's weights
-            (Ash et al., ICLR 2020). Only a network that ends in one decision a sample has it.
-        answers: (B, K, A) beside `probs` where neighbouring outcomes are one answer, as the cells of a
-            heatmap around a joint are: probabilities of at least two answers that exclude each other,
-            the likeliest among them. What compares the best two, margin and least_confident, reads
-            them; None means that each outcome is an answer.
+        probs: (B, K, C), K categorical distributions a sample: one class decision, priors by
+            classes and background, or joints by heatmap cells. Distribution k is of the same thing
+            in every pass over the sample.
+        weight: (B, K) weight of each distribution in its sample's score, 0 or more; None means
+            equal weights. All are 0 where nothing is to be scored, as in an image without a found
+            box.
+        gradient: two factors of each sample's gradient embedding, residual (B, C) and feature (B,
+            D): their outer product is the gradient of the cross-entropy with the likeliest class
+            for label, by the last layer's weights (Ash et al., ICLR 2020). Only a network that ends
+            in one decision a sample has it.
+        answers: (B, K, A) beside `probs` where neighbouring outcomes are one answer, as the cells
+            of a heatmap around a joint are: probabilities of at least two answers that exclude each
+            other, the likeliest among them. What compares the best two, margin and least_confident,
+            reads them; None means that each outcome is an answer.
     """
 
     taps: tuple[Tensor, ...]

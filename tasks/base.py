@@ -1,4 +1,7 @@
-"""The contract between a task and everything else. Loop, queries and module know a task by this alone."""
+"""The contract between a task and everything else.
+
+Loop, queries and module know a task by this alone.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,8 @@ class Task(Protocol):
     """What is learned: data, network, and how a batch becomes an `Output`.
 
     An adapter is a class with these members anywhere on the path; a config names it
-    (``task = dict(type=MyTask, ...)``) and its constructor's parameters are the settings that the config may give.
-    ``python tools/check_task.py CONFIG`` holds it to what is promised here.
+    (``task = dict(type=MyTask, ...)``) and its constructor's parameters are the settings that the
+    config may give. ``python tools/check_task.py CONFIG`` holds it to what is promised here.
 
     Attributes:
         taps: the network's feature maps for the loss-prediction module, declared before data flows.
@@ -43,18 +46,24 @@ class Task(Protocol):
     metric: str
 
     def check(self, full: bool = False) -> list[str]:
-        """Everything wrong with data and weights, each with the file and what to do; empty where all is well.
+        """Everything wrong with data and weights, each with the file and what to do; empty where
+        all is well.
 
-        Runs before any other method, and must not raise for bad data. `full` takes the time to decode every sample.
+        Runs before any other method, and must not raise for bad data. `full` takes the time to
+        decode every sample.
         """
         ...
 
     def dataset(self, split: Split) -> Dataset:
-        """A view of the data: "train" is augmented, "pool" is train's samples in train's order seen as at test time."""
+        """A view of the data: "train" is augmented, "pool" is train's samples in train's
+        order seen as at test time.
+        """
         ...
 
     def collate(self, samples: Sequence[Any]) -> Batch:
-        """Samples of `dataset` -> a batch for `forward` and `predict`, a dict with labels under keys of their own."""
+        """Samples of `dataset` -> a batch for `forward` and `predict`, a dict with labels
+        under keys of their own.
+        """
         ...
 
     def build(self) -> nn.Module:
@@ -62,7 +71,10 @@ class Task(Protocol):
         ...
 
     def forward(self, network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
-        """One forward pass: taps always, the fields in `want` besides; labels count for the field "loss" alone."""
+        """One forward pass: taps always, the fields in `want` besides.
+
+        Labels count for the field "loss" alone.
+        """
         ...
 
     def predict(self, network: nn.Module, batch: Batch) -> list:
@@ -74,11 +86,15 @@ class Task(Protocol):
         ...
 
     def name(self, index: int) -> str:
-        """What people call sample `index` of the pool, one line and no other's: what they look up to label it."""
+        """What people call sample `index` of the pool, one line and no other's: what they
+        look up to label it.
+        """
         ...
 
     def effort(self, index: int) -> int:
-        """Annotations that labeling sample `index` of the pool costs: boxes, joints, 1 for a class."""
+        """Annotations that labeling sample `index` of the pool costs: boxes, joints, 1 for
+        a class.
+        """
         ...
 
     def thumbnail(self, index: int) -> Image:
@@ -102,13 +118,17 @@ def lower_is_better(task: object) -> bool:
 
 @runtime_checkable
 class Described(Protocol):
-    """What a task may have besides: its samples' properties, which reports compare between queries and pool."""
+    """What a task may have besides: its samples' properties, which reports compare between
+    queries and pool.
+    """
 
     def traits(self, index: int) -> Mapping[str, Sequence[str] | Sequence[float]]:
-        """What the annotation says of sample `index` of the pool: {"class": ["cat", "dog"], "box size": [0.1, 0.4]}.
+        """What the annotation says of sample `index` of the pool: {"class": ["cat", "dog"], "box
+        size": [0.1, 0.4]}.
 
-        The same names for every sample, each with words (a class of each box, the visible joints) or with finite
-        numbers (sizes, in a unit that the name tells); none of either where the sample has none.
+        The same names for every sample, each with words (a class of each box, the visible joints)
+        or with finite numbers (sizes, in a unit that the name tells); none of either where the
+        sample has none.
         """
         ...
 
@@ -146,7 +166,8 @@ class Sourced(Protocol):
     """What a task may have besides: where its samples come from, by which equal data are known."""
 
     def sources(self, split: Read) -> Sequence[Source]:
-        """One for each sample of `dataset(split)`, in its order; called where `check` found nothing.
+        """One for each sample of `dataset(split)`, in its order; called where `check` found
+        nothing.
 
         It must be cheap (a second for 10,000 samples), so it reads annotations and no pixels.
         """

@@ -27,7 +27,8 @@ def read_image(path: Path, upright: bool = True) -> np.ndarray:
         upright: turn the image as its EXIF says; else its pixels are as stored.
 
     Raises:
-        DataError: where the file holds no whole image, or one that `tasks.images.read_header` refuses.
+        DataError: where the file holds no whole image, or one that `tasks.images.read_header`
+            refuses.
     """
     return cv2.cvtColor(read_bgr(path, upright), cv2.COLOR_BGR2RGB)
 
@@ -35,18 +36,21 @@ def read_image(path: Path, upright: bool = True) -> np.ndarray:
 def read_bgr(path: Path, upright: bool = True) -> np.ndarray:
     """As `read_image`, in OpenCV's order of channels.
 
-    The header decides as in the data check: nothing else keeps a pipe or a bomb out of a long run, and what the check
-    and the run take for the image's orientation is the same.
+    The header decides as in the data check: nothing else keeps a pipe or a bomb out of a long run,
+    and what the check and the run take for the image's orientation is the same.
     """
     header = first_fault_raised(read_header(path))
     try:
         pixels = decoded(path.read_bytes())
     except (OSError, cv2.error, MemoryError) as error:
         raise DataError(
-            f"{path} cannot be decoded ({' '.join(str(error).split())}); `--check full` finds all such files"
+            f"{path} cannot be decoded ({' '.join(str(error).split())}); `--check full` finds all "
+            "such files"
         ) from error
     if pixels is None:
-        raise DataError(f"{path} is no image that OpenCV can decode; `--check full` finds all such files")
+        raise DataError(
+            f"{path} is no image that OpenCV can decode; `--check full` finds all such files"
+        )
     return turned(pixels, header.orientation) if upright else pixels
 
 
@@ -68,7 +72,9 @@ def first_fault_raised(reading: Reading[T | None]) -> T:
 
 
 def spread(dataset: Dataset, count: int) -> Subset:
-    """At most `count` samples at even distances: data sets are often sorted, by class or by film."""
+    """At most `count` samples at even distances: data sets are often sorted, by class or
+    by film.
+    """
     size = len(dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length
     return part(dataset, even(size, count))
 
@@ -82,15 +88,17 @@ def even(size: int, count: int | None) -> list[int]:
 def part(dataset: Dataset, indices: Sequence[int]) -> Subset:
     """Some samples of a data set, as mmengine's loops take it."""
     subset = Subset(dataset, indices)
-    subset.metainfo = dataset.metainfo  # type: ignore[attr-defined]  # mmengine's test loop looks for it
+    # mmengine's test loop looks for it
+    subset.metainfo = dataset.metainfo  # type: ignore[attr-defined]
     return subset
 
 
 def drawn(names: Sequence[str], share: float, seed: int) -> list[bool]:
-    """Which samples make a test set of a `share` of all: those whose name and seed have the lowest digests.
+    """Which samples make a test set of a `share` of all: those whose name and seed have the lowest
+    digests.
 
-    So the files' order has no part in it, and a sample that comes or goes moves few others. One sample at least is
-    drawn, and one is left.
+    So the files' order has no part in it, and a sample that comes or goes moves few others. One
+    sample at least is drawn, and one is left.
     """
     count = min(max(1, round(share * len(names))), len(names) - 1)
     digests = [hashlib.sha256(f"{seed}:{name}".encode()).digest() for name in names]

@@ -6,7 +6,8 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-SIZE, SMALLEST = 22, 10  # pixels, on a picture of 256: in a report, three in a row, it is shown at half of that
+# pixels, on a picture of 256: in a report, three in a row, it is shown at half of that
+SIZE, SMALLEST = 22, 10
 EDGE = 3  # pixels between a word and the border of its plate
 
 
@@ -23,7 +24,8 @@ def caption_height() -> int:
 
 
 def write(image: Image.Image, at: tuple[float, float], word: str, colour: str) -> None:
-    """A word on a dark plate, moved so that it lies inside the image; a long one is written smaller.
+    """A word on a dark plate, moved so that it lies inside the image; a long one is written
+    smaller.
 
     Args:
         image: is drawn on.

@@ -1,4 +1,6 @@
-"""A task's metric as mmengine wants it, without what mmengine says to metrics whose keys are meant as they are."""
+"""A task's metric as mmengine wants it, without what mmengine says to metrics whose keys
+are meant as they are.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What is wrong with a data set, found before any training: the parts that all tasks share.
 
-Every check is a generator: it yields the faults that it finds and returns what it could read (None where it could
-not). Bad data raises nothing, and the checks after a fault go on with what there is.
+Every check is a generator: it yields the faults that it finds and returns what it could read (None
+where it could not). Bad data raises nothing, and the checks after a fault go on with what there is.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class Fault(str):
 
     def __new__(cls, kind: str, where: str, expected: str, came: str, remedy: str) -> Fault:
         """The sentence."""
-        fault = super().__new__(cls, printable(f"{where}: expected {expected}, but got {came}; {remedy}"))
+        fault = super().__new__(
+            cls, printable(f"{where}: expected {expected}, but got {came}; {remedy}")
+        )
         fault.kind, fault.where = kind, where
         fault.expected, fault.came, fault.remedy = expected, came, remedy
         return fault
@@ -58,12 +60,17 @@ def escapes(path: str) -> bool:
 
 
 def misleads(name: str) -> bool:
-    """Whether a file's name in a list or json leads out of its folder, or cannot be a line of `samples.txt`."""
+    """Whether a file's name in a list or json leads out of its folder, or cannot be a line
+    of `samples.txt`.
+    """
     return escapes(name) or not one_line(name)
 
 
 def slashed(folder: Path, name: str) -> str:
-    r"""A file's name with Windows' separators, "sub\1.jpg", as "sub/1.jpg"; unless `folder` has a file of that name."""
+    r"""A file's name with Windows' separators, "sub\1.jpg", as "sub/1.jpg".
+
+    Unless `folder` has a file of that name.
+    """
     return name.replace("\\", "/") if "\\" in name and not os.path.lexists(folder / name) else name
 
 
@@ -84,18 +91,30 @@ def path_fault(path: Path, what: str, remedy: str, most: int = 0) -> Fault | Non
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        return Fault(f"missing {what}", str(path), expected, f"nothing at this path{_instead(path)}", remedy)
+        return Fault(
+            f"missing {what}", str(path), expected, f"nothing at this path{_instead(path)}", remedy
+        )
     except (OSError, ValueError) as error:
         return Fault(f"unreadable {what}", str(path), expected, reason(error), remedy)
     if not right(status.st_mode):
-        return Fault(f"unreadable {what}", str(path), expected, f"something that is not a {kind}", remedy)
+        return Fault(
+            f"unreadable {what}", str(path), expected, f"something that is not a {kind}", remedy
+        )
     if most and status.st_size > most:
-        return Fault(f"unreadable {what}", str(path), f"{what} of at most {most} bytes", str(status.st_size), remedy)
+        return Fault(
+            f"unreadable {what}",
+            str(path),
+            f"{what} of at most {most} bytes",
+            str(status.st_size),
+            remedy,
+        )
     return None
 
 
 def _instead(path: Path) -> str:
-    """What is there in place of a missing file or folder: one of nearly the same name, or the folders above alone."""
+    """What is there in place of a missing file or folder: one of nearly the same name, or
+    the folders above alone.
+    """
     if os.path.islink(path):
         return f" (a link to {shown(os.readlink(path))}, which is not there)"
     there = next((folder for folder in path.parents if os.path.isdir(folder)), path.parent)
@@ -108,7 +127,10 @@ def _instead(path: Path) -> str:
 
 @functools.lru_cache(maxsize=16)
 def _names(folder: str, _: int) -> dict[str, str]:
-    """What is in a folder by its folded name, and by that without suffix; the time of its change is for the cache."""
+    """What is in a folder by its folded name, and by that without suffix.
+
+    The time of its change is for the cache.
+    """
     found: dict[str, str] = {}
     try:
         names = sorted(os.listdir(folder))
@@ -129,12 +151,16 @@ def read_file(path: Path, what: str, remedy: str, most: int) -> Reading[bytes | 
         try:
             return path.read_bytes()
         except OSError as error:
-            fault = Fault(f"unreadable {what}", str(path), f"{what} that can be read", reason(error), remedy)
+            fault = Fault(
+                f"unreadable {what}", str(path), f"{what} that can be read", reason(error), remedy
+            )
     yield fault
     return None
 
 
-def read_json(path: Path, kind: type[T], form: str, remedies: tuple[str, str], most: int) -> Reading[T | None]:
+def read_json(
+    path: Path, kind: type[T], form: str, remedies: tuple[str, str], most: int
+) -> Reading[T | None]:
     """What is in a json of at most `most` bytes.
 
     Args:
@@ -147,7 +173,9 @@ def read_json(path: Path, kind: type[T], form: str, remedies: tuple[str, str], m
     try:
         data = json.loads(text_of(content), object_pairs_hook=_object)
     except (ValueError, RecursionError, MemoryError) as error:
-        yield Fault("broken json", str(path), "json that parses", reason(error), "write the file anew")
+        yield Fault(
+            "broken json", str(path), "json that parses", reason(error), "write the file anew"
+        )
         return None
     if isinstance(data, kind):
         return data
@@ -156,7 +184,9 @@ def read_json(path: Path, kind: type[T], form: str, remedies: tuple[str, str], m
 
 
 def text_of(content: bytes) -> str:
-    """The text of a json in UTF-8, -16 or -32, with or without a byte order mark: Windows' editors write each."""
+    """The text of a json in UTF-8, -16 or -32, with or without a byte order mark: Windows'
+    editors write each.
+    """
     return content.decode(json.detect_encoding(content))
 
 
@@ -165,5 +195,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {shown(next(key for key in keys if keys.count(key) > 1))} twice in one object")
+        raise ValueError(
+            f"the key {shown(next(key for key in keys if keys.count(key) > 1))} twice in one object"
+        )
     return found

@@ -1,4 +1,6 @@
-"""Many faults told in a screen or two: alike ones are counted, so that another one among them is seen."""
+"""Many faults told in a screen or two: alike ones are counted, so that another one among
+them is seen.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ Group = list[str]
 
 
 def told(faults: Sequence[str]) -> list[str]:
-    """All lines where they are few; else of each kind of faults the first examples, and how many more there are.
+    """All lines where they are few; else of each kind of faults the first examples, and how many
+    more there are.
 
     Faults are alike that one check found, and in one file or folder where there are few of these.
     Lines of other sources are alike where they differ in names, paths and numbers alone.
@@ -76,7 +79,11 @@ def _told(group: Group, count: int) -> list[str]:
     left = len(group) - len(chosen)
     if not left:
         return chosen
-    kind = f" of the kind {group[0].kind!r}{_where(group)}" if isinstance(group[0], Fault) else " like that"
+    kind = (
+        f" of the kind {group[0].kind!r}{_where(group)}"
+        if isinstance(group[0], Fault)
+        else " like that"
+    )
     return [*chosen, f"... and {left:,} more{kind}"]
 
 

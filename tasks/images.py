@@ -14,11 +14,13 @@ from PIL import Image
 from models.process.text import reason
 from tasks.faults import Fault, Reading, Size, path_fault, read_file
 
-FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP", "GIF", "JPEG2000")  # read by PIL and by OpenCV
+# read by PIL and by OpenCV
+FORMATS = ("JPEG", "PNG", "BMP", "PPM", "TIFF", "WEBP", "GIF", "JPEG2000")
 ORIENTATION = 0x0112  # EXIF; 5 to 8 lie on their side
 IMAGE_BYTES = 1 << 29
 IMAGE_PIXELS = 1 << 26  # 8192 x 8192; decoding took at most 16 bytes a pixel (JPEG 2000): 1.1 GB
-IMAGE_RATIO = 200  # longer over shorter side: 60000 x 1, resized to a shorter side of 256, would take 11.8 GB
+# longer over shorter side: 60000 x 1, resized to a shorter side of 256, would take 11.8 GB
+IMAGE_RATIO = 200
 DARK = 64  # of 255: values of 14 bits and fewer in files of 16 stay below
 LISTED = "take it off the list"
 
@@ -29,7 +31,8 @@ class Header:
 
     Attributes:
         stored: (width, height) as the pixels lie in the file; of TIFF, as its own tag turns them.
-        orientation: of EXIF, 1 to 8; 1 where there is none. XMP's is not followed, as most programs do not either.
+        orientation: of EXIF, 1 to 8; 1 where there is none. XMP's is not followed, as most programs
+            do not either.
         deep: whether values may be of more than 8 bits, or may end below 255.
     """
 
@@ -47,7 +50,8 @@ class ImageCheck:
     """Looks at the images of a split, one after the other.
 
     Args:
-        full: decode each image; without, headers are read, and pixels where the header says that they are deep.
+        full: decode each image; without, headers are read, and pixels where the header says that
+            they are deep.
         upright: whether images are turned as their EXIF says.
     """
 
@@ -80,18 +84,34 @@ class ImageCheck:
         return header.size if self.upright else header.stored
 
     def together(self) -> Iterator[Fault]:
-        """What only all images together show: deep values that do not use their range are nearly black as 8 bits."""
+        """What only all images together show: deep values that do not use their range are
+        nearly black as 8 bits.
+        """
         if self._deep and self._brightest < DARK:
-            expected = f"16-bit values up to 65535, of which 8 bits are read (one above {DARK * 256} in a split)"
-            came = f"{len(self._deep)} such images without one above {self._brightest * 256 + 255}: nearly black"
-            remedy = "scale the values of all images to the whole range (those of 12 bits by 16), or write 8 bits"
+            expected = (
+                "16-bit values up to 65535, of which 8 bits are read (one above "
+                f"{DARK * 256} in a split)"
+            )
+            came = (
+                f"{len(self._deep)} such images without one above "
+                f"{self._brightest * 256 + 255}: nearly black"
+            )
+            remedy = (
+                "scale the values of all images to the whole range (those of 12 bits by 16), "
+                "or write 8 bits"
+            )
             yield Fault("dark images", str(self._deep[0]), expected, came, remedy)
 
     def notes(self) -> list[str]:
-        """Images of which no size can show whether they were annotated before or after EXIF turned them."""
+        """Images of which no size can show whether they were annotated before or after
+        EXIF turned them.
+        """
         if not self._turned:
             return []
-        said = f"{self._turned[0]}: turned by EXIF, and of the same size ({len(self._turned):,} such images);"
+        said = (
+            f"{self._turned[0]}: turned by EXIF, and of the same size ({len(self._turned):,} "
+            "such images);"
+        )
         return [f"{said} annotations are taken as those of the turned image"]
 
 
@@ -106,7 +126,8 @@ def read_header(path: Path, without: str = LISTED) -> Reading[Header | None]:
     if fault is None:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # PIL warns of large images; what it refuses still raises
+                # PIL warns of large images; what it refuses still raises
+                warnings.simplefilter("ignore")
                 with Image.open(path, formats=FORMATS) as image:
                     header = Header(image.size, _orientation(image), _is_deep(image))
             fault = _shape_fault(path, header.size, without)
@@ -116,13 +137,21 @@ def read_header(path: Path, without: str = LISTED) -> Reading[Header | None]:
             fault = _large_image(path, str(error), without)
         except Exception as error:  # PIL's readers raise whatever a broken header leads them to
             remedy = f"get the file anew, convert it, or {without}"
-            fault = Fault("unreadable image", str(path), f"the header of one of {FORMATS}", reason(error), remedy)
+            fault = Fault(
+                "unreadable image",
+                str(path),
+                f"the header of one of {FORMATS}",
+                reason(error),
+                remedy,
+            )
     yield fault
     return None
 
 
 def _shape_fault(path: Path, size: tuple[int, int], without: str) -> Fault | None:
-    """Said by the header, before anything is decoded: a file of some MB can hold thousands of times as much."""
+    """Said by the header, before anything is decoded: a file of some MB can hold thousands
+    of times as much.
+    """
     came = "{} x {}".format(*size)
     if size[0] * size[1] > IMAGE_PIXELS:
         return _large_image(path, came, without)
@@ -151,7 +180,11 @@ def _orientation(image: Image.Image) -> int:
 def _is_deep(image: Image.Image) -> bool:
     """Told by PIL's raw mode, as "RGB;16B" of a PNG; JPEG 2000 in colour is opened without it."""
     tiles = getattr(image, "tile", [])
-    modes = [str(part) for tile in tiles for part in (tile[3] if isinstance(tile[3], tuple) else [tile[3]])]
+    modes = [
+        str(part)
+        for tile in tiles
+        for part in (tile[3] if isinstance(tile[3], tuple) else [tile[3]])
+    ]
     if image.format == "PPM":
         return modes[-1] not in ("255", image.mode) and image.mode != "1"
     return image.mode[0] in "IF" or any(";16" in mode for mode in modes)
@@ -182,25 +215,32 @@ def decoded(content: bytes) -> np.ndarray | None:
 
 
 def wrong_size(where: str, path: Path, real: Size, declared: Size, record: str) -> Fault:
-    """The annotation's `declared` size (in its `record`, such as "<size>") is not the image's `real` one.
+    """The annotation's `declared` size (in its `record`, such as "<size>") is not the image's
+    `real` one.
 
-    Where the two sides are swapped the image was turned between the annotation and now; a corrected record would leave
-    all boxes in wrong places.
+    Where the two sides are swapped the image was turned between the annotation and now; a corrected
+    record would leave all boxes in wrong places.
     """
     expected = f"the image's size {real} (width, height)"
     remedy = f"correct {record}, or look whether {path} is the image that was annotated"
     if swapped(real, declared):
         exif, xmp = orientations(path)
         no = f"do not correct {record} alone, for the boxes would lie in wrong places"
-        remedy = f"width and height are swapped: annotate the image as it is now, or turn the file's pixels; {no}"
+        remedy = (
+            "width and height are swapped: annotate the image as it is now, or turn the "
+            f"file's pixels; {no}"
+        )
         if exif >= 5:
             expected += f" as its EXIF orientation {exif} turns it"
             remedy = (
-                "boxes have to lie on the turned image; where they were drawn on the pixels as stored, take the "
+                "boxes have to lie on the turned image; where they were drawn on the pixels as "
+                "stored, take the "
                 f"orientation out of the file (exiftool -Orientation= '{path}'); {no}"
             )
         elif xmp:
-            expected += f" (its XMP says orientation {xmp}, which is not followed; its EXIF says none)"
+            expected += (
+                f" (its XMP says orientation {xmp}, which is not followed; its EXIF says none)"
+            )
     return Fault("wrong size", where, expected, f"{record} {declared}", remedy)
 
 
@@ -210,7 +250,10 @@ def swapped(real: Size | None, declared: Size | None) -> bool:
 
 
 def orientations(path: Path) -> tuple[int, int]:
-    """Of EXIF (1 where it says none), and of XMP alone (0 where it says none); no error for any file."""
+    """Of EXIF (1 where it says none), and of XMP alone (0 where it says none).
+
+    No error for any file.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

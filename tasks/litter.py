@@ -1,4 +1,6 @@
-"""What systems and tools leave beside the data in its folders: every reader skips it, and a note says so once."""
+"""What systems and tools leave beside the data in its folders: every reader skips it, and
+a note says so once.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +10,28 @@ from pathlib import Path
 
 NAMES = frozenset(
     {
-        "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin", "system volume information",
-        "__macosx", "icon\r", "@eadir", "#recycle", "#snapshot", "lost+found", "__pycache__",
+        "thumbs.db",
+        "ehthumbs.db",
+        "ehthumbs_vista.db",
+        "desktop.ini",
+        "$recycle.bin",
+        "system volume information",
+        "__macosx",
+        "icon\r",
+        "@eadir",
+        "#recycle",
+        "#snapshot",
+        "lost+found",
+        "__pycache__",
     }
-)  # fmt: skip
+)
 SHOWN = 4  # names in a note
 
 
 def is_litter(name: str) -> bool:
-    """Whether a file or folder of this name is no part of any data set: hidden ones, and what is known by its name."""
+    """Whether a file or folder of this name is no part of any data set: hidden ones, and
+    what is known by its name.
+    """
     return name.startswith(".") or name.lower() in NAMES or name.lower().startswith("thumbs.db:")
 
 
@@ -26,7 +41,10 @@ def listing(folder: Path) -> list[Path]:
 
 
 def skipped(folders: Iterable[Path], place: str) -> list[str]:
-    """A note of the litter in `folders`, which are of `place`, with its number; none where there is none."""
+    """A note of the litter in `folders`, which are of `place`, with its number.
+
+    None where there is none.
+    """
     found = Counter(
         "._*" if path.name.startswith("._") else path.name
         for folder in folders
@@ -37,4 +55,6 @@ def skipped(folders: Iterable[Path], place: str) -> list[str]:
         return []
     which = ", ".join(f"{count:,} {name!r}" for name, count in found.most_common(SHOWN))
     more = ", ..." if len(found) > SHOWN else ""
-    return [f"{place}: {found.total():,} files and folders are skipped that are no data: {which}{more}"]
+    return [
+        f"{place}: {found.total():,} files and folders are skipped that are no data: {which}{more}"
+    ]

@@ -1,4 +1,5 @@
-"""Arrays of numbers out of a MAT-file of version 5. scipy's reader crashes the process on some broken files.
+"""Arrays of numbers out of a MAT-file of version 5. scipy's reader crashes the process on some
+broken files.
 
 Format: MathWorks, "MAT-File Format", chapter 1, level 5.
 """
@@ -14,15 +15,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 HEADER = 128  # bytes
-ELEMENT = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+ELEMENT = {
+    1: "i1",
+    2: "u1",
+    3: "i2",
+    4: "u2",
+    5: "i4",
+    6: "u4",
+    7: "f4",
+    9: "f8",
+    12: "i8",
+    13: "u8",
+}
 MATRIX, COMPRESSED = 14, 15
-NUMERIC_CLASSES, COMPLEX = range(6, 16), 0x0800  # of an array's flags: classes double to uint64, and a bit
-MOST_BYTES = 64 << 20  # of all arrays together, as they are before compression and as they are handed out
+# of an array's flags: classes double to uint64, and a bit
+NUMERIC_CLASSES, COMPLEX = range(6, 16), 0x0800
+# of all arrays together, as they are before compression and as they are handed out
+MOST_BYTES = 64 << 20
 TOO_LARGE = f"expected arrays of at most {MOST_BYTES} bytes in all, got more"
 
 
 def read_arrays(content: bytes) -> dict[str, NDArray[np.float64]]:
-    """All real full arrays by name; what else is in the file is left out. ValueError: not such a file, or broken."""
+    """All real full arrays by name; what else is in the file is left out.
+
+    ValueError: not such a file, or broken.
+    """
     order = {b"IM": "<", b"MI": ">"}.get(content[HEADER - 2 : HEADER])
     if order is None:
         raise ValueError("no header of a MAT-file of version 5")
@@ -75,7 +92,11 @@ def _array(data: bytes, order: str, room: int) -> tuple[str, NDArray[np.float64]
     flags = struct.unpack_from(f"{order}I", next(parts, (0, b""))[1])[0]
     if flags & 0xFF not in NUMERIC_CLASSES or flags & COMPLEX:
         return None
-    shape, name, (kind, values) = next(parts, (0, b""))[1], next(parts, (0, b""))[1], next(parts, (0, b""))
+    shape, name, (kind, values) = (
+        next(parts, (0, b""))[1],
+        next(parts, (0, b""))[1],
+        next(parts, (0, b"")),
+    )
     sides = struct.unpack(f"{order}{len(shape) // 4}i", shape)
     if kind not in ELEMENT:
         raise ValueError(f"expected numbers in {name!r}, got elements of type {kind}")

@@ -1,4 +1,5 @@
-"""What a metric's name says of it: an error, of which less is better, or a share, which lies between 0 and 1.
+"""What a metric's name says of it: an error, of which less is better, or a share, which lies
+between 0 and 1.
 
 A name decides nothing by itself: the task says which way is better (`tasks.base.lower_is_better`).
 It is what `check_task` asks by, and what tells reports where an interval must end.
@@ -11,43 +12,56 @@ import re
 from collections.abc import Iterable
 
 _ERRORS = """
-    aepe bpd brier cer crossentropy deviance divergence ece eer emd epe err error errors fid hausdorff kid kld lamr
-    loss losses lpips mae mape mase mce mpjpe mse msle nll nme nrmse perplexity ppl rmse rmsle silog smape wer
+    aepe bpd brier cer crossentropy deviance divergence ece eer emd epe err error errors fid
+    hausdorff kid kld lamr loss losses lpips mae mape mase mce mpjpe mse msle nll nme nrmse
+    perplexity ppl rmse rmsle silog smape wer
 """
 _SHARES = """
-    acc accuracy ap auc auprc auroc dice f1 fscore iou jaccard map miou oks pck pckh precision recall sensitivity
-    specificity top1 top5
+    acc accuracy ap auc auprc auroc dice f1 fscore iou jaccard map miou oks pck pckh precision
+    recall sensitivity specificity top1 top5
 """
 ERRORS, SHARES = frozenset(_ERRORS.split()), frozenset(_SHARES.split())
-SIGNED = {"bpd", "deviance", "kid", "loss", "losses", "nll", "silog"}  # errors that may fall below 0
+# errors that may fall below 0
+SIGNED = {"bpd", "deviance", "kid", "loss", "losses", "nll", "silog"}
 TURNED = {"inverse", "inverted", "minus", "neg", "negated", "negative", "reduction"}  # `neg_mse`
 
 
 def words(metric: str) -> set[str]:
     """A name's words in small letters: between separators, and between capitals and digits.
 
-    So "val/MAE", "valLoss", "NME@0.1" and "EPE3D" hold "mae", "loss", "nme" and "epe"; "lossless" holds no "loss".
+    So "val/MAE", "valLoss", "NME@0.1" and "EPE3D" hold "mae", "loss", "nme" and "epe"; "lossless"
+    holds no "loss".
     """
     parts = re.findall(r"[A-Za-z0-9]+", metric)
-    pieces = [piece for part in parts for piece in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", part)]
-    pairs = [first + second for first, second in zip(pieces, pieces[1:], strict=False)]  # "cross_entropy", "mAP"
+    pieces = [
+        piece for part in parts for piece in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", part)
+    ]
+    # "cross_entropy", "mAP"
+    pairs = [first + second for first, second in zip(pieces, pieces[1:], strict=False)]
     return {word.lower() for word in (*parts, *pieces, *pairs)}
 
 
 def error_measure(metric: str) -> str:
-    """The word that tells an error, of which less is better; empty where there is none, or it is negated."""
+    """The word that tells an error, of which less is better.
+
+    Empty where there is none, or it is negated.
+    """
     said = words(metric)
     return "" if _turned(metric) else min(said & ERRORS, default="")
 
 
 def share_measure(metric: str) -> str:
-    """The word that tells a share, of which more is better; empty where there is none, or it is negated."""
+    """The word that tells a share, of which more is better.
+
+    Empty where there is none, or it is negated.
+    """
     said = words(metric)
     return "" if _turned(metric) or said & ERRORS else min(said & SHARES, default="")
 
 
 def ends(metric: str, values: Iterable[float]) -> tuple[float, float]:
-    """The least and the largest value that a metric can take, as far as its name tells; infinite where it does not.
+    """The least and the largest value that a metric can take, as far as its name tells; infinite
+    where it does not.
 
     A share lies in [0, 1], or in [0, 100] where its values are in percent, and an error is 0 at
     least. Values that say otherwise are believed.

@@ -1,4 +1,6 @@
-"""Images that a data set holds more than once, known by their files: test images in the pool, doubles in a split."""
+"""Images that a data set holds more than once, known by their files: test images in the
+pool, doubles in a split.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from tasks.base import Read, Source, Sourced
 from tasks.faults import Fault
 
 THREADS = 16  # reading waits for the disk, and hashing leaves Python's lock to others
-PART, BLOCK = 4096, 1 << 20  # bytes: at a file's middle, where most files of one size differ; read at once
+# bytes: at a file's middle, where most files of one size differ; read at once
+PART, BLOCK = 4096, 1 << 20
 FIRST = 3  # examples in a sentence
 ALLOW = "test_in_pool"  # the config's key
 
@@ -45,7 +48,8 @@ def shared_images(task: Sourced) -> tuple[list[Fault], list[str]]:
     files = [source.file for part in sources.values() for source in part if source.file is not None]
     contents = same_content([os.path.abspath(file) for file in dict.fromkeys(files)])
     pool, test = (
-        Split(name, sources[name], [_image(source, contents) for source in sources[name]]) for name in ("pool", "test")
+        Split(name, sources[name], [_image(source, contents) for source in sources[name]])
+        for name in ("pool", "test")
     )
     return _across(pool, test), [*_doubles(pool), *_doubles(test)]
 
@@ -63,7 +67,11 @@ def same_content(files: Sequence[str]) -> dict[str, str]:
     """
     same = {file: file for file in files}
     alike = [list(same)]
-    for key, what in ((_size, "sizes of files"), (_middle, "comparing files"), (_digest, "hashing files")):
+    for key, what in (
+        (_size, "sizes of files"),
+        (_middle, "comparing files"),
+        (_digest, "hashing files"),
+    ):
         alike = _parted(alike, key, what)
     for group in alike:
         same |= dict.fromkeys(group, group[0])
@@ -117,12 +125,16 @@ def _across(pool: Split, test: Split) -> list[Fault]:
         return []
     pairs = _listed([_equal([test.called(index), pool.called(other)]) for index, other in both])
     came = f"{len(both):,} of {len(test.images):,} samples that are: {pairs}"
-    remedy = f"take them out of one of the two, or set {ALLOW}=True in the config where that is meant"
+    remedy = (
+        f"take them out of one of the two, or set {ALLOW}=True in the config where that is meant"
+    )
     return [Fault("test image in the pool", "test set", "no image of the pool", came, remedy)]
 
 
 def _doubles(split: Split) -> list[str]:
-    """One note of the images that are there more than once, and one of those whose annotations differ."""
+    """One note of the images that are there more than once, and one of those whose
+    annotations differ.
+    """
     found: dict[Image, dict[str, list[str]]] = {}
     for index, (source, image) in enumerate(zip(split.sources, split.images, strict=True)):
         found.setdefault(image, {}).setdefault(split.called(index), []).append(source.label)
@@ -131,10 +143,16 @@ def _doubles(split: Split) -> list[str]:
         return []
     which = _listed([_equal(list(copies)) for copies in doubles])
     notes = [f"{split.name}: {len(doubles):,} images are there more than once: {which}"]
-    differing = [copies for copies in doubles if len({tuple(sorted(labels)) for labels in copies.values()}) > 1]
+    differing = [
+        copies
+        for copies in doubles
+        if len({tuple(sorted(labels)) for labels in copies.values()}) > 1
+    ]
     if differing:
         which = _listed([_contrast(copies) for copies in differing])
-        notes.append(f"{split.name}: {len(differing):,} of these have annotations that differ: {which}")
+        notes.append(
+            f"{split.name}: {len(differing):,} of these have annotations that differ: {which}"
+        )
     return notes
 
 

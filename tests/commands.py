@@ -1,4 +1,6 @@
-"""Commands called in this process, with a loop of one's own where the test is about what is around it."""
+"""Commands called in this process, with a loop of one's own where the test is about what
+is around it.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parent.parent
 os.environ |= {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
 torch.set_num_threads(1)
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where a shell started the tests in the background
+# as where a shell started the tests in the background
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as under nohup
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -28,7 +29,10 @@ def real_data() -> Path:
     """Folder of the real data, or a skip that says why."""
     folder = os.environ.get("AL_DATA")
     if not folder or not Path(folder).is_dir():
-        pytest.skip(f"AL_DATA is {folder!r}: set it to a folder with VOCdevkit to run the tests on real images")
+        pytest.skip(
+            f"AL_DATA is {folder!r}: set it to a folder with VOCdevkit to run the tests on real "
+            "images"
+        )
     return Path(folder).resolve()
 
 

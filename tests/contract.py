@@ -24,11 +24,17 @@ def evaluated(task: Task, count: int = 4) -> dict[str, float]:
 
 def failures(task: Task) -> dict[str, str]:
     """The checks that fail on a task, with what they say."""
-    return {verdict.name: verdict.said for verdict in verdicts(Subject(task, full=True)) if verdict.status == "FAILED"}
+    return {
+        verdict.name: verdict.said
+        for verdict in verdicts(Subject(task, full=True))
+        if verdict.status == "FAILED"
+    }
 
 
 def check_all(task: Task) -> None:
-    """Every check holds, and none is skipped but that of probabilities where the task gives none."""
+    """Every check holds, and none is skipped but that of probabilities where the task
+    gives none.
+    """
     found = list(verdicts(Subject(task, full=True)))
     assert [str(verdict) for verdict in found if verdict.status == "FAILED"] == []
     assert len(found) == len(CHECKS)

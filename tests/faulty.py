@@ -1,4 +1,6 @@
-"""Adapters with one fault each, derived from the toy: what the contract's checks are there to catch."""
+"""Adapters with one fault each, derived from the toy: what the contract's checks are there
+to catch.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,9 @@ class Traits(Toy):
 
 
 class Told(Toy):
-    """Tells as many sources as there are samples, or other numbers, made by `source(split, index)`."""
+    """Tells as many sources as there are samples, or other numbers, made by `source(split,
+    index)`.
+    """
 
     def __init__(self, source, **sizes: int) -> None:
         super().__init__()
@@ -144,7 +148,11 @@ def by_process(dataset, index: int):
 
 class OwnGenerator(Toy):
     def dataset(self, split):
-        return View(super().dataset(split), own_generator) if split == "train" else super().dataset(split)
+        return (
+            View(super().dataset(split), own_generator)
+            if split == "train"
+            else super().dataset(split)
+        )
 
 
 class OtherInWorkers(Toy):
@@ -181,7 +189,11 @@ class Ordered(Toy):
         self.change = change
 
     def dataset(self, split):
-        return View(super().dataset(split), self.change) if split == "train" else super().dataset(split)
+        return (
+            View(super().dataset(split), self.change)
+            if split == "train"
+            else super().dataset(split)
+        )
 
 
 # ---------------------------------------------------------------- faults of the network and its output
@@ -252,7 +264,9 @@ class OddField(Toy):
 
 class LossOfTheBatch(Changed):
     def change(self, output, batch):
-        return output if output.loss is None else Output(output.taps, output.loss + output.loss.mean())
+        return (
+            output if output.loss is None else Output(output.taps, output.loss + output.loss.mean())
+        )
 
 
 class SameLosses(Changed):
@@ -363,12 +377,18 @@ class HalfAnswers(WithAnswers):
 
 class LabelInTap(Changed):
     def change(self, output, batch):
-        return Output((output.taps[0] + batch["y"][:, None, None, None], output.taps[1]), output.loss)
+        return Output(
+            (output.taps[0] + batch["y"][:, None, None, None], output.taps[1]), output.loss
+        )
 
 
 class LabelInProbs(WithProbs):
     def probs(self, taps, batch):
-        return (taps[1].flatten(1) + batch["y"][:, None] * torch.tensor([1.0, 0.0, 0.0, 0.0])).softmax(1).unsqueeze(1)
+        return (
+            (taps[1].flatten(1) + batch["y"][:, None] * torch.tensor([1.0, 0.0, 0.0, 0.0]))
+            .softmax(1)
+            .unsqueeze(1)
+        )
 
 
 class BothLabelsInTap(Toy):
@@ -383,7 +403,9 @@ class BothLabelsInTap(Toy):
         truth = batch["x"].norm(dim=1)
         leak = ((batch["y"] - truth).abs() > 1e-3) & ((batch["again"] - truth).abs() > 1e-3)
         taps = (output.taps[0] + leak[:, None, None, None].float(), output.taps[1])
-        return Output(taps, None if output.loss is None else output.loss + (batch["again"] - truth).abs())
+        return Output(
+            taps, None if output.loss is None else output.loss + (batch["again"] - truth).abs()
+        )
 
 
 class NoLabelOfItsOwn(Toy):
@@ -418,12 +440,20 @@ class DetachedLoss(Changed):
 
 class ConstantLoss(Changed):
     def change(self, output, batch):
-        return output if output.loss is None else Output(output.taps, output.loss.detach().requires_grad_())
+        return (
+            output
+            if output.loss is None
+            else Output(output.taps, output.loss.detach().requires_grad_())
+        )
 
 
 class BackwardLoss(Changed):
     def change(self, output, batch):
-        return output if output.loss is None else Output(output.taps, 2 * output.loss.detach() - output.loss)
+        return (
+            output
+            if output.loss is None
+            else Output(output.taps, 2 * output.loss.detach() - output.loss)
+        )
 
 
 class OnePredictionLess(Toy):

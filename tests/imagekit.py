@@ -1,4 +1,6 @@
-"""Tiny classification data in the real layouts: a folder of images for each class, and CIFAR's pickled batches."""
+"""Tiny classification data in the real layouts: a folder of images for each class, and
+CIFAR's pickled batches.
+"""
 
 from __future__ import annotations
 
@@ -44,14 +46,23 @@ def make_folder(root: Path, width: int = 32, height: int = 32) -> Path:
 
 
 def make_cifar10(root: Path, monkeypatch, per_batch: int = 4) -> Path:
-    """CIFAR-10's files at `root`, with few images; torchvision is told their MD5 and that of the archive beside it."""
+    """CIFAR-10's files at `root`, with few images.
+
+    Torchvision is told their MD5 and that of the archive beside it.
+    """
     home = root / CIFAR10.base_folder
     home.mkdir(parents=True)
     names = [name for name, _ in (*CIFAR10.train_list, *CIFAR10.test_list)]
     for seed, name in enumerate(names):
-        images = np.random.default_rng(seed).integers(0, 256, (per_batch, 3, 32, 32), dtype=np.uint8)
-        entry = {"data": images.reshape(per_batch, -1), "labels": [(seed + 3 * k) % 10 for k in range(per_batch)],
-                 "batch_label": name, "filenames": [f"{seed}_{k}.png" for k in range(per_batch)]}  # fmt: skip
+        images = np.random.default_rng(seed).integers(
+            0, 256, (per_batch, 3, 32, 32), dtype=np.uint8
+        )
+        entry = {
+            "data": images.reshape(per_batch, -1),
+            "labels": [(seed + 3 * k) % 10 for k in range(per_batch)],
+            "batch_label": name,
+            "filenames": [f"{seed}_{k}.png" for k in range(per_batch)],
+        }
         (home / name).write_bytes(pickle.dumps(entry))
     meta = {"label_names": [f"class{k}" for k in range(10)], "num_vis": 3072}
     (home / "batches.meta").write_bytes(pickle.dumps(meta))
@@ -71,9 +82,15 @@ def make_cifar100(root: Path, monkeypatch, count: int = 6) -> Path:
     for seed, name in enumerate(("train", "test")):
         images = np.random.default_rng(seed).integers(0, 256, (count, 3072), dtype=np.uint8)
         labels = [(17 * k + seed) % 100 for k in range(count)]
-        entry = {"data": images, "fine_labels": labels, "coarse_labels": [label // 5 for label in labels]}
+        entry = {
+            "data": images,
+            "fine_labels": labels,
+            "coarse_labels": [label // 5 for label in labels],
+        }
         (home / name).write_bytes(pickle.dumps(entry))
-    (home / "meta").write_bytes(pickle.dumps({"fine_label_names": [f"fine{k}" for k in range(100)]}))
+    (home / "meta").write_bytes(
+        pickle.dumps({"fine_label_names": [f"fine{k}" for k in range(100)]})
+    )
     _patch(CIFAR100, home, monkeypatch)
     return root
 

@@ -1,4 +1,6 @@
-"""Whole data sets of drawn shapes in layouts that were not made here: as labelImg and Roboflow leave them on disk."""
+"""Whole data sets of drawn shapes in layouts that were not made here: as labelImg and
+Roboflow leave them on disk.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ LABELIMG = """<annotation{verified}>
 
 
 def scenes(seed: int, count: int) -> Iterator[tuple[np.ndarray, list[Box]]]:
-    """Images (H, W, 3) of 64 to 120 pixels a side with up to three shapes: a bolt is long, a nut round."""
+    """Images (H, W, 3) of 64 to 120 pixels a side with up to three shapes: a bolt is long,
+    a nut round.
+    """
     rng = np.random.default_rng(seed)
     for number in range(count):
         width, height = (int(side) for side in rng.integers(64, 121, 2))
@@ -58,7 +62,9 @@ def scenes(seed: int, count: int) -> Iterator[tuple[np.ndarray, list[Box]]]:
             if name == "bolt":
                 cv2.rectangle(image, (x, y), (x + w - 1, y + h - 1), colour, -1)
             else:
-                cv2.circle(image, (x + w // 2, y + h // 2), w // 2, [255 - value for value in colour], -1)
+                cv2.circle(
+                    image, (x + w // 2, y + h // 2), w // 2, [255 - value for value in colour], -1
+                )
             boxes.append((name, x, y, w, h))
         yield image, boxes
 
@@ -70,12 +76,19 @@ def labelimg(root: Path, count: int = 40) -> Path:
     for number, (image, boxes) in enumerate(scenes(0, count)):
         stem = f"IMG {number + 1}"
         file = f"{stem}.{('jpg', 'JPG', 'png', 'jpeg')[number % 4]}"
-        (root / "images" / file).write_bytes(cv2.imencode(Path(file).suffix.lower(), image)[1].tobytes())
-        objects = "".join(OBJECT.format(name, x + 1, y + 1, x + w, y + h) for name, x, y, w, h in boxes)
+        (root / "images" / file).write_bytes(
+            cv2.imencode(Path(file).suffix.lower(), image)[1].tobytes()
+        )
+        objects = "".join(
+            OBJECT.format(name, x + 1, y + 1, x + w, y + h) for name, x, y, w, h in boxes
+        )
         text = LABELIMG.format(
-            file=file if number % 2 else stem, width=image.shape[1], height=image.shape[0], objects=objects,
+            file=file if number % 2 else stem,
+            width=image.shape[1],
+            height=image.shape[0],
+            objects=objects,
             verified=' verified="yes"' if number % 3 == 0 else "",
-        )  # fmt: skip
+        )
         (root / "annotations" / f"{stem}.xml").write_text(text, encoding="utf-8")
     (root / "annotations/classes.txt").write_text("\n".join(CLASSES))
     (root / "images/Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
@@ -83,12 +96,17 @@ def labelimg(root: Path, count: int = 40) -> Path:
 
 
 def roboflow_coco(root: Path, counts: tuple[int, int, int] = (28, 8, 6)) -> Path:
-    """`root`/{train,valid,test}, each with `_annotations.coco.json` beside its images; every number is from 0."""
+    """`root`/{train,valid,test}, each with `_annotations.coco.json` beside its images.
+
+    Every number is from 0.
+    """
     for seed, (split, count) in enumerate(zip(("train", "valid", "test"), counts, strict=True), 1):
         folder = root / split
         folder.mkdir(parents=True)
         categories = [{"id": 0, "name": "parts", "supercategory": "none"}]
-        categories += [{"id": i, "name": name, "supercategory": "parts"} for i, name in enumerate(CLASSES, 1)]
+        categories += [
+            {"id": i, "name": name, "supercategory": "parts"} for i, name in enumerate(CLASSES, 1)
+        ]
         images: list[dict] = []
         annotations: list[dict] = []
         for number, (image, boxes) in enumerate(scenes(seed, count)):
@@ -99,10 +117,30 @@ def roboflow_coco(root: Path, counts: tuple[int, int, int] = (28, 8, 6)) -> Path
             images.append({"id": number, "license": 1, "file_name": file, **size,
                            "date_captured": "2024-01-01T00:00:00+00:00"})  # fmt: skip
             for name, x, y, w, h in boxes:
-                annotations.append({"id": len(annotations), "image_id": number, "category_id": 1 + CLASSES.index(name),
-                                    "bbox": [x, y, w, h], "area": w * h, "segmentation": [], "iscrowd": 0})  # fmt: skip
-        info = {"year": "2024", "version": "1", "description": "Exported from roboflow.com", "contributor": ""}
-        data = {"info": info, "licenses": [], "categories": categories, "images": images, "annotations": annotations}
+                annotations.append(
+                    {
+                        "id": len(annotations),
+                        "image_id": number,
+                        "category_id": 1 + CLASSES.index(name),
+                        "bbox": [x, y, w, h],
+                        "area": w * h,
+                        "segmentation": [],
+                        "iscrowd": 0,
+                    }
+                )
+        info = {
+            "year": "2024",
+            "version": "1",
+            "description": "Exported from roboflow.com",
+            "contributor": "",
+        }
+        data = {
+            "info": info,
+            "licenses": [],
+            "categories": categories,
+            "images": images,
+            "annotations": annotations,
+        }
         (folder / "_annotations.coco.json").write_text(json.dumps(data))
     for name in ("README.dataset.txt", "README.roboflow.txt"):
         (root / name).write_text("parts - v1\n")
@@ -112,4 +150,7 @@ def roboflow_coco(root: Path, counts: tuple[int, int, int] = (28, 8, 6)) -> Path
 def digests(root: Path) -> dict[str, str]:
     """Of every file below `root`."""
     files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }

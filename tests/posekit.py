@@ -1,4 +1,6 @@
-"""Persons in MPII's layout for tests: a few images, two persons in one of them, joints that are not annotated."""
+"""Persons in MPII's layout for tests: a few images, two persons in one of them, joints
+that are not annotated.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ def person(rng: np.random.Generator, image: str, size: int) -> dict[str, Any]:
 
 
 def heads_of(persons: list[dict[str, Any]], side: float = 12.0) -> dict[str, np.ndarray]:
-    """What gt_valid.mat holds for these persons; heads are squares, larger from person to person."""
+    """What gt_valid.mat holds for these persons.
+
+    Heads are squares, larger from person to person.
+    """
     joints = np.array([p["joints"] for p in persons], dtype=float)
     missing = 1 - np.array([p["joints_vis"] for p in persons])
     sides = side + np.arange(len(persons))
@@ -45,7 +50,10 @@ def heads_of(persons: list[dict[str, Any]], side: float = 12.0) -> dict[str, np.
 
 
 def make_mpii(root: Path, size: int = 80, seed: int = 0) -> Path:
-    """Images of `size` x `size` pixels, annot/{train,valid}.json and gt_valid.mat below `root`; 12 and 6 persons."""
+    """Images of `size` x `size` pixels, annot/{train,valid}.json and gt_valid.mat below `root`.
+
+    12 and 6 persons.
+    """
     rng = np.random.default_rng(seed)
     (root / "images").mkdir(parents=True)
     (root / "annot").mkdir()

@@ -1,4 +1,6 @@
-"""A publisher on the loopback, with small archives in the real layouts and the misfortunes that servers have."""
+"""A publisher on the loopback, with small archives in the real layouts and the misfortunes
+that servers have.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ HALF = 200_000  # bytes of random padding in each archive: enough for several re
 
 @dataclass
 class Publisher:
-    """Files by name, what goes wrong with the next requests, and the requests that came: (name, Range header)."""
+    """Files by name, what goes wrong with the next requests, and the requests that came:
+    (name, Range header).
+    """
 
     files: dict[str, bytes]
     address: str = ""
@@ -43,9 +47,9 @@ class Publisher:
 def publish(files: Mapping[str, bytes]) -> Iterator[Publisher]:
     """Serve files. An entry of `plan` is used up by one request:
 
-    "cut N": the connection closes after N bytes of the body; "stall N": it says nothing more for a second; "503" or any
-    other status; "whole": Range is ignored; "shifted": bytes from elsewhere than asked for; "wrong": other bytes;
-    "endless": no Content-Length.
+    "cut N": the connection closes after N bytes of the body; "stall N": it says nothing more for a
+    second; "503" or any other status; "whole": Range is ignored; "shifted": bytes from elsewhere
+    than asked for; "wrong": other bytes; "endless": no Content-Length.
     """
     publisher = Publisher(dict(files))
 
@@ -100,7 +104,9 @@ def answer(request: BaseHTTPRequestHandler, publisher: Publisher) -> None:
         time.sleep(1)
 
 
-def tar(files: Mapping[str, bytes], mode: str = "w", members: tuple[tarfile.TarInfo, ...] = ()) -> bytes:
+def tar(
+    files: Mapping[str, bytes], mode: str = "w", members: tuple[tarfile.TarInfo, ...] = ()
+) -> bytes:
     """An archive of some files, then of members without content."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode=mode) as archive:  # type: ignore[call-overload]
@@ -121,7 +127,10 @@ def voc_tar(year: str, split: str, ids: list[str], mode: str = "w") -> bytes:
     top = f"VOCdevkit/{year}"
     files = {f"{top}/ImageSets/Main/{split}.txt": "\n".join(ids).encode() + b"\n"}
     for i in ids:
-        files |= {f"{top}/JPEGImages/{i}.jpg": padding(int(i)), f"{top}/Annotations/{i}.xml": b"<annotation/>"}
+        files |= {
+            f"{top}/JPEGImages/{i}.jpg": padding(int(i)),
+            f"{top}/Annotations/{i}.xml": b"<annotation/>",
+        }
     return tar(files, mode)
 
 
@@ -139,11 +148,18 @@ def mpii_person(image: str, validation: bool, at: float = 10.0) -> dict[str, Any
 
 def mpii_wheel(persons: list[dict[str, Any]]) -> bytes:
     """The persons, the truth of those to validate, and code that is not wanted."""
-    joints = np.array([person["joint_self"] for person in persons if person["isValidation"]])  # (N, 16, 3)
+    # (N, 16, 3)
+    joints = np.array([person["joint_self"] for person in persons if person["isValidation"]])
     heads, truth, out = np.zeros((2, 2, len(joints))), io.BytesIO(), io.BytesIO()
     heads[1] = 40
-    savemat(truth, {"headboxes_src": heads, "jnt_missing": (joints[..., :2] == 0).all(-1).T.astype(np.uint8),
-                    "pos_gt_src": joints[..., :2].transpose(1, 2, 0)})  # fmt: skip
+    savemat(
+        truth,
+        {
+            "headboxes_src": heads,
+            "jnt_missing": (joints[..., :2] == 0).all(-1).T.astype(np.uint8),
+            "pos_gt_src": joints[..., :2].transpose(1, 2, 0),
+        },
+    )
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("stacked_hourglass/__init__.py", "raise SystemExit")
         archive.writestr(mpii.PERSONS, gzip.compress(json.dumps(persons).encode()))
@@ -152,15 +168,21 @@ def mpii_wheel(persons: list[dict[str, Any]]) -> bytes:
 
 
 def mpii_archives() -> tuple[bytes, bytes]:
-    """The wheel with the annotations (5 persons to train on, 2 to validate, mixed), and the images."""
+    """The wheel with the annotations (5 persons to train on, 2 to validate, mixed), and
+    the images.
+    """
     persons = [mpii_person(f"{i}.jpg", i in (5, 6)) for i in (1, 5, 1, 2, 3, 6, 4)]
     return mpii_wheel(persons), tar({f"images/{i}.jpg": padding(i) for i in range(1, 8)}, "w:gz")
 
 
 def cifar_tar(monkeypatch: pytest.MonkeyPatch) -> bytes:
     """One batch of three images and one of two, as torchvision's lists then expect them."""
-    batches = {name: pickle.dumps({"data": np.frombuffer(padding(n)[: n * 3072], np.uint8), "labels": [0] * n})
-               for name, n in (("data_batch_1", 3), ("test_batch", 2))}  # fmt: skip
+    batches = {
+        name: pickle.dumps(
+            {"data": np.frombuffer(padding(n)[: n * 3072], np.uint8), "labels": [0] * n}
+        )
+        for name, n in (("data_batch_1", 3), ("test_batch", 2))
+    }
     files = batches | {"batches.meta": pickle.dumps({"label_names": ["a"]})}
     md5 = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
     monkeypatch.setattr(CIFAR10, "train_list", [["data_batch_1", md5["data_batch_1"]]])
@@ -187,6 +209,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, bytes], dict[str, 
         for archive, (content, counts) in zip(published.SETS[name].archives, contents, strict=True):
             files[archive.name] = content
             checksum = f"md5:{hashlib.md5(content).hexdigest()}"
-            archives.append(replace(archive, address="http://127.0.0.1:9/none", checksum=checksum, counts=counts))
+            archives.append(
+                replace(
+                    archive, address="http://127.0.0.1:9/none", checksum=checksum, counts=counts
+                )
+            )
         sets[name] = replace(published.SETS[name], archives=tuple(archives))
     return files, sets

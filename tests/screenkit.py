@@ -1,4 +1,6 @@
-"""What stands on a terminal in the end, from what was written to it: the codes that Rich uses for its bars."""
+"""What stands on a terminal in the end, from what was written to it: the codes that Rich
+uses for its bars.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,21 @@ CODE = re.compile(r"\x1b\[(\??)([\d;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
 
 
 def terminal(width: int) -> Console:
-    """A console of so many characters that believes to be a terminal; `seen` tells what it showed."""
-    return Console(file=io.StringIO(), width=width, force_terminal=True, force_interactive=True, color_system=None,
-                   legacy_windows=False, soft_wrap=True, markup=False, highlight=False)  # fmt: skip
+    """A console of so many characters that believes to be a terminal.
+
+    `seen` tells what it showed.
+    """
+    return Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=True,
+        force_interactive=True,
+        color_system=None,
+        legacy_windows=False,
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
 
 
 def written(console: Console) -> str:

@@ -1,4 +1,6 @@
-"""Tiny data in the layout of VOC's segmentation: images of coloured shapes and their palette masks."""
+"""Tiny data in the layout of VOC's segmentation: images of coloured shapes and their
+palette masks.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +10,23 @@ import numpy as np
 from PIL import Image
 
 VOID = 255
-# VOC's colours of the background, 1, 2, 3, and void; of all 256 numbers, else the file would hold fewer bits a pixel
+# VOC's colours of the background, 1, 2, 3, and void; of all 256 numbers, else the file would hold
+# fewer bits a pixel
 PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0] + [0] * (251 * 3) + [224, 224, 192]
-COLOURS = np.array([[90, 90, 90], [220, 60, 60], [60, 200, 80], [230, 220, 70]])  # of the pixels, by class
+# of the pixels, by class
+COLOURS = np.array([[90, 90, 90], [220, 60, 60], [60, 200, 80], [230, 220, 70]])
 
 
 def make_seg(root: Path, train: int = 16, test: int = 8, seed: int = 0) -> Path:
-    """Write `root`/JPEGImages, SegmentationClass and ImageSets/Segmentation; the last training image is all void."""
+    """Write `root`/JPEGImages, SegmentationClass and ImageSets/Segmentation.
+
+    The last training image is all void.
+    """
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True)
     rng = np.random.default_rng(seed)
-    names = [f"2007_{number:06d}" for number in rng.permutation(train + test)]  # the list's order is no sorted one
+    # the list's order is no sorted one
+    names = [f"2007_{number:06d}" for number in rng.permutation(train + test)]
     for name in names:
         write_pair(root, name, *draw(rng))
     image, mask = draw(rng)
@@ -29,7 +37,9 @@ def make_seg(root: Path, train: int = 16, test: int = 8, seed: int = 0) -> Path:
 
 
 def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """An image (H, W, 3) of one to three blocks with void borders on a noisy ground, and its mask (H, W)."""
+    """An image (H, W, 3) of one to three blocks with void borders on a noisy ground, and
+    its mask (H, W).
+    """
     height, width = rng.integers(64, 97, 2)
     mask = np.zeros((height, width), np.uint8)
     for _ in range(rng.integers(1, 4)):

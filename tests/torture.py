@@ -1,9 +1,11 @@
-"""Runs killed at random moments, again and again, and compared with runs that nobody killed:  make torture
+"""Runs killed at random moments, again and again, and compared with runs that nobody killed:  make
+torture
 
-Each trial starts the command in a process of its own and ends it by SIGKILL (after a random time, or within two
-milliseconds of a random one of its own file operations: so in the midst of writing) or by SIGTERM or Ctrl-C; then the
-same command goes on, until a run comes to its end. After every kill each file in the run folder must be whole; in the
-end all bytes must be those of the undisturbed run, times aside.
+Each trial starts the command in a process of its own and ends it by SIGKILL (after a random time,
+or within two milliseconds of a random one of its own file operations: so in the midst of writing)
+or by SIGTERM or Ctrl-C; then the same command goes on, until a run comes to its end. After every
+kill each file in the run folder must be whole; in the end all bytes must be those of the
+undisturbed run, times aside.
 """
 
 from __future__ import annotations
@@ -65,16 +67,41 @@ TOY = Variant(
 VARIANTS = (
     TOY,
     Variant("toy, W&B", TOY.config, ("training.workers=0",), wandb="offline"),
-    Variant("classification, 2 workers", "configs/cls_sandbox.py", (*SMALL, "training.workers=2", "scoring.workers=2"),
-            "shapes", ("--smoke", "--strategy", "learning_loss_coreset")),
-    Variant("classification, warm, ensemble", "configs/cls_sandbox.py",
-            (*SMALL, "training.workers=0", "scoring.workers=0", "training.start=warm", "committee.members=2"),
-            "shapes", ("--smoke", "--strategy", "ensemble_bald")),
-    Variant("detection, warm, 1 worker", "configs/det_sandbox.py",
-            (*SMALL, "training.workers=1", "scoring.workers=1", "training.start=warm"), "VOCdevkit", ("--smoke",)),
-    Variant("pose", "configs/pose_sandbox.py", (*SMALL, "training.workers=0", "scoring.workers=0"), "figures",
-            ("--smoke",)),
-)  # fmt: skip
+    Variant(
+        "classification, 2 workers",
+        "configs/cls_sandbox.py",
+        (*SMALL, "training.workers=2", "scoring.workers=2"),
+        "shapes",
+        ("--smoke", "--strategy", "learning_loss_coreset"),
+    ),
+    Variant(
+        "classification, warm, ensemble",
+        "configs/cls_sandbox.py",
+        (
+            *SMALL,
+            "training.workers=0",
+            "scoring.workers=0",
+            "training.start=warm",
+            "committee.members=2",
+        ),
+        "shapes",
+        ("--smoke", "--strategy", "ensemble_bald"),
+    ),
+    Variant(
+        "detection, warm, 1 worker",
+        "configs/det_sandbox.py",
+        (*SMALL, "training.workers=1", "scoring.workers=1", "training.start=warm"),
+        "VOCdevkit",
+        ("--smoke",),
+    ),
+    Variant(
+        "pose",
+        "configs/pose_sandbox.py",
+        (*SMALL, "training.workers=0", "scoring.workers=0"),
+        "figures",
+        ("--smoke",),
+    ),
+)
 
 
 @dataclass
@@ -103,7 +130,8 @@ def spawn(command: Sequence[str], folder: Path, at: int = 0, count: Path | None 
     status = 70
     try:
         os.setsid()
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+        # a shell's background job ignores it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with open(folder.with_suffix(".log"), "ab") as log:
             os.dup2(log.fileno(), 1), os.dup2(log.fileno(), 2)
         seen = _watch(folder, at)
@@ -123,7 +151,11 @@ def _watch(folder: Path, at: int) -> list[int]:
     seen, own = [0], os.getpid()
 
     def hook(event: str, arguments: tuple) -> None:
-        if event not in EVENTS or os.getpid() != own or not str(arguments[0]).startswith(str(folder)):
+        if (
+            event not in EVENTS
+            or os.getpid() != own
+            or not str(arguments[0]).startswith(str(folder))
+        ):
             return
         seen[0] += 1
         if seen[0] == at:
@@ -175,19 +207,27 @@ def broken(folder: Path) -> list[str]:
 def outcome(folder: Path) -> dict[str, bytes | str]:
     """All that a run leaves, by file: bytes, times aside; what wandb has, and the log, in words."""
     found: dict[str, bytes | str] = {}
-    for path in (p for p in sorted(folder.rglob("*")) if p.is_file() and "wandb" not in p.relative_to(folder).parts):
+    for path in (
+        p
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and "wandb" not in p.relative_to(folder).parts
+    ):
         name = str(path.relative_to(folder))
         found[name] = path.read_bytes()
         if name == "metrics.jsonl":
             rows = [json.loads(line) for line in path.read_text().splitlines()]
-            found[name] = json.dumps([{k: v for k, v in row.items() if "seconds/" not in k} for row in rows])
+            found[name] = json.dumps(
+                [{k: v for k, v in row.items() if "seconds/" not in k} for row in rows]
+            )
         elif path.name == CHECKPOINT:
             state = torch.load(path, weights_only=True)
             found[name] = json.dumps(_plain([state[key] for key in ("state_dict", "optimizer")]))
         elif path.name in (".lock", "train.log", "curve.png", "seconds.txt", "wandb_id.txt"):
             found[name] = "there"
     if (folder / "wandb").exists():
-        found["wandb"] = str([row["cycle"] for place in fragments(folder) for row in read_run(place).history])
+        found["wandb"] = str(
+            [row["cycle"] for place in fragments(folder) for row in read_run(place).history]
+        )
     return found
 
 
@@ -199,7 +239,9 @@ def _plain(value: object) -> object:
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def trial(variant: Variant, root: Path, folder: Path, found: Found, rng: random.Random, kills: int) -> int:
+def trial(
+    variant: Variant, root: Path, folder: Path, found: Found, rng: random.Random, kills: int
+) -> int:
     """One run, ended up to `kills` times; how often it was."""
     done = 0
     while True:
@@ -207,7 +249,9 @@ def trial(variant: Variant, root: Path, folder: Path, found: Found, rng: random.
         at = rng.randint(1, max(1, found.files)) if way == "kill at a file" else 0
         child = spawn(variant.command(root, folder), folder, at)
         limit = (
-            rng.uniform(0, found.undisturbed) if way not in (None, "kill at a file") else 10 * found.undisturbed + 60
+            rng.uniform(0, found.undisturbed)
+            if way not in (None, "kill at a file")
+            else 10 * found.undisturbed + 60
         )
         status = wait(child, limit)
         if status is None and way in ("SIGTERM", "Ctrl-C"):
@@ -221,16 +265,25 @@ def trial(variant: Variant, root: Path, folder: Path, found: Found, rng: random.
             status = -signal.SIGKILL
         if status == 0:
             return done
-        expected = {"kill at a time": (-9,), "kill at a file": (-9,), "SIGTERM": (130, -15), "Ctrl-C": (130, -2, 70)}
+        expected = {
+            "kill at a time": (-9,),
+            "kill at a file": (-9,),
+            "SIGTERM": (130, -15),
+            "Ctrl-C": (130, -2, 70),
+        }
         found.wrong += broken(folder)
         if way is None or status not in expected[way]:
-            found.wrong.append(f"{folder}: exit status {status} ({way}); see {folder.with_suffix('.log')}")
+            found.wrong.append(
+                f"{folder}: exit status {status} ({way}); see {folder.with_suffix('.log')}"
+            )
             return done
         done += 1
         found.ended[way] += 1
 
 
-def torture(variant: Variant, root: Path, work: Path, kills: int, seed: int, console: Console) -> Found:
+def torture(
+    variant: Variant, root: Path, work: Path, kills: int, seed: int, console: Console
+) -> Found:
     """As many kills as asked for, in as many trials as that takes."""
     found, rng, calm = Found(), random.Random(f"{variant.name} {seed}"), work / "calm"
     work.mkdir(parents=True)
@@ -238,7 +291,9 @@ def torture(variant: Variant, root: Path, work: Path, kills: int, seed: int, con
     status = wait(spawn(variant.command(root, calm), calm, count=count), 600)
     found.undisturbed = time.perf_counter() - began
     if status != 0:
-        found.wrong.append(f"{calm}: the undisturbed run ended with {status}; see {calm.with_suffix('.log')}")
+        found.wrong.append(
+            f"{calm}: the undisturbed run ended with {status}; see {calm.with_suffix('.log')}"
+        )
         return found
     found.files, expected = int(count.read_text()), outcome(calm)
     while sum(found.ended.values()) < kills and not found.wrong:
@@ -249,7 +304,10 @@ def torture(variant: Variant, root: Path, work: Path, kills: int, seed: int, con
         came = outcome(folder)
         differ = [name for name in {**expected, **came} if expected.get(name) != came.get(name)]
         found.trials, found.same = found.trials + 1, found.same + (not differ)
-        console.print(f"{variant.name}: ended {done} times, then {'the same' if not differ else f'OTHER: {differ}'}")
+        console.print(
+            f"{variant.name}: ended {done} times, then "
+            f"{'the same' if not differ else f'OTHER: {differ}'}"
+        )
         if differ:
             found.wrong.append(f"{folder} differs from {calm} in {differ}")
             break
@@ -262,25 +320,43 @@ def table(results: dict[str, Found]) -> Table:
     sheet = Table("run", "s", "file operations", *WAYS, "trials", "the same")
     for name, found in results.items():
         ends = [str(found.ended[way]) for way in WAYS]
-        sheet.add_row(name, f"{found.undisturbed:.1f}", str(found.files), *ends, str(found.trials), str(found.same))
+        sheet.add_row(
+            name,
+            f"{found.undisturbed:.1f}",
+            str(found.files),
+            *ends,
+            str(found.trials),
+            str(found.same),
+        )
     return sheet
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; 1 where a run ended differently, whose folders are kept."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--root", type=Path, help="folder with the sandboxes; without it the toy task alone")
+    parser.add_argument(
+        "--root", type=Path, help="folder with the sandboxes; without it the toy task alone"
+    )
     parser.add_argument("--kills", type=int, default=300, help="in all (default: %(default)s)")
-    parser.add_argument("--only", choices=[variant.name for variant in VARIANTS], help="one of the runs")
+    parser.add_argument(
+        "--only", choices=[variant.name for variant in VARIANTS], help="one of the runs"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    console, root = Console(soft_wrap=True, markup=False, highlight=False), (arguments.root or Path()).resolve()
+    console, root = (
+        Console(soft_wrap=True, markup=False, highlight=False),
+        (arguments.root or Path()).resolve(),
+    )
     chosen = [variant for variant in VARIANTS if arguments.only in (None, variant.name)]
     variants = [variant for variant in chosen if arguments.root or not variant.data]
     work, results = Path(tempfile.mkdtemp(prefix="losstap-torture-")), {}
     for place, variant in enumerate(variants):
-        share = arguments.kills * (place + 1) // len(variants) - arguments.kills * place // len(variants)
-        results[variant.name] = torture(variant, root, work / str(place), share, arguments.seed, console)
+        share = arguments.kills * (place + 1) // len(variants) - arguments.kills * place // len(
+            variants
+        )
+        results[variant.name] = torture(
+            variant, root, work / str(place), share, arguments.seed, console
+        )
     console.print(table(results))
     wrong = [line for found in results.values() for line in found.wrong]
     for line in wrong:

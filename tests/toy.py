@@ -1,4 +1,6 @@
-"""A task of milliseconds for tests of everything that must not know which task runs: regression on made vectors."""
+"""A task of milliseconds for tests of everything that must not know which task runs:
+regression on made vectors.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Vectors(Dataset):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, int]:
         self.reads.append(index)
-        noise = NOISE * np.random.normal(size=6).astype(np.float32) if self.augment else np.float32(0)
+        noise = (
+            NOISE * np.random.normal(size=6).astype(np.float32) if self.augment else np.float32(0)
+        )
         return torch.from_numpy(self.x[index] + noise), torch.tensor(self.y[index]), index
 
 
@@ -73,7 +77,9 @@ class Toy:
     fields = frozenset({"loss"})
     metric = "score"
 
-    def __init__(self, size: int = 60, test_size: int = 20, faults: list[str] | None = None) -> None:
+    def __init__(
+        self, size: int = 60, test_size: int = 20, faults: list[str] | None = None
+    ) -> None:
         self.faults = faults or []
         self._data = {
             "train": Vectors(size, 1, augment=True),
@@ -100,7 +106,10 @@ class Toy:
 
     def predict(self, network, batch) -> list:
         _, found = network(batch["x"])
-        return [BaseDataElement(found=f.item(), truth=t.item()) for f, t in zip(found, batch["y"], strict=True)]
+        return [
+            BaseDataElement(found=f.item(), truth=t.item())
+            for f, t in zip(found, batch["y"], strict=True)
+        ]
 
     def evaluator(self) -> BaseMetric:
         return NegativeError()
@@ -120,13 +129,21 @@ class Told(Toy):
 
     def sources(self, split) -> list[Source]:
         data = self._data[split]
-        return [Source(None, canonical(y=float(y)), x.tobytes()) for x, y in zip(data.x, data.y, strict=True)]
+        return [
+            Source(None, canonical(y=float(y)), x.tobytes())
+            for x, y in zip(data.x, data.y, strict=True)
+        ]
 
 
 def trained(task: Toy) -> JointModel:
-    """A model with a module, in training mode; its batch norm has seen data, so evaluation mode differs from that."""
+    """A model with a module, in training mode.
+
+    Its batch norm has seen data, so evaluation mode differs from that.
+    """
     with seeded(5):
-        model = JointModel(task.build(), task.forward, task.predict, task.taps, ModuleSettings(width=8), "joint")
+        model = JointModel(
+            task.build(), task.forward, task.predict, task.taps, ModuleSettings(width=8), "joint"
+        )
         model.train()
         for _ in range(3):
             model.network(torch.randn(16, 6) * 2 + 1)

@@ -1,7 +1,7 @@
 """Reads an offline run's .wandb file without wandb's own reader: a LevelDB log of protobuf records.
 
-`run.finish()` returns some 10 ms before wandb's service has written the file. Call `wandb.teardown()` first, which
-waits for it, or read what a process that has ended left.
+`run.finish()` returns some 10 ms before wandb's service has written the file. Call
+`wandb.teardown()` first, which waits for it, or read what a process that has ended left.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ FULL, FIRST, LAST = 1, 2, 4  # chunk types; 3 is a middle one
 class RunFile:
     """What one offline fragment of a run holds."""
 
-    run: Any = None  # the protobuf RunRecord: run_id, run_group, job_type, project, display_name, tags, start_time
+    # the protobuf RunRecord: run_id, run_group, job_type, project, display_name, tags, start_time
+    run: Any = None
     config: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)  # nested keys as "a.b"
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -31,18 +32,28 @@ class RunFile:
     exit_code: int | None = None
 
     def curve(self, name: str) -> list[tuple[Any, Any]]:
-        """The points (x, y) of a metric as W&B draws them: over the axis that was defined for it."""
-        axis = self.metrics.get(name) or next((x for glob, x in self.metrics.items() if fnmatch(name, glob)), "_step")
+        """The points (x, y) of a metric as W&B draws them: over the axis that was defined
+        for it.
+        """
+        axis = self.metrics.get(name) or next(
+            (x for glob, x in self.metrics.items() if fnmatch(name, glob)), "_step"
+        )
         return [(row[axis], row[name]) for row in self.history if name in row]
 
 
 def fragments(folder: Path) -> list[Path]:
     """The offline runs' directories below `folder`/wandb, oldest first by their own start time.
 
-    Left out are those without a run's record: a run killed in its first second leaves a file of 7 bytes.
+    Left out are those without a run's record: a run killed in its first second leaves a file of 7
+    bytes.
     """
-    runs = [(read_file(path).run, path.parent) for path in folder.glob("wandb/offline-run-*/run-*.wandb")]
-    started = [(run.start_time.ToNanoseconds(), directory) for run, directory in runs if run is not None]
+    runs = [
+        (read_file(path).run, path.parent)
+        for path in folder.glob("wandb/offline-run-*/run-*.wandb")
+    ]
+    started = [
+        (run.start_time.ToNanoseconds(), directory) for run, directory in runs if run is not None
+    ]
     return [directory for _, directory in sorted(started)]
 
 

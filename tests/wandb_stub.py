@@ -1,4 +1,6 @@
-"""A W&B server on the loopback that remembers what it is told, and a process in which nobody is logged in."""
+"""A W&B server on the loopback that remembers what it is told, and a process in which
+nobody is logged in.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,15 @@ KEY = "0123456789" * 4  # an API key has 40 characters
 
 @contextmanager
 def nobody_logged_in(folder: Path) -> Iterator[Path]:
-    """An empty home folder, no wandb variables, no wandb session: the user's own login is out of reach."""
-    wandb.teardown()  # a session keeps the variables it was started with, and names its service among them
+    """An empty home folder, no wandb variables, no wandb session: the user's own login is
+    out of reach.
+    """
+    # a session keeps the variables it was started with, and names its service among them
+    wandb.teardown()
     kept = dict(os.environ)
-    for name in [name for name in kept if name.startswith("WANDB_") or name.lower().endswith("_proxy")]:
+    for name in [
+        name for name in kept if name.startswith("WANDB_") or name.lower().endswith("_proxy")
+    ]:
         del os.environ[name]
     folder.mkdir()
     os.environ.update(HOME=str(folder), NETRC=str(folder / ".netrc"), WANDB_CONFIG_DIR=str(folder))
@@ -57,28 +64,54 @@ class Stub:
         """GraphQL data for the operations that a run needs; None for an unknown one."""
         entity = {"id": "e", "name": "me", "organization": None}
         if "query Viewer" in query or "query GetDefaultEntity" in query:
-            return {"viewer": {"id": "u", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}}
+            return {
+                "viewer": {
+                    "id": "u",
+                    "entity": "me",
+                    "username": "me",
+                    "flags": "{}",
+                    "teams": {"edges": []},
+                }
+            }
         if "ServerFeaturesQuery" in query:
             return {"serverInfo": {"features": []}}
         if "RunResumeStatus" in query:
-            return {"model": {"id": "p", "name": PROJECT, "entity": entity, "bucket": self.bucket(variables["name"])}}
+            return {
+                "model": {
+                    "id": "p",
+                    "name": PROJECT,
+                    "entity": entity,
+                    "bucket": self.bucket(variables["name"]),
+                }
+            }
         if "UpsertBucket" in query:
             name = variables["name"] or variables["id"]
             told = {key: value for key, value in variables.items() if value is not None}
             fresh = name not in self.runs
             self.runs.setdefault(name, {}).update(told)
-            bucket = {**(self.bucket(name) or {}), "project": {"id": "p", "name": PROJECT, "entity": entity}}
+            bucket = {
+                **(self.bucket(name) or {}),
+                "project": {"id": "p", "name": PROJECT, "entity": entity},
+            }
             return {"upsertBucket": {"bucket": bucket, "inserted": fresh}}
         if "UpsertView2" in query:
             given = variables.get("id")  # of a view that is there; without it, a new one
             view = {**variables, "id": given or f"view {len(self.views)}", "given": given}
             self.views[variables["name"]] = view
-            return {"upsertView": {"view": {"id": view["id"], "name": view["name"]}, "inserted": True}}
+            return {
+                "upsertView": {"view": {"id": view["id"], "name": view["name"]}, "inserted": True}
+            }
         if "query View(" in query:
             view = self.views.get(variables["viewName"])
-            return {"project": {"allViews": {"edges": [{"node": view}] if view else []}} if self.runs else None}
+            return {
+                "project": {"allViews": {"edges": [{"node": view}] if view else []}}
+                if self.runs
+                else None
+            }
         if "CreateRunFiles" in query:
-            files = [{"name": name, "uploadUrl": f"{self.url}/up/{name}"} for name in variables["files"]]
+            files = [
+                {"name": name, "uploadUrl": f"{self.url}/up/{name}"} for name in variables["files"]
+            ]
             return {"createRunFiles": {"runID": "r", "uploadHeaders": [], "files": files}}
         return None
 
@@ -87,11 +120,20 @@ class Stub:
             return None
         rows, summary = self.history.get(name, []), self.summary.get(name, {})
         return {
-            "id": "r", "name": name, "displayName": name, "config": self.runs[name].get("config", "{}"), "tags": [],
-            "summaryMetrics": json.dumps(summary), "historyLineCount": len(rows), "eventsLineCount": 0,
-            "logLineCount": 0, "historyTail": json.dumps([json.dumps(row) for row in rows[-1:]]), "eventsTail": "[]",
-            "wandbConfig": '{"t": 1}',  # without it the client takes the run for one that never started
-        }  # fmt: skip
+            "id": "r",
+            "name": name,
+            "displayName": name,
+            "config": self.runs[name].get("config", "{}"),
+            "tags": [],
+            "summaryMetrics": json.dumps(summary),
+            "historyLineCount": len(rows),
+            "eventsLineCount": 0,
+            "logLineCount": 0,
+            "historyTail": json.dumps([json.dumps(row) for row in rows[-1:]]),
+            "eventsTail": "[]",
+            # without it the client takes the run for one that never started
+            "wandbConfig": '{"t": 1}',
+        }
 
     def stream(self, name: str, body: dict[str, Any]) -> None:
         for file, part in body.get("files", {}).items():
@@ -111,13 +153,25 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/metrics"):  # of wandb itself
             return self.reply(200, {})
         raw = self.rfile.read(int(self.headers["Content-Length"]))
-        body = json.loads(gzip.decompress(raw) if self.headers.get("Content-Encoding") == "gzip" else raw)
+        body = json.loads(
+            gzip.decompress(raw) if self.headers.get("Content-Encoding") == "gzip" else raw
+        )
         if self.path.endswith("/file_stream"):
             self.stub.stream(self.path.split("/")[-2], body)
             self.reply(200, {})
         else:
-            data = self.stub.answer(body["query"], body.get("variables") or {}) if self.stub.accept else None
-            self.reply(*((200, {"data": data}) if data else (400, {"errors": [{"message": "unknown operation"}]})))
+            data = (
+                self.stub.answer(body["query"], body.get("variables") or {})
+                if self.stub.accept
+                else None
+            )
+            self.reply(
+                *(
+                    (200, {"data": data})
+                    if data
+                    else (400, {"errors": [{"message": "unknown operation"}]})
+                )
+            )
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))

@@ -4,4 +4,5 @@ import os
 import sys
 
 if "ipykernel" not in sys.modules:  # what a notebook itself draws goes into its cells
-    os.environ["MPLBACKEND"] = "Agg"  # a notebook hands its own to `!python`, where it may not be found
+    # a notebook hands its own to `!python`, where it may not be found
+    os.environ["MPLBACKEND"] = "Agg"

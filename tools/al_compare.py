@@ -1,7 +1,7 @@
 """Compare strategies:  python tools/al_compare.py work_dirs/det_ssd_voc --out report
 
-Reads run folders, finished or not, and writes `report.html`, `curves.png`, `summary.json` and `summary.csv`. What is
-computed is in `tools/compare`.
+Reads run folders, finished or not, and writes `report.html`, `curves.png`, `summary.json` and
+`summary.csv`. What is computed is in `tools/compare`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+# run as a file: its folder is first on the path, where its names would hide others
+if not __package__:
     HERE = Path(__file__).resolve().parent
-    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+    sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from rich.console import Console
 
@@ -37,13 +38,29 @@ INCOMPLETE = 1
 
 def parser() -> argparse.ArgumentParser:
     """The options of `al_compare.py`."""
-    parse = argparse.ArgumentParser(prog="al_compare.py", description="Compare strategies by their run folders.")
-    parse.add_argument(
-        "runs", nargs="+", type=Path, help="run folders, or folders with runs such as work_dirs/<config>"
+    parse = argparse.ArgumentParser(
+        prog="al_compare.py", description="Compare strategies by their run folders."
     )
-    parse.add_argument("--out", type=Path, required=True, help="folder for report.html, curves.png and the summaries")
-    parse.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="key=value",
-                       help="settings over the runs', to find data that moved: task.data_root=data/mine")  # fmt: skip
+    parse.add_argument(
+        "runs",
+        nargs="+",
+        type=Path,
+        help="run folders, or folders with runs such as work_dirs/<config>",
+    )
+    parse.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder for report.html, curves.png and the summaries",
+    )
+    parse.add_argument(
+        "--cfg-options",
+        nargs="+",
+        type=option,
+        default=[],
+        metavar="key=value",
+        help="settings over the runs', to find data that moved: task.data_root=data/mine",
+    )
     code.add_option(parse)
     return parse
 
@@ -55,8 +72,9 @@ def main(argv: Sequence[str]) -> int:
         argv: without the program's name.
 
     Returns:
-        The exit status: 0, 1 where the report leaves something out that looks like a run, 2 where runs must not be
-        compared, one that is named cannot be read, or nothing can be written, 130 after Ctrl-C.
+        The exit status: 0, 1 where the report leaves something out that looks like a run, 2 where
+        runs must not be compared, one that is named cannot be read, or nothing can be written, 130
+        after Ctrl-C.
     """
     arguments = parser().parse_args(argv)
     console = Console(soft_wrap=True, markup=False)  # paths may hold [brackets]
@@ -65,8 +83,15 @@ def main(argv: Sequence[str]) -> int:
         compared = group(runs, list(map(str, left_out)))
         found = [findings(one, dict(arguments.cfg_options), arguments.trust) for one in compared]
         looks = styles(run.leg for one in compared for run in one.runs)
-        texts = {"summary.json": as_json(found), "summary.csv": as_csv(found), "report.html": page(found, looks)}
-        write(arguments.out, {"curves.png": png(found, looks), **{k: text.encode() for k, text in texts.items()}})
+        texts = {
+            "summary.json": as_json(found),
+            "summary.csv": as_csv(found),
+            "report.html": page(found, looks),
+        }
+        write(
+            arguments.out,
+            {"curves.png": png(found, looks), **{k: text.encode() for k, text in texts.items()}},
+        )
     except (ComparisonError, RunFolderError, ConfigError, OSError) as error:
         console.print(f"error: {printable(str(error), keep=chr(10))}", highlight=False)
         return USAGE_ERROR

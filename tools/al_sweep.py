@@ -1,8 +1,10 @@
-"""Strategies x seeds:  python tools/al_sweep.py configs/det_ssd_voc.py --strategies random learning_loss --seeds 0 1 2
+"""Strategies x seeds:  python tools/al_sweep.py configs/det_ssd_voc.py --strategies random
+learning_loss --seeds 0 1 2
 
-Each run is `al_train.py` in a process of its own, with its folder and a log beside it. The same command skips what is
-finished and goes on with what is not. Runs of a seed and module mode share their first training. With `--ray` the
-processes are those of a Ray cluster's workers; run folders, logs and all else are the same.
+Each run is `al_train.py` in a process of its own, with its folder and a log beside it. The same
+command skips what is finished and goes on with what is not. Runs of a seed and module mode share
+their first training. With `--ray` the processes are those of a Ray cluster's workers; run folders,
+logs and all else are the same.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+# run as a file: its folder is first on the path, where its names would hide others
+if not __package__:
     HERE = Path(__file__).resolve().parent
-    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+    sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from rich.console import Console
 
@@ -36,22 +39,50 @@ FAILED = 1
 def parser() -> argparse.ArgumentParser:
     """The options of `al_sweep.py`."""
     parse = argparse.ArgumentParser(
-        prog="al_sweep.py", description="Run strategies x seeds of one config. The same command goes on with the rest."
+        prog="al_sweep.py",
+        description="Run strategies x seeds of one config. The same command goes on with the rest.",
     )
     parse.add_argument("config", help="a file such as configs/det_ssd_voc.py")
     parse.add_argument("--strategies", nargs="+", required=True, help="names")
     parse.add_argument("--seeds", nargs="+", type=int, required=True, help="numbers")
-    parse.add_argument("--module", nargs="+", choices=("auto", "joint", "detached", "off"), default=["auto"],
-                       help="modes of the module, each a run of its own; auto is what the strategy needs")  # fmt: skip
-    parse.add_argument("--jobs", type=int, help="runs at a time (default: 1; with --ray what the cluster has room for)")
-    parse.add_argument("--ray", nargs="?", const="", metavar="ADDRESS", help="run on the Ray cluster at host:port, or "
-                       "auto: on that of this machine; without an address on that of RAY_ADDRESS, else on a Ray "
-                       "of its own on this machine")  # fmt: skip
-    parse.add_argument("--cpus", type=int, help="with --ray: CPUs, and so threads, that a run asks for (default: 1)")
-    parse.add_argument("--gpus", type=float, help="with --ray: GPUs that a run asks for, 0.5 for two runs on one "
-                       "(default: 1 where the cluster has GPUs, else 0)")  # fmt: skip
-    parse.add_argument("--work-dir", type=Path, default=Path("work_dirs"), help="run folders are in "
-                       "<work-dir>/<config>/<strategy>/seed<N> (default: %(default)s)")  # fmt: skip
+    parse.add_argument(
+        "--module",
+        nargs="+",
+        choices=("auto", "joint", "detached", "off"),
+        default=["auto"],
+        help="modes of the module, each a run of its own; auto is what the strategy needs",
+    )
+    parse.add_argument(
+        "--jobs",
+        type=int,
+        help="runs at a time (default: 1; with --ray what the cluster has room for)",
+    )
+    parse.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="run on the Ray cluster at host:port, or "
+        "auto: on that of this machine; without an address on that of RAY_ADDRESS, else on a Ray "
+        "of its own on this machine",
+    )
+    parse.add_argument(
+        "--cpus",
+        type=int,
+        help="with --ray: CPUs, and so threads, that a run asks for (default: 1)",
+    )
+    parse.add_argument(
+        "--gpus",
+        type=float,
+        help="with --ray: GPUs that a run asks for, 0.5 for two runs on one "
+        "(default: 1 where the cluster has GPUs, else 0)",
+    )
+    parse.add_argument(
+        "--work-dir",
+        type=Path,
+        default=Path("work_dirs"),
+        help="run folders are in <work-dir>/<config>/<strategy>/seed<N> (default: %(default)s)",
+    )
     parse.add_argument("--no-cache", action="store_true", help="train each first model anew")
     parse.add_argument("--smoke", action="store_true", help="the config's smoke variant")
     parse.add_argument("--wandb", choices=MODES, help="as of al_train.py")
@@ -61,16 +92,22 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line: 0, 1 where a run failed, 2 where something must be put right first, 130 after Ctrl-C."""
+    """The command line: 0, 1 where a run failed, 2 where something must be put right
+    first, 130 after Ctrl-C.
+    """
     given = list(sys.argv[1:] if argv is None else argv)
-    arguments, console = parser().parse_args(given), Console(soft_wrap=True, markup=False, highlight=False)
+    arguments, console = (
+        parser().parse_args(given),
+        Console(soft_wrap=True, markup=False, highlight=False),
+    )
     running: dict[Job, Run] = {}
     try:
         _check(arguments)
         jobs = planned(arguments, console.print)
         with listening(), _place(arguments, jobs, console.print) as place:
             try:
-                with finishing():  # a signal must not come between the start of a run and the note of it
+                # a signal must not come between the start of a run and the note of it
+                with finishing():
                     failed = run(jobs, place, running, console)
             finally:
                 end(list(running.values()), console)
@@ -105,17 +142,24 @@ def _check(arguments: argparse.Namespace) -> None:
         found.append(f"--gpus: expected a whole number, or a part of one, but got {gpus}")
     if arguments.ray is None:
         given = (("--cpus", cpus), ("--gpus", gpus))
-        found += [f"{name}: expected with --ray, but there is none" for name, number in given if number is not None]
+        found += [
+            f"{name}: expected with --ray, but there is none"
+            for name, number in given
+            if number is not None
+        ]
     if found:
         raise ConfigError("al_sweep.py", found)
 
 
 @contextmanager
-def _place(arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[str], None]) -> Iterator[Place]:
+def _place(
+    arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[str], None]
+) -> Iterator[Place]:
     """This machine or the Ray cluster, checked.
 
     Raises:
-        ConfigError: where Ray is missing, or its cluster does not answer, is too small, or does not see the files.
+        ConfigError: where Ray is missing, or its cluster does not answer, is too small, or does not
+            see the files.
     """
     if arguments.ray is None:
         yield Local(arguments.jobs or 1)
@@ -123,7 +167,9 @@ def _place(arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[st
     try:
         from tools.sweep import on_ray
     except ImportError as error:
-        raise ConfigError("--ray", [f"expected Ray, but got {error}; pip install -e '.[ray]'"]) from error
+        raise ConfigError(
+            "--ray", [f"expected Ray, but got {error}; pip install -e '.[ray]'"]
+        ) from error
     with on_ray.cluster(arguments.ray):
         place = on_ray.OnRay(arguments.jobs, arguments.cpus or 1, arguments.gpus, say)
         place.check(jobs)

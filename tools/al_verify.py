@@ -1,10 +1,11 @@
 """Check what runs left behind:  python tools/al_verify.py work_dirs/cls_sandbox/*/seed0
 
-For each run folder: the labeled sets follow from seed and picks, candidates and picks are what they must be, files
-agree with each other and with the receipts' hashes, and the strategy, asked again with the saved signals, picks the
-same; images and labels, where they are at hand, are those that the run was made of. Across runs of one config and seed:
-the initial set, the data, the first weights where the training is the same, and the first row where the weights are. A
-run that is not finished is checked as far as it is committed.
+For each run folder: the labeled sets follow from seed and picks, candidates and picks are what they
+must be, files agree with each other and with the receipts' hashes, and the strategy, asked again
+with the saved signals, picks the same; images and labels, where they are at hand, are those that
+the run was made of. Across runs of one config and seed: the initial set, the data, the first
+weights where the training is the same, and the first row where the weights are. A run that is not
+finished is checked as far as it is committed.
 
 The exit status is 0 where all is well, 1 where a check failed, 2 where a folder holds no run.
 """
@@ -16,9 +17,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+# run as a file: its folder is first on the path, where its names would hide others
+if not __package__:
     HERE = Path(__file__).resolve().parent
-    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+    sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 
 from tools.compare.finding import find
@@ -35,15 +37,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "runs", nargs="+", type=Path, help="run folders, or folders with some below: work_dirs/<config>"
+        "runs",
+        nargs="+",
+        type=Path,
+        help="run folders, or folders with some below: work_dirs/<config>",
     )
-    parser.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="task.key=value",
-                       help="settings over the runs', to find data that moved: task.data_root=data/mine")  # fmt: skip
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        type=option,
+        default=[],
+        metavar="task.key=value",
+        help="settings over the runs', to find data that moved: task.data_root=data/mine",
+    )
     code.add_option(parser)
     arguments, report, there = parser.parse_args(argv), Report(), list[Path]()
     others = [key for key, _ in arguments.cfg_options if not key.startswith("task.")]
     if others:
-        parser.error(f"--cfg-options: expected settings of the task, which find its data, but got {others[0]}")
+        parser.error(
+            "--cfg-options: expected settings of the task, which find its data, but got "
+            f"{others[0]}"
+        )
     for path in arguments.runs:
         try:
             find([path])

@@ -1,8 +1,10 @@
-"""How fast losstap is beside what it could be and beside others:  python tools/bench.py score --network resnet18
+"""How fast losstap is beside what it could be and beside others:  python tools/bench.py score
+--network resnet18
 
-All contenders of a subject run in one process on the same inputs, once to warm up and then in turn, so that a busy
-machine slows all of them alike; a ratio is the median of the ratios of the rounds. A further subject is a subcommand in
-`parser` and a function that returns a `Report`; its parts are in `tools/benchmarks/`.
+All contenders of a subject run in one process on the same inputs, once to warm up and then in turn,
+so that a busy machine slows all of them alike; a ratio is the median of the ratios of the rounds. A
+further subject is a subcommand in `parser` and a function that returns a `Report`; its parts are in
+`tools/benchmarks/`.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+# run as a file: its folder is first on the path, where its names would hide others
+if not __package__:
     HERE = Path(__file__).resolve().parent
-    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+    sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 import torch
 from rich.console import Console
@@ -39,7 +42,9 @@ def of_train(args: argparse.Namespace) -> Iterator[Report]:
 def of_score(args: argparse.Namespace) -> Iterator[Report]:
     """The scoring pass of each network."""
     for network in args.network:
-        yield score.measure(network, args.root, args.images, args.train_steps, args.workers, args.repeats)
+        yield score.measure(
+            network, args.root, args.images, args.train_steps, args.workers, args.repeats
+        )
 
 
 def of_memory(args: argparse.Namespace) -> Iterator[Report]:
@@ -57,19 +62,31 @@ def of_kcenter(args: argparse.Namespace) -> Iterator[Report]:
     """`k_center` beside the plain version and scikit-activeml."""
     features, labeled = kcenter.arrays(args.features, args.n, args.d, args.labeled, args.data_root)
     runs = {
-        name: (lambda pick=pick: pick(features, labeled, args.budget)) for name, pick in kcenter.contenders().items()
+        name: (lambda pick=pick: pick(features, labeled, args.budget))
+        for name, pick in kcenter.contenders().items()
     }
     seconds, results = side_by_side(runs, args.repeats)
-    notes = {name: {"same picks": int((picks == results["losstap"]).sum())} for name, picks in results.items()}
-    settings = {"features": args.features, "n": len(features), "d": features.shape[1], "labeled": len(labeled),
-                "budget": args.budget, "repeats": args.repeats}  # fmt: skip
+    notes = {
+        name: {"same picks": int((picks == results["losstap"]).sum())}
+        for name, picks in results.items()
+    }
+    settings = {
+        "features": args.features,
+        "n": len(features),
+        "d": features.shape[1],
+        "labeled": len(labeled),
+        "budget": args.budget,
+        "repeats": args.repeats,
+    }
     yield Report("kcenter", settings, rows(seconds, notes), machine())
 
 
 def of_all(args: argparse.Namespace) -> Iterator[Report]:
     """Every subject with its defaults, but those of `cycle`, which needs data."""
     for name in ("train", "score", "memory", "kcenter"):
-        each = parser().parse_args([name, "--repeats", str(args.repeats), "--threads", str(args.threads)])
+        each = parser().parse_args(
+            [name, "--repeats", str(args.repeats), "--threads", str(args.threads)]
+        )
         yield from each.measure(each)
 
 
@@ -79,7 +96,9 @@ def parser() -> argparse.ArgumentParser:
     subs = top.add_subparsers(required=True)
 
     def subject(name: str, measure: Callable, what: str) -> argparse.ArgumentParser:
-        sub = subs.add_parser(name, help=what, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        sub = subs.add_parser(
+            name, help=what, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
         sub.set_defaults(measure=measure)
         sub.add_argument("--repeats", type=int, default=5, help="rounds measured")
         sub.add_argument("--threads", type=int, default=1, help="of torch")
@@ -87,21 +106,41 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     for name, measure, what in (
-        ("train", of_train, "a training step with the module joint, detached and off; through the Runner and without"),
-        ("score", of_score, "the scoring pass beside the bare network, the reading, and baal's pass"),
+        (
+            "train",
+            of_train,
+            "a training step with the module joint, detached and off; through the Runner and "
+            "without",
+        ),
+        (
+            "score",
+            of_score,
+            "the scoring pass beside the bare network, the reading, and baal's pass",
+        ),
     ):
         sub = subject(name, measure, what)
-        sub.add_argument("--network", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="whose")
-        sub.add_argument("--root", type=Path, default=Path("data/sandbox"), help="sandboxes; made where they are not")
+        sub.add_argument(
+            "--network", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="whose"
+        )
+        sub.add_argument(
+            "--root",
+            type=Path,
+            default=Path("data/sandbox"),
+            help="sandboxes; made where they are not",
+        )
     train_sub, score_sub = subs.choices["train"], subs.choices["score"]
     train_sub.add_argument("--batch-size", type=int, help="samples; the paper's by default")
     train_sub.add_argument("--steps", type=int, default=2, help="iterations a round")
     score_sub.add_argument("--images", type=int, default=512, help="of the pool")
-    score_sub.add_argument("--train-steps", type=int, default=20, help="before, so that ranks mean something")
+    score_sub.add_argument(
+        "--train-steps", type=int, default=20, help="before, so that ranks mean something"
+    )
     score_sub.add_argument("--workers", type=int, default=1, help="processes that read")
     sub = subject("memory", of_memory, "memory of scoring a pool, and one a hundred times as large")
     sub.add_argument("--images", type=int, default=20_000, help="of the small pool")
-    sub = subject("kcenter", of_kcenter, "greedy k-center beside the plain version and scikit-activeml")
+    sub = subject(
+        "kcenter", of_kcenter, "greedy k-center beside the plain version and scikit-activeml"
+    )
     sub.add_argument("--features", default="random", help="random, clustered, cifar or PATH.npy")
     sub.add_argument("--data-root", type=Path, help="image folder, for --features cifar")
     sub.add_argument("--n", type=int, default=50_000, help="candidates")
@@ -126,7 +165,9 @@ def check(args: argparse.Namespace) -> None:
     for name, value in vars(args).items():
         least = 0 if name in ("workers", "train_steps") else 1
         if isinstance(value, int) and value < least:
-            raise ValueError(f"--{name.replace('_', '-')}: expected at least {least}, but got {value}")
+            raise ValueError(
+                f"--{name.replace('_', '-')}: expected at least {least}, but got {value}"
+            )
     if args.json and not args.json.parent.is_dir():
         raise ValueError(f"--json: expected a file in a folder that exists, but got {args.json}")
 
@@ -145,7 +186,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     if args.json:
         part = args.json.with_name(f"{args.json.name}.tmp-{os.getpid()}")
-        part.write_text(json.dumps(reports[0] if len(reports) == 1 else reports, indent=1), encoding="utf-8")
+        part.write_text(
+            json.dumps(reports[0] if len(reports) == 1 else reports, indent=1), encoding="utf-8"
+        )
         part.replace(args.json)
     return 0
 

@@ -1,4 +1,5 @@
-"""Does a task keep the contract of tasks/base.py?  python tools/check_task.py configs/det_sandbox.py
+"""Does a task keep the contract of tasks/base.py?  python tools/check_task.py
+configs/det_sandbox.py
 
 A task of one's own to begin with:  python tools/check_task.py --new mytask.py
 
@@ -15,9 +16,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+# run as a file: its folder is first on the path, where its names would hide others
+if not __package__:
     HERE = Path(__file__).resolve().parent
-    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+    sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from rich.console import Console
 
@@ -36,14 +38,30 @@ def parser() -> argparse.ArgumentParser:
         description="Check everything that the loop, the queries and the module expect of a task.",
     )
     what = parse.add_mutually_exclusive_group(required=True)
-    what.add_argument("config", nargs="?", help="a file that names the task, such as configs/det_sandbox.py")
-    what.add_argument("--new", type=Path, metavar="MYTASK.py", help="write a task to begin with, which works as it is, "
-                      "and its config beside it; writes over nothing")  # fmt: skip
+    what.add_argument(
+        "config", nargs="?", help="a file that names the task, such as configs/det_sandbox.py"
+    )
+    what.add_argument(
+        "--new",
+        type=Path,
+        metavar="MYTASK.py",
+        help="write a task to begin with, which works as it is, "
+        "and its config beside it; writes over nothing",
+    )
     parse.add_argument("--smoke", action="store_true", help="the config's smoke variant")
-    parse.add_argument("--check", choices=("fast", "full"), default="fast", help="full: decode every image beforehand")
-    parse.add_argument("--traceback", action="store_true", help="show where in the code a check failed")
-    parse.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="key=value",
-                       help="settings over the config's, such as task.data_root=data/mine")  # fmt: skip
+    parse.add_argument(
+        "--check",
+        choices=("fast", "full"),
+        default="fast",
+        help="full: decode every image beforehand",
+    )
+    parse.add_argument(
+        "--traceback", action="store_true", help="show where in the code a check failed"
+    )
+    parse.add_argument(
+        "--cfg-options", nargs="+", type=option, default=[], metavar="key=value",
+        help="settings over the config's, such as task.data_root=data/mine",
+    )  # fmt: skip
     return parse
 
 
@@ -61,7 +79,9 @@ def main(argv: Sequence[str]) -> int:
     if arguments.new is not None:
         return _write(arguments.new, console)
     try:
-        experiment = load(arguments.config, smoke=arguments.smoke, options=dict(arguments.cfg_options))
+        experiment = load(
+            arguments.config, smoke=arguments.smoke, options=dict(arguments.cfg_options)
+        )
     except ConfigError as error:
         console.print(f"error: {error}")
         return USAGE_ERROR
@@ -74,7 +94,10 @@ def _write(path: Path, console: Console) -> int:
     except scaffold.ScaffoldError as error:
         console.print(f"error: --new: {error}")
         return USAGE_ERROR
-    console.print(f"wrote {adapter}, a task that works as it is, and {config}. Change it where a TODO is; try it with:")
+    console.print(
+        f"wrote {adapter}, a task that works as it is, and {config}. Change it where a TODO is; "
+        "try it with:"
+    )
     named = shlex.quote(str(config))
     console.print(f"  python tools/check_task.py {named}")
     console.print(f"  python tools/al_train.py {named} --strategy learning_loss --wandb disabled")
@@ -91,8 +114,8 @@ def _report(experiment: Experiment, console: Console, arguments: argparse.Namesp
             console.print("".join(traceback.format_exception(verdict.error)))
     left = len(CHECKS) - count.total()
     console.print(
-        f"{len(CHECKS)} checks: {count['ok']} ok, {count['FAILED']} failed, {count['skipped']} skipped"
-        + (f", {left} left out, for there is nothing to read" if left else "")
+        f"{len(CHECKS)} checks: {count['ok']} ok, {count['FAILED']} failed, {count['skipped']} "
+        "skipped" + (f", {left} left out, for there is nothing to read" if left else "")
     )
     return FAILED if count["FAILED"] else 0
 

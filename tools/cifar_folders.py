@@ -1,7 +1,8 @@
-"""A part of CIFAR-10 as folders of images:  python tools/cifar_folders.py --root data/cifar --out data/cifar10
+"""A part of CIFAR-10 as folders of images:  python tools/cifar_folders.py --root data/cifar --out
+data/cifar10
 
-Writes `out`/{train,test}/<class>/*.png, the first so many images of each class in the order of CIFAR's files (which is
-random). `--root` holds what `prepare_data.py cifar10` brought.
+Writes `out`/{train,test}/<class>/*.png, the first so many images of each class in the order of
+CIFAR's files (which is random). `--root` holds what `prepare_data.py cifar10` brought.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+# run as a file: its folder is first on the path, where its names would hide others
+if not __package__:
     HERE = Path(__file__).resolve().parent
-    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+    sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 
 from tools.data.published.cifar import write
@@ -23,9 +25,13 @@ from tools.display.streams import command
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; 1 where there is nothing to read or no place to write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
-    parser.add_argument("--root", type=Path, required=True, help="folder that holds cifar-10-batches-py")
+    parser.add_argument(
+        "--root", type=Path, required=True, help="folder that holds cifar-10-batches-py"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--per-class", type=int, default=500, help="images of a class in each split (default: 500)")
+    parser.add_argument(
+        "--per-class", type=int, default=500, help="images of a class in each split (default: 500)"
+    )
     arguments = parser.parse_args(argv)
     try:
         count = write(arguments.root, arguments.out, max(1, arguments.per_class))

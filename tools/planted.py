@@ -1,7 +1,8 @@
-"""How many of a sandbox's planted hard samples the queries took:  python tools/planted.py RUN... --hard HARD.txt
+"""How many of a sandbox's planted hard samples the queries took:  python tools/planted.py RUN...
+--hard HARD.txt
 
-Reads run folders on a sandbox of `make_sandbox.py` and its hard.txt; says, for every run, the share of hard samples
-among all that was queried, beside the share in the pool.
+Reads run folders on a sandbox of `make_sandbox.py` and its hard.txt; says, for every run, the share
+of hard samples among all that was queried, beside the share in the pool.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+# run as a file: its folder is first on the path, where its names would hide others
+if not __package__:
     HERE = Path(__file__).resolve().parent
-    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+    sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from rich.console import Console
 
@@ -30,7 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs="+", type=Path, help="run folders")
     parser.add_argument("--hard", type=Path, required=True, help="hard.txt of the sandbox")
     arguments = parser.parse_args(argv)
-    columns = (Column("hard", 2), Column("queried", 1), Column("share", 4), Column("share in the pool", 3))
+    columns = (
+        Column("hard", 2),
+        Column("queried", 1),
+        Column("share", 4),
+        Column("share in the pool", 3),
+    )
     sheet = Sheet(Column("run"), *columns)
     try:
         hard = frozenset(arguments.hard.read_text(encoding="utf-8").splitlines()) - {""}

@@ -5,13 +5,15 @@
     python tools/prepare_data.py mpii --root data/mpii
     python tools/prepare_data.py voc --root data/VOCdevkit --check   # only look
 
-The result is what the configs read: `VOC2007/` and `VOC2012/`; `cifar-10-batches-py/`; `images/` and `annot/`. Stopped
-or killed anywhere, the same command goes on, and where all is there it does nothing but check. Where something is
-missing, its archive is unpacked again, over files of the same names.
+The result is what the configs read: `VOC2007/` and `VOC2012/`; `cifar-10-batches-py/`; `images/`
+and `annot/`. Stopped or killed anywhere, the same command goes on, and where all is there it does
+nothing but check. Where something is missing, its archive is unpacked again, over files of the same
+names.
 
-An archive that lies in the root already (copied from another machine) is used instead of a download, and kept; one that
-was downloaded is deleted once what is in it is there and checked, unless with `--keep-archives`. Addresses, checksums
-and counts are in `tools/data/published/sets.py`.
+An archive that lies in the root already (copied from another machine) is used instead of a
+download, and kept; one that was downloaded is deleted once what is in it is there and checked,
+unless with `--keep-archives`. Addresses, checksums and counts are in
+`tools/data/published/sets.py`.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+# run as a file: its folder is first on the path, where its names would hide others
+if not __package__:
     HERE = Path(__file__).resolve().parent
-    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+    sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from tools.data.published.download import PrepareError
 from tools.data.published.prepare import address, prepare, report
@@ -37,13 +40,20 @@ def parser(names: Sequence[str]) -> argparse.ArgumentParser:
     """The options."""
     parse = argparse.ArgumentParser(
         prog="prepare_data.py",
-        description="Download, check, unpack and count a published data set. The same command goes on after a stop.",
+        description="Download, check, unpack and count a published data set. The same command goes "
+        "on after a stop.",
     )
     parse.add_argument("data", choices=names)
-    parse.add_argument("--root", type=Path, required=True, help="what the config calls task.data_root")
+    parse.add_argument(
+        "--root", type=Path, required=True, help="what the config calls task.data_root"
+    )
     parse.add_argument("--check", action="store_true", help="only check and count what is there")
-    parse.add_argument("--keep-archives", action="store_true", help="do not delete them after they are unpacked")
-    parse.add_argument("--mirror", type=address, help="http(s) address of a folder that has the archives")
+    parse.add_argument(
+        "--keep-archives", action="store_true", help="do not delete them after they are unpacked"
+    )
+    parse.add_argument(
+        "--mirror", type=address, help="http(s) address of a folder that has the archives"
+    )
     return parse
 
 

@@ -1,9 +1,10 @@
-"""How well uncertainty ranks true errors:  python tools/uncertainty.py CONFIG --labels 200 --seeds 0 1 2
+"""How well uncertainty ranks true errors:  python tools/uncertainty.py CONFIG --labels 200 --seeds
+0 1 2
 
 Trains once a seed on so many random samples of the pool, scores the test set by signals, and prints
-Spearman's correlation of each with two errors of a test sample: 1 minus the metric of the sample alone,
-and its loss. `--variants task.distribution=mass ...` scores the same networks under further settings,
-which must not be of the training.
+Spearman's correlation of each with two errors of a test sample: 1 minus the metric of the sample
+alone, and its loss. `--variants task.distribution=mass ...` scores the same networks under further
+settings, which must not be of the training.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+# run as a file: its folder is first on the path, where its names would hide others
+if not __package__:
     HERE = Path(__file__).resolve().parent
-    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+    sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 import torch
 from rich.console import Console
@@ -32,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("config")
     parser.add_argument("--labels", type=int, required=True, help="samples to train on, at random")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--signals", nargs="+", choices=sorted(SIGNALS), default=list(OWN), metavar="SIGNAL")
+    parser.add_argument(
+        "--signals", nargs="+", choices=sorted(SIGNALS), default=list(OWN), metavar="SIGNAL"
+    )
     parser.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="key=value")
     parser.add_argument("--variants", nargs="+", type=option, default=[], metavar="key=value",
                         help="score the same networks under each of these, too")  # fmt: skip
@@ -41,7 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     try:
         options, variants = dict(args.cfg_options), args.variants
-        found = [measure(args.config, options, variants, args.signals, args.labels, seed) for seed in args.seeds]
+        found = [
+            measure(args.config, options, variants, args.signals, args.labels, seed)
+            for seed in args.seeds
+        ]
     except (ConfigError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

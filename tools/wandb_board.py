@@ -1,9 +1,9 @@
 """A saved view in W&B that compares strategies:  python tools/wandb_board.py configs/det_ssd_voc.py
 
-Of the runs of a config: the metric by strategy over labeled images and over annotations, mean and standard deviation
-over seeds; how well the module ranks; seconds of a cycle's steps; the areas. The same command updates the same view;
-what was changed in it by hand is lost, so save a copy under another name. Needs wandb-workspaces
-(`pip install -e '.[board]'`).
+Of the runs of a config: the metric by strategy over labeled images and over annotations, mean and
+standard deviation over seeds; how well the module ranks; seconds of a cycle's steps; the areas. The
+same command updates the same view; what was changed in it by hand is lost, so save a copy under
+another name. Needs wandb-workspaces (`pip install -e '.[board]'`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+# run as a file: its folder is first on the path, where its names would hide others
+if not __package__:
     HERE = Path(__file__).resolve().parent
-    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+    sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from rich.console import Console
 
@@ -32,12 +33,20 @@ USAGE_ERROR = 2
 
 def parser() -> argparse.ArgumentParser:
     """The options of `wandb_board.py`."""
-    parse = argparse.ArgumentParser(prog="wandb_board.py", description="Create or update the W&B view of a config.")
-    parse.add_argument("configs", nargs="+", help="files such as configs/det_ssd_voc.py, a view each")
+    parse = argparse.ArgumentParser(
+        prog="wandb_board.py", description="Create or update the W&B view of a config."
+    )
+    parse.add_argument(
+        "configs", nargs="+", help="files such as configs/det_ssd_voc.py, a view each"
+    )
     parse.add_argument("--smoke", action="store_true", help="of the smoke variants' runs")
-    parse.add_argument("--entity", default="", help="user or team in W&B; WANDB_ENTITY or your own by default")
+    parse.add_argument(
+        "--entity", default="", help="user or team in W&B; WANDB_ENTITY or your own by default"
+    )
     parse.add_argument("--project", default=PROJECT, help="default: %(default)s")
-    parse.add_argument("--print", action="store_true", help="print what would be saved; needs no login")
+    parse.add_argument(
+        "--print", action="store_true", help="print what would be saved; needs no login"
+    )
     return parse
 
 
@@ -48,12 +57,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         experiments = [load(config, smoke=arguments.smoke) for config in arguments.configs]
         if not arguments.print and not logged_in():
-            raise BoardError("not logged in to W&B: `wandb login` first, or --print to see what would be saved")
+            raise BoardError(
+                "not logged in to W&B: `wandb login` first, or --print to see what would be saved"
+            )
         entity = arguments.entity if arguments.print else arguments.entity or own_entity()
         for experiment in experiments:
             lower = lower_is_better(experiment.task)
             board = build(experiment.name, experiment.task.metric, entity, arguments.project, lower)
-            console.print(json.dumps(spec(board), indent=2) if arguments.print else f"{board.name}: {save(board)}")
+            console.print(
+                json.dumps(spec(board), indent=2)
+                if arguments.print
+                else f"{board.name}: {save(board)}"
+            )
     except (ConfigError, BoardError) as error:
         console.print(f"error: {error}")
         return USAGE_ERROR

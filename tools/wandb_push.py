@@ -1,11 +1,12 @@
 """Send run folders to W&B:  python tools/wandb_push.py work_dirs/det_ssd_voc
 
-For runs made with `--wandb disabled`, or after a lost upload: the same W&B run as `al_train.py`'s, by id, group, job
-type, tags and config, with each committed row once: online those that the server lacks, offline those that no offline
-file of the run holds yet. Sent online, offline files are marked as sent, so that `wandb sync` leaves them out.
+For runs made with `--wandb disabled`, or after a lost upload: the same W&B run as `al_train.py`'s,
+by id, group, job type, tags and config, with each committed row once: online those that the server
+lacks, offline those that no offline file of the run holds yet. Sent online, offline files are
+marked as sent, so that `wandb sync` leaves them out.
 
-The exit status is 0 where all is well, 1 where a run could not be read or sent, 2 where there is no run, 130 after
-Ctrl-C; the same command goes on.
+The exit status is 0 where all is well, 1 where a run could not be read or sent, 2 where there is no
+run, 130 after Ctrl-C; the same command goes on.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+# run as a file: its folder is first on the path, where its names would hide others
+if not __package__:
     HERE = Path(__file__).resolve().parent
-    sys.path[:] = [str(HERE.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+    sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from rich.console import Console
 
@@ -38,10 +40,21 @@ FAILED, USAGE_ERROR, STOPPED = 1, 2, 130
 
 def parser() -> argparse.ArgumentParser:
     """The options of `wandb_push.py`."""
-    parse = argparse.ArgumentParser(prog="wandb_push.py", description="Send run folders to Weights & Biases.")
-    parse.add_argument("runs", nargs="+", type=Path, help="run folders, or folders with some below: work_dirs/<config>")
-    parse.add_argument("--mode", choices=("online", "offline"), help="by default WANDB_MODE, else online where logged "
-                       "in, else offline: files that `wandb sync` uploads")  # fmt: skip
+    parse = argparse.ArgumentParser(
+        prog="wandb_push.py", description="Send run folders to Weights & Biases."
+    )
+    parse.add_argument(
+        "runs",
+        nargs="+",
+        type=Path,
+        help="run folders, or folders with some below: work_dirs/<config>",
+    )
+    parse.add_argument(
+        "--mode",
+        choices=("online", "offline"),
+        help="by default WANDB_MODE, else online where logged "
+        "in, else offline: files that `wandb sync` uploads",
+    )
     code.add_option(parse)
     return parse
 
@@ -81,7 +94,10 @@ def _push_all(paths: Sequence[Path], mode: str, console: Console, trust: plans.T
             console.print(f"{path}: FAILED: {printable(str(error), keep=chr(10))}")
             status = FAILED
     if left:
-        console.print(f"to upload {'all of it' if len(left) > 1 else 'it'}: wandb sync {shlex.join(map(str, left))}")
+        console.print(
+            f"to upload {'all of it' if len(left) > 1 else 'it'}: wandb sync "
+            f"{shlex.join(map(str, left))}"
+        )
     return status
 
 

@@ -1,8 +1,10 @@
-"""The stacked hourglass network (Newell, Yang and Deng, ECCV 2016), with its last map of each stack as taps.
+"""The stacked hourglass network (Newell, Yang and Deng, ECCV 2016), with its last map of each stack
+as taps.
 
-Layer for layer the PyTorch port by W. Yang (github.com/bearpaw/pytorch-pose), whose weights for MPII are published
-(github.com/anibali/pytorch-stacked-hourglass, on PyPI): with the same weights the same heatmaps, and the same number of
-parameters, 6,730,912 for 2 stacks of 256 features and 16 joints, 25,594,624 for 8 stacks.
+Layer for layer the PyTorch port by W. Yang (github.com/bearpaw/pytorch-pose), whose weights for
+MPII are published (github.com/anibali/pytorch-stacked-hourglass, on PyPI): with the same weights
+the same heatmaps, and the same number of parameters, 6,730,912 for 2 stacks of 256 features and 16
+joints, 25,594,624 for 8 stacks.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ def _residuals(features: int, blocks: int) -> nn.Sequential:
 
 
 class Hourglass(nn.Module):
-    """Down `depth` times by max pooling and up again by nearest neighbours, with a branch at every resolution.
+    """Down `depth` times by max pooling and up again by nearest neighbours, with a branch at every
+    resolution.
 
     Args:
         depth: how often the resolution is halved.
@@ -54,7 +57,9 @@ class Hourglass(nn.Module):
     def __init__(self, depth: int, features: int, blocks: int) -> None:
         super().__init__()
         self.branch, self.down, self.up = (_residuals(features, blocks) for _ in range(3))
-        self.inner = Hourglass(depth - 1, features, blocks) if depth > 1 else _residuals(features, blocks)
+        self.inner = (
+            Hourglass(depth - 1, features, blocks) if depth > 1 else _residuals(features, blocks)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, features, H, W) -> the same; H and W are divisible by 2 ** depth."""
@@ -63,7 +68,8 @@ class Hourglass(nn.Module):
 
 
 class StackedHourglass(nn.Module):
-    """Hourglasses in a row; each gives heatmaps, which the next one takes up (intermediate supervision).
+    """Hourglasses in a row; each gives heatmaps, which the next one takes up (intermediate
+    supervision).
 
     Args:
         joints: heatmaps of a sample.
@@ -73,14 +79,20 @@ class StackedHourglass(nn.Module):
         depth: how often an hourglass halves the resolution.
     """
 
-    def __init__(self, joints: int, stacks: int = 2, features: int = 256, blocks: int = 1, depth: int = 4) -> None:
+    def __init__(
+        self, joints: int, stacks: int = 2, features: int = 256, blocks: int = 1, depth: int = 4
+    ) -> None:
         super().__init__()
         quarter = features // 4
         self.stem = nn.Sequential(
-            nn.Conv2d(3, quarter, 7, stride=2, padding=3), nn.BatchNorm2d(quarter), nn.ReLU(inplace=True),
-            Residual(quarter, 2 * quarter), nn.MaxPool2d(2), Residual(2 * quarter, features),
+            nn.Conv2d(3, quarter, 7, stride=2, padding=3),
+            nn.BatchNorm2d(quarter),
+            nn.ReLU(inplace=True),
+            Residual(quarter, 2 * quarter),
+            nn.MaxPool2d(2),
+            Residual(2 * quarter, features),
             Residual(features, features),
-        )  # fmt: skip
+        )
         self.hourglasses = nn.ModuleList(
             nn.Sequential(
                 Hourglass(depth, features, blocks), _residuals(features, blocks),
@@ -93,7 +105,8 @@ class StackedHourglass(nn.Module):
         self.scores_back = nn.ModuleList(nn.Conv2d(joints, features, 1) for _ in range(stacks - 1))
 
     def forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """(B, 3, H, W) -> for every stack its last map (B, features, H/4, W/4), and its heatmaps (B, joints, H/4, W/4).
+        """(B, 3, H, W) -> for every stack its last map (B, features, H/4, W/4), and its heatmaps
+        (B, joints, H/4, W/4).
 
         H and W are divisible by 4 * 2 ** depth.
         """

@@ -1,7 +1,9 @@
-"""Lets mmdet's models be imported where mmcv has no compiled operators (mmcv-lite): NMS comes from torchvision.
+"""Lets mmdet's models be imported where mmcv has no compiled operators (mmcv-lite): NMS comes from
+torchvision.
 
-`mmcv` with compiled operators has no wheel for current torch versions, and SSD needs one operator of it: NMS.
-`install()` must run before mmdet is imported. It steps aside where mmcv has its own extension.
+`mmcv` with compiled operators has no wheel for current torch versions, and SSD needs one operator
+of it: NMS. `install()` must run before mmdet is imported. It steps aside where mmcv has its own
+extension.
 """
 
 from __future__ import annotations
@@ -16,9 +18,14 @@ from torch import Tensor
 
 
 def install() -> None:
-    """Make `mmcv.utils.ext_loader` hand out torchvision's NMS, and a clear error in place of any other operator."""
+    """Make `mmcv.utils.ext_loader` hand out torchvision's NMS, and a clear error in place
+    of any other operator.
+    """
     if importlib.util.find_spec("mmcv") is None:
-        raise ImportError("Expected the package `mmcv-lite` or `mmcv`; install this project with `pip install -e .`")
+        raise ImportError(
+            "Expected the package `mmcv-lite` or `mmcv`; install this project with `pip install -e "
+            ".`"
+        )
     if importlib.util.find_spec("mmcv._ext") is None:
         from mmcv.utils import ext_loader
 
@@ -26,7 +33,9 @@ def install() -> None:
 
 
 def _load(name: str, functions: Sequence[str]) -> SimpleNamespace:
-    """Stand in for `mmcv.utils.ext_loader.load_ext`: an object with one callable for every name in `functions`."""
+    """Stand in for `mmcv.utils.ext_loader.load_ext`: an object with one callable for every
+    name in `functions`.
+    """
     return SimpleNamespace(**{f: _nms if f == "nms" else _missing(f) for f in functions})
 
 
@@ -47,7 +56,8 @@ def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Te
 def _missing(name: str) -> Callable[..., Any]:
     def fail(*args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(
-            f"The operator `{name}` needs mmcv's compiled extension, which is not installed (mmcv-lite has none). "
+            f"The operator `{name}` needs mmcv's compiled extension, which is not installed "
+            "(mmcv-lite has none). "
             "Install `mmcv` with its extension, or choose a model that does not use this operator."
         )
 

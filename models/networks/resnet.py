@@ -1,7 +1,8 @@
 """Classification networks that return their four stage outputs beside the logits.
 
-Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; for 32x32 images with the stem that CIFAR
-implementations share (3x3, stride 1, no max-pooling) before the four stages of the ImageNet network.
+Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; for 32x32 images with
+the stem that CIFAR implementations share (3x3, stride 1, no max-pooling) before the four stages of
+the ImageNet network.
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ Found = tuple[tuple[Tensor, ...], Tensor]  # taps, logits
 
 
 class CifarResNet(nn.Module):
-    """Four stages of torchvision's basic blocks on a 3x3 stem of stride 1; parameters are named as in torchvision.
+    """Four stages of torchvision's basic blocks on a 3x3 stem of stride 1; parameters are named as
+    in torchvision.
 
     Args:
         num_classes: length of the logits.
-        width: channels of the stem and the first stage; every stage after it doubles them and halves the map.
+        width: channels of the stem and the first stage; every stage after it doubles them and
+            halves the map.
         blocks: in each stage.
     """
 
@@ -55,7 +58,9 @@ class CifarResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Found:
-        """Normalised images (B, 3, H, W) -> the outputs of the four stages, strides 1, 2, 4 and 8; logits (B, C)."""
+        """Normalised images (B, 3, H, W) -> the outputs of the four stages, strides 1, 2,
+        4 and 8; logits (B, C).
+        """
         first = self.layer1(self.relu(self.bn1(self.conv1(images))))
         second = self.layer2(first)
         third = self.layer3(second)
@@ -66,13 +71,16 @@ class CifarResNet(nn.Module):
 def _stage(before: int, channels: int, stride: int, blocks: int) -> nn.Sequential:
     shortcut = None
     if stride != 1 or before != channels:
-        shortcut = nn.Sequential(nn.Conv2d(before, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
+        shortcut = nn.Sequential(
+            nn.Conv2d(before, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+        )
     first = BasicBlock(before, channels, stride, shortcut)
     return nn.Sequential(first, *(BasicBlock(channels, channels) for _ in range(blocks - 1)))
 
 
 class Tapped(nn.Module):
-    """A network of torchvision that returns feature maps beside its logits, its graph traced and nothing hooked.
+    """A network of torchvision that returns feature maps beside its logits, its graph traced and
+    nothing hooked.
 
     Args:
         network: maps images to logits.
@@ -84,7 +92,9 @@ class Tapped(nn.Module):
         self.names = names
         wanted = {name: name for name in names}
         train, test = ({**wanted, nodes[-1]: "logits"} for nodes in get_graph_node_names(network))
-        self.network = create_feature_extractor(network, train_return_nodes=train, eval_return_nodes=test)
+        self.network = create_feature_extractor(
+            network, train_return_nodes=train, eval_return_nodes=test
+        )
 
     def forward(self, images: Tensor) -> Found:
         """Normalised images (B, 3, H, W) -> maps in the order of `names`; logits (B, C)."""
@@ -100,7 +110,8 @@ def declare_taps(name: str, input_size: int) -> tuple[Tap, ...]:
         input_size: side of its input in pixels.
 
     Raises:
-        ValueError: where there is no such network, it has no four stages, or its input cannot be so small.
+        ValueError: where there is no such network, it has no four stages, or its input cannot be so
+            small.
     """
     if name in CIFAR_NETWORKS:
         width, _ = CIFAR_NETWORKS[name]
@@ -109,12 +120,17 @@ def declare_taps(name: str, input_size: int) -> tuple[Tap, ...]:
     try:
         _shapes_alone(name)(torch.empty(1, 3, input_size, input_size, device="meta"))
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"input_size: expected one that {name!r} can take, but got {input_size} ({error})") from error
+        raise ValueError(
+            f"input_size: expected one that {name!r} can take, but got {input_size} ({error})"
+        ) from error
     return taps
 
 
 def build(name: str, num_classes: int) -> nn.Module:
-    """A fresh network, initialised as torchvision does; `forward` returns taps and logits. Errors as `declare_taps`."""
+    """A fresh network, initialised as torchvision does; `forward` returns taps and logits.
+
+    Errors as `declare_taps`.
+    """
     if name in CIFAR_NETWORKS:
         return CifarResNet(num_classes, *CIFAR_NETWORKS[name])
     names = tuple(tap.name for tap in _torchvision_taps(name))
@@ -123,14 +139,17 @@ def build(name: str, num_classes: int) -> nn.Module:
 
 @contextmanager
 def last_input(network: nn.Module) -> Iterator[list[Tensor]]:
-    """Within, a forward pass puts what goes into the last fully connected layer (B, D) into the list.
+    """Within, a forward pass puts what goes into the last fully connected layer (B, D) into the
+    list.
 
     Raises:
         ValueError: where the network has no fully connected layer.
     """
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not linear:
-        raise ValueError("Expected a network with a fully connected layer for gradient embeddings, but got none")
+        raise ValueError(
+            "Expected a network with a fully connected layer for gradient embeddings, but got none"
+        )
     kept: list[Tensor] = []
     handle = linear[-1].register_forward_pre_hook(lambda _, given: kept.append(given[0]))
     try:
@@ -140,27 +159,38 @@ def last_input(network: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def residual(logits: Tensor) -> Tensor:
-    """(B, C) -> (B, C): the gradient, by the logits, of the cross-entropy with the likeliest class as label."""
+    """(B, C) -> (B, C): the gradient, by the logits, of the cross-entropy with the
+    likeliest class as label.
+    """
     return logits.softmax(dim=1) - F.one_hot(logits.argmax(dim=1), logits.shape[1])
 
 
 @lru_cache
 def _torchvision_taps(name: str) -> tuple[Tap, ...]:
-    """The last maps of the four coarsest resolutions before the pooling: in a ResNet, layer1 to layer4."""
+    """The last maps of the four coarsest resolutions before the pooling: in a ResNet,
+    layer1 to layer4.
+    """
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         near = difflib.get_close_matches(name, [*CIFAR_NETWORKS, *known], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(CIFAR_NETWORKS)} or torchvision's"
+        hint = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else f"expected one of {', '.join(CIFAR_NETWORKS)} or torchvision's"
+        )
         raise ValueError(f"network: {name!r} is unknown; {hint}")
     maps: dict[int, Tap] = {}  # side in pixels -> the newest map of that side
-    if name not in ("googlenet", "inception_v3"):  # in training these return two more classifiers' logits
+    # in training these return two more classifiers' logits
+    if name not in ("googlenet", "inception_v3"):
         network = _shapes_alone(name)
         for path, module in _body(network):
             module.register_forward_hook(lambda _, __, out, path=path: _note(maps, path, out))
         network(torch.empty(1, 3, REFERENCE, REFERENCE, device="meta"))
     if len(maps) < STAGES:
-        raise ValueError(f"network: expected one with {STAGES} stages of maps (B, C, H, W), such as 'resnet50', "
-                         f"but got {name!r}")  # fmt: skip
+        raise ValueError(
+            f"network: expected one with {STAGES} stages of maps (B, C, H, W), such as 'resnet50', "
+            f"but got {name!r}"
+        )
     return tuple(maps[side] for side in sorted(maps, reverse=True)[-STAGES:])
 
 
@@ -174,7 +204,9 @@ def _shapes_alone(name: str) -> nn.Module:
 
 
 def _body(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Modules whose maps may be a stage's: children, and those of sequences, up to the classifier's pooling."""
+    """Modules whose maps may be a stage's: children, and those of sequences, up to the
+    classifier's pooling.
+    """
     for name, child in module.named_children():
         if isinstance(child, nn.AdaptiveAvgPool2d) or name == "classifier":
             return

@@ -1,7 +1,8 @@
-"""SSD from mmdet's own parts: taps returned, losses per image, priors known, and a small variant for made data.
+"""SSD from mmdet's own parts: taps returned, losses per image, priors known, and a small variant
+for made data.
 
-Source: Liu et al., "SSD: Single Shot MultiBox Detector", ECCV 2016; mmdet's `configs/_base_/models/ssd300.py` and
-`configs/pascal_voc/ssd300_voc0712.py`.
+Source: Liu et al., "SSD: Single Shot MultiBox Detector", ECCV 2016; mmdet's
+`configs/_base_/models/ssd300.py` and `configs/pascal_voc/ssd300_voc0712.py`.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder  # noqa: E402
 from mmdet.registry import MODELS  # noqa: E402
 
 ImageLoss = Literal["mean", "sum"]
-Raw = tuple[list[Tensor], list[Tensor]]  # class scores and box offsets, (B, channels, H, W) for each source map
-IGNORE_IOF = 0.5  # a prior with more than this share of its area inside an ignored box is not trained on
-MIN_IOU = 1e-6  # mmdet's 0 would match an object whose priors are all ignored to a prior that does not touch it
+# class scores and box offsets, (B, channels, H, W) for each source map
+Raw = tuple[list[Tensor], list[Tensor]]
+# a prior with more than this share of its area inside an ignored box is not trained on
+IGNORE_IOF = 0.5
+# mmdet's 0 would match an object whose priors are all ignored to a prior that does not touch it
+MIN_IOU = 1e-6
 MEAN_RGB = (123.675, 116.28, 103.53)
 MOST = 200  # boxes of an image that are handed out
 
@@ -43,7 +47,9 @@ SMALL_TAPS = (Tap("stage3", 64), Tap("stage4", 64), Tap("extra1", 64), Tap("extr
 
 
 class NumberedCoder(DeltaXYWHBBoxCoder):
-    """mmdet's decoding of offsets into boxes, which hands on what stands beside a prior's four coordinates."""
+    """mmdet's decoding of offsets into boxes, which hands on what stands beside a prior's
+    four coordinates.
+    """
 
     def decode(self, bboxes: Tensor, pred_bboxes: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Priors (N, 4 + k) and offsets (N, 4) -> boxes (N, 4 + k)."""
@@ -52,16 +58,19 @@ class NumberedCoder(DeltaXYWHBBoxCoder):
 
 
 class PerImageSSDHead(SSDHead):
-    """mmdet's SSD head whose losses of an image are its own, and whose boxes tell the prior that they come from.
+    """mmdet's SSD head whose losses of an image are its own, and whose boxes tell the prior that
+    they come from.
 
-    mmdet divides losses by the matched priors of the whole batch. Here each image's loss is divided by its own
-    ("mean"), or by nothing ("sum"). For a batch of one image "mean" is mmdet's own loss.
+    mmdet divides losses by the matched priors of the whole batch. Here each image's loss is divided
+    by its own ("mean"), or by nothing ("sum"). For a batch of one image "mean" is mmdet's own loss.
 
-    Predictions have the field `prior_ids` besides: (N,) numbers of the boxes' priors in `distributions`. The number
-    goes through mmdet's own filters as a fifth coordinate of the prior, so the boxes are mmdet's.
+    Predictions have the field `prior_ids` besides: (N,) numbers of the boxes' priors in
+    `distributions`. The number goes through mmdet's own filters as a fifth coordinate of the prior,
+    so the boxes are mmdet's.
     """
 
-    loss_cls = None  # mmdet's `_predict_by_feat_single` looks at it, and `SSDHead.__init__` never sets it
+    # mmdet's `_predict_by_feat_single` looks at it, and `SSDHead.__init__` never sets it
+    loss_cls = None
 
     def __init__(self, *args: Any, image_loss: ImageLoss = "mean", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -70,7 +79,9 @@ class PerImageSSDHead(SSDHead):
         self.image_loss = image_loss
 
     def forward(self, x: tuple[Tensor, ...]) -> Raw:
-        """mmdet's, in float32 under mixed precision too: bfloat16 would move priors by whole pixels."""
+        """mmdet's, in float32 under mixed precision too: bfloat16 would move priors by
+        whole pixels.
+        """
         scores, offsets = super().forward(x)
         return [s.float() for s in scores], [o.float() for o in offsets]
 
@@ -85,19 +96,36 @@ class PerImageSSDHead(SSDHead):
         bbox_weights: Tensor,
         avg_factor: int,
     ) -> tuple[Tensor, Tensor]:
-        """One image's classification and localisation loss; `avg_factor`, the batch's, is not used."""
+        """One image's classification and localisation loss.
+
+        `avg_factor`, the batch's, is not used.
+        """
         matched = (labels < self.num_classes).sum().clamp(min=1)
         own = matched if self.image_loss == "mean" else 1
         return super().loss_by_feat_single(
-            cls_score, bbox_pred, anchor, labels, label_weights, bbox_targets, bbox_weights, avg_factor=own
+            cls_score,
+            bbox_pred,
+            anchor,
+            labels,
+            label_weights,
+            bbox_targets,
+            bbox_weights,
+            avg_factor=own,
         )
 
     def image_losses(self, raw: Raw, samples: Sequence[Any]) -> Tensor:
-        """(B,) loss of each image from the head's raw outputs and samples with boxes in the network's pixels."""
+        """(B,) loss of each image from the head's raw outputs and samples with boxes in
+        the network's pixels.
+        """
         truth = [s.gt_instances for s in samples]
         ignored = [s.ignored_instances for s in samples]
         losses = self.loss_by_feat(*raw, truth, [s.metainfo for s in samples], ignored)
-        return torch.stack([c.sum() + b.sum() for c, b in zip(losses["loss_cls"], losses["loss_bbox"], strict=True)])
+        return torch.stack(
+            [
+                c.sum() + b.sum()
+                for c, b in zip(losses["loss_cls"], losses["loss_bbox"], strict=True)
+            ]
+        )
 
     def distributions(self, raw: Raw, samples: Sequence[Any]) -> tuple[Tensor, Tensor]:
         """What the head takes each prior for, and which priors count.
@@ -107,13 +135,16 @@ class PerImageSSDHead(SSDHead):
             samples: one an image; their metainfo is read, and no annotation.
 
         Returns:
-            (B, P, num_classes + 1) probabilities of all priors, background last; (B, P) weights, 1 where `predict`
-            returns a box of the prior and 0 elsewhere: 0 everywhere for an image without boxes.
+            (B, P, num_classes + 1) probabilities of all priors, background last; (B, P) weights, 1
+            where `predict` returns a box of the prior and 0 elsewhere: 0 everywhere for an image
+            without boxes.
         """
         scores = [s.permute(0, 2, 3, 1).reshape(len(s), -1, self.cls_out_channels) for s in raw[0]]
         probs = torch.cat(scores, dim=1).softmax(dim=2)
         weight = probs.new_zeros(probs.shape[:2])
-        found = self.predict_by_feat(*raw, batch_img_metas=[s.metainfo for s in samples], rescale=True)
+        found = self.predict_by_feat(
+            *raw, batch_img_metas=[s.metainfo for s in samples], rescale=True
+        )
         for row, boxes in zip(weight, found, strict=True):
             row[boxes.prior_ids] = 1
         return probs, weight
@@ -121,7 +152,9 @@ class PerImageSSDHead(SSDHead):
     def _predict_by_feat_single(self, *, mlvl_priors: list[Tensor], **others: Any) -> InstanceData:
         counts = [len(priors) for priors in mlvl_priors]
         numbers = torch.arange(sum(counts), device=mlvl_priors[0].device).float().split(counts)
-        numbered = [torch.cat([p, n[:, None]], dim=1) for p, n in zip(mlvl_priors, numbers, strict=True)]
+        numbered = [
+            torch.cat([p, n[:, None]], dim=1) for p, n in zip(mlvl_priors, numbers, strict=True)
+        ]
         return super()._predict_by_feat_single(mlvl_priors=numbered, **others)
 
     def _bbox_post_process(self, results: InstanceData, *args: Any, **kwargs: Any) -> InstanceData:
@@ -146,53 +179,83 @@ def ssd300_vgg16(
         out_feature_indices=(22, 34), init_cfg=weights,
     )  # fmt: skip
     neck = dict(
-        type="SSDNeck", in_channels=(512, 1024), out_channels=tuple(channels), level_strides=(2, 2, 1, 1),
-        level_paddings=(1, 1, 0, 0), l2_norm_scale=20,
-    )  # fmt: skip
+        type="SSDNeck",
+        in_channels=(512, 1024),
+        out_channels=tuple(channels),
+        level_strides=(2, 2, 1, 1),
+        level_paddings=(1, 1, 0, 0),
+        l2_norm_scale=20,
+    )
     anchors = dict(
-        type="SSDAnchorGenerator", scale_major=False, input_size=300, basesize_ratio_range=(0.2, 0.9),
-        strides=[8, 16, 32, 64, 100, 300], ratios=[[2], [2, 3], [2, 3], [2, 3], [2], [2]],
-    )  # fmt: skip
-    return _detector(backbone, neck, _head(num_classes, channels, anchors, image_loss), std=(1, 1, 1))
+        type="SSDAnchorGenerator",
+        scale_major=False,
+        input_size=300,
+        basesize_ratio_range=(0.2, 0.9),
+        strides=[8, 16, 32, 64, 100, 300],
+        ratios=[[2], [2, 3], [2, 3], [2, 3], [2], [2]],
+    )
+    return _detector(
+        backbone, neck, _head(num_classes, channels, anchors, image_loss), std=(1, 1, 1)
+    )
 
 
-def small_ssd(num_classes: int, image_loss: ImageLoss = "mean", pretrained: str | None = None) -> SingleStageDetector:
-    """A detector of 0.2 M parameters for 128x128 images, of mmdet's neck and head on a plain backbone.
+def small_ssd(
+    num_classes: int, image_loss: ImageLoss = "mean", pretrained: str | None = None
+) -> SingleStageDetector:
+    """A detector of 0.2 M parameters for 128x128 images, of mmdet's neck and head on a plain
+    backbone.
 
     Arguments as in `ssd300_vgg16`; there are no weights to load, so `pretrained` must be None.
     """
     if pretrained is not None:
-        raise ValueError(f"Expected `pretrained` to be None for the network 'small_ssd', but got {pretrained!r}")
+        raise ValueError(
+            f"Expected `pretrained` to be None for the network 'small_ssd', but got {pretrained!r}"
+        )
     channels = [tap.channels for tap in SMALL_TAPS]
     neck = dict(
         type="SSDNeck", in_channels=(64, 64), out_channels=tuple(channels), level_strides=(2, 2),
         level_paddings=(1, 1), l2_norm_scale=None,
     )  # fmt: skip
     anchors = dict(
-        type="SSDAnchorGenerator", scale_major=False, strides=[8, 16, 32, 64], ratios=[[2], [2], [2], [2]],
-        min_sizes=[18, 30, 46, 64], max_sizes=[30, 46, 64, 90],
-    )  # fmt: skip
+        type="SSDAnchorGenerator",
+        scale_major=False,
+        strides=[8, 16, 32, 64],
+        ratios=[[2], [2], [2], [2]],
+        min_sizes=[18, 30, 46, 64],
+        max_sizes=[30, 46, 64, 90],
+    )
     head = _head(num_classes, channels, anchors, image_loss)
     return _detector(dict(type=PlainBackbone), neck, head, std=(58.395, 57.12, 57.375))
 
 
-def features(detector: SingleStageDetector, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """The source maps of normalised images (B, 3, H, W): as taps (the first before its L2 norm), and for the head."""
+def features(
+    detector: SingleStageDetector, images: Tensor
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The source maps of normalised images (B, 3, H, W): as taps (the first before its L2
+    norm), and for the head.
+    """
     maps = detector.backbone(images)
     sources = detector.neck(maps)
     return (maps[0], *sources[1:]), sources
 
 
 class PlainBackbone(BaseModule):
-    """Four stages of convolutions with batch norm, strides 2, 4, 8 and 16; hands out the last two."""
+    """Four stages of convolutions with batch norm, strides 2, 4, 8 and 16.
 
-    def __init__(self, widths: Sequence[int] = (16, 32, 64, 64), blocks: Sequence[int] = (1, 1, 2, 2)) -> None:
+    Hands out the last two.
+    """
+
+    def __init__(
+        self, widths: Sequence[int] = (16, 32, 64, 64), blocks: Sequence[int] = (1, 1, 2, 2)
+    ) -> None:
         super().__init__(init_cfg=dict(type="Kaiming", layer="Conv2d"))
         stages, channels = [], 3
         for width, count in zip(widths, blocks, strict=True):
             layers: list[nn.Module] = []
             for i in range(count):
-                layers += [nn.Conv2d(channels, width, 3, stride=2 if i == 0 else 1, padding=1, bias=False)]
+                layers += [
+                    nn.Conv2d(channels, width, 3, stride=2 if i == 0 else 1, padding=1, bias=False)
+                ]
                 layers += [nn.BatchNorm2d(width), nn.ReLU()]
                 channels = width
             stages.append(nn.Sequential(*layers))
@@ -210,32 +273,64 @@ class PlainBackbone(BaseModule):
 def _head(num_classes: int, channels: Sequence[int], anchors: dict, image_loss: ImageLoss) -> dict:
     coder = dict(type=NumberedCoder, target_means=[0.0] * 4, target_stds=[0.1, 0.1, 0.2, 0.2])
     return dict(
-        type=PerImageSSDHead, in_channels=tuple(channels), num_classes=num_classes, anchor_generator=anchors,
-        bbox_coder=coder, image_loss=image_loss,
-    )  # fmt: skip
+        type=PerImageSSDHead,
+        in_channels=tuple(channels),
+        num_classes=num_classes,
+        anchor_generator=anchors,
+        bbox_coder=coder,
+        image_loss=image_loss,
+    )
 
 
 def _detector(backbone: dict, neck: dict, head: dict, std: Sequence[float]) -> SingleStageDetector:
-    """Build and initialise; training and test settings are those of mmdet's `ssd300.py` but for the two constants."""
+    """Build and initialise.
+
+    Training and test settings are those of mmdet's `ssd300.py` but for the two constants.
+    """
     assigner = dict(
-        type="MaxIoUAssigner", pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=MIN_IOU, ignore_iof_thr=IGNORE_IOF,
+        type="MaxIoUAssigner",
+        pos_iou_thr=0.5,
+        neg_iou_thr=0.5,
+        min_pos_iou=MIN_IOU,
+        ignore_iof_thr=IGNORE_IOF,
         gt_max_assign_all=False,
-    )  # fmt: skip
-    train = dict(
-        assigner=assigner, sampler=dict(type="PseudoSampler"), smoothl1_beta=1.0, allowed_border=-1, pos_weight=-1,
-        neg_pos_ratio=3, debug=False,
-    )  # fmt: skip
-    test = dict(
-        nms_pre=1000, nms=dict(type="nms", iou_threshold=0.45), min_bbox_size=0, score_thr=0.02, max_per_img=MOST
     )
-    images = dict(type="DetDataPreprocessor", mean=list(MEAN_RGB), std=list(std), bgr_to_rgb=True, pad_size_divisor=1)
+    train = dict(
+        assigner=assigner,
+        sampler=dict(type="PseudoSampler"),
+        smoothl1_beta=1.0,
+        allowed_border=-1,
+        pos_weight=-1,
+        neg_pos_ratio=3,
+        debug=False,
+    )
+    test = dict(
+        nms_pre=1000,
+        nms=dict(type="nms", iou_threshold=0.45),
+        min_bbox_size=0,
+        score_thr=0.02,
+        max_per_img=MOST,
+    )
+    images = dict(
+        type="DetDataPreprocessor",
+        mean=list(MEAN_RGB),
+        std=list(std),
+        bgr_to_rgb=True,
+        pad_size_divisor=1,
+    )
     config = ConfigDict(  # a plain dict would only fail in `predict`
-        type="SingleStageDetector", data_preprocessor=images, backbone=backbone, neck=neck, bbox_head=head,
-        train_cfg=train, test_cfg=test,
-    )  # fmt: skip
+        type="SingleStageDetector",
+        data_preprocessor=images,
+        backbone=backbone,
+        neck=neck,
+        bbox_head=head,
+        train_cfg=train,
+        test_cfg=test,
+    )
     with DefaultScope.overwrite_default_scope("mmdet"):
         detector = MODELS.build(config)
-    if not MMLogger.check_instance_created("losstap"):  # mmengine tells the current logger three lines a parameter
+    # mmengine tells the current logger three lines a parameter
+    if not MMLogger.check_instance_created("losstap"):
         MMLogger.get_instance("losstap", log_level="ERROR")
     detector.entries = (
         "backbone",

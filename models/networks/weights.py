@@ -1,4 +1,6 @@
-"""Weights trained elsewhere: found, downloaded with their checksum, and looked into before anything is trained."""
+"""Weights trained elsewhere: found, downloaded with their checksum, and looked into before
+anything is trained.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +14,23 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor
 
-ADDRESSES = {  # what mmdet's configs call it -> where it is; the end of a name is the beginning of its SHA-256
+# what mmdet's configs call it -> where it is; the end of a name is the beginning of its SHA-256
+ADDRESSES = {
     "open-mmlab://vgg16_caffe": "https://download.openmmlab.com/pretrain/third_party/vgg16_caffe-292e1171.pth",
 }
 TIMEOUT = 15  # seconds until an address counts as not reachable
 
 
 class WeightsError(Exception):
-    """Weights that are not there or not the right ones; the message says where they were looked for and what to do."""
+    """Weights that are not there or not the right ones.
+
+    The message says where they were looked for and what to do.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"{reason}. Put the file on this machine and give its path (`task.pretrained=/path/to/weights.pth`), "
+            f"{reason}. Put the file on this machine and give its path "
+            "(`task.pretrained=/path/to/weights.pth`), "
             "or train from random weights (`task.pretrained=None`; needs more labels and epochs)."
         )
 
@@ -36,16 +43,21 @@ def locate(source: str, cache: Path | None = None) -> Path:
         cache: where downloads are kept; torch hub's folder by default.
 
     Raises:
-        WeightsError: where there is no such file, or the address cannot be reached or sends something else.
+        WeightsError: where there is no such file, or the address cannot be reached or sends
+            something else.
     """
     address = ADDRESSES.get(source, source)
     if urlparse(address).scheme not in ("http", "https"):
         path = Path(address).expanduser()
         if not path.is_file():
             known = f" (known names: {', '.join(ADDRESSES)})" if "://" in source else ""
-            raise WeightsError(f"Expected weights in the file {path.absolute()}, but there is no such file{known}")
+            raise WeightsError(
+                f"Expected weights in the file {path.absolute()}, but there is no such file{known}"
+            )
         return path
-    target = (cache or Path(torch.hub.get_dir()) / "checkpoints") / Path(urlparse(address).path).name
+    target = (cache or Path(torch.hub.get_dir()) / "checkpoints") / Path(
+        urlparse(address).path
+    ).name
     if not target.is_file():
         _download(address, target)
     return target
@@ -58,17 +70,20 @@ def _download(address: str, target: Path) -> None:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             size = int(answer.headers.get("Content-Length", -1))
         target.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(address, str(target), checksum and checksum[1])  # beside, then renamed
+        # beside, then renamed
+        torch.hub.download_url_to_file(address, str(target), checksum and checksum[1])
         if size not in (-1, target.stat().st_size):
             found = target.stat().st_size
             target.unlink()
             raise OSError(f"expected {size} bytes, but got {found}")
-    except (OSError, HTTPException, RuntimeError) as error:  # RuntimeError: torch's word for a wrong checksum
+    # RuntimeError: torch's word for a wrong checksum
+    except (OSError, HTTPException, RuntimeError) as error:
         raise WeightsError(f"Could not download {address} to {target}: {error}") from error
 
 
 def missing(path: Path, expected: Mapping[str, Tensor]) -> list[str]:
-    """Names in `expected` that the file lacks or holds in another shape, read without running code from the file.
+    """Names in `expected` that the file lacks or holds in another shape, read without running code
+    from the file.
 
     Raises:
         WeightsError: where the file holds no weights.
@@ -77,8 +92,13 @@ def missing(path: Path, expected: Mapping[str, Tensor]) -> list[str]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for files that are none of its own
         raise WeightsError(
-            f"Expected a checkpoint of torch in {path}, but it cannot be read ({type(error).__name__})"
+            f"Expected a checkpoint of torch in {path}, but it cannot be read "
+            f"({type(error).__name__})"
         ) from error
     state = state.get("state_dict", state) if isinstance(state, Mapping) else {}
     state = state if isinstance(state, Mapping) else {}
-    return [name for name, tensor in expected.items() if getattr(state.get(name), "shape", None) != tensor.shape]
+    return [
+        name
+        for name, tensor in expected.items()
+        if getattr(state.get(name), "shape", None) != tensor.shape
+    ]

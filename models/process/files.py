@@ -1,4 +1,6 @@
-"""Files that two processes must not write, and that a kill, a full disk or a power cut must not leave half-written."""
+"""Files that two processes must not write, and that a kill, a full disk or a power cut
+must not leave half-written.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,19 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write to; when the block ends well, it is flushed to the disk and renamed to `path`.
+    """A place beside `path` to write to; when the block ends well, it is flushed to the disk and
+    renamed to `path`.
 
-    What lies there is cleared first: a killed process left it, or it is a link, through which another file would be
-    written over. Where the block fails, the place is cleared and `path` stays.
+    What lies there is cleared first: a killed process left it, or it is a link, through which
+    another file would be written over. Where the block fails, the place is cleared and `path`
+    stays.
 
     Raises:
         OSError: where the folder cannot be written to, or there is no room.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.stem}.tmp{path.suffix}")  # suffixes mean something to NumPy and Matplotlib
+    # suffixes mean something to NumPy and Matplotlib
+    beside = path.with_name(f".{path.stem}.tmp{path.suffix}")
     try:
         _clear(beside)
         yield beside
@@ -36,7 +41,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other processes out of the block, as long as this one lives; `path` says which one is in it.
+    """Keep other processes out of the block, as long as this one lives; `path` says which one is in
+    it.
 
     Raises:
         BlockingIOError: where another one is, saying which.
@@ -46,7 +52,8 @@ def locked(path: Path) -> Iterator[None]:
     followed = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW  # of a link the target would be emptied
     with open(os.open(path, followed, 0o666), "r+", encoding="utf-8") as file:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: data-loading processes, which may live
+            # not flock: data-loading processes, which may live
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):  # longer, would inherit it
             file.seek(0)
             raise BlockingIOError(file.read().strip() or "another process") from None

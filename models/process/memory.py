@@ -12,8 +12,9 @@ MOST = 2**31 - 1  # bytes at the end of the heap that are kept; what an int can 
 def keep_freed_memory() -> bool:
     """Have the process keep what it frees; for its whole life, and of the processes that it forks.
 
-    By default glibc gives large blocks (feature maps) back to the system and takes them again, zeroed page by page, in
-    every step: a fifth of the time of a training step of ResNet-18 at batch 128.
+    By default glibc gives large blocks (feature maps) back to the system and takes them again,
+    zeroed page by page, in every step: a fifth of the time of a training step of ResNet-18 at batch
+    128.
 
     Returns:
         Whether that was done: False where the C library is not glibc.

@@ -25,13 +25,17 @@ SHORT, LONG = 6, 40  # of the bar itself, which is left out where there is no ro
 
 
 def bar(of_bytes: bool = False, console: Console | None = None) -> Progress:
-    """A bar that shows how far it is and the time left, and is gone when done; silent where nobody watches.
+    """A bar that shows how far it is and the time left, and is gone when done; silent where nobody
+    watches.
 
     What else is printed while it is there must go to its `console`, or it is glued to the bar.
     """
     console = console or Console()
-    whole, may_break = Column(no_wrap=True), Column(no_wrap=False)  # where there is no room, words break, not numbers
-    done: ProgressColumn = DownloadColumn(table_column=whole) if of_bytes else MofNCompleteColumn(table_column=whole)
+    # where there is no room, words break, not numbers
+    whole, may_break = Column(no_wrap=True), Column(no_wrap=False)
+    done: ProgressColumn = (
+        DownloadColumn(table_column=whole) if of_bytes else MofNCompleteColumn(table_column=whole)
+    )
     columns: list[ProgressColumn] = [TextColumn("{task.description}", table_column=may_break)]
     room = console.width - WORDS
     if room < SHORT:
@@ -46,7 +50,8 @@ def bar(of_bytes: bool = False, console: Console | None = None) -> Progress:
         console=console,
         transient=True,
         disable=hidden,
-        speed_estimate_period=600,  # seconds; by default 30, in which a slow network does no two iterations
+        # seconds; by default 30, in which a slow network does no two iterations
+        speed_estimate_period=600,
     )
 
 

@@ -1,4 +1,6 @@
-"""Randomness derived from names, never from global state: the same (seed, cycle, purpose) gives the same numbers."""
+"""Randomness derived from names, never from global state: the same (seed, cycle, purpose)
+gives the same numbers.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ import torch
 def derive_seed(*parts: int | str) -> int:
     """A 32-bit seed for a purpose, for example ``derive_seed(seed, cycle, "model")``.
 
-    The parts are hashed, not added: mmengine's sampler adds the epoch to its seed, so that (seed 0, epoch 1) and
-    (seed 1, epoch 0) would be one permutation.
+    The parts are hashed, not added: mmengine's sampler adds the epoch to its seed, so that (seed 0,
+    epoch 1) and (seed 1, epoch 0) would be one permutation.
     """
     digest = hashlib.sha256(repr(parts).encode()).digest()
     return int.from_bytes(digest[:4], "little")
@@ -28,7 +30,9 @@ def stream(*parts: int | str) -> np.random.Generator:
 
 
 def seed_all(seed: int) -> None:
-    """Seed the global generators of Python, NumPy and torch, which networks and augmentations draw from."""
+    """Seed the global generators of Python, NumPy and torch, which networks and
+    augmentations draw from.
+    """
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -51,7 +55,10 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Give the global generators back after a block as they were before it; takes longer than seeding them."""
+    """Give the global generators back after a block as they were before it.
+
+    Takes longer than seeding them.
+    """
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
         yield
@@ -63,13 +70,16 @@ def kept() -> Iterator[None]:
 
 @contextmanager
 def deterministic(asked: bool) -> Iterator[None]:
-    """Within, torch uses operations alone that give the same bytes each time, and ends with an error where it has none.
+    """Within, torch uses operations alone that give the same bytes each time, and ends with an
+    error where it has none.
 
-    On CPUs they do so anyway, given the number of threads. Must begin before the first operation on a GPU.
+    On CPUs they do so anyway, given the number of threads. Must begin before the first operation on
+    a GPU.
     """
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
     if asked:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which torch asks for, of cuBLAS
+        # which torch asks for, of cuBLAS
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.deterministic = True
     try:

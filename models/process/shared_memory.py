@@ -1,4 +1,5 @@
-"""Memory through which data-loading workers hand over their batches: whether it is enough, and what to do if not.
+"""Memory through which data-loading workers hand over their batches: whether it is enough, and what
+to do if not.
 
 On Linux it is /dev/shm, of which a container has 64 MB unless told otherwise.
 """
@@ -48,7 +49,8 @@ def enough() -> Iterator[None]:
 
 
 def lack(samples: Sequence[Any], batch_size: int, workers: int, name: str) -> str | None:
-    """What is wrong where the batches that workers read ahead would not fit; None where they do, or nobody knows.
+    """What is wrong where the batches that workers read ahead would not fit; None where they do, or
+    nobody knows.
 
     Args:
         samples: collated ones, of which the mean size counts.
@@ -61,12 +63,17 @@ def lack(samples: Sequence[Any], batch_size: int, workers: int, name: str) -> st
     needed = AHEAD * workers * batch_size * sum(map(size, samples)) / len(samples)
     if needed <= shutil.disk_usage(PLACE).free:
         return None
-    what = f"{workers} x {AHEAD} batches of {batch_size} in shared memory take {needed / 1e6:,.1f} MB"
+    what = (
+        f"{workers} x {AHEAD} batches of {batch_size} in shared memory take {needed / 1e6:,.1f} MB"
+    )
     return f"{name}: {what}, but {_room()}; {ADVICE}"
 
 
 def size(batch: Any) -> int:
-    """Bytes of the tensors in a batch of dicts and lists; other objects, such as boxes', are small beside images."""
+    """Bytes of the tensors in a batch of dicts and lists.
+
+    Other objects, such as boxes', are small beside images.
+    """
     if isinstance(batch, torch.Tensor):
         return batch.numel() * batch.element_size()
     inner: Iterable[Any] = ()
@@ -80,16 +87,19 @@ def size(batch: Any) -> int:
 def say_what_cannot_be_sent() -> None:
     """Called in a worker: a batch that cannot be sent becomes an error of the pass.
 
-    Batches are sent by a thread of the worker, whose errors Python prints and forgets: the pass would wait for the
-    batch for ever.
+    Batches are sent by a thread of the worker, whose errors Python prints and forgets: the pass
+    would wait for the batch for ever.
     """
-    Queue._on_queue_feeder_error = _send_error  # type: ignore[attr-defined]  # Python means it to be replaced
+    # Python means it to be replaced
+    Queue._on_queue_feeder_error = _send_error  # type: ignore[attr-defined]
 
 
 def _send_error(queue: Queue, error: Exception, batch: Any) -> None:
     index, _ = batch
     kind = (type(error), error, error.__traceback__)
-    queue.put((index, ExceptionWrapper(kind, where="in a data-loading worker that sends its batch")))
+    queue.put(
+        (index, ExceptionWrapper(kind, where="in a data-loading worker that sends its batch"))
+    )
 
 
 def _room() -> str:

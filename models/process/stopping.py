@@ -1,5 +1,5 @@
-"""Ctrl-C, SIGTERM (the warning of job schedulers) and SIGHUP (the terminal is gone): what must be finished is finished,
-and then everything ends."""
+"""Ctrl-C, SIGTERM (the warning of job schedulers) and SIGHUP (the terminal is gone): what must be
+finished is finished, and then everything ends."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ _heard = _Heard()
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Within, a signal raises `Stopped`: at once, or in a block of `finishing` where that chooses to.
+    """Within, a signal raises `Stopped`: at once, or in a block of `finishing` where that chooses
+    to.
 
     The second Ctrl-C is at once, too. A signal that is ignored (as under `nohup`) stays so.
     """
@@ -63,7 +64,9 @@ _forking = _Forking()
 
 
 def _hold() -> None:
-    """A signal that comes to a child before it has its own handlers would be forgotten with ours."""
+    """A signal that comes to a child before it has its own handlers would be forgotten
+    with ours.
+    """
     if _heard.before:
         _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
@@ -91,12 +94,19 @@ def _hear(number: int, frame: FrameType | None) -> None:
         raise Stopped(f"stopped by {name()}; what was trained is kept")
     if is_main_process():  # past Python's buffers, which may be in use at this moment
         with suppress(OSError):  # Ctrl-C ends `| tee`, too, and then nobody reads
-            os.write(2, f"\n{name()}: finishing this iteration (Ctrl-C once more: ending at once)\n".encode())
+            os.write(
+                2,
+                f"\n{name()}: finishing this iteration (Ctrl-C once more: ending at "
+                "once)\n".encode(),
+            )
 
 
 @contextmanager
 def finishing() -> Iterator[None]:
-    """Within, a signal is only noted; the block asks `asked` often, keeps what is to be kept, and raises `Stopped`."""
+    """Within, a signal is only noted.
+
+    The block asks `asked` often, keeps what is to be kept, and raises `Stopped`.
+    """
     _heard.finishing = True
     try:
         yield
@@ -106,18 +116,23 @@ def finishing() -> Iterator[None]:
 
 
 def stop_if_asked() -> None:
-    """Raise `Stopped` where a signal came whose own was lost, as Python drops what is raised in a `__del__`."""
+    """Raise `Stopped` where a signal came whose own was lost, as Python drops what is
+    raised in a `__del__`.
+    """
     if _heard.by is not None:
         raise Stopped(f"stopped by {name()}; what was trained is kept")
 
 
 @contextmanager
 def workers_may_die() -> Iterator[None]:
-    """Within, a data-loading worker that the same signal ended (before it could leave the group) is no fault."""
+    """Within, a data-loading worker that the same signal ended (before it could leave the
+    group) is no fault.
+    """
     try:
         yield
     except RuntimeError as error:
-        if _heard.by is None or "killed by signal" not in f"{error} {error.__cause__}":  # torch's own wraps one
+        # torch's own wraps one
+        if _heard.by is None or "killed by signal" not in f"{error} {error.__cause__}":
             raise
         raise Stopped(f"stopped by {name()}") from error
 

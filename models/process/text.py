@@ -11,8 +11,12 @@ _SHORT = reprlib.Repr()
 
 
 def printable(text: str, keep: str = "") -> str:
-    """`text` without the control characters and lone surrogates of bad input, which no terminal or log can print."""
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+    """`text` without the control characters and lone surrogates of bad input, which no
+    terminal or log can print.
+    """
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def shown(value: object) -> str:
@@ -41,7 +45,9 @@ def reason(error: Exception) -> str:
 
 
 def folded(name: str) -> str:
-    """A name without what people take for no difference: capitals, blanks around it, forms of one accented letter."""
+    """A name without what people take for no difference: capitals, blanks around it, forms
+    of one accented letter.
+    """
     return unicodedata.normalize("NFC", name).casefold().strip()
 
 

@@ -33,13 +33,16 @@ class CheckpointError(Exception):
 
 
 class KeepCheckpoint(Hook):
-    """Keeps one checkpoint, `CHECKPOINT`: after some of the epochs, after the last, and where the run is told to stop.
+    """Keeps one checkpoint, `CHECKPOINT`: after some of the epochs, after the last, and where the
+    run is told to stop.
 
-    mmengine's own hook writes in place, and to keep the newest alone deletes it before it writes the next.
+    mmengine's own hook writes in place, and to keep the newest alone deletes it before it writes
+    the next.
 
     Args:
         every: epochs.
-        batch_size: of a process, by which a training that was stopped within an epoch finds its place in it.
+        batch_size: of a process, by which a training that was stopped within an epoch finds its
+            place in it.
     """
 
     priority = "VERY_LOW"  # after the schedulers, whose state goes into the checkpoint
@@ -49,7 +52,8 @@ class KeepCheckpoint(Hook):
         self._buffers: list[dict[str, torch.Tensor]] = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Take over what mmengine does not: of several processes each one's own statistics of batch norm.
+        """Take over what mmengine does not: of several processes each one's own statistics of batch
+        norm.
 
         A config that the file keeps is left aside: mmengine would run it.
         """
@@ -58,8 +62,10 @@ class KeepCheckpoint(Hook):
         self._buffers = checkpoint["buffers"]
         if len(self._buffers) not in (0, get_world_size()):
             there, now = len(self._buffers), get_world_size()
-            raise CheckpointError(f"{runner.work_dir}: expected {there} processes, as many as were stopped within an "
-                                  f"epoch, but got {now}")  # fmt: skip
+            raise CheckpointError(
+                f"{runner.work_dir}: expected {there} processes, as many as were stopped within an "
+                f"epoch, but got {now}"
+            )
 
     def before_train(self, runner: Runner) -> None:
         """Go on within the epoch, where the training was stopped."""
@@ -69,15 +75,23 @@ class KeepCheckpoint(Hook):
                 buffer.copy_(self._buffers[get_rank()][name])
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Leave out what torch cannot load without running code from the file: log history, schedules' functions."""
+        """Leave out what torch cannot load without running code from the file: log
+        history, schedules' functions.
+        """
         checkpoint["message_hub"] = dict(log_scalars={}, runtime_info={}, resumed_keys={})
-        for state in checkpoint.get("param_schedulers", ()):  # OneCycleLR's curve is one, which a new one has, too
+        # OneCycleLR's curve is one, which a new one has, too
+        for state in checkpoint.get("param_schedulers", ()):
             for name in [name for name, value in state.items() if callable(value)]:
                 del state[name]
         checkpoint["buffers"] = self._buffers
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """An iteration is over, though not counted yet; the last of an epoch is left to `after_train_epoch`."""
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """An iteration is over, though not counted yet.
+
+        The last of an epoch is left to `after_train_epoch`.
+        """
         if iteration_of_epoch(runner) + 1 < len(runner.train_dataloader) and stopping.asked():
             self._save(runner, by_epoch=False)
             self._stop(runner, runner.iter + 1)
@@ -91,12 +105,18 @@ class KeepCheckpoint(Hook):
             self._stop(runner, runner.iter)
 
     def _stop(self, runner: Runner, done: int) -> None:
-        raise Stopped(f"stopped by {stopping.name()} after iteration {done} of {runner.max_iters}, which is kept")
+        raise Stopped(
+            f"stopped by {stopping.name()} after iteration {done} of {runner.max_iters}, which is "
+            "kept"
+        )
 
     def _save(self, runner: Runner, by_epoch: bool) -> None:
         self._buffers = []
-        if not by_epoch and get_world_size() > 1:  # at an epoch's end SyncBuffersHook has made them equal
-            buffers = {name: buffer.cpu() for name, buffer in unwrapped(runner.model).named_buffers()}
+        # at an epoch's end SyncBuffersHook has made them equal
+        if not by_epoch and get_world_size() > 1:
+            buffers = {
+                name: buffer.cpu() for name, buffer in unwrapped(runner.model).named_buffers()
+            }
             self._buffers = all_gather_object(buffers)
         if is_main_process():
             with replacing(Path(runner.work_dir) / CHECKPOINT) as beside:
@@ -104,7 +124,8 @@ class KeepCheckpoint(Hook):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A checkpoint; no code of the file is run, and it takes no more memory than the file has bytes.
+    """A checkpoint; no code of the file is run, and it takes no more memory than the file has
+    bytes.
 
     Raises:
         OSError: or another of `UNREADABLE`, where it is missing, damaged or another file.
@@ -118,7 +139,8 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def stored(path: Path) -> None:
-    """Check that a checkpoint holds its tensors as torch.save puts them there, neither packed nor twice.
+    """Check that a checkpoint holds its tensors as torch.save puts them there, neither packed nor
+    twice.
 
     Raises:
         RuntimeError: where it does not.
@@ -136,7 +158,8 @@ def stored(path: Path) -> None:
 
 
 def bounded(value: Any, path: Path) -> None:
-    """Check that no tensor claims more numbers than the file has room for: a stride of 0 makes many of one.
+    """Check that no tensor claims more numbers than the file has room for: a stride of 0 makes many
+    of one.
 
     Raises:
         RuntimeError: where one does.
@@ -146,7 +169,10 @@ def bounded(value: Any, path: Path) -> None:
         item = left.pop()
         if isinstance(item, torch.Tensor):
             if item.numel() * item.element_size() > most:
-                raise RuntimeError(f"expected tensors of at most {most:,} bytes, but got the shape {tuple(item.shape)}")
+                raise RuntimeError(
+                    f"expected tensors of at most {most:,} bytes, but got the shape "
+                    f"{tuple(item.shape)}"
+                )
         elif isinstance(item, dict):
             left += item.values()
         elif isinstance(item, list | tuple):
@@ -154,5 +180,8 @@ def bounded(value: Any, path: Path) -> None:
 
 
 def iteration_of_epoch(runner: Runner) -> int:
-    """Iterations of the running epoch that are over; mmengine counts batches from where the process started."""
+    """Iterations of the running epoch that are over.
+
+    Mmengine counts batches from where the process started.
+    """
     return runner.iter - runner.epoch * len(runner.train_dataloader)

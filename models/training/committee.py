@@ -1,7 +1,9 @@
-"""Several opinions on the same sample: members of an ensemble, or passes through one network with random dropout.
+"""Several opinions on the same sample: members of an ensemble, or passes through one network with
+random dropout.
 
-A pass draws one mask a layer and applies it to all samples ("consistent" dropout: Kirsch et al., BatchBALD, NeurIPS
-2019), so it is a member, too: what it says of a sample depends on nothing else in the batch.
+A pass draws one mask a layer and applies it to all samples ("consistent" dropout: Kirsch et al.,
+BatchBALD, NeurIPS 2019), so it is a member, too: what it says of a sample depends on nothing else
+in the batch.
 """
 
 from __future__ import annotations
@@ -33,11 +35,13 @@ class CommitteeSettings:
     """Of the strategies that ask several opinions; others do not look at them.
 
     Args:
-        members: networks of an ensemble, each trained from a seed of its own; the first is the one that is evaluated.
+        members: networks of an ensemble, each trained from a seed of its own; the first is the one
+            that is evaluated.
         passes: through a network with dropout.
-        dropout: share of the channels that are dropped after each layer of `dropout_at`, in training and in the passes.
-        dropout_at: names of the network's layers, with `*` for any characters but dots; none where the network has
-            dropout of its own.
+        dropout: share of the channels that are dropped after each layer of `dropout_at`, in
+            training and in the passes.
+        dropout_at: names of the network's layers, with `*` for any characters but dots; none where
+            the network has dropout of its own.
     """
 
     members: Annotated[int, Ge(2)] = 3
@@ -48,7 +52,8 @@ class CommitteeSettings:
 
 @dataclass(frozen=True)
 class DropoutAfter:
-    """A forward hook that drops whole channels of a layer's maps (B, C, H, W), or single numbers of vectors (B, D).
+    """A forward hook that drops whole channels of a layer's maps (B, C, H, W), or single numbers of
+    vectors (B, D).
 
     No module: a child of an `nn.Sequential` would run as one of its layers.
     """
@@ -59,8 +64,14 @@ class DropoutAfter:
         """The same shape; unchanged in evaluation mode."""
         if not isinstance(out, Tensor):
             came = type(out).__name__
-            raise TypeError(f"Expected a layer of `committee.dropout_at` to return a tensor, but got {came}")
-        return F.dropout2d(out, self.p, layer.training) if out.dim() == 4 else F.dropout(out, self.p, layer.training)
+            raise TypeError(
+                f"Expected a layer of `committee.dropout_at` to return a tensor, but got {came}"
+            )
+        return (
+            F.dropout2d(out, self.p, layer.training)
+            if out.dim() == 4
+            else F.dropout(out, self.p, layer.training)
+        )
 
 
 def add_dropout(network: nn.Module, settings: CommitteeSettings) -> list[str]:
@@ -78,19 +89,27 @@ def add_dropout(network: nn.Module, settings: CommitteeSettings) -> list[str]:
         found = [name for name in known if _matches(name, pattern)]
         if not found:
             near = difflib.get_close_matches(pattern, known, n=3) or known[:8]
-            raise ValueError(f"committee.dropout_at: {pattern!r} names no layer of the network; it has {near}, ...")
+            raise ValueError(
+                f"committee.dropout_at: {pattern!r} names no layer of the network; it has {near}, "
+                "..."
+            )
         chosen |= dict.fromkeys(found)
     for name in chosen:
         network.get_submodule(name).register_forward_hook(DropoutAfter(settings.dropout))
     layers = [name for name, *_ in _dropouts(network)]
     if not layers:
-        lack = "committee.dropout_at: expected layers to drop out after, as the network has no dropout of its own"
+        lack = (
+            "committee.dropout_at: expected layers to drop out after, as the network has no "
+            "dropout of its own"
+        )
         raise ValueError(f"{lack}, but got none; it has {known[:8]}, ...")
     return layers
 
 
 def _runs(network: nn.Module, name: str) -> bool:
-    """Whether a module is called: of a traced graph the containers are not, though they are there by name."""
+    """Whether a module is called: of a traced graph the containers are not, though they
+    are there by name.
+    """
     parts = name.split(".")
     for depth in range(len(parts)):
         graph = network.get_submodule(".".join(parts[:depth]))
@@ -107,7 +126,8 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _dropouts(network: nn.Module) -> Iterator[tuple[str, nn.Module, float, int]]:
-    """Layers with dropout after them or of dropout: name, layer, share, and from how many dimensions on maps are meant.
+    """Layers with dropout after them or of dropout: name, layer, share, and from how many
+    dimensions on maps are meant.
 
     Of maps whole channels are dropped, else single numbers.
     """
@@ -121,7 +141,9 @@ def _dropouts(network: nn.Module) -> Iterator[tuple[str, nn.Module, float, int]]
 
 @dataclass(frozen=True)
 class Member:
-    """One opinion: of a network as it is, or of a pass through it with the dropout masks of a seed."""
+    """One opinion: of a network as it is, or of a pass through it with the dropout masks
+    of a seed.
+    """
 
     model: JointModel
     seed: int | None = None
@@ -140,22 +162,33 @@ def ensemble(models: Sequence[JointModel]) -> list[Member]:
 
 
 def passes(model: JointModel, count: int, seed: int) -> list[Member]:
-    """Passes through one network, each with masks of its own: those of pass t depend on `seed` and t alone."""
+    """Passes through one network, each with masks of its own: those of pass t depend on
+    `seed` and t alone.
+    """
     return [Member(model.eval(), derive_seed(seed, t)) for t in range(count)]
 
 
 @contextmanager
 def _masks(network: nn.Module, seed: int) -> Iterator[None]:
-    """Dropout, inactive in evaluation mode, multiplies by a mask of this seed at each of its places."""
+    """Dropout, inactive in evaluation mode, multiplies by a mask of this seed at each of
+    its places.
+    """
     with ExitStack() as hooks:
         for name, layer, p, maps_from in list(_dropouts(network)):
-            generator = torch.Generator().manual_seed(derive_seed(seed, name))  # a layer that runs twice draws twice
+            # a layer that runs twice draws twice
+            generator = torch.Generator().manual_seed(derive_seed(seed, name))
             mask = partial(_masked_out, p=p, maps_from=maps_from, generator=generator)
             hooks.callback(layer.register_forward_hook(mask).remove)
         yield
 
 
-def _masked_out(_: nn.Module, __: Any, out: Tensor, p: float, maps_from: int, generator: torch.Generator) -> Tensor:
-    shape = (1, out.shape[1], *(1,) * (out.dim() - 2)) if out.dim() >= maps_from else (1, *out.shape[1:])
+def _masked_out(
+    _: nn.Module, __: Any, out: Tensor, p: float, maps_from: int, generator: torch.Generator
+) -> Tensor:
+    shape = (
+        (1, out.shape[1], *(1,) * (out.dim() - 2))
+        if out.dim() >= maps_from
+        else (1, *out.shape[1:])
+    )
     kept = torch.rand(shape, generator=generator) >= p
     return out * (kept.to(out) / (1 - p))

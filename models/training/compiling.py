@@ -1,8 +1,9 @@
-"""torch.compile for trainings: of the network's forward alone, for as long as a training lasts, and never silently not.
+"""torch.compile for trainings: of the network's forward alone, for as long as a training lasts, and
+never silently not.
 
-mmengine's own `compile` takes the whole step of a training, with what compiles badly or not at all: the assignment of
-boxes, the check for finite losses, the optimiser's wrapper. Evaluation and scoring run as they are: they put hooks on
-layers (masks of dropout, gradient embeddings).
+mmengine's own `compile` takes the whole step of a training, with what compiles badly or not at all:
+the assignment of boxes, the check for finite losses, the optimiser's wrapper. Evaluation and
+scoring run as they are: they put hooks on layers (masks of dropout, gradient embeddings).
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from mmengine.runner import Runner
 from torch import nn
 
 BACKEND: str | Callable = "inductor"
-SIZES = 64  # batch sizes that a process may compile for: the full one, and in each cycle that of the last batch
+# batch sizes that a process may compile for: the full one, and in each cycle that of the last batch
+SIZES = 64
 SAID = 300  # characters of what torch says
-DYNAMO: dict[str, Any] = dict(recompile_limit=SIZES, fail_on_recompile_limit_hit=True, skip_nnmodule_hook_guards=False)
+DYNAMO: dict[str, Any] = dict(
+    recompile_limit=SIZES, fail_on_recompile_limit_hit=True, skip_nnmodule_hook_guards=False
+)
 
 
 class CompileError(Exception):
@@ -30,7 +34,8 @@ class Compiled:
     """Parts of a network that can be compiled for a while.
 
     Args:
-        network: its attribute `entries` names the modules that the task calls, where that is not the network itself.
+        network: its attribute `entries` names the modules that the task calls, where that is not
+            the network itself.
 
     Attributes:
         called: whether a part has run compiled.
@@ -45,8 +50,8 @@ class Compiled:
     def __call__(self) -> Iterator[None]:
         """Within, the parts run compiled; parameters keep their names.
 
-        Each batch size is compiled for itself: code shared by them would depend on which of them came first, and a
-        resumed training would end with other bytes.
+        Each batch size is compiled for itself: code shared by them would depend on which of them
+        came first, and a resumed training would end with other bytes.
 
         Raises:
             CompileError: where torch cannot compile them.
@@ -56,7 +61,9 @@ class Compiled:
         try:
             with config.patch(DYNAMO):
                 for part in self.parts:
-                    part.forward = self._noted(torch.compile(part.forward, dynamic=False, backend=BACKEND))
+                    part.forward = self._noted(
+                        torch.compile(part.forward, dynamic=False, backend=BACKEND)
+                    )
                 yield
         except exc.TorchDynamoException as error:
             said = " ".join(str(error).split())[:SAID]
@@ -81,11 +88,17 @@ class CheckCompiled(Hook):
     def __init__(self, compiled: Compiled) -> None:
         self.compiled = compiled
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
         """An iteration is over."""
         if not self.compiled.called:
-            parts = " or ".join(repr(name) if name else "the network" for name in self.compiled.names)
+            parts = " or ".join(
+                repr(name) if name else "the network" for name in self.compiled.names
+            )
             raise CompileError(
-                f"training.compile: expected the task's `forward` to call {parts}, but it did not; name the modules "
-                "that it calls in the network's attribute `entries`, or set training.compile to False"
+                f"training.compile: expected the task's `forward` to call {parts}, but it did not; "
+                "name the modules "
+                "that it calls in the network's attribute `entries`, or set training.compile to "
+                "False"
             )

@@ -1,4 +1,6 @@
-"""Hooks of a training: what mmengine's own leave open for it to be exact, resumable and watchable."""
+"""Hooks of a training: what mmengine's own leave open for it to be exact, resumable and
+watchable.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,11 @@ def unwrapped(model: nn.Module) -> JointModel:
 
 
 class StartEpoch(Hook):
-    """Sets what depends on the epoch, and seeds what the network draws (dropout) from the iteration alone.
+    """Sets what depends on the epoch, and seeds what the network draws (dropout) from the iteration
+    alone.
 
-    mmengine restores no random state on a resume; deriving it anew in every iteration makes a resume exact.
+    mmengine restores no random state on a resume; deriving it anew in every iteration makes a
+    resume exact.
     """
 
     priority = "VERY_HIGH"
@@ -50,7 +54,9 @@ class ProgressHook(Hook):
 
     def _open(self, what: str, total: int, completed: int = 0) -> None:
         self._bar = bar()
-        self._task = self._bar.add_task(f"{self.title} {what}".strip(), total=total, completed=completed)
+        self._task = self._bar.add_task(
+            f"{self.title} {what}".strip(), total=total, completed=completed
+        )
         self._bar.start()
 
     def close(self) -> None:
@@ -63,7 +69,9 @@ class ProgressHook(Hook):
         """Open the training's bar where the training stands."""
         self._open("training", runner.max_iters, runner.iter)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
         """One iteration further."""
         if self._bar is not None:
             self._bar.advance(self._task)
@@ -76,7 +84,9 @@ class ProgressHook(Hook):
         """Open the evaluation's bar."""
         self._open("evaluation", len(runner.test_dataloader))
 
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
         """One batch further."""
         if self._bar is not None:
             self._bar.advance(self._task)

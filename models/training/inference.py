@@ -1,4 +1,6 @@
-"""How networks run where nothing is learned: mixed precision and memory format, undone afterwards."""
+"""How networks run where nothing is learned: mixed precision and memory format, undone
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +12,27 @@ from torch import nn
 
 
 @contextmanager
-def inference(networks: Iterable[nn.Module], amp: bool = False, channels_last: bool = False) -> Iterator[None]:
-    """No gradients; forward passes in bfloat16, kernels beside each other in memory by channel, where asked for.
+def inference(
+    networks: Iterable[nn.Module], amp: bool = False, channels_last: bool = False
+) -> Iterator[None]:
+    """No gradients; forward passes in bfloat16, kernels beside each other in memory by channel,
+    where asked for.
 
-    The weights stay float32 and are rounded to bfloat16 once for all batches inside. Within, `full_precision` is for
-    what must not be rounded.
+    The weights stay float32 and are rounded to bfloat16 once for all batches inside. Within,
+    `full_precision` is for what must not be rounded.
 
     Args:
         networks: all that are to run, on one device.
         amp: bfloat16 for convolutions and matrix products.
-        channels_last: also as the networks' memory format; they have their own again afterwards, bit for bit.
+        channels_last: also as the networks' memory format; they have their own again afterwards,
+            bit for bit.
     """
     networks = list(networks)
     turned = [network for network in networks if channels_last and _plain(network)]
     device = next((p.device.type for network in networks for p in network.parameters()), "cpu")
     for network in turned:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stubs lack it alone
+        # the stubs lack it alone
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     try:
         with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=amp):
             yield

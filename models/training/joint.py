@@ -1,6 +1,7 @@
 """Network and loss-prediction module as one mmengine model: the only place where the two meet.
 
-Training and scoring take taps and predicted losses from the same two methods, so they cannot differ.
+Training and scoring take taps and predicted losses from the same two methods, so they cannot
+differ.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ class ModuleSettings:
     """How the loss-prediction module is built and trained.
 
     Args:
-        mode: ``"auto"`` trains it jointly where the strategy needs predicted losses and leaves it out elsewhere;
-            ``"joint"``, ``"detached"`` (the network gets none of its gradient) and ``"off"`` make the legs that tell
-            the effect of joint training from that of the choice.
+        mode: ``"auto"`` trains it jointly where the strategy needs predicted losses and leaves it
+            out elsewhere; ``"joint"``, ``"detached"`` (the network gets none of its gradient) and
+            ``"off"`` make the legs that tell the effect of joint training from that of the choice.
         width: features kept of each tap.
         pooling: ``"gap"`` or ``"conv_gap"``.
         objective: ``"ranking"``, ``"mse"`` or ``"kl"``.
@@ -47,7 +48,9 @@ class ModuleSettings:
     detach_epoch: Annotated[int, Ge(0)] | None = None
 
     def resolved(self, needed: bool) -> Mode:
-        """The mode that "auto" stands for, where the strategy needs predicted losses or does not."""
+        """The mode that "auto" stands for, where the strategy needs predicted losses or
+        does not.
+        """
         if self.mode == "auto":
             return "joint" if needed else "off"
         return self.mode
@@ -67,7 +70,8 @@ class NonFiniteLoss(FloatingPointError):
 
 
 class JointModel(BaseModel):
-    """A task's network and, unless it is off, the loss-prediction module, in mmengine's modes "loss" and "predict".
+    """A task's network and, unless it is off, the loss-prediction module, in mmengine's modes
+    "loss" and "predict".
 
     Args:
         network: the task's network, initialised.
@@ -87,23 +91,32 @@ class JointModel(BaseModel):
         settings: ModuleSettings,
         mode: Mode,
     ) -> None:
-        # moves a batch to the device and does no more; loaders pin what they read, so nobody need wait for the copy
+        # moves a batch to the device and does no more; loaders pin what they read, so nobody need
+        # wait for the copy
         super().__init__(dict(type="BaseDataPreprocessor", non_blocking=True))
         self.network = network
-        # must not be called `module`: mmengine would take this model for a wrapper and optimise that attribute alone
+        # must not be called `module`: mmengine would take this model for a wrapper and optimise
+        # that attribute alone
         self.loss_prediction: LossPrediction | None = None
         if mode != "off":
-            self.loss_prediction = LossPrediction([tap.channels for tap in taps], settings.width, settings.pooling)
+            self.loss_prediction = LossPrediction(
+                [tap.channels for tap in taps], settings.width, settings.pooling
+            )
         self.settings = settings
         self.detach_from = 0 if mode == "detached" else settings.detach_epoch
         self.detached = False
         self._task_forward, self._task_predict = forward, predict
 
     def init_weights(self) -> None:
-        """Nothing: `Task.build` hands out an initialised network, and mmengine must not do it again."""
+        """Nothing: `Task.build` hands out an initialised network, and mmengine must not do
+        it again.
+        """
 
     def start_epoch(self, epoch: int) -> None:
-        """Detach the taps from `detach_from` on; a function of the epoch alone, so right after a resume too."""
+        """Detach the taps from `detach_from` on.
+
+        A function of the epoch alone, so right after a resume too.
+        """
         self.detached = self.detach_from is not None and epoch >= self.detach_from
 
     def output(self, batch: dict[str, Any], want: frozenset[str]) -> Output:
@@ -113,12 +126,16 @@ class JointModel(BaseModel):
     def predicted_loss(self, taps: Sequence[Tensor]) -> Tensor:
         """(B,) predicted losses from the network's taps, in float32 also under mixed precision."""
         if self.loss_prediction is None:
-            raise RuntimeError("Expected a model with a loss-prediction module, but its mode is 'off'")
+            raise RuntimeError(
+                "Expected a model with a loss-prediction module, but its mode is 'off'"
+            )
         with torch.autocast(taps[0].device.type, enabled=False):
             return self.loss_prediction([tap.float() for tap in taps])
 
     def forward(self, mode: str = "loss", **batch: Any) -> dict[str, Tensor] | list:
-        """mmengine's entry: a dict of losses in mode "loss", a list of predictions in mode "predict"."""
+        """mmengine's entry: a dict of losses in mode "loss", a list of predictions in mode
+        "predict".
+        """
         if mode == "predict":
             return self._task_predict(self.network, batch)
         if mode != "loss":
@@ -126,16 +143,25 @@ class JointModel(BaseModel):
         return self._losses(self._task_forward(self.network, batch, frozenset({"loss"})))
 
     def _losses(self, output: Output) -> dict[str, Tensor]:
-        """`loss_task` and, with a module, the weighted `loss_rank`; mmengine adds up every key that says "loss"."""
+        """`loss_task` and, with a module, the weighted `loss_rank`.
+
+        Mmengine adds up every key that says "loss".
+        """
         if output.loss is None or output.loss.dim() != 1:
             came = None if output.loss is None else tuple(output.loss.shape)
-            raise ValueError(f"Expected the task's `forward` to return one loss a sample (B,), but got {came}")
+            raise ValueError(
+                f"Expected the task's `forward` to return one loss a sample (B,), but got {came}"
+            )
         losses = {"loss_task": output.loss.mean()}
         if self.loss_prediction is not None:
             taps = [tap.detach() for tap in output.taps] if self.detached else output.taps
-            losses["loss_rank"] = self.settings.weight * self._objective(self.predicted_loss(taps), output.loss)
+            losses["loss_rank"] = self.settings.weight * self._objective(
+                self.predicted_loss(taps), output.loss
+            )
         if not torch.isfinite(sum(losses.values(), start=torch.zeros_like(losses["loss_task"]))):
-            raise NonFiniteLoss({name: value.item() for name, value in losses.items()}, output.loss.tolist())
+            raise NonFiniteLoss(
+                {name: value.item() for name, value in losses.items()}, output.loss.tolist()
+            )
         return losses
 
     def _objective(self, predicted: Tensor, loss: Tensor) -> Tensor:

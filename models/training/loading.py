@@ -1,4 +1,6 @@
-"""Loading samples: ids everywhere, and augmentation that depends on seed, epoch and sample alone."""
+"""Loading samples: ids everywhere, and augmentation that depends on seed, epoch and sample
+alone.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ Collate = Callable[[list], Any]
 
 
 class LabeledSampler(DefaultSampler):
-    """Yields (epoch, sample id) of the labeled samples, shuffled anew in every epoch and split over the processes.
+    """Yields (epoch, sample id) of the labeled samples, shuffled anew in every epoch and split over
+    the processes.
 
     The dataset stays the whole pool, so an index is a sample id everywhere.
 
@@ -58,10 +61,11 @@ class Augmented(Dataset):
             return self.dataset[index]
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list:
-        """A batch at once, as torch's loaders ask for it: the generators are put by and given back once.
+        """A batch at once, as torch's loaders ask for it: the generators are put by and given back
+        once.
 
-        Samples are drawn one by one, each from its seed; where the dataset reads batches, it may hand out what it drew,
-        for `collate` to read.
+        Samples are drawn one by one, each from its seed; where the dataset reads batches, it may
+        hand out what it drew, for `collate` to read.
         """
         with kept():
             return [sample for epoch, index in keys for sample in self._drawn(epoch, index)]
@@ -78,35 +82,60 @@ def read(dataset: Dataset, indices: Sequence[int]) -> list:
 
 
 def loader(
-    dataset: Dataset, sampler: Any, batch_size: int, workers: int, collate: Collate, keep_workers: bool = False
+    dataset: Dataset,
+    sampler: Any,
+    batch_size: int,
+    workers: int,
+    collate: Collate,
+    keep_workers: bool = False,
 ) -> DataLoader:
-    """A data loader as every pass of this project uses it; `keep_workers` from one pass to the next where it is reused.
+    """A data loader as every pass of this project uses it; `keep_workers` from one pass to the next
+    where it is reused.
 
-    Its own generator keeps it from drawing on torch's global one, which it does once an epoch without workers and once
-    a training with them: dropout would differ with the number of workers and after a resume.
+    Its own generator keeps it from drawing on torch's global one, which it does once an epoch
+    without workers and once a training with them: dropout would differ with the number of workers
+    and after a resume.
     """
     pin = torch.cuda.is_available()
     return DataLoader(
-        dataset, batch_size, sampler=sampler, num_workers=workers, collate_fn=collate, pin_memory=pin,
-        persistent_workers=keep_workers and workers > 0, generator=torch.Generator(), worker_init_fn=_begin,
-    )  # fmt: skip
+        dataset,
+        batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin,
+        persistent_workers=keep_workers and workers > 0,
+        generator=torch.Generator(),
+        worker_init_fn=_begin,
+    )
 
 
 def _begin(worker: int) -> None:
-    """Out of reach of Ctrl-C and of what a scheduler sends to all: the training still needs its batch then."""
+    """Out of reach of Ctrl-C and of what a scheduler sends to all: the training still
+    needs its batch then.
+    """
     os.setpgrp()
     say_what_cannot_be_sent()
 
 
 def stop_workers(loader: DataLoader) -> None:
-    """End a loader's processes now; left to the garbage collector, torch waits five seconds for each of them."""
+    """End a loader's processes now.
+
+    Left to the garbage collector, torch waits five seconds for each of them.
+    """
     iterator, loader._iterator = loader._iterator, None
     if iterator is not None:
-        iterator._shutdown_workers()  # type: ignore[attr-defined]  # only iterators with workers are kept
+        # only iterators with workers are kept
+        iterator._shutdown_workers()  # type: ignore[attr-defined]
 
 
 def train_loader(
-    dataset: Dataset, labeled: Sequence[int], batch_size: int, workers: int, collate: Collate, seed: int
+    dataset: Dataset,
+    labeled: Sequence[int],
+    batch_size: int,
+    workers: int,
+    collate: Collate,
+    seed: int,
 ) -> DataLoader:
     """The labeled samples of a training view, shuffled and augmented from `seed`."""
     sampler = LabeledSampler(labeled, derive_seed(seed, "order"))

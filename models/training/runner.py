@@ -32,8 +32,9 @@ NOT_FINITE = "not_finite.pth"
 
 
 class TrainingRunner(Runner):
-    """mmengine's Runner that logs to `train.log` in its folder, lets only errors through to the terminal, resumes from
-    what fits alone, and stops between two iterations, where it is told to, or where a loss is not finite.
+    """mmengine's Runner that logs to `train.log` in its folder, lets only errors through to the
+    terminal, resumes from what fits alone, and stops between two iterations, where it is told to,
+    or where a loss is not finite.
 
     Args:
         compiled: what runs compiled in the training; None for nothing.
@@ -49,13 +50,16 @@ class TrainingRunner(Runner):
         super().__init__(**arguments)
         self._compiled = compiled or nullcontext
         with suppress(FileNotFoundError):  # of several processes one does it
-            Path(self.log_dir).rmdir()  # named by the second; what would be in it is in the log or in the rows
+            # named by the second; what would be in it is in the log or in the rows
+            Path(self.log_dir).rmdir()
         self._log_dir = self.work_dir
 
     def dump_config(self) -> None:
         """Nothing: the run folder has the config, and mmengine's is empty."""
 
-    def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> Any:
+    def build_logger(
+        self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any
+    ) -> Any:
         """To a file; and to the terminal what is an error."""
         logger = super().build_logger(log_level, str(Path(self.work_dir) / "train.log"), **kwargs)
         for handler in logger.handlers:
@@ -69,10 +73,17 @@ class TrainingRunner(Runner):
             with redirect_stdout(StringIO()):
                 super().load_or_resume()
         except UNREADABLE as error:
-            what = f"{self._load_from} cannot be gone on from ({type(error).__name__}: {' '.join(str(error).split())})"
-            raise CheckpointError(f"{what}. Without the file the training of this cycle begins anew") from error
+            what = (
+                f"{self._load_from} cannot be gone on from ({type(error).__name__}: "
+                f"{' '.join(str(error).split())})"
+            )
+            raise CheckpointError(
+                f"{what}. Without the file the training of this cycle begins anew"
+            ) from error
 
-    def load_checkpoint(self, filename: str, map_location: Any = "cpu", strict: bool = True, **kwargs: Any) -> Any:
+    def load_checkpoint(
+        self, filename: str, map_location: Any = "cpu", strict: bool = True, **kwargs: Any
+    ) -> Any:
         """Strictly: mmengine would only log which weights do not fit."""
         stored(Path(filename))
         return super().load_checkpoint(filename, map_location, strict, **kwargs)
@@ -90,12 +101,23 @@ class TrainingRunner(Runner):
 
     def _keep(self, error: NonFiniteLoss) -> str:
         """Keep the weights that gave a loss which is not finite; what happened, in words."""
-        sampler, before = self.train_dataloader.sampler, iteration_of_epoch(self) * self.train_dataloader.batch_size
+        sampler, before = (
+            self.train_dataloader.sampler,
+            iteration_of_epoch(self) * self.train_dataloader.batch_size,
+        )
         batch = list(islice(sampler.order(), before, before + len(error.samples)))
         bad = [i for i, loss in zip(batch, error.samples, strict=True) if not math.isfinite(loss)]
-        kept = Path(self.work_dir) / (NOT_FINITE if get_rank() == 0 else f"rank{get_rank()}-{NOT_FINITE}")
+        kept = Path(self.work_dir) / (
+            NOT_FINITE if get_rank() == 0 else f"rank{get_rank()}-{NOT_FINITE}"
+        )
         with replacing(kept) as beside:
-            what = dict(epoch=self.epoch, iter=self.iter, losses=error.terms, batch=batch, samples=error.samples)
+            what = dict(
+                epoch=self.epoch,
+                iter=self.iter,
+                losses=error.terms,
+                batch=batch,
+                samples=error.samples,
+            )
             torch.save(dict(what, state_dict=unwrapped(self.model).state_dict()), beside)
         where = f"epoch {self.epoch}, iteration {self.iter}, samples {bad or batch}"
         advice = "A smaller learning rate, a warm-up or `training.clip_grad` may help."
@@ -103,20 +125,25 @@ class TrainingRunner(Runner):
 
 
 class LogLosses(LoggerHook):
-    """mmengine's lines of the training, without the file of test metrics that it names by the second."""
+    """mmengine's lines of the training, without the file of test metrics that it names by
+    the second.
+    """
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Nothing: the metrics go into the cycle's row."""
 
 
 class PartWiseOptimWrapper(OptimWrapper):
-    """Clips the gradients of network and module (its parameter groups) each by its own norm; bfloat16 where asked for.
+    """Clips the gradients of network and module (its parameter groups) each by its own norm;
+    bfloat16 where asked for.
 
-    One norm over both would let the module's gradient scale the network's, also where the taps are detached. bfloat16
-    works on GPUs and CPUs alike; mmengine's AmpOptimWrapper refuses a CPU.
+    One norm over both would let the module's gradient scale the network's, also where the taps are
+    detached. bfloat16 works on GPUs and CPUs alike; mmengine's AmpOptimWrapper refuses a CPU.
     """
 
-    def __init__(self, optimizer: Optimizer, clip_grad: dict[str, Any] | None = None, amp: bool = False) -> None:
+    def __init__(
+        self, optimizer: Optimizer, clip_grad: dict[str, Any] | None = None, amp: bool = False
+    ) -> None:
         super().__init__(optimizer)
         self.clip, self.amp = clip_grad, amp
 
@@ -124,7 +151,10 @@ class PartWiseOptimWrapper(OptimWrapper):
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Autocast the forward pass."""
         device = next(model.parameters()).device.type
-        with super().optim_context(model), torch.autocast(device, torch.bfloat16, enabled=bool(self.amp)):
+        with (
+            super().optim_context(model),
+            torch.autocast(device, torch.bfloat16, enabled=bool(self.amp)),
+        ):
             yield
 
     def step(self, **kwargs: Any) -> None:

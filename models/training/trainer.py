@@ -1,4 +1,6 @@
-"""One training is one mmengine Runner: what it needs beyond mmengine's defaults to be exact, resumable and quiet."""
+"""One training is one mmengine Runner: what it needs beyond mmengine's defaults to be
+exact, resumable and quiet.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +39,13 @@ class TrainingSettings:
         optimizer: mmengine's form of a torch optimiser, ``dict(type=SGD, lr=1e-3)``.
         schedule: mmengine's parameter schedulers, each a dict.
         clip_grad: keyword arguments of `torch.nn.utils.clip_grad_norm_`, or None.
-        start: ``"scratch"`` initialises the network in every cycle, ``"warm"`` goes on from the last cycle's weights.
+        start: ``"scratch"`` initialises the network in every cycle, ``"warm"`` goes on from the
+            last cycle's weights.
         amp: bfloat16 mixed precision for the network; losses and the module stay in float32.
-        channels_last: keep the network's maps and weights in memory pixel by pixel, as GPUs' and CPUs' bfloat16
-            convolutions want them; numbers differ by rounding.
-        compile: torch.compile the network for training; takes a C++ compiler, and a minute at the first batch.
+        channels_last: keep the network's maps and weights in memory pixel by pixel, as GPUs' and
+            CPUs' bfloat16 convolutions want them; numbers differ by rounding.
+        compile: torch.compile the network for training; takes a C++ compiler, and a minute at the
+            first batch.
         deterministic: the same bytes each time on a GPU, too, where torch can; slower there.
         workers: data-loading processes.
         checkpoint_every: epochs between two checkpoints; a killed run goes on from the newest.
@@ -94,10 +98,13 @@ class Place:
 
 
 @contextmanager
-def training(model: JointModel, data: Data, settings: TrainingSettings, place: Place) -> Iterator[TrainingRunner]:
+def training(
+    model: JointModel, data: Data, settings: TrainingSettings, place: Place
+) -> Iterator[TrainingRunner]:
     """One training and its evaluation as an mmengine Runner: call `train()`, then `test()`.
 
-    The Runner goes on from the checkpoint in the place's folder, or does nothing where the last epoch is there already.
+    The Runner goes on from the checkpoint in the place's folder, or does nothing where the last
+    epoch is there already.
 
     Args:
         model: initialised; moved to the device, wrapped where there are several processes.
@@ -107,14 +114,17 @@ def training(model: JointModel, data: Data, settings: TrainingSettings, place: P
     """
     train, evaluator, folder = data.train, data.evaluator, place.folder
     progress = ProgressHook(place.title)
-    evaluator.collect_dir = str(folder / "collected")  # where processes meet; by default in the current folder
+    # where processes meet; by default in the current folder
+    evaluator.collect_dir = str(folder / "collected")
     keep = KeepCheckpoint(settings.checkpoint_every, settings.batch_size)
     hooks = [StartEpoch(place.seed), keep, progress, dict(type="SyncBuffersHook")]
     compiled = Compiled(model.network) if settings.compile else None
     if compiled is not None:
         hooks.append(CheckCompiled(compiled))
-    if settings.channels_last:  # convolutions hand on their weights' format, so inputs need no change
-        model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch declares it not
+    # convolutions hand on their weights' format, so inputs need no change
+    if settings.channels_last:
+        # torch declares it not
+        model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     runner = TrainingRunner(
         compiled,
         model=_wrap(model, place.launcher),
@@ -127,7 +137,8 @@ def training(model: JointModel, data: Data, settings: TrainingSettings, place: P
         launcher=place.launcher,
         randomness=dict(seed=place.seed),
         visualizer=dict(type="Visualizer", vis_backends=[]),
-        experiment_name=uuid.uuid4().hex,  # two Runners of one name would mix their logs and their history
+        # two Runners of one name would mix their logs and their history
+        experiment_name=uuid.uuid4().hex,
         **_resume_arguments(folder),
     )
     try:
@@ -136,20 +147,30 @@ def training(model: JointModel, data: Data, settings: TrainingSettings, place: P
         progress.close()
         stop_workers(train)
         for handler in list(runner.logger.handlers):
-            runner.logger.removeHandler(handler)  # mmengine never drops a logger; the next build must not write here
+            # mmengine never drops a logger; the next build must not write here
+            runner.logger.removeHandler(handler)
             handler.close()
         del runner
-        gc.collect()  # Runner and model refer to each other: without this two cycles' weights are in memory
+        # Runner and model refer to each other: without this two cycles' weights are in memory
+        gc.collect()
 
 
-def _train_arguments(model: JointModel, train: DataLoader, settings: TrainingSettings) -> dict[str, Any]:
+def _train_arguments(
+    model: JointModel, train: DataLoader, settings: TrainingSettings
+) -> dict[str, Any]:
     """The Runner's arguments for the training itself."""
-    parts = [list(part.parameters()) for part in (model.network, model.loss_prediction) if part is not None]
+    parts = [
+        list(part.parameters())
+        for part in (model.network, model.loss_prediction)
+        if part is not None
+    ]
     optimizer = dict(settings.optimizer, params=[{"params": parameters} for parameters in parts])
     return dict(
         train_dataloader=train,
         train_cfg=dict(by_epoch=True, max_epochs=settings.epochs),
-        optim_wrapper=PartWiseOptimWrapper(OPTIMIZERS.build(optimizer), settings.clip_grad, settings.amp),
+        optim_wrapper=PartWiseOptimWrapper(
+            OPTIMIZERS.build(optimizer), settings.clip_grad, settings.amp
+        ),
         param_scheduler=[dict(s) for s in settings.schedule] or None,
         default_hooks=dict(
             checkpoint=None,  # KeepCheckpoint does it
@@ -165,7 +186,8 @@ def _resume_arguments(folder: Path) -> dict[str, Any]:
 
 
 def warm_start(model: nn.Module, folder: Path) -> None:
-    """Load the weights that another training ended with, strictly and without running code from the file.
+    """Load the weights that another training ended with, strictly and without running code from the
+    file.
 
     Raises:
         CheckpointError: where there are none, or they do not fit.
@@ -191,5 +213,8 @@ def evaluate(runner: Runner, metric: str) -> dict[str, float]:
     """Evaluate on the test set: the evaluator's metrics as plain numbers, `metric` among them."""
     found = {key: float(value) for key, value in runner.test().items()}
     if metric not in found:
-        raise KeyError(f"Expected the task's evaluator to return its metric {metric!r}, but got {sorted(found)}")
+        raise KeyError(
+            f"Expected the task's evaluator to return its metric {metric!r}, but got "
+            f"{sorted(found)}"
+        )
     return found

@@ -25,7 +25,16 @@ from tasks import litter
 from tasks.base import Batch, Read, Source, Split
 from tasks.classification import sources, views
 from tasks.classification.faults import cifar_faults, folder_faults
-from tasks.classification.held import Crop, Held, HeldView, Place, Where, batch_of, draw_crop, stacked
+from tasks.classification.held import (
+    Crop,
+    Held,
+    HeldView,
+    Place,
+    Where,
+    batch_of,
+    draw_crop,
+    stacked,
+)
 from tasks.classification.metrics import Accuracy
 from tasks.data import canonical, even, few, spread
 from tasks.drawing import caption_height, write
@@ -41,24 +50,31 @@ class Classification:
     The pool is in the order of CIFAR's files, or sorted by class folder and file name.
 
     Args:
-        data_root: folder of the data: holding `train/<class>/*` and `test/<class>/*`, or CIFAR's files.
+        data_root: folder of the data: holding `train/<class>/*` and `test/<class>/*`, or CIFAR's
+            files.
         format: ``"folder"``, ``"cifar10"`` or ``"cifar100"``.
-        classes: names in label order; None takes the sorted names of train's folders. None for CIFAR.
-        others: folders of classes that `classes` (or train) lacks are a ``"fault"``, or left out knowingly: ``"drop"``.
+        classes: names in label order; None takes the sorted names of train's folders. None for
+            CIFAR.
+        others: folders of classes that `classes` (or train) lacks are a ``"fault"``, or left out
+            knowingly: ``"drop"``.
         download: download CIFAR where it is not in `data_root`; of no meaning for folders.
-        network: ``"resnet18_cifar"``, its small relatives ``"resnet10_cifar_w16"`` and ``"resnet10_cifar_w8"``, or a
-            classification network of torchvision with four stages ("resnet50"), from random weights.
+        network: ``"resnet18_cifar"``, its small relatives ``"resnet10_cifar_w16"`` and
+            ``"resnet10_cifar_w8"``, or a classification network of torchvision with four stages
+            ("resnet50"), from random weights.
         input_size: side of the network's input in pixels.
-        augmentation: ``"crop"`` for images that all have the network's size, ``"resized_crop"`` for those of any; see
-            `views.train_transform`.
-        padding: black pixels around an image before "crop" cuts out a part of its size; 0 for no crop.
+        augmentation: ``"crop"`` for images that all have the network's size, ``"resized_crop"`` for
+            those of any; see `views.train_transform`.
+        padding: black pixels around an image before "crop" cuts out a part of its size; 0 for no
+            crop.
         flip: share of the training views that are mirrored.
         mean: of the red, green and blue values in [0, 1]; CIFAR-10's by default.
         std: their standard deviations.
-        test_limit: evaluate on so many test images alone, evenly spread over all, for smoke runs; None means all.
-        held: where images for "crop" that are held in memory become views, a batch at a time: ``"memory"``, or
-            ``"device"``, to which they are copied once, so that ids and drawn numbers are all that is sent there;
-            ``"auto"`` is the device where that is a GPU with room for them. The views are the same.
+        test_limit: evaluate on so many test images alone, evenly spread over all, for smoke runs;
+            None means all.
+        held: where images for "crop" that are held in memory become views, a batch at a time:
+            ``"memory"``, or ``"device"``, to which they are copied once, so that ids and drawn
+            numbers are all that is sent there; ``"auto"`` is the device where that is a GPU with
+            room for them. The views are the same.
     """
 
     fields = frozenset({"loss", "probs", "gradient"})
@@ -82,9 +98,14 @@ class Classification:
         others: sources.Others = "fault",
     ) -> None:
         if classes is not None and format != "folder":
-            raise ValueError(f"classes: expected None for {format!r}, whose files name them, but got {list(classes)}")
+            raise ValueError(
+                f"classes: expected None for {format!r}, whose files name them, but got "
+                f"{list(classes)}"
+            )
         if classes is not None and (len(set(classes)) != len(classes) or len(classes) < 2):
-            raise ValueError(f"classes: expected at least 2 different names, but got {list(classes)}")
+            raise ValueError(
+                f"classes: expected at least 2 different names, but got {list(classes)}"
+            )
         self.root, self.format, self.download = Path(data_root).expanduser(), format, download
         self._given, self.others = None if classes is None else tuple(classes), others
         self.network, self.input_size = network, input_size
@@ -99,7 +120,11 @@ class Classification:
         if self.format != "folder":
             return cifar_faults(self.format, self.root, side, self.download)
         shown = partial(track, what="checking the data")
-        return list(folder_faults(self.root, self._given, side, others=self.others, full=full, progress=shown))
+        return list(
+            folder_faults(
+                self.root, self._given, side, others=self.others, full=full, progress=shown
+            )
+        )
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -124,22 +149,36 @@ class Classification:
 
     @cached_property
     def _train(self) -> views.View:
-        transform = views.train_transform(self.augmentation, self.input_size, self.padding, self.flip)
-        return self._view("train", self._pool_images, transform, partial(draw_crop, self.padding, self.flip))
+        transform = views.train_transform(
+            self.augmentation, self.input_size, self.padding, self.flip
+        )
+        return self._view(
+            "train", self._pool_images, transform, partial(draw_crop, self.padding, self.flip)
+        )
 
     @cached_property
     def _pool(self) -> views.View:
-        return self._view("train", self._pool_images, views.test_transform(self.augmentation, self.input_size))
+        return self._view(
+            "train", self._pool_images, views.test_transform(self.augmentation, self.input_size)
+        )
 
     @cached_property
     def _test(self) -> Dataset:
-        test = self._view("test", self._test_images, views.test_transform(self.augmentation, self.input_size))
+        test = self._view(
+            "test", self._test_images, views.test_transform(self.augmentation, self.input_size)
+        )
         return test if self.test_limit is None else spread(test, self.test_limit)
 
     def _view(
-        self, split: str, images: sources.Images, transform: views.Transform, draw: Callable[[], Crop] | None = None
+        self,
+        split: str,
+        images: sources.Images,
+        transform: views.Transform,
+        draw: Callable[[], Crop] | None = None,
     ) -> views.View:
-        """Of images that all have the network's size and are held, one that can be read a batch at a time."""
+        """Of images that all have the network's size and are held, one that can be read a
+        batch at a time.
+        """
         pixels = stacked(images, self.input_size) if self.augmentation == "crop" else None
         if pixels is None:
             return views.View(images, transform)
@@ -148,10 +187,17 @@ class Classification:
 
     def dataset(self, split: Split) -> Dataset:
         """See `tasks.base.Task`; images are read once, and held in memory where they are few."""
-        return {"train": lambda: self._train, "pool": lambda: self._pool, "test": lambda: self._test}[split]()
+        return {
+            "train": lambda: self._train,
+            "pool": lambda: self._pool,
+            "test": lambda: self._test,
+        }[split]()
 
     def collate(self, samples: Sequence[tuple[Tensor, int]] | Sequence[Place]) -> Batch:
-        """`images` (B, 3, side, side) uint8 and `labels` (B,); of places on the device what `batch_of` makes."""
+        """`images` (B, 3, side, side) uint8 and `labels` (B,).
+
+        Of places on the device what `batch_of` makes.
+        """
         places = [sample for sample in samples if isinstance(sample, Place)]
         if not places:
             images, labels = default_collate(list(samples))
@@ -165,7 +211,10 @@ class Classification:
         return resnet.build(self.network, len(self.classes))
 
     def forward(self, network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
-        """Stage outputs as taps; cross-entropy (B,) in nats, probabilities (B, 1, C) and gradients where wanted."""
+        """Stage outputs as taps.
+
+        Cross-entropy (B,) in nats, probabilities (B, 1, C) and gradients where wanted.
+        """
         images, gradient = self._normalised(self._images(batch)), None
         if "gradient" in want:
             with resnet.last_input(network) as last:
@@ -174,7 +223,9 @@ class Classification:
         else:
             taps, logits = network(images)
         logits = logits.float()  # under mixed precision too
-        loss = F.cross_entropy(logits, batch["labels"], reduction="none") if "loss" in want else None
+        loss = (
+            F.cross_entropy(logits, batch["labels"], reduction="none") if "loss" in want else None
+        )
         probs = logits.softmax(dim=1).unsqueeze(1) if "probs" in want else None
         return Output(taps, loss, probs, gradient=gradient)
 
@@ -199,7 +250,10 @@ class Classification:
         return Accuracy(self.classes)
 
     def name(self, index: int) -> str:
-        """The path of the image below `data_root`; of CIFAR its number in the order of the files."""
+        """The path of the image below `data_root`.
+
+        Of CIFAR its number in the order of the files.
+        """
         paths = self._pool_images.paths
         return os.path.relpath(paths[index], self.root) if paths else f"{self.format} train {index}"
 
@@ -213,7 +267,9 @@ class Classification:
 
     def sources(self, split: Read) -> list[Source]:
         """The images of class folders, or digests of CIFAR's pixels; see `tasks.base.Sourced`."""
-        found = self._folder_sources(split) if self.format == "folder" else self._cifar_sources(split)
+        found = (
+            self._folder_sources(split) if self.format == "folder" else self._cifar_sources(split)
+        )
         kept = even(len(found), self.test_limit if split == "test" else None)
         return [found[i] for i in kept]
 
@@ -230,16 +286,29 @@ class Classification:
         return [Source(None, label, digest) for label, digest in pairs]
 
     def notes(self) -> list[str]:
-        """Litter that is skipped, classes that are left out, and those without a test image; see `tasks.base.Noted`."""
+        """Litter that is skipped, classes that are left out, and those without a test image.
+
+        See `tasks.base.Noted`.
+        """
         found: list[str] = []
         if self.format == "folder":
             for split, name in sources.FOLDERS.items():
                 folder = self.root / name
                 homes = litter.listing(folder)
-                found += litter.skipped([folder, *(home for home in homes if home.name in self.classes)], split)
-                left = {home.name: len(litter.listing(home)) for home in homes if home.name not in self.classes}
+                found += litter.skipped(
+                    [folder, *(home for home in homes if home.name in self.classes)], split
+                )
+                left = {
+                    home.name: len(litter.listing(home))
+                    for home in homes
+                    if home.name not in self.classes
+                }
                 said = ", ".join(f"{count:,} of {name!r}" for name, count in left.items())
-                found += [f"{split}: images of classes that `classes` lacks are left out: {said}"] if left else []
+                found += (
+                    [f"{split}: images of classes that `classes` lacks are left out: {said}"]
+                    if left
+                    else []
+                )
         tested = {source.label for source in self.sources("test")}
         lacking = [name for name in self.classes if canonical(label=name) not in tested]
         if lacking:
@@ -253,7 +322,9 @@ class Classification:
         scale = THUMBNAIL / max(image.size)
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
         sheet = Image.new("RGB", (max(size[0], THUMBNAIL), size[1] + caption_height()))
-        sheet.paste(image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX))
+        sheet.paste(
+            image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX)
+        )
         name = self.classes[self._pool_images.labels[index]]
         write(sheet, (0, size[1]), name, "white")
         return sheet

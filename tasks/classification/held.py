@@ -1,8 +1,9 @@
-"""Images that are held in memory are cropped and mirrored a batch at a time, on the host or where the network is.
+"""Images that are held in memory are cropped and mirrored a batch at a time, on the host or where
+the network is.
 
-A loader that reads single samples gets images; one that reads batches (torch asks a dataset's `__getitems__`) gets what
-was drawn for each sample, and `collate` or `forward` makes the images. They are the same to the bit: the numbers are
-drawn as torchvision draws them.
+A loader that reads single samples gets images; one that reads batches (torch asks a dataset's
+`__getitems__`) gets what was drawn for each sample, and `collate` or `forward` makes the images.
+They are the same to the bit: the numbers are drawn as torchvision draws them.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ from tasks.classification.sources import Images
 from tasks.classification.views import Transform, View
 
 Where = Literal["auto", "memory", "device"]
-Crop = tuple[int, int, int]  # row and column of the corner within the padded image in pixels; 1 where mirrored
+# row and column of the corner within the padded image in pixels; 1 where mirrored
+Crop = tuple[int, int, int]
 SHARE = 0.1  # of a GPU's free memory: a split that takes more is left on the host by "auto"
 
 
 class Place(NamedTuple):
-    """Where a view is found: the split whose images hold it, and what was drawn; None for the image as it is."""
+    """Where a view is found: the split whose images hold it, and what was drawn.
+
+    None for the image as it is.
+    """
 
     split: str
     sample: int
@@ -39,21 +44,27 @@ class HeldView(View):
         images: shared by the views of a split.
         transform: of single samples.
         split: whose images these are, "train" or "test".
-        draw: draws a crop from torch's global generator as `transform` does; None where that leaves images as they are.
+        draw: draws a crop from torch's global generator as `transform` does; None where that leaves
+            images as they are.
     """
 
-    def __init__(self, images: Images, transform: Transform, split: str, draw: Callable[[], Crop] | None) -> None:
+    def __init__(
+        self, images: Images, transform: Transform, split: str, draw: Callable[[], Crop] | None
+    ) -> None:
         super().__init__(images, transform)
         self.split, self.draw = split, draw
 
     def __getitems__(self, indices: Sequence[int]) -> list[Place]:
         """A place for each sample."""
         labels = self.images.labels
-        return [Place(self.split, i, labels[i], self.draw() if self.draw else None) for i in indices]
+        return [
+            Place(self.split, i, labels[i], self.draw() if self.draw else None) for i in indices
+        ]
 
 
 def draw_crop(padding: int, flip: float) -> Crop:
-    """A corner in an image with `padding` pixels around it, and whether to mirror, which a share of `flip` is.
+    """A corner in an image with `padding` pixels around it, and whether to mirror, which a share of
+    `flip` is.
 
     The same numbers in the same order as torchvision's `v2.RandomCrop`, if there is padding, and
     `v2.RandomHorizontalFlip`.
@@ -68,31 +79,37 @@ class Held:
     Args:
         images: (N, 3, side, side) uint8.
         padding: black pixels around an image, within which crops lie.
-        where: whether `forward` makes the views ("device") or `collate` does ("memory"); "auto" is the device where
-            torch has a GPU and the images fit into `SHARE` of its free memory.
+        where: whether `forward` makes the views ("device") or `collate` does ("memory"); "auto" is
+            the device where torch has a GPU and the images fit into `SHARE` of its free memory.
     """
 
     def __init__(self, images: Tensor, padding: int, where: Where) -> None:
         self.padding, self.on_device = padding, where == "device"
-        if where == "auto" and torch.cuda.is_available():  # asked here: worker processes may not touch the GPU
+        # asked here: worker processes may not touch the GPU
+        if where == "auto" and torch.cuda.is_available():
             self.on_device = images.nbytes <= SHARE * torch.cuda.mem_get_info()[0]
         self._images = {images.device: images}
 
     def views(self, ids: Tensor, crops: Tensor | None) -> Tensor:
-        """(B, 3, side, side) uint8 on the device of `ids` (B,); `crops` (B, 3) as in `Crop`, None for whole images."""
+        """(B, 3, side, side) uint8 on the device of `ids` (B,).
+
+        `crops` (B, 3) as in `Crop`, None for whole images.
+        """
         images = self._on(ids.device).index_select(0, ids)
         return images if crops is None else cropped(images, crops, self.padding)
 
     def _on(self, device: torch.device) -> Tensor:
         if device not in self._images:
-            with torch.inference_mode(False):  # or training could not use what a scoring pass has copied
+            # or training could not use what a scoring pass has copied
+            with torch.inference_mode(False):
                 self._images[device] = next(iter(self._images.values())).to(device)
         return self._images[device]
 
 
 def cropped(images: Tensor, crops: Tensor, padding: int) -> Tensor:
-    """Of each image (B, 3, side, side) a part of its own size, from among `padding` black pixels around it, mirrored
-    where drawn; by one gather for the batch, which no device has to wait for."""
+    """Of each image (B, 3, side, side) a part of its own size, from among `padding` black pixels
+    around it, mirrored where drawn; by one gather for the batch, which no device has to wait
+    for."""
     count, channels, side, _ = images.shape
     padded = F.pad(images, (padding, padding, padding, padding))
     along = torch.arange(side, device=images.device)
@@ -104,14 +121,22 @@ def cropped(images: Tensor, crops: Tensor, padding: int) -> Tensor:
 
 
 def stacked(images: Images, side: int) -> Tensor | None:
-    """(N, 3, side, side) uint8, sharing the memory of images that all have this size; None for others."""
+    """(N, 3, side, side) uint8, sharing the memory of images that all have this size.
+
+    None for others.
+    """
     if not isinstance(images.held, np.ndarray) or images.held.shape[1:] != (side, side, 3):
         return None
     return torch.from_numpy(images.held).permute(0, 3, 1, 2).contiguous()
 
 
 def batch_of(places: Sequence[Place]) -> dict[str, Tensor | str]:
-    """`ids` (B,) and, of a training view, `crops` (B, 3) in the images of `split`; `labels` (B,)."""
+    """`ids` (B,) and, of a training view, `crops` (B, 3) in the images of `split`.
+
+    `labels` (B,).
+    """
     split, indices, labels, crops = zip(*places, strict=True)
     batch = {"ids": torch.tensor(indices), "labels": torch.tensor(labels)}
-    return batch | ({} if crops[0] is None else {"crops": torch.tensor(crops)}) | {"split": split[0]}
+    return (
+        batch | ({} if crops[0] is None else {"crops": torch.tensor(crops)}) | {"split": split[0]}
+    )

@@ -10,7 +10,8 @@ from mmengine.evaluator import BaseMetric
 
 
 class Accuracy(BaseMetric):
-    """Share of the samples whose most probable class is the right one; of equal ones the first counts.
+    """Share of the samples whose most probable class is the right one; of equal ones the first
+    counts.
 
     Args:
         classes: names in label order.
@@ -18,7 +19,8 @@ class Accuracy(BaseMetric):
 
     def __init__(self, classes: Sequence[str]) -> None:
         super().__init__(prefix="classification")
-        self.prefix = None  # keys as they are; given to the constructor, None would mean mmengine's default
+        # keys as they are; given to the constructor, None would mean mmengine's default
+        self.prefix = None
         self.classes = tuple(classes)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -26,10 +28,16 @@ class Accuracy(BaseMetric):
         self.results += [(sample["label"], sample["predicted"]) for sample in data_samples]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """`accuracy` and `accuracy/<class>` in [0, 1]; NaN for a class that the test set does not hold."""
+        """`accuracy` and `accuracy/<class>` in [0, 1].
+
+        NaN for a class that the test set does not hold.
+        """
         truth, predicted = np.array(results, dtype=np.int64).T
         right = np.bincount(truth[truth == predicted], minlength=len(self.classes))
         there = np.bincount(truth, minlength=len(self.classes))
         each = np.divide(right, there, out=np.full(len(there), np.nan), where=there > 0)
         names = (f"accuracy/{name}" for name in self.classes)
-        return {"accuracy": float(right.sum() / there.sum()), **dict(zip(names, each.tolist(), strict=True))}
+        return {
+            "accuracy": float(right.sum() / there.sum()),
+            **dict(zip(names, each.tolist(), strict=True)),
+        }

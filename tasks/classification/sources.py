@@ -1,4 +1,7 @@
-"""Where the images come from: CIFAR's files, or a folder for each class; held in memory as bytes where they are few."""
+"""Where the images come from: CIFAR's files, or a folder for each class.
+
+Held in memory as bytes where they are few.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ Others = Literal["fault", "drop"]
 CIFAR = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 CIFAR_SIDE = 32  # px
 FOLDERS = {"train": "train", "test": "test"}  # split -> folder below the root
-HELD_BYTES = 1 << 29  # a split of at most so many bytes of pixels is held in memory: 174,000 images of 32x32
+# a split of at most so many bytes of pixels is held in memory: 174,000 images of 32x32
+HELD_BYTES = 1 << 29
 FIRST = 64  # images by which the size of all is judged at the earliest
 
 
@@ -31,8 +35,8 @@ class Images:
     Args:
         labels: index of each sample's class.
         paths: a file a sample; empty where the pixels came otherwise.
-        held: pixels (H, W, 3) uint8 RGB of each sample, one array (N, H, W, 3) where all have one size; empty where
-            they are read from the files one by one.
+        held: pixels (H, W, 3) uint8 RGB of each sample, one array (N, H, W, 3) where all have one
+            size; empty where they are read from the files one by one.
     """
 
     labels: tuple[int, ...]
@@ -48,8 +52,8 @@ class Images:
 
 
 def read_folder(folder: Path, classes: Sequence[str]) -> Images:
-    """All images of these classes in a split's folder, sorted by class name and then by file name, whatever the
-    order of `classes`.
+    """All images of these classes in a split's folder, sorted by class name and then by file name,
+    whatever the order of `classes`.
 
     They are held in memory where their pixels come to at most `HELD_BYTES`.
     """
@@ -61,11 +65,19 @@ def read_folder(folder: Path, classes: Sequence[str]) -> Images:
 
 def list_folder(folder: Path, classes: Container[str]) -> list[tuple[Path, str]]:
     """The images of a split's folder in the order of `read_folder`, and the class of each."""
-    return [(path, home.name) for home in listing(folder) if home.name in classes for path in listing(home)]
+    return [
+        (path, home.name)
+        for home in listing(folder)
+        if home.name in classes
+        for path in listing(home)
+    ]
 
 
 def _held(paths: Sequence[Path]) -> list[np.ndarray] | np.ndarray:
-    """The pixels of all images, or none where they are too many; of one size, laid out as torchvision does CIFAR's."""
+    """The pixels of all images, or none where they are too many.
+
+    Of one size, laid out as torchvision does CIFAR's.
+    """
     held: list[np.ndarray] = []
     size = 0
     for path in track(paths, "reading the images"):
@@ -90,7 +102,10 @@ def read_cifar(form: Format, root: Path, split: str) -> tuple[Images, tuple[str,
 
 
 def download_cifar(form: Format, root: Path) -> str | None:
-    """Download, check and unpack what is not there, by torchvision; on one process. Why it failed, or None."""
+    """Download, check and unpack what is not there, by torchvision; on one process.
+
+    Why it failed, or None.
+    """
     reason = None
     if is_main_process():
         try:

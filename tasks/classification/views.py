@@ -14,7 +14,8 @@ from tasks.classification.sources import Images
 
 Augmentation = Literal["crop", "resized_crop"]
 Transform = Callable[[Tensor], Tensor]
-KEPT = 0.875  # side of the crop at test time, as a share of the resized image's shorter side (224 of 256)
+# side of the crop at test time, as a share of the resized image's shorter side (224 of 256)
+KEPT = 0.875
 
 
 class View(Dataset):
@@ -41,8 +42,9 @@ def train_transform(augmentation: Augmentation, side: int, padding: int, flip: f
     """Random views; torch's global generator draws.
 
     Args:
-        augmentation: ``"crop"``, a random crop of the image with black pixels around it, for images that have the
-            network's size; ``"resized_crop"``, a random part of the image, resized (torchvision's ImageNet recipe).
+        augmentation: ``"crop"``, a random crop of the image with black pixels around it, for images
+            that have the network's size; ``"resized_crop"``, a random part of the image, resized
+            (torchvision's ImageNet recipe).
         side: of the network's input in pixels.
         padding: pixels around the image for "crop".
         flip: share of the views that are mirrored.
@@ -55,7 +57,9 @@ def train_transform(augmentation: Augmentation, side: int, padding: int, flip: f
 
 
 def test_transform(augmentation: Augmentation, side: int) -> Transform:
-    """The view without chance: the image as it is for "crop", else resized and its middle cut out."""
+    """The view without chance: the image as it is for "crop", else resized and its middle
+    cut out.
+    """
     if augmentation == "crop":
         return v2.Identity()
     return v2.Compose([v2.Resize(round(side / KEPT), antialias=True), v2.CenterCrop(side)])

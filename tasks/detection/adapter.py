@@ -24,7 +24,15 @@ from tasks.base import Batch, Read, Source, Split
 from tasks.data import canonical, drawn, even, first_fault_raised, read_image, spread
 from tasks.detection import views
 from tasks.detection.coco import Coco, coco_faults, read_coco
-from tasks.detection.judged import HANDED_OUT, JUDGED, Boxes, box_faults, box_notes, boxes_of, crowded
+from tasks.detection.judged import (
+    HANDED_OUT,
+    JUDGED,
+    Boxes,
+    box_faults,
+    box_notes,
+    boxes_of,
+    crowded,
+)
 from tasks.detection.metrics import MOST, CocoMap, VocMap
 from tasks.detection.others import Others
 from tasks.detection.voc_faults import voc_faults
@@ -36,9 +44,27 @@ from mmdet.models.detectors import SingleStageDetector  # isort: skip  # after m
 from mmdet.structures import DetDataSample  # isort: skip
 
 VOC_CLASSES = (
-    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
-    "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
-)  # fmt: skip
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
 NETWORKS = {
     "ssd300_vgg16": (ssd.ssd300_vgg16, ssd.SSD300_TAPS, 300),
     "small_ssd": (ssd.small_ssd, ssd.SMALL_TAPS, 128),
@@ -50,24 +76,31 @@ class Detection:
     """Object detection with SSD.
 
     Args:
-        data_root: folder of the data, such as VOC's devkit (holding VOC2007, VOC2012); what follows lies below it.
+        data_root: folder of the data, such as VOC's devkit (holding VOC2007, VOC2012); what follows
+            lies below it.
         format: ``"voc"``, an XML for each image, or ``"coco"``, COCO's json.
-        train: lists of the pool: ``"VOC2007/trainval"``, ``"train"`` (a folder with images and XML) or
-            ``"images:annotations"`` (two folders); for COCO ``"<image folder>:<json>"``. See `docs/data.md`.
+        train: lists of the pool: ``"VOC2007/trainval"``, ``"train"`` (a folder with images and XML)
+            or ``"images:annotations"`` (two folders); for COCO ``"<image folder>:<json>"``. See
+            `docs/data.md`.
         test: lists of the test set, in the same form.
         classes: names in label order.
         network: ``"ssd300_vgg16"``, or ``"small_ssd"`` for 128-pixel images.
-        pretrained: VGG-16 weights: what mmdet's config names (downloaded on first use), an address, a file, or None.
-        image_loss: an image's loss divided by its own matched priors (``"mean"``) or not (``"sum"``: ranks crowded
-            images first). Training uses the same loss.
-        difficult: boxes marked difficult (crowds in COCO) in training: ``"ignore"`` takes priors that overlap them as
-            neither positive nor negative; ``"train"`` trains on them. Evaluation never counts them.
+        pretrained: VGG-16 weights: what mmdet's config names (downloaded on first use), an address,
+            a file, or None.
+        image_loss: an image's loss divided by its own matched priors (``"mean"``) or not
+            (``"sum"``: ranks crowded images first). Training uses the same loss.
+        difficult: boxes marked difficult (crowds in COCO) in training: ``"ignore"`` takes priors
+            that overlap them as neither positive nor negative; ``"train"`` trains on them.
+            Evaluation never counts them.
         augmentation: ``"ssd"``, ``"mmdet"`` or ``"flip"``; see `views.train_pipeline`.
         eval_mode: VOC's AP by ``"11points"`` (VOC2007) or ``"area"``.
-        test_share: the share of the images of `train` that is drawn as the test set, in place of `test`.
+        test_share: the share of the images of `train` that is drawn as the test set, in place of
+            `test`.
         split_seed: of that draw.
-        others: boxes of classes that `classes` lacks are a ``"fault"``, or left out knowingly: ``"drop"``.
-        test_limit: evaluate on so many test images alone, evenly spread over all, for smoke runs; None means all.
+        others: boxes of classes that `classes` lacks are a ``"fault"``, or left out knowingly:
+            ``"drop"``.
+        test_limit: evaluate on so many test images alone, evenly spread over all, for smoke runs;
+            None means all.
     """
 
     fields = frozenset({"loss", "probs"})
@@ -93,7 +126,11 @@ class Detection:
     ) -> None:
         self.root, self.format, self.classes = Path(data_root).expanduser(), format, tuple(classes)
         self.lists = {"train": tuple(train), "test": tuple(test if test_share is None else train)}
-        self.test_share, self.split_seed, self._both = test_share, split_seed, bool(test) and test_share is not None
+        self.test_share, self.split_seed, self._both = (
+            test_share,
+            split_seed,
+            bool(test) and test_share is not None,
+        )
         self.pretrained, self.image_loss = pretrained, image_loss
         self.difficult, self.augmentation = difficult, augmentation
         self.eval_mode, self.test_limit, self.others = eval_mode, test_limit, others
@@ -112,7 +149,9 @@ class Detection:
         if len(set(self.classes)) != len(self.classes):
             faults.append(f"task.classes: expected each name once, but got {self.classes}")
         if not faults:
-            faults += box_faults(self._pool_boxes, self._test_boxes, self.test_limit, self.test_share)
+            faults += box_faults(
+                self._pool_boxes, self._test_boxes, self.test_limit, self.test_share
+            )
         return faults + self._weight_faults()
 
     def _list_faults(self) -> list[str]:
@@ -120,20 +159,33 @@ class Detection:
         if not self.lists["train"]:
             faults.append("task.train: expected lists or folders, but got none; name them")
         if not self.lists["test"]:
-            remedy = "name them, or set task.test_share=0.2 to draw that share of the images of `train`"
+            remedy = (
+                "name them, or set task.test_share=0.2 to draw that share of the images of `train`"
+            )
             faults.append(f"task.test: expected lists or folders, but got none; {remedy}")
         if self._both:
             expected = "None beside `test`, as it draws the test set from `train`"
-            faults.append(f"task.test_share: expected {expected}, but got {self.test_share}; set one of the two alone")
+            faults.append(
+                f"task.test_share: expected {expected}, but got {self.test_share}; set one of the "
+                "two alone"
+            )
         return faults
 
     def notes(self) -> list[str]:
-        """Litter, what is read otherwise than it is written, classes and images without boxes, and too many boxes."""
+        """Litter, what is read otherwise than it is written, classes and images without
+        boxes, and too many boxes.
+        """
         found = [note for look in self._looks for note in look.notes()]
         if self.format == "voc":
             for lists, split in {self.lists["test"]: "test", self.lists["train"]: "train"}.items():
-                found += litter_notes(self.root, lists, split)  # once where the test set is drawn from `train`
-        found += [note for whole in (self._train, self._whole_test) for part in whole.datasets for note in part.notes]
+                # once where the test set is drawn from `train`
+                found += litter_notes(self.root, lists, split)
+        found += [
+            note
+            for whole in (self._train, self._whole_test)
+            for part in whole.datasets
+            for note in part.notes
+        ]
         found += box_notes(self._pool_boxes, self._test_boxes, self.classes)
         limits = {HANDED_OUT: ssd.MOST} | ({JUDGED: MOST} if self.format == "coco" else {})
         return [*dict.fromkeys(found), *crowded(self._infos("test"), limits)]
@@ -150,25 +202,36 @@ class Detection:
         if self.pretrained is None:
             return []
         if self._make is ssd.small_ssd:
-            return [f"task.pretrained: expected None for the network 'small_ssd', but got {self.pretrained!r}"]
+            return [
+                "task.pretrained: expected None for the network 'small_ssd', but got "
+                f"{self.pretrained!r}"
+            ]
         try:
             path = weights.locate(self.pretrained)
             network = self._make(len(self.classes))
-            convolutions = {k: v for k, v in network.backbone.state_dict().items() if int(k.split(".")[1]) < 30}
+            convolutions = {
+                k: v for k, v in network.backbone.state_dict().items() if int(k.split(".")[1]) < 30
+            }
             lacking = weights.missing(path, convolutions)
             if lacking:
-                raise weights.WeightsError(f"Expected VGG-16's convolutions in {path}, but it lacks {lacking[:3]}")
+                raise weights.WeightsError(
+                    f"Expected VGG-16's convolutions in {path}, but it lacks {lacking[:3]}"
+                )
         except weights.WeightsError as error:
             return [f"task.pretrained: {error}"]
         return []
 
     @cached_property
     def _train(self) -> ConcatDataset:
-        return self._read("train", views.train_pipeline(self.augmentation, self.input_size, self.difficult))
+        return self._read(
+            "train", views.train_pipeline(self.augmentation, self.input_size, self.difficult)
+        )
 
     @cached_property
     def _pool(self) -> ConcatDataset:
-        return views.seen_as_at_test_time(self._train, views.test_pipeline(self.input_size, self.difficult))
+        return views.seen_as_at_test_time(
+            self._train, views.test_pipeline(self.input_size, self.difficult)
+        )
 
     @cached_property
     def _whole_test(self) -> ConcatDataset:
@@ -176,7 +239,9 @@ class Detection:
 
     def _read(self, split: Literal["train", "test"], pipeline: list[dict]) -> ConcatDataset:
         if self.format == "voc":
-            whole = views.read_voc(self.root, self.lists[split], self.classes, pipeline, split == "train")
+            whole = views.read_voc(
+                self.root, self.lists[split], self.classes, pipeline, split == "train"
+            )
         else:
             coco = self._truth if split == "test" else self._coco(split)
             whole = views.read_coco(coco, self.root, pipeline, split == "train")
@@ -188,19 +253,31 @@ class Detection:
 
     @cached_property
     def _truth(self) -> Coco:
-        """What the test set's jsons say: the data set hands it out, and the evaluation judges by it."""
+        """What the test set's jsons say: the data set hands it out, and the evaluation
+        judges by it.
+        """
         return self._coco("test")
 
     def _coco(self, split: str) -> Coco:
-        return first_fault_raised(read_coco(self.root, self.lists[split], self.classes, self.others))
+        return first_fault_raised(
+            read_coco(self.root, self.lists[split], self.classes, self.others)
+        )
 
     @cached_property
     def _test(self) -> Dataset:
-        return self._whole_test if self.test_limit is None else spread(self._whole_test, self.test_limit)
+        return (
+            self._whole_test
+            if self.test_limit is None
+            else spread(self._whole_test, self.test_limit)
+        )
 
     def dataset(self, split: Split) -> Dataset:
         """See `tasks.base.Task`; annotations are read once."""
-        return {"train": lambda: self._train, "pool": lambda: self._pool, "test": lambda: self._test}[split]()
+        return {
+            "train": lambda: self._train,
+            "pool": lambda: self._pool,
+            "test": lambda: self._test,
+        }[split]()
 
     def collate(self, samples: Sequence[Any]) -> Batch:
         """A list of images (3, H, W) and a list of `DetDataSample`, as mmdet wants them."""
@@ -212,7 +289,10 @@ class Detection:
         return self._make(len(self.classes), self.image_loss, path)
 
     def forward(self, network: SingleStageDetector, batch: Batch, want: frozenset[str]) -> Output:
-        """Source maps as taps; the loss of each image and the distributions of its priors where they are wanted."""
+        """Source maps as taps.
+
+        The loss of each image and the distributions of its priors where they are wanted.
+        """
         data = network.data_preprocessor(batch)
         taps, sources = ssd.features(network, data["inputs"])
         if not want & self.fields:
@@ -228,7 +308,10 @@ class Detection:
         data = network.data_preprocessor(batch)
         _, sources = ssd.features(network, data["inputs"])
         found = network.bbox_head.predict(sources, data["data_samples"], rescale=True)
-        return [_judged(sample, boxes) for sample, boxes in zip(data["data_samples"], found, strict=True)]
+        return [
+            _judged(sample, boxes)
+            for sample, boxes in zip(data["data_samples"], found, strict=True)
+        ]
 
     def evaluator(self) -> BaseMetric:
         """mAP as VOC or COCO defines it."""
@@ -251,7 +334,10 @@ class Detection:
         """Classes and sizes of the boxes, difficult ones included; see `tasks.base.Described`."""
         info = self._train.get_data_info(index)
         boxes, area = info["instances"], info["width"] * info["height"]
-        sizes = [math.sqrt((x2 - x1) * (y2 - y1) / area) for x1, y1, x2, y2 in (box["bbox"] for box in boxes)]
+        sizes = [
+            math.sqrt((x2 - x1) * (y2 - y1) / area)
+            for x1, y1, x2, y2 in (box["bbox"] for box in boxes)
+        ]
         classes = [self.classes[box["bbox_label"]] for box in boxes]
         return {"class": classes, "size of a box (as a share of the image's side)": sizes}
 
@@ -275,22 +361,33 @@ class Detection:
     def thumbnail(self, index: int) -> Image.Image:
         """The image with its boxes and class names."""
         info = self._train.get_data_info(index)
-        image = Image.fromarray(read_image(Path(info["img_path"])))  # boxes are those of the image as OpenCV turns it
+        # boxes are those of the image as OpenCV turns it
+        image = Image.fromarray(read_image(Path(info["img_path"])))
         scale = THUMBNAIL / max(image.size)
-        image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+        image = image.resize(
+            (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        )
         draw, named = ImageDraw.Draw(image), list[tuple[tuple[float, float], str, str]]()
         for box in info["instances"]:
             corners = [c * scale for c in box["bbox"]]
             colour = "gray" if box["ignore_flag"] else "lime"
             draw.rectangle(corners, outline=colour, width=2)
-            named.append(((corners[0], corners[1] - caption_height()), self.classes[box["bbox_label"]], colour))
+            named.append(
+                (
+                    (corners[0], corners[1] - caption_height()),
+                    self.classes[box["bbox_label"]],
+                    colour,
+                )
+            )
         for place, word, colour in named:  # above their boxes, and on all of them
             write(image, place, word, colour)
         return image
 
 
 def _judged(sample: DetDataSample, found: InstanceData) -> DetDataSample:
-    """A prediction beside the annotation itself, both in the pixels of the image as it is on disk."""
+    """A prediction beside the annotation itself, both in the pixels of the image as it is
+    on disk.
+    """
     judged = DetDataSample(metainfo=sample.metainfo, pred_instances=found)
     for field, flag in (("gt_instances", 0), ("ignored_instances", 1)):
         boxes = [i for i in sample.instances if i["ignore_flag"] == flag]

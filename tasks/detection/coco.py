@@ -1,8 +1,9 @@
-"""COCO's json, whatever tool wrote it, read into one form: what is trained on, judged by and checked is the same.
+"""COCO's json, whatever tool wrote it, read into one form: what is trained on, judged by and
+checked is the same.
 
-Categories are known by name and records by their place: ids may be of any kind, repeat from json to json, start from 0
-and stand in any order. What a record says in another way than COCO's own json is taken and counted (`Coco.notes`);
-what contradicts itself, the images or the settings is a fault.
+Categories are known by name and records by their place: ids may be of any kind, repeat from json to
+json, start from 0 and stand in any order. What a record says in another way than COCO's own json is
+taken and counted (`Coco.notes`); what contradicts itself, the images or the settings is a fault.
 """
 
 from __future__ import annotations
@@ -26,15 +27,19 @@ Progress = Callable[[Iterable], Iterable]
 
 @dataclass
 class Coco:
-    """What the jsons of a split say, in one numbering; the parts are those of one json that COCO would write.
+    """What the jsons of a split say, in one numbering; the parts are those of one json that COCO
+    would write.
 
     Attributes:
-        images: dicts with `id` (from 1 on, in the order of the jsons and, inside each, of its own ids), `file_name`
-            below the data's root, `width` and `height`; in the order of the jsons.
-        annotations: dicts with `id` (from 1 on), `image_id`, `category_id` (1 for the first class), `bbox` (x, y,
-            width, height in pixels), `area` of the box, and `iscrowd`; in the order of the jsons.
+        images: dicts with `id` (from 1 on, in the order of the jsons and, inside each, of its own
+            ids), `file_name` below the data's root, `width` and `height`; in the order of the
+            jsons.
+        annotations: dicts with `id` (from 1 on), `image_id`, `category_id` (1 for the first class),
+            `bbox` (x, y, width, height in pixels), `area` of the box, and `iscrowd`; in the order
+            of the jsons.
         categories: dicts with `id` and `name`, in the order of the classes.
-        notes: what was taken in another way than it is written, or left out; a line each, with its count.
+        notes: what was taken in another way than it is written, or left out; a line each, with its
+            count.
     """
 
     images: list[dict[str, Any]] = field(default_factory=list)
@@ -69,8 +74,8 @@ def read_coco(
 
     Args:
         root: the data set's folder, `data_root`.
-        lists: "<image folder>:<json>", both below root, such as "train2017:annotations/instances_train2017.json"; the
-            folder may be "".
+        lists: "<image folder>:<json>", both below root, such as
+            "train2017:annotations/instances_train2017.json"; the folder may be "".
         classes: the class names of the setting.
         others: boxes of categories that `classes` lacks are a fault, or are left out.
         look: looks at every image; without, at those of which the json does not tell the size.
@@ -78,19 +83,24 @@ def read_coco(
     """
     root, found = Path(root).absolute(), Coco()
     found.categories = [{"id": place, "name": name} for place, name in enumerate(classes, 1)]
-    fault = path_fault(root, "data_root", "data_root is the folder that holds the images' folder and the json")
+    fault = path_fault(
+        root, "data_root", "data_root is the folder that holds the images' folder and the json"
+    )
     if fault is None and not lists:
         form = "'<image folder>:<json>', both below data_root"
         fault = Fault("list name", str(root), form, shown(lists), "name a json at least")
     if fault is not None:
         yield fault
         return found
-    files: dict[Path, str] = {}  # image files are unique over the split: they name the pool's samples
+    # image files are unique over the split: they name the pool's samples
+    files: dict[Path, str] = {}
     known: dict[Path, set[str]] = {}
     for entry in lists:
         json = yield from _opened(root, entry, look)
         if json is not None:
-            known[json.path] = yield from _read(json, found, files, tuple(classes), others, progress)
+            known[json.path] = yield from _read(
+                json, found, files, tuple(classes), others, progress
+            )
     yield from _missing_classes(root, known, classes)
     return found
 
@@ -98,7 +108,10 @@ def read_coco(
 def _opened(root: Path, entry: str, look: ImageCheck | None) -> Reading[Json | None]:
     folder, colon, name = entry.partition(":")
     if not colon or not name or escapes(folder) or escapes(name):
-        form, remedy = "'<image folder>:<json>', both below data_root", "write 'train2017:annotations/train.json'"
+        form, remedy = (
+            "'<image folder>:<json>', both below data_root",
+            "write 'train2017:annotations/train.json'",
+        )
         yield Fault("list name", str(root), form, shown(entry), remedy)
         return None
     path = root / name
@@ -106,19 +119,37 @@ def _opened(root: Path, entry: str, look: ImageCheck | None) -> Reading[Json | N
     data = yield from read_json(path, dict, "an object at the top", remedies, JSON_BYTES)
     if data is None:
         return None
-    missing = [key for key in ("images", "annotations", "categories") if not isinstance(data.get(key), list)]
+    missing = [
+        key
+        for key in ("images", "annotations", "categories")
+        if not isinstance(data.get(key), list)
+    ]
     for key in missing:
-        yield Fault("broken json", str(path), f"a list as {key!r}", shown(data.get(key)), "export it as 'instances'")
+        yield Fault(
+            "broken json",
+            str(path),
+            f"a list as {key!r}",
+            shown(data.get(key)),
+            "export it as 'instances'",
+        )
     return None if missing else Json(path, root, folder, data, look)
 
 
 def _read(
-    json: Json, found: Coco, files: dict[Path, str], classes: tuple[str, ...], others: Others, progress: Progress
+    json: Json,
+    found: Coco,
+    files: dict[Path, str],
+    classes: tuple[str, ...],
+    others: Others,
+    progress: Progress,
 ) -> Reading[set[str]]:
     """Adds a json to `found`. Returns the names of its categories."""
     images = yield from _images(json, files, progress)
-    ordered = sorted(images, key=lambda key: (isinstance(images[key]["id"], str), images[key]["id"]))
-    for place, key in enumerate(ordered, len(found.images) + 1):  # in the order in which pycocotools judges them
+    ordered = sorted(
+        images, key=lambda key: (isinstance(images[key]["id"], str), images[key]["id"])
+    )
+    # in the order in which pycocotools judges them
+    for place, key in enumerate(ordered, len(found.images) + 1):
         images[key]["id"] = place
     found.images += images.values()
     names = yield from records.category_names(json)
@@ -143,23 +174,38 @@ def _read(
     return set(names.values())
 
 
-def _images(json: Json, files: dict[Path, str], progress: Progress) -> Reading[dict[Id, dict[str, Any]]]:
+def _images(
+    json: Json, files: dict[Path, str], progress: Progress
+) -> Reading[dict[Id, dict[str, Any]]]:
     """The image of each id, which stands in it as the json has it."""
     if not json.data["images"]:
-        yield Fault("no images", str(json.path), "an image at least", "none", "export the file anew")
+        yield Fault(
+            "no images", str(json.path), "an image at least", "none", "export the file anew"
+        )
     images: dict[Id, dict[str, Any]] = {}
     places: dict[Id, str] = {}
     for index, record in enumerate(progress(json.data["images"])):
         where = f"{json.path}, images[{index}]"
         if not isinstance(record, dict):
-            yield Fault("broken image record", where, "an object", shown(record), "export the file anew")
+            yield Fault(
+                "broken image record", where, "an object", shown(record), "export the file anew"
+            )
             continue
         image = yield from records.image(json, where, record, files)
         key = json.id(record.get("id"))
         if key is None:
-            yield Fault("image id", where, "a number or a text as 'id'", shown(record.get("id")), "number the images")
+            yield Fault(
+                "image id",
+                where,
+                "a number or a text as 'id'",
+                shown(record.get("id")),
+                "number the images",
+            )
         elif key in places:
-            came, remedy = f"{shown(key)} again", f"see {places[key]}; number the images anew, or export them apart"
+            came, remedy = (
+                f"{shown(key)} again",
+                f"see {places[key]}; number the images anew, or export them apart",
+            )
             yield Fault("image id", where, "every id once in a json", came, remedy)
         else:
             places[key], images[key] = where, image
@@ -169,14 +215,24 @@ def _images(json: Json, files: dict[Path, str], progress: Progress) -> Reading[d
 def _other_classes(path: Path, left: Counter[str], classes: tuple[str, ...]) -> Iterator[Fault]:
     for name, count in sorted(left.items()):
         came, remedy = f"{count} of {name!r}", f"{nearest(name, classes)} Or {ADVICE}"
-        yield Fault("category not in classes", str(path), "annotations of `classes` alone", came, remedy)
+        yield Fault(
+            "category not in classes", str(path), "annotations of `classes` alone", came, remedy
+        )
 
 
-def _missing_classes(root: Path, known: dict[Path, set[str]], classes: Sequence[str]) -> Iterator[Fault]:
+def _missing_classes(
+    root: Path, known: dict[Path, set[str]], classes: Sequence[str]
+) -> Iterator[Fault]:
     """Classes that no json of the split has: misspelt, or of other data."""
     names = tuple(sorted(set().union(*known.values())))
     for name in classes if known else ():
         if name not in names:
             remedy = f"{nearest(name, names)} Correct `classes` or the json"
-            where = str(next(iter(known))) if len(known) == 1 else f"{root}, all {len(known)} jsons of the split"
-            yield Fault("missing category", where, f"a category for {name!r} of `classes`", "none", remedy)
+            where = (
+                str(next(iter(known)))
+                if len(known) == 1
+                else f"{root}, all {len(known)} jsons of the split"
+            )
+            yield Fault(
+                "missing category", where, f"a category for {name!r} of `classes`", "none", remedy
+            )

@@ -1,4 +1,7 @@
-"""The records of one COCO json: images, categories, annotations; each is taken, mended and counted, or a fault."""
+"""The records of one COCO json: images, categories, annotations.
+
+Each is taken, mended and counted, or a fault.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,9 @@ class Json:
         look: looks at every image; None where the json's word on its size is enough.
     """
 
-    def __init__(self, path: Path, root: Path, folder: str, data: Record, look: ImageCheck | None) -> None:
+    def __init__(
+        self, path: Path, root: Path, folder: str, data: Record, look: ImageCheck | None
+    ) -> None:
         self.path, self.root, self.folder, self.data, self.look = path, root, folder, data, look
         self.odd: Counter[str] = Counter()
         self.first: dict[Id, int] = {}  # annotation of each id
@@ -55,7 +60,9 @@ class Json:
 
     def notes(self) -> list[str]:
         """A line for each way in which records are odd."""
-        found = [f"{self.path}: {text.format(f'{count:,}')}" for text, count in self.odd.items() if count]
+        found = [
+            f"{self.path}: {text.format(f'{count:,}')}" for text, count in self.odd.items() if count
+        ]
         if self.tiny:
             one = f"{self.tiny[0].where.rpartition(', ')[2]} {self.tiny[0].came}"
             text = TINIES.format(f"{len(self.tiny):,}", f"{len(self.data['annotations']):,}", one)
@@ -63,12 +70,16 @@ class Json:
         return found
 
     def many_tiny(self) -> list[Fault]:
-        """Boxes under a pixel where they are more than a few: mmdet drops them, and pycocotools would judge by them."""
+        """Boxes under a pixel where they are more than a few: mmdet drops them, and
+        pycocotools would judge by them.
+        """
         return self.tiny if len(self.tiny) > TINY * len(self.data["annotations"]) else []
 
 
 def whole(value: object) -> Id | None:
-    """An id in the one form in which equal ids are equal: 7 for 7, 7.0 and "7", other texts as they are; else None."""
+    """An id in the one form in which equal ids are equal: 7 for 7, 7.0 and "7", other
+    texts as they are; else None.
+    """
     if isinstance(value, str):
         return int(value) if re.fullmatch("0|-?[1-9][0-9]{0,17}", value) else value
     if isinstance(value, float):
@@ -77,7 +88,10 @@ def whole(value: object) -> Id | None:
 
 
 def image(json: Json, where: str, record: Record, files: dict[Path, str]) -> Reading[Record]:
-    """An image record in COCO's form with its own `id`; `width` and `height` are missing where nothing tells them."""
+    """An image record in COCO's form with its own `id`.
+
+    `width` and `height` are missing where nothing tells them.
+    """
     name, size = record.get("file_name"), _sides(record)
     json.odd[SIZES] += size is None
     folder = json.root / json.folder
@@ -85,9 +99,21 @@ def image(json: Json, where: str, record: Record, files: dict[Path, str]) -> Rea
         written, name = name, slashed(folder, name)
         json.odd[SEPARATORS] += name != written
     if not isinstance(name, str) or not name or misleads(name):
-        yield Fault("file_name", where, f"a one-line path below {folder}", shown(name), "write the image's path")
+        yield Fault(
+            "file_name",
+            where,
+            f"a one-line path below {folder}",
+            shown(name),
+            "write the image's path",
+        )
     elif (first := files.setdefault(folder / name, where)) != where:
-        yield Fault("file twice", where, "every image file once in a split", shown(name), f"see {first}; delete one")
+        yield Fault(
+            "file twice",
+            where,
+            "every image file once in a split",
+            shown(name),
+            f"see {first}; delete one",
+        )
     else:
         size = yield from _size(json, where, folder / name, size)
     sides = {} if size is None else {"width": size[0], "height": size[1]}
@@ -103,14 +129,19 @@ def _size(json: Json, where: str, path: Path, declared: Size | None) -> Reading[
     """The image's own where it is looked at, else the json's."""
     if json.look is None and declared is not None:
         return declared
-    real = yield from json.look.size(path) if json.look is not None else image_size(path, full=False)
+    real = (
+        yield from json.look.size(path) if json.look is not None else image_size(path, full=False)
+    )
     if real and declared and real != declared:
         yield wrong_size(where, path, real, declared, "the json's size")
     return declared if swapped(real, declared) else real or declared  # one fault tells it
 
 
 def category_names(json: Json) -> Reading[dict[Id, str]]:
-    """The name of each category id; of two entries of one name, as of Roboflow's, one may have annotations."""
+    """The name of each category id.
+
+    Of two entries of one name, as of Roboflow's, one may have annotations.
+    """
     names: dict[Id, str] = {}
     owners: dict[str, Id] = {}
     annotations = [record for record in json.data["annotations"] if isinstance(record, dict)]
@@ -131,8 +162,13 @@ def category_names(json: Json) -> Reading[dict[Id, str]]:
     return names
 
 
-def annotation(json: Json, index: int, images: Mapping[Id, Record], names: Mapping[Id, str]) -> Reading[Record | None]:
-    """An annotation in COCO's form, but for its `id` and `category_id`; None where it is of no image or has no box."""
+def annotation(
+    json: Json, index: int, images: Mapping[Id, Record], names: Mapping[Id, str]
+) -> Reading[Record | None]:
+    """An annotation in COCO's form, but for its `id` and `category_id`.
+
+    None where it is of no image or has no box.
+    """
     record, where = json.data["annotations"][index], f"{json.path}, annotations[{index}]"
     if not isinstance(record, dict):
         yield Fault("broken annotation", where, "an object", shown(record), "export the file anew")
@@ -150,13 +186,21 @@ def annotation(json: Json, index: int, images: Mapping[Id, Record], names: Mappi
     return {"image_id": image["id"], "bbox": box, "area": box[2] * box[3], "iscrowd": crowd}
 
 
-def _known(json: Json, record: Record, what: str, where: str, ids: Mapping[Id, object]) -> Reading[Id | None]:
+def _known(
+    json: Json, record: Record, what: str, where: str, ids: Mapping[Id, object]
+) -> Reading[Id | None]:
     """The id that the annotation gives as `<what>_id` where `ids` has it, else None."""
     value = record.get(f"{what}_id")
     found = json.id(value)
     if found is not None and found in ids:
         return found
-    yield Fault(f"unknown {what}", where, f"a '{what}_id' that the json has", shown(value), "correct or delete it")
+    yield Fault(
+        f"unknown {what}",
+        where,
+        f"a '{what}_id' that the json has",
+        shown(value),
+        "correct or delete it",
+    )
     return None
 
 
@@ -165,16 +209,21 @@ def _twice(json: Json, index: int, where: str) -> Reading[None]:
     records = json.data["annotations"]
     key = whole(records[index].get("id"))
     first = index if key is None else json.first.setdefault(key, index)
-    if not isinstance(key, int) or key == 0 or first != index:  # 0 marks a detection that pycocotools did not match
+    # 0 marks a detection that pycocotools did not match
+    if not isinstance(key, int) or key == 0 or first != index:
         json.odd[IDS] += 1
     fields = ("image_id", "category_id", "bbox")
-    if first != index and all(records[first].get(name) == records[index].get(name) for name in fields):
+    if first != index and all(
+        records[first].get(name) == records[index].get(name) for name in fields
+    ):
         came = f"{shown(key)} with the same box as annotations[{first}]"
         yield Fault("annotation twice", where, "every annotation once", came, "delete one")
 
 
 def _crowd(json: Json, record: Record, where: str) -> Reading[int]:
-    """1 for what is neither to be found nor missed: mmdet drops annotations to ignore, and pycocotools counts them."""
+    """1 for what is neither to be found nor missed: mmdet drops annotations to ignore, and
+    pycocotools counts them.
+    """
     flags = {}
     for name in ("iscrowd", "ignore"):
         value = record.get(name)
@@ -189,11 +238,23 @@ def _crowd(json: Json, record: Record, where: str) -> Reading[int]:
 
 def _box(json: Json, box: object, where: str, size: Size | None) -> Reading[list[float] | None]:
     if not isinstance(box, list) or len(box) != 4 or not all(finite(value) for value in box):
-        yield Fault("bbox", where, "'bbox' as four finite numbers x, y, width, height", shown(box), "annotate it anew")
+        yield Fault(
+            "bbox",
+            where,
+            "'bbox' as four finite numbers x, y, width, height",
+            shown(box),
+            "annotate it anew",
+        )
         return None
     x, y, w, h = box
     if w < 1 or h < 1:  # mmdet drops them silently
-        fault = Fault("box of no area", where, "a 'bbox' of 1 pixel or more a side", shown(box), "widen or delete it")
+        fault = Fault(
+            "box of no area",
+            where,
+            "a 'bbox' of 1 pixel or more a side",
+            shown(box),
+            "widen or delete it",
+        )
         if is_normalised(x, y, x + w, y + h):
             yield normalised(where, "'bbox'", shown(box))
         elif min(w, h) >= 0:

@@ -12,7 +12,10 @@ from tasks.faults import Fault
 
 HANDED_OUT = "the detector hands out the {} surest boxes of an image"
 JUDGED = "COCO's evaluation takes the {} surest detections of a class in an image"
-AGAIN = "are the same as another one of their class in their image: each counts, to be labeled and to be found"
+AGAIN = (
+    "are the same as another one of their class in their image: each counts, to be labeled and "
+    "to be found"
+)
 MOST = 0.5  # share of the pool's images that may have no box before a note says so
 
 
@@ -36,7 +39,10 @@ class Boxes:
 
 
 def boxes_of(infos: Iterable[dict], ignored: bool) -> Boxes:
-    """Those of a split as mmdet read it; boxes marked difficult (or crowds) do not count where they are `ignored`."""
+    """Those of a split as mmdet read it.
+
+    Boxes marked difficult (or crowds) do not count where they are `ignored`.
+    """
     sizes, counted, again = [], Counter[int](), 0
     for info in infos:
         boxes = info["instances"]
@@ -46,12 +52,19 @@ def boxes_of(infos: Iterable[dict], ignored: bool) -> Boxes:
     return Boxes(len(sizes), sizes.count(0), sum(sizes), counted, again)
 
 
-def box_faults(pool: Boxes, test: Boxes, limit: int | None, share: float | None = None) -> list[Fault]:
-    """A pool or a test set without a single box that counts; `limit` and `share` made the test set."""
+def box_faults(
+    pool: Boxes, test: Boxes, limit: int | None, share: float | None = None
+) -> list[Fault]:
+    """A pool or a test set without a single box that counts.
+
+    `limit` and `share` made the test set.
+    """
     found = []
     if not pool.counted:
         remedy = "name lists with annotations as task.train" + _set_difficult(pool)
-        found.append(Fault("no labels", "task.train", "a box to train on in the pool", _came(pool), remedy))
+        found.append(
+            Fault("no labels", "task.train", "a box to train on in the pool", _came(pool), remedy)
+        )
     if not test.counted:
         remedy = "name a list with annotations as task.test"
         if share is not None:
@@ -64,7 +77,9 @@ def box_faults(pool: Boxes, test: Boxes, limit: int | None, share: float | None 
 
 def _came(split: Boxes) -> str:
     where = f"in {split.images:,} images"
-    return f"{split.all:,} {where}, all of them difficult or crowds" if split.all else f"none {where}"
+    return (
+        f"{split.all:,} {where}, all of them difficult or crowds" if split.all else f"none {where}"
+    )
 
 
 def _set_difficult(pool: Boxes) -> str:
@@ -72,36 +87,50 @@ def _set_difficult(pool: Boxes) -> str:
 
 
 def box_notes(pool: Boxes, test: Boxes, classes: Sequence[str]) -> list[str]:
-    """Classes without a box, a pool of images that mostly have none, and boxes that are there twice."""
+    """Classes without a box, a pool of images that mostly have none, and boxes that are
+    there twice.
+    """
     found = []
     if pool.bare > MOST * pool.images:
         found.append(f"pool: {pool.bare:,} of {pool.images:,} images have no box")
     splits: tuple[tuple[Literal["pool", "test"], Boxes, str], ...] = (
-        ("pool", pool, "nothing of them can be learned"), ("test", test, "their AP is not a number and not in mAP"),
-    )  # fmt: skip
+        ("pool", pool, "nothing of them can be learned"),
+        ("test", test, "their AP is not a number and not in mAP"),
+    )
     for split, boxes, what in splits:
         if boxes.again:
             found.append(f"{split}: {boxes.again:,} boxes {AGAIN}")
         lacking = [name for label, name in enumerate(classes) if not boxes.counted[label]]
         if lacking:
-            found.append(f"{split}: no box of {len(lacking)} of {len(classes)} classes: {few(lacking)}; {what}")
+            found.append(
+                f"{split}: no box of {len(lacking)} of {len(classes)} classes: {few(lacking)}; "
+                f"{what}"
+            )
     return found
 
 
 def crowded(infos: Iterable[dict], limits: Mapping[str, int]) -> list[str]:
-    """Words on test images with more boxes than are handed out or judged: no detector's AP can reach 1 there.
+    """Words on test images with more boxes than are handed out or judged: no detector's AP can
+    reach 1 there.
 
     Args:
         infos: what mmdet read of each image.
-        limits: of boxes in an image, under the words that say whose limit it is; of one class where these say so.
+        limits: of boxes in an image, under the words that say whose limit it is; of one class where
+            these say so.
     """
-    counts = [Counter(box["bbox_label"] for box in info["instances"] if not box["ignore_flag"]) for info in infos]
+    counts = [
+        Counter(box["bbox_label"] for box in info["instances"] if not box["ignore_flag"])
+        for info in infos
+    ]
     said = []
     for words, most in limits.items():
         what = "boxes of one class" if "class" in words else "boxes"
         sizes = [max(c.values(), default=0) if "class" in words else c.total() for c in counts]
         above = [size for size in sizes if size > most]
         if above:
-            text = f"task.test: {len(above):,} images have more than {most} {what} (up to {max(above):,})"
+            text = (
+                f"task.test: {len(above):,} images have more than {most} {what} (up to "
+                f"{max(above):,})"
+            )
             said.append(f"{text}; {words.format(most)}, so that AP cannot reach 1")
     return said

@@ -27,19 +27,28 @@ class VocMap(VOCMetric):
 
     def __init__(self, classes: Sequence[str], mode: Literal["11points", "area"]) -> None:
         super().__init__(metric="mAP", eval_mode=mode, prefix="voc")
-        self.prefix = None  # keys as they are; given to the constructor, None would mean mmdet's default
+        # keys as they are; given to the constructor, None would mean mmdet's default
+        self.prefix = None
         self.classes = tuple(classes)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """`mAP` and `AP/<class>` in [0, 1]; NaN for a class that the test set does not hold, and not in the mean.
+        """`mAP` and `AP/<class>` in [0, 1]; NaN for a class that the test set does not hold, and
+        not in the mean.
 
         Without a box to judge by, all are NaN.
         """
         truth, detections = zip(*results, strict=True)
-        mean, classes = eval_map(  # called as VOCMetric does, which throws the classes' results away
-            detections, truth, iou_thr=0.5, dataset=self.classes, logger="silent", eval_mode=self.eval_mode,
-            use_legacy_coordinate=True, nproc=min(4, os.cpu_count() or 1),
-        )  # fmt: skip
+        # called as VOCMetric does, which throws the classes' results away
+        mean, classes = eval_map(
+            detections,
+            truth,
+            iou_thr=0.5,
+            dataset=self.classes,
+            logger="silent",
+            eval_mode=self.eval_mode,
+            use_legacy_coordinate=True,
+            nproc=min(4, os.cpu_count() or 1),
+        )
         each = {
             f"AP/{name}": float(result["ap"]) if result["num_gts"] > 0 else float("nan")
             for name, result in zip(self.classes, classes, strict=True)
@@ -49,10 +58,11 @@ class VocMap(VOCMetric):
 
 
 class CocoMap(CocoMetric):
-    """mmdet's CocoMetric (pycocotools): mAP over IoU .5 to .95, `mAP_50`, `mAP_75` and each class's AP.
+    """mmdet's CocoMetric (pycocotools): mAP over IoU .5 to .95, `mAP_50`, `mAP_75` and each class's
+    AP.
 
-    Each takes the `MOST` surest detections of a class in an image, as pycocotools does; mmdet's own numbers for a class
-    and for one IoU take 1,000 and stand beside a mean over others.
+    Each takes the `MOST` surest detections of a class in an image, as pycocotools does; mmdet's own
+    numbers for a class and for one IoU take 1,000 and stand beside a mean over others.
 
     Args:
         coco: the test set, as the data set has read it.
@@ -62,29 +72,45 @@ class CocoMap(CocoMetric):
         super().__init__(metric="bbox", classwise=True, prefix="coco", proposal_nums=(1, 10, MOST))
         self.prefix = None
         self._coco_api = COCO()
-        self._coco_api.dataset = {  # pycocotools writes into annotations; 2.0.9 and 2.0.10 stop without `info`
-            "info": {}, "images": coco.images, "categories": coco.categories,
+        # pycocotools writes into annotations; 2.0.9 and 2.0.10 stop without `info`
+        self._coco_api.dataset = {
+            "info": {},
+            "images": coco.images,
+            "categories": coco.categories,
             "annotations": [dict(annotation) for annotation in coco.annotations],
-        }  # fmt: skip
+        }
         with redirect_stdout(StringIO()):  # pycocotools prints what it does
             self._coco_api.createIndex()
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """CocoMetric's numbers (it rounds them to three digits) under the names that VocMap uses too."""
-        self.img_ids = [truth["img_id"] for truth, _ in results]  # else all images of the json, seen or not
+        """CocoMetric's numbers (it rounds them to three digits) under the names that
+        VocMap uses too.
+        """
+        # else all images of the json, seen or not
+        self.img_ids = [truth["img_id"] for truth, _ in results]
         with redirect_stdout(StringIO()):
             raw = super().compute_metrics(results)
         if not raw:  # CocoMetric gives nothing at all where nothing was detected
-            return dict.fromkeys(("mAP", "mAP_50", "mAP_75"), 0.0 if self._judged() else float("nan"))
-        each = {f"AP/{k.removesuffix('_precision')}": float(v) for k, v in raw.items() if k.endswith("_precision")}
+            return dict.fromkeys(
+                ("mAP", "mAP_50", "mAP_75"), 0.0 if self._judged() else float("nan")
+            )
+        each = {
+            f"AP/{k.removesuffix('_precision')}": float(v)
+            for k, v in raw.items()
+            if k.endswith("_precision")
+        }
         return {key: _share(raw[f"bbox_{key}"]) for key in ("mAP", "mAP_50", "mAP_75")} | each
 
     def _judged(self) -> bool:
         """Whether an image that was seen has a box that counts."""
-        boxes = self._coco_api.load_anns(self._coco_api.get_ann_ids(img_ids=self.img_ids, iscrowd=False))
+        boxes = self._coco_api.load_anns(
+            self._coco_api.get_ann_ids(img_ids=self.img_ids, iscrowd=False)
+        )
         return any(box["category_id"] in self.cat_ids for box in boxes)
 
 
 def _share(value: float) -> float:
-    """A number of pycocotools, which says -1 where there is nothing to judge by, in [0, 1] or NaN."""
+    """A number of pycocotools, which says -1 where there is nothing to judge by, in [0, 1]
+    or NaN.
+    """
     return float("nan") if value < 0 else float(value)

@@ -1,4 +1,6 @@
-"""Boxes whose numbers are in another unit or order than their format wants: named, so that one sentence mends all."""
+"""Boxes whose numbers are in another unit or order than their format wants: named, so that
+one sentence mends all.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +8,41 @@ from tasks.faults import Fault, Size
 
 ROUNDING = 0.01  # by which a normalised box may leave the image
 CORNERS = "where these are corners (x1, y1, x2, y2), write x2 - x1 and y2 - y1 as width and height"
-SIDES = "where these are x, y, width and height, write x + width and y + height as the second corner"
+SIDES = (
+    "where these are x, y, width and height, write x + width and y + height as the second corner"
+)
 
 
 def is_normalised(x1: float, y1: float, x2: float, y2: float) -> bool:
-    """Whether a box's corners are shares of the image's sides: no box in pixels lies inside of the first one."""
+    """Whether a box's corners are shares of the image's sides: no box in pixels lies
+    inside of the first one.
+    """
     top = 1 + ROUNDING
-    return 0 <= x1 < x2 <= top and 0 <= y1 < y2 <= top and not all(v in (0, 1) for v in (x1, y1, x2, y2))
+    return (
+        0 <= x1 < x2 <= top
+        and 0 <= y1 < y2 <= top
+        and not all(v in (0, 1) for v in (x1, y1, x2, y2))
+    )
 
 
 def normalised(where: str, what: str, came: str) -> Fault:
     """The fault of such a box; `what` has its numbers."""
-    remedy = "they look normalised: multiply those along x by the image's width, those along y by its height"
+    remedy = (
+        "they look normalised: multiply those along x by the image's width, those along y by "
+        "its height"
+    )
     return Fault("normalised box", where, f"{what} in pixels", came, remedy)
 
 
 def are_corners(x: float, y: float, w: float, h: float, size: Size) -> bool:
-    """Whether x, y, width and height are a box inside the image where they are taken as its two corners."""
+    """Whether x, y, width and height are a box inside the image where they are taken as
+    its two corners.
+    """
     return 0 <= x < w <= size[0] and 0 <= y < h <= size[1]
 
 
 def are_sides(x1: float, y1: float, x2: float, y2: float, size: Size) -> bool:
-    """Whether two corners are a box inside the image where they are taken as x, y, width and height."""
+    """Whether two corners are a box inside the image where they are taken as x, y, width
+    and height.
+    """
     return min(x1, y1) >= 0 and min(x2, y2) > 0 and x1 + x2 <= size[0] and y1 + y2 <= size[1]

@@ -1,4 +1,6 @@
-"""The data of detection as mmdet reads it: train, pool and test views of boxes in VOC's or COCO's form."""
+"""The data of detection as mmdet reads it: train, pool and test views of boxes in VOC's or
+COCO's form.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from mmengine.registry import DefaultScope
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from models.networks.ssd import MEAN_RGB  # installs the operators that mmdet needs, so it comes before mmdet
+# installs the operators that mmdet needs, so it comes before mmdet
+from models.networks.ssd import MEAN_RGB
 from tasks.data import first_fault_raised, read_bgr
 from tasks.detection.coco import Coco
 from tasks.detection.others import left_out
@@ -28,7 +31,10 @@ from mmdet.datasets import CocoDataset, XMLDataset  # isort: skip
 Format = Literal["voc", "coco"]
 Augmentation = Literal["ssd", "mmdet", "flip"]
 Difficult = Literal["ignore", "train"]
-UNEVEN = "{} boxes have a corner at 0 or a fraction: read as mmdet does, as 1-based whole pixels, fractions cut off"
+UNEVEN = (
+    "{} boxes have a corner at 0 or a fraction: read as mmdet does, as 1-based whole pixels, "
+    "fractions cut off"
+)
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
 
 
@@ -43,7 +49,10 @@ class LoadImage(BaseTransform):
 
 
 class KeepDifficult(BaseTransform):
-    """Lets difficult (or crowd) boxes be trained on like any other; evaluation goes by the annotation itself."""
+    """Lets difficult (or crowd) boxes be trained on like any other.
+
+    Evaluation goes by the annotation itself.
+    """
 
     def transform(self, results: dict) -> dict:
         """Clear the flags that send a box to the ignored instances."""
@@ -52,7 +61,8 @@ class KeepDifficult(BaseTransform):
 
 
 class SSDCrop(BaseTransform):
-    """The original SSD's crop: *one* box must overlap the crop enough, where mmdet's MinIoURandomCrop asks it of all.
+    """The original SSD's crop: *one* box must overlap the crop enough, where mmdet's
+    MinIoURandomCrop asks it of all.
 
     The draw is torchvision's `RandomIoUCrop`, made after the original Caffe sampler.
     """
@@ -63,7 +73,8 @@ class SSDCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Crop the image; keep the boxes whose centres are inside, clipped to the crop."""
         height, width = results["img"].shape[:2]
-        if min(height, width) * self._draw.min_scale < 1:  # a crop could be of no pixel, which torchvision divides by
+        # a crop could be of no pixel, which torchvision divides by
+        if min(height, width) * self._draw.min_scale < 1:
             return results
         boxes = results["gt_bboxes"]
         corners = tv_tensors.BoundingBoxes(boxes.tensor, format="XYXY", canvas_size=(height, width))
@@ -87,18 +98,24 @@ def train_pipeline(augmentation: Augmentation, size: int, difficult: Difficult) 
     """From file to network input with augmentation.
 
     Args:
-        augmentation: ``"ssd"``, the original order and crop; ``"mmdet"``, those of mmdet's `ssd300_voc0712.py`;
-            ``"flip"``, mirroring alone.
+        augmentation: ``"ssd"``, the original order and crop; ``"mmdet"``, those of mmdet's
+            `ssd300_voc0712.py`; ``"flip"``, mirroring alone.
         size: side of the network's square input in pixels.
         difficult: what becomes of boxes marked difficult.
     """
     colour = dict(
-        type="PhotoMetricDistortion", brightness_delta=32, contrast_range=(0.5, 1.5), saturation_range=(0.5, 1.5),
+        type="PhotoMetricDistortion",
+        brightness_delta=32,
+        contrast_range=(0.5, 1.5),
+        saturation_range=(0.5, 1.5),
         hue_delta=18,
-    )  # fmt: skip
+    )
     expand = dict(type="Expand", mean=MEAN_RGB, to_rgb=True, ratio_range=(1, 4))
     crop = dict(type="MinIoURandomCrop", min_ious=(0.1, 0.3, 0.5, 0.7, 0.9), min_crop_size=0.3)
-    resize, flip = dict(type="Resize", scale=(size, size), keep_ratio=False), dict(type="RandomFlip", prob=0.5)
+    resize, flip = (
+        dict(type="Resize", scale=(size, size), keep_ratio=False),
+        dict(type="RandomFlip", prob=0.5),
+    )
     steps: dict[str, list[dict]] = {
         "ssd": [colour, expand, dict(type=SSDCrop), resize, flip],
         "mmdet": [expand, crop, resize, flip, colour],
@@ -108,7 +125,9 @@ def train_pipeline(augmentation: Augmentation, size: int, difficult: Difficult) 
 
 
 def test_pipeline(size: int, difficult: Difficult) -> list[dict]:
-    """From file to network input as at test time: boxes in its pixels, and the annotation itself in `instances`."""
+    """From file to network input as at test time: boxes in its pixels, and the annotation
+    itself in `instances`.
+    """
     resize = dict(type="Resize", scale=(size, size), keep_ratio=False)
     return [*_load(difficult), resize, dict(type="PackDetInputs", meta_keys=(*META, "instances"))]
 
@@ -171,14 +190,20 @@ class CocoBoxes(CocoDataset):
         boxes: dict[int, list[dict]] = {image["id"]: [] for image in coco.images}
         for annotation in coco.annotations:
             boxes[annotation["image_id"]].append(annotation)
-        raw = [dict(raw_img_info={**i, "img_id": i["id"]}, raw_ann_info=boxes[i["id"]]) for i in coco.images]
+        raw = [
+            dict(raw_img_info={**i, "img_id": i["id"]}, raw_ann_info=boxes[i["id"]])
+            for i in coco.images
+        ]
         return [self.parse_data_info(info) for info in raw]
 
 
 def read_voc(
     root: Path, lists: Sequence[str], classes: Sequence[str], pipeline: list[dict], train: bool
 ) -> ConcatDataset:
-    """Read annotations: every image of the lists, in the lists' order; nothing is filtered or replaced."""
+    """Read annotations: every image of the lists, in the lists' order.
+
+    Nothing is filtered or replaced.
+    """
     first: dict[Path, str] = {}
     samples = [first_fault_raised(pairs(root, entry, first)) for entry in lists]
     with DefaultScope.overwrite_default_scope("mmdet"):
@@ -196,11 +221,16 @@ def read_coco(coco: Coco, root: Path, pipeline: list[dict], train: bool) -> Conc
 
 def _options(classes: Sequence[str], pipeline: list[dict], train: bool) -> dict[str, Any]:
     names = dict(classes=tuple(classes))
-    return dict(metainfo=names, pipeline=pipeline, test_mode=not train, filter_cfg=None, max_refetch=0)
+    return dict(
+        metainfo=names, pipeline=pipeline, test_mode=not train, filter_cfg=None, max_refetch=0
+    )
 
 
 def kept(dataset: ConcatDataset, chosen: Sequence[bool]) -> ConcatDataset:
-    """The samples that are `chosen`, in order; `dataset` itself is cut down, as mmengine's copy mixes up data sets."""
+    """The samples that are `chosen`, in order.
+
+    `dataset` itself is cut down, as mmengine's copy mixes up data sets.
+    """
     flags = iter(chosen)
     for part in dataset.datasets:
         part.get_subset_([i for i in range(len(part)) if next(flags)])
@@ -208,7 +238,10 @@ def kept(dataset: ConcatDataset, chosen: Sequence[bool]) -> ConcatDataset:
 
 
 def seen_as_at_test_time(dataset: ConcatDataset, pipeline: list[dict]) -> ConcatDataset:
-    """The same samples in the same order through the test pipeline; the annotations are shared, not read again."""
+    """The same samples in the same order through the test pipeline.
+
+    The annotations are shared, not read again.
+    """
     parts = [copy.copy(part) for part in dataset.datasets]
     with DefaultScope.overwrite_default_scope("mmdet"):
         for part in parts:

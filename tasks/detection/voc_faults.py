@@ -29,12 +29,14 @@ def voc_faults(
     Args:
         root: `data_root`.
         lists: the entries whose images make the split together. "VOC2007/trainval" is the list
-            `<root>/VOC2007/ImageSets/Main/trainval.txt`, its images are in `<root>/VOC2007/JPEGImages`, its XML in
-            `<root>/VOC2007/Annotations`; "train" is a folder of images and XML, "images:annotations" are two folders,
-            and "images:annotations:train.txt" the ids of a list in them.
+            `<root>/VOC2007/ImageSets/Main/trainval.txt`, its images are in
+            `<root>/VOC2007/JPEGImages`, its XML in `<root>/VOC2007/Annotations`; "train" is a
+            folder of images and XML, "images:annotations" are two folders, and
+            "images:annotations:train.txt" the ids of a list in them.
         classes: the class names of the setting.
         others: objects of classes that `classes` lacks are a fault, or are left out.
-        look: looks at the images: by their headers (with XML about 1 s for 3,000 images), or at the pixels too.
+        look: looks at the images: by their headers (with XML about 1 s for 3,000 images), or at the
+            pixels too.
         progress: wraps the list of samples that is gone through, as tqdm does.
     """
     look = look or ImageCheck(full=False)
@@ -51,7 +53,13 @@ def _split_faults(
 ) -> Iterator[Fault]:
     fault = path_fault(root, "data_root", ROOT)
     if fault is None and not lists:
-        fault = Fault("list name", str(root), "the name of a list at least", shown(lists), f"write one of {FORMS}")
+        fault = Fault(
+            "list name",
+            str(root),
+            "the name of a list at least",
+            shown(lists),
+            f"write one of {FORMS}",
+        )
     if fault is not None:
         yield fault
         return
@@ -64,7 +72,9 @@ def _split_faults(
     yield from look.together()
 
 
-def _sample_faults(pair: Pair, classes: tuple[str, ...], others: Others, look: ImageCheck) -> Iterator[Fault]:
+def _sample_faults(
+    pair: Pair, classes: tuple[str, ...], others: Others, look: ImageCheck
+) -> Iterator[Fault]:
     image, path = pair.image, pair.xml
     real = yield from look.size(image, pair.no_image)
     tree = yield from read_xml(path, pair.no_xml)
@@ -76,7 +86,8 @@ def _sample_faults(pair: Pair, classes: tuple[str, ...], others: Others, look: I
     size = declared if swapped(real, declared) else real or declared  # one fault tells it
     objects = tree.findall("object")
     yield from _stray_faults(tree, objects, str(path))
-    if not objects and tree.tag.lower() != "annotation":  # else it would count as an image without objects
+    # else it would count as an image without objects
+    if not objects and tree.tag.lower() != "annotation":
         came, remedy = f"<{tree.tag}>", "export it as Pascal VOC's XML, without a namespace"
         yield Fault("no annotation", str(path), "<annotation> at the top", came, remedy)
     for number, item in enumerate(objects, 1):
@@ -84,12 +95,21 @@ def _sample_faults(pair: Pair, classes: tuple[str, ...], others: Others, look: I
 
 
 def _stray_faults(tree: ET.Element, objects: list[ET.Element], where: str) -> Iterator[Fault]:
-    """Objects and boxes at a place where mmdet does not look; the <part> of an <object> has boxes, too."""
+    """Objects and boxes at a place where mmdet does not look.
+
+    The <part> of an <object> has boxes, too.
+    """
     boxes = sum(1 for item in objects for _ in item.iter("bndbox"))
     for tag, parent, seen in (("object", tree.tag, len(objects)), ("bndbox", "object", boxes)):
         stray = sum(1 for _ in tree.iter(tag)) - seen
         if stray:
-            yield Fault("stray box", where, f"each <{tag}> in <{parent}>", f"{stray} elsewhere", "mend the tags around")
+            yield Fault(
+                "stray box",
+                where,
+                f"each <{tag}> in <{parent}>",
+                f"{stray} elsewhere",
+                "mend the tags around",
+            )
             return
 
 
@@ -101,10 +121,14 @@ def _object_faults(
         if others == "drop" and name.text:
             return
         remedy = f"{nearest(name.text or '', classes)} Or {ADVICE}"
-        yield Fault("unknown class", where, "a name of `classes` as <name>", shown(name.text), remedy)
+        yield Fault(
+            "unknown class", where, "a name of `classes` as <name>", shown(name.text), remedy
+        )
     for difficult in item.findall("difficult"):  # may be missing: 0
         if (difficult.text or "").strip() not in ("0", "1"):
-            yield Fault("<difficult>", where, "<difficult> 0 or 1", shown(difficult.text), "write 0 or 1")
+            yield Fault(
+                "<difficult>", where, "<difficult> 0 or 1", shown(difficult.text), "write 0 or 1"
+            )
     box = yield from only(item, "bndbox", where)
     if box is None:
         return
@@ -130,12 +154,21 @@ def _corner(box: ET.Element, tag: str, where: str) -> Reading[float | None]:
         int(value)  # fails for one that is not finite
         return value
     except (ValueError, OverflowError):
-        yield Fault("coordinate", where, f"a finite number as <{tag}>", shown(element.text), "annotate the box anew")
+        yield Fault(
+            "coordinate",
+            where,
+            f"a finite number as <{tag}>",
+            shown(element.text),
+            "annotate the box anew",
+        )
         return None
 
 
 def _box_faults(box: tuple[int, int, int, int], where: str, size: Size | None) -> Iterator[Fault]:
-    """`box` has 1-based corners that belong to it; 0 is let pass, for mmdet subtracts the 1 unseen."""
+    """`box` has 1-based corners that belong to it.
+
+    0 is let pass, for mmdet subtracts the 1 unseen.
+    """
     (x1, y1, x2, y2), (width, height) = box, size or (float("inf"), float("inf"))
     came = f"{shown(box)} (xmin, ymin, xmax, ymax, fractions cut off)"
     if x1 > x2 or y1 > y2:
@@ -144,7 +177,9 @@ def _box_faults(box: tuple[int, int, int, int], where: str, size: Size | None) -
             remedy += f"; {SIDES}"
         yield Fault("inverted box", where, "xmin < xmax and ymin < ymax", came, remedy)
     elif x1 == x2 or y1 == y2:
-        yield Fault("box of no area", where, "xmin < xmax and ymin < ymax", came, "widen or delete the box")
+        yield Fault(
+            "box of no area", where, "xmin < xmax and ymin < ymax", came, "widen or delete the box"
+        )
     if min(x1, x2, y1, y2) < 0 or max(x1, x2) > width or max(y1, y2) > height:
         expected = f"a box inside the image of {size} (width, height)"
         yield Fault("box outside the image", where, expected, came, "correct or clip the box")

@@ -15,7 +15,10 @@ from tasks.litter import skipped
 
 FORMS = "'VOC2007/trainval' (a list), 'train' (a folder) or 'images:annotations' (two folders)"
 ROOT = "data_root is the folder that holds VOC2007 and VOC2012"
-WITHOUT = ("take its XML away", "take the image away; labelImg, too, writes an XML for an image without objects")
+WITHOUT = (
+    "take its XML away",
+    "take the image away; labelImg, too, writes an XML for an image without objects",
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Entry:
-    """What one entry of `train` or `test` means: a folder of images, one of XML, and a list of ids unless all count."""
+    """What one entry of `train` or `test` means: a folder of images, one of XML, and a
+    list of ids unless all count.
+    """
 
     images: Path
     xmls: Path
@@ -45,7 +50,8 @@ class Entry:
 
 
 def pairs(root: Path, text: str, first: dict[Path, str]) -> Reading[list[Pair]]:
-    """The samples of one entry of `train` or `test`, in its order: as its list says, else by their paths.
+    """The samples of one entry of `train` or `test`, in its order: as its list says, else by their
+    paths.
 
     Args:
         root: `data_root`.
@@ -58,7 +64,9 @@ def pairs(root: Path, text: str, first: dict[Path, str]) -> Reading[list[Pair]]:
     images, xmls = Folder(entry.images, SUFFIXES), Folder(entry.xmls, XMLS)
     named = _found(images, xmls)
     if entry.list is not None:
-        named = _listed(entry.list, f"the list {text!r} is this file; {ROOT}, here {root}", images, xmls)
+        named = _listed(
+            entry.list, f"the list {text!r} is this file; {ROOT}, here {root}", images, xmls
+        )
     pairs = []
     for pair in (yield from named):
         if pair.image in first:
@@ -71,7 +79,9 @@ def pairs(root: Path, text: str, first: dict[Path, str]) -> Reading[list[Pair]]:
 
 
 def litter_notes(root: Path, lists: Sequence[str], split: str) -> list[str]:
-    """What is skipped in the folders of a split's entries, which are all valid, where no list names the files."""
+    """What is skipped in the folders of a split's entries, which are all valid, where no
+    list names the files.
+    """
     entries = [first_fault_raised(_entry(root, text)) for text in lists]
     kinds: dict[Path, frozenset[str]] = {}
     for entry in entries:
@@ -81,18 +91,24 @@ def litter_notes(root: Path, lists: Sequence[str], split: str) -> list[str]:
     notes = skipped(dict.fromkeys(folder for each in looked_at for folder in each.folders()), split)
     names = sorted(name for each in looked_at for name in each.others())
     if names:
-        notes.append(f"{split}: {len(names):,} files are skipped that are no images or no XML: {few(names)}")
+        notes.append(
+            f"{split}: {len(names):,} files are skipped that are no images or no XML: {few(names)}"
+        )
     return notes
 
 
 def _entry(root: Path, text: str) -> Reading[Entry | None]:
     parts = text.split(":")
     if len(parts) > 3 or not all(parts) or any(escapes(part) for part in parts):
-        yield Fault("list name", str(root), FORMS, shown(text), f"write paths below data_root, here {root}")
+        yield Fault(
+            "list name", str(root), FORMS, shown(text), f"write paths below data_root, here {root}"
+        )
         return None
     if len(parts) > 1:
         for part in parts[:2]:
-            fault = path_fault(root / part, "folder", f"the entry {text!r} names it; data_root is {root}")
+            fault = path_fault(
+                root / part, "folder", f"the entry {text!r} names it; data_root is {root}"
+            )
             if fault is not None:
                 yield fault
                 return None
@@ -105,7 +121,13 @@ def _entry(root: Path, text: str) -> Reading[Entry | None]:
             return Entry(root / text, root / text)
         if not os.path.isdir(home / "ImageSets"):
             came = f"{shown(text)}, which is neither a list nor a folder"
-            yield Fault("list name", str(root), FORMS, came, f"{ROOT}, or your folders; it holds {_content(root)}")
+            yield Fault(
+                "list name",
+                str(root),
+                FORMS,
+                came,
+                f"{ROOT}, or your folders; it holds {_content(root)}",
+            )
             return None
     return Entry(home / "JPEGImages", home / "Annotations", path)
 
@@ -115,7 +137,11 @@ def _content(folder: Path) -> str:
         names = sorted(os.listdir(folder))
     except OSError as error:
         return reason(error)
-    return ", ".join(map(shown, names[:8])) + (", ..." if len(names) > 8 else "") if names else "nothing"
+    return (
+        ", ".join(map(shown, names[:8])) + (", ..." if len(names) > 8 else "")
+        if names
+        else "nothing"
+    )
 
 
 # ---------------------------------------------------------------- by a list
@@ -137,27 +163,51 @@ def _lines(path: Path, content: bytes | None) -> Reading[list[str]]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        yield Fault("unreadable list", str(path), "text in UTF-8", reason(error), "write one image id a line")
+        yield Fault(
+            "unreadable list",
+            str(path),
+            "text in UTF-8",
+            reason(error),
+            "write one image id a line",
+        )
         return []
     if not text.strip():
-        yield Fault("empty list", str(path), "one image id a line", f"{len(content)} bytes", "write the ids into it")
+        yield Fault(
+            "empty list",
+            str(path),
+            "one image id a line",
+            f"{len(content)} bytes",
+            "write the ids into it",
+        )
         return []
     return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
 
 
 def _line_pair(place: str, line: str, images: Folder, xmls: Folder) -> Reading[Pair | None]:
     if not line.strip():
-        yield Fault("list line", place, "an image id", f"the blank line {shown(line)}", "delete the line")
+        yield Fault(
+            "list line", place, "an image id", f"the blank line {shown(line)}", "delete the line"
+        )
         return None
     if "\\" in line and not _there(images, line, ".jpg"):  # written on Windows
         line = line.replace("\\", "/")
     if misleads(line):
-        yield Fault("list line", place, "a one-line path below the list's folder", shown(line), "move its files there")
+        yield Fault(
+            "list line",
+            place,
+            "a one-line path below the list's folder",
+            shown(line),
+            "move its files there",
+        )
         return None
     stem, suffix = os.path.splitext(line)
     if suffix.lower() not in SUFFIXES | XMLS or _there(xmls, line, ".xml"):
         stem = line
-    image = images.home / line if stem != line and suffix.lower() in SUFFIXES and _there(images, line) else None
+    image = (
+        images.home / line
+        if stem != line and suffix.lower() in SUFFIXES and _there(images, line)
+        else None
+    )
     if image is None:
         image = yield from _image(place, stem, images)
     if line.strip() != line or (len(line.split()) > 1 and not os.path.lexists(image)):
@@ -182,7 +232,9 @@ def _image(place: str, stem: str, images: Folder) -> Reading[Path]:
 
 def _several(place: str, stem: str, files: list[Path]) -> Fault:
     came = " and ".join(shown(path.name) for path in files)
-    return Fault("several images", place, f"one image of the name {stem!r}", came, "take all but one away")
+    return Fault(
+        "several images", place, f"one image of the name {stem!r}", came, "take all but one away"
+    )
 
 
 def _xml(stem: str, xmls: Folder) -> Path:
@@ -195,7 +247,10 @@ def _xml(stem: str, xmls: Folder) -> Path:
 
 
 def _found(images: Folder, xmls: Folder) -> Reading[list[Pair]]:
-    """An image and an XML of one name; where one of the two is missing, that is told with the sample."""
+    """An image and an XML of one name.
+
+    Where one of the two is missing, that is told with the sample.
+    """
     photos, notes = images.stems(), xmls.stems()
     if not set(photos) & set(notes):
         expected = f"images in {images.home} and an XML of the same name for each in {xmls.home}"
@@ -208,7 +263,13 @@ def _found(images: Folder, xmls: Folder) -> Reading[list[Pair]]:
         image = files[0] if files else images.home / f"{stem}.jpg"
         place = str(image)
         if misleads(stem):
-            yield Fault("file name", place, "a name in one line of UTF-8", shown(stem), "rename image and XML")
+            yield Fault(
+                "file name",
+                place,
+                "a name in one line of UTF-8",
+                shown(stem),
+                "rename image and XML",
+            )
             continue
         if len(files) > 1:
             yield _several(place, stem, files)
@@ -218,9 +279,14 @@ def _found(images: Folder, xmls: Folder) -> Reading[list[Pair]]:
 
 def _advice(photos: list[str], notes: list[str]) -> str:
     """What to write where the two lie in folders of their own below the one that was named."""
-    heads = [sorted({PurePath(stem).parent.as_posix() for stem in stems}) for stems in (photos, notes)]
+    heads = [
+        sorted({PurePath(stem).parent.as_posix() for stem in stems}) for stems in (photos, notes)
+    ]
     if all(heads) and heads[0] != heads[1]:
         return f"name the two folders, such as '<entry>/{heads[0][0]}:<entry>/{heads[1][0]}'"
     if not notes:
-        return "for COCO's json set format='coco'; where the XML files lie in another folder, 'images:annotations'"
+        return (
+            "for COCO's json set format='coco'; where the XML files lie in another folder, "
+            "'images:annotations'"
+        )
     return "give image and XML the same name"

@@ -9,16 +9,35 @@ from pathlib import Path, PurePath
 
 from tasks.litter import is_litter, listing
 
-SUFFIXES = frozenset({
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".tif",
-    ".tiff", ".webp", ".gif", ".jp2",
-})  # fmt: skip  # in small letters
+SUFFIXES = frozenset(
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".bmp",
+        ".dib",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".gif",
+        ".jp2",
+    }
+)  # in small letters
 XMLS = frozenset({".xml"})
 
 
 @dataclass
 class Folder:
-    """Files of some suffixes below a folder, found by their path without suffix; a folder is looked into once."""
+    """Files of some suffixes below a folder, found by their path without suffix.
+
+    A folder is looked into once.
+    """
 
     home: Path
     suffixes: frozenset[str]
@@ -43,7 +62,10 @@ class Folder:
         return names
 
     def stems(self) -> list[str]:
-        """The paths without suffix of all files, in sub-folders too, in order; litter does not count."""
+        """The paths without suffix of all files, in sub-folders too, in order.
+
+        Litter does not count.
+        """
         inside = [(folder.relative_to(self.home), self._names(folder)) for folder in self.folders()]
         return sorted((folder / stem).as_posix() for folder, stems in inside for stem in stems)
 

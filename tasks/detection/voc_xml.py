@@ -18,18 +18,28 @@ def read_xml(path: Path, without: str) -> Reading[ET.Element | None]:
 
     `without` is what a user does who has no XML to put there.
     """
-    content = yield from read_file(path, "XML", f"put the annotation there, or {without}", XML_BYTES)
+    content = yield from read_file(
+        path, "XML", f"put the annotation there, or {without}", XML_BYTES
+    )
     if content is None:
         return None
     try:
         tree = _parsed(content)
     except _Refused:  # they can blow up, or read other files
-        yield Fault("refused XML", str(path), "XML without DOCTYPE and ENTITY", "one that has them", "delete them")
+        yield Fault(
+            "refused XML",
+            str(path),
+            "XML without DOCTYPE and ENTITY",
+            "one that has them",
+            "delete them",
+        )
         return None
     except (ET.ParseError, ValueError, LookupError) as error:  # ValueError, LookupError: encodings
         remedy = "mend the file or annotate anew"
         if not _is_utf8(content):
-            remedy += "; save text that is not UTF-8 as such, or name its encoding in the first line"
+            remedy += (
+                "; save text that is not UTF-8 as such, or name its encoding in the first line"
+            )
         yield Fault("broken XML", str(path), "XML that parses", reason(error), remedy)
         return None
     for name in tree.iter("name"):
@@ -42,10 +52,12 @@ class _Refused(Exception):
 
 
 def _parsed(content: bytes) -> ET.Element:
-    _refuse_entities(content.replace(b"\0", b"").decode("latin-1"))  # UTF-16; others write ASCII as ASCII
+    # UTF-16; others write ASCII as ASCII
+    _refuse_entities(content.replace(b"\0", b"").decode("latin-1"))
     try:
         return ET.fromstring(content)
-    except ValueError:  # of an encoding with several bytes a character, such as GBK, which the parser does not know
+    # of an encoding with several bytes a character, such as GBK, which the parser does not know
+    except ValueError:
         declared = re.match(rb"""<\?xml[^>]*encoding=["']([\w.-]+)["']""", content)
         if declared is None:
             raise
@@ -74,20 +86,26 @@ def only(parent: ET.Element, tag: str, where: str) -> Reading[ET.Element | None]
         return found[0]
     came = str(len(found) or "none")
     if not found and tag == "bndbox":
-        others = [child.tag for child in parent if len(child) and child.tag != "part"]  # <polygon>, <robndbox>
+        # <polygon>, <robndbox>
+        others = [child.tag for child in parent if len(child) and child.tag != "part"]
         came += f" (but <{others[0]}>)" if others else ""
     yield Fault(f"<{tag}>", where, f"one <{tag}> in <{parent.tag}>", came, "mend the annotation")
     return None
 
 
 def uneven(box: ET.Element) -> bool:
-    """Whether a <bndbox> is no 1-based box of whole pixels, as tools write that count pixels from 0."""
+    """Whether a <bndbox> is no 1-based box of whole pixels, as tools write that count
+    pixels from 0.
+    """
     values = [float(corner.text or "") for corner in box if corner.tag in CORNERS]
     return any(value != int(value) or value == 0 for value in values)
 
 
 def declared_size(tree: ET.Element, where: str) -> Reading[Size | None]:
-    """(width, height) as <size> says; None where it says nothing: missing, empty or 0, as some tools write it."""
+    """(width, height) as <size> says.
+
+    None where it says nothing: missing, empty or 0, as some tools write it.
+    """
     if tree.find("size") is None:
         return None
     size = yield from only(tree, "size", where)
@@ -102,7 +120,13 @@ def declared_size(tree: ET.Element, where: str) -> Reading[Size | None]:
             numbers.append(_whole(element.text or ""))
         except (ValueError, OverflowError):
             came = shown(element.text)
-            yield Fault(f"<{tag}>", where, f"a whole number of pixels as <{tag}>", came, "write the image's own")
+            yield Fault(
+                f"<{tag}>",
+                where,
+                f"a whole number of pixels as <{tag}>",
+                came,
+                "write the image's own",
+            )
     return (numbers[0], numbers[1]) if len(numbers) == 2 and any(numbers) else None
 
 

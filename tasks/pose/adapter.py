@@ -1,4 +1,6 @@
-"""The pose task: a stacked hourglass, mean squared error of heatmaps, and persons in MPII's form."""
+"""The pose task: a stacked hourglass, mean squared error of heatmaps, and persons in
+MPII's form.
+"""
 
 from __future__ import annotations
 
@@ -53,27 +55,35 @@ class Pose:
         data_root: folder of the data, holding `images/`.
         train: json of the pool's persons, below `data_root`.
         test: json of the test set's persons.
-        heads: .mat with the test persons' head boxes and, for PCKh, the truth itself; None with PCK.
-        joints: names in the order of the json, whose coordinates are 1-based; "left_x" and "right_x" change places in
-            mirrored images. Of MPII's, pelvis and thorax are left out of the mean, as in its evaluation.
+        heads: .mat with the test persons' head boxes and, for PCKh, the truth itself; None with
+            PCK.
+        joints: names in the order of the json, whose coordinates are 1-based; "left_x" and
+            "right_x" change places in mirrored images. Of MPII's, pelvis and thorax are left out of
+            the mean, as in its evaluation.
         stacks: hourglasses in a row.
         features: channels of their maps.
         blocks: residuals in a row.
         depth: how often an hourglass halves the resolution.
         input_size: side of a person's crop in pixels; heatmaps have a quarter of it.
         sigma: standard deviation of the target gaussians in cells of the heatmap.
-        pose_loss: a person's loss is the mean over its annotated joints (``"annotated"``), or over all joints with
-            unannotated ones as 0 (``"all"``, which ranks persons with few annotated joints last).
-        distribution: how a joint's heatmap becomes the distribution that `probs` holds; see `places.places`.
-            ``"softmax"`` is the plain one, all but uniform, with each cell an answer.
-        scale: spread of the crops' size in training; this and the next three are explained in `views.Augmentation`.
+        pose_loss: a person's loss is the mean over its annotated joints (``"annotated"``), or over
+            all joints with unannotated ones as 0 (``"all"``, which ranks persons with few annotated
+            joints last).
+        distribution: how a joint's heatmap becomes the distribution that `probs` holds; see
+            `places.places`. ``"softmax"`` is the plain one, all but uniform, with each cell an
+            answer.
+        scale: spread of the crops' size in training; this and the next three are explained in
+            `views.Augmentation`.
         rotation: spread of their angle in degrees.
         flip: share of the crops that are mirrored.
         colour: spread of the channels' gains.
         flip_test: average the heatmaps with those of the mirrored crop in evaluation.
-        measure: ``"PCKh"``, by the size of the head, or ``"PCK"``, by the longer side of the box around the joints.
-        threshold: how close a joint must be, in these sizes; 0.5 for PCKh and 0.2 for PCK by default.
-        test_limit: evaluate on so many test persons alone, evenly spread over all, for smoke runs; None means all.
+        measure: ``"PCKh"``, by the size of the head, or ``"PCK"``, by the longer side of the box
+            around the joints.
+        threshold: how close a joint must be, in these sizes; 0.5 for PCKh and 0.2 for PCK by
+            default.
+        test_limit: evaluate on so many test persons alone, evenly spread over all, for smoke runs;
+            None means all.
     """
 
     fields = frozenset({"loss", "probs"})
@@ -104,12 +114,16 @@ class Pose:
     ) -> None:
         if input_size % (STRIDE << depth):
             raise ValueError(
-                f"input_size: expected a multiple of {STRIDE << depth} for depth {depth}, but got {input_size}"
+                f"input_size: expected a multiple of {STRIDE << depth} for depth {depth}, but got "
+                f"{input_size}"
             )
         if len(set(joints)) != len(joints) or not joints:
             raise ValueError(f"joints: expected different names, but got {list(joints)}")
         if measure == "PCKh" and heads is None:
-            raise ValueError("heads: expected a .mat with head boxes for PCKh, but got None; or set measure='PCK'")
+            raise ValueError(
+                "heads: expected a .mat with head boxes for PCKh, but got None; or set "
+                "measure='PCK'"
+            )
         self.root, self.lists = Path(data_root).expanduser(), {"train": train, "test": test}
         self.heads = heads if measure == "PCKh" else None
         self.joints, self.mirrored = tuple(joints), mirrored(tuple(joints))
@@ -128,7 +142,13 @@ class Pose:
         """Faults of both splits' files."""
         shown, self._notes = partial(track, what="checking the data"), []
         found = mpii_faults(
-            self.root, self.lists, len(self.joints), self.heads, full=full, progress=shown, notes=self._notes
+            self.root,
+            self.lists,
+            len(self.joints),
+            self.heads,
+            full=full,
+            progress=shown,
+            notes=self._notes,
         )
         faults: list[str] = list(found)
         if not faults:
@@ -169,7 +189,11 @@ class Pose:
 
     def dataset(self, split: Split) -> Dataset:
         """See `tasks.base.Task`; annotations are read once."""
-        return {"train": lambda: self._train, "pool": lambda: self._pool, "test": lambda: self._test}[split]()
+        return {
+            "train": lambda: self._train,
+            "pool": lambda: self._pool,
+            "test": lambda: self._test,
+        }[split]()
 
     def collate(self, samples: Sequence[dict]) -> Batch:
         """The entries of `views.View`, stacked; `image` is (B, 3, size, size) uint8."""
@@ -180,12 +204,17 @@ class Pose:
         return StackedHourglass(len(self.joints), **self.settings)
 
     def forward(self, network: StackedHourglass, batch: Batch, want: frozenset[str]) -> Output:
-        """Last maps as taps; each person's loss (B,) and its joints' distributions (B, J, cells)."""
+        """Last maps as taps.
+
+        Each person's loss (B,) and its joints' distributions (B, J, cells).
+        """
         taps, found = network(self._normalised(batch["image"]))
         loss = None
         if "loss" in want:
             side = found[-1].shape[-1]
-            target, weights = maps.targets(batch["joints"] / STRIDE, batch["annotated"], side, self.sigma)
+            target, weights = maps.targets(
+                batch["joints"] / STRIDE, batch["annotated"], side, self.sigma
+            )
             loss = maps.pose_losses(found, target, weights, self.pose_loss)
         if "probs" not in want:
             return Output(taps, loss)
@@ -199,7 +228,9 @@ class Pose:
         images = self._normalised(batch["image"])
         found = network(images)[1][-1].float()
         if self.flip_test:
-            found = (found + maps.unflipped(network(images.flip(3))[1][-1].float(), self.mirrored)) / 2
+            found = (
+                found + maps.unflipped(network(images.flip(3))[1][-1].float(), self.mirrored)
+            ) / 2
         joints = maps.to_image(maps.decode(found.detach()), STRIDE, batch["inverse"]).cpu().numpy()
         pairs = zip(batch["person"].tolist(), joints, strict=True)
         return [BaseDataElement(person=person, joints=found) for person, found in pairs]
@@ -210,7 +241,10 @@ class Pose:
         return (images.float() / 255 - mean) / std
 
     def evaluator(self) -> Pck:
-        """PCKh by the published truth and head boxes, or PCK by the json; of all and of each joint."""
+        """PCKh by the published truth and head boxes, or PCK by the json.
+
+        Of all and of each joint.
+        """
         truth, annotated, sizes = self._truth
         return Pck(self.metric, self.joints, self.unscored, truth, annotated, sizes, self.threshold)
 
@@ -235,11 +269,19 @@ class Pose:
     def traits(self, index: int) -> dict[str, list[str] | list[float]]:
         """Annotated joints, and the person's height by its scale; see `tasks.base.Described`."""
         people = self._people
-        joints = [name for name, known in zip(self.joints, people.annotated[index], strict=True) if known]
-        return {"annotated joint": joints, "height of a person (pixels)": [float(people.sides[index] / MARGIN)]}
+        joints = [
+            name for name, known in zip(self.joints, people.annotated[index], strict=True) if known
+        ]
+        return {
+            "annotated joint": joints,
+            "height of a person (pixels)": [float(people.sides[index] / MARGIN)],
+        }
 
     def sources(self, split: Read) -> list[Source]:
-        """The images and the persons in them, several of one image too; see `tasks.base.Sourced`."""
+        """The images and the persons in them, several of one image too.
+
+        See `tasks.base.Sourced`.
+        """
         if split == "pool":
             people = self._people
             return [Source(path, _label(people, i, None)) for i, path in enumerate(people.paths)]
@@ -254,7 +296,10 @@ class Pose:
 
 
 def _label(people: People, index: int, heads: Truth | None) -> str:
-    """All that is known of a person; joints that are not annotated are None, whatever the file says there."""
+    """All that is known of a person.
+
+    Joints that are not annotated are None, whatever the file says there.
+    """
     parts = {
         "centre": people.centres[index].tolist(),
         "side": float(people.sides[index]),

@@ -14,7 +14,11 @@ RIGHT, OTHER = (255, 128, 0), (0, 200, 255)
 
 
 def drawn(
-    image: Tensor, joints: Tensor, annotated: Tensor, names: Sequence[str], bones: Sequence[tuple[int, int]]
+    image: Tensor,
+    joints: Tensor,
+    annotated: Tensor,
+    names: Sequence[str],
+    bones: Sequence[tuple[int, int]],
 ) -> Image.Image:
     """The crop with its annotated joints; those of the right side have a colour of their own.
 
@@ -32,7 +36,9 @@ def drawn(
     right = [name.startswith("right") for name in names]
     for a, b in bones:
         if annotated[a] and annotated[b]:
-            cv2.line(sheet, spots[a], spots[b], RIGHT if right[a] or right[b] else OTHER, 2, cv2.LINE_AA)
+            cv2.line(
+                sheet, spots[a], spots[b], RIGHT if right[a] or right[b] else OTHER, 2, cv2.LINE_AA
+            )
     for joint in np.flatnonzero(annotated.numpy()):
         cv2.circle(sheet, spots[joint], 4, RIGHT if right[joint] else OTHER, -1, cv2.LINE_AA)
     return Image.fromarray(sheet)

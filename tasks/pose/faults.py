@@ -1,4 +1,6 @@
-"""Every fault of a data set in MPII's form: its images, json files and the head boxes that PCKh needs."""
+"""Every fault of a data set in MPII's form: its images, json files and the head boxes that
+PCKh needs.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from tasks.pose.person_faults import Images, Persons, person_faults, read_record
 LAYOUT = "data_root holds images/ and the lists, as annot/train.json"
 ARRAYS = ("headboxes_src", "jnt_missing", "pos_gt_src")
 MAT_BYTES = 64 << 20
-FAR = 10.0  # head sizes from a head's middle to the nearest joint: at most 2.5 in the published files
+# head sizes from a head's middle to the nearest joint: at most 2.5 in the published files
+FAR = 10.0
 
 
 def mpii_faults(
@@ -39,7 +42,8 @@ def mpii_faults(
         root: the data set's folder, `data_root`, which holds images/.
         lists: the json files of the splits "train" and "test", below root.
         joints: how many a person has.
-        heads: the mat file with the head boxes of the test persons, below root; None where no head sizes are needed.
+        heads: the mat file with the head boxes of the test persons, below root; None where no head
+            sizes are needed.
         full: decode every image; without, headers are read.
         progress: wraps the persons of each list, as tqdm does.
         notes: gets what is valid and odd, a line each.
@@ -49,9 +53,14 @@ def mpii_faults(
 
 
 def _faults(
-    root: Path, lists: Mapping[str, str], joints: int, heads: str | None, full: bool, progress: Callable,
+    root: Path,
+    lists: Mapping[str, str],
+    joints: int,
+    heads: str | None,
+    full: bool,
+    progress: Callable,
     notes: list[str],
-) -> Iterator[Fault]:  # fmt: skip
+) -> Iterator[Fault]:
     fault = path_fault(root, "data_root", LAYOUT)
     if fault is not None:
         yield fault
@@ -66,12 +75,15 @@ def _faults(
         if records is not None:
             mended = mend_separators(records, root / "images")
             notes += [f"{root / name}: {SEPARATORS.format(f'{mended:,}')}"] if mended else []
-            splits[split] = yield from person_faults(root / name, records, joints, images, progress, notes)
+            splits[split] = yield from person_faults(
+                root / name, records, joints, images, progress, notes
+            )
     yield from look.together()
     if look.turned:
         count, one = len(look.turned), next(iter(look.turned))
         notes.append(
-            f"{count} images such as {one} have an EXIF orientation, which is not followed for poses: "
+            f"{count} images such as {one} have an EXIF orientation, which is not followed for "
+            "poses: "
             "joints are taken to lie on the pixels as stored, as MPII's and HRNet's do"
         )
     if heads is not None:
@@ -86,23 +98,39 @@ def _head_faults(root: Path, name: str, test: Persons | None, joints: int) -> It
     shapes = dict(zip(ARRAYS, ((2, 2, count), (joints, count), (joints, 2, count)), strict=True))
     wrong = [key for key in ARRAYS if arrays[key].shape != shapes[key]]
     for key in wrong:
-        expected = f"numbers of the shape {shapes[key]} as {key!r}, for the {count} persons of {test.path}"
+        expected = (
+            f"numbers of the shape {shapes[key]} as {key!r}, for the {count} persons of {test.path}"
+        )
         came = f"the shape {arrays[key].shape}"
-        yield Fault("head sizes", str(root / name), expected, came, "take the mat file that belongs to the json")
+        yield Fault(
+            "head sizes",
+            str(root / name),
+            expected,
+            came,
+            "take the mat file that belongs to the json",
+        )
     if not wrong:
         boxes, missing, positions = (arrays[key] for key in ARRAYS)
         with np.errstate(all="ignore"):
             sizes = head_sizes(boxes)
             yield from _size_faults(root / name, boxes, sizes, test)
-            yield from _order_faults(root / name, positions.transpose(2, 0, 1), missing.T == 0, sizes, test)
+            yield from _order_faults(
+                root / name, positions.transpose(2, 0, 1), missing.T == 0, sizes, test
+            )
         if not (missing == 0).any():
             came = "1 for all of them"
             yield Fault(
-                "head sizes", str(root / name), "a joint with 0 in 'jnt_missing'", came, "there is nothing to score"
+                "head sizes",
+                str(root / name),
+                "a joint with 0 in 'jnt_missing'",
+                came,
+                "there is nothing to score",
             )
 
 
-def _size_faults(path: Path, boxes: NDArray[Any], sizes: NDArray[Any], test: Persons) -> Iterator[Fault]:
+def _size_faults(
+    path: Path, boxes: NDArray[Any], sizes: NDArray[Any], test: Persons
+) -> Iterator[Fault]:
     ordered = (boxes[1] > boxes[0]).all(axis=0)
     for index in np.flatnonzero(~(np.isfinite(sizes) & ordered)).tolist():
         where, came = f"{path}, headboxes_src[:, :, {index}]", shown(boxes[:, :, index].tolist())
@@ -112,13 +140,22 @@ def _size_faults(path: Path, boxes: NDArray[Any], sizes: NDArray[Any], test: Per
     away = np.where(test.annotated, away, np.inf).min(1)
     far = test.annotated.any(1) & ordered & (away > FAR * sizes)
     for index in np.flatnonzero(far).tolist():
-        where, came = f"{path}, headboxes_src[:, :, {index}]", f"one {away[index]:.0f} px away from all of them"
+        where, came = (
+            f"{path}, headboxes_src[:, :, {index}]",
+            f"one {away[index]:.0f} px away from all of them",
+        )
         expected = f"a head near the joints of {test.where(index)}"
-        yield Fault("head elsewhere", where, expected, came, "correct the box, or the order of the mat file")
+        yield Fault(
+            "head elsewhere", where, expected, came, "correct the box, or the order of the mat file"
+        )
 
 
 def _order_faults(
-    path: Path, positions: NDArray[Any], there: NDArray[np.bool_], sizes: NDArray[Any], test: Persons
+    path: Path,
+    positions: NDArray[Any],
+    there: NDArray[np.bool_],
+    sizes: NDArray[Any],
+    test: Persons,
 ) -> Iterator[Fault]:
     """Whether the mat file has its persons, positions (N, joints, 2), where the json has them."""
     both = there & test.annotated
@@ -126,15 +163,28 @@ def _order_faults(
     means = np.where(both, distances, 0).sum(1) / both.sum(1)  # NaN without a joint in both
     wrong = np.flatnonzero(both.any(1) & (sizes > 0) & ~(means <= sizes)).tolist()
     if len(wrong) > ASTRAY * len(means):
-        expected = f"the persons of {test.path} in its order, 'pos_gt_src' within a head size of 'joints'"
-        came = f"{len(wrong)} elsewhere, the first of them {means[wrong[0]]:.1f} px from {test.where(wrong[0])}"
-        yield Fault("order of heads", str(path), expected, came, "put mat file and json in the same order")
+        expected = (
+            f"the persons of {test.path} in its order, 'pos_gt_src' within a head size of 'joints'"
+        )
+        came = (
+            f"{len(wrong)} elsewhere, the first of them {means[wrong[0]]:.1f} px from "
+            f"{test.where(wrong[0])}"
+        )
+        yield Fault(
+            "order of heads", str(path), expected, came, "put mat file and json in the same order"
+        )
 
 
 def _head_arrays(root: Path, name: str) -> Reading[dict[str, NDArray[Any]] | None]:
     what, remedy = "head sizes", "put MPII's gt_valid.mat there, in the order of the test json"
     if escapes(name):
-        yield Fault("head sizes name", str(root), "a mat file below data_root", shown(name), "'annot/gt_valid.mat'")
+        yield Fault(
+            "head sizes name",
+            str(root),
+            "a mat file below data_root",
+            shown(name),
+            "'annot/gt_valid.mat'",
+        )
         return None
     content = yield from read_file(root / name, what, remedy, MAT_BYTES)
     if content is None:

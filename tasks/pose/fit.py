@@ -1,7 +1,7 @@
 """Whether a person's crop and joints fit each other and the image.
 
-Where they do not, a number is in another unit or of another image: every joint would be learned at the wrong place and
-PCKh be 0, without a word.
+Where they do not, a number is in another unit or of another image: every joint would be learned at
+the wrong place and PCKh be 0, without a word.
 """
 
 from __future__ import annotations
@@ -17,15 +17,21 @@ from tasks.pose.people import LOWERED, MARGIN, UNIT
 
 FILLED = 0.05  # of the crop's side; MPII's persons have at least .12 between their outermost joints
 FEWEST = 3  # joints, and a third of all: a person of whom two eyes and a nose are seen fills little
-USUAL = (0.2, 1.5)  # of the crop's side: what a person fills where the unit is right; MPII's .12 to 1.12
-ASTRAY = 0.01  # share of the persons of a list that may lie elsewhere: 1 of 2,958 in the published files
+# of the crop's side: what a person fills where the unit is right; MPII's .12 to 1.12
+USUAL = (0.2, 1.5)
+# share of the persons of a list that may lie elsewhere: 1 of 2,958 in the published files
+ASTRAY = 0.01
 OUTSIDE = "person outside the crop"  # the kind of fault
-WITHIN = (-0.5, 1.5)  # normalised coordinates: 0 to 1 in the image, and joints somewhat outside of it
+# normalised coordinates: 0 to 1 in the image, and joints somewhat outside of it
+WITHIN = (-0.5, 1.5)
 SCALE = "'scale' is the person's height divided by 200 pixels"
 
 
-def normalised(where: str, centre: list | None, spots: NDArray[np.float64], size: Size | None) -> Iterator[Fault]:
-    """Joints `spots` (n, 2), the annotated ones, that are shares of the image's sides and no pixels.
+def normalised(
+    where: str, centre: list | None, spots: NDArray[np.float64], size: Size | None
+) -> Iterator[Fault]:
+    """Joints `spots` (n, 2), the annotated ones, that are shares of the image's sides and no
+    pixels.
 
     One joint may lie in the first pixel, if the crop's centre does not, too.
     """
@@ -39,12 +45,18 @@ def normalised(where: str, centre: list | None, spots: NDArray[np.float64], size
 
 
 def too_small(where: str, scale: float, spots: NDArray[np.float64], joints: int) -> Iterator[Fault]:
-    """A crop that the person fills next to nothing of; of `joints` that a person has, enough are annotated to tell."""
+    """A crop that the person fills next to nothing of.
+
+    Of `joints` that a person has, enough are annotated to tell.
+    """
     side = UNIT * MARGIN * scale
     extent = float((spots.max(0) - spots.min(0)).max()) if len(spots) else 0.0
     if len(spots) < max(FEWEST, joints / 3) or extent >= FILLED * side:
         return
-    expected = f"joints across at least {FILLED:.0%} of the crop, here {FILLED * side:.0f} of {side:.0f} px"
+    expected = (
+        f"joints across at least {FILLED:.0%} of the crop, here {FILLED * side:.0f} of "
+        f"{side:.0f} px"
+    )
     came = f"{len(spots)} annotated joints across {extent:.1f} px with the scale {shown(scale)}"
     remedy = f"correct 'scale' or 'joints'; {SCALE}"
     if USUAL[0] <= extent / (side / UNIT) <= USUAL[1]:
@@ -52,14 +64,22 @@ def too_small(where: str, scale: float, spots: NDArray[np.float64], joints: int)
     yield Fault("person too small", where, expected, came, remedy)
 
 
-def astray(where: str, centre: NDArray[np.float64], scale: float, spots: NDArray[np.float64]) -> Iterator[Fault]:
-    """Joints most of which are not in the crop, as `tasks.pose.views` cuts it; of one joint alone nothing is said."""
+def astray(
+    where: str, centre: NDArray[np.float64], scale: float, spots: NDArray[np.float64]
+) -> Iterator[Fault]:
+    """Joints most of which are not in the crop, as `tasks.pose.views` cuts it.
+
+    Of one joint alone nothing is said.
+    """
     side = UNIT * MARGIN * scale
     middle = centre + [0, LOWERED * scale]
     outside = int((np.abs(spots - middle) > side / 2).any(1).sum())
     if len(spots) < 2 or outside <= len(spots) / 2:
         return
-    expected = f"most of the annotated joints in the crop of {side:.0f} px around 'center' {shown(centre.tolist())}"
+    expected = (
+        f"most of the annotated joints in the crop of {side:.0f} px around 'center' "
+        f"{shown(centre.tolist())}"
+    )
     came = f"{outside} of {len(spots)} outside, such as {shown(spots[0].tolist())}"
     remedy = f"correct 'center', 'scale' or 'joints'; {SCALE}"
     if _is_share(centre):
@@ -69,17 +89,25 @@ def astray(where: str, centre: NDArray[np.float64], scale: float, spots: NDArray
     yield Fault(OUTSIDE, where, expected, came, remedy)
 
 
-def of_the_turned_image(where: str, size: Size, orientation: int, spots: NDArray[np.float64]) -> Iterator[Fault]:
-    """Joints that the image of `size` holds only as its EXIF turns it, while poses are on the pixels as stored."""
+def of_the_turned_image(
+    where: str, size: Size, orientation: int, spots: NDArray[np.float64]
+) -> Iterator[Fault]:
+    """Joints that the image of `size` holds only as its EXIF turns it, while poses are on
+    the pixels as stored.
+    """
     turned = size[::-1]
     if orientation < 5 or turned == size:
         return
     out = [k for k, spot in enumerate(spots.tolist()) if (np.array(spot) > size).any()]
     if out and (spots <= turned).all():
         expected = f"joints on the pixels as stored, {size} (width, height)"
-        came = f"{shown(spots[out[0]].tolist())}, which is inside only as EXIF orientation {orientation} turns it"
+        came = (
+            f"{shown(spots[out[0]].tolist())}, which is inside only as EXIF orientation "
+            f"{orientation} turns it"
+        )
         remedy = (
-            "EXIF is not followed for poses, as MPII's are on stored pixels: turn the file's pixels and take the "
+            "EXIF is not followed for poses, as MPII's are on stored pixels: turn the file's "
+            "pixels and take the "
             "orientation out of it (mogrify -auto-orient), or annotate the image as it is stored"
         )
         yield Fault("joints of the turned image", where, expected, came, remedy)

@@ -11,7 +11,8 @@ PoseLoss = Literal["annotated", "all"]
 
 
 def targets(joints: Tensor, annotated: Tensor, side: int, sigma: float) -> tuple[Tensor, Tensor]:
-    """Gaussians of height 1 around the cells of the joints, cut off at three sigma (Newell et al. 2016; HRNet).
+    """Gaussians of height 1 around the cells of the joints, cut off at three sigma (Newell et al.
+    2016; HRNet).
 
     Args:
         joints: (B, J, 2), x and y in cells, the centre of the first cell at 0.
@@ -20,11 +21,12 @@ def targets(joints: Tensor, annotated: Tensor, side: int, sigma: float) -> tuple
         sigma: standard deviation in cells.
 
     Returns:
-        Heatmaps (B, J, side, side), and (B, J) 1 where a joint counts: annotated, and with a part of its gaussian in
-        the map.
+        Heatmaps (B, J, side, side), and (B, J) 1 where a joint counts: annotated, and with a part
+        of its gaussian in the map.
     """
     cells = (joints + 0.5).floor()
-    distance = torch.arange(side, device=joints.device) - cells.unsqueeze(-1)  # (B, J, 2, side): along x, along y
+    # (B, J, 2, side): along x, along y
+    distance = torch.arange(side, device=joints.device) - cells.unsqueeze(-1)
     reach = 3 * sigma
     profile = torch.exp(-(distance**2) / (2 * sigma**2)) * (distance.abs() <= reach)
     inside = (profile > 0).any(dim=-1).all(dim=-1)
@@ -32,26 +34,33 @@ def targets(joints: Tensor, annotated: Tensor, side: int, sigma: float) -> tuple
     return profile[..., 1, :, None] * profile[..., 0, None, :] * weights[..., None, None], weights
 
 
-def pose_losses(heatmaps: tuple[Tensor, ...], target: Tensor, weights: Tensor, over: PoseLoss) -> Tensor:
-    """Loss (B,) of each person: mean squared error over its heatmaps' cells, summed over the stacks.
+def pose_losses(
+    heatmaps: tuple[Tensor, ...], target: Tensor, weights: Tensor, over: PoseLoss
+) -> Tensor:
+    """Loss (B,) of each person: mean squared error over its heatmaps' cells, summed over the
+    stacks.
 
     Args:
         heatmaps: (B, J, H, W) of each stack.
         target: (B, J, H, W).
         weights: (B, J), 0 masks a joint.
-        over: the mean is over the joints that count (``"annotated"``; 0 without any) or over all, masked ones being 0
-            (``"all"``, as HRNet's loss; persons with few annotated joints then have small losses).
+        over: the mean is over the joints that count (``"annotated"``; 0 without any) or over all,
+            masked ones being 0 (``"all"``, as HRNet's loss; persons with few annotated joints then
+            have small losses).
     """
-    errors = torch.stack([((maps.float() - target) ** 2).mean(dim=(2, 3)) for maps in heatmaps]).sum(dim=0)
+    errors = torch.stack(
+        [((maps.float() - target) ** 2).mean(dim=(2, 3)) for maps in heatmaps]
+    ).sum(dim=0)
     count = weights.sum(dim=1).clamp(min=1) if over == "annotated" else weights.shape[1]
     return (errors * weights).sum(dim=1) / count
 
 
 def decode(heatmaps: Tensor) -> Tensor:
-    """(B, J, H, W) -> (B, J, 2), x and y in cells: the highest cell, moved by a quarter towards its higher neighbour.
+    """(B, J, H, W) -> (B, J, 2), x and y in cells: the highest cell, moved by a quarter towards its
+    higher neighbour.
 
-    As HRNet's `get_final_preds`: cells less than two from a border stay, and equal neighbours move nothing. Unlike
-    there, a map without a positive cell has its highest cell, too, not (0, 0).
+    As HRNet's `get_final_preds`: cells less than two from a border stay, and equal neighbours move
+    nothing. Unlike there, a map without a positive cell has its highest cell, too, not (0, 0).
     """
     *_, height, width = heatmaps.shape
     flat = heatmaps.flatten(2).argmax(dim=2)
@@ -61,7 +70,10 @@ def decode(heatmaps: Tensor) -> Tensor:
 
     def slope(offset: int) -> Tensor:
         position = flat.clamp(offset, height * width - 1 - offset)
-        up, down = rows.gather(2, (position + offset).unsqueeze(2)), rows.gather(2, (position - offset).unsqueeze(2))
+        up, down = (
+            rows.gather(2, (position + offset).unsqueeze(2)),
+            rows.gather(2, (position - offset).unsqueeze(2)),
+        )
         return (up - down).squeeze(2).sign() * inner
 
     return torch.stack([x + 0.25 * slope(1), y + 0.25 * slope(width)], dim=2)
@@ -70,14 +82,17 @@ def decode(heatmaps: Tensor) -> Tensor:
 def unflipped(heatmaps: Tensor, mirrored: list[int]) -> Tensor:
     """The heatmaps (B, J, H, W) of mirrored images as those of the images themselves.
 
-    Left and right joints change places, and the maps move one cell to the right: in a mirrored image of 4 n pixels the
-    cell of pixel x is n minus its cell, not n - 1 minus it (HRNet's SHIFT_HEATMAP).
+    Left and right joints change places, and the maps move one cell to the right: in a mirrored
+    image of 4 n pixels the cell of pixel x is n minus its cell, not n - 1 minus it (HRNet's
+    SHIFT_HEATMAP).
     """
     flipped = heatmaps.flip(3)[:, mirrored]
     return torch.cat([flipped[..., :1], flipped[..., :-1]], dim=3)
 
 
 def to_image(cells: Tensor, stride: int, inverse: Tensor) -> Tensor:
-    """(B, J, 2) in cells -> pixels of the image, through the inverse (B, 2, 3) of each crop's matrix."""
+    """(B, J, 2) in cells -> pixels of the image, through the inverse (B, 2, 3) of each
+    crop's matrix.
+    """
     pixels = cells.to(inverse.dtype) * stride
     return pixels @ inverse[:, :, :2].transpose(1, 2) + inverse[:, None, :, 2]

@@ -15,7 +15,9 @@ from tasks.pose.metrics import Pck
 MOST = 0.5  # share of the pool's persons that may have no joint before a note says so
 
 
-def judging_faults(path: Path, metric: Pck, persons: Sequence[int], limit: int | None) -> list[Fault]:
+def judging_faults(
+    path: Path, metric: Pck, persons: Sequence[int], limit: int | None
+) -> list[Fault]:
     """A test set whose every joint is unannotated, left out of the mean, or of a person of no size.
 
     Args:
@@ -31,7 +33,9 @@ def judging_faults(path: Path, metric: Pck, persons: Sequence[int], limit: int |
     return [Fault("nothing to judge by", str(path), expected, came, remedy)]
 
 
-def joint_notes(joints: Sequence[str], annotated: NDArray, metric: Pck, persons: Sequence[int]) -> list[str]:
+def joint_notes(
+    joints: Sequence[str], annotated: NDArray, metric: Pck, persons: Sequence[int]
+) -> list[str]:
     """Joints that nobody has, and a pool of persons that mostly have none.
 
     Args:

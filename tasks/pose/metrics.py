@@ -1,4 +1,6 @@
-"""Percentage of correct keypoints: joints found close enough, measured by the person's head or by its joints' box."""
+"""Percentage of correct keypoints: joints found close enough, measured by the person's
+head or by its joints' box.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ from mmengine.evaluator import BaseMetric
 class Pck(BaseMetric):
     """Share of the joints that are found within `threshold` sizes of their person.
 
-    With head sizes it is PCKh (Andriluka et al., CVPR 2014). Joints of persons of size 0 do not count: nothing could
-    be close enough.
+    With head sizes it is PCKh (Andriluka et al., CVPR 2014). Joints of persons of size 0 do not
+    count: nothing could be close enough.
 
     Args:
         key: what the result is called; `key`/<joint> are those of single joints.
@@ -36,7 +38,8 @@ class Pck(BaseMetric):
         threshold: float,
     ) -> None:
         super().__init__(prefix="pose")
-        self.prefix = None  # keys as they are; given to the constructor, None would mean mmengine's default
+        # keys as they are; given to the constructor, None would mean mmengine's default
+        self.prefix = None
         self.key, self.joints, self.threshold = key, tuple(joints), threshold
         self.scored = np.array([name not in unscored for name in joints])
         self.truth, self.counted, self.sizes = truth, annotated & (sizes > 0)[:, None], sizes

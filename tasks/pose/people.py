@@ -1,4 +1,5 @@
-"""Persons in MPII's form, as HRNet and mmpose read it: a json of persons, and the test persons' heads in a .mat.
+"""Persons in MPII's form, as HRNet and mmpose read it: a json of persons, and the test persons'
+heads in a .mat.
 
 Coordinates on disk are 1-based; here and everywhere else the centre of the first pixel is (0, 0).
 """
@@ -18,20 +19,35 @@ from tasks.data import first_fault_raised
 from tasks.faults import read_file, slashed, text_of
 from tasks.mat import read_arrays
 
-Truth = tuple[np.ndarray, np.ndarray, np.ndarray]  # joints (N, J, 2), annotated (N, J), sizes (N,) in pixels
+# joints (N, J, 2), annotated (N, J), sizes (N,) in pixels
+Truth = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 IMAGES = "images"  # the folder below the data's root
 UNIT = 200.0  # pixels: MPII's scale is a person's height in units of 200
 MARGIN = 1.25  # a crop is so many times as large as the person; HRNet and mmpose do the same
 LOWERED = 15.0  # pixels by which a crop of scale 1 is lowered, so that feet are in it; the same
 JSON_BYTES = 1 << 30
-HEAD_SHARE = 0.6  # head size over the diagonal of the head's rectangle (Andriluka et al., CVPR 2014)
+# head size over the diagonal of the head's rectangle (Andriluka et al., CVPR 2014)
+HEAD_SHARE = 0.6
 
 MPII_JOINTS = (
-    "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax",
-    "upper_neck", "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow",
+    "right_ankle",
+    "right_knee",
+    "right_hip",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "pelvis",
+    "thorax",
+    "upper_neck",
+    "head_top",
+    "right_wrist",
+    "right_elbow",
+    "right_shoulder",
+    "left_shoulder",
+    "left_elbow",
     "left_wrist",
-)  # fmt: skip
+)
 MPII_BONES = (
     (0, 1), (1, 2), (2, 6), (6, 3), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9),
     (10, 11), (11, 12), (12, 7), (7, 13), (13, 14), (14, 15),
@@ -44,7 +60,8 @@ class People:
 
     Args:
         paths: a file a person; persons may share one.
-        names: what people call each person, ``"images/0001.jpg person 2"``: the second of this image in the json.
+        names: what people call each person, ``"images/0001.jpg person 2"``: the second of this
+            image in the json.
         centres: (N, 2) of the crops.
         sides: (N,) of the crops, which are squares.
         joints: (N, J, 2); arbitrary where not annotated.
@@ -85,12 +102,18 @@ def read_people(root: Path, name: str) -> People:
 
 
 def _content(path: Path, what: str) -> bytes:
-    """A file that the check has seen; where nobody checked it, a pipe or a device is none all the same."""
+    """A file that the check has seen.
+
+    Where nobody checked it, a pipe or a device is none all the same.
+    """
     return first_fault_raised(read_file(path, what, "put it there", JSON_BYTES))
 
 
 def mend_separators(records: Sequence[object], images: Path) -> int:
-    """Takes Windows' separators in the names of image files as "/". Returns how many names have some."""
+    """Takes Windows' separators in the names of image files as "/".
+
+    Returns how many names have some.
+    """
     count = 0
     for record in records:
         name = record.get("image") if isinstance(record, dict) else None
@@ -103,7 +126,11 @@ def mend_separators(records: Sequence[object], images: Path) -> int:
 def read_heads(path: Path) -> Truth:
     """What MPII's evaluation takes for the truth; sizes are those of heads."""
     found = read_arrays(_content(path, "file of heads"))
-    return found["pos_gt_src"].transpose(2, 0, 1) - 1, found["jnt_missing"].T == 0, head_sizes(found["headboxes_src"])
+    return (
+        found["pos_gt_src"].transpose(2, 0, 1) - 1,
+        found["jnt_missing"].T == 0,
+        head_sizes(found["headboxes_src"]),
+    )
 
 
 def head_sizes(boxes: np.ndarray) -> np.ndarray:
@@ -112,7 +139,10 @@ def head_sizes(boxes: np.ndarray) -> np.ndarray:
 
 
 def box_sizes(people: People) -> np.ndarray:
-    """(N,) longer sides of the tight boxes around the annotated joints, in pixels; 0 for less than two joints."""
+    """(N,) longer sides of the tight boxes around the annotated joints, in pixels.
+
+    0 for less than two joints.
+    """
     shown = people.annotated[..., None]
     low = np.where(shown, people.joints, np.inf).min(axis=1)
     high = np.where(shown, people.joints, -np.inf).max(axis=1)
@@ -128,7 +158,9 @@ def mirrored(joints: tuple[str, ...]) -> list[int]:
     odd = [name for name in joints if re.search(r"left|right|^[lr]_|_[lr]$", name, re.IGNORECASE)
            and not re.match(r"(left|right)_", name)]  # fmt: skip
     if odd:
-        raise ValueError(f"joints: expected sides as in 'left_knee' and 'right_knee', but got {odd}")
+        raise ValueError(
+            f"joints: expected sides as in 'left_knee' and 'right_knee', but got {odd}"
+        )
     other = {"left": "right", "right": "left"}
     swapped = []
     for name in joints:
@@ -136,5 +168,7 @@ def mirrored(joints: tuple[str, ...]) -> list[int]:
         swapped.append(f"{other[side]}_{part}" if side in other else name)
     lone = sorted(set(swapped) - set(joints))
     if lone:
-        raise ValueError(f"joints: expected left and right ones in pairs, but got none that is called {lone}")
+        raise ValueError(
+            f"joints: expected left and right ones in pairs, but got none that is called {lone}"
+        )
     return [joints.index(name) for name in swapped]

@@ -19,12 +19,16 @@ from tasks.pose.people import JSON_BYTES, LOWERED, MARGIN, UNIT
 FIELDS = ("image", "center", "scale", "joints", "joints_vis")
 UNANNOTATED = ([-1, -1], [0, 0])  # 1-based pixels
 OFF = "crop outside the image"  # a kind of fault
-LARGEST = 20.0  # sides of the image that a crop may have: MPII's stay below 5, a scale in pixels gives hundreds
+# sides of the image that a crop may have: MPII's stay below 5, a scale in pixels gives hundreds
+LARGEST = 20.0
 
 
 @dataclass
 class Images:
-    """Images, each looked at once; where the folder is missing (`there` False), nothing is said of the images."""
+    """Images, each looked at once.
+
+    Where the folder is missing (`there` False), nothing is said of the images.
+    """
 
     folder: Path
     there: bool
@@ -35,12 +39,18 @@ class Images:
         """(width, height) of the image that a person names at `where`."""
         if not isinstance(name, str) or not name or misleads(name):
             yield Fault(
-                "image name", where, f"a one-line path below {self.folder}", shown(name), "write the file's name"
+                "image name",
+                where,
+                f"a one-line path below {self.folder}",
+                shown(name),
+                "write the file's name",
             )
             return None
         key = PurePath(name)
         if self.there and key not in self.sizes:
-            self.sizes[key] = yield from self.look.size(self.folder / name, f"take {where} off the list")
+            self.sizes[key] = yield from self.look.size(
+                self.folder / name, f"take {where} off the list"
+            )
         return self.sizes.get(key)
 
 
@@ -65,7 +75,13 @@ class Persons(NamedTuple):
 def read_records(root: Path, name: str) -> Reading[list | None]:
     """The list in a json below `root`."""
     if escapes(name):
-        yield Fault("list name", str(root), "a json below data_root", shown(name), "write 'annot/train.json'")
+        yield Fault(
+            "list name",
+            str(root),
+            "a json below data_root",
+            shown(name),
+            "write 'annot/train.json'",
+        )
         return None
     form, otherwise = "a list of persons", "write it as HRNet's train.json is"
     remedies = f"lists are relative to data_root, here {root}", otherwise
@@ -76,11 +92,21 @@ def read_records(root: Path, name: str) -> Reading[list | None]:
 
 
 def person_faults(
-    path: Path, records: list, joints: int, images: Images, progress: Callable[[Iterable], Iterable],
+    path: Path,
+    records: list,
+    joints: int,
+    images: Images,
+    progress: Callable[[Iterable], Iterable],
     notes: list[str],
-) -> Reading[Persons]:  # fmt: skip
-    """What `records` of the json at `path` say, each person with `joints` joints; `notes` gets what is merely odd."""
-    names = [r["image"] if isinstance(r, dict) and isinstance(r.get("image"), str) else None for r in records]
+) -> Reading[Persons]:
+    """What `records` of the json at `path` say, each person with `joints` joints.
+
+    `notes` gets what is merely odd.
+    """
+    names = [
+        r["image"] if isinstance(r, dict) and isinstance(r.get("image"), str) else None
+        for r in records
+    ]
     shape = (len(records), joints)
     persons = Persons(path, names, np.full((*shape, 2), np.nan), np.zeros(shape, bool))
     first: dict[str, str] = {}
@@ -92,10 +118,19 @@ def person_faults(
             continue
         missing = [name for name in FIELDS if name not in record]
         if missing:
-            yield Fault("missing field", where, f"the fields {FIELDS}", f"none of {missing}", "annotate the person")
+            yield Fault(
+                "missing field",
+                where,
+                f"the fields {FIELDS}",
+                f"none of {missing}",
+                "annotate the person",
+            )
         size = (yield from images.size(record["image"], where)) if "image" in record else None
         yield from _twice(record, where, first)
-        crop, joint = list(_crop_faults(record, where, size)), list(_joint_faults(record, where, size, persons, index))
+        crop, joint = (
+            list(_crop_faults(record, where, size)),
+            list(_joint_faults(record, where, size, persons, index)),
+        )
         other = list(_other_image(record, where, size, images, persons.spots(index)))
         yield from (fault for fault in crop if not other or fault.kind != OFF)
         yield from joint + other
@@ -106,17 +141,28 @@ def person_faults(
     if len(astray) > fit.ASTRAY * len(records):
         yield from astray
     elif astray:
-        notes.append(f"{path}: {len(astray)} of {len(records)} persons outside of their crop; {astray[0]}")
+        notes.append(
+            f"{path}: {len(astray)} of {len(records)} persons outside of their crop; {astray[0]}"
+        )
     if not persons.annotated.any():
         expected = "a person at least with an annotated joint (1 in 'joints_vis')"
-        yield Fault("no annotated joint", str(path), expected, f"none in {len(records)} persons", "annotate some")
+        yield Fault(
+            "no annotated joint",
+            str(path),
+            expected,
+            f"none in {len(records)} persons",
+            "annotate some",
+        )
     return persons
 
 
 def _other_image(
     record: dict, where: str, size: Size | None, images: Images, spots: NDArray[np.float64]
 ) -> Iterator[Fault]:
-    """Joints of the image in other coordinates; a fault of the crop may be no more than what follows from them."""
+    """Joints of the image in other coordinates.
+
+    A fault of the crop may be no more than what follows from them.
+    """
     centre = record["center"] if _pair(record.get("center")) else None
     yield from fit.normalised(where, centre, spots[spots.any(1)], size)  # [0, 0] is no joint
     if size is not None:
@@ -128,7 +174,9 @@ def _misfits(record: dict, where: str, spots: NDArray[np.float64], joints: int) 
     """Of a person whose fields are right each by itself: whether they fit each other."""
     if "center" in record and "scale" in record:
         small = list(fit.too_small(where, record["scale"], spots, joints))
-        yield from small or fit.astray(where, np.array(record["center"], float), record["scale"], spots)
+        yield from small or fit.astray(
+            where, np.array(record["center"], float), record["scale"], spots
+        )
 
 
 def _twice(record: dict, where: str, first: dict[str, str]) -> Iterator[Fault]:
@@ -137,7 +185,13 @@ def _twice(record: dict, where: str, first: dict[str, str]) -> Iterator[Fault]:
     key = repr(parts)
     if len(parts) == 3 and first.setdefault(key, where) != where:
         came = f"{shown(record['image'])} with the same center and joints again"
-        yield Fault("person twice", where, "every person once in a list", came, f"see {first[key]}; delete one")
+        yield Fault(
+            "person twice",
+            where,
+            "every person once in a list",
+            came,
+            f"see {first[key]}; delete one",
+        )
 
 
 def _pair(value: object) -> bool:
@@ -154,18 +208,28 @@ def _crop_faults(record: dict, where: str, size: Size | None) -> Iterator[Fault]
     scale: Any = record.get("scale")
     remedy = "write the person's height divided by 200 pixels"
     if "center" in record and not _pair(centre):
-        yield Fault("center", where, "'center' as two finite numbers x, y", shown(centre), "annotate it anew")
+        yield Fault(
+            "center",
+            where,
+            "'center' as two finite numbers x, y",
+            shown(centre),
+            "annotate it anew",
+        )
     if "scale" in record and not (finite(scale) and scale > 0):
         yield Fault("scale", where, "a finite number above 0 as 'scale'", shown(scale), remedy)
     elif size is not None and scale is not None and _pair(centre):
         side = UNIT * MARGIN * scale
         if not 1 <= side <= LARGEST * max(size):
             expected = (
-                f"a 'scale' whose crop, {UNIT * MARGIN:.0f} times as large, has 1 to {LARGEST * max(size):.0f} px"
+                f"a 'scale' whose crop, {UNIT * MARGIN:.0f} times as large, has 1 to "
+                f"{LARGEST * max(size):.0f} px"
             )
             yield Fault("scale", where, expected, shown(scale), remedy)
         elif _apart(centre, scale, size):
-            expected, came = f"a crop that meets the image of {size} (width, height)", f"one of {side:.0f} px around "
+            expected, came = (
+                f"a crop that meets the image of {size} (width, height)",
+                f"one of {side:.0f} px around ",
+            )
             yield Fault(OFF, where, expected, came + shown(centre), "correct 'center' or 'image'")
 
 
@@ -176,10 +240,14 @@ def _apart(centre: Any, scale: Any, size: Size) -> bool:
     return bool((middle - half >= size).any() or (middle + half <= 0).any())
 
 
-def _joint_faults(record: dict, where: str, size: Size | None, persons: Persons, index: int) -> Iterator[Fault]:
+def _joint_faults(
+    record: dict, where: str, size: Size | None, persons: Persons, index: int
+) -> Iterator[Fault]:
     """Also fills in row `index` of `persons` where nothing is wrong."""
     count = persons.joints.shape[1]
-    joints = yield from _listed(record, "joints", count, _pair, "pairs of finite numbers x, y", where)
+    joints = yield from _listed(
+        record, "joints", count, _pair, "pairs of finite numbers x, y", where
+    )
     flags = yield from _listed(record, "joints_vis", count, _flag, "0 (not annotated) or 1", where)
     if joints is None or flags is None:
         return
@@ -202,21 +270,34 @@ def _listed(
     values = record[name]
     if not isinstance(values, list) or len(values) != count:
         came = f"{len(values)}" if isinstance(values, list) else shown(values)
-        yield Fault(name, where, f"a list of {count} joints as {name!r}", came, "annotate the person anew")
+        yield Fault(
+            name, where, f"a list of {count} joints as {name!r}", came, "annotate the person anew"
+        )
         return None
     bad = [k for k, value in enumerate(values) if not good(value)]
     if bad:
-        came = f"{shown(values[bad[0]])} as {name}[{bad[0]}]" + (f" and {len(bad) - 1} more such" if bad[1:] else "")
-        remedy = "annotate the joint anew; one that is not annotated has [-1, -1] and 0 in 'joints_vis'"
+        came = f"{shown(values[bad[0]])} as {name}[{bad[0]}]" + (
+            f" and {len(bad) - 1} more such" if bad[1:] else ""
+        )
+        remedy = (
+            "annotate the joint anew; one that is not annotated has [-1, -1] and 0 in 'joints_vis'"
+        )
         yield Fault(name, where, f"{form} for each joint in {name!r}", came, remedy)
     return None if bad else values
 
 
-def _far_joints(where: str, size: Size, joints: NDArray[Any], annotated: NDArray[np.bool_]) -> Iterator[Fault]:
-    """MPII's joints leave the image by some pixels; by a whole image is another image or another unit."""
+def _far_joints(
+    where: str, size: Size, joints: NDArray[Any], annotated: NDArray[np.bool_]
+) -> Iterator[Fault]:
+    """MPII's joints leave the image by some pixels.
+
+    By a whole image is another image or another unit.
+    """
     outside = np.maximum(-joints, joints - size).max(-1)
     far = np.flatnonzero(annotated & (outside > max(size)))
     if len(far):
         expected = f"annotated joints in or near the image of {size} (width, height)"
         came = f"{shown(joints[far[0]].tolist())} as number {far[0]} ({len(far)} such)"
-        yield Fault("joint far outside", where, expected, came, "correct it, or set 0 in 'joints_vis'")
+        yield Fault(
+            "joint far outside", where, expected, came, "correct it, or set 0 in 'joints_vis'"
+        )

@@ -1,4 +1,5 @@
-"""Heatmaps as distributions over their cells: where a joint may be, for the signals that read probabilities.
+"""Heatmaps as distributions over their cells: where a joint may be, for the signals that read
+probabilities.
 
 The network is trained by squared error to gaussians of height 1, so what a heatmap tends to is the
 probability of the joint's place, smoothed by the gaussian: its values are in proportion to
@@ -25,14 +26,15 @@ def places(heatmaps: Tensor, how: Distribution) -> Tensor:
         how: ``"mass"`` is a cell's value over the sum of them, cells below 0 counting as 0.
             ``"squared"`` squares the values first: noise with a deviation of 0.005 has more mass in
             64 x 64 cells than the gaussian of a joint, but a fiftieth of its squares.
-            ``"softmax"`` is that of the values themselves. A map without a positive cell, or with none
-            of at least `LEAST`, says nothing of the place: uniform.
+            ``"softmax"`` is that of the values themselves. A map without a positive cell, or with
+            none of at least `LEAST`, says nothing of the place: uniform.
     """
     cells = heatmaps.float().flatten(2)
     if how == "softmax":
         return cells.softmax(dim=2)
     positive = cells.clamp(min=0)
-    top = positive.amax(dim=2, keepdim=True).detach()  # divided by first, so that no square or sum is 0 or infinite
+    # divided by first, so that no square or sum is 0 or infinite
+    top = positive.amax(dim=2, keepdim=True).detach()
     empty = top < LEAST
     scaled = positive / torch.where(empty, 1, top)
     weights = torch.where(empty, 1, scaled if how == "mass" else scaled.square())
@@ -40,7 +42,8 @@ def places(heatmaps: Tensor, how: Distribution) -> Tensor:
 
 
 def answers(probs: Tensor, width: int, reach: int) -> Tensor:
-    """The best answers to "where is the joint?": (B, J, H * W) -> (B, J, 2), the likeliest cell's first.
+    """The best answers to "where is the joint?": (B, J, H * W) -> (B, J, 2), the likeliest cell's
+    first.
 
     An answer is a cell together with those at most `reach` cells from it along x and y; the second
     one is the likeliest cell outside of the first, with what is left around it. A joint between two
@@ -57,7 +60,8 @@ def answers(probs: Tensor, width: int, reach: int) -> Tensor:
     rows, columns = (torch.arange(size, device=probs.device) for size in (height, width))
     for _ in range(2):
         top = left.argmax(dim=2, keepdim=True)
-        close = ((rows - top // width).abs() <= reach, (columns - top % width).abs() <= reach)  # (B, J, H), (B, J, W)
+        # (B, J, H), (B, J, W)
+        close = ((rows - top // width).abs() <= reach, (columns - top % width).abs() <= reach)
         around = (close[0].unsqueeze(3) & close[1].unsqueeze(2)).flatten(2)
         found.append(torch.where(around, left, 0).sum(dim=2))
         left = torch.where(around, 0, left)

@@ -1,4 +1,7 @@
-"""The views of pose estimation: every person is cut out of the image; train is augmented, pool and test are not."""
+"""The views of pose estimation: every person is cut out of the image.
+
+Train is augmented, pool and test are not.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from torch.utils.data import Dataset
 from tasks.data import read_image
 from tasks.pose.people import People
 
-ROTATED = 0.6  # share of the training views that are rotated at all, as in Newell's and HRNet's code
+# share of the training views that are rotated at all, as in Newell's and HRNet's code
+ROTATED = 0.6
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,10 @@ class Augmentation:
     """How far training views leave the person as annotated.
 
     Args:
-        scale: the crop's side is multiplied by a normal number around 1 with this deviation, at most so far from 1.
-        rotation: standard deviation of the angle in degrees, at most twice as far; of `ROTATED` of the views.
+        scale: the crop's side is multiplied by a normal number around 1 with this deviation, at
+            most so far from 1.
+        rotation: standard deviation of the angle in degrees, at most twice as far; of `ROTATED` of
+            the views.
         flip: share of the views that are mirrored.
         colour: each channel is multiplied by a number at most so far from 1.
     """
@@ -34,7 +40,9 @@ class Augmentation:
     colour: float
 
 
-def crop_matrix(centre: np.ndarray, side: float, size: int, angle: float = 0.0, flip: bool = False) -> np.ndarray:
+def crop_matrix(
+    centre: np.ndarray, side: float, size: int, angle: float = 0.0, flip: bool = False
+) -> np.ndarray:
     """(2, 3) matrix from pixels of the image to pixels of the crop.
 
     Args:
@@ -57,8 +65,8 @@ def crop_matrix(centre: np.ndarray, side: float, size: int, angle: float = 0.0, 
 class View(Dataset):
     """Sample i is person i as a dict.
 
-    `image` (3, size, size) uint8 RGB; `joints` (J, 2) in pixels of the crop; `annotated` (J,) bool; `inverse` (2, 3),
-    the matrix from pixels of the crop to those of the image; `person`, i.
+    `image` (3, size, size) uint8 RGB; `joints` (J, 2) in pixels of the crop; `annotated` (J,) bool;
+    `inverse` (2, 3), the matrix from pixels of the crop to those of the image; `person`, i.
 
     Args:
         people: shared by the views of a split.
@@ -68,9 +76,18 @@ class View(Dataset):
     """
 
     def __init__(
-        self, people: People, size: int, mirrored: Sequence[int], augmentation: Augmentation | None = None
+        self,
+        people: People,
+        size: int,
+        mirrored: Sequence[int],
+        augmentation: Augmentation | None = None,
     ) -> None:
-        self.people, self.size, self.mirrored, self.augmentation = people, size, list(mirrored), augmentation
+        self.people, self.size, self.mirrored, self.augmentation = (
+            people,
+            size,
+            list(mirrored),
+            augmentation,
+        )
         self.metainfo: dict[str, Any] = {}  # mmengine's test loop looks for it
 
     def __len__(self) -> int:

@@ -1,4 +1,6 @@
-"""Canaries: a pass whose rows are not those of the samples alone is stopped, and rounding stops none."""
+"""Canaries: a pass whose rows are not those of the samples alone is stopped, and rounding
+stops none.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,12 @@ SETTINGS = ScoringSettings(batch_size=7, workers=0)
 IDS = np.random.default_rng(3).permutation(60).tolist()
 
 
-def scored(task: Toy, model: JointModel, names=("predicted_loss",), view: str = "pool", **more) -> dict:
-    return score(model, Samples(task.dataset(view), task.collate, IDS), names, SETTINGS, Pass(**more))
+def scored(
+    task: Toy, model: JointModel, names=("predicted_loss",), view: str = "pool", **more
+) -> dict:
+    return score(
+        model, Samples(task.dataset(view), task.collate, IDS), names, SETTINGS, Pass(**more)
+    )
 
 
 class Chances(Toy):
@@ -42,7 +48,9 @@ class Chances(Toy):
         taps, found = network(batch["x"])
         chance = torch.sigmoid(found)
         probs = torch.stack([chance, 1 - chance], dim=-1)[:, None]
-        return Output(taps, loss=(found - batch["y"]) ** 2, probs=probs, weight=self.weight(batch["x"]))
+        return Output(
+            taps, loss=(found - batch["y"]) ** 2, probs=probs, weight=self.weight(batch["x"])
+        )
 
     def weight(self, x: torch.Tensor) -> torch.Tensor | None:
         return None
@@ -86,7 +94,8 @@ def test_spread_is_the_standard_deviation_and_of_vectors_that_of_their_places():
     assert spread(np.full(9, 7.0)) == 0.0
     assert spread(np.array([1.0, np.nan, 3.0, np.inf])) == 1.0
     assert spread(np.array([np.nan])) == 0.0
-    assert spread(np.arange(40_000.0)) == pytest.approx(40_000 / 12**0.5, rel=1e-3)  # of every fifth
+    # of every fifth
+    assert spread(np.arange(40_000.0)) == pytest.approx(40_000 / 12**0.5, rel=1e-3)
 
 
 def test_canaries_are_chosen_by_chance_and_always_the_same():
@@ -106,7 +115,9 @@ def test_a_right_pass_costs_a_forward_pass_a_canary(names, monkeypatch):
     task = Toy()
     model, sizes = trained(task), []
     forward = model._task_forward
-    monkeypatch.setattr(model, "_task_forward", lambda n, b, w: sizes.append(len(b["x"])) or forward(n, b, w))
+    monkeypatch.setattr(
+        model, "_task_forward", lambda n, b, w: sizes.append(len(b["x"])) or forward(n, b, w)
+    )
     assert list(scored(task, model, names)) == list(names)
     assert sizes == ([7] * 8 + [4] + [1] * CANARIES if names else [])
 
@@ -118,7 +129,9 @@ def test_committees_agree_and_each_member_is_asked_once_a_canary(kind, monkeypat
     members = ensemble(models) if kind == "ensemble" else passes(models[0], 3, seed=9)
     calls = []
     output = JointModel.output
-    monkeypatch.setattr(JointModel, "output", lambda self, b, w: calls.append(len(b["x"])) or output(self, b, w))
+    monkeypatch.setattr(
+        JointModel, "output", lambda self, b, w: calls.append(len(b["x"])) or output(self, b, w)
+    )
     found = scored(task, models[0], (f"{kind}_bald",), committee=members)
     assert np.isfinite(found[f"{kind}_bald"]).all()
     assert calls.count(1) == 3 * CANARIES and len(calls) == 3 * (9 + CANARIES)
@@ -134,7 +147,9 @@ def test_scores_that_are_not_numbers_are_not_the_canaries_business():
 
 def test_fewer_samples_than_canaries_are_all_asked():
     task = Toy()
-    score(trained(task), Samples(task.dataset("pool"), task.collate, [4, 9, 2]), ("loss",), SETTINGS)
+    score(
+        trained(task), Samples(task.dataset("pool"), task.collate, [4, 9, 2]), ("loss",), SETTINGS
+    )
     assert sorted(task.dataset("pool").reads) == [2, 2, 4, 4, 9, 9]
 
 
@@ -149,7 +164,10 @@ class Centered(nn.Module):
 
 
 class Padded(Toy):
-    """Sample i is a series of 1 + i % 6 numbers, padded to the longest of the batch; the network takes means."""
+    """Sample i is a series of 1 + i % 6 numbers, padded to the longest of the batch.
+
+    The network takes means.
+    """
 
     def collate(self, samples):
         batch = super().collate(samples)
@@ -158,7 +176,9 @@ class Padded(Toy):
 
 def test_rows_permuted_within_a_batch_stop_the_pass(monkeypatch):
     plain = SIGNALS["predicted_loss"]
-    monkeypatch.setitem(signals.SIGNALS, "predicted_loss", Signal(lambda e: plain.rows(e).flip(0), module=True))
+    monkeypatch.setitem(
+        signals.SIGNALS, "predicted_loss", Signal(lambda e: plain.rows(e).flip(0), module=True)
+    )
     task = Toy()
     model = trained(task)
     with pytest.raises(CanaryError, match="scoring: samples do not agree") as caught:
@@ -178,7 +198,9 @@ def test_the_message_has_ids_signals_and_both_values(monkeypatch):
     right = scored(task, model, ("predicted_loss", "embedding"))
     value, vector = (float(np.linalg.norm(right[name][IDS.index(first)])) for name in right)
     plain, plain_vector = SIGNALS["predicted_loss"], SIGNALS["embedding"]
-    negative = Signal(lambda e: plain.rows(e).abs() * (-1 if len(e.output.taps[0]) > 1 else 1), module=True)
+    negative = Signal(
+        lambda e: plain.rows(e).abs() * (-1 if len(e.output.taps[0]) > 1 else 1), module=True
+    )
     double = Signal(lambda e: plain_vector.rows(e) * (2 if len(e.output.taps[0]) > 1 else 1))
     number = r"(-?\d+\.\d+)"
     monkeypatch.setitem(signals.SIGNALS, "predicted_loss", negative)
@@ -190,7 +212,10 @@ def test_the_message_has_ids_signals_and_both_values(monkeypatch):
         [-value, value], rel=1e-5
     )
     monkeypatch.setitem(signals.SIGNALS, "embedding", double)
-    told = rf"sample {first}: embedding is a vector of norm {number} in the pass, but a vector of norm {number} alone"
+    told = (
+        rf"sample {first}: embedding is a vector of norm {number} in the pass, but a vector of "
+        rf"norm {number} alone"
+    )
     with pytest.raises(CanaryError, match=told) as caught:
         scored(task, model, ("embedding",))
     assert [float(x) for x in re.search(told, str(caught.value)).groups()] == pytest.approx(
@@ -203,7 +228,9 @@ def test_batch_norm_in_training_mode_stops_the_pass():
     model = trained(task)
     norm = model.network.first[1]
     norm.train = lambda mode=True: norm  # stays as it is, whatever it is told
-    with pytest.raises(CanaryError, match=r"cannot be computed alone \(Expected more than 1 value per channel"):
+    with pytest.raises(
+        CanaryError, match=r"cannot be computed alone \(Expected more than 1 value per channel"
+    ):
         scored(task, model)
 
 
@@ -238,7 +265,9 @@ def test_a_run_with_a_fault_ends_with_status_2_and_commits_nothing(tmp_path: Pat
     config = tmp_path / "padded.py"
     text = (REPOSITORY / "tests/toy_config.py").read_text()
     config.write_text(
-        text.replace("from tests.toy import Toy", "from tests.acquisition.test_canary import Padded as Toy")
+        text.replace(
+            "from tests.toy import Toy", "from tests.acquisition.test_canary import Padded as Toy"
+        )
     )
     where = tmp_path / "run"
     assert al_train.main([str(config), "--wandb", "disabled", "--work-dir", str(where)]) == 2
@@ -266,7 +295,8 @@ def test_a_lone_jump_has_others_asked_and_goes_on():
     order = chosen(IDS)
     assert check_with(set(), True) == check_with(set(), False) == order[:CANARIES]
     assert check_with({order[2]}, True) == order[: 2 * CANARIES]
-    assert check_with({order[2], order[2 * CANARIES]}, True) == order[: 2 * CANARIES]  # the other was not asked
+    # the other was not asked
+    assert check_with({order[2], order[2 * CANARIES]}, True) == order[: 2 * CANARIES]
 
 
 def test_two_jumps_stop_the_pass():
@@ -274,7 +304,9 @@ def test_two_jumps_stop_the_pass():
     for second in (order[5], order[CANARIES], order[2 * CANARIES - 1]):
         with pytest.raises(CanaryError) as caught:
             check_with({order[2], second}, True)
-        assert f"sample {order[2]}: entropy" in str(caught.value) and f"sample {second}: entropy" in str(caught.value)
+        assert f"sample {order[2]}: entropy" in str(
+            caught.value
+        ) and f"sample {second}: entropy" in str(caught.value)
 
 
 def test_without_weights_one_stops_the_pass():
@@ -294,7 +326,9 @@ class Boxed(Chances):
         output = super().forward(network, batch, want)
         chances = output.probs.expand(-1, 2, -1).clone()
         chances[:, 1] = torch.tensor([0.5, 0.5])
-        jumped = torch.tensor([len(batch["x"]) > 1 and int(i) in self.jumps for i in batch["index"]])
+        jumped = torch.tensor(
+            [len(batch["x"]) > 1 and int(i) in self.jumps for i in batch["index"]]
+        )
         weight = torch.stack([torch.ones(len(jumped)), jumped.float()], dim=1)
         return Output(output.taps, output.loss, chances, weight)
 
@@ -354,14 +388,26 @@ torch.distributed.destroy_process_group()
 def test_each_of_two_processes_checks_its_share_and_all_stop_for_one(tmp_path: Path):
     script = tmp_path / "two.py"
     script.write_text(TWO)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        str(script),
+    ]
     alone = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, str(tmp_path)], env=os.environ | alone, capture_output=True, text=True, timeout=120
+        [*command, str(tmp_path)],
+        env=os.environ | alone,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     said = [(tmp_path / str(rank)).read_text() for rank in range(2)]
-    assert said == [f"asked {CANARIES} True stopped {CANARIES}"] * 2  # the second's canaries alone disagree
+    # the second's canaries alone disagree
+    assert said == [f"asked {CANARIES} True stopped {CANARIES}"] * 2
 
 
 def test_a_check_is_part_of_every_pass(monkeypatch):

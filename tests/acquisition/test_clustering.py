@@ -1,4 +1,6 @@
-"""k-means' nearest samples and TypiClust against scikit-learn and the public implementation's logic."""
+"""k-means' nearest samples and TypiClust against scikit-learn and the public
+implementation's logic.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def test_nearest_to_centroids_is_sklearns_on_groups_far_apart():
     reference = KMeans(5, n_init=10, random_state=0).fit(features)
     assert adjusted_rand_score(reference.labels_, groups) == 1
     found = nearest_to_centroids(features, 5, stream(1))
-    assert set(found.tolist()) == set(pairwise_distances_argmin(reference.cluster_centers_, features).tolist())
+    assert set(found.tolist()) == set(
+        pairwise_distances_argmin(reference.cluster_centers_, features).tolist()
+    )
     assert groups[found].tolist() == [1, 3, 4, 0, 2]  # the largest cluster first
     assert found.dtype == np.int64
 
@@ -44,7 +48,9 @@ def test_nearest_to_centroids_is_sklearns_on_groups_far_apart():
 def test_neither_the_origin_nor_the_scale_decides(shift: float, scale: float):
     features = blobs([9, 30, 5, 17])[0].astype(np.float64)
     expected = nearest_to_centroids(features, 4, stream(1))
-    np.testing.assert_array_equal(nearest_to_centroids((features + shift) * scale, 4, stream(1)), expected)
+    np.testing.assert_array_equal(
+        nearest_to_centroids((features + shift) * scale, 4, stream(1)), expected
+    )
 
 
 def test_kmeans_is_about_as_good_as_sklearns():
@@ -55,7 +61,8 @@ def test_kmeans_is_about_as_good_as_sklearns():
         assert ((points - centroids[labels]) ** 2).sum() < 1.05 * np.mean(reference)
         np.testing.assert_allclose(centroids[7], points[labels == 7].mean(axis=0), atol=0.05)
         np.testing.assert_array_equal(labels, pairwise_distances_argmin(points, centroids))
-    assert not np.array_equal(kmeans(points, 40, stream(0))[1], labels)  # another stream, other clusters
+    # another stream, other clusters
+    assert not np.array_equal(kmeans(points, 40, stream(0))[1], labels)
 
 
 def test_kmeans_does_not_touch_numpys_global_state_and_repeats():
@@ -68,7 +75,9 @@ def test_kmeans_does_not_touch_numpys_global_state_and_repeats():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_centroid_takes_its_nearest_free_sample(seed: int):
-    """More centroids than a block, most of them beside the same few samples, against one loop over all distances."""
+    """More centroids than a block, most of them beside the same few samples, against one
+    loop over all distances.
+    """
     rng = stream(seed)
     points = rng.uniform(-1, 1, size=(150, 3))
     centroids = rng.normal(0, 0.1, size=(140, 3))
@@ -82,9 +91,12 @@ def test_a_centroid_takes_its_nearest_free_sample(seed: int):
 
 def test_the_larger_cluster_takes_a_sample_that_two_want(monkeypatch):
     features = np.array([[0.0], [4.0], [5.0], [9.0]])
-    centroids = (np.array([[4.1], [2.1]]) - 4.5) / 4.5  # as normalized; both are nearest to the sample at 4
+    # as normalized; both are nearest to the sample at 4
+    centroids = (np.array([[4.1], [2.1]]) - 4.5) / 4.5
     for labels, expected in ([1, 1, 1, 0], [1, 2]), ([0, 1, 0, 0], [1, 0]), ([0, 1, 1, 0], [1, 0]):
-        monkeypatch.setattr(clustering, "kmeans", lambda *_, labels=labels: (centroids, np.array(labels)))
+        monkeypatch.setattr(
+            clustering, "kmeans", lambda *_, labels=labels: (centroids, np.array(labels))
+        )
         assert nearest_to_centroids(features, 2, stream()).tolist() == expected
 
 
@@ -96,8 +108,13 @@ def test_the_whole_pool_and_a_single_candidate():
     assert typiclust(np.zeros((1, 2)), np.zeros((3, 2)), 1, stream()).tolist() == [0]
 
 
-def public_typiclust(features, labels, labeled: int, budget: int, neighbours: int, min_cluster: int) -> list[int]:
-    """`select_samples` of the public code, with distances as in the paper; the first `labeled` samples are labeled."""
+def public_typiclust(
+    features, labels, labeled: int, budget: int, neighbours: int, min_cluster: int
+) -> list[int]:
+    """`select_samples` of the public code, with distances as in the paper.
+
+    The first `labeled` samples are labeled.
+    """
     labels = labels.copy()
     ids, sizes = np.unique(labels, return_counts=True)
     existing = [int((labels[:labeled] == i).sum()) for i in ids]
@@ -117,13 +134,18 @@ def public_typiclust(features, labels, labeled: int, budget: int, neighbours: in
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("labeled, budget", [(0, 4), (30, 7), (12, 45)])
-def test_typiclust_is_the_public_one_with_the_same_clusters(labeled: int, budget: int, seed: int, monkeypatch):
+def test_typiclust_is_the_public_one_with_the_same_clusters(
+    labeled: int, budget: int, seed: int, monkeypatch
+):
     rng = stream(seed)
     features, clusters = rng.normal(size=(400, 5)), min(labeled + budget, 12)
-    shares = np.array([1, 1, 30, 25, 20, 16, 14, 12, 10, 9, 8, 8][:clusters])  # the first two may be too small
+    # the first two may be too small
+    shares = np.array([1, 1, 30, 25, 20, 16, 14, 12, 10, 9, 8, 8][:clusters])
     labels = rng.choice(clusters, 400, p=shares / shares.sum())
     expected = public_typiclust(features, labels, labeled, budget, 20, 5)
-    monkeypatch.setattr(clustering, "kmeans", lambda points, count, rng: (np.zeros((count, 5)), labels))
+    monkeypatch.setattr(
+        clustering, "kmeans", lambda points, count, rng: (np.zeros((count, 5)), labels)
+    )
     found = typiclust(features[labeled:], features[:labeled], budget, stream(), max_clusters=12)
     assert found.tolist() == expected
 
@@ -156,7 +178,9 @@ def test_typiclust_does_not_count_labeled_samples_as_neighbours():
 
 def test_typiclust_fills_the_budget_from_small_clusters_and_passes_over_empty_ones():
     features, groups = blobs([7, 3, 2])
-    found = typiclust(features, features[groups == 1] + 0.1, 12, stream(), max_clusters=3, min_cluster=4)
+    found = typiclust(
+        features, features[groups == 1] + 0.1, 12, stream(), max_clusters=3, min_cluster=4
+    )
     assert sorted(found) == list(range(12))
     assert groups[found].tolist() == [0, 1, 0, 1, 0, 1, 0, 0, 0, 0, 2, 2]
     found = typiclust(features[groups == 0], features[groups != 0], 7, stream(), max_clusters=3)
@@ -164,7 +188,9 @@ def test_typiclust_fills_the_budget_from_small_clusters_and_passes_over_empty_on
 
 
 FEW = st.tuples(st.integers(1, 9), st.integers(0, 5)).flatmap(
-    lambda n: st.tuples(*(arrays(np.float32, (m, 2), elements=st.sampled_from([0, 1, -2, 1e4])) for m in n))
+    lambda n: st.tuples(
+        *(arrays(np.float32, (m, 2), elements=st.sampled_from([0, 1, -2, 1e4])) for m in n)
+    )
 )
 
 
@@ -181,7 +207,11 @@ def test_always_as_many_distinct_positions_as_asked_for(pair, data):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             found = pick(stream())
-        assert found.shape == (budget,) and len(set(found.tolist())) == budget and found.dtype == np.int64
+        assert (
+            found.shape == (budget,)
+            and len(set(found.tolist())) == budget
+            and found.dtype == np.int64
+        )
         assert set(found.tolist()) <= set(range(len(features)))
         np.testing.assert_array_equal(pick(stream()), found)
 
@@ -192,7 +222,10 @@ def test_budgets_out_of_range(budget: int):
         lambda: nearest_to_centroids(np.ones((3, 2)), budget, stream()),
         lambda: typiclust(np.ones((3, 2)), np.ones((5, 2)), budget, stream()),
     ):
-        with pytest.raises(ValueError, match=rf"Expected a budget from 1 to 3 \(all candidates\), but got {budget}$"):
+        with pytest.raises(
+            ValueError,
+            match=rf"Expected a budget from 1 to 3 \(all candidates\), but got {budget}$",
+        ):
             pick()
 
 
@@ -210,12 +243,20 @@ def test_rows_that_are_not_finite(bad: float):
 
 
 def test_shapes_and_settings_that_do_not_fit():
-    with pytest.raises(ValueError, match=r"Expected features \(N, D\) with D of at least 1, but got \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"Expected features \(N, D\) with D of at least 1, but got \(3,\)"
+    ):
         nearest_to_centroids(np.ones(3), 1, stream())
-    with pytest.raises(ValueError, match=r"Expected labeled features \(N, D\) with D of at least 1, but got \(0,\)"):
+    with pytest.raises(
+        ValueError, match=r"Expected labeled features \(N, D\) with D of at least 1, but got \(0,\)"
+    ):
         typiclust(np.ones((3, 2)), np.ones(0), 1, stream())
-    with pytest.raises(ValueError, match=r"one width D, but got features \(3, 2\) and labeled ones \(4, 5\)"):
+    with pytest.raises(
+        ValueError, match=r"one width D, but got features \(3, 2\) and labeled ones \(4, 5\)"
+    ):
         typiclust(np.ones((3, 2)), np.ones((4, 5)), 1, stream())
     for name in ("neighbours", "max_clusters", "min_cluster"):
-        with pytest.raises(ValueError, match=f"Expected settings of at least 1, but got .*{name}=0"):
+        with pytest.raises(
+            ValueError, match=f"Expected settings of at least 1, but got .*{name}=0"
+        ):
             typiclust(np.ones((3, 2)), np.ones((1, 2)), 1, stream(), **{name: 0})

@@ -1,4 +1,6 @@
-"""Exact greedy k-center: every pick against the plain algorithm in float64, on the data that breaks shortcuts."""
+"""Exact greedy k-center: every pick against the plain algorithm in float64, on the data
+that breaks shortcuts.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ ONE_WINDOW, SMALL = 2**25, 2**17  # bytes
 
 
 def plain(features: Tensor, labeled: Tensor, budget: int) -> tuple[list[int], list[float]]:
-    """The plain greedy algorithm on squared distances in float64; the radius before each pick and after the last."""
+    """The plain greedy algorithm on squared distances in float64.
+
+    The radius before each pick and after the last.
+    """
     nearest = torch.full((len(features),), torch.inf, dtype=torch.float64)
     for centre in labeled:
         nearest = torch.minimum(nearest, squared_distances(features, centre[None]))
@@ -32,7 +37,9 @@ def plain(features: Tensor, labeled: Tensor, budget: int) -> tuple[list[int], li
         radii.append(math.sqrt(max(float(nearest.max()), 0.0)) if len(features) else 0.0)
         if step < budget:
             picked.append(int(nearest.argmax()))  # the first of equals
-            nearest = torch.minimum(nearest, squared_distances(features, features[picked[-1]][None]))
+            nearest = torch.minimum(
+                nearest, squared_distances(features, features[picked[-1]][None])
+            )
             nearest[picked] = -1
     return picked, radii
 
@@ -69,7 +76,9 @@ MADE = {
     "bits": lambda n, d, s: whole(n, d, s, top=2),
     "offset 1e4": lambda n, d, s: normal(n, d, s) + 1e4,
     "offset 1e7": lambda n, d, s: normal(n, d, s) + 1e7,
-    "some long rows": lambda n, d, s: normal(n, d, s) * torch.where(torch.arange(n) % 10 == 0, 300.0, 1.0)[:, None],
+    "some long rows": lambda n, d, s: (
+        normal(n, d, s) * torch.where(torch.arange(n) % 10 == 0, 300.0, 1.0)[:, None]
+    ),
     "an outlier": lambda n, d, s: torch.cat([normal(n - 1, d, s), torch.full((1, d), 1e20)]),
     "huge": lambda n, d, s: 1e38 * torch.rand(n, d, generator=torch.Generator().manual_seed(s)),
     "tiny": lambda n, d, s: 1e-38 * normal(n, d, s),
@@ -88,7 +97,9 @@ def test_squared_distances_by_hand_and_against_whole_numbers_without_rounding():
 def test_squared_distances_depend_on_the_two_rows_alone_and_do_not_cancel():
     a, b = normal(300, 513) + 1e4, normal(300, 513, 1) + 1e4
     together = squared_distances(a, b)
-    assert torch.equal(torch.cat([squared_distances(a[k : k + 1], b[k : k + 1]) for k in range(300)]), together)
+    assert torch.equal(
+        torch.cat([squared_distances(a[k : k + 1], b[k : k + 1]) for k in range(300)]), together
+    )
     exact = ((a.numpy().astype(np.longdouble) - b.numpy()) ** 2).sum(1)
     assert np.abs(together.numpy() / exact - 1).max() < 13 * 2.0**-53
 
@@ -96,7 +107,8 @@ def test_squared_distances_depend_on_the_two_rows_alone_and_do_not_cancel():
 def test_picks_by_hand():
     line = torch.tensor([[0.0], [1.0], [4.0], [9.0], [10.0]])
     got = k_center(line, torch.tensor([[1.0]]), 3)
-    assert got.positions.tolist() == [4, 2, 0]  # 9 from 1; 4 lies 3 from 1; then 0 and 9 lie 1 away, and 0 comes first
+    # 9 from 1; 4 lies 3 from 1; then 0 and 9 lie 1 away, and 0 comes first
+    assert got.positions.tolist() == [4, 2, 0]
     assert got.radii.tolist() == [9.0, 3.0, 1.0, 1.0]
 
 
@@ -105,7 +117,10 @@ def test_picks_by_hand():
     (1200, 3, 100, 20), (150, 64, 90, 150), (1100, 9, 0, 10), (200, 1, 3, 40),
 ])  # fmt: skip
 def test_same_picks_as_plain(name: str, n: int, dims: int, labeled: int, budget: int):
-    features, centres = MADE[name](n, dims, 1), MADE[name](labeled, dims, 2) if labeled else torch.empty(0, dims)
+    features, centres = (
+        MADE[name](n, dims, 1),
+        MADE[name](labeled, dims, 2) if labeled else torch.empty(0, dims),
+    )
     agree(features, centres, budget)
 
 
@@ -127,7 +142,9 @@ def test_same_picks_in_any_dimension(dims: int):
     st.integers(0, 24), st.integers(0, 24), st.sampled_from([1, 2**14, 2**25]),
 )  # fmt: skip
 @settings(max_examples=40, deadline=None)
-def test_same_picks_with_ties_everywhere(rows: np.ndarray, labeled: int, budget: int, chunk_bytes: int):
+def test_same_picks_with_ties_everywhere(
+    rows: np.ndarray, labeled: int, budget: int, chunk_bytes: int
+):
     features = torch.from_numpy(rows)
     agree(features, features[: min(labeled, len(rows))] + 1, min(budget, len(rows)), chunk_bytes)
 
@@ -221,7 +238,10 @@ def test_reduced_precision_of_products_changes_nothing():
 @pytest.mark.parametrize("scale", [1e-19, 1.0, 1e15])
 def test_the_error_bound_of_products_holds_and_is_no_more_than_it_need_be(scale: float):
     for dims, offset in ((1, 0), (7, 3), (512, 0), (512, 1), (4096, 0)):
-        features, centres = scale * (normal(200, dims) + offset), scale * (normal(50, dims, 1) + offset)
+        features, centres = (
+            scale * (normal(200, dims) + offset),
+            scale * (normal(50, dims, 1) + offset),
+        )
         search = kcenter._Search(features, centres, 1, ONE_WINDOW)
         search.dtype = torch.float32
         search.slack, search.tiny = kcenter._slack(dims, torch.float32)

@@ -1,4 +1,6 @@
-"""The pool: labeled and unlabeled are disjoint and complete, whatever is asked for, and wrong questions are refused."""
+"""The pool: labeled and unlabeled are disjoint and complete, whatever is asked for, and
+wrong questions are refused.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ def test_initial_set_is_distinct_ids_of_the_pool():
     assert len(set(pool.labeled)) == 20
     assert set(pool.labeled) <= set(range(50))
     assert (pool.size, pool.cycle) == (50, 0)
-    assert all(type(i) is int for i in pool.labeled)  # NumPy's integers could not be written as JSON
+    # NumPy's integers could not be written as JSON
+    assert all(type(i) is int for i in pool.labeled)
 
 
 def test_initial_set_depends_on_the_seed_alone():
@@ -31,7 +34,8 @@ def test_initial_set_is_not_the_head_of_the_list():
     counts = np.zeros(12)
     for seed in range(600):
         counts[list(Pool.initial(12, 3, seed).labeled)] += 1
-    # each id is in 600 * 3/12 = 150 sets on average, standard deviation sqrt(600 * 1/4 * 3/4) = 10.6; five of them
+    # each id is in 600 * 3/12 = 150 sets on average, standard deviation sqrt(600 * 1/4 * 3/4) =
+    # 10.6; five of them
     assert abs(counts - 150).max() < 53
 
 
@@ -43,11 +47,15 @@ def test_initial_set_may_be_the_whole_pool_or_nothing():
 
 
 def test_more_initial_samples_than_there_are_are_refused():
-    with pytest.raises(ValueError, match=r"Expected at most 7 initial samples \(the whole pool\), but got 8"):
+    with pytest.raises(
+        ValueError, match=r"Expected at most 7 initial samples \(the whole pool\), but got 8"
+    ):
         Pool.initial(7, 8, 0)
 
 
-@pytest.mark.parametrize("ids, shown", [((0, 7), r"\[7\]"), ((-1, 3), r"\[-1\]"), ((9, 8, 0), r"\[9, 8\]")])
+@pytest.mark.parametrize(
+    "ids, shown", [((0, 7), r"\[7\]"), ((-1, 3), r"\[-1\]"), ((9, 8, 0), r"\[9, 8\]")]
+)
 def test_ids_outside_are_refused(ids, shown):
     with pytest.raises(ValueError, match=rf"Expected ids from 0 to 6, but got {shown}"):
         Pool(7, ids)
@@ -68,7 +76,9 @@ def test_ids_that_come_twice_are_refused():
 
 
 def test_labeling_again_is_refused():
-    with pytest.raises(ValueError, match=r"query of unlabeled samples, but these are labeled: \[1, 5\]"):
+    with pytest.raises(
+        ValueError, match=r"query of unlabeled samples, but these are labeled: \[1, 5\]"
+    ):
         Pool(7, (5, 1, 2)).label([5, 0, 1])
     with pytest.raises(ValueError, match=r"but these are labeled: \[5\]"):
         Pool(7, (5, 1, 2)).label(np.array([5, 0]))

@@ -1,4 +1,6 @@
-"""Queries: steps narrow candidates, ids never become positions, ties are the stream's, nonsense is refused."""
+"""Queries: steps narrow candidates, ids never become positions, ties are the stream's,
+nonsense is refused.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from acquisition.steps import Highest, QueryError, RandomSubset, Seen, Step
 from acquisition.strategies import named_strategies
 from models.process.seeding import stream
 
-IDS = np.array([907, 13, 550, 21, 4, 333, 78, 612, 45, 101])  # positions 0 to 9 name other samples, or none
+# positions 0 to 9 name other samples, or none
+IDS = np.array([907, 13, 550, 21, 4, 333, 78, 612, 45, 101])
 
 
 def value(ids: np.ndarray) -> np.ndarray:
@@ -76,7 +79,8 @@ def test_random_subset_is_uniform_over_all_subsets():
     for _ in range(3000):
         counts[tuple(sorted(RandomSubset(2)(seen(count=5), 2, generator).tolist()))] += 1
     assert set(counts) == set(subsets)
-    assert stats.chisquare(list(counts.values())).pvalue > 0.001  # the stream is seeded: this holds or not, always
+    # the stream is seeded: this holds or not, always
+    assert stats.chisquare(list(counts.values())).pvalue > 0.001
 
 
 def test_the_order_of_a_random_subset_is_random_too():
@@ -116,7 +120,8 @@ def test_highest_agrees_with_a_sort():
 
 
 def test_ties_are_broken_evenly_by_the_stream():
-    scores = np.array([2.0, 1.0, 1.0, 1.0, 1.0, 0.0])  # the first is in, one of the four is, the last never
+    # the first is in, one of the four is, the last never
+    scores = np.array([2.0, 1.0, 1.0, 1.0, 1.0, 0.0])
     generator = rng("ties")
     counts = np.zeros(6, dtype=int)
     for _ in range(2000):
@@ -134,7 +139,8 @@ def test_ties_come_out_the_same_for_the_same_stream():
 
 
 @pytest.mark.parametrize(
-    "scores, bad", [([1, np.nan, 2], 1), ([np.inf, np.nan, -np.inf], 3), ([0, 0, -np.inf], 1), ([np.nan] * 3, 3)]
+    "scores, bad",
+    [([1, np.nan, 2], 1), ([np.inf, np.nan, -np.inf], 3), ([0, 0, -np.inf], 1), ([np.nan] * 3, 3)],
 )
 def test_scores_that_are_not_finite_are_refused_with_their_number(scores, bad):
     with pytest.raises(QueryError, match=rf"finite scores 'loss', but {bad} of 3 are not"):
@@ -153,7 +159,8 @@ def test_needs_are_the_union_without_repetition():
 
 def test_named_strategies_with_and_without_a_subset():
     whole, part = named_strategies(None), named_strategies(7)
-    assert whole["random"].steps == part["random"].steps == (RandomSubset(),)  # of a random part it is no other draw
+    # of a random part it is no other draw
+    assert whole["random"].steps == part["random"].steps == (RandomSubset(),)
     assert whole["learning_loss"].steps == (Highest("predicted_loss"),)
     assert part["learning_loss"].steps == (RandomSubset(7), Highest("predicted_loss"))
     for name in whole.keys() - {"random"}:
@@ -172,9 +179,12 @@ def test_random_is_uniform_over_ids():
     counts = dict.fromkeys(IDS.tolist(), 0)
     generator = rng("random")
     for _ in range(1000):
-        for i in ask(named_strategies(None)["random"].steps, IDS, 3, generator, never).picked.tolist():
+        for i in ask(
+            named_strategies(None)["random"].steps, IDS, 3, generator, never
+        ).picked.tolist():
             counts[i] += 1
-    # draws without replacement spread less than independent ones: the test's p-value is on the safe side
+    # draws without replacement spread less than independent ones: the test's p-value is on the safe
+    # side
     assert len(counts) == len(IDS)
     assert stats.chisquare(list(counts.values())).pvalue > 0.001
 
@@ -201,20 +211,29 @@ def test_a_chain_scores_its_subset_alone_and_picks_ids_not_positions():
 
 def test_other_streams_score_other_subsets():
     subsets = {
-        tuple(ask(named_strategies(5)["learning_loss"].steps, IDS, 2, rng(s), Score()).candidates) for s in range(5)
+        tuple(ask(named_strategies(5)["learning_loss"].steps, IDS, 2, rng(s), Score()).candidates)
+        for s in range(5)
     }
     assert len(subsets) == 5
 
 
 def test_steps_after_the_first_score_narrow_with_the_rows_of_what_is_left():
-    score = Score(lambda ids, names: {"a": value(ids), "b": -np.asarray(ids, dtype=float), "v": np.eye(len(ids))})
+    score = Score(
+        lambda ids, names: {
+            "a": value(ids),
+            "b": -np.asarray(ids, dtype=float),
+            "v": np.eye(len(ids)),
+        }
+    )
     steps = [Highest("a", keep=3), RandomSubset(5), Highest("b")]
     query = ask(steps, IDS, 2, rng(0), score)
     best = sorted(IDS.tolist(), key=lambda i: -value(i))[:6]
     assert set(query.picked.tolist()) <= set(best)
     assert query.picked[0] < query.picked[1]  # the highest -id first
-    assert set(query.picked.tolist()) & set(sorted(best)[:2])  # at most one of six was dropped at random
-    assert query.candidates.tolist() == IDS.tolist()  # and all signals are kept, in the candidates' order
+    # at most one of six was dropped at random
+    assert set(query.picked.tolist()) & set(sorted(best)[:2])
+    # and all signals are kept, in the candidates' order
+    assert query.candidates.tolist() == IDS.tolist()
     np.testing.assert_array_equal(query.signals["b"], -IDS)
     assert query.signals["v"].shape == (10, 10)
     assert score.calls == [(IDS.tolist(), ("a", "b"))]
@@ -226,7 +245,9 @@ def test_the_whole_rest_can_be_asked_for():
 
 
 def test_a_single_sample_is_a_pool_too():
-    assert ask(named_strategies(5)["learning_loss"].steps, np.array([42]), 1, rng(0), Score()).picked.tolist() == [42]
+    assert ask(
+        named_strategies(5)["learning_loss"].steps, np.array([42]), 1, rng(0), Score()
+    ).picked.tolist() == [42]
 
 
 @pytest.mark.parametrize("count", [0, 3])
@@ -248,10 +269,13 @@ class Fixed(Step):
 
 
 @pytest.mark.parametrize(
-    "positions, distinct", [((0, 1), 2), ((0, 1, 1), 2), ((), 0), ((0, 1, 2, 3), 4), ((0, 1, 2, 2), 3)]
+    "positions, distinct",
+    [((0, 1), 2), ((0, 1, 1), 2), ((), 0), ((0, 1, 2, 3), 4), ((0, 1, 2, 2), 3)],
 )
 def test_a_strategy_that_does_not_end_with_the_budget_is_refused(positions, distinct):
-    with pytest.raises(QueryError, match=f"Expected 3 distinct samples, but the strategy picked {distinct}"):
+    with pytest.raises(
+        QueryError, match=f"Expected 3 distinct samples, but the strategy picked {distinct}"
+    ):
         ask([Fixed(*positions)], IDS, 3, rng(0), never)
 
 
@@ -269,4 +293,5 @@ def test_scores_that_are_not_finite_stop_a_query():
 def test_a_query_is_a_value():
     query = ask(named_strategies(None)["learning_loss"].steps, IDS, 2, rng(0), Score())
     assert isinstance(query, Query)
-    assert IDS.tolist() == [907, 13, 550, 21, 4, 333, 78, 612, 45, 101]  # what was given is as it was
+    # what was given is as it was
+    assert IDS.tolist() == [907, 13, 550, 21, 4, 333, 78, 612, 45, 101]

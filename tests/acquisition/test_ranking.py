@@ -1,4 +1,6 @@
-"""Ranking quality against scipy and against a count of pairs by hand, ties and hopeless cases included."""
+"""Ranking quality against scipy and against a count of pairs by hand, ties and hopeless
+cases included.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,16 @@ from acquisition.ranking import ordered_pairs, quality, spearman
 
 CASES = {
     "no ties": lambda rng: (rng.normal(size=30), rng.normal(size=30)),
-    "ties in the predictions": lambda rng: (rng.integers(0, 4, 30).astype(float), rng.normal(size=30)),
+    "ties in the predictions": lambda rng: (
+        rng.integers(0, 4, 30).astype(float),
+        rng.normal(size=30),
+    ),
     "ties in the truth": lambda rng: (rng.normal(size=30), rng.integers(0, 4, 30).astype(float)),
     "ties on both sides": lambda rng: (rng.integers(0, 4, 30), rng.integers(0, 5, 30)),
-    "float32": lambda rng: (rng.normal(size=30).astype(np.float32), rng.normal(size=30).astype(np.float32)),
+    "float32": lambda rng: (
+        rng.normal(size=30).astype(np.float32),
+        rng.normal(size=30).astype(np.float32),
+    ),
     "two samples": lambda rng: (rng.normal(size=2), rng.normal(size=2)),
 }
 
@@ -46,7 +54,12 @@ def test_ordered_pairs_conditions_on_the_truth():
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(st.tuples(st.integers(-3, 3), st.sampled_from([-np.inf, -1.0, 0.0, 0.5, np.inf])), max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.integers(-3, 3), st.sampled_from([-np.inf, -1.0, 0.0, 0.5, np.inf])),
+        max_size=12,
+    )
+)
 def test_ordered_pairs_counts_right_on_any_ties_and_infinities(rows):
     true, predicted = np.array([r[0] for r in rows], dtype=float), np.array([r[1] for r in rows])
     with warnings.catch_warnings():
@@ -75,7 +88,9 @@ def test_ordered_pairs_does_not_depend_on_the_scale():
 @pytest.mark.parametrize("case", CASES)
 def test_spearman_is_scipys(case):
     predicted, true = CASES[case](np.random.default_rng(4))
-    assert spearman(predicted, true) == pytest.approx(stats.spearmanr(predicted, true).statistic, abs=1e-12)
+    assert spearman(predicted, true) == pytest.approx(
+        stats.spearmanr(predicted, true).statistic, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -103,7 +118,9 @@ def test_infinite_losses_rank_last():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert ordered_pairs(predicted, true) == pytest.approx(5 / 6)
-        assert spearman(predicted, true) == pytest.approx(stats.spearmanr(predicted, [1, 2, 4, 3]).statistic)
+        assert spearman(predicted, true) == pytest.approx(
+            stats.spearmanr(predicted, [1, 2, 4, 3]).statistic
+        )
         assert spearman(np.full(3, np.inf), true[:3]) is None
 
 
@@ -116,9 +133,15 @@ def test_quality_holds_both_and_the_number():
 
 @pytest.mark.parametrize(
     "one, other, shown",
-    [((3,), (4,), r"\(3,\) and \(4,\)"), ((3, 1), (3,), r"\(3, 1\) and \(3,\)"), ((2, 2), (2, 2), r"\(2, 2\) and")],
+    [
+        ((3,), (4,), r"\(3,\) and \(4,\)"),
+        ((3, 1), (3,), r"\(3, 1\) and \(3,\)"),
+        ((2, 2), (2, 2), r"\(2, 2\) and"),
+    ],
 )
 def test_other_shapes_are_refused(one, other, shown):
     for measure in (ordered_pairs, spearman, quality):
-        with pytest.raises(ValueError, match=rf"Expected two arrays of one shape \(N,\), but got {shown}"):
+        with pytest.raises(
+            ValueError, match=rf"Expected two arrays of one shape \(N,\), but got {shown}"
+        ):
             measure(np.zeros(one), np.zeros(other))

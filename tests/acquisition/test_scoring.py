@@ -1,4 +1,6 @@
-"""The pass over the candidates: a score belongs to its id, however the pass is cut into batches and workers."""
+"""The pass over the candidates: a score belongs to its id, however the pass is cut into
+batches and workers.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from tests.toy import Toy, trained
 
 NAMES = ("predicted_loss", "loss")
 IDS = np.random.default_rng(3).permutation(61).tolist()  # 61 is a multiple of no batch size below
-# float32: matrix products over other batch sizes add up in another order, which moves the last bits of values around 1
+# float32: matrix products over other batch sizes add up in another order, which moves the last bits
+# of values around 1
 CLOSE = dict(rtol=1e-5, atol=1e-6)
 
 
@@ -65,13 +68,16 @@ def test_a_part_of_the_pool_scores_as_in_the_whole(model, toy):
     expected = by_hand(model, toy, part)
     for name in NAMES:
         np.testing.assert_allclose(found[name], expected[name], **CLOSE)
-    assert sorted(toy.dataset("pool").reads) == sorted(2 * part)  # the pass, the canaries, and nothing else was read
+    # the pass, the canaries, and nothing else was read
+    assert sorted(toy.dataset("pool").reads) == sorted(2 * part)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 61, 64])
 def test_the_batch_size_changes_nothing(model, toy, batch_size):
     expected = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings(13))
-    found = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings(batch_size))
+    found = score(
+        model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings(batch_size)
+    )
     for name in NAMES:
         np.testing.assert_allclose(found[name], expected[name], **CLOSE)
 
@@ -79,15 +85,21 @@ def test_the_batch_size_changes_nothing(model, toy, batch_size):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_nothing(model, toy, workers):
     expected = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings())
-    found = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings(workers=workers))
+    found = score(
+        model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings(workers=workers)
+    )
     for name in NAMES:
-        np.testing.assert_array_equal(found[name], expected[name])  # the same batches: not a bit differs
-    assert len(toy.dataset("pool").reads) == 61 + 2 * CANARIES  # the second pass read in other processes
+        # the same batches: not a bit differs
+        np.testing.assert_array_equal(found[name], expected[name])
+    # the second pass read in other processes
+    assert len(toy.dataset("pool").reads) == 61 + 2 * CANARIES
 
 
 def test_numpy_ids_are_ids(model, toy):
     expected = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings())
-    found = score(model, Samples(toy.dataset("pool"), toy.collate, np.array(IDS)), NAMES, settings())
+    found = score(
+        model, Samples(toy.dataset("pool"), toy.collate, np.array(IDS)), NAMES, settings()
+    )
     np.testing.assert_array_equal(found["loss"], expected["loss"])
 
 
@@ -115,7 +127,9 @@ def test_no_gradient_is_kept(model, toy, monkeypatch):
 
     def rows(evidence):
         values, taps = plain.rows(evidence), evidence.output.taps
-        seen.append((torch.is_grad_enabled(), values.requires_grad, [tap.requires_grad for tap in taps]))
+        seen.append(
+            (torch.is_grad_enabled(), values.requires_grad, [tap.requires_grad for tap in taps])
+        )
         return values
 
     monkeypatch.setitem(signals.SIGNALS, "predicted_loss", Signal(rows, module=True))
@@ -145,10 +159,13 @@ def test_labels_of_the_pool_do_not_reach_predicted_losses(model, toy):
 def test_the_task_is_asked_for_no_loss_where_no_signal_needs_it(model, toy, monkeypatch):
     asked = []
     forward = model._task_forward
-    monkeypatch.setattr(model, "_task_forward", lambda n, b, want: asked.append(want) or forward(n, b, want))
+    monkeypatch.setattr(
+        model, "_task_forward", lambda n, b, want: asked.append(want) or forward(n, b, want)
+    )
     score(model, Samples(toy.dataset("pool"), toy.collate, [1, 2]), ("predicted_loss",), settings())
     score(model, Samples(toy.dataset("pool"), toy.collate, [1, 2]), NAMES, settings())
-    assert asked == [frozenset()] * 3 + [frozenset({"loss"})] * 3  # a batch, and two canaries one by one
+    # a batch, and two canaries one by one
+    assert asked == [frozenset()] * 3 + [frozenset({"loss"})] * 3
 
 
 def test_what_is_not_a_number_stays_so_at_its_place(model, toy):
@@ -160,9 +177,14 @@ def test_what_is_not_a_number_stays_so_at_its_place(model, toy):
 
 
 def test_vectors_are_rows_too(model, toy):
-    found = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), ("embedding", "loss"), settings())
+    found = score(
+        model, Samples(toy.dataset("pool"), toy.collate, IDS), ("embedding", "loss"), settings()
+    )
     assert found["embedding"].shape == (61, 4) and found["embedding"].dtype == np.float32
-    expected = [model.network(torch.from_numpy(toy.dataset("pool").x[i : i + 1]))[0][1].flatten() for i in IDS]
+    expected = [
+        model.network(torch.from_numpy(toy.dataset("pool").x[i : i + 1]))[0][1].flatten()
+        for i in IDS
+    ]
     np.testing.assert_allclose(found["embedding"], torch.stack(expected).detach(), **CLOSE)
 
 
@@ -179,7 +201,9 @@ def test_vectors_are_rows_too(model, toy):
 def test_a_signal_with_other_rows_is_refused(model, toy, monkeypatch, rows, shown):
     wrong = Signal(lambda evidence: rows(evidence.output.loss), frozenset({"loss"}))
     monkeypatch.setitem(signals.SIGNALS, "wrong", wrong)
-    with pytest.raises(RuntimeError, match=rf"signal 'wrong' to have 7 rows, but got shape {shown}"):
+    with pytest.raises(
+        RuntimeError, match=rf"signal 'wrong' to have 7 rows, but got shape {shown}"
+    ):
         score(model, Samples(toy.dataset("pool"), toy.collate, IDS), ("wrong",), settings(7))
 
 
@@ -188,14 +212,21 @@ def test_a_signal_with_other_rows_is_refused(model, toy, monkeypatch, rows, show
     [
         (lambda ids: ids[:-2], r"Expected 5 distinct scored samples, but got 3; lost: \[5, 9\]"),
         (lambda ids: [*ids, ids[0]], r"Expected 5 distinct scored samples, but got 6; lost: \[\]"),
-        (lambda ids: [*ids[:-1], 33], r"Expected 5 distinct scored samples, but got 5; lost: \[9\]"),
+        (
+            lambda ids: [*ids[:-1], 33],
+            r"Expected 5 distinct scored samples, but got 5; lost: \[9\]",
+        ),
         (lambda ids: [], r"Expected 5 distinct scored samples, but got 0; lost: \[1, 5, 6, 8, 9\]"),
     ],
     ids=["loses two", "repeats one", "exchanges one", "loses all"],
 )
-def test_a_sampler_that_loses_or_repeats_samples_is_refused(model, toy, monkeypatch, change, message):
+def test_a_sampler_that_loses_or_repeats_samples_is_refused(
+    model, toy, monkeypatch, change, message
+):
     plain = scoring.loader
-    monkeypatch.setattr(scoring, "loader", lambda d, sampler, *rest: plain(d, change(list(sampler)), *rest))
+    monkeypatch.setattr(
+        scoring, "loader", lambda d, sampler, *rest: plain(d, change(list(sampler)), *rest)
+    )
     with pytest.raises(RuntimeError, match=message):
         score(model, Samples(toy.dataset("pool"), toy.collate, [8, 1, 6, 5, 9]), NAMES, settings())
 
@@ -203,7 +234,9 @@ def test_a_sampler_that_loses_or_repeats_samples_is_refused(model, toy, monkeypa
 def test_a_loader_in_another_order_does_not_move_scores(model, toy, monkeypatch):
     expected = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings())
     plain = scoring.loader
-    monkeypatch.setattr(scoring, "loader", lambda d, sampler, *rest: plain(d, sorted(sampler), *rest))
+    monkeypatch.setattr(
+        scoring, "loader", lambda d, sampler, *rest: plain(d, sorted(sampler), *rest)
+    )
     found = score(model, Samples(toy.dataset("pool"), toy.collate, IDS), NAMES, settings())
     for name in NAMES:
         np.testing.assert_allclose(found[name], expected[name], **CLOSE)

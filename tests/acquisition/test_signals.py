@@ -1,4 +1,6 @@
-"""Scores of probabilities and votes against SciPy, NumPy and hand computations, ties and empty cases included."""
+"""Scores of probabilities and votes against SciPy, NumPy and hand computations, ties and
+empty cases included.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def rows(name: str, aggregate: str = "mean", **evidence) -> torch.Tensor:
 
 def test_entropy_is_scipys_in_nats():
     probs = distributions(20, 3, 7)
-    np.testing.assert_allclose(signals.entropy(probs), stats.entropy(probs.numpy(), axis=-1), rtol=1e-12)
+    np.testing.assert_allclose(
+        signals.entropy(probs), stats.entropy(probs.numpy(), axis=-1), rtol=1e-12
+    )
 
 
 def test_margin_and_confidence_by_sorting():
@@ -75,7 +79,9 @@ def test_aggregation_by_hand_and_without_any_weight(how, plain, weighted):
 
 
 def test_the_maximum_of_negative_values_is_no_zero():
-    assert aggregated(torch.tensor([[-2.0, -3.0]]), torch.tensor([[0.0, 1.0]]), "max").tolist() == [-3.0]
+    assert aggregated(torch.tensor([[-2.0, -3.0]]), torch.tensor([[0.0, 1.0]]), "max").tolist() == [
+        -3.0
+    ]
 
 
 def test_what_has_no_weight_counts_for_nothing():
@@ -91,30 +97,44 @@ def test_what_has_no_weight_counts_for_nothing():
 
 
 def members(count: int = 4) -> torch.Tensor:
-    return distributions(count, 6, 3, 5, seed=3).float()  # members, samples, distributions, outcomes
+    # members, samples, distributions, outcomes
+    return distributions(count, 6, 3, 5, seed=3).float()
 
 
 def votes_of(probs: torch.Tensor, weight: torch.Tensor | None = None) -> Votes:
-    return vote(Output((), probs=p, weight=None if weight is None else weight[m]) for m, p in enumerate(probs))
+    return vote(
+        Output((), probs=p, weight=None if weight is None else weight[m])
+        for m, p in enumerate(probs)
+    )
 
 
 def test_variance_and_mutual_information_are_numpys_and_scipys():
     probs = members()
     votes = votes_of(probs)
     array = probs.numpy().astype(float)
-    np.testing.assert_allclose(signals.variance(votes), array.var(axis=0).mean(axis=-1), rtol=1e-4, atol=1e-7)
-    mean, each = stats.entropy(array.mean(axis=0), axis=-1), stats.entropy(array, axis=-1).mean(axis=0)
+    np.testing.assert_allclose(
+        signals.variance(votes), array.var(axis=0).mean(axis=-1), rtol=1e-4, atol=1e-7
+    )
+    mean, each = (
+        stats.entropy(array.mean(axis=0), axis=-1),
+        stats.entropy(array, axis=-1).mean(axis=0),
+    )
     np.testing.assert_allclose(signals.mutual_information(votes), mean - each, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(rows("dropout_entropy", votes=votes), mean.mean(axis=1), rtol=1e-5)
     for committee in ("ensemble", "dropout"):
-        np.testing.assert_allclose(rows(f"{committee}_bald", votes=votes), (mean - each).mean(axis=1), rtol=1e-4)
+        np.testing.assert_allclose(
+            rows(f"{committee}_bald", votes=votes), (mean - each).mean(axis=1), rtol=1e-4
+        )
 
 
 def test_members_of_one_mind_have_no_variance_and_no_information():
     probs = members(1).expand(3, -1, -1, -1)
     votes = votes_of(probs)
     assert signals.variance(votes).abs().max() < 1e-7 and signals.variance(votes).min() >= 0
-    assert signals.mutual_information(votes).abs().max() < 1e-6 and signals.mutual_information(votes).min() >= 0
+    assert (
+        signals.mutual_information(votes).abs().max() < 1e-6
+        and signals.mutual_information(votes).min() >= 0
+    )
     assert rows("dropout_entropy", votes=votes).min() > 0.1
 
 

@@ -1,4 +1,6 @@
-"""Steps that are no plain ranking: what they hand to the algorithms, and what chance does to them."""
+"""Steps that are no plain ranking: what they hand to the algorithms, and what chance does
+to them.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def test_k_center_covers_what_is_not_labeled():
 
 
 def test_k_center_reads_the_labeled_samples_and_picks_none_of_them():
-    """Ids, not positions: the labeled sample's twin among the candidates is the last to be picked."""
+    """Ids, not positions: the labeled sample's twin among the candidates is the last to be
+    picked.
+    """
     features = np.array([[0.0, 0], [10, 0], [0, 10], [10.0, 0.1], [5, 5]], dtype=np.float32)
     asked = []
 
@@ -71,7 +75,11 @@ def test_a_chain_covers_what_was_kept_alone():
     ("step", "rows", "by_hand"),
     [
         (Densest(), ("embedding",), lambda r: np.argsort(-diversity.density(POINTS))[:6]),
-        (NearestToCentroids(), ("embedding",), lambda r: clustering.nearest_to_centroids(POINTS, 6, r)),
+        (
+            NearestToCentroids(),
+            ("embedding",),
+            lambda r: clustering.nearest_to_centroids(POINTS, 6, r),
+        ),
         (Typical(), ("embedding",), lambda r: clustering.typiclust(POINTS, LABELED, 6, r)),
         (Badge(), ("residual", "feature"), lambda r: diversity.badge(POINTS, POINTS, 6, r)),
     ],

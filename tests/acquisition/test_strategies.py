@@ -1,4 +1,6 @@
-"""Strategies in configs: names, classes of one's own, legs of the module, and runs that ask a committee."""
+"""Strategies in configs: names, classes of one's own, legs of the module, and runs that
+ask a committee.
+"""
 
 from __future__ import annotations
 
@@ -83,11 +85,15 @@ def test_a_class_of_ones_own_is_a_strategy(tmp_path: Path, capsys):
 
 def test_the_strategy_of_the_docs_runs_as_it_stands():
     text = (REPOSITORY / "docs/strategies.md").read_text()
-    code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]  # `tests/whole/test_own_code.py` runs the others
+    # `tests/whole/test_own_code.py` runs the others
+    code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
     assert len([line for line in code.splitlines() if line.strip()]) <= 12
     names: dict = {}
     exec(code, names)
-    rows = {"entropy": np.array([0.1, 0.9, 0.5, 0.2]), "predicted_loss": np.array([0.0, 3.0, 9.0, 1.0])}
+    rows = {
+        "entropy": np.array([0.1, 0.9, 0.5, 0.2]),
+        "predicted_loss": np.array([0.0, 3.0, 9.0, 1.0]),
+    }
     step = names["Undecided"](share=0.3)
     assert isinstance(step, Step) and set(step.needs) <= set(SIGNALS)
     assert step(Seen(4, rows, {}), 2, np.random.default_rng(0)).tolist() == [2, 1]
@@ -103,9 +109,18 @@ def test_every_strategy_has_a_row_in_the_docs():
     [
         ({"strategy": "entropi"}, "strategy: entropi: unknown; did you mean 'entropy'?"),
         ({"keep": 0}, "keep: input should be greater than or equal to 1"),
-        ({"scoring.embedding": "secnd"}, "scoring.embedding.secnd: unknown; did you mean 'second'?"),
-        ({"scoring.aggregate": "median"}, "scoring.aggregate: input should be 'mean', 'max' or 'sum'"),
-        ({"committee": {"members": 1}}, "committee.members: input should be greater than or equal to 2"),
+        (
+            {"scoring.embedding": "secnd"},
+            "scoring.embedding.secnd: unknown; did you mean 'second'?",
+        ),
+        (
+            {"scoring.aggregate": "median"},
+            "scoring.aggregate: input should be 'mean', 'max' or 'sum'",
+        ),
+        (
+            {"committee": {"members": 1}},
+            "committee.members: input should be greater than or equal to 2",
+        ),
         ({"committee": {"dropout": 1.0}}, "committee.dropout: input should be less than 1"),
     ],
 )
@@ -118,14 +133,32 @@ def test_what_is_wrong_with_a_strategy_is_said(options, message):
 @pytest.mark.parametrize(
     ("strategy", "message"),
     [
-        ("dict(type='os.path')", "strategy.type: expected a class derived from `acquisition.steps.Step`, but got"),
-        ("dict(type=dict)", "strategy.type: expected a class derived from `acquisition.steps.Step`, but got dict"),
+        (
+            "dict(type='os.path')",
+            "strategy.type: expected a class derived from `acquisition.steps.Step`, but got",
+        ),
+        (
+            "dict(type=dict)",
+            "strategy.type: expected a class derived from `acquisition.steps.Step`, but got dict",
+        ),
         ("dict(type=Smallest, facto=1.0)", "strategy.facto: unknown; did you mean 'factor'?"),
         ("dict(type=Smallest, factor='x')", "strategy.factor: input should be a valid number"),
-        ("dict(type=Smallest, factor=-1.0)", "strategy: factor: expected more than 0, but got -1.0"),
-        ("dict(type=Dreamer)", "strategy.needs.predicted_los: unknown; did you mean 'predicted_loss'?"),
-        ("dict(type=Both)", "strategy.needs: Expected signals of an ensemble or of dropout passes, but got both"),
-        ("dict(type=Astray)", "strategy.labeled: expected signals that are in `needs`, too, but got ['embedding']"),
+        (
+            "dict(type=Smallest, factor=-1.0)",
+            "strategy: factor: expected more than 0, but got -1.0",
+        ),
+        (
+            "dict(type=Dreamer)",
+            "strategy.needs.predicted_los: unknown; did you mean 'predicted_loss'?",
+        ),
+        (
+            "dict(type=Both)",
+            "strategy.needs: Expected signals of an ensemble or of dropout passes, but got both",
+        ),
+        (
+            "dict(type=Astray)",
+            "strategy.labeled: expected signals that are in `needs`, too, but got ['embedding']",
+        ),
         ("3", "strategy: input should be a valid"),
     ],
 )
@@ -136,9 +169,15 @@ def test_what_is_wrong_with_a_class_of_ones_own_is_said(strategy, message, tmp_p
 
 
 def test_objectives_are_the_strategys():
-    for name, objective in (("learning_loss", "ranking"), ("learning_loss_mse", "mse"), ("learning_loss_kl", "kl")):
+    for name, objective in (
+        ("learning_loss", "ranking"),
+        ("learning_loss_mse", "mse"),
+        ("learning_loss_kl", "kl"),
+    ):
         assert load(TOY, options={"strategy": name}).module.objective == objective
-    assert load(TOY, options={"strategy": "random", "module.objective": "kl"}).module.objective == "kl"
+    assert (
+        load(TOY, options={"strategy": "random", "module.objective": "kl"}).module.objective == "kl"
+    )
 
 
 def test_the_objective_that_is_used_is_the_one_that_is_recorded():
@@ -148,13 +187,19 @@ def test_the_objective_that_is_used_is_the_one_that_is_recorded():
 
 def test_a_chain_that_would_keep_all_candidates_is_refused():
     options = {"strategy": "learning_loss_coreset", "subset": 20, "budget.query": 5}
-    with pytest.raises(ConfigError, match="keep: expected less than subset / budget.query, as 20 of 20 candidates"):
+    with pytest.raises(
+        ConfigError, match="keep: expected less than subset / budget.query, as 20 of 20 candidates"
+    ):
         load(TOY, options=options)
     assert load(TOY, options=options | {"keep": 3}).steps[1].keep == 3
 
 
 def test_the_plan_counts_members_and_passes(folder: Path, tmp_path: Path):
-    for strategy, trainings, times in (("ensemble_bald", 4, 3), ("dropout_bald", 2, 3), ("random", 2, 1)):
+    for strategy, trainings, times in (
+        ("ensemble_bald", 4, 3),
+        ("dropout_bald", 2, 3),
+        ("random", 2, 1),
+    ):
         plan = preflight.plan(experiment_of(folder, strategy), tmp_path, 0)
         assert f"training {trainings} trainings of 1 epochs" in plan
         assert (f", {times} times each" in plan) == (times > 1)
@@ -165,7 +210,9 @@ def test_a_network_without_a_linear_layer_runs_and_has_no_gradient(tmp_path: Pat
     task = imagekit.classification(root, network="squeezenet1_1", input_size=64)
     batch = contract.a_batch(task, "pool", [0, 4])
     assert task.forward(task.build(), batch, frozenset({"loss"})).loss.shape == (2,)
-    with pytest.raises(ValueError, match="network with a fully connected layer for gradient embeddings"):
+    with pytest.raises(
+        ValueError, match="network with a fully connected layer for gradient embeddings"
+    ):
         task.forward(task.build(), batch, frozenset({"gradient"}))
 
 
@@ -191,16 +238,29 @@ def test_a_task_without_probabilities_is_refused_by_name():
         ("placebo", None, "joint", "placebo"),
     ],
 )
-def test_legs_have_folders_of_their_own(strategy, module, mode, leg, tmp_path: Path, monkeypatch, capsys):
+def test_legs_have_folders_of_their_own(
+    strategy, module, mode, leg, tmp_path: Path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
-    arguments = [str(TOY), "--strategy", strategy, "--dry-run", *(["--module", module] if module else [])]
+    arguments = [
+        str(TOY),
+        "--strategy",
+        strategy,
+        "--dry-run",
+        *(["--module", module] if module else []),
+    ]
     assert commands.train(arguments, None) == 0
     said = capsys.readouterr().out
     assert f"module   {mode}" in said and f"work_dirs/toy_config/{leg}/seed0" in said
 
 
 def test_learning_loss_without_its_module_is_refused(capsys):
-    assert commands.train([str(TOY), "--strategy", "learning_loss", "--module", "off", "--dry-run"], None) == 2
+    assert (
+        commands.train(
+            [str(TOY), "--strategy", "learning_loss", "--module", "off", "--dry-run"], None
+        )
+        == 2
+    )
     assert "needs the loss-prediction module, but module.mode is 'off'" in capsys.readouterr().out
 
 
@@ -215,7 +275,10 @@ def folder(tmp_path_factory) -> Path:
 def experiment_of(folder: Path, strategy: str, **options) -> Experiment:
     budget = {"budget.initial": 4, "budget.query": 2, "budget.cycles": 2, "training.epochs": 1}
     dropout = {"committee": {"members": 3, "passes": 3, "dropout": 0.3, "dropout_at": ["layer*"]}}
-    loaded = load(TOY, options={"strategy": strategy, **budget, **dropout, "module.detach_epoch": 1, **options})
+    loaded = load(
+        TOY,
+        options={"strategy": strategy, **budget, **dropout, "module.detach_epoch": 1, **options},
+    )
     return replace(loaded, task=imagekit.classification(folder))
 
 
@@ -235,14 +298,23 @@ def test_the_same_run_twice_is_the_same(strategy, folder: Path, tmp_path: Path):
     assert len(np.unique(found.signals[strategy])) > 1 and found.signals[strategy].min() >= 0
 
 
-def test_members_are_trained_apart_and_the_first_is_every_strategys_network(folder: Path, tmp_path: Path):
-    ensemble, plain = (run(experiment_of(folder, name), tmp_path / name) for name in ("ensemble_bald", "random"))
-    rows = [json.loads((there.path / "metrics.jsonl").read_text().splitlines()[0]) for there in (ensemble, plain)]
+def test_members_are_trained_apart_and_the_first_is_every_strategys_network(
+    folder: Path, tmp_path: Path
+):
+    ensemble, plain = (
+        run(experiment_of(folder, name), tmp_path / name) for name in ("ensemble_bald", "random")
+    )
+    rows = [
+        json.loads((there.path / "metrics.jsonl").read_text().splitlines()[0])
+        for there in (ensemble, plain)
+    ]
     assert rows[0]["accuracy"] == rows[1]["accuracy"]
     assert rows[0]["seconds/committee"] > 0 and "seconds/committee" not in rows[1]
 
 
-def test_a_run_killed_among_the_members_ends_as_if_it_had_not_been(folder: Path, tmp_path: Path, monkeypatch):
+def test_a_run_killed_among_the_members_ends_as_if_it_had_not_been(
+    folder: Path, tmp_path: Path, monkeypatch
+):
     whole = run(experiment_of(folder, "ensemble_bald"), tmp_path / "whole")
     from tools.train import cycle
 
@@ -259,10 +331,14 @@ def test_a_run_killed_among_the_members_ends_as_if_it_had_not_been(folder: Path,
         patch.setattr(cycle, "start", killed)
         patch.setattr(loop, "start", killed)
         run(experiment, tmp_path / "killed")
-    assert (tmp_path / "killed/cycles/00/member2").exists() and not (tmp_path / "killed/state.json").exists()
+    assert (tmp_path / "killed/cycles/00/member2").exists() and not (
+        tmp_path / "killed/state.json"
+    ).exists()
     resumed = run(experiment_of(folder, "ensemble_bald"), tmp_path / "killed")
     assert (resumed.path / "state.json").read_bytes() == (whole.path / "state.json").read_bytes()
-    assert np.array_equal(resumed.query(0).signals["ensemble_bald"], whole.query(0).signals["ensemble_bald"])
+    assert np.array_equal(
+        resumed.query(0).signals["ensemble_bald"], whole.query(0).signals["ensemble_bald"]
+    )
 
 
 def test_dropout_needs_a_layer_to_drop_out_after(folder: Path):
@@ -276,7 +352,9 @@ def test_dropout_needs_a_layer_to_drop_out_after(folder: Path):
 
 @pytest.mark.parametrize("network", ["resnet10_cifar_w8", "mobilenet_v2"])
 def test_gradient_factors_are_autograds(network: str, tmp_path: Path):
-    """Of the cross-entropy with the likeliest class as label, by the last layer's weights, sample by sample."""
+    """Of the cross-entropy with the likeliest class as label, by the last layer's weights,
+    sample by sample.
+    """
     root = imagekit.make_folder(tmp_path, width=64, height=64)
     task = imagekit.classification(root, network=network, input_size=64)
     with seeded(0):
@@ -290,4 +368,6 @@ def test_gradient_factors_are_autograds(network: str, tmp_path: Path):
         one = {name: value[k : k + 1] for name, value in batch.items()}
         _, logits = net(task._normalised(one["images"]))
         (expected,) = torch.autograd.grad(F.cross_entropy(logits, logits.argmax(1)), last.weight)
-        torch.testing.assert_close(torch.outer(residual[k], feature[k]), expected, rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(
+            torch.outer(residual[k], feature[k]), expected, rtol=1e-3, atol=1e-6
+        )

@@ -18,7 +18,10 @@ def test_rows_stand_in_the_order_in_which_they_came():
     found.add([7, 2], {"a": np.array([1, 2], np.float32), "b": np.ones((2, 3), np.float32)})
     found.add([9, 0, 4], {"a": np.array([3, 4, 5], np.float32), "b": np.zeros((3, 3), np.float32)})
     assert found.ids.tolist() == [7, 2, 9, 0, 4]
-    assert found.rows["a"].tolist() == [1, 2, 3, 4, 5] and found.rows["b"].tolist() == [[1] * 3] * 2 + [[0] * 3] * 3
+    assert (
+        found.rows["a"].tolist() == [1, 2, 3, 4, 5]
+        and found.rows["b"].tolist() == [[1] * 3] * 2 + [[0] * 3] * 3
+    )
 
 
 def test_rows_beyond_what_was_expected_are_known_by_their_ids():
@@ -39,7 +42,13 @@ def test_much_lies_in_a_file_without_a_name(tmp_path, monkeypatch):
 
     def scored(**more) -> dict:
         names = ("embedding", "predicted_loss")
-        return score(trained(task), Samples(task.dataset("pool"), task.collate, ids), names, settings, Pass(**more))
+        return score(
+            trained(task),
+            Samples(task.dataset("pool"), task.collate, ids),
+            names,
+            settings,
+            Pass(**more),
+        )
 
     found = scored(scratch=tmp_path)
     assert type(found["embedding"]) is np.memmap and type(found["predicted_loss"]) is np.ndarray

@@ -1,10 +1,11 @@
-"""Active learning for semantic segmentation on PASCAL VOC 2012: an example of a task that losstap does not know.
+"""Active learning for semantic segmentation on PASCAL VOC 2012: an example of a task that losstap
+does not know.
 
     python tools/check_task.py tests/examples/seg_voc.py
     python tools/al_train.py tests/examples/seg_voc.py --strategy learning_loss --seed 0
 
-Data: `task.data_root` holds JPEGImages, SegmentationClass and ImageSets/Segmentation. The network starts from random
-weights, so the numbers are comparable with nothing that is published.
+Data: `task.data_root` holds JPEGImages, SegmentationClass and ImageSets/Segmentation. The network
+starts from random weights, so the numbers are comparable with nothing that is published.
 
 Smoke test, two cycles in half a minute on a CPU:
 
@@ -12,7 +13,9 @@ Smoke test, two cycles in half a minute on a CPU:
 """
 
 from mmengine.optim import LinearLR, PolyLR
-from segmentation import Segmentation  # from this config's own folder; any other one on Python's path would do
+
+# from this config's own folder; any other one on Python's path would do
+from segmentation import Segmentation
 from torch.optim import AdamW
 
 task = dict(type=Segmentation, data_root="data/VOCdevkit/VOC2012")

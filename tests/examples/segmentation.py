@@ -1,4 +1,6 @@
-"""A task of one's own in one file: semantic segmentation on VOC's layout, LR-ASPP on MobileNetV3, mean IoU."""
+"""A task of one's own in one file: semantic segmentation on VOC's layout, LR-ASPP on
+MobileNetV3, mean IoU.
+"""
 
 from pathlib import Path
 
@@ -20,7 +22,9 @@ MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 class Pairs(Dataset):
-    """Sample i is an image (3, size, size), uint8, and its mask (1, size, size) of class numbers and VOID."""
+    """Sample i is an image (3, size, size), uint8, and its mask (1, size, size) of class
+    numbers and VOID.
+    """
 
     def __init__(self, root: Path, path: Path, transform: v2.Transform):
         self.root, self.names, self.transform = root, path.read_text().split(), transform
@@ -30,55 +34,104 @@ class Pairs(Dataset):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         image, mask = self.opened(index)
-        return self.transform(tv_tensors.Image(image), tv_tensors.Mask(mask))  # flipped and cropped together
+        # flipped and cropped together
+        return self.transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
 
     def opened(self, index: int) -> tuple[Image.Image, Image.Image]:
         image = Image.open(self.root / f"JPEGImages/{self.names[index]}.jpg").convert("RGB")
-        return image, Image.open(self.root / f"SegmentationClass/{self.names[index]}.png")  # its numbers are classes
+        # its numbers are classes
+        return image, Image.open(self.root / f"SegmentationClass/{self.names[index]}.png")
 
 
 class MeanIoU(BaseMetric):
-    """Mean over classes of intersection / union of all test pixels, without void and classes that never occur."""
+    """Mean over classes of intersection / union of all test pixels, without void and
+    classes that never occur.
+    """
 
     default_prefix = "segmentation"  # of the keys of its results
 
     def process(self, data_batch, data_samples) -> None:
-        self.results += data_samples  # (classes, classes) each; rows are the truth, columns the prediction
+        # (classes, classes) each; rows are the truth, columns the prediction
+        self.results += data_samples
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         counts = np.sum(results, axis=0)
         right, union = counts.diagonal(), counts.sum(0) + counts.sum(1) - counts.diagonal()
-        return {"mIoU": float(np.mean(right[union > 0] / union[union > 0])) if union.any() else float("nan")}
+        return {
+            "mIoU": float(np.mean(right[union > 0] / union[union > 0]))
+            if union.any()
+            else float("nan")
+        }
 
 
 class Segmentation:
     """The config gives the constructor's parameters, which are checked against their types."""
 
-    taps = (Tap("low", 40), Tap("high", 960))  # channels of the maps that `forward` returns, in its order
+    # channels of the maps that `forward` returns, in its order
+    taps = (Tap("low", 40), Tap("high", 960))
     fields, metric = frozenset({"loss", "probs"}), "segmentation/mIoU"
 
-    def __init__(self, data_root: str, train: str = "train", test: str = "val", classes: int = 21, size: int = 256):
+    def __init__(
+        self,
+        data_root: str,
+        train: str = "train",
+        test: str = "val",
+        classes: int = 21,
+        size: int = 256,
+    ):
         self.root, self.classes = Path(data_root), classes
         self.lists = [self.root / f"ImageSets/Segmentation/{name}.txt" for name in (train, test)]
         drawn = v2.Compose([v2.RandomResizedCrop(size, scale=(0.5, 1)), v2.RandomHorizontalFlip()])
-        seen = v2.Resize((size, size))  # no chance in what is scored or tested; "pool" is train's samples in its order
-        self.views = {"train": (self.lists[0], drawn), "pool": (self.lists[0], seen), "test": (self.lists[1], seen)}
+        # no chance in what is scored or tested; "pool" is train's samples in its order
+        seen = v2.Resize((size, size))
+        self.views = {
+            "train": (self.lists[0], drawn),
+            "pool": (self.lists[0], seen),
+            "test": (self.lists[1], seen),
+        }
 
     def check(self, full: bool = False) -> list[str]:  # every fault of the data, never an exception
-        found = [faults.path_fault(p, "list", "see data_root, train, test", faults.LIST_BYTES) for p in self.lists]
+        found = [
+            faults.path_fault(p, "list", "see data_root, train, test", faults.LIST_BYTES)
+            for p in self.lists
+        ]
         if not any(found):
-            names = [name for path in self.lists for name in path.read_text(errors="replace").split()]
+            names = [
+                name for path in self.lists for name in path.read_text(errors="replace").split()
+            ]
             found = [fault for name in names for fault in self.pair_faults(name, full)]
-            found += [] if 0 < len(names) == len(set(names)) else [f"{self.lists}: expected ids, each once in all"]
+            found += (
+                []
+                if 0 < len(names) == len(set(names))
+                else [f"{self.lists}: expected ids, each once in all"]
+            )
         return [fault for fault in found if fault]
 
     def pair_faults(self, name: str, full: bool):
-        image, mask = self.root / f"JPEGImages/{name}.jpg", self.root / f"SegmentationClass/{name}.png"
-        size, labeled = (yield from images.image_size(image, full)), (yield from images.image_size(mask, full))
+        image, mask = (
+            self.root / f"JPEGImages/{name}.jpg",
+            self.root / f"SegmentationClass/{name}.png",
+        )
+        size, labeled = (
+            (yield from images.image_size(image, full)),
+            (yield from images.image_size(mask, full)),
+        )
         if size and labeled and size != labeled:
-            yield faults.Fault("size", str(mask), f"the image's size {size}", str(labeled), "label the image anew")
-        if full and labeled and (odd := {*np.unique(Image.open(mask)).tolist()} - {*range(self.classes), VOID}):
-            yield faults.Fault("ids", str(mask), f"{VOID} or numbers below {self.classes}", str(odd), "mend the mask")
+            yield faults.Fault(
+                "size", str(mask), f"the image's size {size}", str(labeled), "label the image anew"
+            )
+        if (
+            full
+            and labeled
+            and (odd := {*np.unique(Image.open(mask)).tolist()} - {*range(self.classes), VOID})
+        ):
+            yield faults.Fault(
+                "ids",
+                str(mask),
+                f"{VOID} or numbers below {self.classes}",
+                str(odd),
+                "mend the mask",
+            )
 
     def dataset(self, split: str) -> Pairs:
         return Pairs(self.root, *self.views[split])
@@ -88,12 +141,16 @@ class Segmentation:
         return {"images": torch.stack(images), "masks": torch.cat(masks).long()}
 
     def build(self):
-        return lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=self.classes)
+        return lraspp_mobilenet_v3_large(
+            weights=None, weights_backbone=None, num_classes=self.classes
+        )
 
     def forward(self, network, batch, want) -> Output:
         maps = network.backbone(v2.functional.normalize(batch["images"] / 255, MEAN, STD))
-        logits, masks = network.classifier(maps).float(), batch["masks"]  # losses in float32, also under autocast
-        probs = logits.softmax(1).flatten(2).mT if "probs" in want else None  # (B, K, C): K cells, a decision each
+        # losses in float32, also under autocast
+        logits, masks = network.classifier(maps).float(), batch["masks"]
+        # (B, K, C): K cells, a decision each
+        probs = logits.softmax(1).flatten(2).mT if "probs" in want else None
         loss = None
         if "loss" in want:  # one number an image: the mean over its own labeled pixels
             full = F.interpolate(logits, masks.shape[1:], mode="bilinear")
@@ -101,10 +158,17 @@ class Segmentation:
             loss = each / (masks != VOID).sum((1, 2)).clamp(min=1)
         return Output((maps["low"], maps["high"]), loss, probs)
 
-    def predict(self, network, batch) -> list[np.ndarray]:  # one an image; here what `MeanIoU` needs of it
+    # one an image; here what `MeanIoU` needs of it
+    def predict(self, network, batch) -> list[np.ndarray]:
         logits = network(v2.functional.normalize(batch["images"] / 255, MEAN, STD))["out"]
-        cells = [(t * self.classes + p)[t != VOID] for t, p in zip(batch["masks"], logits.argmax(1), strict=True)]
-        return [torch.bincount(c, minlength=self.classes**2).view(self.classes, -1).cpu().numpy() for c in cells]
+        cells = [
+            (t * self.classes + p)[t != VOID]
+            for t, p in zip(batch["masks"], logits.argmax(1), strict=True)
+        ]
+        return [
+            torch.bincount(c, minlength=self.classes**2).view(self.classes, -1).cpu().numpy()
+            for c in cells
+        ]
 
     def evaluator(self) -> BaseMetric:
         return MeanIoU()
@@ -112,7 +176,8 @@ class Segmentation:
     def name(self, index: int) -> str:
         return f"JPEGImages/{self.dataset('pool').names[index]}.jpg"
 
-    def effort(self, index: int) -> int:  # what labeling costs: the classes in the mask beside the background
+    # what labeling costs: the classes in the mask beside the background
+    def effort(self, index: int) -> int:
         return len(set(np.unique(self.dataset("pool").opened(index)[1])) - {0, VOID})
 
     def thumbnail(self, index: int) -> Image.Image:

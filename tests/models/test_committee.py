@@ -1,4 +1,6 @@
-"""Ensembles and dropout passes: members that differ, masks that do not depend on the batch, layers that are named."""
+"""Ensembles and dropout passes: members that differ, masks that do not depend on the
+batch, layers that are named.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,14 @@ def model_of(network: nn.Module) -> JointModel:
         taps, logits = network(batch["images"])
         return Output(taps, probs=logits.softmax(1).unsqueeze(1))
 
-    return JointModel(network, forward, None, resnet.declare_taps("resnet10_cifar_w8", 32), ModuleSettings(), "off")
+    return JointModel(
+        network,
+        forward,
+        None,
+        resnet.declare_taps("resnet10_cifar_w8", 32),
+        ModuleSettings(),
+        "off",
+    )
 
 
 @pytest.fixture
@@ -55,8 +64,13 @@ def test_parameters_keep_their_names_and_evaluation_its_numbers():
     assert layers == [f"layer{k}" for k in (1, 2, 3, 4)]
     assert plain.state_dict().keys() == other.state_dict().keys()
     with torch.no_grad():
-        (taps, logits), (other_taps, other_logits) = plain(images()["images"]), other(images()["images"])
-    assert torch.equal(logits, other_logits) and all(torch.equal(a, b) for a, b in zip(taps, other_taps, strict=True))
+        (taps, logits), (other_taps, other_logits) = (
+            plain(images()["images"]),
+            other(images()["images"]),
+        )
+    assert torch.equal(logits, other_logits) and all(
+        torch.equal(a, b) for a, b in zip(taps, other_taps, strict=True)
+    )
 
 
 def test_training_drops_whole_channels_and_keeps_the_mean(model):
@@ -67,7 +81,9 @@ def test_training_drops_whole_channels_and_keeps_the_mean(model):
     assert 0.2 < silent < 0.4
     drop = committee.DropoutAfter(0.3)
     with seeded(0):
-        assert drop(network, None, torch.ones(2000, 50, 1, 1)).mean().item() == pytest.approx(1, abs=0.01)
+        assert drop(network, None, torch.ones(2000, 50, 1, 1)).mean().item() == pytest.approx(
+            1, abs=0.01
+        )
         assert drop(network, None, torch.ones(2000, 50)).mean().item() == pytest.approx(1, abs=0.01)
     assert torch.equal(drop(network.eval(), None, torch.ones(5, 5)), torch.ones(5, 5))
 
@@ -78,16 +94,21 @@ def test_passes_differ_from_each_other_and_repeat_themselves(model):
     assert not torch.equal(first, asked(passes(model, 4, seed=8), images()))
     assert all(not torch.equal(first[a], first[b]) for a in range(4) for b in range(a))
     plain = model.eval().output(images(), frozenset({"probs"})).probs
-    assert torch.equal(plain, model.output(images(), frozenset({"probs"})).probs)  # nothing stays behind
+    # nothing stays behind
+    assert torch.equal(plain, model.output(images(), frozenset({"probs"})).probs)
     assert (first.mean(0) - plain).abs().max() < 0.5
 
 
 def test_what_a_pass_says_of_a_sample_does_not_depend_on_the_batch(model):
     members, batch = passes(model, 3, seed=1), images(6)
     together = asked(members, batch)
-    alone = torch.cat([asked(members, {"images": batch["images"][i : i + 1]}) for i in (5, 0, 3)], dim=1)
+    alone = torch.cat(
+        [asked(members, {"images": batch["images"][i : i + 1]}) for i in (5, 0, 3)], dim=1
+    )
     torch.testing.assert_close(together[:, [5, 0, 3]], alone)
-    torch.testing.assert_close(asked(members, {"images": batch["images"].flip(0)}).flip(1), together)
+    torch.testing.assert_close(
+        asked(members, {"images": batch["images"].flip(0)}).flip(1), together
+    )
 
 
 def test_the_share_that_a_pass_drops_is_the_setting(model):
@@ -118,8 +139,14 @@ def test_dropout_of_the_networks_own_is_used():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (CommitteeSettings(), r"expected layers to drop out after.*but got none; it has \['conv1', 'bn1'"),
-        (CommitteeSettings(dropout_at=("layers.*",)), r"'layers\.\*' names no layer of the network; it has \['layer"),
+        (
+            CommitteeSettings(),
+            r"expected layers to drop out after.*but got none; it has \['conv1', 'bn1'",
+        ),
+        (
+            CommitteeSettings(dropout_at=("layers.*",)),
+            r"'layers\.\*' names no layer of the network; it has \['layer",
+        ),
     ],
 )
 def test_a_network_without_a_layer_for_it_is_named(settings, message):
@@ -205,7 +232,9 @@ def committees_rows(model: JointModel) -> dict[str, np.ndarray]:
 
 
 def of_two_processes(rank: int, place: str, model: JointModel, results) -> None:
-    torch.distributed.init_process_group("gloo", init_method=f"file://{place}", rank=rank, world_size=2)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{place}", rank=rank, world_size=2
+    )
     results.put((rank, committees_rows(model)))
     torch.distributed.destroy_process_group()
 

@@ -1,6 +1,8 @@
-"""Compiled and channels-last trainings: about the same losses, the same names, exact resumes, and never silently not.
+"""Compiled and channels-last trainings: about the same losses, the same names, exact resumes, and
+never silently not.
 
-The backend is one that runs what was traced as it is: its numbers are torch's own, so they can be compared to the bit.
+The backend is one that runs what was traced as it is: its numbers are torch's own, so they can be
+compared to the bit.
 """
 
 from __future__ import annotations
@@ -71,17 +73,23 @@ def test_another_network_of_the_same_form_is_not_compiled_again(tmp_path: Path, 
     assert backend.graphs == 2
 
 
-def test_a_compiled_training_resumes_to_the_bit_and_its_weights_are_anybodys(tmp_path: Path, backend: Counted):
+def test_a_compiled_training_resumes_to_the_bit_and_its_weights_are_anybodys(
+    tmp_path: Path, backend: Counted
+):
     interrupted(tmp_path / "a", 5, COMPILED)
     again, whole = train(tmp_path / "a", COMPILED), train(tmp_path / "b", COMPILED)
     assert min(again.states) == 1 and equal(again.final, whole.final)
     plain = build(Toy(), MODULE, "joint", seed=5)
     warm_start(plain, tmp_path / "a")
-    assert equal(plain.state_dict(), whole.final) and list(saved(tmp_path / "a")["state_dict"]) == list(whole.final)
+    assert equal(plain.state_dict(), whole.final) and list(
+        saved(tmp_path / "a")["state_dict"]
+    ) == list(whole.final)
 
 
 def test_hooks_that_come_later_are_looked_at(backend: Counted):
-    """Dropout of a committee is hooks, and code compiled for a network without them must not serve one with them."""
+    """Dropout of a committee is hooks, and code compiled for a network without them must
+    not serve one with them.
+    """
     networks = [resnet.build("resnet10_cifar_w8", 10) for _ in range(2)]
     networks[1].layer1.register_forward_hook(lambda module, given, out: out * 0)
     taps = []
@@ -91,7 +99,9 @@ def test_hooks_that_come_later_are_looked_at(backend: Counted):
     assert taps[0] > 0 and taps[1] == 0
 
 
-def test_a_network_that_the_task_does_not_call_is_an_error_in_the_first_iteration(tmp_path: Path, backend: Counted):
+def test_a_network_that_the_task_does_not_call_is_an_error_in_the_first_iteration(
+    tmp_path: Path, backend: Counted
+):
     class Apart(Toy):
         """Calls the network's parts, not the network."""
 
@@ -107,8 +117,12 @@ def test_a_network_that_the_task_does_not_call_is_an_error_in_the_first_iteratio
             return network
 
     seen = []
-    with pytest.raises(CompileError, match=r"`forward` to call the network, but it did not; name the modules"):
-        train(tmp_path / "apart", COMPILED, task=Apart(), then=lambda runner: seen.append(runner.iter))
+    with pytest.raises(
+        CompileError, match=r"`forward` to call the network, but it did not; name the modules"
+    ):
+        train(
+            tmp_path / "apart", COMPILED, task=Apart(), then=lambda runner: seen.append(runner.iter)
+        )
     assert len(seen) <= 1 and backend.graphs == 0
     found = train(tmp_path / "named", COMPILED, task=Named())
     assert backend.graphs == 4 and equal(found.final, train(tmp_path / "plain").final)
@@ -124,7 +138,9 @@ def test_what_torch_cannot_compile_is_said_in_one_line(tmp_path: Path, monkeypat
         train(tmp_path, COMPILED)
 
 
-def test_a_loss_that_is_not_finite_is_found_in_a_compiled_training_too(tmp_path: Path, backend: Counted):
+def test_a_loss_that_is_not_finite_is_found_in_a_compiled_training_too(
+    tmp_path: Path, backend: Counted
+):
     task = Broken(lambda output: replace(output, loss=output.loss * float("nan")), at=2)
     with pytest.raises(FloatingPointError, match=r"'loss_task': nan.* in epoch 0, iteration 2"):
         train(tmp_path, COMPILED, task=task)
@@ -157,7 +173,11 @@ NETWORKS = {
 
 
 def flat(values) -> list[torch.Tensor]:
-    return [values] if isinstance(values, torch.Tensor) else [t for value in values for t in flat(value)]
+    return (
+        [values]
+        if isinstance(values, torch.Tensor)
+        else [t for value in values for t in flat(value)]
+    )
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -172,7 +192,9 @@ def test_networks_compile_and_keep_their_names(name: str, backend: Counted):
             found = flat(called(name, network, images))
             assert list(network.state_dict()) == names
     assert compiled.called and backend.graphs >= len(compiled.parts)
-    assert len(found) == len(expected) > 1 and all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert len(found) == len(expected) > 1 and all(
+        torch.equal(a, b) for a, b in zip(found, expected, strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -217,7 +239,10 @@ def test_a_training_channels_last_agrees_and_resumes_to_the_bit(tmp_path: Path):
     plain, tasks = train(tmp_path / "plain", task=Pictures()), [Pictures() for _ in range(3)]
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "a", settings, task=tasks[0], then=lambda runner: stop(runner, 5))
-    again, whole = train(tmp_path / "a", settings, task=tasks[1]), train(tmp_path / "b", settings, task=tasks[2])
+    again, whole = (
+        train(tmp_path / "a", settings, task=tasks[1]),
+        train(tmp_path / "b", settings, task=tasks[2]),
+    )
     assert equal(again.final, whole.final) and [task.layouts for task in tasks] == [{True}] * 3
     assert whole.model.network.first[0].weight.is_contiguous(memory_format=torch.channels_last)
     for key, value in plain.final.items():
@@ -234,7 +259,13 @@ def stop(runner, iteration: int) -> None:
 
 
 def test_the_option_runs_all_cycles(tmp_path: Path, backend: Counted, capsys):
-    arguments = [str(REPOSITORY / "tests/toy_config.py"), "--smoke", "--wandb", "disabled", "--work-dir"]
+    arguments = [
+        str(REPOSITORY / "tests/toy_config.py"),
+        "--smoke",
+        "--wandb",
+        "disabled",
+        "--work-dir",
+    ]
     assert al_train.main([*arguments, str(tmp_path / "plain")]) == 0
     assert al_train.main([*arguments, str(tmp_path / "compiled"), "--compile"]) == 0
     rows = [

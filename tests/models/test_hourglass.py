@@ -8,7 +8,8 @@ import torch
 from models.networks.hourglass import Hourglass, Residual, StackedHourglass, declare_taps
 from models.process.seeding import seeded
 
-PUBLISHED = {1: 3_586_960, 2: 6_730_912, 8: 25_594_624}  # pytorch-stacked-hourglass 1.0.0a9 on PyPI: hg1, hg2, hg8
+# pytorch-stacked-hourglass 1.0.0a9 on PyPI: hg1, hg2, hg8
+PUBLISHED = {1: 3_586_960, 2: 6_730_912, 8: 25_594_624}
 
 
 @pytest.mark.parametrize("stacks", PUBLISHED)
@@ -31,10 +32,15 @@ def test_declared_taps_are_the_last_maps_and_heatmaps_follow_from_them(settings:
 
 
 def test_a_later_loss_does_not_overwrite_an_earlier_tap():
-    """A ReLU in place on a returned map would: the map is read again after the whole forward pass."""
+    """A ReLU in place on a returned map would: the map is read again after the whole
+    forward pass.
+    """
     network = StackedHourglass(4, features=16, depth=2).eval()
     kept = []
-    handles = [h.register_forward_hook(lambda _m, _i, out: kept.append(out.clone())) for h in network.hourglasses]
+    handles = [
+        h.register_forward_hook(lambda _m, _i, out: kept.append(out.clone()))
+        for h in network.hourglasses
+    ]
     with torch.no_grad():
         maps, _ = network(torch.randn(1, 3, 32, 32))
     assert len(handles) == len(kept) == 2
@@ -46,10 +52,15 @@ def test_intermediate_supervision_reaches_every_parameter_and_the_last_heatmaps_
         network = StackedHourglass(4, features=16, depth=2)
     _, heatmaps = network(torch.randn(2, 3, 32, 32))
     heatmaps[-1].square().sum().backward(retain_graph=True)
-    assert network.scores[0].weight.grad is not None  # the first stack's heatmaps go into the second
+    # the first stack's heatmaps go into the second
+    assert network.scores[0].weight.grad is not None
     network.zero_grad()
     sum(h.square().sum() for h in heatmaps).backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for n, p in network.named_parameters() if _counts(n))
+    assert all(
+        p.grad is not None and p.grad.abs().sum() > 0
+        for n, p in network.named_parameters()
+        if _counts(n)
+    )
 
 
 def _counts(name: str) -> bool:
@@ -58,7 +69,9 @@ def _counts(name: str) -> bool:
 
 
 def test_an_hourglass_of_zero_residuals_is_pooling_and_unpooling():
-    """By hand: with residuals that change nothing, x + up(x pooled), and twice as deep x + up(pooled + up(...))."""
+    """By hand: with residuals that change nothing, x + up(x pooled), and twice as deep x +
+    up(pooled + up(...)).
+    """
     x = torch.randn(1, 8, 8, 8)
     for depth in (1, 2):
         hourglass = Hourglass(depth, 8, 1)

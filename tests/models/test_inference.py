@@ -20,7 +20,9 @@ from tests.toy import Toy, trained
 
 def network() -> nn.Sequential:
     torch.manual_seed(0)
-    layers = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 4, 1), nn.Flatten(), nn.Linear(144, 2))
+    layers = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 4, 1), nn.Flatten(), nn.Linear(144, 2)
+    )
     return layers.eval()
 
 
@@ -28,9 +30,14 @@ def test_inside_weights_are_channels_last_and_afterwards_as_before_bit_for_bit()
     net = network()
     before = {name: (value.clone(), value.stride()) for name, value in net.state_dict().items()}
     with inference([net], channels_last=True):
-        assert net[0].weight.is_contiguous(memory_format=torch.channels_last) and not net[0].weight.is_contiguous()
+        assert (
+            net[0].weight.is_contiguous(memory_format=torch.channels_last)
+            and not net[0].weight.is_contiguous()
+        )
         maps = net[0](torch.zeros(2, 3, 8, 8))
-        assert maps.is_contiguous(memory_format=torch.channels_last), "inputs need not be turned: the maps follow"
+        assert maps.is_contiguous(memory_format=torch.channels_last), (
+            "inputs need not be turned: the maps follow"
+        )
     for name, value in net.state_dict().items():
         assert torch.equal(value, before[name][0]) and value.stride() == before[name][1], name
 
@@ -76,7 +83,9 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Classification:
 
 def model_of(task: Classification) -> JointModel:
     torch.manual_seed(1)
-    model = JointModel(task.build(), task.forward, task.predict, task.taps, ModuleSettings(width=16), "joint")
+    model = JointModel(
+        task.build(), task.forward, task.predict, task.taps, ModuleSettings(width=16), "joint"
+    )
     model.train()
     data = task.dataset("pool")
     optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)
@@ -93,7 +102,9 @@ def test_bfloat16_ranks_as_float32_and_the_module_stays_in_it(shapes, monkeypatc
     seen = []
     plain = model.loss_prediction.forward
     monkeypatch.setattr(
-        model.loss_prediction, "forward", lambda taps: seen.append((taps[0].dtype, plain(taps).dtype)) or plain(taps)
+        model.loss_prediction,
+        "forward",
+        lambda taps: seen.append((taps[0].dtype, plain(taps).dtype)) or plain(taps),
     )
     found = {}
     for fast in (False, True):
@@ -102,7 +113,9 @@ def test_bfloat16_ranks_as_float32_and_the_module_stays_in_it(shapes, monkeypatc
         found[fast] = score(model, Samples(data, shapes.collate, range(len(data))), names, settings)
         assert all(rows.dtype == np.float32 for rows in found[fast].values())
     assert set(seen) == {(torch.float32, torch.float32)}
-    assert not np.array_equal(found[True]["predicted_loss"], found[False]["predicted_loss"]), "it was rounded"
+    assert not np.array_equal(found[True]["predicted_loss"], found[False]["predicted_loss"]), (
+        "it was rounded"
+    )
     assert spearmanr(found[True]["predicted_loss"], found[False]["predicted_loss"])[0] > 0.999
     assert spearmanr(found[True]["entropy"], found[False]["entropy"])[0] > 0.995
     assert all(p.is_contiguous() for p in model.parameters())
@@ -125,14 +138,22 @@ def test_canaries_still_stop_a_pass_in_bfloat16():
     task = Blurred()
     with pytest.raises(CanaryError, match="do not agree"):
         fast = ScoringSettings(7, workers=0, amp=True)
-        score(trained(task), Samples(task.dataset("pool"), task.collate, range(60)), ("predicted_loss",), fast)
+        score(
+            trained(task),
+            Samples(task.dataset("pool"), task.collate, range(60)),
+            ("predicted_loss",),
+            fast,
+        )
 
 
 # ---------------------------------------------------------------- the batch size that is fastest
 
 
 def played(monkeypatch, seconds: dict[int, float]) -> list[int]:
-    """Let the probe measure these seconds for a batch of each size; what it measured is in the list."""
+    """Let the probe measure these seconds for a batch of each size.
+
+    What it measured is in the list.
+    """
     tried: list[int] = []
 
     def measured(step) -> float:
@@ -151,8 +172,10 @@ def probed(task: Toy) -> int:
 @pytest.mark.parametrize(
     ("seconds", "expected", "tried"),
     [
-        ({8: 1, 16: 1.5, 32: 2, 64: 3.95, 128: 7.8}, 32, [8, 16, 32, 64, 128]),  # 1.3% and 2.6% are not worth it
-        ({8: 1, 16: 2.1, 32: 3, 64: 6, 128: 12}, 32, [8, 16, 32, 64, 128]),  # one size that is slow ends nothing
+        # 1.3% and 2.6% are not worth it
+        ({8: 1, 16: 1.5, 32: 2, 64: 3.95, 128: 7.8}, 32, [8, 16, 32, 64, 128]),
+        # one size that is slow ends nothing
+        ({8: 1, 16: 2.1, 32: 3, 64: 6, 128: 12}, 32, [8, 16, 32, 64, 128]),
         ({8: 1, 16: 2, 32: 4}, 8, [8, 16, 32]),
         ({8: 11.0}, 8, [8]),  # a larger batch would take longer still
         ({2**n: 1.0 for n in range(3, 11)}, 1024, [2**n for n in range(3, 11)]),

@@ -1,4 +1,6 @@
-"""The loss-prediction module and its objectives, against worked values and independent implementations."""
+"""The loss-prediction module and its objectives, against worked values and independent
+implementations.
+"""
 
 from __future__ import annotations
 
@@ -36,21 +38,28 @@ def kl_reference(predicted: list[float], target: list[float]) -> float:
     for i in range(size // 2):
         j = size - 1 - i
         odds = math.exp(predicted[i] - predicted[j])
-        divergences.append(entropy([target[i], target[j]], [odds / (1 + odds), 1 / (1 + odds)]))  # it normalises
+        # it normalises
+        divergences.append(entropy([target[i], target[j]], [odds / (1 + odds), 1 / (1 + odds)]))
     return float(np.mean(divergences))
 
 
 # the ranking loss
 
 
-@pytest.mark.parametrize(("predicted", "expected"), [((0.5, 0.4), 0.9), ((0.6, 0.3), 0.7), ((0.4, 0.5), 1.1)])
+@pytest.mark.parametrize(
+    ("predicted", "expected"), [((0.5, 0.4), 0.9), ((0.6, 0.3), 0.7), ((0.4, 0.5), 1.1)]
+)
 def test_ranking_loss_worked_values(predicted, expected):
-    assert ranking_loss(torch.tensor(predicted), torch.tensor([0.7, 0.5])).item() == pytest.approx(expected)
+    assert ranking_loss(torch.tensor(predicted), torch.tensor([0.7, 0.5])).item() == pytest.approx(
+        expected
+    )
 
 
 def test_ranking_loss_is_the_same_with_both_samples_swapped():
     p, t = numbers(8), numbers(8, 1)
-    assert ranking_loss(p.flip(0), t.flip(0)).item() == pytest.approx(ranking_loss(p, t).item(), abs=1e-12)
+    assert ranking_loss(p.flip(0), t.flip(0)).item() == pytest.approx(
+        ranking_loss(p, t).item(), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("size", [2, 3, 4, 7, 32, 33])
@@ -163,7 +172,9 @@ def test_gradient_against_finite_differences(objective, size):
 @pytest.mark.parametrize("size", [1, 2, 9, 64])
 def test_mse_against_sklearn(size):
     p, t = numbers(size), numbers(size, 1)
-    assert mse_loss(p, t).item() == pytest.approx(mean_squared_error(t.numpy(), p.numpy()), rel=1e-12)
+    assert mse_loss(p, t).item() == pytest.approx(
+        mean_squared_error(t.numpy(), p.numpy()), rel=1e-12
+    )
 
 
 # the KL objective of LL++
@@ -171,7 +182,12 @@ def test_mse_against_sklearn(size):
 
 @pytest.mark.parametrize(
     ("predicted", "target"),
-    [((0.3, -1.2), (3.0, 1.0)), ((2.0, 2.0), (1.0, 1.0)), ((-4.0, 5.0), (0.2, 0.1)), ((1.0, 0.0), (0.0, 2.0))],
+    [
+        ((0.3, -1.2), (3.0, 1.0)),
+        ((2.0, 2.0), (1.0, 1.0)),
+        ((-4.0, 5.0), (0.2, 0.1)),
+        ((1.0, 0.0), (0.0, 2.0)),
+    ],
 )
 def test_kl_of_a_pair_against_scipy(predicted, target):
     expected = kl_reference(list(predicted), list(target))
@@ -182,7 +198,9 @@ def test_kl_of_a_pair_against_scipy(predicted, target):
 def test_kl_hand_computed():
     # t = (3/4, 1/4), q = (1/2, 1/2): 3/4 ln(3/2) + 1/4 ln(1/2)
     expected = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
-    assert kl_loss(torch.tensor([0.0, 0.0]), torch.tensor([3.0, 1.0])).item() == pytest.approx(expected)
+    assert kl_loss(torch.tensor([0.0, 0.0]), torch.tensor([3.0, 1.0])).item() == pytest.approx(
+        expected
+    )
 
 
 @pytest.mark.parametrize("size", [4, 9, 20])
@@ -196,7 +214,9 @@ def test_kl_counts_a_pair_of_zeros_as_halves():
     loss = kl_loss(p, torch.zeros(2))
     loss.backward()
     assert loss.item() == pytest.approx(entropy([0.5, 0.5], np.array([math.e, 1]) / (math.e + 1)))
-    assert p.grad.tolist() == pytest.approx([math.e / (math.e + 1) - 0.5, 0.5 - math.e / (math.e + 1)])
+    assert p.grad.tolist() == pytest.approx(
+        [math.e / (math.e + 1) - 0.5, 0.5 - math.e / (math.e + 1)]
+    )
 
 
 def test_kl_keeps_finite_where_one_loss_is_zero_and_predictions_are_far_apart():
@@ -256,7 +276,10 @@ def test_module_has_no_dropout_no_norm_and_no_last_activation():
     module, taps = module_and_taps("gap")
     kinds = [type(m) for m in module.modules()]
     assert kinds.count(nn.Linear) == 3 and kinds.count(nn.ReLU) == 2
-    assert not any(issubclass(kind, nn.modules.dropout._DropoutNd | nn.modules.batchnorm._NormBase) for kind in kinds)
+    assert not any(
+        issubclass(kind, nn.modules.dropout._DropoutNd | nn.modules.batchnorm._NormBase)
+        for kind in kinds
+    )
     with torch.no_grad():
         module.head.weight.zero_()
         module.head.bias.fill_(-2.0)
@@ -282,7 +305,9 @@ def test_module_conv_gap_against_numpy():
         kernel, offset, weight, bias = (p.detach().numpy() for p in branch.parameters())
         x = np.pad(tap.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)))
         height, width = tap.shape[2:]
-        shifted = [(i, j, x[:, :, i : i + height, j : j + width]) for i in range(3) for j in range(3)]
+        shifted = [
+            (i, j, x[:, :, i : i + height, j : j + width]) for i in range(3) for j in range(3)
+        ]
         y = sum(np.einsum("oc,bchw->bohw", kernel[:, :, i, j], part) for i, j, part in shifted)
         pooled = np.maximum(y + offset[None, :, None, None], 0).mean(axis=(2, 3))
         kept.append(np.maximum(pooled @ weight.T + bias, 0))
@@ -337,7 +362,10 @@ def test_module_refuses_taps_that_are_not_the_declared_ones(shapes, came):
         ({"channels": ()}, r"`channels` to hold a positive number for each tap, but got \(\)"),
         ({"channels": (3, 0)}, r"`channels` .* but got \(3, 0\)"),
         ({"channels": (3,), "width": 0}, r"`width` to be at least 1, but got 0"),
-        ({"channels": (3,), "pooling": "max"}, r"`pooling` to be one of \('gap', 'conv_gap'\), but got 'max'"),
+        (
+            {"channels": (3,), "pooling": "max"},
+            r"`pooling` to be one of \('gap', 'conv_gap'\), but got 'max'",
+        ),
     ],
 )
 def test_module_refuses_arguments(arguments, message):

@@ -26,8 +26,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 def faults(mode: str) -> int:
     command = [sys.executable, "-c", FAULTS, mode]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")} | {"PYTHONPATH": str(REPOSITORY)}
-    return int(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")} | {
+        "PYTHONPATH": str(REPOSITORY)
+    }
+    return int(
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc is Linux's")

@@ -1,4 +1,6 @@
-"""The stand-in for mmcv's compiled operators: NMS against a plain O(N^2) one, all others a clear error."""
+"""The stand-in for mmcv's compiled operators: NMS against a plain O(N^2) one, all others a
+clear error.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ needs_stand_in = pytest.mark.skipif(COMPILED, reason="mmcv has its compiled exte
 
 
 def plain_nms(boxes: np.ndarray, scores: np.ndarray, threshold: float, offset: int) -> list[int]:
-    """Keep the best box, drop what overlaps it by more than the threshold, and so on; ties by position."""
+    """Keep the best box, drop what overlaps it by more than the threshold, and so on.
+
+    Ties by position.
+    """
     left = sorted(range(len(boxes)), key=lambda i: (-scores[i], i))
     kept = []
     while left:
@@ -72,7 +77,8 @@ def test_nms_keeps_a_box_that_overlaps_by_just_the_threshold():
 
 
 def test_nms_offset_decides():
-    boxes = torch.tensor([[0.0, 0, 4, 4], [3, 0, 7, 4]])  # 4 of 28 (.14) by x2 - x1, 10 of 40 (.25) by x2 - x1 + 1
+    # 4 of 28 (.14) by x2 - x1, 10 of 40 (.25) by x2 - x1 + 1
+    boxes = torch.tensor([[0.0, 0, 4, 4], [3, 0, 7, 4]])
     scores = torch.tensor([0.9, 0.8])
     assert mmcv_ops._nms(boxes, scores, 0.2, 0).tolist() == [0, 1]
     assert mmcv_ops._nms(boxes, scores, 0.2, 1).tolist() == [0]
@@ -84,7 +90,10 @@ def test_nms_ties_go_to_the_first():
 
 
 def test_nms_takes_half_precision_and_leaves_its_arguments():
-    boxes, scores = torch.tensor([[0.0, 0, 4, 4], [0, 0, 4, 4]]).bfloat16(), torch.tensor([0.5, 0.9]).bfloat16()
+    boxes, scores = (
+        torch.tensor([[0.0, 0, 4, 4], [0, 0, 4, 4]]).bfloat16(),
+        torch.tensor([0.5, 0.9]).bfloat16(),
+    )
     before = boxes.clone()
     assert mmcv_ops._nms(boxes, scores, 0.5, 1).tolist() == [1]
     assert torch.equal(boxes, before)
@@ -94,7 +103,9 @@ def test_nms_takes_half_precision_and_leaves_its_arguments():
 def test_mmcvs_own_nms_works_on_it(offset):
     boxes, scores = random_boxes(40, seed=7)
     expected = plain_nms(boxes, scores, 0.4, offset)
-    found, kept = nms(torch.from_numpy(boxes).float(), torch.from_numpy(scores).float(), 0.4, offset)
+    found, kept = nms(
+        torch.from_numpy(boxes).float(), torch.from_numpy(scores).float(), 0.4, offset
+    )
     assert kept.tolist() == expected
     np.testing.assert_allclose(found.numpy(), np.c_[boxes, scores][expected], rtol=1e-6)
 
@@ -104,7 +115,11 @@ def test_mmcvs_batched_nms_keeps_classes_apart():
     classes = np.random.default_rng(0).integers(0, 3, 40)
     by_class = [np.flatnonzero(classes == c) for c in range(3)]
     expected = {int(at[i]) for at in by_class for i in plain_nms(boxes[at], scores[at], 0.4, 0)}
-    arguments = (torch.from_numpy(boxes).float(), torch.from_numpy(scores).float(), torch.from_numpy(classes))
+    arguments = (
+        torch.from_numpy(boxes).float(),
+        torch.from_numpy(scores).float(),
+        torch.from_numpy(classes),
+    )
     _, kept = batched_nms(*arguments, {"type": "nms", "iou_threshold": 0.4})
     assert set(kept.tolist()) == expected and len(kept) == len(expected)
     assert expected != set(plain_nms(boxes, scores, 0.4, 0))
@@ -113,7 +128,9 @@ def test_mmcvs_batched_nms_keeps_classes_apart():
 def test_another_operator_says_its_name():
     stand_in = mmcv_ops._load("_ext", ["nms", "roi_align_forward"])
     assert stand_in.nms is mmcv_ops._nms
-    with pytest.raises(NotImplementedError, match=r"operator `roi_align_forward` needs mmcv's compiled extension"):
+    with pytest.raises(
+        NotImplementedError, match=r"operator `roi_align_forward` needs mmcv's compiled extension"
+    ):
         stand_in.roi_align_forward(torch.zeros(1), scale=1.0)
 
 
@@ -127,7 +144,9 @@ def pretend(monkeypatch, **specs) -> None:
     """Let packages be found or not; `_ext` is mmcv's extension."""
     names = {"mmcv": "mmcv", "mmcv._ext": "ext"}
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: specs[names[name]] if names[name] in specs else FOUND(name)
+        importlib.util,
+        "find_spec",
+        lambda name: specs[names[name]] if names[name] in specs else FOUND(name),
     )
 
 
@@ -148,5 +167,7 @@ def test_install_where_mmcv_has_none(monkeypatch):
 
 def test_install_without_mmcv(monkeypatch):
     pretend(monkeypatch, mmcv=None)
-    with pytest.raises(ImportError, match=r"`mmcv-lite` or `mmcv`; install this project with `pip install -e \.`"):
+    with pytest.raises(
+        ImportError, match=r"`mmcv-lite` or `mmcv`; install this project with `pip install -e \.`"
+    ):
         mmcv_ops.install()

@@ -1,4 +1,6 @@
-"""Randomness by name: stable numbers, independent purposes, and global generators that come back as they were."""
+"""Randomness by name: stable numbers, independent purposes, and global generators that
+come back as they were.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +34,26 @@ def test_derived_seed_is_the_start_of_the_hash_of_its_parts():
 
 @pytest.mark.parametrize(
     "one, other",
-    [((0, 1), (1, 0)), ((0, "a"), (0, "b")), ((1, 23), (12, 3)), ((1,), (1, 0)), (("1",), (1,)), (("a", "b"), ("ab",))],
+    [
+        ((0, 1), (1, 0)),
+        ((0, "a"), (0, "b")),
+        ((1, 23), (12, 3)),
+        ((1,), (1, 0)),
+        (("1",), (1,)),
+        (("a", "b"), ("ab",)),
+    ],
 )
 def test_other_parts_give_other_seeds(one, other):
     assert derive_seed(*one) != derive_seed(*other)
 
 
 def test_seeds_fill_32_bits_without_collisions_among_a_runs_purposes():
-    seeds = [derive_seed(seed, cycle, purpose) for seed in range(10) for cycle in range(10) for purpose in "abcd"]
+    seeds = [
+        derive_seed(seed, cycle, purpose)
+        for seed in range(10)
+        for cycle in range(10)
+        for purpose in "abcd"
+    ]
     assert len(set(seeds)) == 400
     assert min(seeds) >= 0 and max(seeds) < 2**32
     assert max(seeds) > 2**31  # all four bytes are used
@@ -111,7 +125,10 @@ def test_deterministic_refuses_what_has_no_such_form_and_only_within(monkeypatch
 
     operation()
     with deterministic(True):
-        assert torch.backends.cudnn.deterministic and os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        assert (
+            torch.backends.cudnn.deterministic
+            and os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        )
         with pytest.raises(RuntimeError, match="put_ does not have a deterministic implementation"):
             operation()
     operation()

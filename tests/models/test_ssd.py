@@ -1,6 +1,8 @@
-"""SSD: mmdet's own network and loss, image by image; difficult boxes that are ignored; taps as declared.
+"""SSD: mmdet's own network and loss, image by image; difficult boxes that are ignored; taps as
+declared.
 
-The reference is mmdet's unchanged `SSDHead`, for SSD300 built from the config file that mmdet ships.
+The reference is mmdet's unchanged `SSDHead`, for SSD300 built from the config file that mmdet
+ships.
 """
 
 from __future__ import annotations
@@ -26,22 +28,31 @@ from mmdet.registry import MODELS  # isort: skip
 from mmdet.structures import DetDataSample  # isort: skip
 
 CLASSES = 3
-BOXES = {0: 0, 1: 1, 2: 5, 3: 60, 4: 2}  # image -> number of its boxes: none, one, some, a crowd, few
+# image -> number of its boxes: none, one, some, a crowd, few
+BOXES = {0: 0, 1: 1, 2: 5, 3: 60, 4: 2}
 
 
 def boxes(count: int, seed: int, size: int = 128) -> np.ndarray:
     """(count, 4) corners inside the image, from tiny to most of it."""
     rng = np.random.default_rng(seed)
     corner = rng.uniform(0, 0.75 * size, (count, 2))
-    return np.concatenate([corner, np.minimum(corner + rng.uniform(4, 0.7 * size, (count, 2)), size)], axis=1)
+    return np.concatenate(
+        [corner, np.minimum(corner + rng.uniform(4, 0.7 * size, (count, 2)), size)], axis=1
+    )
 
 
 def sample(found: np.ndarray, ignored: np.ndarray | None = None, size: int = 128) -> DetDataSample:
     """An annotated image as the data preprocessor hands it on; labels 0, 1, 2, 0, ..."""
-    made = DetDataSample(metainfo={"img_shape": (size, size), "pad_shape": (size, size), "scale_factor": (1.0, 1.0)})
+    made = DetDataSample(
+        metainfo={"img_shape": (size, size), "pad_shape": (size, size), "scale_factor": (1.0, 1.0)}
+    )
     for name, corners in (("gt_instances", found), ("ignored_instances", ignored)):
-        tensor = torch.from_numpy(np.zeros(0) if corners is None else corners).float().reshape(-1, 4)
-        made.set_field(InstanceData(bboxes=tensor, labels=torch.arange(len(tensor)) % CLASSES), name)
+        tensor = (
+            torch.from_numpy(np.zeros(0) if corners is None else corners).float().reshape(-1, 4)
+        )
+        made.set_field(
+            InstanceData(bboxes=tensor, labels=torch.arange(len(tensor)) % CLASSES), name
+        )
     return made
 
 
@@ -61,17 +72,24 @@ def small() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def plain_head(small) -> SSDHead:
-    """mmdet's own head with the small network's anchors and weights, and mmdet's own training settings."""
+    """mmdet's own head with the small network's anchors and weights, and mmdet's own
+    training settings.
+    """
     with DefaultScope.overwrite_default_scope("mmdet"):
         head = SSDHead(
-            num_classes=CLASSES, in_channels=(64, 64, 64, 64),
+            num_classes=CLASSES,
+            in_channels=(64, 64, 64, 64),
             anchor_generator={
-                "type": "SSDAnchorGenerator", "scale_major": False, "strides": [8, 16, 32, 64],
-                "ratios": [[2], [2], [2], [2]], "min_sizes": [18, 30, 46, 64], "max_sizes": [30, 46, 64, 90],
+                "type": "SSDAnchorGenerator",
+                "scale_major": False,
+                "strides": [8, 16, 32, 64],
+                "ratios": [[2], [2], [2], [2]],
+                "min_sizes": [18, 30, 46, 64],
+                "max_sizes": [30, 46, 64, 90],
             },
             bbox_coder=mmdet_config().bbox_head.bbox_coder,
             train_cfg=mmdet_config().train_cfg,
-        )  # fmt: skip
+        )
     head.load_state_dict(small.bbox_head.state_dict(), strict=True)
     return head
 
@@ -90,7 +108,9 @@ def raw_outputs(count: int = 5, seed: int = 0) -> tuple[list[Tensor], list[Tenso
     return scores, [torch.randn(count, 4 * 4, s, s, generator=generator) for s in sizes]
 
 
-def only(raw: tuple[list[Tensor], list[Tensor]], images: list[int]) -> tuple[list[Tensor], list[Tensor]]:
+def only(
+    raw: tuple[list[Tensor], list[Tensor]], images: list[int]
+) -> tuple[list[Tensor], list[Tensor]]:
     return [s[images] for s in raw[0]], [b[images] for b in raw[1]]
 
 
@@ -99,18 +119,25 @@ def samples() -> list[DetDataSample]:
     return [sample(boxes(count, seed)) for seed, count in BOXES.items()]
 
 
-def plain_loss(head: SSDHead, raw: tuple[list[Tensor], list[Tensor]], samples: list[DetDataSample]) -> float:
+def plain_loss(
+    head: SSDHead, raw: tuple[list[Tensor], list[Tensor]], samples: list[DetDataSample]
+) -> float:
     """mmdet's own training loss of a batch."""
     losses = head.loss_by_feat(*raw, *parts(samples))
     return sum(part.sum() for key in ("loss_cls", "loss_bbox") for part in losses[key]).item()
 
 
 def assigned(head: SSDHead, samples: list[DetDataSample]) -> tuple[Tensor, Tensor, Tensor]:
-    """(P, 4) priors; (B, P) their labels, `num_classes` being background; (B, P) the labels' weights."""
+    """(P, 4) priors; (B, P) their labels, `num_classes` being background.
+
+    (B, P) the labels' weights.
+    """
     truth, meta, ignored = parts(samples)
     priors, valid = head.get_anchors([(s, s) for s in (16, 8, 4, 2)], meta, device="cpu")
     flat = torch.cat(priors[0])
-    labels, weights, *_ = head.get_targets(priors, valid, truth, meta, batch_gt_instances_ignore=ignored)
+    labels, weights, *_ = head.get_targets(
+        priors, valid, truth, meta, batch_gt_instances_ignore=ignored
+    )
     return flat, torch.cat(labels, 1), torch.cat(weights, 1)
 
 
@@ -139,7 +166,8 @@ def test_neighbours_do_not_count(small, samples):
     crowd = [sample(boxes(60, seed)) for seed in range(10, 14)]
     raw, noise = raw_outputs(), raw_outputs(seed=1)
     mixed = tuple(
-        [torch.cat([a[2:3], b[1:]]) for a, b in zip(x, y, strict=True)] for x, y in zip(raw, noise, strict=True)
+        [torch.cat([a[2:3], b[1:]]) for a, b in zip(x, y, strict=True)]
+        for x, y in zip(raw, noise, strict=True)
     )
     beside_crowd = small.bbox_head.image_losses(mixed, [samples[2], *crowd])
     assert beside_crowd[0].item() == small.bbox_head.image_losses(raw, samples)[2].item() > 0
@@ -149,7 +177,8 @@ def test_mmdets_own_loss_does_depend_on_the_neighbours(plain_head, samples):
     raw = raw_outputs()
     losses = plain_head.loss_by_feat(*raw, *parts(samples))
     own = (losses["loss_cls"][2] + losses["loss_bbox"][2]).item()
-    assert own < 0.5 * plain_loss(plain_head, only(raw, [2]), [samples[2]])  # what the head here is for
+    # what the head here is for
+    assert own < 0.5 * plain_loss(plain_head, only(raw, [2]), [samples[2]])
 
 
 def with_image_loss(detector: nn.Module, image_loss: str) -> ssd.PerImageSSDHead:
@@ -189,12 +218,17 @@ def test_loss_of_one_image_by_hand(small):
     overlap = iou(priors[positive].numpy(), image.gt_instances.bboxes.numpy())
     matched = image.gt_instances.bboxes[overlap.argmax(1)]
     size, centre = priors[:, 2:] - priors[:, :2], (priors[:, 2:] + priors[:, :2]) / 2
-    wanted_size, wanted_centre = matched[:, 2:] - matched[:, :2], (matched[:, 2:] + matched[:, :2]) / 2
+    wanted_size, wanted_centre = (
+        matched[:, 2:] - matched[:, :2],
+        (matched[:, 2:] + matched[:, :2]) / 2,
+    )
     shift = (wanted_centre - centre[positive]) / size[positive] / 0.1
     target = torch.cat([shift, (wanted_size / size[positive]).log() / 0.2], dim=1)
     box = F.smooth_l1_loss(deltas[positive], target, reduction="sum")
     expected = (cross_entropy[positive].sum() + hard.sum() + box) / count
-    assert small.bbox_head.image_losses(raw, [image]).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert small.bbox_head.image_losses(raw, [image]).item() == pytest.approx(
+        expected.item(), rel=1e-5
+    )
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -205,7 +239,10 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def intersection(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
+    low, high = (
+        np.maximum(a[:, None, :2], b[None, :, :2]),
+        np.minimum(a[:, None, 2:], b[None, :, 2:]),
+    )
     return np.prod(np.clip(high - low, 0, None), axis=2)
 
 
@@ -214,7 +251,10 @@ def intersection(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def test_an_empty_image_has_loss_zero_and_no_gradient(small, image_loss, ignored):
     detector = copy.deepcopy(small)
     detector.bbox_head.image_loss = image_loss
-    images, samples = torch.randn(2, 3, 128, 128), [sample(boxes(0, 0), boxes(ignored, 1)), sample(boxes(3, 2))]
+    images, samples = (
+        torch.randn(2, 3, 128, 128),
+        [sample(boxes(0, 0), boxes(ignored, 1)), sample(boxes(3, 2))],
+    )
     _, sources = ssd.features(detector, images)
     losses = detector.bbox_head.image_losses(detector.bbox_head(sources), samples)
     assert losses[0].item() == 0 and losses[1].item() > 0
@@ -232,7 +272,9 @@ def test_a_batch_of_empty_images(small):
 
 
 def test_every_box_counts_even_a_tiny_one(small):
-    losses = small.bbox_head.image_losses(raw_outputs(1), [sample(np.array([[50.0, 50.0, 52.0, 52.0]]))])
+    losses = small.bbox_head.image_losses(
+        raw_outputs(1), [sample(np.array([[50.0, 50.0, 52.0, 52.0]]))]
+    )
     assert losses.item() > 0
 
 
@@ -245,7 +287,10 @@ def test_an_unknown_image_loss_is_refused():
 
 
 def test_priors_inside_an_ignored_box_are_neither_positive_nor_negative(small):
-    found, ignored = np.array([[64.0, 64.0, 112.0, 112.0]]), np.array([[4.3, 5.1, 61.7, 58.9], [60.9, 0, 128, 31.3]])
+    found, ignored = (
+        np.array([[64.0, 64.0, 112.0, 112.0]]),
+        np.array([[4.3, 5.1, 61.7, 58.9], [60.9, 0, 128, 31.3]]),
+    )
     priors, labels, weights = assigned(small.bbox_head, [sample(found, ignored), sample(found)])
     size = np.prod((priors[:, 2:] - priors[:, :2]).numpy(), axis=1)
     inside = torch.from_numpy((intersection(priors.numpy(), ignored) / size[:, None]).max(1) > 0.5)
@@ -257,13 +302,16 @@ def test_priors_inside_an_ignored_box_are_neither_positive_nor_negative(small):
 
 
 def test_a_prior_just_half_inside_an_ignored_box_is_trained_on(small):
-    prior = assigned(small.bbox_head, [sample(boxes(0, 0))])[0][8 * 16 * 4 + 8 * 4].numpy()  # amid the image
+    # amid the image
+    prior = assigned(small.bbox_head, [sample(boxes(0, 0))])[0][8 * 16 * 4 + 8 * 4].numpy()
     x1, y1, x2, y2 = prior
     found = np.array([[0.0, 0.0, 20.0, 20.0]])
     weights = []
     for share in (0.49, 0.51):
         ignored = np.array([[x1, y1, x1 + share * (x2 - x1), y2]])
-        weights.append(assigned(small.bbox_head, [sample(found, ignored)])[2][0][8 * 16 * 4 + 8 * 4].item())
+        weights.append(
+            assigned(small.bbox_head, [sample(found, ignored)])[2][0][8 * 16 * 4 + 8 * 4].item()
+        )
     assert weights == [1, 0]
 
 
@@ -294,7 +342,8 @@ def test_ignored_boxes_are_not_trained_as_background(small, plain_head):
     as_background = plain_loss(plain_head, raw, difficult)
     assert as_background == plain_loss(plain_head, raw, easy), "mmdet itself does not look at them"
     found = small.bbox_head.image_losses(raw, difficult).item()
-    assert 0 < found < as_background  # the hardest negatives were inside the ignored box, among others
+    # the hardest negatives were inside the ignored box, among others
+    assert 0 < found < as_background
 
 
 def test_no_gradient_from_priors_inside_an_ignored_box(small):
@@ -302,7 +351,11 @@ def test_no_gradient_from_priors_inside_an_ignored_box(small):
     scores = [s.requires_grad_() for s in scores]
     image = sample(np.array([[64.0, 64.0, 112.0, 112.0]]), np.array([[4.0, 4.0, 60.0, 60.0]]))
     small.bbox_head.image_losses((scores, deltas), [image]).sum().backward()
-    gradient = torch.cat([s.grad.permute(0, 2, 3, 1).reshape(-1, CLASSES + 1) for s in scores]).abs().sum(1)
+    gradient = (
+        torch.cat([s.grad.permute(0, 2, 3, 1).reshape(-1, CLASSES + 1) for s in scores])
+        .abs()
+        .sum(1)
+    )
     _, labels, weights = assigned(small.bbox_head, [image])
     assert (gradient[weights[0] == 0] == 0).all()
     assert (gradient > 0).sum() == 4 * (labels[0] < CLASSES).sum()
@@ -315,21 +368,28 @@ def test_a_batch_with_ignored_boxes_alone(small):
 
 def test_an_ignored_box_in_one_image_leaves_the_others(small, samples):
     raw, changed = raw_outputs(), [*samples[:3], sample(boxes(60, 3), boxes(10, 9)), samples[4]]
-    before, after = small.bbox_head.image_losses(raw, samples), small.bbox_head.image_losses(raw, changed)
+    before, after = (
+        small.bbox_head.image_losses(raw, samples),
+        small.bbox_head.image_losses(raw, changed),
+    )
     assert (before != after).tolist() == [False, False, False, True, False]
 
 
 # boxes and the priors that they come from, distributions of the priors
 
-SIZES = {4: (16, 8, 4, 2), 21: (38, 19, 10, 5, 3, 1)}  # of the maps, by the channels of a class score
+# of the maps, by the channels of a class score
+SIZES = {4: (16, 8, 4, 2), 21: (38, 19, 10, 5, 3, 1)}
 
 
 @pytest.fixture
 def mmdet_predicts(monkeypatch) -> None:
-    monkeypatch.setattr(SSDHead, "loss_cls", None, raising=False)  # without it mmdet's own SSD cannot predict
+    # without it mmdet's own SSD cannot predict
+    monkeypatch.setattr(SSDHead, "loss_cls", None, raising=False)
 
 
-def scores_of(raw: tuple[list[Tensor], list[Tensor]], image: int, channels: int = CLASSES + 1) -> np.ndarray:
+def scores_of(
+    raw: tuple[list[Tensor], list[Tensor]], image: int, channels: int = CLASSES + 1
+) -> np.ndarray:
     """(P, channels) probabilities of the priors, level by level, row by row, cell by cell."""
     logits = [s[image].double().numpy() for s in raw[0]]
     flat = np.concatenate([s.transpose(1, 2, 0).reshape(-1, channels) for s in logits])
@@ -337,17 +397,23 @@ def scores_of(raw: tuple[list[Tensor], list[Tensor]], image: int, channels: int 
     return raised / raised.sum(1, keepdims=True)
 
 
-def decoded(head: SSDHead, raw: tuple[list[Tensor], list[Tensor]], image: int, size: int) -> np.ndarray:
+def decoded(
+    head: SSDHead, raw: tuple[list[Tensor], list[Tensor]], image: int, size: int
+) -> np.ndarray:
     """(P, 4) boxes of all priors in the network's pixels, by SSD's equation 2."""
     sizes = [(len(s[0, 0]),) * 2 for s in raw[0]]
     priors = torch.cat(head.prior_generator.grid_priors(sizes, device="cpu")).double().numpy()
-    offsets = np.concatenate([b[image].double().numpy().transpose(1, 2, 0).reshape(-1, 4) for b in raw[1]])
+    offsets = np.concatenate(
+        [b[image].double().numpy().transpose(1, 2, 0).reshape(-1, 4) for b in raw[1]]
+    )
     extent, centre = priors[:, 2:] - priors[:, :2], (priors[:, 2:] + priors[:, :2]) / 2
     centre, extent = centre + 0.1 * offsets[:, :2] * extent, extent * np.exp(0.2 * offsets[:, 2:])
     return np.clip(np.concatenate([centre - extent / 2, centre + extent / 2], axis=1), 0, size)
 
 
-def towards_background(raw: tuple[list[Tensor], list[Tensor]], by: float) -> tuple[list[Tensor], list[Tensor]]:
+def towards_background(
+    raw: tuple[list[Tensor], list[Tensor]], by: float
+) -> tuple[list[Tensor], list[Tensor]]:
     """Raw outputs of a network that is surer of the background."""
     surer = [s.clone() for s in raw[0]]
     for s in surer:
@@ -360,24 +426,38 @@ RAW = {
     "few": lambda: towards_background(raw_outputs(2), 10),
     "none": lambda: towards_background(raw_outputs(2), 60),
     "ties": lambda: tuple([torch.zeros_like(m) for m in maps] for maps in raw_outputs(2)),
-    "a tie of two levels": lambda: tuple([m * (k > 1) for k, m in enumerate(maps)] for maps in raw_outputs(2)),
+    "a tie of two levels": lambda: tuple(
+        [m * (k > 1) for k, m in enumerate(maps)] for maps in raw_outputs(2)
+    ),
 }
 SCALED = {"metainfo": {"img_shape": (128, 128), "scale_factor": (0.5, 1.6)}}
 
 
 @pytest.mark.parametrize("kind", RAW)
 @pytest.mark.parametrize("rescale", [False, True])
-def test_predictions_are_mmdets_with_the_priors_of_the_boxes(small, plain_head, mmdet_predicts, kind, rescale):
+def test_predictions_are_mmdets_with_the_priors_of_the_boxes(
+    small, plain_head, mmdet_predicts, kind, rescale
+):
     raw, head, metas = RAW[kind](), small.bbox_head, [SCALED["metainfo"]] * 2
-    theirs = plain_head.predict_by_feat(*raw, batch_img_metas=metas, cfg=head.test_cfg, rescale=rescale)
+    theirs = plain_head.predict_by_feat(
+        *raw, batch_img_metas=metas, cfg=head.test_cfg, rescale=rescale
+    )
     ours = head.predict_by_feat(*raw, batch_img_metas=metas, rescale=rescale)
     probs, weight = head.distributions(raw, [DetDataSample(**SCALED)] * 2)
-    assert [len(found) for found in ours] == {"full": [200] * 2, "none": [0] * 2}.get(kind, list(map(len, ours)))
+    assert [len(found) for found in ours] == {"full": [200] * 2, "none": [0] * 2}.get(
+        kind, list(map(len, ours))
+    )
     for image, (found, expected) in enumerate(zip(ours, theirs, strict=True)):
         assert all(torch.equal(found[key], expected[key]) for key in ("bboxes", "scores", "labels"))
-        assert set(expected.keys()) == {"bboxes", "scores", "labels"} == set(found.keys()) - {"prior_ids"}
+        assert (
+            set(expected.keys())
+            == {"bboxes", "scores", "labels"}
+            == set(found.keys()) - {"prior_ids"}
+        )
         assert torch.equal(found.scores, probs[image, found.prior_ids, found.labels])
-        boxes = decoded(head, raw, image, 128)[found.prior_ids] / (np.array([0.5, 1.6] * 2) if rescale else 1)
+        boxes = decoded(head, raw, image, 128)[found.prior_ids] / (
+            np.array([0.5, 1.6] * 2) if rescale else 1
+        )
         np.testing.assert_allclose(found.bboxes.numpy(), boxes, atol=1e-3)
         assert set(weight[image].nonzero()[:, 0].tolist()) == set(found.prior_ids.tolist())
     assert kind == "none" or all(len(found) > 10 for found in ours)
@@ -385,7 +465,9 @@ def test_predictions_are_mmdets_with_the_priors_of_the_boxes(small, plain_head, 
 
 @pytest.mark.parametrize(("background", "kept"), [(0, 200), (10, 100), (60, 0)])
 def test_weights_by_hand(small, background, kept):
-    """Suppression anew, box by box: the best score first, all its overlaps of the same class out."""
+    """Suppression anew, box by box: the best score first, all its overlaps of the same
+    class out.
+    """
     raw = towards_background(raw_outputs(2), background)
     _, weight = small.bbox_head.distributions(raw, [DetDataSample(**SCALED)] * 2)
     ends = np.cumsum([4 * size**2 for size in SIZES[4]])
@@ -393,22 +475,34 @@ def test_weights_by_hand(small, background, kept):
         probs, boxes = scores_of(raw, image)[:, :CLASSES], decoded(small.bbox_head, raw, image, 128)
         candidates = []
         for first, last in zip([0, *ends], ends, strict=False):
-            level = [(probs[p, c], p, c) for p in range(first, last) for c in range(CLASSES) if probs[p, c] > 0.02]
+            level = [
+                (probs[p, c], p, c)
+                for p in range(first, last)
+                for c in range(CLASSES)
+                if probs[p, c] > 0.02
+            ]
             candidates += sorted(level, reverse=True)[:1000]
         overlap, found = iou(boxes, boxes), []
         for _, p, c in sorted(candidates, reverse=True):
             if all(c != other or overlap[p, q] <= 0.45 for q, other in found):
                 found.append((p, c))
-        assert min(len(found), 200) <= kept and (len(found) > 200 or kept < 200) and (len(found) > 20 or kept == 0)
+        assert (
+            min(len(found), 200) <= kept
+            and (len(found) > 200 or kept < 200)
+            and (len(found) > 20 or kept == 0)
+        )
         assert np.flatnonzero(weight[image]).tolist() == sorted({p for p, _ in found[:200]})
 
 
 def test_every_class_two_of_one_prior_and_a_suppressed_one(small):
-    """Priors at hand-picked places: number = the levels before, (row * width + column) * 4, and one of the cell's 4."""
+    """Priors at hand-picked places: number = the levels before, (row * width + column) *
+    4, and one of the cell's 4.
+    """
     scores = [torch.zeros(2, 4, CLASSES + 1, s, s) for s in SIZES[4]]
     for s in scores:
         s[:, :, CLASSES] = 30.0
-    places = {  # level, which of the cell's, row, column -> logits of the classes, whether its box is returned
+    # level, which of the cell's, row, column -> logits of the classes, whether its box is returned
+    places = {
         (0, 0, 3, 5): ([40, 0, 0], True),
         (0, 1, 3, 5): ([38, 0, 0], False),  # overlaps the one before by 0.6
         (0, 2, 3, 5): ([0, 40, 0], True),  # as well, of another class
@@ -421,13 +515,19 @@ def test_every_class_two_of_one_prior_and_a_suppressed_one(small):
     for (level, which, row, column), (logits, returned) in places.items():
         scores[level][0, which, :CLASSES, row, column] = torch.tensor(logits, dtype=torch.float32)
         size = SIZES[4][level]
-        numbers[4 * sum(s**2 for s in SIZES[4][:level]) + (row * size + column) * 4 + which] = returned
+        numbers[4 * sum(s**2 for s in SIZES[4][:level]) + (row * size + column) * 4 + which] = (
+            returned
+        )
     raw = [s.flatten(1, 2) for s in scores], [torch.zeros(2, 16, s, s) for s in SIZES[4]]
     probs, weight = small.bbox_head.distributions(raw, [DetDataSample(**SCALED)] * 2)
     assert probs.shape == (2, 1360, CLASSES + 1) and weight.shape == (2, 1360)
-    assert weight[0].nonzero()[:, 0].tolist() == sorted(n for n, returned in numbers.items() if returned)
+    assert weight[0].nonzero()[:, 0].tolist() == sorted(
+        n for n, returned in numbers.items() if returned
+    )
     assert weight[0].sum() == 5 and not weight[1].any()
-    assert sorted(probs[0, weight[0] == 1].max(dim=1).values.tolist())[:3] == pytest.approx([0.5, 0.978, 1], abs=1e-3)
+    assert sorted(probs[0, weight[0] == 1].max(dim=1).values.tolist())[:3] == pytest.approx(
+        [0.5, 0.978, 1], abs=1e-3
+    )
     found = small.bbox_head.predict_by_feat(*raw, batch_img_metas=[SCALED["metainfo"]] * 2)[0]
     assert found.labels.bincount().tolist() == [2, 2, 2]
 
@@ -438,7 +538,9 @@ def test_distributions_sum_to_1_and_are_the_images_own(small, samples):
     assert probs.shape == (5, 1360, CLASSES + 1) and probs.dtype == weight.dtype == torch.float32
     torch.testing.assert_close(probs.sum(dim=2), torch.ones(5, 1360))
     for image in range(5):
-        np.testing.assert_allclose(probs[image].numpy(), scores_of(raw, image), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(
+            probs[image].numpy(), scores_of(raw, image), rtol=1e-4, atol=1e-6
+        )
         alone = small.bbox_head.distributions(only(raw, [image]), [samples[image]])
         assert torch.equal(alone[0][0], probs[image]) and torch.equal(alone[1][0], weight[image])
     assert len({tuple(row.tolist()) for row in weight}) == 5
@@ -446,7 +548,9 @@ def test_distributions_sum_to_1_and_are_the_images_own(small, samples):
 
 def test_the_heads_outputs_and_boxes_are_float32_under_mixed_precision(small):
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        taps, sources = ssd.features(small, torch.randn(2, 3, 128, 128, generator=torch.Generator().manual_seed(0)))
+        taps, sources = ssd.features(
+            small, torch.randn(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+        )
         raw = small.bbox_head(sources)
         probs, weight = small.bbox_head.distributions(raw, [DetDataSample(**SCALED)] * 2)
         found = small.bbox_head.predict(sources, [DetDataSample(**SCALED)] * 2)
@@ -463,7 +567,12 @@ def test_the_heads_outputs_and_boxes_are_float32_under_mixed_precision(small):
 def test_small_ssd(small):
     assert 0.2e6 <= sum(p.numel() for p in small.parameters()) < 0.3e6
     taps, sources = ssd.features(small, torch.randn(2, 3, 128, 128))
-    assert [tuple(t.shape) for t in taps] == [(2, 64, 16, 16), (2, 64, 8, 8), (2, 64, 4, 4), (2, 64, 2, 2)]
+    assert [tuple(t.shape) for t in taps] == [
+        (2, 64, 16, 16),
+        (2, 64, 8, 8),
+        (2, 64, 4, 4),
+        (2, 64, 2, 2),
+    ]
     assert [t.shape[1] for t in taps] == [tap.channels for tap in ssd.SMALL_TAPS]
     assert all(a is b for a, b in zip(taps, sources, strict=True))  # no L2 norm here
     assert len({tap.name for tap in ssd.SMALL_TAPS}) == 4
@@ -477,7 +586,9 @@ def test_small_ssd_has_no_weights_to_load():
 def test_small_ssd_predicts_after_nms(small):
     with torch.no_grad():
         _, sources = ssd.features(small, torch.randn(2, 3, 128, 128))
-        found = small.bbox_head.predict(sources, [sample(boxes(0, 0)), sample(boxes(0, 0))], rescale=True)
+        found = small.bbox_head.predict(
+            sources, [sample(boxes(0, 0)), sample(boxes(0, 0))], rescale=True
+        )
     assert len(found) == 2
     for image in found:
         assert 0 < len(image) <= 200
@@ -496,7 +607,9 @@ def test_small_ssd_learns_a_scene():
     losses = []
     for _ in range(25):
         optimizer.zero_grad()
-        loss = detector.bbox_head.image_losses(detector.bbox_head(ssd.features(detector, images)[1]), samples).mean()
+        loss = detector.bbox_head.image_losses(
+            detector.bbox_head(ssd.features(detector, images)[1]), samples
+        ).mean()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -543,7 +656,9 @@ def test_ssd300_has_the_papers_size_and_norm(ssd300):
     assert ssd300.bbox_head.prior_generator.num_base_priors == [4, 6, 6, 6, 4, 4]
 
 
-def test_ssd300_differs_from_mmdets_settings_in_what_concerns_ignored_boxes_alone(ssd300, mmdet_ssd300):
+def test_ssd300_differs_from_mmdets_settings_in_what_concerns_ignored_boxes_alone(
+    ssd300, mmdet_ssd300
+):
     ours, theirs = ssd300.bbox_head.train_cfg.to_dict(), mmdet_ssd300.bbox_head.train_cfg.to_dict()
     assert ours["assigner"].pop("ignore_iof_thr") == 0.5
     assert theirs["assigner"].pop("ignore_iof_thr") == -1
@@ -551,10 +666,16 @@ def test_ssd300_differs_from_mmdets_settings_in_what_concerns_ignored_boxes_alon
     assert theirs.pop("sampler") == ours.pop("sampler") == {"type": "PseudoSampler"}
     assert ours == theirs
     assert ssd300.bbox_head.test_cfg.to_dict() == mmdet_ssd300.bbox_head.test_cfg.to_dict()
-    for ours, theirs in zip(ssd300.data_preprocessor.buffers(), mmdet_ssd300.data_preprocessor.buffers(), strict=True):
+    for ours, theirs in zip(
+        ssd300.data_preprocessor.buffers(), mmdet_ssd300.data_preprocessor.buffers(), strict=True
+    ):
         assert torch.equal(ours, theirs)
     priors = [
-        torch.cat(d.bbox_head.prior_generator.grid_priors([(s, s) for s in (38, 19, 10, 5, 3, 1)], device="cpu"))
+        torch.cat(
+            d.bbox_head.prior_generator.grid_priors(
+                [(s, s) for s in (38, 19, 10, 5, 3, 1)], device="cpu"
+            )
+        )
         for d in (ssd300, mmdet_ssd300)
     ]
     assert torch.equal(*priors) and len(priors[0]) == 8732
@@ -571,10 +692,22 @@ def test_ssd300_taps_and_loss(ssd300, mmdet_ssd300):
 
     # the taps are the declared ones
     assert [tuple(t.shape) for t in taps] == [
-        (1, 512, 38, 38), (1, 1024, 19, 19), (1, 512, 10, 10), (1, 256, 5, 5), (1, 256, 3, 3), (1, 256, 1, 1),
-    ]  # fmt: skip
+        (1, 512, 38, 38),
+        (1, 1024, 19, 19),
+        (1, 512, 10, 10),
+        (1, 256, 5, 5),
+        (1, 256, 3, 3),
+        (1, 256, 1, 1),
+    ]
     assert [t.shape[1] for t in taps] == [tap.channels for tap in ssd.SSD300_TAPS]
-    assert [tap.name for tap in ssd.SSD300_TAPS] == ["conv4_3", "conv7", "conv8_2", "conv9_2", "conv10_2", "conv11_2"]
+    assert [tap.name for tap in ssd.SSD300_TAPS] == [
+        "conv4_3",
+        "conv7",
+        "conv8_2",
+        "conv9_2",
+        "conv10_2",
+        "conv11_2",
+    ]
 
     # conv4_3 is from before the L2 norm, and nothing has written into it since
     x = image
@@ -598,21 +731,34 @@ def test_ssd300_taps_and_loss(ssd300, mmdet_ssd300):
 
 def test_ssd300_loads_vgg_weights_in_mmdets_naming(tmp_path, capfd):
     with seeded(7):
-        vgg = {k: torch.randn(v.shape) for k, v in ssd.ssd300_vgg16(CLASSES).backbone.state_dict().items()}
-    vgg = {k: v for k, v in vgg.items() if int(k.split(".")[1]) < 30}  # the 13 convolutions of VGG-16
+        vgg = {
+            k: torch.randn(v.shape)
+            for k, v in ssd.ssd300_vgg16(CLASSES).backbone.state_dict().items()
+        }
+    # the 13 convolutions of VGG-16
+    vgg = {k: v for k, v in vgg.items() if int(k.split(".")[1]) < 30}
     assert len(vgg) == 26
     torch.save(vgg, tmp_path / "vgg.pth")
     with seeded(1):
-        loaded = ssd.ssd300_vgg16(CLASSES, pretrained=str(tmp_path / "vgg.pth")).backbone.state_dict()
+        loaded = ssd.ssd300_vgg16(
+            CLASSES, pretrained=str(tmp_path / "vgg.pth")
+        ).backbone.state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in vgg.items())
     assert len(loaded) == 30 and all(bool(torch.isfinite(value).all()) for value in loaded.values())
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("background", [0, 12])
-def test_ssd300_predictions_are_mmdets_with_their_priors(ssd300, mmdet_ssd300, mmdet_predicts, background):
-    generator, pairs = torch.Generator().manual_seed(0), list(zip(SIZES[21], (4, 6, 6, 6, 4, 4), strict=True))
-    raw = tuple([2 * torch.randn(1, n * k, s, s, generator=generator) for s, n in pairs] for k in (21, 4))
+def test_ssd300_predictions_are_mmdets_with_their_priors(
+    ssd300, mmdet_ssd300, mmdet_predicts, background
+):
+    generator, pairs = (
+        torch.Generator().manual_seed(0),
+        list(zip(SIZES[21], (4, 6, 6, 6, 4, 4), strict=True)),
+    )
+    raw = tuple(
+        [2 * torch.randn(1, n * k, s, s, generator=generator) for s, n in pairs] for k in (21, 4)
+    )
     for s in raw[0]:
         s[:, 20::21] += background
     meta = [{"img_shape": (300, 300), "scale_factor": (0.6, 0.8)}]

@@ -1,4 +1,6 @@
-"""Signals: heard at once or when an iteration is over, the second Ctrl-C at once, and left alone outside a run."""
+"""Signals: heard at once or when an iteration is over, the second Ctrl-C at once, and left
+alone outside a run.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,10 @@ def tell(number: int) -> None:
 
 @EACH
 def test_outside_of_what_must_be_finished_a_signal_ends_at_once(told):
-    with pytest.raises(Stopped, match=f"stopped by {told.name}; what was trained is kept"), listening():
+    with (
+        pytest.raises(Stopped, match=f"stopped by {told.name}; what was trained is kept"),
+        listening(),
+    ):
         tell(told)
         raise AssertionError("it went on")
     assert not asked()
@@ -39,7 +44,10 @@ def test_within_it_is_noted_and_ends_afterwards(told, capfd):
             done += [asked(), stopping.name()]
         done.append("after")
     assert done == [True, told.name]
-    assert capfd.readouterr().err.strip() == f"{told.name}: finishing this iteration (Ctrl-C once more: ending at once)"
+    assert (
+        capfd.readouterr().err.strip()
+        == f"{told.name}: finishing this iteration (Ctrl-C once more: ending at once)"
+    )
 
 
 def test_the_second_ctrl_c_ends_at_once_and_a_second_sigterm_does_not(capfd):
@@ -126,7 +134,10 @@ def test_a_forked_process_does_not_listen(told):
 
 
 def test_a_forked_process_that_is_ended_at_once_ends(monkeypatch):
-    """A pool under load ends processes that have not run yet; the signal must not be lost with the handler."""
+    """A pool under load ends processes that have not run yet.
+
+    The signal must not be lost with the handler.
+    """
     plain, parent = stopping._unlisten, os.getpid()
 
     def late() -> None:
@@ -139,20 +150,36 @@ def test_a_forked_process_that_is_ended_at_once_ends(monkeypatch):
         if (child := os.fork()) == 0:
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
-        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set(), "nothing stays blocked in the parent"
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set(), (
+            "nothing stays blocked in the parent"
+        )
 
 
 def test_a_worker_that_the_same_signal_ended_is_no_error():
     """torch says so with a RuntimeError, wherever the process happens to be."""
     said = "DataLoader worker (pid 7) is killed by signal: Terminated. "
-    with pytest.raises(Stopped, match="stopped by SIGTERM"), listening(), stopping.workers_may_die():
+    with (
+        pytest.raises(Stopped, match="stopped by SIGTERM"),
+        listening(),
+        stopping.workers_may_die(),
+    ):
         stopping._heard.by = signal.SIGTERM
         raise RuntimeError(said)
-    with pytest.raises(RuntimeError, match="killed by signal"), listening(), stopping.workers_may_die():
+    with (
+        pytest.raises(RuntimeError, match="killed by signal"),
+        listening(),
+        stopping.workers_may_die(),
+    ):
         raise RuntimeError(said)  # nobody was told to stop: short of memory, say
-    with pytest.raises(Stopped, match="stopped by SIGTERM"), listening(), stopping.workers_may_die():
+    with (
+        pytest.raises(Stopped, match="stopped by SIGTERM"),
+        listening(),
+        stopping.workers_may_die(),
+    ):
         stopping._heard.by = signal.SIGTERM
-        raise RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly") from RuntimeError(said)
+        raise RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly") from RuntimeError(
+            said
+        )
     with pytest.raises(RuntimeError, match="another"), listening(), stopping.workers_may_die():
         stopping._heard.by = signal.SIGTERM
         raise RuntimeError("another")

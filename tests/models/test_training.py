@@ -1,4 +1,6 @@
-"""One training: exact to the bit through interrupts and workers, the module where it belongs, and nothing printed."""
+"""One training: exact to the bit through interrupts and workers, the module where it
+belongs, and nothing printed.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,10 @@ State = dict[str, Tensor]
 
 @dataclass
 class Trained:
-    """What a training leaves behind; `states[e]` are the weights after e epochs, as far as it came."""
+    """What a training leaves behind.
+
+    `states[e]` are the weights after e epochs, as far as it came.
+    """
 
     model: JointModel
     states: dict[int, State]
@@ -91,15 +96,27 @@ def build(task: Toy, module: ModuleSettings, mode: str, seed: int) -> JointModel
 
 
 def train(
-    folder: Path, settings: TrainingSettings = PLAIN, *, task: Toy | None = None, module: ModuleSettings = MODULE,
-    mode: str = "joint", seed: int = 1, labeled=LABELED, then: Callable | None = None, hook: Hook | None = None,
-) -> Trained:  # fmt: skip
+    folder: Path,
+    settings: TrainingSettings = PLAIN,
+    *,
+    task: Toy | None = None,
+    module: ModuleSettings = MODULE,
+    mode: str = "joint",
+    seed: int = 1,
+    labeled=LABELED,
+    then: Callable | None = None,
+    hook: Hook | None = None,
+) -> Trained:
     task = task or Toy()
     model = build(task, module, mode, seed)
-    data = train_loader(task.dataset("train"), labeled, settings.batch_size, settings.workers, task.collate, seed)
+    data = train_loader(
+        task.dataset("train"), labeled, settings.batch_size, settings.workers, task.collate, seed
+    )
     test = loader(task.dataset("test"), None, 8, settings.workers, task.collate)
     recorder = Recorder(then)
-    with training(model, Data(data, test, task.evaluator()), settings, Place(folder, seed)) as runner:
+    with training(
+        model, Data(data, test, task.evaluator()), settings, Place(folder, seed)
+    ) as runner:
         runner.register_hook(recorder)
         if hook is not None:
             runner.register_hook(hook)
@@ -131,7 +148,9 @@ def stood(folder: Path) -> tuple[int, int] | None:
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_collection():
-    """Every training ends with a garbage collection, which need not look through all that is imported."""
+    """Every training ends with a garbage collection, which need not look through all that
+    is imported.
+    """
     gc.collect()
     gc.freeze()
     yield
@@ -168,7 +187,9 @@ def interrupted(folder: Path, iteration: int, settings: TrainingSettings = PLAIN
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("epoch", range(EPOCHS))
-def test_a_training_interrupted_in_any_epoch_goes_on_to_the_same_weights(tmp_path, whole, epoch, workers):
+def test_a_training_interrupted_in_any_epoch_goes_on_to_the_same_weights(
+    tmp_path, whole, epoch, workers
+):
     settings = replace(PLAIN, workers=workers)
     interrupted(tmp_path, 3 * epoch + 2, settings)  # in the midst of an epoch of 3 iterations
     assert stood(tmp_path) == ((epoch, 3 * epoch) if epoch else None)
@@ -222,7 +243,9 @@ def test_another_seed_gives_other_weights(tmp_path, whole):
 def test_the_seed_counts_beyond_the_first_weights(tmp_path, whole):
     task = Toy()
     model = build(task, MODULE, "joint", seed=1)
-    data = train_loader(task.dataset("train"), LABELED, PLAIN.batch_size, PLAIN.workers, task.collate, seed=2)
+    data = train_loader(
+        task.dataset("train"), LABELED, PLAIN.batch_size, PLAIN.workers, task.collate, seed=2
+    )
     test = loader(task.dataset("test"), None, 8, 0, task.collate)
     with training(model, Data(data, test, task.evaluator()), PLAIN, Place(tmp_path, 2)) as runner:
         runner.train()
@@ -253,7 +276,10 @@ def test_augmentation_depends_on_seed_epoch_and_sample_alone():
     for key in keys:
         assert torch.equal(first[key], backwards[key])
         assert not torch.equal(first[key], other[key][0])
-    noise = {key: tuple((value - torch.from_numpy(view.dataset.x[key[1]])).tolist()) for key, value in first.items()}
+    noise = {
+        key: tuple((value - torch.from_numpy(view.dataset.x[key[1]])).tolist())
+        for key, value in first.items()
+    }
     assert len(set(noise.values())) == len(keys), "each epoch and each sample has its own noise"
 
 
@@ -312,9 +338,13 @@ def test_checkpoints_run_no_code_when_they_are_loaded(tmp_path, whole):
 def test_weights_of_another_network_are_refused(tmp_path):
     train(tmp_path)
     unknown = r"Unexpected key\(s\) in state_dict: \"loss_prediction\.branches\.0"
-    with pytest.raises(CheckpointError, match=rf"{re.escape(str(tmp_path / CHECKPOINT))}(?s:.*){unknown}"):
+    with pytest.raises(
+        CheckpointError, match=rf"{re.escape(str(tmp_path / CHECKPOINT))}(?s:.*){unknown}"
+    ):
         warm_start(build(Toy(), MODULE, "off", seed=5), tmp_path)
-    with pytest.raises(CheckpointError, match=r"cannot be gone on from .* unexpected key .* begins anew"):
+    with pytest.raises(
+        CheckpointError, match=r"cannot be gone on from .* unexpected key .* begins anew"
+    ):
         train(tmp_path, mode="off")
 
 
@@ -361,9 +391,13 @@ def test_a_damaged_checkpoint_is_named(tmp_path, whole):
     written = (tmp_path / CHECKPOINT).read_bytes()
     for damaged in (b"", b"no zip", written[: len(written) // 2], written[:-1]):
         (tmp_path / CHECKPOINT).write_bytes(damaged)
-        with pytest.raises(CheckpointError, match=re.escape(f"{tmp_path / CHECKPOINT} cannot be gone on from")):
+        with pytest.raises(
+            CheckpointError, match=re.escape(f"{tmp_path / CHECKPOINT} cannot be gone on from")
+        ):
             train(tmp_path)
-        with pytest.raises(CheckpointError, match=re.escape(f"{tmp_path / CHECKPOINT}: expected the weights")):
+        with pytest.raises(
+            CheckpointError, match=re.escape(f"{tmp_path / CHECKPOINT}: expected the weights")
+        ):
             warm_start(build(Toy(), MODULE, "joint", seed=5), tmp_path)
     (tmp_path / CHECKPOINT).unlink()
     assert equal(whole.final, train(tmp_path).final), "without it the training begins anew"
@@ -406,9 +440,14 @@ class Told(Hook):
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("iteration", range(1, 3 * EPOCHS + 1))
-def test_a_training_that_was_told_to_stop_goes_on_from_that_iteration(tmp_path, whole, iteration, workers):
+def test_a_training_that_was_told_to_stop_goes_on_from_that_iteration(
+    tmp_path, whole, iteration, workers
+):
     settings, told = replace(PLAIN, workers=workers), [signal.SIGTERM, signal.SIGINT][iteration % 2]
-    with listening(), pytest.raises(Stopped, match=f"stopped by {told.name} after iteration {iteration} of 12"):
+    with (
+        listening(),
+        pytest.raises(Stopped, match=f"stopped by {told.name} after iteration {iteration} of 12"),
+    ):
         train(tmp_path, settings, hook=Told(iteration, told))
     assert stood(tmp_path) == (iteration // 3, iteration)
     seen: list[int] = []
@@ -443,7 +482,9 @@ def test_stopped_and_then_killed_in_the_same_epoch(tmp_path, whole):
 
 
 def test_a_warm_start_without_weights_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match=f"{tmp_path / 'gone'}.*expected the weights to start from"):
+    with pytest.raises(
+        CheckpointError, match=f"{tmp_path / 'gone'}.*expected the weights to start from"
+    ):
         warm_start(build(Toy(), MODULE, "off", seed=5), tmp_path / "gone")
 
 
@@ -459,7 +500,8 @@ def test_an_evaluator_without_the_tasks_metric_is_refused(tmp_path):
 # the module
 
 
-NO_GRADIENT = ("network.first.0.bias", "loss_prediction.head.bias")  # batch norm, and a difference, cancel them
+# batch norm, and a difference, cancel them
+NO_GRADIENT = ("network.first.0.bias", "loss_prediction.head.bias")
 
 
 def moved(trained: Trained, prefix: str, first: int, last: int) -> list[bool]:
@@ -482,7 +524,9 @@ def test_the_module_trains_on_after_the_cut(whole):
 
 @pytest.fixture(scope="module")
 def heavier(tmp_path_factory, whole) -> Callable[[int], Trained]:
-    """Goes on from `whole`'s weights after an epoch with a module that weighs more, through that one epoch."""
+    """Goes on from `whole`'s weights after an epoch with a module that weighs more,
+    through that one epoch.
+    """
 
     def go_on(epoch: int) -> Trained:
         folder = tmp_path_factory.mktemp("heavier")
@@ -495,7 +539,9 @@ def heavier(tmp_path_factory, whole) -> Callable[[int], Trained]:
 
 
 @pytest.mark.parametrize("epoch", range(EPOCHS))
-def test_the_network_gets_the_modules_gradient_until_the_cut_and_not_after_it(whole, heavier, epoch):
+def test_the_network_gets_the_modules_gradient_until_the_cut_and_not_after_it(
+    whole, heavier, epoch
+):
     other = heavier(epoch)
     assert equal(whole.states[epoch], other.states[epoch])
     same = equal(whole.states[epoch + 1], other.states[epoch + 1], "network.")
@@ -523,13 +569,18 @@ def test_a_joint_module_starts_from_the_same_network_and_changes_it(whole, off):
 
 
 def test_objectives_differ(tmp_path, whole):
-    states = [train(tmp_path / name, module=replace(MODULE, objective=name)).final for name in ("mse", "kl")]
+    states = [
+        train(tmp_path / name, module=replace(MODULE, objective=name)).final
+        for name in ("mse", "kl")
+    ]
     margin = train(tmp_path / "margin", module=replace(MODULE, margin=0.05)).final
     states += [margin, whole.final]
     assert not any(equal(states[i], states[j]) for i in range(4) for j in range(i))
 
 
-def joint_loss(module: ModuleSettings, mode: str, epoch: int = 0) -> tuple[dict[str, Tensor], JointModel, Output]:
+def joint_loss(
+    module: ModuleSettings, mode: str, epoch: int = 0
+) -> tuple[dict[str, Tensor], JointModel, Output]:
     task = Toy()
     model = build(task, module, mode, seed=1)
     model.start_epoch(epoch)
@@ -542,19 +593,25 @@ def test_the_two_losses_by_hand():
     losses, model, output = joint_loss(replace(MODULE, weight=0.5, margin=2.0), "joint")
     predicted, loss = model.predicted_loss(output.taps).tolist(), output.loss.tolist()
     pairs = [(0, 4), (1, 3)]
-    hinges = [max(0, 2 - (1 if loss[i] > loss[j] else -1) * (predicted[i] - predicted[j])) for i, j in pairs]
+    hinges = [
+        max(0, 2 - (1 if loss[i] > loss[j] else -1) * (predicted[i] - predicted[j]))
+        for i, j in pairs
+    ]
     assert list(losses) == ["loss_task", "loss_rank"]
     assert losses["loss_task"].item() == pytest.approx(np.mean(loss))
     assert losses["loss_rank"].item() == pytest.approx(0.5 * np.mean(hinges))
 
 
 @pytest.mark.parametrize(
-    ("mode", "epoch", "reaches"), [("joint", 0, True), ("joint", 2, True), ("joint", 3, False), ("detached", 0, False)]
+    ("mode", "epoch", "reaches"),
+    [("joint", 0, True), ("joint", 2, True), ("joint", 3, False), ("detached", 0, False)],
 )
 def test_where_the_modules_gradient_goes(mode, epoch, reaches):
     losses, model, _ = joint_loss(MODULE, mode, epoch)
     losses["loss_rank"].backward()
-    found = [p.grad is not None and bool((p.grad != 0).any()) for p in model.network.first.parameters()]
+    found = [
+        p.grad is not None and bool((p.grad != 0).any()) for p in model.network.first.parameters()
+    ]
     assert any(found) is reaches
     assert (model.loss_prediction.head.weight.grad != 0).any()
     assert model.network.head.weight.grad is None, "no gradient through the true loss"
@@ -599,20 +656,31 @@ def test_mixed_precision_trains_on_a_cpu_with_the_module_in_float32(tmp_path, wh
         seen["module out"].add(found.dtype)
 
     handle = nn.modules.module.register_module_forward_hook(
-        lambda module, given, found: watch(module, given, found) if isinstance(module, LossPrediction) else None
+        lambda module, given, found: (
+            watch(module, given, found) if isinstance(module, LossPrediction) else None
+        )
     )
     try:
         found = train(tmp_path, replace(PLAIN, amp=True), task=Watched())
     finally:
         handle.remove()
-    assert seen == {"network": {torch.bfloat16}, "module in": {torch.float32}, "module out": {torch.float32}}
-    assert all(value.dtype == torch.float32 for value in found.final.values() if value.is_floating_point())
+    assert seen == {
+        "network": {torch.bfloat16},
+        "module in": {torch.float32},
+        "module out": {torch.float32},
+    }
+    assert all(
+        value.dtype == torch.float32 for value in found.final.values() if value.is_floating_point()
+    )
     assert all(moved(found, "network.", 0, EPOCHS))
     assert not equal(whole.final, found.final)
 
 
 def test_one_step_in_mixed_precision_is_about_the_one_without(tmp_path):
-    exact, mixed = (train(tmp_path / str(amp), replace(PLAIN, epochs=1, amp=amp), labeled=range(4)) for amp in (0, 1))
+    exact, mixed = (
+        train(tmp_path / str(amp), replace(PLAIN, epochs=1, amp=amp), labeled=range(4))
+        for amp in (0, 1)
+    )
     for key, value in exact.final.items():
         torch.testing.assert_close(mixed.final[key], value, rtol=0.05, atol=0.02)
 
@@ -643,21 +711,33 @@ class Broken(Toy):
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path, whole, value):
     task = Broken(lambda output: replace(output, loss=output.loss * value), at=3 * 2 + 1)
     batch = list(order(epoch=2))[4:8]
-    expected = rf"but got {{'loss_task': {value}, .*}} in epoch 2, iteration 7, samples {re.escape(str(batch))} "
-    with pytest.raises(FloatingPointError, match=rf"{expected}\({re.escape(str(tmp_path / NOT_FINITE))} keeps"):
+    expected = (
+        rf"but got {{'loss_task': {value}, .*}} in epoch 2, iteration 7, samples "
+        rf"{re.escape(str(batch))} "
+    )
+    with pytest.raises(
+        FloatingPointError, match=rf"{expected}\({re.escape(str(tmp_path / NOT_FINITE))} keeps"
+    ):
         train(tmp_path, task=task)
     kept = torch.load(tmp_path / NOT_FINITE, weights_only=True)
     assert (kept["epoch"], kept["iter"], kept["batch"]) == (2, 7, batch)
-    assert kept["losses"]["loss_task"] == pytest.approx(value, nan_ok=True) and len(kept["samples"]) == 4
+    assert (
+        kept["losses"]["loss_task"] == pytest.approx(value, nan_ok=True)
+        and len(kept["samples"]) == 4
+    )
     assert equal(whole.states[2], kept["state_dict"]) is False, "one step further"
-    assert all(bool(torch.isfinite(v).all()) for v in kept["state_dict"].values()), "no step was made with that loss"
+    assert all(bool(torch.isfinite(v).all()) for v in kept["state_dict"].values()), (
+        "no step was made with that loss"
+    )
     state = saved(tmp_path)
     assert state["meta"]["epoch"] == 2
     assert all(bool(torch.isfinite(v).all()) for v in state["state_dict"].values())
 
 
 def test_a_modules_loss_that_is_not_finite_is_named(tmp_path):
-    task = Broken(lambda output: replace(output, taps=tuple(t * float("nan") for t in output.taps)), at=4)
+    task = Broken(
+        lambda output: replace(output, taps=tuple(t * float("nan") for t in output.taps)), at=4
+    )
     expected = r"but got {'loss_task': [\d.]+, 'loss_rank': nan} in epoch 1, iteration 4, samples \[\d+(, \d+){3}\] "
     with pytest.raises(FloatingPointError, match=expected):
         train(tmp_path, task=task)
@@ -670,7 +750,10 @@ def test_one_sample_that_is_not_finite_is_enough(tmp_path):
         return replace(output, loss=loss)
 
     last = list(order(epoch=0))[3]
-    with pytest.raises(FloatingPointError, match=rf"'loss_task': nan.* in epoch 0, iteration 0, samples \[{last}\] "):
+    with pytest.raises(
+        FloatingPointError,
+        match=rf"'loss_task': nan.* in epoch 0, iteration 0, samples \[{last}\] ",
+    ):
         train(tmp_path, task=Broken(spoil))
     assert stood(tmp_path) is None
 
@@ -686,7 +769,9 @@ def test_one_sample_that_is_not_finite_is_enough(tmp_path):
 @pytest.mark.parametrize("mode", ["joint", "off"])
 def test_a_loss_that_is_not_one_number_a_sample_is_refused(tmp_path, spoil, came, mode):
     task = Broken(lambda output: replace(output, loss=spoil(output.loss)))
-    with pytest.raises(ValueError, match=rf"`forward` to return one loss a sample \(B,\), but got {came}$"):
+    with pytest.raises(
+        ValueError, match=rf"`forward` to return one loss a sample \(B,\), but got {came}$"
+    ):
         train(tmp_path, task=task, mode=mode)
 
 
@@ -726,13 +811,18 @@ def test_nothing_is_printed(tmp_path, capfd, workers):
     settings = replace(PLAIN, workers=workers)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("default")
-        warnings.filterwarnings("ignore", category=DeprecationWarning)  # of mmengine and of fork, from Python 3.12 on
+        # of mmengine and of fork, from Python 3.12 on
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
         interrupted(tmp_path, 5, settings)
         task = Toy()
-        data = train_loader(task.dataset("train"), LABELED, settings.batch_size, settings.workers, task.collate, 1)
+        data = train_loader(
+            task.dataset("train"), LABELED, settings.batch_size, settings.workers, task.collate, 1
+        )
         test = loader(task.dataset("test"), None, 8, workers, task.collate)
         model = build(task, MODULE, "joint", 1)
-        with training(model, Data(data, test, task.evaluator()), settings, Place(tmp_path, 1)) as runner:
+        with training(
+            model, Data(data, test, task.evaluator()), settings, Place(tmp_path, 1)
+        ) as runner:
             runner.train()
             metrics = evaluate(runner, task.metric)
     assert capfd.readouterr() == ("", "")

@@ -1,4 +1,6 @@
-"""Weights from elsewhere, over a server on this machine: found, checked, and refused with what the user can do."""
+"""Weights from elsewhere, over a server on this machine: found, checked, and refused with
+what the user can do.
+"""
 
 from __future__ import annotations
 
@@ -114,11 +116,19 @@ def test_a_local_file_is_used_where_it_is(tmp_path, cache):
 
 def test_a_local_file_that_is_missing_is_named_with_its_whole_path(tmp_path, cache, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    refused("some/own.pth", cache, re.escape(f"weights in the file {tmp_path}/some/own.pth, but there is no such file"))
+    refused(
+        "some/own.pth",
+        cache,
+        re.escape(f"weights in the file {tmp_path}/some/own.pth, but there is no such file"),
+    )
 
 
 def test_a_folder_is_no_file(tmp_path, cache):
-    refused(str(tmp_path), cache, re.escape(f"weights in the file {tmp_path}, but there is no such file"))
+    refused(
+        str(tmp_path),
+        cache,
+        re.escape(f"weights in the file {tmp_path}, but there is no such file"),
+    )
 
 
 def test_a_name_that_is_not_known_is_taken_for_a_file(cache):
@@ -174,7 +184,9 @@ def test_the_default_cache_is_torch_hubs(site, tmp_path, monkeypatch):
     folder, address, _ = site
     (folder / "plain.pth").write_bytes(b"anything")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    assert locate(f"{address}/plain.pth") == tmp_path / "torch" / "hub" / "checkpoints" / "plain.pth"
+    assert (
+        locate(f"{address}/plain.pth") == tmp_path / "torch" / "hub" / "checkpoints" / "plain.pth"
+    )
 
 
 def test_a_file_that_the_server_does_not_have(site, cache):
@@ -192,7 +204,9 @@ def test_an_address_that_cannot_be_reached(cache):
     assert left_behind(cache) == []
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:port/vgg.pth", "http:///vgg.pth", "http://a b/vgg.pth"])
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:port/vgg.pth", "http:///vgg.pth", "http://a b/vgg.pth"]
+)
 def test_an_address_that_is_none(cache, address):
     refused(address, cache, re.escape(f"Could not download {address} to "))
 
@@ -225,7 +239,8 @@ def vgg() -> dict[str, torch.Tensor]:
 
 
 def test_the_names_are_mmdets(vgg):
-    convolutions = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]  # of VGG-16 between ReLUs and poolings
+    # of VGG-16 between ReLUs and poolings
+    convolutions = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
     assert set(vgg) == {f"features.{i}.{part}" for i in convolutions for part in ("weight", "bias")}
 
 
@@ -242,7 +257,11 @@ def test_missing_and_other_shaped_tensors_are_named(tmp_path, vgg, wrap):
     content["features.0.bias"] = torch.zeros(63)
     content["features.2.weight"] = "no tensor"
     torch.save({"state_dict": content} if wrap else content, tmp_path / "vgg.pth")
-    assert sorted(missing(tmp_path / "vgg.pth", vgg)) == ["features.0.bias", "features.2.weight", "features.5.weight"]
+    assert sorted(missing(tmp_path / "vgg.pth", vgg)) == [
+        "features.0.bias",
+        "features.2.weight",
+        "features.5.weight",
+    ]
 
 
 def test_another_naming_lacks_everything(tmp_path, vgg):
@@ -250,7 +269,9 @@ def test_another_naming_lacks_everything(tmp_path, vgg):
     assert missing(tmp_path / "vgg.pth", vgg) == list(vgg)
 
 
-@pytest.mark.parametrize("content", [[torch.zeros(2)], torch.zeros(2), {}, {"state_dict": None}, {"state_dict": [1]}])
+@pytest.mark.parametrize(
+    "content", [[torch.zeros(2)], torch.zeros(2), {}, {"state_dict": None}, {"state_dict": [1]}]
+)
 def test_a_file_of_torch_without_weights_lacks_everything(tmp_path, vgg, content):
     torch.save(content, tmp_path / "vgg.pth")
     assert missing(tmp_path / "vgg.pth", vgg) == list(vgg)
@@ -286,6 +307,8 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path, vgg,
     mark.unlink()
     content = {**vgg, "features.0.weight": Code(mark)}
     torch.save({"state_dict": content} if wrap else content, tmp_path / "vgg.pth")
-    with pytest.raises(WeightsError, match=re.escape(f"a checkpoint of torch in {tmp_path}/vgg.pth, but it cannot")):
+    with pytest.raises(
+        WeightsError, match=re.escape(f"a checkpoint of torch in {tmp_path}/vgg.pth, but it cannot")
+    ):
         missing(tmp_path / "vgg.pth", vgg)
     assert not mark.exists()

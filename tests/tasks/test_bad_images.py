@@ -1,4 +1,6 @@
-"""Image files that are cut short, too large, of other kinds or no files at all: a fault, or the right pixels."""
+"""Image files that are cut short, too large, of other kinds or no files at all: a fault,
+or the right pixels.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,20 @@ from tests.conftest import REPOSITORY
 from tests.fuzzkit import fuzz, mutated
 
 MEGABYTE = 1 << 20
-BOUND = 1500  # MB of address space that decoding may take: 16 bytes for each of `IMAGE_PIXELS`, and room to spare
+# MB of address space that decoding may take: 16 bytes for each of `IMAGE_PIXELS`, and room to spare
+BOUND = 1500
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    "jpeg": ("JPEG", {}), "progressive jpeg": ("JPEG", {"progressive": True}), "png": ("PNG", {}), "bmp": ("BMP", {}),
-    "ppm": ("PPM", {}), "tiff": ("TIFF", {}), "lzw tiff": ("TIFF", {"compression": "tiff_lzw"}),
-    "webp": ("WEBP", {"lossless": True}), "gif": ("GIF", {}), "jpeg 2000": ("JPEG2000", {}),
-}  # fmt: skip
+    "jpeg": ("JPEG", {}),
+    "progressive jpeg": ("JPEG", {"progressive": True}),
+    "png": ("PNG", {}),
+    "bmp": ("BMP", {}),
+    "ppm": ("PPM", {}),
+    "tiff": ("TIFF", {}),
+    "lzw tiff": ("TIFF", {"compression": "tiff_lzw"}),
+    "webp": ("WEBP", {"lossless": True}),
+    "gif": ("GIF", {}),
+    "jpeg 2000": ("JPEG2000", {}),
+}
 
 
 def content(form: str, size: tuple[int, int] = (24, 18), **options: Any) -> bytes:
@@ -48,11 +58,19 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def black_png(width: int, height: int, rows: int | None = None) -> bytes:
-    """A whole PNG of black pixels, a two-hundredth of their size; with `rows` only so many are in it."""
+    """A whole PNG of black pixels, a two-hundredth of their size.
+
+    With `rows` only so many are in it.
+    """
     packer, row = zlib.compressobj(1), bytes(3 * width + 1)
-    data = b"".join(packer.compress(row) for _ in range(height if rows is None else rows)) + packer.flush()
+    data = (
+        b"".join(packer.compress(row) for _ in range(height if rows is None else rows))
+        + packer.flush()
+    )
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    )
 
 
 def looked_at(path: Path, full: bool) -> tuple[tuple[float, float] | None, list[Fault]]:
@@ -74,7 +92,9 @@ def test_an_image_cut_anywhere_is_a_fault_and_is_not_read(tmp_path: Path, name: 
     whole, path = content(form, **options), tmp_path / "image"
     path.write_bytes(whole)
     assert looked_at(path, full=True) == ((24, 18), []) and read_image(path).shape == (18, 24, 3)
-    lengths = sorted({*range(0, 64), *range(64, len(whole), max(1, len(whole) // 40)), len(whole) - 1})
+    lengths = sorted(
+        {*range(0, 64), *range(64, len(whole), max(1, len(whole) // 40)), len(whole) - 1}
+    )
     for length in lengths:
         path.write_bytes(whole[:length])
         (fault,) = looked_at(path, full=True)[1]
@@ -90,7 +110,11 @@ def test_changed_bytes_are_a_fault_or_pixels(tmp_path: Path, name: str) -> None:
     path = tmp_path / "image"
 
     @fuzz(30)
-    @given(mutated(content(form, **options), (b"", b"\0", b"\xff", b"\xff\xff\xff\xff", b"\x7f"), cut=True))
+    @given(
+        mutated(
+            content(form, **options), (b"", b"\0", b"\xff", b"\xff\xff\xff\xff", b"\x7f"), cut=True
+        )
+    )
     def check(changed: bytes) -> None:
         path.write_bytes(changed)
         size, faults = looked_at(path, full=True)
@@ -104,7 +128,9 @@ def test_changed_bytes_are_a_fault_or_pixels(tmp_path: Path, name: str) -> None:
     check()
 
 
-@pytest.mark.parametrize("text", [b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.4", b"text", b"\0" * 100])
+@pytest.mark.parametrize(
+    "text", [b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.4", b"text", b"\0" * 100]
+)
 def test_what_is_no_image_of_pixels_is_a_fault(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "image.jpg"
     path.write_bytes(text)
@@ -119,7 +145,9 @@ def test_what_is_no_image_of_pixels_is_a_fault(tmp_path: Path, text: bytes) -> N
 
 @pytest.mark.parametrize("width, height", [(100_000, 100_000), (8193, 8192), (IMAGE_PIXELS + 1, 1)])
 @pytest.mark.parametrize("full", [False, True])
-def test_too_many_pixels_are_known_by_the_header(tmp_path: Path, width: int, height: int, full: bool) -> None:
+def test_too_many_pixels_are_known_by_the_header(
+    tmp_path: Path, width: int, height: int, full: bool
+) -> None:
     path = tmp_path / "image.png"
     path.write_bytes(black_png(width, height, rows=1))
     (fault,) = looked_at(path, full)[1]
@@ -149,7 +177,8 @@ for path, room in zip(sys.argv[1::2], sys.argv[2::2]):
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
 def test_memory_stays_within_its_bound(tmp_path: Path) -> None:
-    """A bomb of 2 MB that unpacks to 432 MB is refused with 100 MB at hand; the largest image has enough in `BOUND`.
+    """A bomb of 2 MB that unpacks to 432 MB is refused with 100 MB at hand; the largest image has
+    enough in `BOUND`.
 
     Where that much is not there after all, it is an error of the project's own.
     """
@@ -173,7 +202,9 @@ def test_memory_stays_within_its_bound(tmp_path: Path) -> None:
 
 
 def classification(root: Path) -> tuple[Any, Path]:
-    return imagekit.classification(imagekit.make_folder(root / "cls")), root / "cls/train/bird/000.png"
+    return imagekit.classification(
+        imagekit.make_folder(root / "cls")
+    ), root / "cls/train/bird/000.png"
 
 
 def voc(root: Path) -> tuple[Any, Path]:
@@ -200,7 +231,10 @@ def instead(make: Callable[[Path], object]) -> Callable[[Path], object]:
 
 
 SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "bomb": (lambda path: path.write_bytes(black_png(100_000, 100_000, 1)), "expected at most 67,108,864 pixels"),
+    "bomb": (
+        lambda path: path.write_bytes(black_png(100_000, 100_000, 1)),
+        "expected at most 67,108,864 pixels",
+    ),
     "svg": (lambda path: path.write_bytes(b"<svg/>"), "expected the header of one of"),
     "empty": (lambda path: path.write_bytes(b""), "expected the header of one of"),
     "pipe": (instead(os.mkfifo), "something that is not a file"),
@@ -218,10 +252,12 @@ def test_each_task_says_so_before_and_in_a_run(tmp_path: Path, task: str) -> Non
     pool, whole = adapter.dataset("pool"), path.read_bytes()
     for name, (spoil, said) in SPOILED.items():
         spoil(path)
-        for full in (False, True) if (task, name) != ("classification", "gone") else ():  # there the folder is the list
+        # there the folder is the list
+        for full in (False, True) if (task, name) != ("classification", "gone") else ():
             faults = adapter.check(full)
             assert faults and all(said in fault and str(path) in fault for fault in faults), faults
-        reads = [lambda: pool[0], lambda: adapter.thumbnail(0)]  # of classification they are in memory by now
+        # of classification they are in memory by now
+        reads = [lambda: pool[0], lambda: adapter.thumbnail(0)]
         for read in reads if task != "classification" else [lambda: read_image(path)]:
             with pytest.raises(DataError, match=said):
                 read()
@@ -247,7 +283,9 @@ def test_other_formats_under_the_old_name_are_read(tmp_path: Path, task: str) ->
     ("coco", "expected the image's size (40, 36) (width, height), but got the json's size (120, 90)"),
 ])  # fmt: skip
 @pytest.mark.parametrize("full", [False, True])
-def test_an_image_of_another_size_than_annotated_is_a_fault(tmp_path: Path, task: str, said: str, full: bool) -> None:
+def test_an_image_of_another_size_than_annotated_is_a_fault(
+    tmp_path: Path, task: str, said: str, full: bool
+) -> None:
     """Of MPII's form it is not told, as its json holds no sizes; what leaves the image then is."""
     adapter, path = TASKS[task](tmp_path)
     path.write_bytes(content("PNG", (40, 36)))
@@ -270,7 +308,9 @@ def test_a_thumbnail_is_turned_as_the_boxes_are(tmp_path: Path) -> None:
     assert adapter.thumbnail(0).size == (256, 192)
 
 
-def test_a_large_image_is_refused_before_opencv_sees_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_image_is_refused_before_opencv_sees_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def never(*_: object) -> None:
         raise AssertionError("decoded")
 

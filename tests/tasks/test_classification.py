@@ -1,4 +1,6 @@
-"""The classification adapter: contract, data as it is on disk, views, losses and accuracy against torch and sklearn."""
+"""The classification adapter: contract, data as it is on disk, views, losses and accuracy
+against torch and sklearn.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def task(request, folder: Path, large: Path) -> Classification:
 
 def test_the_adapter_keeps_the_contract(task: Classification):
     contract.check_all(task)
-    assert contract.evaluated(task).keys() == {"accuracy"} | {f"accuracy/{name}" for name in task.classes}
+    assert contract.evaluated(task).keys() == {"accuracy"} | {
+        f"accuracy/{name}" for name in task.classes
+    }
 
 
 def test_loss_is_torchs_cross_entropy_and_probs_are_its_softmax(folder: Path):
@@ -72,11 +76,17 @@ def test_loss_is_torchs_cross_entropy_and_probs_are_its_softmax(folder: Path):
     batch = contract.a_batch(task, "pool", list(range(8)))
     with torch.no_grad():
         output = task.forward(network, batch, BOTH)
-        _, logits = network(v2.functional.normalize(batch["images"] / 255, list(task.mean), list(task.std)))
-    by_hand = [F.cross_entropy(logits[i : i + 1], batch["labels"][i : i + 1]).item() for i in range(8)]
+        _, logits = network(
+            v2.functional.normalize(batch["images"] / 255, list(task.mean), list(task.std))
+        )
+    by_hand = [
+        F.cross_entropy(logits[i : i + 1], batch["labels"][i : i + 1]).item() for i in range(8)
+    ]
     assert output.loss.tolist() == pytest.approx(by_hand, rel=1e-5)
     assert output.probs.shape == (8, 1, 3)
-    torch.testing.assert_close(output.probs[:, 0], torch.exp(logits) / torch.exp(logits).sum(1, keepdim=True))
+    torch.testing.assert_close(
+        output.probs[:, 0], torch.exp(logits) / torch.exp(logits).sum(1, keepdim=True)
+    )
 
 
 # ---------------------------------------------------------------- data
@@ -86,9 +96,14 @@ def test_a_folder_is_read_in_the_order_of_its_names(folder: Path):
     task = classification(folder)
     pool = task.dataset("pool")
     paths = sorted((folder / "train").glob("*/*.png"))
-    assert task.classes == CLASSES and len(pool) == len(task.dataset("train")) == 12 and len(task.dataset("test")) == 6
+    assert (
+        task.classes == CLASSES
+        and len(pool) == len(task.dataset("train")) == 12
+        and len(task.dataset("test")) == 6
+    )
     for (image, label), path in zip((pool[i] for i in range(12)), paths, strict=True):
-        assert np.array_equal(image.permute(1, 2, 0), np.asarray(Image.open(path)))  # RGB; PIL as the reference
+        # RGB; PIL as the reference
+        assert np.array_equal(image.permute(1, 2, 0), np.asarray(Image.open(path)))
         assert CLASSES[label] == path.parent.name
     assert image.dtype == torch.uint8 and image.shape == (3, 32, 32)
 
@@ -135,7 +150,9 @@ def test_an_image_that_goes_bad_after_the_check_is_named(folder: Path, tmp_path:
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1", "I;16"])
 def test_images_of_every_kind_become_rgb_bytes(tmp_path: Path, mode: str):
     grey = np.tile(np.arange(0, 256, 8, dtype=np.uint8), (32, 1))
-    image = Image.fromarray(grey) if mode != "I;16" else Image.fromarray(grey.astype(np.uint16) * 257)
+    image = (
+        Image.fromarray(grey) if mode != "I;16" else Image.fromarray(grey.astype(np.uint16) * 257)
+    )
     (image if mode in ("L", "I;16") else image.convert(mode)).save(tmp_path / "x.png")
     found = sources.read_image(tmp_path / "x.png")
     assert found.shape == (32, 32, 3) and found.dtype == np.uint8
@@ -173,7 +190,9 @@ def test_thumbnails_show_the_image_and_its_class(folder: Path, large: Path):
     original = np.asarray(Image.open(folder / "train/bird/000.png"))
     assert np.array_equal(np.asarray(small)[3:192:6, 3:192:6], original)
     assert np.asarray(small)[192:].max() > 200  # something is written there
-    assert not np.array_equal(np.asarray(small)[192:], np.asarray(classification(folder).thumbnail(3))[192:])
+    assert not np.array_equal(
+        np.asarray(small)[192:], np.asarray(classification(folder).thumbnail(3))[192:]
+    )
 
 
 # ---------------------------------------------------------------- views
@@ -199,14 +218,16 @@ def test_training_views_are_crops_of_the_image_among_zeros(folder: Path):
     for seed in range(400):
         with seeded(seed):
             view, _ = task.dataset("train")[5]
-        seen.append(possible[view.contiguous().numpy().tobytes()])  # KeyError: another view than these
+        # KeyError: another view than these
+        seen.append(possible[view.contiguous().numpy().tobytes()])
     ys, xs, flips = zip(*seen, strict=True)
     assert set(ys) == set(xs) == set(range(9))
     assert 0.4 < np.mean(flips) < 0.6 and len(set(seen)) > 120  # of 162
 
 
 @pytest.mark.parametrize(
-    ("settings", "count"), [(dict(padding=0), 2), (dict(padding=0, flip=0.0), 1), (dict(flip=1.0), 81)]
+    ("settings", "count"),
+    [(dict(padding=0), 2), (dict(padding=0, flip=0.0), 1), (dict(flip=1.0), 81)],
 )
 def test_crop_and_flip_are_settings(folder: Path, settings: dict, count: int):
     task = classification(folder, **settings)
@@ -224,13 +245,17 @@ def test_pool_and_test_views_are_the_image_itself(folder: Path):
         home = sorted((folder / path.split("/")[0]).glob("*/*.png"))
         index = home.index(folder / path)
         views_seen = [task.dataset(split)[index][0] for _ in range(5)]
-        assert all(np.array_equal(view.permute(1, 2, 0), np.asarray(Image.open(folder / path))) for view in views_seen)
+        assert all(
+            np.array_equal(view.permute(1, 2, 0), np.asarray(Image.open(folder / path)))
+            for view in views_seen
+        )
 
 
 def test_large_images_are_resized_and_cut(large: Path):
     task = classification(large, augmentation="resized_crop", input_size=28)
     image = torch.from_numpy(np.array(Image.open(large / "train/bird/000.png"))).permute(2, 0, 1)
-    resized = v2.functional.resize(image, [32, 41], antialias=True)  # the shorter side to 28 / 0.875
+    # the shorter side to 28 / 0.875
+    resized = v2.functional.resize(image, [32, 41], antialias=True)
     torch.testing.assert_close(task.dataset("pool")[0][0], resized[:, 2:30, 6:34], rtol=0, atol=1)
     seen = set()
     for seed in range(5):
@@ -245,8 +270,12 @@ def test_images_are_normalised_by_the_settings(folder: Path):
     task = classification(folder, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 0.125))
     batch = contract.a_batch(task, "pool", [0, 7])
     raw = batch["images"].numpy() / 255.0
-    by_hand = (raw - np.array([0.1, 0.2, 0.3]).reshape(3, 1, 1)) / np.array([0.5, 0.25, 0.125]).reshape(3, 1, 1)
-    np.testing.assert_allclose(task._normalised(batch["images"]).numpy(), by_hand, rtol=1e-5, atol=1e-6)
+    by_hand = (raw - np.array([0.1, 0.2, 0.3]).reshape(3, 1, 1)) / np.array(
+        [0.5, 0.25, 0.125]
+    ).reshape(3, 1, 1)
+    np.testing.assert_allclose(
+        task._normalised(batch["images"]).numpy(), by_hand, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_the_transforms_leave_held_images_as_they_are(folder: Path):
@@ -286,7 +315,11 @@ def test_accuracy_is_sklearns(seed: int):
 def test_a_class_without_test_images_has_no_accuracy():
     result = judged([(0, 0), (0, 1), (2, 1)])
     assert np.isnan(result["accuracy/cat"])
-    assert (result["accuracy"], result["accuracy/bird"], result["accuracy/dog"]) == (pytest.approx(1 / 3), 0.5, 0.0)
+    assert (result["accuracy"], result["accuracy/bird"], result["accuracy/dog"]) == (
+        pytest.approx(1 / 3),
+        0.5,
+        0.0,
+    )
 
 
 def test_one_sample_is_judged():
@@ -338,9 +371,16 @@ def test_settings_that_make_no_sense(folder: Path, settings: dict, message: str)
 
 def test_settings_of_a_config_are_reported():
     path = REPOSITORY / "configs/cls_sandbox.py"
-    with pytest.raises(ConfigError, match=r"1 problem\(s\)\n  task: network: 'resnet10_cifar_w9' is unknown"):
+    with pytest.raises(
+        ConfigError, match=r"1 problem\(s\)\n  task: network: 'resnet10_cifar_w9' is unknown"
+    ):
         load(path, options={"task.network": "resnet10_cifar_w9"})
-    wrong = {"task.padding": -1, "task.std": [0.2, 0.0, 0.2], "task.flip": 1.5, "task.format": "cifar"}
+    wrong = {
+        "task.padding": -1,
+        "task.std": [0.2, 0.0, 0.2],
+        "task.flip": 1.5,
+        "task.format": "cifar",
+    }
     with pytest.raises(ConfigError, match=r"4 problem\(s\)") as error:
         load(path, options=wrong)
     found = {line.partition(":")[0] for line in error.value.problems}
@@ -351,7 +391,14 @@ def test_settings_of_a_config_are_reported():
 
 
 def run(config: str, folder: Path, *options: str) -> list[dict]:
-    arguments = [str(REPOSITORY / "configs" / config), "--smoke", "--wandb", "disabled", "--work-dir", str(folder)]
+    arguments = [
+        str(REPOSITORY / "configs" / config),
+        "--smoke",
+        "--wandb",
+        "disabled",
+        "--work-dir",
+        str(folder),
+    ]
     assert al_train.main([*arguments, "--cfg-options", *options]) == 0
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
@@ -373,7 +420,10 @@ def real_cifar(tmp_path_factory) -> Path:
     data = os.environ.get("AL_DATA", "")
     script = Path(data) / "unpack_cifar10.py"
     if not data or not script.is_file():
-        pytest.skip(f"AL_DATA is {data!r}: set it to a folder with unpack_cifar10.py to run the tests on real images")
+        pytest.skip(
+            f"AL_DATA is {data!r}: set it to a folder with unpack_cifar10.py to run the tests on "
+            "real images"
+        )
     target = tmp_path_factory.mktemp("cifar") / "cifar10"
     subprocess.run([sys.executable, str(script), str(target), "--per-class", "20"], check=True)
     return target

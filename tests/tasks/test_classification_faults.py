@@ -1,4 +1,6 @@
-"""The check of classification data: each fault alone, several at once, none on good data, and nothing ever raised."""
+"""The check of classification data: each fault alone, several at once, none on good data,
+and nothing ever raised.
+"""
 
 from __future__ import annotations
 
@@ -36,24 +38,37 @@ def empty(folder: Path) -> None:
 
 # what is done to the data -> the one line that says so, below the data's folder
 SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no data": (shutil.rmtree, ": expected data_root (a folder), but got nothing at this path; the layout is"),
-    "no train": (lambda d: shutil.rmtree(d / "train"), "/train: expected train folder (a folder), but got nothing"),
-    "no test": (lambda d: shutil.rmtree(d / "test"), "/test: expected test folder (a folder), but got nothing"),
+    "no data": (
+        shutil.rmtree,
+        ": expected data_root (a folder), but got nothing at this path; the layout is",
+    ),
+    "no train": (
+        lambda d: shutil.rmtree(d / "train"),
+        "/train: expected train folder (a folder), but got nothing",
+    ),
+    "no test": (
+        lambda d: shutil.rmtree(d / "test"),
+        "/test: expected test folder (a folder), but got nothing",
+    ),
     "no image to test on": (
         lambda d: [empty(d / f"test/{name}") for name in ("bird", "cat", "dog")],
-        "/test: expected an image at least to test on, but got none in 3 class folders; the layout is",
+        "/test: expected an image at least to test on, but got none in 3 class folders; the layout "
+        "is",
     ),
     "class missing in train": (
         lambda d: shutil.rmtree(d / "train/bird"),
-        "/test/bird: expected a folder named after a class of train, but got 'bird'; known are cat, dog. Rename it",
+        "/test/bird: expected a folder named after a class of train, but got 'bird'; known are "
+        "cat, dog. Rename it",
     ),
     "another name in test": (
         lambda d: write_image(d / "test/dogs/0.png", pixels(1)),
-        "/test/dogs: expected a folder named after a class of train, but got 'dogs'; did you mean 'dog'? Rename it",
+        "/test/dogs: expected a folder named after a class of train, but got 'dogs'; did you mean "
+        "'dog'? Rename it",
     ),
     "empty class": (
         lambda d: empty(d / "train/cat"),
-        "/train/cat: expected something in the class folder, but got an empty folder; put images there",
+        "/train/cat: expected something in the class folder, but got an empty folder; put images "
+        "there",
     ),
     "class without a visible file": (
         lambda d: (empty(d / "train/cat"), (d / "train/cat/.DS_Store").write_text("x")),
@@ -61,7 +76,8 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "file among the classes": (
         lambda d: (d / "train/readme.txt").write_text("x"),
-        "/train/readme.txt: expected class folders alone, but got a file; move it into its class's folder, or take",
+        "/train/readme.txt: expected class folders alone, but got a file; move it into its class's "
+        "folder, or take",
     ),
     "folder among the images": (
         lambda d: (d / "train/dog/more").mkdir(),
@@ -71,14 +87,18 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda d: (d / "train/dog/notes.txt").write_text("x"),
         "/train/dog/notes.txt: expected the header of one of",
     ),
-    "empty file": (lambda d: (d / "test/dog/000.png").write_bytes(b""), "/test/dog/000.png: expected the header of"),
+    "empty file": (
+        lambda d: (d / "test/dog/000.png").write_bytes(b""),
+        "/test/dog/000.png: expected the header of",
+    ),
     "dangling link": (
         lambda d: (d / "train/dog/link.png").symlink_to(d / "nowhere.png"),
         "/train/dog/link.png: expected image (a file), but got nothing at this path",
     ),
     "another size": (
         lambda d: write_image(d / "train/dog/big.png", pixels(1, 40, 32)),
-        "/train/dog/big.png: expected 32 x 32 pixels, but got 40 x 32; resize the images, set task.input_size, or",
+        "/train/dog/big.png: expected 32 x 32 pixels, but got 40 x 32; resize the images, set "
+        "task.input_size, or",
     ),
 }
 
@@ -97,7 +117,9 @@ def test_pixels_that_cannot_be_decoded_are_found_by_the_full_check(folder: Path)
     truncate(folder / "train/cat/003.png")
     assert classification(folder).check() == []
     (line,) = classification(folder).check(full=True)
-    assert line.startswith(f"{folder}/train/cat/003.png: expected a whole image, but got pixels that OpenCV cannot")
+    assert line.startswith(
+        f"{folder}/train/cat/003.png: expected a whole image, but got pixels that OpenCV cannot"
+    )
     assert "get the file anew" in line and "take the file away" in line
 
 
@@ -106,7 +128,10 @@ def test_several_faults_are_all_reported(folder: Path):
         SPOILED[spoil][0](folder)
     lines = classification(folder).check()
     assert len(lines) == 4
-    assert all(any(SPOILED[name][1] in line for line in lines) for name in ("another name in test", "no image"))
+    assert all(
+        any(SPOILED[name][1] in line for line in lines)
+        for name in ("another name in test", "no image")
+    )
 
 
 def test_good_data_has_no_fault(folder: Path):
@@ -119,14 +144,24 @@ def test_good_data_has_no_fault(folder: Path):
 
 def test_classes_of_the_setting_are_what_folders_must_be(folder: Path):
     lines = classification(folder, classes=["bird", "cat", "dig"]).check()
-    named = "dog: expected a folder named after a class of the setting task.classes, but got 'dog'; did you mean 'dig'?"
-    lost = "dig: expected a folder of images of a class of the setting task.classes, but got nothing at this path"
+    named = (
+        "dog: expected a folder named after a class of the setting task.classes, but got "
+        "'dog'; did you mean 'dig'?"
+    )
+    lost = (
+        "dig: expected a folder of images of a class of the setting task.classes, but got "
+        "nothing at this path"
+    )
     expected = [f"{folder}/{rest}" for rest in (f"train/{named}", f"test/{named}", f"train/{lost}")]
-    assert len(lines) == 3 and all(a.startswith(b) for a, b in zip(lines, expected, strict=True)), lines
+    assert len(lines) == 3 and all(a.startswith(b) for a, b in zip(lines, expected, strict=True)), (
+        lines
+    )
     assert classification(folder, classes=["dog", "cat", "bird"]).check() == []
 
 
-@pytest.mark.parametrize("name", ["a b.png", "\u00e4\u65e5.png", "a..b.png", " a", "a\tb", "[a]%s.png", "x" * 250])
+@pytest.mark.parametrize(
+    "name", ["a b.png", "\u00e4\u65e5.png", "a..b.png", " a", "a\tb", "[a]%s.png", "x" * 250]
+)
 def test_names_that_are_right_everywhere(folder: Path, name: str):
     write_image(folder / "train/cat/000.png", pixels(7))
     (folder / "train/cat/000.png").rename(folder / "train/cat" / name)
@@ -134,7 +169,9 @@ def test_names_that_are_right_everywhere(folder: Path, name: str):
     assert task.check(full=True) == []
     names = [task.name(i) for i in range(12)]
     assert f"train/cat/{name}" in names and "\n".join(names).encode().decode().splitlines() == names
-    assert np.array_equal(task.dataset("pool")[names.index(f"train/cat/{name}")][0].permute(1, 2, 0), pixels(7))
+    assert np.array_equal(
+        task.dataset("pool")[names.index(f"train/cat/{name}")][0].permute(1, 2, 0), pixels(7)
+    )
 
 
 @pytest.mark.parametrize("name", [b"a\nb", b"a\n", b"a\rb", "a\u2028b".encode(), b"\xff", b"a\x0b"])
@@ -143,7 +180,11 @@ def test_a_name_that_is_no_line_of_text_is_a_fault(folder: Path, name: bytes):
     image = os.path.join(os.fsencode(folder / "train/cat"), name)
     shutil.copy(folder / "train/cat/000.png", image)
     (line,) = classification(folder).check()
-    assert "expected a name in one line of UTF-8, but got" in line and line.isprintable() and line.isascii()
+    assert (
+        "expected a name in one line of UTF-8, but got" in line
+        and line.isprintable()
+        and line.isascii()
+    )
     os.unlink(image)
     for split in ("train", "test"):
         os.rename(folder / split / "cat", os.path.join(os.fsencode(folder / split), name))
@@ -156,9 +197,11 @@ def link(path: Path, target: Path | str) -> None:
 
 
 LOOPS = {
-    "to itself": lambda path: link(path, path), "to its folder": lambda path: link(path, path.parent),
-    "to a device": lambda path: link(path, "/dev/zero"), "a pipe": os.mkfifo,
-}  # fmt: skip
+    "to itself": lambda path: link(path, path),
+    "to its folder": lambda path: link(path, path.parent),
+    "to a device": lambda path: link(path, "/dev/zero"),
+    "a pipe": os.mkfifo,
+}
 
 
 @pytest.mark.parametrize("place", ["train/cat/x.png", "train/x", "test/x", "train"])
@@ -182,7 +225,9 @@ def test_one_class_is_none(folder: Path):
 def test_where_all_images_have_another_size_one_line_says_so(tmp_path: Path):
     folder = imagekit.make_folder(tmp_path, width=48, height=48)
     train, test = classification(folder).check()
-    assert train.startswith(f"{folder}/train: expected images of 32 x 32 pixels, but got none of 12 such images, 12 of")
+    assert train.startswith(
+        f"{folder}/train: expected images of 32 x 32 pixels, but got none of 12 such images, 12 of"
+    )
     assert "48 x 48; resize the images, set task.input_size" in train and f"{folder}/test: " in test
     assert classification(folder, input_size=48).check() == []
     assert classification(folder, augmentation="resized_crop").check() == []
@@ -204,7 +249,9 @@ def test_a_folder_that_may_not_be_read(folder: Path):
         (line,) = classification(folder).check()
     finally:
         (folder / "train/dog").chmod(0o755)
-    assert line.startswith(f"{folder}/train/dog: expected a class folder that can be read, but got Permission denied")
+    assert line.startswith(
+        f"{folder}/train/dog: expected a class folder that can be read, but got Permission denied"
+    )
 
 
 def test_listing_that_fails_is_a_fault(folder: Path, monkeypatch):
@@ -230,10 +277,19 @@ def cifar(tmp_path: Path, monkeypatch) -> Path:
 def test_cifar_that_is_missing(tmp_path: Path):
     (line,) = classification(tmp_path, format="cifar10").check()
     assert line.startswith(
-        f"{tmp_path}/cifar-10-batches-py: expected the files of 'cifar10' with torchvision's MD5, but"
+        f"{tmp_path}/cifar-10-batches-py: expected the files of 'cifar10' with torchvision's MD5, "
+        "but"
     )
-    assert "data_batch_1 missing" in line and "test_batch missing" in line and "batches.meta missing" in line
-    for way in ("task.download=True", "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", "task.format=folder"):
+    assert (
+        "data_batch_1 missing" in line
+        and "test_batch missing" in line
+        and "batches.meta missing" in line
+    )
+    for way in (
+        "task.download=True",
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        "task.format=folder",
+    ):
         assert way in line
     (line,) = classification(tmp_path, format="cifar100").check()
     assert f"{tmp_path}/cifar-100-python: " in line and "cifar-100-python.tar.gz" in line
@@ -258,7 +314,10 @@ def test_cifar_that_cannot_be_read_is_named(cifar: Path, monkeypatch):
 def test_cifar_has_one_size(cifar: Path):
     (line,) = classification(cifar, format="cifar10", input_size=64).check()
     assert line.startswith("task.input_size: expected 32 for 'cifar10', but got 64")
-    assert classification(cifar, format="cifar10", input_size=64, augmentation="resized_crop").check() == []
+    assert (
+        classification(cifar, format="cifar10", input_size=64, augmentation="resized_crop").check()
+        == []
+    )
 
 
 @pytest.fixture
@@ -289,11 +348,18 @@ def test_a_download_that_is_damaged_is_a_fault(server: str, tmp_path: Path, cifa
     (cifar / CIFAR10.filename).write_bytes(b"not the archive")
     (line,) = classification(tmp_path / "new", format="cifar10", download=True).check()
     assert f"the download of {server} failed (RuntimeError: File not found or corrupted" in line
-    assert "by other means" in line and "task.format=folder" in line and "task.download=True" not in line
+    assert (
+        "by other means" in line
+        and "task.format=folder" in line
+        and "task.download=True" not in line
+    )
 
 
 def test_an_address_that_cannot_be_reached_is_a_fault(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
     (line,) = classification(tmp_path, format="cifar10", download=True).check()
     assert "the download of http://127.0.0.1:9/cifar-10-python.tar.gz failed (URLError: " in line
-    assert "put http://127.0.0.1:9/cifar-10-python.tar.gz there by other means" in line and "\n" not in line
+    assert (
+        "put http://127.0.0.1:9/cifar-10-python.tar.gz there by other means" in line
+        and "\n" not in line
+    )

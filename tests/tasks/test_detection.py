@@ -1,4 +1,6 @@
-"""The detection adapter: contract, data as it is on disk, losses, metrics against mmdet, pycocotools and by hand."""
+"""The detection adapter: contract, data as it is on disk, losses, metrics against mmdet,
+pycocotools and by hand.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def coco(tmp_path_factory) -> Path:
 
 
 def coco_detection(root: Path, **settings) -> Detection:
-    return detection(root, format="coco", train=["images:train.json"], test=["images:test.json"], **settings)
+    return detection(
+        root, format="coco", train=["images:train.json"], test=["images:test.json"], **settings
+    )
 
 
 @pytest.fixture(params=["voc", "coco"])
@@ -51,10 +55,14 @@ def test_the_adapter_keeps_the_contract(task: Detection):
 
 
 def test_every_image_is_in_the_pool_in_the_lists_order(voc: Path):
-    """Images without objects, with difficult ones alone and tiny ones are kept: nothing shifts an index."""
+    """Images without objects, with difficult ones alone and tiny ones are kept: nothing
+    shifts an index.
+    """
     task = detection(voc)
     for split in ("train", "pool"):
-        names = [task.dataset(split)[i]["data_samples"].img_id for i in range(len(task.dataset(split)))]
+        names = [
+            task.dataset(split)[i]["data_samples"].img_id for i in range(len(task.dataset(split)))
+        ]
         assert tuple(names) == devkit.ORDER
     assert [task.effort(i) for i in range(6)] == [2, 0, 1, 3, 1, 1]
 
@@ -70,14 +78,17 @@ def test_two_years_are_one_pool(voc: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize(("difficult", "trained", "ignored"), [("ignore", 2, 1), ("train", 3, 0)])
-def test_difficult_boxes_are_ignored_or_trained_on(voc: Path, difficult: str, trained: int, ignored: int):
+def test_difficult_boxes_are_ignored_or_trained_on(
+    voc: Path, difficult: str, trained: int, ignored: int
+):
     task = detection(voc, difficult=difficult)
     for split in ("train", "pool"):
         sample = task.dataset(split)[3]["data_samples"]
         assert (len(sample.gt_instances), len(sample.ignored_instances)) == (trained, ignored)
     network = task.build().eval()
     judged = task.predict(network, contract.a_batch(task, "test", [3]))[0]
-    assert (len(judged.gt_instances), len(judged.ignored_instances)) == (2, 1)  # evaluation goes by the annotation
+    # evaluation goes by the annotation
+    assert (len(judged.gt_instances), len(judged.ignored_instances)) == (2, 1)
 
 
 def test_boxes_are_in_the_networks_pixels_for_losses_and_in_the_images_for_evaluation(voc: Path):
@@ -98,7 +109,8 @@ def test_the_pools_loss_is_the_loss_of_the_same_image_unaugmented_in_training(vo
     with torch.no_grad():
         seen = task.forward(network, contract.a_batch(task, "pool", [0]), want).loss.item()
         drawn = {
-            round(task.forward(network, contract.a_batch(task, "train", [0]), want).loss.item(), 4) for _ in range(20)
+            round(task.forward(network, contract.a_batch(task, "train", [0]), want).loss.item(), 4)
+            for _ in range(20)
         }
     assert len(drawn) == 2 and round(seen, 4) in drawn  # mirrored or not
 
@@ -121,7 +133,10 @@ def test_weights_are_of_the_boxes_that_are_predicted(task: Detection):
     with torch.no_grad():
         output = task.forward(network, contract.a_batch(task, "test", [0, 1, 2]), ALL)
         found = task.predict(network, contract.a_batch(task, "test", [0, 1, 2]))
-    assert output.probs.shape == (3, 1360, 4) and len({len(row.unique()) for row in output.weight}) == 1
+    assert (
+        output.probs.shape == (3, 1360, 4)
+        and len({len(row.unique()) for row in output.weight}) == 1
+    )
     for row, probs, judged in zip(output.weight, output.probs, found, strict=True):
         boxes = judged.pred_instances
         assert torch.equal(row.nonzero()[:, 0], boxes.prior_ids.unique()) and len(boxes) == 200
@@ -137,13 +152,18 @@ def test_annotations_change_no_distribution_and_no_weight(voc: Path):
         if other is not None:
             labels = task.dataset("pool")[other]["data_samples"]
             for sample in batch["data_samples"]:
-                sample.gt_instances, sample.ignored_instances = labels.gt_instances, labels.ignored_instances
+                sample.gt_instances, sample.ignored_instances = (
+                    labels.gt_instances,
+                    labels.ignored_instances,
+                )
                 sample.set_metainfo({"instances": labels.instances})
         with torch.no_grad():
             outputs.append(task.forward(network, batch, ALL))
     assert len({tuple(output.loss.tolist()) for output in outputs}) == 3
     for output in outputs[1:]:
-        assert torch.equal(output.probs, outputs[0].probs) and torch.equal(output.weight, outputs[0].weight)
+        assert torch.equal(output.probs, outputs[0].probs) and torch.equal(
+            output.weight, outputs[0].weight
+        )
 
 
 def test_a_network_that_is_sure_of_the_background_has_no_weight(voc: Path):
@@ -159,15 +179,22 @@ def test_a_network_that_is_sure_of_the_background_has_no_weight(voc: Path):
 
 
 @pytest.mark.parametrize(
-    ("want", "runs"), [((), (0, 0)), (("loss",), (1, 0)), (("probs",), (1, 1)), (("loss", "probs"), (1, 1))]
+    ("want", "runs"),
+    [((), (0, 0)), (("loss",), (1, 0)), (("probs",), (1, 1)), (("loss", "probs"), (1, 1))],
 )
-def test_head_and_suppression_run_where_they_are_wanted_and_once(voc: Path, monkeypatch, want, runs):
+def test_head_and_suppression_run_where_they_are_wanted_and_once(
+    voc: Path, monkeypatch, want, runs
+):
     """Predicted losses need the taps alone."""
     task, ran = detection(voc), []
     network = task.build().eval()
     for method in ("forward", "predict_by_feat"):
         original = getattr(network.bbox_head, method)
-        watched = lambda *a, original=original, method=method, **k: (ran.append(method), original(*a, **k))[1]  # noqa: E731
+
+        def watched(*a, original=original, method=method, **k):
+            ran.append(method)
+            return original(*a, **k)
+
         monkeypatch.setattr(network.bbox_head, method, watched)
     output = task.forward(network, contract.a_batch(task, "pool", [0, 1]), frozenset(want))
     assert (ran.count("forward"), ran.count("predict_by_feat")) == runs
@@ -212,9 +239,14 @@ def test_the_ssd_crop_asks_one_box_where_mmdets_asks_all():
     for seed in range(10):
         with seeded(seed):
             results = crop.transform(
-                dict(img=np.zeros((200, 200, 3), np.float32), img_shape=(200, 200), gt_bboxes=HorizontalBoxes(boxes),
-                     gt_bboxes_labels=np.array([7, 8]), gt_ignore_flags=np.array([False, False]))
-            )  # fmt: skip
+                dict(
+                    img=np.zeros((200, 200, 3), np.float32),
+                    img_shape=(200, 200),
+                    gt_bboxes=HorizontalBoxes(boxes),
+                    gt_bboxes_labels=np.array([7, 8]),
+                    gt_ignore_flags=np.array([False, False]),
+                )
+            )
         height, width = results["img_shape"]
         box = results["gt_bboxes"].tensor[0]
         overlap = (box[2] - box[0]) * (box[3] - box[1])
@@ -254,12 +286,16 @@ def _voc_map(samples: list, classes=("a", "b"), mode="11points", metric=None) ->
     return metric.evaluate(len(samples))
 
 
-HALF = _sample([(0, 0, 0, 9, 9), (0, 50, 50, 59, 59)], [(0, 0, 0, 9, 9, 0.9), (0, 20, 20, 29, 29, 0.8)])
+HALF = _sample(
+    [(0, 0, 0, 9, 9), (0, 50, 50, 59, 59)], [(0, 0, 0, 9, 9, 0.9), (0, 20, 20, 29, 29, 0.8)]
+)
 
 
 @pytest.mark.parametrize(("mode", "by_hand"), [("11points", 6 / 11), ("area", 0.5)])
 def test_voc_average_precision_by_hand(mode: str, by_hand: float):
-    """Half of the objects found first: precision 1 up to recall 0.5, that is at 6 of the 11 points."""
+    """Half of the objects found first: precision 1 up to recall 0.5, that is at 6 of the
+    11 points.
+    """
     found = _voc_map([HALF, _sample([], [])], mode=mode)
     assert found["AP/a"] == pytest.approx(by_hand)
     assert found["mAP"] == pytest.approx(by_hand)  # class b has no object and is not in the mean
@@ -277,18 +313,29 @@ def test_difficult_objects_are_neither_hits_nor_misses():
 
 @pytest.mark.parametrize("mode", ["11points", "area"])
 def test_voc_map_is_mmdets(mode: str):
-    """Random scenes with ties in the scores, empty images and no detections, against mmdet's own metric."""
+    """Random scenes with ties in the scores, empty images and no detections, against
+    mmdet's own metric.
+    """
     rng = np.random.default_rng(0)
     samples = []
     for n in range(30):
         corner = rng.integers(0, 60, (rng.integers(0, 4), 2))
         size = rng.integers(5, 40, corner.shape)
         truth = [(int(rng.integers(2)), *c, *(c + s)) for c, s in zip(corner, size, strict=True)]
-        jitter = [(t[0], *(np.array(t[1:]) + rng.integers(-4, 5, 4)), rng.choice([0.3, 0.5, 0.9])) for t in truth]
-        wrong = [(int(rng.integers(2)), *rng.integers(0, 40, 2), *rng.integers(50, 90, 2), 0.5)] if n % 3 else []
+        jitter = [
+            (t[0], *(np.array(t[1:]) + rng.integers(-4, 5, 4)), rng.choice([0.3, 0.5, 0.9]))
+            for t in truth
+        ]
+        wrong = (
+            [(int(rng.integers(2)), *rng.integers(0, 40, 2), *rng.integers(50, 90, 2), 0.5)]
+            if n % 3
+            else []
+        )
         samples.append(_sample(truth, jitter + wrong, truth[:1] if n % 5 == 0 else []))
     reference = _voc_map(samples, metric=VOCMetric(eval_mode=mode))
-    assert _voc_map(samples, mode=mode)["mAP"] == pytest.approx(reference["pascal_voc/mAP"], abs=1e-7)
+    assert _voc_map(samples, mode=mode)["mAP"] == pytest.approx(
+        reference["pascal_voc/mAP"], abs=1e-7
+    )
     assert 0.05 < reference["pascal_voc/mAP"] < 0.95
 
 
@@ -313,13 +360,20 @@ def test_coco_map_is_pycocotools(coco: Path, tmp_path: Path):
             for (x1, y1, x2, y2), label, score in zip(
                 p["bboxes"].tolist(), p["labels"].tolist(), p["scores"].tolist(), strict=True
             ):
-                rows.append({"image_id": s["img_id"], "category_id": 10 * (label + 1), "score": score,
-                             "bbox": [x1, y1, x2 - x1, y2 - y1]})  # fmt: skip
+                rows.append(
+                    {
+                        "image_id": s["img_id"],
+                        "category_id": 10 * (label + 1),
+                        "score": score,
+                        "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    }
+                )
         (tmp_path / "found.json").write_text(json.dumps(rows))
         judge = COCOeval(truth, truth.loadRes(str(tmp_path / "found.json")), "bbox")
         judge.evaluate(), judge.accumulate(), judge.summarize()
     for place, key in enumerate(("mAP", "mAP_50", "mAP_75")):
-        assert found[key] == pytest.approx(judge.stats[place], abs=5.1e-4)  # mmdet rounds to three digits
+        # mmdet rounds to three digits
+        assert found[key] == pytest.approx(judge.stats[place], abs=5.1e-4)
     assert 0.1 < found["mAP"] < 0.9
     each = [p[p > -1].mean() for p in np.moveaxis(judge.eval["precision"][:, :, :, 0, -1], 2, 0)]
     assert [found[f"AP/{c}"] for c in devkit.CLASSES] == pytest.approx(each, abs=5.1e-4)
@@ -340,15 +394,20 @@ def test_coco_with_nothing_found_scores_zero(coco: Path):
 def test_faults_of_data_and_weights_are_all_found_before_anything_runs(voc: Path, tmp_path: Path):
     task = detection(tmp_path, network="ssd300_vgg16", pretrained=str(tmp_path / "vgg.pth"))
     faults = task.check()
-    assert any(str(tmp_path / "VOC2007/ImageSets/Main/trainval.txt") in f or str(tmp_path) in f for f in faults)
+    assert any(
+        str(tmp_path / "VOC2007/ImageSets/Main/trainval.txt") in f or str(tmp_path) in f
+        for f in faults
+    )
     assert any("vgg.pth" in f and "task.pretrained=None" in f for f in faults)
     other = tmp_path / "other.pth"
     torch.save({"features.0.weight": torch.zeros(3)}, other)
     assert any(
-        "lacks ['features.0.weight'" in f for f in detection(voc, network="ssd300_vgg16", pretrained=str(other)).check()
+        "lacks ['features.0.weight'" in f
+        for f in detection(voc, network="ssd300_vgg16", pretrained=str(other)).check()
     )
     assert any(
-        "small_ssd" in f for f in detection(voc, pretrained="open-mmlab://vgg16_caffe", network="small_ssd").check()
+        "small_ssd" in f
+        for f in detection(voc, pretrained="open-mmlab://vgg16_caffe", network="small_ssd").check()
     )
 
 
@@ -364,15 +423,26 @@ def test_pretrained_convolutions_are_loaded(voc: Path, tmp_path: Path):
 
 
 def test_real_voc_images_go_through(real_data: Path):
-    task = Detection(str(real_data / "VOCdevkit"), ["VOC2007/trainval"], ["VOC2007/test"], pretrained=None)
+    task = Detection(
+        str(real_data / "VOCdevkit"), ["VOC2007/trainval"], ["VOC2007/test"], pretrained=None
+    )
     assert task.check() == []
     assert len(task.dataset("pool")) == 1200 and len(task.dataset("test")) == 400
     ids = (real_data / "VOCdevkit/VOC2007/ImageSets/Main/trainval.txt").read_text().split()
     assert [task.dataset("pool").get_data_info(i)["img_id"] for i in range(1200)] == ids
     assert len(VOC_CLASSES) == 20
     with torch.no_grad():
-        output = task.forward(task.build().eval(), contract.a_batch(task, "pool", [0, 1]), frozenset({"loss"}))
-    assert (output.loss > 0).all() and [t.shape[1] for t in output.taps] == [512, 1024, 512, 256, 256, 256]
+        output = task.forward(
+            task.build().eval(), contract.a_batch(task, "pool", [0, 1]), frozenset({"loss"})
+        )
+    assert (output.loss > 0).all() and [t.shape[1] for t in output.taps] == [
+        512,
+        1024,
+        512,
+        256,
+        256,
+        256,
+    ]
 
 
 def test_coco_is_read_and_judged_without_a_word(coco: Path, capfd):
@@ -386,7 +456,9 @@ def test_an_image_that_breaks_after_the_check_is_named(voc: Path, tmp_path: Path
     assert task.check() == []
     broken = tmp_path / "VOC2007/JPEGImages/000012.jpg"
     broken.write_bytes(broken.read_bytes()[:-200])
-    with pytest.raises(DataError, match=r"000012.jpg is no image that OpenCV can decode; `--check full"):
+    with pytest.raises(
+        DataError, match=r"000012.jpg is no image that OpenCV can decode; `--check full"
+    ):
         task.dataset("pool")[0]
 
 
@@ -399,9 +471,12 @@ def test_objects_of_other_classes_are_a_fault_or_left_out(voc: Path):
     fewer = {"classes": ["person", "cat"], "train": ["VOC2007/trainval"], "test": ["VOC2007/test"]}
     advice = "Or add it to `classes`, or leave such boxes out: task.others='drop'"
     faults = detection(voc, **fewer).check()
-    assert len(faults) == 3 and all("but got 'dog'; known are person, cat." in f and advice in f for f in faults)
+    assert len(faults) == 3 and all(
+        "but got 'dog'; known are person, cat." in f and advice in f for f in faults
+    )
     task = detection(voc, others="drop", **fewer)
     assert task.check() == []
     assert [task.effort(i) for i in range(6)] == [1, 0, 1, 2, 1, 0]
     said = f"{voc}/VOC2007/Annotations: boxes of classes that `classes` lacks are left out:"
-    assert task.notes() == [f"{said} 3 of 'dog'", f"{said} 2 of 'dog'"]  # of six and of the first four images
+    # of six and of the first four images
+    assert task.notes() == [f"{said} 3 of 'dog'", f"{said} 2 of 'dog'"]

@@ -1,4 +1,6 @@
-"""The check of a detection data set: each fault alone, several at once, none on good data, and nothing ever raised."""
+"""The check of a detection data set: each fault alone, several at once, none on good data,
+and nothing ever raised.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,11 @@ def make_coco(root: Path) -> Path:
         draw(root / f"images/{name}.jpg", (width, height), seed)
         images.append({"id": seed, "file_name": f"{name}.jpg", "width": width, "height": height})
         for label, x1, y1, x2, y2 in BOXES[name]:
-            record = {"id": len(annotations) + 1, "image_id": seed, "category_id": 10 + CLASSES.index(label)}
+            record = {
+                "id": len(annotations) + 1,
+                "image_id": seed,
+                "category_id": 10 + CLASSES.index(label),
+            }
             box = [max(x1 - 1, 0), max(y1 - 1, 0), x2 - x1 + 0.5, y2 - y1]
             annotations.append({**record, "bbox": box, "area": box[2] * box[3], "iscrowd": 0})
     categories = [{"id": 10 + i, "name": name} for i, name in enumerate(CLASSES)]
@@ -111,7 +117,8 @@ class Progress:
             yield item
 
 
-# What a case does to the clean data ------------------------------------------------------------------------------
+# What a case does to the clean data
+# ------------------------------------------------------------------------------
 
 
 Damage = Callable[[Path], object]
@@ -127,7 +134,9 @@ def swap(file: str, old: str, new: str) -> Damage:
 
 
 def write(file: str, content: bytes | str) -> Damage:
-    return lambda root: (root / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return lambda root: (root / file).write_bytes(
+        content if isinstance(content, bytes) else content.encode()
+    )
 
 
 def delete(file: str) -> Damage:
@@ -159,7 +168,9 @@ def rename(tag: str, start: str, end: str) -> Damage:
 
     def damage(root: Path) -> None:
         text = (root / XML).read_text()
-        (root / XML).write_text(text.replace(f"<{tag}>", f"<{start}>").replace(f"</{tag}>", f"</{end}>"))
+        (root / XML).write_text(
+            text.replace(f"<{tag}>", f"<{start}>").replace(f"</{tag}>", f"</{end}>")
+        )
 
     return damage
 
@@ -193,7 +204,13 @@ def whole(key: str, change: Callable[[list], object]) -> Damage:
 
 def bomb_png(width: int, height: int) -> bytes:
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = (struct.pack(">I", 13), header, struct.pack(">I", zlib.crc32(header)), struct.pack(">I", 9), b"IDAT")
+    parts = (
+        struct.pack(">I", 13),
+        header,
+        struct.pack(">I", zlib.crc32(header)),
+        struct.pack(">I", 9),
+        b"IDAT",
+    )
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -204,14 +221,32 @@ DOG_BOX = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>48.9</xmax><ymax>36</ymax><
 
 VOC_CASES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
     # name, what is done, kind, file, what the text must hold
-    ("list missing", delete(LIST), "missing list", LIST, ("'VOC2007/trainval'", "holds VOC2007 and VOC2012")),
+    (
+        "list missing",
+        delete(LIST),
+        "missing list",
+        LIST,
+        ("'VOC2007/trainval'", "holds VOC2007 and VOC2012"),
+    ),
     ("list empty", write(LIST, " \n\n"), "empty list", LIST, ("3 bytes",)),
     ("list binary", write(LIST, b"\xff\xfe0\0"), "unreadable list", LIST, ("UTF-8",)),
     ("list a folder", folder(LIST), "unreadable list", LIST, ("not a file",)),
     ("blank line", swap(LIST, "2\n", "2\n\n"), "list line", LIST, ("line 3", "blank line ''")),
-    ("class list", swap(LIST, "000002", "000002  1"), "list line", LIST, ("line 2", "'000002  1'", "first column")),
+    (
+        "class list",
+        swap(LIST, "000002", "000002  1"),
+        "list line",
+        LIST,
+        ("line 2", "'000002  1'", "first column"),
+    ),
     ("trailing blank", swap(LIST, "000002", "000002 "), "list line", LIST, ("line 2", "'000002 '")),
-    ("id twice", swap(LIST, "000002", "000001"), "id twice", LIST, ("line 2", "'000001'", "line 1")),
+    (
+        "id twice",
+        swap(LIST, "000002", "000001"),
+        "id twice",
+        LIST,
+        ("line 2", "'000001'", "line 1"),
+    ),
     (
         "id twice by another path",
         swap(LIST, "000002", "./000001"),
@@ -219,45 +254,121 @@ VOC_CASES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
         LIST,
         ("line 2", "'./000001'", "line 1"),
     ),
-    ("id of two lines", swap(LIST, "000002", "000002\u2028"), "list line", LIST, ("one-line", r"'000002\u2028'")),
+    (
+        "id of two lines",
+        swap(LIST, "000002", "000002\u2028"),
+        "list line",
+        LIST,
+        ("one-line", r"'000002\u2028'"),
+    ),
     ("id with ..", swap(LIST, "000002", "../000002"), "list line", LIST, ("'../000002'",)),
     ("id absolute", swap(LIST, "000002", "/etc/x"), "list line", LIST, ("'/etc/x'",)),
     ("image missing", delete(JPG), "missing image", JPG, ("take it off the list",)),
-    ("image no image", write(JPG, b"no image"), "unreadable image", JPG, ("Unidentified", "'JPEG'")),
+    (
+        "image no image",
+        write(JPG, b"no image"),
+        "unreadable image",
+        JPG,
+        ("Unidentified", "'JPEG'"),
+    ),
     ("image empty", write(JPG, b""), "unreadable image", JPG, ("Unidentified",)),
     ("image a folder", folder(JPG), "unreadable image", JPG, ("not a file",)),
     ("image a loop", loop(JPG), "unreadable image", JPG, ("symbolic links",)),
     ("image a pipe", fifo(JPG), "unreadable image", JPG, ("not a file",)),
-    ("image a bomb", write(JPG, bomb_png(60_000, 60_000)), "large image", JPG, ("67,108,864 pixels", "3600000000")),
+    (
+        "image a bomb",
+        write(JPG, bomb_png(60_000, 60_000)),
+        "large image",
+        JPG,
+        ("67,108,864 pixels", "3600000000"),
+    ),
     ("xml missing", delete(XML), "missing XML", XML, ("take the id off the list",)),
     ("xml a loop", loop(XML), "unreadable XML", XML, ("symbolic links",)),
     ("xml a folder", folder(XML), "unreadable XML", XML, ("not a file",)),
     ("xml empty", write(XML, ""), "broken XML", XML, ("no element found",)),
     ("xml cut", cut(XML), "broken XML", XML, ("ParseError",)),
-    ("xml encoding", write(XML, '<?xml version="1.0" encoding="klingon"?><a/>'), "broken XML", XML, ("klingon",)),
-    ("xml long", write(XML, b" " * (XML_BYTES + 1)), "unreadable XML", XML, (str(XML_BYTES), str(XML_BYTES + 1))),
-    ("xml as long as may be", write(XML, b" " * XML_BYTES), "broken XML", XML, ("no element found",)),
-    ("xml with DOCTYPE", write(XML, "<!DOCTYPE annotation><annotation/>"), "refused XML", XML, ("DOCTYPE",)),
+    (
+        "xml encoding",
+        write(XML, '<?xml version="1.0" encoding="klingon"?><a/>'),
+        "broken XML",
+        XML,
+        ("klingon",),
+    ),
+    (
+        "xml long",
+        write(XML, b" " * (XML_BYTES + 1)),
+        "unreadable XML",
+        XML,
+        (str(XML_BYTES), str(XML_BYTES + 1)),
+    ),
+    (
+        "xml as long as may be",
+        write(XML, b" " * XML_BYTES),
+        "broken XML",
+        XML,
+        ("no element found",),
+    ),
+    (
+        "xml with DOCTYPE",
+        write(XML, "<!DOCTYPE annotation><annotation/>"),
+        "refused XML",
+        XML,
+        ("DOCTYPE",),
+    ),
     ("xml laughs", write(XML, LAUGHS), "refused XML", XML, ("DOCTYPE",)),
     ("xml laughs in UTF-16", write(XML, LAUGHS.encode("utf-16")), "refused XML", XML, ("DOCTYPE",)),
     (
         "xml laughs in EBCDIC",
-        write(XML, b'<?xml version="1.0" encoding="cp037"?>'.decode().encode("cp037") + LAUGHS.encode("cp037")),
+        write(
+            XML,
+            b'<?xml version="1.0" encoding="cp037"?>'.decode().encode("cp037")
+            + LAUGHS.encode("cp037"),
+        ),
         "broken XML",
         XML,
         ("not well-formed",),
     ),
     ("no size", swap(XML, "size>", "siz>"), "broken XML", XML, ("mismatched tag",)),
-    ("size elsewhere", swap(XML, "<size>", "<a/><source><size>"), "broken XML", XML, ("mismatched",)),
+    (
+        "size elsewhere",
+        swap(XML, "<size>", "<a/><source><size>"),
+        "broken XML",
+        XML,
+        ("mismatched",),
+    ),
     ("width missing", swap(XML, "<width>48</width>", ""), "<width>", XML, ("none",)),
-    ("width twice", swap(XML, "<width>48</width>", "<width>48</width>" * 2), "<width>", XML, ("got 2",)),
+    (
+        "width twice",
+        swap(XML, "<width>48</width>", "<width>48</width>" * 2),
+        "<width>",
+        XML,
+        ("got 2",),
+    ),
     ("width text", swap(XML, "<width>48<", "<width>wide<"), "<width>", XML, ("'wide'",)),
     ("height fraction", swap(XML, "<height>36<", "<height>36.5<"), "<height>", XML, ("'36.5'",)),
     ("height empty", swap(XML, "<height>36<", "<height><"), "<height>", XML, ("None",)),
-    ("size wrong", swap(XML, "<width>48<", "<width>49<"), "wrong size", XML, ("(48, 36)", "(49, 36)", JPG)),
+    (
+        "size wrong",
+        swap(XML, "<width>48<", "<width>49<"),
+        "wrong size",
+        XML,
+        ("(48, 36)", "(49, 36)", JPG),
+    ),
     ("name missing", swap(XML, DOG, ""), "<name>", XML, ("object 1", "none")),
-    ("class unknown", swap(XML, DOG, "<name>dogg</name>"), "unknown class", XML, ("'dogg'", "did you mean 'dog'?")),
-    ("class far off", swap(XML, DOG, "<name>xyz</name>"), "unknown class", XML, ("'xyz'", "cat, dog, person")),
+    (
+        "class unknown",
+        swap(XML, DOG, "<name>dogg</name>"),
+        "unknown class",
+        XML,
+        ("'dogg'", "did you mean 'dog'?"),
+    ),
+    (
+        "class far off",
+        swap(XML, DOG, "<name>xyz</name>"),
+        "unknown class",
+        XML,
+        ("'xyz'", "cat, dog, person"),
+    ),
     ("class empty", swap(XML, DOG, "<name/>"), "unknown class", XML, ("None",)),
     ("box missing", swap(XML, DOG_BOX, ""), "<bndbox>", XML, ("object 1", "none")),
     ("box twice", swap(XML, DOG_BOX, DOG_BOX * 2), "<bndbox>", XML, ("object 1", "got 2")),
@@ -266,22 +377,78 @@ VOC_CASES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
     ("corner nan", swap(XML, "<xmin>1<", "<xmin>nan<"), "coordinate", XML, ("'nan'",)),
     ("corner infinite", swap(XML, "<xmax>48.9<", "<xmax>1e999<"), "coordinate", XML, ("'1e999'",)),
     ("corner empty", swap(XML, "<xmax>48.9<", "<xmax><"), "coordinate", XML, ("None",)),
-    ("box inverted", swap(XML, "<xmin>5<", "<xmin>25<"), "inverted box", XML, ("object 2", "(25, 6, 20, 21)")),
-    ("box no area", swap(XML, "<ymin>6<", "<ymin>21.7<"), "box of no area", XML, ("object 2", "(5, 21, 20, 21)")),
-    ("box no width", swap(XML, "<xmin>5<", "<xmin>20<"), "box of no area", XML, ("object 2", "(20, 6, 20, 21)")),
-    ("box right", swap(XML, "<xmax>48.9", "<xmax>49"), "box outside the image", XML, ("(1, 1, 49, 36)", "(48, 36)")),
-    ("box below", swap(XML, "<ymax>36<", "<ymax>37<"), "box outside the image", XML, ("(1, 1, 48, 37)", "(48, 36)")),
-    ("box left", swap(XML, "<xmin>1<", "<xmin>-1<"), "box outside the image", XML, ("(-1, 1, 48, 36)",)),
-    ("difficult", swap(XML, "<difficult>0<", "<difficult>2<"), "<difficult>", XML, ("object 1", "'2'")),
+    (
+        "box inverted",
+        swap(XML, "<xmin>5<", "<xmin>25<"),
+        "inverted box",
+        XML,
+        ("object 2", "(25, 6, 20, 21)"),
+    ),
+    (
+        "box no area",
+        swap(XML, "<ymin>6<", "<ymin>21.7<"),
+        "box of no area",
+        XML,
+        ("object 2", "(5, 21, 20, 21)"),
+    ),
+    (
+        "box no width",
+        swap(XML, "<xmin>5<", "<xmin>20<"),
+        "box of no area",
+        XML,
+        ("object 2", "(20, 6, 20, 21)"),
+    ),
+    (
+        "box right",
+        swap(XML, "<xmax>48.9", "<xmax>49"),
+        "box outside the image",
+        XML,
+        ("(1, 1, 49, 36)", "(48, 36)"),
+    ),
+    (
+        "box below",
+        swap(XML, "<ymax>36<", "<ymax>37<"),
+        "box outside the image",
+        XML,
+        ("(1, 1, 48, 37)", "(48, 36)"),
+    ),
+    (
+        "box left",
+        swap(XML, "<xmin>1<", "<xmin>-1<"),
+        "box outside the image",
+        XML,
+        ("(-1, 1, 48, 36)",),
+    ),
+    (
+        "difficult",
+        swap(XML, "<difficult>0<", "<difficult>2<"),
+        "<difficult>",
+        XML,
+        ("object 1", "'2'"),
+    ),
     ("difficult empty", swap(XML, "<difficult>0<", "<difficult><"), "<difficult>", XML, ("None",)),
-    ("object misspelt", rename("object", "Object", "Object"), "stray box", XML, ("<bndbox>", "4 elsewhere")),
-    ("object inside", rename("object", "g><object", "object></g"), "stray box", XML, ("<object>", "2 elsewhere")),
+    (
+        "object misspelt",
+        rename("object", "Object", "Object"),
+        "stray box",
+        XML,
+        ("<bndbox>", "4 elsewhere"),
+    ),
+    (
+        "object inside",
+        rename("object", "g><object", "object></g"),
+        "stray box",
+        XML,
+        ("<object>", "2 elsewhere"),
+    ),
 ]
 
 
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("make, find", [(make_voc, voc), (make_coco, coco)])
-def test_clean_data_has_no_fault(tmp_path: Path, make: Callable, find: Callable, full: bool) -> None:
+def test_clean_data_has_no_fault(
+    tmp_path: Path, make: Callable, find: Callable, full: bool
+) -> None:
     assert find(make(tmp_path), full=full) == []
 
 
@@ -292,8 +459,12 @@ def alone(faults: list[Fault], kind: str, file: Path, texts: tuple[str, ...]) ->
         assert text in str(faults[0])
 
 
-@pytest.mark.parametrize("damage, kind, file, texts", [pytest.param(*case[1:], id=case[0]) for case in VOC_CASES])
-def test_voc_fault_is_found_alone(tmp_path: Path, damage: Damage, kind: str, file: str, texts: tuple) -> None:
+@pytest.mark.parametrize(
+    "damage, kind, file, texts", [pytest.param(*case[1:], id=case[0]) for case in VOC_CASES]
+)
+def test_voc_fault_is_found_alone(
+    tmp_path: Path, damage: Damage, kind: str, file: str, texts: tuple
+) -> None:
     damage(make_voc(tmp_path))
     alone(voc(tmp_path), kind, tmp_path / file, texts)
 
@@ -314,60 +485,275 @@ COCO_CASES: list[tuple[str, Damage, str, str, tuple[str, ...]]] = [
     ("json long number", write(JSON, "9" * 10_000), "broken json", JSON, ("ValueError",)),
     ("json a list", write(JSON, "[3]"), "broken json", JSON, ("[3]", "an object")),
     ("images lacking", whole("images", lambda v: ...), "broken json", JSON, ("'images'", "None")),
-    ("annotations lacking", whole("annotations", lambda v: ...), "broken json", JSON, ("'annotations'", "None")),
-    ("categories no list", whole("categories", lambda v: 7), "broken json", JSON, ("'categories'", "7")),
-    ("image no object", whole("images", lambda v: [*v, 5]), "broken image record", JSON, ("images[4]", "5")),
+    (
+        "annotations lacking",
+        whole("annotations", lambda v: ...),
+        "broken json",
+        JSON,
+        ("'annotations'", "None"),
+    ),
+    (
+        "categories no list",
+        whole("categories", lambda v: 7),
+        "broken json",
+        JSON,
+        ("'categories'", "7"),
+    ),
+    (
+        "image no object",
+        whole("images", lambda v: [*v, 5]),
+        "broken image record",
+        JSON,
+        ("images[4]", "5"),
+    ),
     ("image without id", record("images", 3, id=...), "image id", JSON, ("images[3]", "None")),
     ("image id a bool", record("images", 3, id=True), "image id", JSON, ("images[3]", "True")),
     ("image id a list", record("images", 3, id=[1]), "image id", JSON, ("images[3]", "[1]")),
-    ("image id twice", record("images", 3, id=0), "image id", JSON, ("images[3]", "0 again", "images[0]")),
-    ("image without name", record("images", 3, file_name=...), "file_name", JSON, ("images[3]", "None")),
-    ("image name a number", record("images", 3, file_name=4), "file_name", JSON, ("images[3]", "4")),
-    ("image name with ..", record("images", 3, file_name="../a.jpg"), "file_name", JSON, ("'../a.jpg'",)),
-    ("image name absolute", record("images", 3, file_name="/a.jpg"), "file_name", JSON, ("'/a.jpg'",)),
-    ("image name long", record("images", 3, file_name="a" * 5000), "unreadable image", "images", ("too long",)),
-    ("image name with NUL", record("images", 3, file_name="a\0"), "unreadable image", "images", ("null", r"a\x00")),
-    ("image name of two lines", record("images", 3, file_name="a\nb"), "file_name", JSON, ("one-line", r"'a\nb'")),
-    ("image name a surrogate", record("images", 3, file_name="\ud800"), "file_name", JSON, (r"\ud800",)),
-    ("file twice", record("images", 3, file_name="000001.jpg", width=48, height=36), "file twice", JSON, ("s[0]",)),
-    ("size wrong", record("images", 3, width=51), "wrong size", JSON, ("images[3]", "(50, 20)", "(51, 20)")),
+    (
+        "image id twice",
+        record("images", 3, id=0),
+        "image id",
+        JSON,
+        ("images[3]", "0 again", "images[0]"),
+    ),
+    (
+        "image without name",
+        record("images", 3, file_name=...),
+        "file_name",
+        JSON,
+        ("images[3]", "None"),
+    ),
+    (
+        "image name a number",
+        record("images", 3, file_name=4),
+        "file_name",
+        JSON,
+        ("images[3]", "4"),
+    ),
+    (
+        "image name with ..",
+        record("images", 3, file_name="../a.jpg"),
+        "file_name",
+        JSON,
+        ("'../a.jpg'",),
+    ),
+    (
+        "image name absolute",
+        record("images", 3, file_name="/a.jpg"),
+        "file_name",
+        JSON,
+        ("'/a.jpg'",),
+    ),
+    (
+        "image name long",
+        record("images", 3, file_name="a" * 5000),
+        "unreadable image",
+        "images",
+        ("too long",),
+    ),
+    (
+        "image name with NUL",
+        record("images", 3, file_name="a\0"),
+        "unreadable image",
+        "images",
+        ("null", r"a\x00"),
+    ),
+    (
+        "image name of two lines",
+        record("images", 3, file_name="a\nb"),
+        "file_name",
+        JSON,
+        ("one-line", r"'a\nb'"),
+    ),
+    (
+        "image name a surrogate",
+        record("images", 3, file_name="\ud800"),
+        "file_name",
+        JSON,
+        (r"\ud800",),
+    ),
+    (
+        "file twice",
+        record("images", 3, file_name="000001.jpg", width=48, height=36),
+        "file twice",
+        JSON,
+        ("s[0]",),
+    ),
+    (
+        "size wrong",
+        record("images", 3, width=51),
+        "wrong size",
+        JSON,
+        ("images[3]", "(50, 20)", "(51, 20)"),
+    ),
     ("image missing", delete(COCO_JPG), "missing image", COCO_JPG, ("take it off the list",)),
     ("image a loop", loop(COCO_JPG), "unreadable image", COCO_JPG, ("symbolic links",)),
     ("image no image", write(COCO_JPG, b"BM"), "unreadable image", COCO_JPG, ("Unidentified",)),
-    ("annotation no object", whole("annotations", lambda v: [*v, "x"]), "broken annotation", JSON, ("s[4]", "'x'")),
-    ("image unknown", record("annotations", 1, image_id=9), "unknown image", JSON, ("annotations[1]", "9")),
-    ("image not named", record("annotations", 1, image_id=...), "unknown image", JSON, ("annotations[1]", "None")),
-    ("category unknown", record("annotations", 1, category_id=9), "unknown category", JSON, ("annotations[1]", "9")),
-    ("category a list", record("annotations", 1, category_id=[1]), "unknown category", JSON, ("[1]",)),
-    ("annotation twice", whole("annotations", lambda v: [*v, v[1]]), "annotation twice", JSON, ("s[4]", "s[1]")),
+    (
+        "annotation no object",
+        whole("annotations", lambda v: [*v, "x"]),
+        "broken annotation",
+        JSON,
+        ("s[4]", "'x'"),
+    ),
+    (
+        "image unknown",
+        record("annotations", 1, image_id=9),
+        "unknown image",
+        JSON,
+        ("annotations[1]", "9"),
+    ),
+    (
+        "image not named",
+        record("annotations", 1, image_id=...),
+        "unknown image",
+        JSON,
+        ("annotations[1]", "None"),
+    ),
+    (
+        "category unknown",
+        record("annotations", 1, category_id=9),
+        "unknown category",
+        JSON,
+        ("annotations[1]", "9"),
+    ),
+    (
+        "category a list",
+        record("annotations", 1, category_id=[1]),
+        "unknown category",
+        JSON,
+        ("[1]",),
+    ),
+    (
+        "annotation twice",
+        whole("annotations", lambda v: [*v, v[1]]),
+        "annotation twice",
+        JSON,
+        ("s[4]", "s[1]"),
+    ),
     ("bbox missing", record("annotations", 1, bbox=...), "bbox", JSON, ("annotations[1]", "None")),
     ("bbox of three", record("annotations", 1, bbox=[1, 2, 3]), "bbox", JSON, ("[1, 2, 3]",)),
-    ("bbox with text", record("annotations", 1, bbox=[1, 2, 3, "4"]), "bbox", JSON, ("[1, 2, 3, '4']",)),
-    ("bbox with nan", record("annotations", 1, bbox=[1, 2, 3, float("nan")]), "bbox", JSON, ("[1, 2, 3, nan]",)),
-    ("bbox past floats", record("annotations", 1, bbox=[1, 2, 3, 10**400]), "bbox", JSON, ("[1, 2, 3, 1000",)),
-    ("bbox thin", record("annotations", 1, bbox=[1, 2, 0.9, 5]), "box of no area", JSON, ("[1, 2, 0.9, 5]",)),
-    ("bbox inverted", record("annotations", 1, bbox=[9, 9, 5, -5]), "box of no area", JSON, ("[9, 9, 5, -5]",)),
-    ("bbox right", record("annotations", 1, bbox=[9, 9, 41, 5]), "box outside the image", JSON, ("41", "(48, 36)")),
-    ("bbox below", record("annotations", 1, bbox=[9, 9, 4, 29]), "box outside the image", JSON, ("29", "(48, 36)")),
-    ("bbox left", record("annotations", 1, bbox=[-2, 0, 9, 9]), "box outside the image", JSON, ("[-2, 0, 9, 9]",)),
+    (
+        "bbox with text",
+        record("annotations", 1, bbox=[1, 2, 3, "4"]),
+        "bbox",
+        JSON,
+        ("[1, 2, 3, '4']",),
+    ),
+    (
+        "bbox with nan",
+        record("annotations", 1, bbox=[1, 2, 3, float("nan")]),
+        "bbox",
+        JSON,
+        ("[1, 2, 3, nan]",),
+    ),
+    (
+        "bbox past floats",
+        record("annotations", 1, bbox=[1, 2, 3, 10**400]),
+        "bbox",
+        JSON,
+        ("[1, 2, 3, 1000",),
+    ),
+    (
+        "bbox thin",
+        record("annotations", 1, bbox=[1, 2, 0.9, 5]),
+        "box of no area",
+        JSON,
+        ("[1, 2, 0.9, 5]",),
+    ),
+    (
+        "bbox inverted",
+        record("annotations", 1, bbox=[9, 9, 5, -5]),
+        "box of no area",
+        JSON,
+        ("[9, 9, 5, -5]",),
+    ),
+    (
+        "bbox right",
+        record("annotations", 1, bbox=[9, 9, 41, 5]),
+        "box outside the image",
+        JSON,
+        ("41", "(48, 36)"),
+    ),
+    (
+        "bbox below",
+        record("annotations", 1, bbox=[9, 9, 4, 29]),
+        "box outside the image",
+        JSON,
+        ("29", "(48, 36)"),
+    ),
+    (
+        "bbox left",
+        record("annotations", 1, bbox=[-2, 0, 9, 9]),
+        "box outside the image",
+        JSON,
+        ("[-2, 0, 9, 9]",),
+    ),
     ("iscrowd 2", record("annotations", 1, iscrowd=2), "iscrowd", JSON, ("annotations[1]", "2")),
-    ("iscrowd text", record("annotations", 1, iscrowd="yes"), "iscrowd", JSON, ("annotations[1]", "'yes'")),
+    (
+        "iscrowd text",
+        record("annotations", 1, iscrowd="yes"),
+        "iscrowd",
+        JSON,
+        ("annotations[1]", "'yes'"),
+    ),
     ("ignore 2", record("annotations", 1, ignore=2), "ignore", JSON, ("annotations[1]", "2")),
-    ("category of no class", record("categories", 1, name="dogs"), "missing category", JSON, ("'dog'", "'dogs'?")),
-    ("category twice", whole("categories", lambda v: [*v, v[0]]), "category", JSON, ("categories[3]", "'cat'")),
+    (
+        "category of no class",
+        record("categories", 1, name="dogs"),
+        "missing category",
+        JSON,
+        ("'dog'", "'dogs'?"),
+    ),
+    (
+        "category twice",
+        whole("categories", lambda v: [*v, v[0]]),
+        "category",
+        JSON,
+        ("categories[3]", "'cat'"),
+    ),
     ("category name twice", twice_in_use, "category", JSON, ("categories[3]", "'cat'")),
-    ("category id twice", whole("categories", lambda v: [*v, {**v[0], "name": "x"}]), "category", JSON, ("'x'",)),
-    ("category without id", whole("categories", lambda v: [*v, {"name": "x"}]), "category", JSON, ("'x'",)),
-    ("category without name", whole("categories", lambda v: [*v, {"id": 9}]), "category", JSON, ("9",)),
-    ("category no object", whole("categories", lambda v: [*v, None]), "category", JSON, ("categories[3]", "None")),
+    (
+        "category id twice",
+        whole("categories", lambda v: [*v, {**v[0], "name": "x"}]),
+        "category",
+        JSON,
+        ("'x'",),
+    ),
+    (
+        "category without id",
+        whole("categories", lambda v: [*v, {"name": "x"}]),
+        "category",
+        JSON,
+        ("'x'",),
+    ),
+    (
+        "category without name",
+        whole("categories", lambda v: [*v, {"id": 9}]),
+        "category",
+        JSON,
+        ("9",),
+    ),
+    (
+        "category no object",
+        whole("categories", lambda v: [*v, None]),
+        "category",
+        JSON,
+        ("categories[3]", "None"),
+    ),
 ]
 
 
-@pytest.mark.parametrize("damage, kind, file, texts", [pytest.param(*case[1:], id=case[0]) for case in COCO_CASES])
-def test_coco_fault_is_found_alone(tmp_path: Path, damage: Damage, kind: str, file: str, texts: tuple) -> None:
+@pytest.mark.parametrize(
+    "damage, kind, file, texts", [pytest.param(*case[1:], id=case[0]) for case in COCO_CASES]
+)
+def test_coco_fault_is_found_alone(
+    tmp_path: Path, damage: Damage, kind: str, file: str, texts: tuple
+) -> None:
     damage(make_coco(tmp_path))
     faults = coco(tmp_path)
-    if kind == "missing category":  # its annotations then are of a category that is no class: a fault of its own
+    # its annotations then are of a category that is no class: a fault of its own
+    if kind == "missing category":
         assert faults[0].kind == "category not in classes"
         assert "1 of 'dogs'" in str(faults[0])
         faults = faults[1:]
@@ -385,21 +771,37 @@ def test_coco_no_images(tmp_path: Path) -> None:
     alone(coco_faults(tmp_path, [f"images:{JSON}"], ["cat"]), "no images", tmp_path / JSON, ())
 
 
-@pytest.mark.parametrize("find, example", [(voc_faults, "VOC2007"), (coco_faults, "images' folder")])
+@pytest.mark.parametrize(
+    "find, example", [(voc_faults, "VOC2007"), (coco_faults, "images' folder")]
+)
 def test_root_missing(tmp_path: Path, find: Callable, example: str) -> None:
-    alone(find(tmp_path / "no", ["a/b:c"], CLASSES), "missing data_root", tmp_path / "no", (example,))
+    alone(
+        find(tmp_path / "no", ["a/b:c"], CLASSES), "missing data_root", tmp_path / "no", (example,)
+    )
     (tmp_path / "file").write_text("")
-    alone(find(tmp_path / "file", ["a/b:c"], CLASSES), "unreadable data_root", tmp_path / "file", ("not a folder",))
+    alone(
+        find(tmp_path / "file", ["a/b:c"], CLASSES),
+        "unreadable data_root",
+        tmp_path / "file",
+        ("not a folder",),
+    )
 
 
-@pytest.mark.parametrize("name", ["trainval", "", "a:", "a:b:c:d", "../VOC2007/trainval", "/VOC2007/trainval"])
+@pytest.mark.parametrize(
+    "name", ["trainval", "", "a:", "a:b:c:d", "../VOC2007/trainval", "/VOC2007/trainval"]
+)
 def test_voc_list_name(tmp_path: Path, name: str) -> None:
     alone(voc(make_voc(tmp_path), name), "list name", tmp_path, (repr(name), "'VOC2007/trainval'"))
 
 
 @pytest.mark.parametrize("name", ["a.json", "images:", "../images:a.json", "images:/a.json", ""])
 def test_coco_list_name(tmp_path: Path, name: str) -> None:
-    alone(coco(make_coco(tmp_path), name), "list name", tmp_path, (repr(name), "<image folder>:<json>"))
+    alone(
+        coco(make_coco(tmp_path), name),
+        "list name",
+        tmp_path,
+        (repr(name), "<image folder>:<json>"),
+    )
 
 
 @pytest.mark.parametrize("find", [voc_faults, coco_faults])
@@ -443,7 +845,9 @@ def test_text_ids_of_images_are_good(tmp_path: Path) -> None:
 
 
 def test_tolerated_in_voc(tmp_path: Path) -> None:
-    """No <difficult>, fractions that are cut off, CRLF, no last newline, a name with a blank, a sub-folder."""
+    """No <difficult>, fractions that are cut off, CRLF, no last newline, a name with a
+    blank, a sub-folder.
+    """
     make_voc(tmp_path)
     swap(XML, "<difficult>0</difficult>", "")(tmp_path)
     swap(XML, "<ymin>1<", "<ymin> -0.9 <")(tmp_path)
@@ -452,8 +856,12 @@ def test_tolerated_in_voc(tmp_path: Path) -> None:
     (tmp_path / "VOC2007/Annotations/sub").mkdir()
     (tmp_path / "VOC2007/JPEGImages/sub").mkdir()
     for old, new in (("000003", "my photo 1"), ("000004", "sub/000004")):
-        (tmp_path / f"VOC2007/Annotations/{old}.xml").rename(tmp_path / f"VOC2007/Annotations/{new}.xml")
-        (tmp_path / f"VOC2007/JPEGImages/{old}.jpg").rename(tmp_path / f"VOC2007/JPEGImages/{new}.jpg")
+        (tmp_path / f"VOC2007/Annotations/{old}.xml").rename(
+            tmp_path / f"VOC2007/Annotations/{new}.xml"
+        )
+        (tmp_path / f"VOC2007/JPEGImages/{old}.jpg").rename(
+            tmp_path / f"VOC2007/JPEGImages/{new}.jpg"
+        )
     write(LIST, "000001\r\n000002\r\nmy photo 1\r\nsub/000004")(tmp_path)
     assert voc(tmp_path) == []
 
@@ -490,7 +898,12 @@ def test_full_decodes_every_image(tmp_path: Path) -> None:
         root = make(tmp_path / find.__name__)
         (root / file).write_bytes((root / file).read_bytes()[:-300])
         assert find(root) == []
-        alone(find(root, full=True), "undecodable image", root / file, ("cannot decode", "bytes", "take it off"))
+        alone(
+            find(root, full=True),
+            "undecodable image",
+            root / file,
+            ("cannot decode", "bytes", "take it off"),
+        )
 
 
 def test_full_reports_what_opencv_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -555,7 +968,14 @@ def test_all_faults_are_listed(tmp_path: Path) -> None:
         cut("VOC2007/Annotations/000004.xml"),
     ):
         damage(tmp_path)
-    kinds = ["list line", "wrong size", "unknown class", "<difficult>", "inverted box", "box outside the image"]
+    kinds = [
+        "list line",
+        "wrong size",
+        "unknown class",
+        "<difficult>",
+        "inverted box",
+        "box outside the image",
+    ]
     kinds += ["<name>", "missing image", "missing XML", "missing image", "broken XML"]
     assert [fault.kind for fault in voc(tmp_path)] == kinds
 
@@ -581,18 +1001,31 @@ EXTERNAL = '<!ENTITY x SYSTEM "{}"><!ENTITY % y SYSTEM "{}"> %y;'
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be", "utf-8-sig", "latin-1"])
 @pytest.mark.parametrize("declared", [True, False])
 def test_no_other_file_is_read_for_an_entity(tmp_path: Path, encoding: str, declared: bool) -> None:
-    """Neither by the check nor, as it stops the run, by mmdet's own parser; a pipe would block whoever opens it."""
+    """Neither by the check nor, as it stops the run, by mmdet's own parser.
+
+    A pipe would block whoever opens it.
+    """
     os.mkfifo(tmp_path / "secret")
     head = f'<?xml version="1.0" encoding="{encoding.removesuffix("-sig")}"?>' if declared else ""
-    text = f"{head}<!DOCTYPE a [{EXTERNAL.format(*[(tmp_path / 'secret').as_uri()] * 2)}]><annotation>&x;</annotation>"
+    text = (
+        f"{head}<!DOCTYPE a "
+        f"[{EXTERNAL.format(*[(tmp_path / 'secret').as_uri()] * 2)}]><annotation>&x;</annotation>"
+    )
     write(XML, text.encode(encoding))(make_voc(tmp_path))
-    alone(voc(tmp_path), "refused XML", tmp_path / XML, ("without DOCTYPE and ENTITY", "delete them"))
+    alone(
+        voc(tmp_path), "refused XML", tmp_path / XML, ("without DOCTYPE and ENTITY", "delete them")
+    )
 
 
 def test_deep_elements_of_the_longest_file_are_gone_through(tmp_path: Path) -> None:
-    """Half a million levels: a parser or a walk that recurses would end the process. No <size> is good."""
+    """Half a million levels: a parser or a walk that recurses would end the process.
+
+    No <size> is good.
+    """
     deep = (XML_BYTES - 100) // 7
-    write(XML, b"<annotation>" + b"<a>" * deep + b"</a>" * deep + b"</annotation>")(make_voc(tmp_path))
+    write(XML, b"<annotation>" + b"<a>" * deep + b"</a>" * deep + b"</annotation>")(
+        make_voc(tmp_path)
+    )
     assert voc(tmp_path) == []
 
 
@@ -615,7 +1048,9 @@ def test_json_that_is_broken_or_says_two_things(tmp_path: Path, text: str, said:
     alone(coco(tmp_path), "broken json", tmp_path / JSON, (said,))
 
 
-@pytest.mark.skipif("AL_DATA" not in os.environ, reason="AL_DATA, the folder that holds VOCdevkit, is not set")
+@pytest.mark.skipif(
+    "AL_DATA" not in os.environ, reason="AL_DATA, the folder that holds VOCdevkit, is not set"
+)
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("name, count", [("VOC2007/trainval", 1200), ("VOC2007/test", 400)])
 def test_real_voc_has_no_fault(name: str, count: int, full: bool) -> None:
@@ -628,11 +1063,26 @@ def test_real_voc_has_no_fault(name: str, count: int, full: bool) -> None:
     assert full or time.process_time() - start < count / 1000  # 4,000 in 4 s
 
 
-# Anything at all in the files ------------------------------------------------------------------------------------
+# Anything at all in the files
+# ------------------------------------------------------------------------------------
 
 
 FUZZ = fuzz(120)
-PIECES = (b"", b"<", b"</object>", b"<object>", b"<!--", b"0", b"-1", b"nan", b"1e9", b"\0", b"\xff", b"]", b"{}")
+PIECES = (
+    b"",
+    b"<",
+    b"</object>",
+    b"<object>",
+    b"<!--",
+    b"0",
+    b"-1",
+    b"nan",
+    b"1e9",
+    b"\0",
+    b"\xff",
+    b"]",
+    b"{}",
+)
 
 
 @pytest.fixture(scope="module")
@@ -655,8 +1105,11 @@ def mmdet_sees(root: Path, name: str) -> tuple[int, int]:
         return coco_hands_out(root), len(json.loads((root / JSON).read_text())["annotations"])
     dataset = views.read_voc(root, ["VOC2007/trainval"], CLASSES, [], train=False)
     trees = [ET.parse(path) for path in root.glob("VOC2007/Annotations/*")]
-    there = sum(len(box) > 0 for tree in trees for box in tree.iter("bndbox"))  # those of parts are empty
-    boxes = [box["bbox"] for i in range(len(dataset)) for box in dataset.get_data_info(i)["instances"]]
+    # those of parts are empty
+    there = sum(len(box) > 0 for tree in trees for box in tree.iter("bndbox"))
+    boxes = [
+        box["bbox"] for i in range(len(dataset)) for box in dataset.get_data_info(i)["instances"]
+    ]
     assert np.isfinite(np.array(boxes, float)).all()
     return len(boxes), there
 
@@ -665,7 +1118,9 @@ def coco_hands_out(root: Path) -> int:
     """Boxes, none of them of no number; as many as the evaluation judges by."""
     found = first_fault_raised(read_coco(root, [f"images:{JSON}"], CLASSES))
     dataset = views.read_coco(found, root, [], train=False)
-    boxes = [box["bbox"] for i in range(len(dataset)) for box in dataset.get_data_info(i)["instances"]]
+    boxes = [
+        box["bbox"] for i in range(len(dataset)) for box in dataset.get_data_info(i)["instances"]
+    ]
     assert np.isfinite(np.array(boxes, float)).all()
     CocoMap(found)
     assert len(found.annotations) == len(boxes)
@@ -673,7 +1128,10 @@ def coco_hands_out(root: Path) -> int:
 
 
 def check_fuzzed(root: Path, name: str, content: bytes, find: Callable) -> bool:
-    """Nothing is raised; where nothing is reported, mmdet reads every box of the file. Returns whether it was asked."""
+    """Nothing is raised; where nothing is reported, mmdet reads every box of the file.
+
+    Returns whether it was asked.
+    """
     original = (root / name).read_bytes()
     (root / name).write_bytes(content)
     try:
@@ -688,7 +1146,9 @@ def check_fuzzed(root: Path, name: str, content: bytes, find: Callable) -> bool:
         (root / name).write_bytes(original)
 
 
-def check_fuzzed_values(root: Path, name: str, change: Callable[[st.DataObject, bytes], bytes], find: Callable) -> None:
+def check_fuzzed_values(
+    root: Path, name: str, change: Callable[[st.DataObject, bytes], bytes], find: Callable
+) -> None:
     original, asked = (root / name).read_bytes(), []
 
     @FUZZ
@@ -715,7 +1175,9 @@ def test_fuzzed_list(voc_root: Path, data: st.DataObject) -> None:
 @FUZZ
 @given(st.data())
 def test_fuzzed_image(voc_root: Path, data: st.DataObject) -> None:
-    check_fuzzed(voc_root, JPG, data.draw(mutated((voc_root / JPG).read_bytes()[:700], PIECES)), voc)
+    check_fuzzed(
+        voc_root, JPG, data.draw(mutated((voc_root / JPG).read_bytes()[:700], PIECES)), voc
+    )
 
 
 @FUZZ
@@ -726,9 +1188,15 @@ def test_fuzzed_json_bytes(coco_root: Path, data: st.DataObject) -> None:
 
 def change_json(data: st.DataObject, original: bytes) -> bytes:
     content = json.loads(original)
-    item = data.draw(st.sampled_from([*content["annotations"], *content["images"], content["categories"][0]]))
+    item = data.draw(
+        st.sampled_from([*content["annotations"], *content["images"], content["categories"][0]])
+    )
     key = data.draw(st.sampled_from(sorted(item)))
-    near = st.lists(st.integers(0, 25), min_size=4, max_size=4) if key == "bbox" else st.integers(0, 60)
+    near = (
+        st.lists(st.integers(0, 25), min_size=4, max_size=4)
+        if key == "bbox"
+        else st.integers(0, 60)
+    )
     item[key] = data.draw(near | VALUES)
     return json.dumps(content).encode()
 
@@ -742,7 +1210,9 @@ def change_xml(data: st.DataObject, original: bytes) -> bytes:
         number = st.integers(-3, 60) | st.floats(-3, 60) | st.floats()
         element.text = data.draw(number.map(str) | st.sampled_from(["", "dog", "cat", "Dog", "1"]))
     elif action == "tag":
-        element.tag = data.draw(st.sampled_from(["object", "bndbox", "xmin", "xmax", "name", "part", "other"]))
+        element.tag = data.draw(
+            st.sampled_from(["object", "bndbox", "xmin", "xmax", "name", "part", "other"])
+        )
     elif len(element):
         child = data.draw(st.sampled_from(list(element)))
         element.append(child) if action == "double" else element.remove(child)

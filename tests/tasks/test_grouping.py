@@ -28,7 +28,9 @@ def flaw(path: str, number: int, came: str) -> Fault:
 def test_a_fault_is_its_sentence_and_knows_its_parts():
     fault = Fault("bbox", "/a.json, annotations[3]", "four numbers", "'x\x1by'", "correct it")
     sentence = "/a.json, annotations[3]: expected four numbers, but got 'x\\x1by'; correct it"
-    assert fault == sentence and str(fault) == sentence and json.dumps(fault) == json.dumps(sentence)
+    assert (
+        fault == sentence and str(fault) == sentence and json.dumps(fault) == json.dumps(sentence)
+    )
     assert type(str(fault)) is str
     again = pickle.loads(pickle.dumps(fault))
     assert again == fault and vars(again) == vars(fault) and again.kind == "bbox"
@@ -57,7 +59,9 @@ def test_one_other_fault_is_seen_among_twenty_thousand():
 
 
 def test_the_files_of_a_split_are_counted_apart():
-    faults = [flaw(f"/data/{name}.json", k, str(k)) for name in ("train", "test") for k in range(50)]
+    faults = [
+        flaw(f"/data/{name}.json", k, str(k)) for name in ("train", "test") for k in range(50)
+    ]
     assert told(faults) == [
         *faults[:3],
         "... and 47 more of the kind 'bbox' in /data/train.json",
@@ -79,12 +83,18 @@ def test_examples_are_of_different_values():
 
 def test_words_that_differ_in_names_and_numbers_are_alike():
     lines = [f"task.x: expected {k}, but got '{k}.a' in /data/{k}" for k in range(30)]
-    assert told([*lines, "task.y: expected 3"]) == [*lines[:3], "... and 27 more like that", "task.y: expected 3"]
+    assert told([*lines, "task.y: expected 3"]) == [
+        *lines[:3],
+        "... and 27 more like that",
+        "task.y: expected 3",
+    ]
 
 
 @pytest.mark.parametrize("kinds", [5, 6, 12, 40, 400])
 def test_many_kinds_stay_within_two_screens(kinds: int):
-    faults = [Fault(f"kind {k % kinds}", f"/data/{k}.xml", "a", "b", "c") for k in range(kinds * 50)]
+    faults = [
+        Fault(f"kind {k % kinds}", f"/data/{k}.xml", "a", "b", "c") for k in range(kinds * 50)
+    ]
     lines = told(faults)
     assert len(lines) <= 81
     shown = {line.kind for line in lines if isinstance(line, Fault)}
@@ -97,7 +107,10 @@ def test_the_error_tells_all_where_it_is_asked_to():
     faults = [missing(f"/data/{k}.jpg") for k in range(21)]
     error = ConfigError("mine.py", faults)
     text = str(error)
-    assert text.startswith("mine.py: 21 problem(s)\n  /data/0.jpg: expected image") and "/data/20.jpg" not in text
+    assert (
+        text.startswith("mine.py: 21 problem(s)\n  /data/0.jpg: expected image")
+        and "/data/20.jpg" not in text
+    )
     assert text.endswith("prints all of them") and "--every-fault" in text
     assert error.whole.splitlines()[1:] == [f"  {fault}" for fault in faults]
 
@@ -113,15 +126,29 @@ def test_a_dry_run_on_a_broken_data_set_is_a_screen(tmp_path: Path, capsys):
         (home / f"JPEGImages/{name}.jpg").unlink(missing_ok=True)
     (home / "Annotations/000200.xml").write_text(template.replace("<xmin>11", "<xmin>eleven"))
     (home / "ImageSets/Main/trainval.txt").write_text("\n".join(names))
-    options = [f"task.data_root={root}", "task.train=[VOC2007/trainval]", "task.test=[VOC2007/test]"]
+    options = [
+        f"task.data_root={root}",
+        "task.train=[VOC2007/trainval]",
+        "task.test=[VOC2007/test]",
+    ]
     options += ["task.classes=[cat, dog, person]"]
     config = str(REPOSITORY / "configs/det_sandbox.py")
-    arguments = [config, "--dry-run", "--work-dir", str(tmp_path / "run"), "--cfg-options", *options]
+    arguments = [
+        config,
+        "--dry-run",
+        "--work-dir",
+        str(tmp_path / "run"),
+        "--cfg-options",
+        *options,
+    ]
     assert commands.train(arguments, lambda *_: None) == 2
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) < 15
     assert any("297 more of the kind 'missing image'" in line for line in lines)
-    assert any("000200.xml, object 1: expected a finite number as <xmin>, but got 'eleven'" in line for line in lines)
+    assert any(
+        "000200.xml, object 1: expected a finite number as <xmin>, but got 'eleven'" in line
+        for line in lines
+    )
 
 
 def test_a_folder_of_broken_images_names_the_class_that_is_missing(tmp_path: Path):

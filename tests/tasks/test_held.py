@@ -1,4 +1,6 @@
-"""Held images: a batch read at once is to the bit what its samples are one by one, on the host and on the device."""
+"""Held images: a batch read at once is to the bit what its samples are one by one, on the
+host and on the device.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,14 @@ from tools import al_train
 from tools.data.sandbox.classification import make_classification
 
 IDS = [7, 0, 11, 3, 3, 5]
-SETTINGS = [{}, {"padding": 0}, {"flip": 0.0}, {"flip": 1.0}, {"padding": 1, "flip": 0.3}, {"padding": 0, "flip": 0.0}]
+SETTINGS = [
+    {},
+    {"padding": 0},
+    {"flip": 0.0},
+    {"flip": 1.0},
+    {"padding": 1, "flip": 0.3},
+    {"padding": 0, "flip": 0.0},
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +40,12 @@ def folder(tmp_path_factory) -> Path:
     return imagekit.make_folder(tmp_path_factory.mktemp("folder"))
 
 
-def one_by_one(task: Classification, keys: list[tuple[int, int]], seed: int) -> dict[str, torch.Tensor]:
-    """The reference: every sample through torchvision's transforms under its own seed, and torch's collation."""
+def one_by_one(
+    task: Classification, keys: list[tuple[int, int]], seed: int
+) -> dict[str, torch.Tensor]:
+    """The reference: every sample through torchvision's transforms under its own seed, and
+    torch's collation.
+    """
     samples = []
     for epoch, index in keys:
         with seeded(derive_seed(seed, epoch, index)):
@@ -79,7 +92,9 @@ def test_loaders_read_the_same_whatever_the_workers(folder: Path, workers: int, 
         data.sampler.set_epoch(epoch)
         keys = list(data.sampler)
         batches = [seen(task, batch) for batch in data]
-        expected = [one_by_one(task, keys[k : k + 4], derive_seed(5, "augmentation")) for k in (0, 4, 8)]
+        expected = [
+            one_by_one(task, keys[k : k + 4], derive_seed(5, "augmentation")) for k in (0, 4, 8)
+        ]
         assert [len(batch["labels"]) for batch in batches] == [4, 4, 2]
         assert all(same(found, wanted) for found, wanted in zip(batches, expected, strict=True))
     if workers:
@@ -107,9 +122,13 @@ def test_on_the_device_a_batch_is_small_integers(folder: Path):
     }  # fmt: skip
     assert batch["ids"].tolist() == [4, 9] and batch["split"] == "train"
     pool, test = (task.collate(task.dataset(split).__getitems__([1])) for split in ("pool", "test"))
-    assert pool.keys() == test.keys() == {"ids", "labels", "split"} and (pool["split"], test["split"]) == (
-        "train", "test",
-    )  # fmt: skip
+    assert pool.keys() == test.keys() == {"ids", "labels", "split"} and (
+        pool["split"],
+        test["split"],
+    ) == (
+        "train",
+        "test",
+    )
 
 
 def test_cifar_is_held_without_a_copy(tmp_path: Path, monkeypatch):
@@ -181,7 +200,10 @@ def test_images_too_many_to_hold_are_read_one_by_one(folder: Path, monkeypatch):
     task = classification(folder, held="device")
     assert not isinstance(task.dataset("train"), HeldView)
     keys = [(0, i) for i in IDS]
-    assert same(task.collate(Augmented(task.dataset("train"), 4).__getitems__(keys)), one_by_one(task, keys, 4))
+    assert same(
+        task.collate(Augmented(task.dataset("train"), 4).__getitems__(keys)),
+        one_by_one(task, keys, 4),
+    )
 
 
 def test_one_image_of_another_size_is_named_and_not_held(tmp_path: Path):
@@ -190,8 +212,12 @@ def test_one_image_of_another_size_is_named_and_not_held(tmp_path: Path):
     task = classification(odd)
     (fault,) = task.check()
     assert re.search(r"cat/002\.png: expected 32 x 32 pixels, but got 30 x 31", fault), fault
-    assert not isinstance(task.dataset("pool"), HeldView) and isinstance(task._pool_images.held, list)
-    with pytest.raises(RuntimeError, match=r"got \[3, 32, 32\] at entry 0 and \[3, 31, 30\] at entry 1"):
+    assert not isinstance(task.dataset("pool"), HeldView) and isinstance(
+        task._pool_images.held, list
+    )
+    with pytest.raises(
+        RuntimeError, match=r"got \[3, 32, 32\] at entry 0 and \[3, 31, 30\] at entry 1"
+    ):
         task.collate([task.dataset("pool")[i] for i in (3, 5)])
 
 
@@ -221,8 +247,17 @@ def test_images_are_copied_to_a_device_once(folder: Path):
     on_host, ids = task._held["train"], torch.tensor([1, 2], device="meta")
     with torch.inference_mode():
         first = on_host._on(ids.device)
-    assert on_host._on(ids.device) is first and first.device.type == "meta" and not first.is_inference()
-    assert on_host.views(ids, torch.zeros(2, 3, dtype=torch.int64, device="meta")).shape == (2, 3, 32, 32)
+    assert (
+        on_host._on(ids.device) is first
+        and first.device.type == "meta"
+        and not first.is_inference()
+    )
+    assert on_host.views(ids, torch.zeros(2, 3, dtype=torch.int64, device="meta")).shape == (
+        2,
+        3,
+        32,
+        32,
+    )
 
 
 # ---------------------------------------------------------------- with the rest
@@ -234,7 +269,9 @@ def test_places_keep_the_contract(folder: Path):
 
 def model_of(task: Classification) -> JointModel:
     with seeded(1):
-        return JointModel(task.build(), task.forward, task.predict, task.taps, ModuleSettings(width=8), "joint")
+        return JointModel(
+            task.build(), task.forward, task.predict, task.taps, ModuleSettings(width=8), "joint"
+        )
 
 
 def test_scores_are_the_same_wherever_the_images_are(folder: Path):
@@ -243,8 +280,18 @@ def test_scores_are_the_same_wherever_the_images_are(folder: Path):
     for where in ("memory", "device"):
         task = classification(folder, held=where)
         names = ["predicted_loss", "entropy"]
-        found.append(score(model_of(task), Samples(task.dataset("pool"), task.collate, range(1, 12)), names, settings))
-    assert all(np.array_equal(found[0][name], found[1][name]) and len(found[0][name]) == 11 for name in found[0])
+        found.append(
+            score(
+                model_of(task),
+                Samples(task.dataset("pool"), task.collate, range(1, 12)),
+                names,
+                settings,
+            )
+        )
+    assert all(
+        np.array_equal(found[0][name], found[1][name]) and len(found[0][name]) == 11
+        for name in found[0]
+    )
 
 
 def test_losses_and_predictions_of_places_are_those_of_images(folder: Path):
@@ -257,7 +304,9 @@ def test_losses_and_predictions_of_places_are_those_of_images(folder: Path):
     with torch.no_grad():
         first, second = model.output(places, want), model.output(images, want)
         assert torch.equal(first.loss, second.loss) and torch.equal(first.probs, second.probs)
-        found = [[p.to_dict() for p in task.predict(model.network, batch)] for batch in (places, images)]
+        found = [
+            [p.to_dict() for p in task.predict(model.network, batch)] for batch in (places, images)
+        ]
     assert found[0] == found[1] and len(found[0]) == 3
 
 
@@ -274,7 +323,8 @@ def ran(folder: Path, shapes: Path, where: str, *more: str) -> dict[str, bytes]:
     assert al_train.main([*arguments, *options]) == 0
     state = torch.load(folder / "cycles/01/checkpoint.pth", weights_only=True)["state_dict"]
     with np.load(folder / "queries/00.npz") as query:
-        arrays = {k: v.tobytes() for k, v in query.items() if k != "receipt/settings"}  # where images are is one
+        # where images are is one
+        arrays = {k: v.tobytes() for k, v in query.items() if k != "receipt/settings"}
         return {k: v.numpy().tobytes() for k, v in state.items()} | arrays
 
 

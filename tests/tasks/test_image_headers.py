@@ -1,4 +1,6 @@
-"""What the check says of an image by its header is what a run reads: turned by EXIF, deep, thin, small."""
+"""What the check says of an image by its header is what a run reads: turned by EXIF, deep,
+thin, small.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,10 @@ from tests import devkit, imagekit, posekit
 from tests.tasks.test_bad_images import FORMATS, chunk, content, looked_at
 
 XMP = (
-    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+    b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
+    b'tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
 )
 NO_ENTRY = b"II*\0\x08\0\0\0\0\0\0\0\0\0"
 
@@ -119,7 +123,10 @@ def test_xmp_that_is_not_followed_is_named(tmp_path: Path, full: bool) -> None:
     faults = [fault for fault in coco_faults(tmp_path, full) if "size" in fault]
     assert len(faults) == 2  # of either json
     for fault in faults:
-        assert "the image's size (90, 120) (width, height) (its XMP says orientation 6, which is not" in fault
+        assert (
+            "the image's size (90, 120) (width, height) (its XMP says orientation 6, which is not"
+            in fault
+        )
         assert "do not correct the json's size alone" in fault
     path.unlink()
 
@@ -133,8 +140,13 @@ def test_exif_is_named_where_the_annotation_is_of_stored_pixels(tmp_path: Path, 
     with Image.open(path) as image:
         image.save(path, exif=exif)
     for fault in (faults := coco_faults(tmp_path, full)):
-        assert "the image's size (90, 120) (width, height) as its EXIF orientation 6 turns it" in fault
-        assert f"exiftool -Orientation= '{path}'" in fault and "do not correct the json's size alone" in fault
+        assert (
+            "the image's size (90, 120) (width, height) as its EXIF orientation 6 turns it" in fault
+        )
+        assert (
+            f"exiftool -Orientation= '{path}'" in fault
+            and "do not correct the json's size alone" in fault
+        )
     assert len(faults) == 2
     with Image.open(path) as image:
         image.save(path)  # without EXIF, as the message advises
@@ -145,7 +157,9 @@ def test_exif_is_named_where_the_annotation_is_of_stored_pixels(tmp_path: Path, 
 
 
 def deep_png(path: Path, top: int, seed: int = 0, alpha: bool = False) -> None:
-    pixels = np.random.default_rng(seed).integers(0, top + 1, (32, 32, 4 if alpha else 3), dtype=np.uint16)
+    pixels = np.random.default_rng(seed).integers(
+        0, top + 1, (32, 32, 4 if alpha else 3), dtype=np.uint16
+    )
     pixels[..., 3:] = 65535
     assert cv2.imwrite(str(path), pixels)
 
@@ -164,7 +178,9 @@ def test_values_of_fewer_bits_in_16_are_a_fault(tmp_path: Path, bits: int, alpha
     assert read_image(paths[0]).max() == ((1 << bits) - 1) >> 8
     for full in (False, True):
         (fault,) = seen(paths, full)
-        assert "but got 3 such images without one above" in str(fault) and str(paths[0]) in str(fault)
+        assert "but got 3 such images without one above" in str(fault) and str(paths[0]) in str(
+            fault
+        )
     deep_png(paths[1], 65535, alpha=alpha)  # the others then are dark scenes
     assert seen(paths) == seen(paths, full=True) == []
 
@@ -181,7 +197,10 @@ def test_images_of_8_bits_may_be_dark(tmp_path: Path) -> None:
 def test_a_pnm_says_its_range_and_opencv_does_not_follow(
     tmp_path: Path, top: int, kind: str, magic: bytes, channels: int
 ) -> None:
-    path, pixels = tmp_path / "image.ppm", np.random.default_rng(0).integers(0, top + 1, (18, 24, channels))
+    path, pixels = (
+        tmp_path / "image.ppm",
+        np.random.default_rng(0).integers(0, top + 1, (18, 24, channels)),
+    )
     path.write_bytes(magic + b"\n24 18\n%d\n" % top + pixels.astype(kind).tobytes())
     (fault,) = seen([path])
     assert fault.kind == "dark images" and read_image(path).max() == 15
@@ -214,12 +233,16 @@ def test_each_task_names_deep_values(tmp_path: Path, task: str) -> None:
 
 @pytest.mark.parametrize("width, height", [(60_000, 1), (1, 60_000), (201, 1)])
 def test_a_thin_image_is_known_by_its_header(tmp_path: Path, width: int, height: int) -> None:
-    """Resized to a shorter side of 256 pixels, as classification does, 60000 x 1 would take 11.8 GB."""
+    """Resized to a shorter side of 256 pixels, as classification does, 60000 x 1 would
+    take 11.8 GB.
+    """
     path = tmp_path / "image.png"
     Image.new("RGB", (width, height)).save(path)
     for full in (False, True):
         (fault,) = image_size(path, full)
-        assert f"at most 200 times the shorter one, but got {width} x {height}; cut it" in str(fault)
+        assert f"at most 200 times the shorter one, but got {width} x {height}; cut it" in str(
+            fault
+        )
     with pytest.raises(DataError, match=f"but got {width} x {height}"):
         read_image(path)
 
@@ -269,8 +292,12 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("form, mode", [(form, mode) for form, modes in KINDS.items() for mode in modes])
-def test_pixels_of_every_kind_are_read_as_pil_reads_them(tmp_path: Path, form: str, mode: str) -> None:
+@pytest.mark.parametrize(
+    "form, mode", [(form, mode) for form, modes in KINDS.items() for mode in modes]
+)
+def test_pixels_of_every_kind_are_read_as_pil_reads_them(
+    tmp_path: Path, form: str, mode: str
+) -> None:
     """Palettes, gray, CMYK; of transparent pixels the colour itself is taken."""
     path, ramp = tmp_path / "image", np.add.outer(np.arange(0, 180, 10), np.arange(24) * 3)
     smooth = Image.fromarray(ramp.astype(np.uint8)).convert("L" if mode in ("LA", "PA") else "RGB")
@@ -282,7 +309,10 @@ def test_pixels_of_every_kind_are_read_as_pil_reads_them(tmp_path: Path, form: s
 
 
 def test_classification_takes_thin_images(tmp_path: Path) -> None:
-    """At the limit a view is small; past it, the shorter side's 256 pixels would be met by 51,200 and more."""
+    """At the limit a view is small.
+
+    Past it, the shorter side's 256 pixels would be met by 51,200 and more.
+    """
     imagekit.make_folder(tmp_path)
     path = tmp_path / "train/bird/000.png"
     Image.new("RGB", (200, 1), "red").save(path)
@@ -298,8 +328,12 @@ def test_classification_takes_thin_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation, told", [(1, 0), (3, 1), (4, 1), (6, 1)])
-def test_an_orientation_that_no_size_shows_is_told(tmp_path: Path, orientation: int, told: int) -> None:
-    """Turned by 180 degrees, or square: whether boxes are of the pixels as stored, nothing in the data says."""
+def test_an_orientation_that_no_size_shows_is_told(
+    tmp_path: Path, orientation: int, told: int
+) -> None:
+    """Turned by 180 degrees, or square: whether boxes are of the pixels as stored, nothing
+    in the data says.
+    """
     path, exif = devkit.make_coco(tmp_path) / "images/000007.jpg", Image.Exif()
     exif[0x0112] = orientation
     with Image.open(path) as image:  # 64 x 64

@@ -1,4 +1,7 @@
-"""A pool without labels and a test set with nothing to judge by are faults; classes and joints without are notes."""
+"""A pool without labels and a test set with nothing to judge by are faults.
+
+Classes and joints without are notes.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,9 @@ from tools.train import showing
 Box = tuple[str, int]  # class, and 1 where difficult or a crowd
 
 
-def detection(root: Path, form: str, pool: list[list[Box]], test: list[list[Box]], **settings) -> Detection:
+def detection(
+    root: Path, form: str, pool: list[list[Box]], test: list[list[Box]], **settings
+) -> Detection:
     """Images of these boxes, a list an image; test images are others."""
     home = root / "VOC2007"
     for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
@@ -37,24 +42,40 @@ def detection(root: Path, form: str, pool: list[list[Box]], test: list[list[Box]
     ids: dict[str, list[str]] = {"trainval": [], "test": []}
     number = 0
     for split, images in (("trainval", pool), ("test", test)):
-        content = {"images": [], "annotations": [], "categories": [{"id": i, "name": c} for i, c in enumerate("ab", 1)]}
+        content = {
+            "images": [],
+            "annotations": [],
+            "categories": [{"id": i, "name": c} for i, c in enumerate("ab", 1)],
+        }
         for boxes in images:
             number += 1
             ids[split].append(f"{number:03}")
-            imagekit.write_image(home / f"JPEGImages/{number:03}.jpg", imagekit.pixels(number, 60, 60))
+            imagekit.write_image(
+                home / f"JPEGImages/{number:03}.jpg", imagekit.pixels(number, 60, 60)
+            )
             objects = "".join(
                 f"<object><name>{c}</name><difficult>{d}</difficult><bndbox><xmin>5</xmin><ymin>5</ymin><xmax>40</xmax>"
                 "<ymax>40</ymax></bndbox></object>"
                 for c, d in boxes
             )
             size = "<size><width>60</width><height>60</height><depth>3</depth></size>"
-            (home / f"Annotations/{number:03}.xml").write_text(f"<annotation>{size}{objects}</annotation>")
-            content["images"].append({"id": number, "file_name": f"{number:03}.jpg", "width": 60, "height": 60})
+            (home / f"Annotations/{number:03}.xml").write_text(
+                f"<annotation>{size}{objects}</annotation>"
+            )
+            content["images"].append(
+                {"id": number, "file_name": f"{number:03}.jpg", "width": 60, "height": 60}
+            )
             for c, d in boxes:
                 content["annotations"].append(
-                    {"id": 100 * number + len(content["annotations"]), "image_id": number, "iscrowd": d,
-                     "category_id": 1 + "ab".index(c), "bbox": [4, 4, 35, 35], "area": 35 * 35}
-                )  # fmt: skip
+                    {
+                        "id": 100 * number + len(content["annotations"]),
+                        "image_id": number,
+                        "iscrowd": d,
+                        "category_id": 1 + "ab".index(c),
+                        "bbox": [4, 4, 35, 35],
+                        "area": 35 * 35,
+                    }
+                )
         (root / f"{split}.json").write_text(json.dumps(content))
         (home / f"ImageSets/Main/{split}.txt").write_text("\n".join(ids[split]))
     if form == "coco":
@@ -89,11 +110,18 @@ BOTH: list[Box] = [("a", 0), ("b", 0)]
 @FORMS
 @pytest.mark.parametrize(
     ("test", "came"),
-    [([[], [], []], "none in 3 images"), ([[("a", 1)], [("b", 1), ("b", 1)], []], "3 in 3 images, all of them diff")],
+    [
+        ([[], [], []], "none in 3 images"),
+        ([[("a", 1)], [("b", 1), ("b", 1)], []], "3 in 3 images, all of them diff"),
+    ],
 )
-def test_a_test_set_without_a_box_that_counts_is_a_fault(tmp_path: Path, form: str, test: list, came: str):
+def test_a_test_set_without_a_box_that_counts_is_a_fault(
+    tmp_path: Path, form: str, test: list, came: str
+):
     (fault,) = detection(tmp_path, form, [BOTH] * 3, test).check()
-    assert fault.startswith("task.test: expected a box in the test set that its evaluation counts, but got " + came)
+    assert fault.startswith(
+        "task.test: expected a box in the test set that its evaluation counts, but got " + came
+    )
 
 
 @FORMS
@@ -151,17 +179,23 @@ def test_a_class_without_a_box_is_a_note_and_not_in_the_mean(tmp_path: Path, for
         ([[("a", 0)], [("b", 1)], []], "ignore", None),
     ],
 )
-def test_a_pool_without_a_label_is_a_fault(tmp_path: Path, form: str, pool: list, difficult: str, came: str | None):
+def test_a_pool_without_a_label_is_a_fault(
+    tmp_path: Path, form: str, pool: list, difficult: str, came: str | None
+):
     found = detection(tmp_path, form, pool, [BOTH], difficult=difficult).check()
     assert len(found) == (came is not None)
     for fault in found:
-        assert fault.startswith(f"task.train: expected a box to train on in the pool, but got {came}")
+        assert fault.startswith(
+            f"task.train: expected a box to train on in the pool, but got {came}"
+        )
         assert ("or set task.difficult=train" in fault) == bool(pool[0])
 
 
 @FORMS
 @pytest.mark.parametrize(("bare", "said"), [(0, False), (2, False), (3, True)])
-def test_a_pool_that_mostly_has_no_boxes_is_counted(tmp_path: Path, form: str, bare: int, said: bool):
+def test_a_pool_that_mostly_has_no_boxes_is_counted(
+    tmp_path: Path, form: str, bare: int, said: bool
+):
     task = detection(tmp_path, form, [[]] * bare + [BOTH] * (4 - bare), [BOTH])
     assert task.check() == []
     assert task.notes() == ([f"pool: {bare} of 4 images have no box"] if said else [])
@@ -169,7 +203,10 @@ def test_a_pool_that_mostly_has_no_boxes_is_counted(tmp_path: Path, form: str, b
 
 @FORMS
 def test_a_limited_test_set_is_spread_over_all(tmp_path: Path, form: str):
-    """The first images of a list may be all alike; every task takes the samples k * size // limit."""
+    """The first images of a list may be all alike.
+
+    Every task takes the samples k * size // limit.
+    """
     task = detection(tmp_path, form, [BOTH], [[], [], [], BOTH, [], BOTH], test_limit=2)
     assert task.check() == []
     paths = [Path(task.dataset("test")[k]["data_samples"].img_path).stem for k in range(2)]
@@ -180,7 +217,10 @@ def test_a_limited_test_set_is_spread_over_all(tmp_path: Path, form: str):
 @FORMS
 def test_a_limit_that_leaves_no_box_is_a_fault(tmp_path: Path, form: str):
     (fault,) = detection(tmp_path, form, [BOTH], [[], BOTH, BOTH, BOTH], test_limit=1).check()
-    assert "none in 1 images; name a list with annotations as task.test, or raise task.test_limit (1)" in fault
+    assert (
+        "none in 1 images; name a list with annotations as task.test, or raise task.test_limit (1)"
+        in fault
+    )
 
 
 # ---------------------------------------------------------------- pose
@@ -209,19 +249,31 @@ def test_joints_that_are_left_out_of_the_mean_are_nothing_to_judge_by(tmp_path: 
     root = posekit.make_mpii(tmp_path)
     unscored = [MPII_JOINTS.index(name) for name in ("pelvis", "thorax")]
     rewritten(root, "valid", only(*unscored))
-    (fault,) = [f for f in posekit.pose(root, measure=measure).check() if "head" not in getattr(f, "kind", "")]
-    expected = f"expected a person with a size and a joint that counts for {measure}, but got none among 6"
+    (fault,) = [
+        f
+        for f in posekit.pose(root, measure=measure).check()
+        if "head" not in getattr(f, "kind", "")
+    ]
+    expected = (
+        f"expected a person with a size and a joint that counts for {measure}, but got none among 6"
+    )
     assert fault.startswith(f"{root}/annot/valid.json: {expected}")
     rewritten(root, "valid", only(*unscored, 0))
-    assert [f for f in posekit.pose(root, measure=measure).check() if "judge" in getattr(f, "kind", "")] == []
+    assert [
+        f for f in posekit.pose(root, measure=measure).check() if "judge" in getattr(f, "kind", "")
+    ] == []
 
 
 def test_a_limit_that_leaves_no_joint_is_a_fault(tmp_path: Path):
     root = posekit.make_mpii(tmp_path)
     rewritten(root, "valid", lambda k, person: person if k else only()(k, person))
     assert [f for f in posekit.pose(root).check() if f.kind == "nothing to judge by"] == []
-    (fault,) = [f for f in posekit.pose(root, test_limit=1).check() if f.kind == "nothing to judge by"]
-    assert "but got none among 1; annotate some" in fault and "or raise task.test_limit (1)" in fault
+    (fault,) = [
+        f for f in posekit.pose(root, test_limit=1).check() if f.kind == "nothing to judge by"
+    ]
+    assert (
+        "but got none among 1; annotate some" in fault and "or raise task.test_limit (1)" in fault
+    )
 
 
 def test_persons_of_one_joint_have_no_size_for_pck(tmp_path: Path):
@@ -263,7 +315,8 @@ def test_a_pool_without_a_label_is_a_fault_of_any_task():
     config = str(REPOSITORY / "tests/toy_config.py")
     problems = preflight.problems(load(config, options={"task.type": Unlabeled}), False)
     assert problems == [
-        "task: expected labels in the pool, but got an effort of 0 for each of its 60 samples; label some"
+        "task: expected labels in the pool, but got an effort of 0 for each of its 60 samples; "
+        "label some"
     ]
     assert preflight.problems(load(config, options={"task.type": LastLabeled}), False) == []
 
@@ -277,13 +330,30 @@ def test_a_score_that_is_no_number_is_said_to_be_none():
 def test_a_dry_run_on_images_without_annotations(tmp_path: Path, capsys):
     task = detection(tmp_path / "data", "coco", [[], []], [[]])
     folder = "VOC2007/JPEGImages"
-    options = [f"task.data_root={task.root}", "task.format=coco", f"task.train=[{folder}:trainval.json]",
-               f"task.test=[{folder}:test.json]", "task.classes=[a, b]",
-               "budget.initial=2", "budget.query=1", "budget.cycles=1"]  # fmt: skip
+    options = [
+        f"task.data_root={task.root}",
+        "task.format=coco",
+        f"task.train=[{folder}:trainval.json]",
+        f"task.test=[{folder}:test.json]",
+        "task.classes=[a, b]",
+        "budget.initial=2",
+        "budget.query=1",
+        "budget.cycles=1",
+    ]
     config = str(REPOSITORY / "configs/det_sandbox.py")
-    arguments = [config, "--dry-run", "--work-dir", str(tmp_path / "run"), "--cfg-options", *options]
+    arguments = [
+        config,
+        "--dry-run",
+        "--work-dir",
+        str(tmp_path / "run"),
+        "--cfg-options",
+        *options,
+    ]
     assert commands.train(arguments, lambda *_: None) == 2
     said = capsys.readouterr().out
     assert "task.train: expected a box to train on in the pool, but got none in 2 images" in said
-    assert "task.test: expected a box in the test set that its evaluation counts, but got none in 1 images" in said
+    assert (
+        "task.test: expected a box in the test set that its evaluation counts, but got none in 1 "
+        "images" in said
+    )
     assert not (tmp_path / "run").exists()

@@ -1,4 +1,7 @@
-"""What systems leave in folders of data is skipped and said once; a class without test images is a note."""
+"""What systems leave in folders of data is skipped and said once.
+
+A class without test images is a note.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,23 @@ from tests import commands, contract, imagekit
 from tests.conftest import REPOSITORY
 from tests.imagekit import classification
 
-FILES = ("Thumbs.db", "desktop.ini", ".DS_Store", "._000.png", "THUMBS.DB", "Icon\r", "Thumbs.db:encryptable")
-FOLDERS = ("@eaDir", "__MACOSX", ".ipynb_checkpoints", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+FILES = (
+    "Thumbs.db",
+    "desktop.ini",
+    ".DS_Store",
+    "._000.png",
+    "THUMBS.DB",
+    "Icon\r",
+    "Thumbs.db:encryptable",
+)
+FOLDERS = (
+    "@eaDir",
+    "__MACOSX",
+    ".ipynb_checkpoints",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+)
 
 
 @pytest.fixture
@@ -26,7 +44,9 @@ def test_litter_is_known_by_its_name(name: str):
     assert is_litter(name)
 
 
-@pytest.mark.parametrize("name", ["cat", "thumbs", "thumbs.db.png", "icon", "iconic", "macosx", "eadir", "a._b"])
+@pytest.mark.parametrize(
+    "name", ["cat", "thumbs", "thumbs.db.png", "icon", "iconic", "macosx", "eadir", "a._b"]
+)
 def test_data_are_no_litter(name: str):
     assert not is_litter(name)
 
@@ -56,7 +76,8 @@ def test_the_note_counts_by_name(folder: Path):
     (folder / "train/desktop.ini").write_text("")
     (note,) = classification(folder).notes()
     assert note == (
-        "train: 19 files and folders are skipped that are no data: 15 '._*', 3 'Thumbs.db', 1 'desktop.ini'"
+        "train: 19 files and folders are skipped that are no data: 15 '._*', 3 'Thumbs.db', 1 "
+        "'desktop.ini'"
     )
 
 
@@ -64,7 +85,9 @@ def test_clean_data_have_no_note(folder: Path, tmp_path: Path, monkeypatch):
     assert classification(folder).notes() == []
     cifar = classification(imagekit.make_cifar100(tmp_path / "c", monkeypatch), format="cifar100")
     (note,) = cifar.notes()
-    assert note.startswith("test: no image of 94 of 100 classes: 'fine0', 'fine2', 'fine3', 'fine4', 'fine5', ...;")
+    assert note.startswith(
+        "test: no image of 94 of 100 classes: 'fine0', 'fine2', 'fine3', 'fine4', 'fine5', ...;"
+    )
 
 
 @pytest.mark.parametrize("way", ["no folder", "an empty folder", "litter alone"])
@@ -92,10 +115,18 @@ def test_a_dry_run_says_it_once(folder: Path, tmp_path: Path, capsys):
     (folder / "train/Thumbs.db").write_text("")
     shutil.rmtree(folder / "test/cat")
     options = [f"task.data_root={folder}", "budget.initial=4", "budget.query=2"]
-    arguments = [str(REPOSITORY / "configs/cls_sandbox.py"), "--dry-run", "--work-dir", str(tmp_path / "run")]
+    arguments = [
+        str(REPOSITORY / "configs/cls_sandbox.py"),
+        "--dry-run",
+        "--work-dir",
+        str(tmp_path / "run"),
+    ]
     assert commands.train([*arguments, "--cfg-options", *options], lambda *_: None) == 0
     said = capsys.readouterr().out
-    assert said.count("note: train: 1 files and folders are skipped that are no data: 1 'Thumbs.db'") == 1
+    assert (
+        said.count("note: train: 1 files and folders are skipped that are no data: 1 'Thumbs.db'")
+        == 1
+    )
     assert said.count("note: test: no image of 1 of 3 classes: 'cat'") == 1
 
 
@@ -104,14 +135,23 @@ def test_other_classes_are_left_out_where_that_is_asked_for(folder: Path):
     whole = classification(folder)
     kept = ("cat", "bird")
     faults = classification(folder, classes=kept).check()
-    assert len(faults) == 2 and all("or leave such folders out: task.others='drop'" in fault for fault in faults)
+    assert len(faults) == 2 and all(
+        "or leave such folders out: task.others='drop'" in fault for fault in faults
+    )
     task = classification(folder, classes=kept, others="drop")
     assert task.check(full=True) == [] and task.classes == kept
     names = [whole.name(i) for i in range(12) if "/dog/" not in whole.name(i)]
     assert [task.name(i) for i in range(len(task.dataset("pool")))] == names
-    assert [task.traits(i)["class"] for i in range(len(names))] == [[name.split("/")[1]] for name in names]
-    assert [task.dataset("pool")[i][1] for i in range(len(names))] == [kept.index(n.split("/")[1]) for n in names]
-    assert len(task.sources("pool")) == len(names) and len(task.sources("test")) == len(task.dataset("test")) == 3
+    assert [task.traits(i)["class"] for i in range(len(names))] == [
+        [name.split("/")[1]] for name in names
+    ]
+    assert [task.dataset("pool")[i][1] for i in range(len(names))] == [
+        kept.index(n.split("/")[1]) for n in names
+    ]
+    assert (
+        len(task.sources("pool")) == len(names)
+        and len(task.sources("test")) == len(task.dataset("test")) == 3
+    )
     assert task.notes() == [
         "train: images of classes that `classes` lacks are left out: 4 of 'dog'",
         "test: images of classes that `classes` lacks are left out: 3 of 'dog'",
@@ -121,7 +161,9 @@ def test_other_classes_are_left_out_where_that_is_asked_for(folder: Path):
 def test_a_class_of_test_alone_is_left_out_where_that_is_asked_for(folder: Path):
     shutil.rmtree(folder / "train/dog")
     (fault,) = classification(folder).check()
-    assert fault.startswith(f"{folder / 'test/dog'}: expected a folder named after a class of train, but got 'dog'")
+    assert fault.startswith(
+        f"{folder / 'test/dog'}: expected a folder named after a class of train, but got 'dog'"
+    )
     task = classification(folder, others="drop")
     assert task.check() == [] and task.classes == ("bird", "cat") and len(task.dataset("test")) == 3
     assert task.notes() == ["test: images of classes that `classes` lacks are left out: 3 of 'dog'"]
@@ -130,4 +172,8 @@ def test_a_class_of_test_alone_is_left_out_where_that_is_asked_for(folder: Path)
 def test_to_leave_classes_out_leaves_other_faults(folder: Path):
     (folder / "train/loose.txt").write_text("")
     faults = classification(folder, classes=("cat", "cow"), others="drop").check()
-    assert len(faults) == 2 and "class folders alone" in "".join(faults) and "train/cow" in "".join(faults)
+    assert (
+        len(faults) == 2
+        and "class folders alone" in "".join(faults)
+        and "train/cow" in "".join(faults)
+    )

@@ -79,7 +79,8 @@ def test_a_metrics_ends_are_known_as_far_as_its_name_tells(name, values, found):
 
 
 @pytest.mark.parametrize(
-    ("task", "lower"), [(Toy(), False), (Error(), True), (Chosen(True), True), (Chosen(np.bool_(0)), False)]
+    ("task", "lower"),
+    [(Toy(), False), (Error(), True), (Chosen(True), True), (Chosen(np.bool_(0)), False)],
 )
 def test_a_task_says_which_way_is_better(task, lower):
     assert lower_is_better(task) is lower
@@ -91,17 +92,23 @@ def test_anything_but_true_and_false_is_refused(given):
     task.lower_is_better = given
     with pytest.raises(ValueError, match="lower_is_better: expected True or False, but got "):
         lower_is_better(task)
-    with pytest.raises(ConfigError, match="task: lower_is_better: expected True or False, but got 'no'"):
+    with pytest.raises(
+        ConfigError, match="task: lower_is_better: expected True or False, but got 'no'"
+    ):
         load(REPOSITORY / "tests/toy_config.py", options={"task.type": f"{__name__}.Odd"})
 
 
 def test_a_run_knows_its_direction_and_another_one_is_not_compared_with_it(tmp_path: Path):
     folders = [
-        comparekit.write(tmp_path / f"run{seed}", comparekit.config("random", seed), told=Facts("score", lower))
+        comparekit.write(
+            tmp_path / f"run{seed}", comparekit.config("random", seed), told=Facts("score", lower)
+        )
         for seed, lower in enumerate((True, True, False))
     ]
     assert [read(folder).lower for folder in folders] == [True, True, False]
     (one,) = group([read(folder) for folder in folders[:2]])
     assert one.lower and one.metric == "score"
-    with pytest.raises(ComparisonError, match=r"run0 and .*run2: the task's lower_is_better: True and False"):
+    with pytest.raises(
+        ComparisonError, match=r"run0 and .*run2: the task's lower_is_better: True and False"
+    ):
         group([read(folder) for folder in folders])

@@ -30,7 +30,9 @@ FORM = "(the same letters in another Unicode form, NFC or NFD)"
         ("0001.jpg", "0002.jpg", "nothing at this path; do"),
     ],
 )
-def test_what_is_there_in_place_of_a_missing_file(tmp_path: Path, there: str, wanted: str, said: str) -> None:
+def test_what_is_there_in_place_of_a_missing_file(
+    tmp_path: Path, there: str, wanted: str, said: str
+) -> None:
     (tmp_path / there).write_text("")
     fault = path_fault(tmp_path / wanted, "image", "do", most=1)
     assert fault is not None and said in fault.came + "; do"
@@ -39,7 +41,10 @@ def test_what_is_there_in_place_of_a_missing_file(tmp_path: Path, there: str, wa
 def test_a_link_that_leads_nowhere_is_called_so(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").symlink_to("gone.jpg")
     fault = path_fault(tmp_path / "a.jpg", "image", "do", most=1)
-    assert fault is not None and fault.came == "nothing at this path (a link to 'gone.jpg', which is not there)"
+    assert (
+        fault is not None
+        and fault.came == "nothing at this path (a link to 'gone.jpg', which is not there)"
+    )
 
 
 def test_what_came_since_the_last_look_is_seen(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""The pose adapter: contract, crops, targets, decoding and PCKh against independent computations."""
+"""The pose adapter: contract, crops, targets, decoding and PCKh against independent
+computations.
+"""
 
 from __future__ import annotations
 
@@ -58,26 +60,45 @@ def test_pck_by_the_joints_box_needs_no_heads(mpii: Path):
     task = pose(mpii, measure="PCK", heads=None)
     assert task.metric == "PCK" and task.threshold == 0.2
     contract.check_all(task)
-    assert scored(task, task._test_people.joints).keys() == {key.replace("PCKh", "PCK") for key in KEYS}
+    assert scored(task, task._test_people.joints).keys() == {
+        key.replace("PCKh", "PCK") for key in KEYS
+    }
 
 
 def test_own_joints(tmp_path: Path):
     root = posekit.make_mpii(tmp_path)
     for name in ("train", "valid"):
-        persons = [p | {"joints": p["joints"][:3], "joints_vis": p["joints_vis"][:3]} for p in records(root, name)]
+        persons = [
+            p | {"joints": p["joints"][:3], "joints_vis": p["joints_vis"][:3]}
+            for p in records(root, name)
+        ]
         (root / f"annot/{name}.json").write_text(json.dumps(persons))
     task = pose(root, joints=["left_eye", "right_eye", "nose"], measure="PCK")
     contract.check_all(task)
-    assert scored(task, task._test_people.joints).keys() == {"PCK", "PCK/left_eye", "PCK/right_eye", "PCK/nose"}
+    assert scored(task, task._test_people.joints).keys() == {
+        "PCK",
+        "PCK/left_eye",
+        "PCK/right_eye",
+        "PCK/nose",
+    }
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"input_size": 40}, "input_size: expected a multiple of 16 for depth 2, but got 40"),
-        ({"joints": ["nose", "nose"]}, r"joints: expected different names, but got \['nose', 'nose'\]"),
-        ({"joints": ["left_eye"]}, r"joints: expected left and right ones in pairs.*\['right_eye'\]"),
-        ({"joints": ["wrist_left", "wrist_right"]}, r"sides as in 'left_knee'.*\['wrist_left', 'wrist_right'\]"),
+        (
+            {"joints": ["nose", "nose"]},
+            r"joints: expected different names, but got \['nose', 'nose'\]",
+        ),
+        (
+            {"joints": ["left_eye"]},
+            r"joints: expected left and right ones in pairs.*\['right_eye'\]",
+        ),
+        (
+            {"joints": ["wrist_left", "wrist_right"]},
+            r"sides as in 'left_knee'.*\['wrist_left', 'wrist_right'\]",
+        ),
         ({"joints": ["Left_a", "l_b", "rightC", "nose"]}, r"but got \['Left_a', 'l_b', 'rightC'\]"),
         ({"heads": None}, "heads: expected a .mat with head boxes for PCKh, but got None"),
     ],
@@ -90,9 +111,11 @@ def test_settings_that_cannot_be_are_refused(mpii: Path, settings: dict, message
 def test_names_effort_and_order_are_the_jsons(mpii: Path):
     task, persons = pose(mpii), records(mpii)
     assert [task.name(i) for i in range(4)] == [
-        "images/train000.jpg person 1", "images/train000.jpg person 2", "images/train001.jpg person 1",
+        "images/train000.jpg person 1",
+        "images/train000.jpg person 2",
+        "images/train001.jpg person 1",
         "images/train002.jpg person 1",
-    ]  # fmt: skip
+    ]
     assert [task.effort(i) for i in range(12)] == [sum(p["joints_vis"]) for p in persons]
     assert [task.dataset("train")[i]["person"] for i in range(12)] == list(range(12))
 
@@ -101,10 +124,15 @@ def test_names_effort_and_order_are_the_jsons(mpii: Path):
 
 
 def three_points(centre, scale, angle, size):
-    """HRNet's get_affine_transform, written anew: centre, a point above it, and the corner of a right angle."""
+    """HRNet's get_affine_transform, written anew: centre, a point above it, and the corner
+    of a right angle.
+    """
     turn = math.pi * angle / 180
     up = np.array([200 * scale * 0.5 * math.sin(turn), -200 * scale * 0.5 * math.cos(turn)])
-    source, target = [np.array(centre), np.array(centre) + up], [np.full(2, size / 2), np.array([size / 2, 0.0])]
+    source, target = (
+        [np.array(centre), np.array(centre) + up],
+        [np.full(2, size / 2), np.array([size / 2, 0.0])],
+    )
     for points in (source, target):
         d = points[0] - points[1]
         points.append(points[1] + np.array([-d[1], d[0]]))
@@ -115,7 +143,9 @@ def three_points(centre, scale, angle, size):
 def test_crop_is_hrnets(angle: float):
     centre, scale = np.array([310.5, 200.25]), 2.3
     matrix = crop_matrix(centre, 200 * scale, 256, angle)
-    np.testing.assert_allclose(matrix, three_points(centre, scale, angle, 256), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(
+        matrix, three_points(centre, scale, angle, 256), rtol=1e-4, atol=1e-3
+    )
 
 
 def test_pool_views_are_the_crops_of_the_person_as_annotated(mpii: Path):
@@ -127,7 +157,8 @@ def test_pool_views_are_the_crops_of_the_person_as_annotated(mpii: Path):
         matrix = three_points(centre, scale, 0, 64)
         pixels = np.asarray(Image.open(mpii / "images" / record["image"]))
         crop = cv2.warpAffine(pixels, matrix, (64, 64), flags=cv2.INTER_LINEAR)
-        assert np.abs(sample["image"].permute(1, 2, 0).numpy().astype(int) - crop).max() <= 4  # float32 against float64
+        # float32 against float64
+        assert np.abs(sample["image"].permute(1, 2, 0).numpy().astype(int) - crop).max() <= 4
         joints = np.c_[np.array(record["joints"]) - 1, np.ones(16)] @ matrix.T
         shown = np.array(record["joints_vis"], bool)
         np.testing.assert_allclose(sample["joints"].numpy()[shown], joints[shown], atol=2e-3)
@@ -180,7 +211,9 @@ def test_augmentation_has_the_spread_that_is_asked_for(mpii: Path):
             linear = linear @ torch.diag(torch.tensor([-1.0, 1.0], dtype=torch.double))
         sizes.append(math.sqrt(torch.linalg.det(linear)) / plain[0, 0].item())
         angles.append(math.degrees(math.atan2(linear[1, 0], linear[0, 0])))
-    assert min(sizes) == pytest.approx(0.75, abs=1e-4) and max(sizes) == pytest.approx(1.25, abs=1e-4)
+    assert min(sizes) == pytest.approx(0.75, abs=1e-4) and max(sizes) == pytest.approx(
+        1.25, abs=1e-4
+    )
     turned = [a for a in angles if abs(a) > 1e-3]
     assert 0.5 < len(turned) / 400 < 0.7 and 45 < max(map(abs, turned)) <= 60.001
     assert 20 < np.std(turned) < 32 and abs(np.mean(turned)) < 6 and abs(np.mean(sizes) - 1) < 0.03
@@ -211,7 +244,10 @@ def test_an_image_that_goes_bad_after_the_check_is_named(tmp_path: Path):
 
 
 def drawn(joint: tuple[float, float], side: int, sigma: int) -> np.ndarray | None:
-    """One target by HRNet's way: a patch of 6 sigma + 1 cells, cut at the borders; None where nothing is in the map."""
+    """One target by HRNet's way: a patch of 6 sigma + 1 cells, cut at the borders.
+
+    None where nothing is in the map.
+    """
     x, y = int(math.floor(joint[0] + 0.5)), int(math.floor(joint[1] + 0.5))
     patch = np.array([[math.exp(-((i - 3 * sigma) ** 2 + (j - 3 * sigma) ** 2) / (2 * sigma**2))
                        for i in range(6 * sigma + 1)] for j in range(6 * sigma + 1)])  # fmt: skip
@@ -230,7 +266,9 @@ def test_targets_are_the_gaussians_drawn_one_by_one(sigma: int):
     joints = rng.uniform(-10, 26, (40, 5, 2)).astype(np.float32)
     joints[0, :4] = [(0, 0), (7.5, 7.49), (15.4, -3.4), (18.4, 3)]  # a corner, a half, borders
     annotated = rng.random((40, 5)) < 0.8
-    target, weights = maps.targets(torch.from_numpy(joints), torch.from_numpy(annotated), 16, float(sigma))
+    target, weights = maps.targets(
+        torch.from_numpy(joints), torch.from_numpy(annotated), 16, float(sigma)
+    )
     seen = {0: 0, 1: 0}
     for b in range(40):
         for j in range(5):
@@ -248,11 +286,18 @@ def test_loss_is_the_mean_over_annotated_joints_summed_over_stacks():
     weights = torch.tensor([[1.0, 1, 1, 1], [1, 0, 0, 1], [0, 0, 0, 0]])
     mse = torch.nn.functional.mse_loss
     for b, joints in enumerate([[0, 1, 2, 3], [0, 3], []]):
-        by_hand = sum(mse(s[b, joints], target[b, joints]).item() for s in stacks) if joints else 0.0
-        assert maps.pose_losses(stacks, target, weights, "annotated")[b].item() == pytest.approx(by_hand, rel=1e-6)
-        masked = target[b] * weights[b, :, None, None]  # HRNet's JointsMSELoss, without its factor of 1/2
+        by_hand = (
+            sum(mse(s[b, joints], target[b, joints]).item() for s in stacks) if joints else 0.0
+        )
+        assert maps.pose_losses(stacks, target, weights, "annotated")[b].item() == pytest.approx(
+            by_hand, rel=1e-6
+        )
+        # HRNet's JointsMSELoss, without its factor of 1/2
+        masked = target[b] * weights[b, :, None, None]
         hrnet = sum(mse(s[b] * weights[b, :, None, None], masked).item() for s in stacks)
-        assert maps.pose_losses(stacks, target, weights, "all")[b].item() == pytest.approx(hrnet, rel=1e-6)
+        assert maps.pose_losses(stacks, target, weights, "all")[b].item() == pytest.approx(
+            hrnet, rel=1e-6
+        )
 
 
 def test_what_is_not_annotated_counts_for_nothing(mpii: Path):
@@ -323,7 +368,9 @@ def test_targets_decode_to_the_joint_within_half_a_cell():
 
 
 def test_mirrored_heatmaps_lie_on_the_others():
-    """The targets of a mirrored crop, taken back, are those of the crop: for every pixel, at four pixels a cell."""
+    """The targets of a mirrored crop, taken back, are those of the crop: for every pixel,
+    at four pixels a cell.
+    """
     swap = mirrored(("left_a", "right_a", "b"))
     assert swap == [1, 0, 2]
     for x in range(16, 48):
@@ -357,14 +404,18 @@ class Oracle(torch.nn.Module):
 
     def __init__(self, task: Pose, batch: dict) -> None:
         super().__init__()
-        self.maps = maps.targets(batch["joints"] / 4, batch["annotated"], task.input_size // 4, 1.0)[0]
+        self.maps = maps.targets(
+            batch["joints"] / 4, batch["annotated"], task.input_size // 4, 1.0
+        )[0]
 
     def forward(self, images):
         return (), (self.maps,)
 
 
 def test_perfect_heatmaps_give_the_annotated_pixels(mpii: Path):
-    """From the json through crop, target, decoding and back: an error of half a cell, in pixels of the image."""
+    """From the json through crop, target, decoding and back: an error of half a cell, in
+    pixels of the image.
+    """
     task = pose(mpii, input_size=256, depth=2)
     batch = contract.a_batch(task, "test", list(range(6)))
     found = task.predict(Oracle(task, batch), batch)
@@ -382,7 +433,9 @@ def test_perfect_heatmaps_give_the_annotated_pixels(mpii: Path):
 
 
 def published(predictions: np.ndarray, mat: dict) -> tuple[dict[int, float], float]:
-    """MPII's evaluation, joint by joint (N, 16, 2 in 1-based pixels): the share of each joint, and of all but two."""
+    """MPII's evaluation, joint by joint (N, 16, 2 in 1-based pixels): the share of each
+    joint, and of all but two.
+    """
     right, there = dict.fromkeys(range(16), 0), dict.fromkeys(range(16), 0)
     for n in range(len(predictions)):
         (x1, y1), (x2, y2) = mat["headboxes_src"][:, :, n]
@@ -393,7 +446,9 @@ def published(predictions: np.ndarray, mat: dict) -> tuple[dict[int, float], flo
                 distance = math.dist(predictions[n, j], mat["pos_gt_src"][j, :, n])
                 right[j] += distance / head <= 0.5
     mean = [j for j in range(16) if j not in (6, 7)]
-    return {j: right[j] / there[j] for j in range(16)}, sum(right[j] for j in mean) / sum(there[j] for j in mean)
+    return {j: right[j] / there[j] for j in range(16)}, sum(right[j] for j in mean) / sum(
+        there[j] for j in mean
+    )
 
 
 def scored(task: Pose, joints: np.ndarray) -> dict[str, float]:
@@ -412,13 +467,16 @@ def test_pckh_is_the_published_evaluation(mpii: Path, seed: int):
     found = scored(pose(mpii), predictions - 1)
     assert found.keys() == KEYS
     assert 0.2 < overall < 0.9
-    assert found == pytest.approx({"PCKh": overall} | {f"PCKh/{MPII_JOINTS[j]}": v for j, v in each.items()})
+    assert found == pytest.approx(
+        {"PCKh": overall} | {f"PCKh/{MPII_JOINTS[j]}": v for j, v in each.items()}
+    )
 
 
 def test_a_joint_at_the_threshold_counts_and_one_beyond_does_not():
     truth, shown, sizes = np.zeros((2, 2, 2)), np.ones((2, 2), bool), np.array([10.0, 10.0])
     metric = Pck("PCKh", ["a", "pelvis"], ["pelvis"], truth, shown, sizes, 0.5)
-    metric.process({}, [{"person": 0, "joints": np.array([[3.0, 4.0], [9, 9]])}])  # 5 pixels: 0.5 sizes exactly
+    # 5 pixels: 0.5 sizes exactly
+    metric.process({}, [{"person": 0, "joints": np.array([[3.0, 4.0], [9, 9]])}])
     metric.process({}, [{"person": 1, "joints": np.array([[3.0, 4.0001], [0, 0]])}])
     assert metric.evaluate(2) == {"PCKh": 0.5, "PCKh/a": 0.5, "PCKh/pelvis": 0.5}
 
@@ -462,7 +520,9 @@ def test_box_of_one_joint_or_none_has_size_zero(tmp_path: Path):
 # ---------------------------------------------------------------- real data
 
 
-@pytest.mark.skipif("AL_DATA" not in os.environ, reason="AL_DATA does not name a folder with real data")
+@pytest.mark.skipif(
+    "AL_DATA" not in os.environ, reason="AL_DATA does not name a folder with real data"
+)
 def test_real_persons():
     root = Path(os.environ["AL_DATA"]) / "mpii"
     task = pose(root, input_size=64)
@@ -471,20 +531,29 @@ def test_real_persons():
     truth, annotated, sizes = read_heads(root / "annot/gt_valid.mat")
     people = task._test_people
     assert (annotated == people.annotated).all()
-    np.testing.assert_allclose(truth[annotated], people.joints[annotated], atol=1e-3)  # one order, one origin
+    # one order, one origin
+    np.testing.assert_allclose(truth[annotated], people.joints[annotated], atol=1e-3)
     assert scored(task, truth)["PCKh"] == 1.0 and sizes.min() > 5
     batch = contract.a_batch(task, "test", [0, 1])
     assert [p.joints.shape for p in task.predict(task.build().eval(), batch)] == [(16, 2), (16, 2)]
 
 
 @pytest.mark.parametrize(("astray", "faults"), [(0, 0), (1, 0), (2, 1)])
-def test_one_person_astray_in_a_hundred_is_as_published_and_more_are_another_order(tmp_path: Path, astray, faults):
-    """The published files have one such person among 2,958; of a shuffled list nearly all are elsewhere."""
+def test_one_person_astray_in_a_hundred_is_as_published_and_more_are_another_order(
+    tmp_path: Path, astray, faults
+):
+    """The published files have one such person among 2,958.
+
+    Of a shuffled list nearly all are elsewhere.
+    """
     root = posekit.make_mpii(tmp_path)
     rng = np.random.default_rng(0)
     persons = [posekit.person(rng, "test000.jpg", 80) for _ in range(150)]
     (root / "annot/valid.json").write_text(json.dumps(persons))
-    moved = [p | {"joints": (np.array(p["joints"]) + 99 * (n < astray)).tolist()} for n, p in enumerate(persons)]
+    moved = [
+        p | {"joints": (np.array(p["joints"]) + 99 * (n < astray)).tolist()}
+        for n, p in enumerate(persons)
+    ]
     scipy.io.savemat(root / "annot/gt_valid.mat", posekit.heads_of(moved, side=12.0))
     found = [fault for fault in pose(root).check() if "another" in fault or "elsewhere" in fault]
     assert len(found) == faults, found
@@ -494,7 +563,9 @@ def test_all_joints_count_in_the_mean_of_ones_own(tmp_path: Path):
     """Pelvis and thorax are left out of MPII's own evaluation alone."""
     root = posekit.make_mpii(tmp_path)
     for name in ("train", "valid"):
-        persons = [p | {"joints": p["joints"][:2], "joints_vis": [1, 1]} for p in records(root, name)]
+        persons = [
+            p | {"joints": p["joints"][:2], "joints_vis": [1, 1]} for p in records(root, name)
+        ]
         persons = [p | {"joints": [[20 + n, 30], [50, 40 + n]]} for n, p in enumerate(persons)]
         (root / f"annot/{name}.json").write_text(json.dumps(persons))
     task = pose(root, joints=["pelvis", "thorax"], measure="PCK")
@@ -504,15 +575,26 @@ def test_all_joints_count_in_the_mean_of_ones_own(tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"joints_vis": [1] + [0] * 15}, "expected a person with a size and a joint that counts for PCK, but got none"),
-        ({"joints": [[-1, -1]] * 16, "joints_vis": [1] * 16}, r"[-1, -1] as joints[0] with 1 (16 such)"),
-        ({"joints": [[0.0, 0.0]] * 16, "joints_vis": [1] * 16}, r"[0.0, 0.0] as joints[0] with 1 (16 such)"),
+        (
+            {"joints_vis": [1] + [0] * 15},
+            "expected a person with a size and a joint that counts for PCK, but got none",
+        ),
+        (
+            {"joints": [[-1, -1]] * 16, "joints_vis": [1] * 16},
+            r"[-1, -1] as joints[0] with 1 (16 such)",
+        ),
+        (
+            {"joints": [[0.0, 0.0]] * 16, "joints_vis": [1] * 16},
+            r"[0.0, 0.0] as joints[0] with 1 (16 such)",
+        ),
         ({"image": "a\nb.jpg"}, "expected a one-line path below"),
     ],
 )
 def test_what_could_never_be_scored_is_found_before(change: dict, message: str, tmp_path: Path):
     root = posekit.make_mpii(tmp_path)
-    persons = [p | {"joints": [[20 + k, 30] for k in range(16)]} | change for p in records(root, "valid")]
+    persons = [
+        p | {"joints": [[20 + k, 30] for k in range(16)]} | change for p in records(root, "valid")
+    ]
     (root / "annot/valid.json").write_text(json.dumps(persons))
     found = pose(root, measure="PCK").check()
     assert found and all(message in fault for fault in found), found
@@ -521,7 +603,10 @@ def test_what_could_never_be_scored_is_found_before(change: dict, message: str, 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda mat: {"jnt_missing": mat["jnt_missing"] * 0 + 1}, "a joint with 0 in 'jnt_missing', but got 1 for all"),
+        (
+            lambda mat: {"jnt_missing": mat["jnt_missing"] * 0 + 1},
+            "a joint with 0 in 'jnt_missing', but got 1 for all",
+        ),
         (lambda mat: {"headboxes_src": mat["headboxes_src"][::-1]}, "left of and above the second"),
     ],
 )

@@ -1,4 +1,6 @@
-"""Persons in another unit or on another image: each mistake by its name, and odd persons that are none."""
+"""Persons in another unit or on another image: each mistake by its name, and odd persons
+that are none.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def standing(x: float, y: float, height: float, image: str) -> dict[str, Any]:
-    """A person of 16 joints in a column and half a height wide, as MPII has it: 1-based pixels, 200ths."""
+    """A person of 16 joints in a column and half a height wide, as MPII has it: 1-based
+    pixels, 200ths.
+    """
     steps = np.linspace(-0.5, 0.5, 16)
     joints = np.stack([x + height * 0.25 * np.cos(9 * steps), y + height * steps], 1)
     return {
@@ -36,7 +40,9 @@ def place(k: int) -> tuple[float, float, float]:
     return 100 + 35 * (k % 6), 120, 100 + 4 * (k % 6)
 
 
-def people(root: Path, change: Change | None = None, count: int = 6, changed: int = 6, **saved: Any) -> Path:
+def people(
+    root: Path, change: Change | None = None, count: int = 6, changed: int = 6, **saved: Any
+) -> Path:
     """`count` persons in either list, the first `changed` of the pool changed, an image each."""
     (root / "images").mkdir(parents=True)
     (root / "annot").mkdir()
@@ -114,7 +120,9 @@ def test_another_unit_is_named(change: Change, said: list[str], tmp_path: Path):
     found = of_pool(people(tmp_path, change))
     assert len(found) >= 6
     for index in range(6):
-        (fault,) = [f for f in found if f"persons[{index}]" in f and all(text in f for text in said)]
+        (fault,) = [
+            f for f in found if f"persons[{index}]" in f and all(text in f for text in said)
+        ]
         assert "; " in fault
 
 
@@ -132,7 +140,9 @@ def test_the_border_is_at_a_twentieth_of_the_crop(tmp_path: Path):
 
 
 def test_the_border_is_at_half_of_the_joints(tmp_path: Path):
-    """The crop is moved down until its upper side, 62.5 - 7.5 px above the centre, is below so many joints."""
+    """The crop is moved down until its upper side, 62.5 - 7.5 px above the centre, is
+    below so many joints.
+    """
 
     def moved(share: int) -> Change:
         def change(person: dict[str, Any]) -> dict[str, Any]:
@@ -181,7 +191,8 @@ def close(person: dict[str, Any]) -> dict[str, Any]:
         lambda p: shown(close(p), 7, 8),  # two close ones
         lambda p: shown(close(p), 6, 7, 8),  # two eyes and a nose
         lambda p: shown(p, *range(5)),  # head and shoulders, the scale that of the whole person
-        lambda p: p | {"center": [p["center"][0], 236], "joints": [[x, y + 116] for x, y in p["joints"]]},  # leaves
+        # leaves
+        lambda p: p | {"center": [p["center"][0], 236], "joints": [[x, y + 116] for x, y in p["joints"]]},
         lambda p: p | {"scale": p["scale"] * 5},  # a child in a crop of its parents
         lambda p: shown(p),  # nobody
     ],
@@ -211,14 +222,18 @@ def exif(orientation: int) -> Image.Exif:
 
 
 def on_the_turned(person: dict[str, Any]) -> dict[str, Any]:
-    """Stored (x, y) of 320 x 240 -> where it is in the image of 240 x 320 that orientation 6 turns clockwise."""
+    """Stored (x, y) of 320 x 240 -> where it is in the image of 240 x 320 that orientation
+    6 turns clockwise.
+    """
     turn = [[HEIGHT + 1 - y, x] for x, y in [person["center"], *person["joints"]]]
     return person | {"center": turn[0], "joints": turn[1:]}
 
 
 def test_crops_are_cut_from_the_pixels_as_stored(tmp_path: Path):
     """As HRNet's, and as MPII's joints lie; joints and pixels move together whatever EXIF says."""
-    plain, turned = (people(tmp_path / name, **saved) for name, saved in (("a", {}), ("b", {"exif": exif(6)})))
+    plain, turned = (
+        people(tmp_path / name, **saved) for name, saved in (("a", {}), ("b", {"exif": exif(6)}))
+    )
     for split in ("pool", "test"):
         one, other = task(plain).dataset(split)[2], task(turned).dataset(split)[2]
         assert (one["image"] == other["image"]).all() and (one["joints"] == other["joints"]).all()
@@ -232,7 +247,10 @@ def test_that_is_told_once_where_an_image_has_an_orientation(tmp_path: Path):
         root = people(tmp_path / str(orientation), exif=exif(orientation))
         tried = task(root)
         assert tried.check() == []
-        expected = f"12 images such as {root / 'images/train0.jpg'} have an EXIF orientation, which is not followed"
+        expected = (
+            f"12 images such as {root / 'images/train0.jpg'} have an EXIF orientation, "
+            "which is not followed"
+        )
         assert [note[: len(expected)] for note in tried.notes()] == [expected] * (orientation > 1)
 
 
@@ -241,7 +259,10 @@ def test_joints_of_the_turned_image_are_a_fault_that_names_exif(tmp_path: Path):
     low = [k for k in range(6) if max(x for x, _ in standing(*place(k), "")["joints"]) > HEIGHT]
     assert len(found) == len(low) > 0  # of the others the stored image has every joint, too
     for fault in found:
-        assert f"expected joints on the pixels as stored, ({WIDTH}, {HEIGHT}) (width, height), but got [" in fault
+        assert (
+            f"expected joints on the pixels as stored, ({WIDTH}, {HEIGHT}) (width, height), but "
+            "got [" in fault
+        )
         assert "inside only as EXIF orientation 6 turns it; EXIF is not followed for poses" in fault
         assert "mogrify -auto-orient" in fault
 

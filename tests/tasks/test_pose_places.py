@@ -1,4 +1,7 @@
-"""Heatmaps as distributions: what is surer than what, by hand and for a trained network; odd maps; the best answers."""
+"""Heatmaps as distributions: what is surer than what, by hand and for a trained network.
+
+Odd maps; the best answers.
+"""
 
 from __future__ import annotations
 
@@ -44,27 +47,38 @@ def output(heatmaps: Tensor, distribution: str = "squared", sigma: float = 1.0) 
     return task.forward(Fixed(heatmaps), {"image": images}, PROBS)
 
 
-def signal(name: str, *members: Tensor, distribution: str = "squared", sigma: float = 1.0) -> list[float]:
+def signal(
+    name: str, *members: Tensor, distribution: str = "squared", sigma: float = 1.0
+) -> list[float]:
     """A signal of heatmaps, or of those of some members of a committee."""
     outputs = [output(found, distribution, sigma) for found in members]
     votes = vote(outputs) if SIGNALS[name].committee else None
     return SIGNALS[name].rows(Evidence(None, outputs[0], votes)).tolist()
 
 
-def gaussians(side: int, places: list[tuple[float, float]], height: float = 1.0, sigma: float = 1.0) -> Tensor:
+def gaussians(
+    side: int, places: list[tuple[float, float]], height: float = 1.0, sigma: float = 1.0
+) -> Tensor:
     """(1, 1, side, side): peaks at these x and y; nothing at all without any."""
     if not places:
         return torch.zeros(1, 1, side, side)
-    drawn, _ = maps.targets(torch.tensor([places]), torch.ones(1, len(places), dtype=torch.bool), side, sigma)
+    drawn, _ = maps.targets(
+        torch.tensor([places]), torch.ones(1, len(places), dtype=torch.bool), side, sigma
+    )
     return height * drawn.amax(dim=1, keepdim=True)
 
 
 def ladder(side: int, shared: bool, noise: float = 0.0) -> Tensor:
-    """(4, 1, side, side): one peak, two, five, and none; of height 1 each, or of heights that add up to 1."""
+    """(4, 1, side, side): one peak, two, five, and none.
+
+    Of height 1 each, or of heights that add up to 1.
+    """
     q = side // 4
     spots = [(q, q), (3 * q, 3 * q), (3 * q, q), (q, 3 * q), (2 * q, 2 * q)]
     counts = (1, 2, 5, 0)
-    found = torch.cat([gaussians(side, spots[:n], 1 / max(n, 1) if shared else 1.0) for n in counts])
+    found = torch.cat(
+        [gaussians(side, spots[:n], 1 / max(n, 1) if shared else 1.0) for n in counts]
+    )
     return found + noise * torch.randn(found.shape, generator=torch.Generator().manual_seed(0))
 
 
@@ -74,19 +88,25 @@ def ladder(side: int, shared: bool, noise: float = 0.0) -> Tensor:
 @pytest.mark.parametrize("distribution", ["squared", "mass"])
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("side", [16, 64])
-def test_one_peak_is_surer_than_two_than_five_than_a_flat_map(side: int, shared: bool, distribution: str):
+def test_one_peak_is_surer_than_two_than_five_than_a_flat_map(
+    side: int, shared: bool, distribution: str
+):
     found = ladder(side, shared)
     for name in ("entropy", "least_confident", "dropout_entropy"):
         one, two, five, flat = signal(name, found, distribution=distribution)
         assert one < two < five < flat, name
     one, *ties = signal("margin", found, distribution=distribution)
-    assert one < 0.3 and ties == pytest.approx([1, 1, 1], abs=1e-6)  # the best two are equally likely in all three
+    # the best two are equally likely in all three
+    assert one < 0.3 and ties == pytest.approx([1, 1, 1], abs=1e-6)
 
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("side", [16, 64])
 def test_noise_below_the_peaks_does_not_turn_that_round(side: int, shared: bool):
-    """A trained network is off by about 0.01 a cell where no joint is; 64 x 64 such cells have a large mass."""
+    """A trained network is off by about 0.01 a cell where no joint is.
+
+    64 x 64 such cells have a large mass.
+    """
     for noise in (0.005, 0.01):
         for name in ("entropy", "least_confident"):
             one, two, five, flat = signal(name, ladder(side, shared, noise))
@@ -104,10 +124,15 @@ def test_the_plain_softmax_takes_five_peaks_for_surer_than_one():
 
 @pytest.mark.parametrize(("distribution", "area"), [("mass", 2 * math.pi), ("squared", math.pi)])
 def test_entropies_by_hand(distribution: str, area: float):
-    """Of a gaussian of variance s: ln(2 pi e s), of two that do not meet ln 2 more; a square has half the variance."""
+    """Of a gaussian of variance s: ln(2 pi e s), of two that do not meet ln 2 more.
+
+    A square has half the variance.
+    """
     one, two, _, flat = signal("entropy", ladder(64, shared=False), distribution=distribution)
     assert one == pytest.approx(math.log(area * math.e), abs=0.01)
-    assert two - one == pytest.approx(math.log(2), abs=1e-5) and flat == pytest.approx(2 * math.log(64))
+    assert two - one == pytest.approx(math.log(2), abs=1e-5) and flat == pytest.approx(
+        2 * math.log(64)
+    )
 
 
 @pytest.mark.parametrize("distribution", ["squared", "mass"])
@@ -117,16 +142,24 @@ def test_a_joint_between_cells_is_one_sure_answer(cells: list, distribution: str
     spots = [gaussians(64, [(20 + x, 20 + y)]) for x, y in cells]
     between, distant = torch.stack(spots).mean(0), gaussians(64, [(20, 20), (44, 44)])
     first, second = output(between, distribution).probs.flatten().topk(2).values.tolist()
-    assert first == pytest.approx(second)  # what the margin of the cells themselves would take for undecided
+    # what the margin of the cells themselves would take for undecided
+    assert first == pytest.approx(second)
     for name in OWN:
-        (one,), (two,) = (signal(name, found, distribution=distribution) for found in (between, distant))
+        (one,), (two,) = (
+            signal(name, found, distribution=distribution) for found in (between, distant)
+        )
         assert one < two - 0.2, name
 
 
 def test_a_higher_of_two_peaks_is_surer_than_two_equal_ones():
-    near_one, equal = gaussians(32, [(8, 8)]) + gaussians(32, [(24, 24)], 0.5), gaussians(32, [(8, 8), (24, 24)])
+    near_one, equal = (
+        gaussians(32, [(8, 8)]) + gaussians(32, [(24, 24)], 0.5),
+        gaussians(32, [(8, 8), (24, 24)]),
+    )
     for name in OWN:
-        (one,), (higher,), (two,) = (signal(name, found) for found in (gaussians(32, [(8, 8)]), near_one, equal))
+        (one,), (higher,), (two,) = (
+            signal(name, found) for found in (gaussians(32, [(8, 8)]), near_one, equal)
+        )
         assert one < higher < two, name
 
 
@@ -134,7 +167,10 @@ def test_a_higher_of_two_peaks_is_surer_than_two_equal_ones():
 def test_an_answer_grows_with_the_gaussian(sigma: float):
     """A sure peak is one answer whatever the width that the network was taught."""
     found = gaussians(64, [(30, 30)], sigma=sigma)
-    assert signal("least_confident", found, sigma=sigma)[0] < 0.2 and signal("margin", found, sigma=sigma)[0] < 0.3
+    assert (
+        signal("least_confident", found, sigma=sigma)[0] < 0.2
+        and signal("margin", found, sigma=sigma)[0] < 0.3
+    )
 
 
 # ---------------------------------------------------------------- committees
@@ -142,19 +178,33 @@ def test_an_answer_grows_with_the_gaussian(sigma: float):
 
 @pytest.mark.parametrize("distribution", ["squared", "mass"])
 def test_members_that_agree_have_no_information_and_distant_ones_most(distribution: str):
-    """Two members: one peak, peaks two cells apart and far apart; and both lost, which is agreement."""
+    """Two members: one peak, peaks two cells apart and far apart.
+
+    And both lost, which is agreement.
+    """
     here, beside, there = (gaussians(64, [spot]) for spot in [(20, 20), (22, 20), (44, 44)])
     flat = gaussians(64, [])
     for name in ("ensemble_variance", "ensemble_bald", "dropout_bald"):
         pairs = [(here, here), (here, beside), (here, there), (flat, flat)]
-        same, near, far, lost = (signal(name, *pair, distribution=distribution)[0] for pair in pairs)
+        same, near, far, lost = (
+            signal(name, *pair, distribution=distribution)[0] for pair in pairs
+        )
         assert same == pytest.approx(0, abs=1e-9) and lost == pytest.approx(0, abs=1e-9)
         assert same < near < far, name
-    (bald,), (mean,) = (signal(n, here, there, distribution=distribution) for n in ("ensemble_bald", "dropout_entropy"))
+    (bald,), (mean,) = (
+        signal(n, here, there, distribution=distribution)
+        for n in ("ensemble_bald", "dropout_entropy")
+    )
     (alone,) = signal("entropy", here, distribution=distribution)
-    assert bald == pytest.approx(math.log(2), abs=1e-6) and mean == pytest.approx(alone + math.log(2), abs=1e-5)
-    by_hand = np.var([output(found, distribution).probs.numpy() for found in (here, there)], axis=0).mean()
-    assert signal("ensemble_variance", here, there, distribution=distribution)[0] == pytest.approx(by_hand, rel=1e-5)
+    assert bald == pytest.approx(math.log(2), abs=1e-6) and mean == pytest.approx(
+        alone + math.log(2), abs=1e-5
+    )
+    by_hand = np.var(
+        [output(found, distribution).probs.numpy() for found in (here, there)], axis=0
+    ).mean()
+    assert signal("ensemble_variance", here, there, distribution=distribution)[0] == pytest.approx(
+        by_hand, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", ["ensemble_variance", "ensemble_bald"])
@@ -167,8 +217,12 @@ def test_three_members_at_two_places_agree_less_than_at_one_and_more_than_at_thr
 
 # ---------------------------------------------------------------- odd maps
 
-values = st.floats(-(2.0**100), 2.0**100, width=32) | st.sampled_from([0.0, -0.0, 1e-45, -1e-45, 1e-38, 3e38, -3e38])
-heatmaps = arrays.arrays(np.float32, arrays.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=values)
+values = st.floats(-(2.0**100), 2.0**100, width=32) | st.sampled_from(
+    [0.0, -0.0, 1e-45, -1e-45, 1e-38, 3e38, -3e38]
+)
+heatmaps = arrays.arrays(
+    np.float32, arrays.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=values
+)
 
 
 @example(np.array([[1.1754944e-38, 0, 0], [0, 0, 0]], np.float32), "mass")
@@ -186,7 +240,8 @@ def test_every_map_has_a_distribution_and_a_gradient(found: np.ndarray, distribu
 
 @given(heatmaps, st.sampled_from(["squared", "mass"]))
 def test_a_cells_share_is_numpys(found: np.ndarray, distribution: str):
-    positive = np.maximum(found.astype(np.longdouble), 0)  # its exponent holds the square of every float32
+    # its exponent holds the square of every float32
+    positive = np.maximum(found.astype(np.longdouble), 0)
     positive *= positive.max() >= LEAST
     powered = positive**2 if distribution == "squared" else positive
     expected = powered / powered.sum() if powered.any() else np.full(found.shape, 1 / found.size)
@@ -199,11 +254,19 @@ def test_odd_maps_by_hand(distribution: str):
     def probs(*cells: float) -> list[float]:
         return places(torch.tensor(cells).view(1, 1, 1, -1), distribution).flatten().tolist()
 
-    assert probs(-1.0, -2.0, 0.0, -1.0) == probs(0.0, 0.0, 0.0, 0.0) == [0.25] * 4, "nothing positive: anywhere"
+    assert probs(-1.0, -2.0, 0.0, -1.0) == probs(0.0, 0.0, 0.0, 0.0) == [0.25] * 4, (
+        "nothing positive: anywhere"
+    )
     assert probs(-7.0) == probs(0.0) == probs(0.3) == [1.0], "one cell"
-    assert probs(-5.0, 1e-30, -3.0, 0.0) == [0.0, 1.0, 0.0, 0.0], "the one positive cell, however low"
-    assert probs(3.0, 1.0, -9.0) == pytest.approx([0.9, 0.1, 0] if distribution == "squared" else [0.75, 0.25, 0])
-    assert all(math.isnan(p) for p in probs(math.nan, 1.0)), "no number stays none, for the run to end with"
+    assert probs(-5.0, 1e-30, -3.0, 0.0) == [0.0, 1.0, 0.0, 0.0], (
+        "the one positive cell, however low"
+    )
+    assert probs(3.0, 1.0, -9.0) == pytest.approx(
+        [0.9, 0.1, 0] if distribution == "squared" else [0.75, 0.25, 0]
+    )
+    assert all(math.isnan(p) for p in probs(math.nan, 1.0)), (
+        "no number stays none, for the run to end with"
+    )
 
 
 def test_scores_are_those_of_the_same_map_in_another_unit_and_in_half_precision():
@@ -253,12 +316,23 @@ def dots(count: int, seed: int) -> dict[str, Tensor]:
     grey = 100 + contrast * y[:, :, None] * x[:, None, :] + rng.normal(0, 25, (count, 32, 32))
     image = torch.from_numpy(grey.clip(0, 255).astype(np.uint8))[:, None].expand(-1, 3, -1, -1)
     return {
-        "image": image, "joints": torch.from_numpy(joints), "annotated": torch.ones(count, 1, dtype=torch.bool)
-    }  # fmt: skip
+        "image": image,
+        "joints": torch.from_numpy(joints),
+        "annotated": torch.ones(count, 1, dtype=torch.bool),
+    }
 
 
 def test_a_trained_networks_uncertainty_ranks_its_errors():
-    task = Pose("nowhere", joints=["dot"], heads=None, measure="PCK", stacks=1, features=16, depth=1, input_size=32)
+    task = Pose(
+        "nowhere",
+        joints=["dot"],
+        heads=None,
+        measure="PCK",
+        stacks=1,
+        features=16,
+        depth=1,
+        input_size=32,
+    )
     with seeded(0):
         network = task.build()
         optimizer = torch.optim.Adam(network.parameters(), 5e-3)
@@ -271,7 +345,12 @@ def test_a_trained_networks_uncertainty_ranks_its_errors():
     with torch.no_grad():
         _, found = network.eval()(task._normalised(unseen["image"]))
         error = (4 * maps.decode(found[-1]) - unseen["joints"]).norm(dim=2)[:, 0]
-        scores = {name: SIGNALS[name].rows(Evidence(None, task.forward(network, unseen, PROBS))) for name in OWN}
-    assert (error < 4).float().mean() > 0.4 and (error > 8).float().mean() > 0.05, "it finds some and misses some"
+        scores = {
+            name: SIGNALS[name].rows(Evidence(None, task.forward(network, unseen, PROBS)))
+            for name in OWN
+        }
+    assert (error < 4).float().mean() > 0.4 and (error > 8).float().mean() > 0.05, (
+        "it finds some and misses some"
+    )
     for name, score in scores.items():
         assert stats.spearmanr(score, error).statistic > 0.4, name

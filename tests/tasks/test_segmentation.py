@@ -1,4 +1,6 @@
-"""The example of a task of one's own: contract, data, loss and mean IoU against references, and two cycles of it."""
+"""The example of a task of one's own: contract, data, loss and mean IoU against
+references, and two cycles of it.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def test_it_is_one_file_of_at_most_120_lines():
 # ---------------------------------------------------------------- data
 
 
-def test_the_pool_is_in_the_lists_order_and_masks_hold_the_files_numbers(root: Path, task: Segmentation):
+def test_the_pool_is_in_the_lists_order_and_masks_hold_the_files_numbers(
+    root: Path, task: Segmentation
+):
     names = (root / "ImageSets/Segmentation/train.txt").read_text().split()
     assert names != sorted(names) and len(names) == 16
     assert [task.name(i) for i in range(16)] == [f"JPEGImages/{name}.jpg" for name in names]
@@ -56,7 +60,9 @@ def test_the_pool_is_in_the_lists_order_and_masks_hold_the_files_numbers(root: P
 
 
 def test_image_and_mask_are_flipped_and_cropped_together(task: Segmentation):
-    """The drawn classes have colours of their own, so the mask must lie on them after every draw."""
+    """The drawn classes have colours of their own, so the mask must lie on them after
+    every draw.
+    """
     far = []
     for i in range(15):  # the last mask is void
         with seeded(i):
@@ -81,7 +87,9 @@ def test_every_fault_is_listed_with_its_file(tmp_path: Path):
     names = (root / "ImageSets/Segmentation/train.txt").read_text().split()
     (root / f"JPEGImages/{names[0]}.jpg").unlink()
     (root / f"SegmentationClass/{names[1]}.png").unlink()
-    segkit.write_pair(root, names[2], np.zeros((50, 60, 3), np.uint8), np.full((50, 60), 9, np.uint8))
+    segkit.write_pair(
+        root, names[2], np.zeros((50, 60, 3), np.uint8), np.full((50, 60), 9, np.uint8)
+    )
     Image.new("RGB", (10, 10)).save(root / f"JPEGImages/{names[3]}.jpg")
     task = Segmentation(str(root), classes=4)
     said = task.check(full=True)
@@ -96,7 +104,9 @@ def test_every_fault_is_listed_with_its_file(tmp_path: Path):
 
 def test_missing_lists_are_faults(tmp_path: Path):
     said = Segmentation(str(tmp_path)).check()
-    assert len(said) == 2 and f"{tmp_path}/ImageSets/Segmentation/train.txt: expected list" in said[0]
+    assert (
+        len(said) == 2 and f"{tmp_path}/ImageSets/Segmentation/train.txt: expected list" in said[0]
+    )
 
 
 # ---------------------------------------------------------------- loss and metric
@@ -108,9 +118,14 @@ def test_the_loss_is_torchs_cross_entropy_over_labeled_pixels_and_0_without_any(
     batch = contract.a_batch(task, "pool", [0, 3, 15])
     with torch.no_grad():
         loss = task.forward(network, batch, frozenset({"loss"})).loss
-        mean, std = (torch.tensor(v).view(3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+        mean, std = (
+            torch.tensor(v).view(3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+        )
         logits = network((batch["images"] / 255 - mean) / std)["out"]
-    by_hand = [F.cross_entropy(logits[i : i + 1], batch["masks"][i : i + 1], ignore_index=255).item() for i in (0, 1)]
+    by_hand = [
+        F.cross_entropy(logits[i : i + 1], batch["masks"][i : i + 1], ignore_index=255).item()
+        for i in (0, 1)
+    ]
     assert loss.tolist() == pytest.approx([*by_hand, 0.0], rel=1e-5)
     assert (batch["masks"][2] == VOID).all()
 
@@ -119,7 +134,9 @@ def confusions(task: Segmentation, truth: np.ndarray, predicted: np.ndarray) -> 
     """What `predict` makes of given masks: its network says `predicted`."""
     logits = F.one_hot(torch.from_numpy(predicted), 4).permute(0, 3, 1, 2).float()
     images = torch.zeros(len(truth), 3, *truth.shape[1:])
-    return task.predict(lambda images: {"out": logits}, {"images": images, "masks": torch.from_numpy(truth)})
+    return task.predict(
+        lambda images: {"out": logits}, {"images": images, "masks": torch.from_numpy(truth)}
+    )
 
 
 def mean_iou(parts: list[np.ndarray]) -> float:
@@ -136,16 +153,22 @@ def test_mean_iou_is_sklearns(task: Segmentation, classes: int):
     truth[rng.random(truth.shape) < 0.3] = VOID
     truth[4] = VOID
     found, seen = confusions(task, truth, predicted), truth != VOID
-    assert np.array_equal(sum(found), confusion_matrix(truth[seen], predicted[seen], labels=range(4)))
-    expected = jaccard_score(truth[seen], predicted[seen], average="macro")  # over the classes that occur
+    assert np.array_equal(
+        sum(found), confusion_matrix(truth[seen], predicted[seen], labels=range(4))
+    )
+    # over the classes that occur
+    expected = jaccard_score(truth[seen], predicted[seen], average="macro")
     assert mean_iou(found) == pytest.approx(expected)
     assert found[4].sum() == 0
 
 
 def test_mean_iou_by_hand(task: Segmentation):
     truth = np.array([[[0, 0, 1, 1], [2, 2, VOID, VOID]]])
-    predicted = np.array([[[0, 1, 1, 1], [0, 0, 3, 3]]])  # 3 is predicted on void alone: it does not count
-    assert mean_iou(confusions(task, truth, predicted)) == pytest.approx((1 / 4 + 2 / 3 + 0 / 2) / 3)
+    # 3 is predicted on void alone: it does not count
+    predicted = np.array([[[0, 1, 1, 1], [0, 0, 3, 3]]])
+    assert mean_iou(confusions(task, truth, predicted)) == pytest.approx(
+        (1 / 4 + 2 / 3 + 0 / 2) / 3
+    )
     assert mean_iou(confusions(task, truth, truth.clip(max=3))) == 1.0
 
 
@@ -159,9 +182,19 @@ def test_without_a_labeled_pixel_there_is_no_mean_iou(task: Segmentation):
 
 @pytest.mark.parametrize("strategy", ["random", "learning_loss"])
 def test_two_cycles_run_through_the_loop(root: Path, tmp_path: Path, capsys, strategy: str):
-    options = ["--wandb", "disabled", "--work-dir", str(tmp_path), "--strategy", strategy, "--cfg-options"]
+    options = [
+        "--wandb",
+        "disabled",
+        "--work-dir",
+        str(tmp_path),
+        "--strategy",
+        strategy,
+        "--cfg-options",
+    ]
     settings = [f"task.data_root={root}", "task.classes=4"]
-    assert al_train.main([str(CONFIG), "--smoke", *options, *settings]) == 0, capsys.readouterr().out
+    assert al_train.main([str(CONFIG), "--smoke", *options, *settings]) == 0, (
+        capsys.readouterr().out
+    )
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [row["labeled"] for row in rows] == [6, 10]
     assert all(0 <= row["segmentation/mIoU"] <= 1 for row in rows)

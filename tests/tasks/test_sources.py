@@ -31,7 +31,9 @@ def unread(monkeypatch):
 def boxes(name: str) -> list[list]:
     """The scene's boxes by class, 0-based as mmdet reads them."""
     objects = devkit.SCENES[name][1]
-    return sorted([c, x1 - 1.0, y1 - 1.0, x2 - 1.0, y2 - 1.0, d] for c, x1, y1, x2, y2, d in objects)
+    return sorted(
+        [c, x1 - 1.0, y1 - 1.0, x2 - 1.0, y2 - 1.0, d] for c, x1, y1, x2, y2, d in objects
+    )
 
 
 @pytest.mark.parametrize("form", ["voc", "coco"])
@@ -68,7 +70,9 @@ def test_folders_tell_images_and_classes(tmp_path: Path, unread):
         found = task.sources(split)
         paths = sorted((tmp_path / name).glob("*/*.png"))
         assert [source.file for source in found] == paths
-        assert [json.loads(source.label) for source in found] == [{"label": p.parent.name} for p in paths]
+        assert [json.loads(source.label) for source in found] == [
+            {"label": p.parent.name} for p in paths
+        ]
     assert len(task.sources("test")) == sum(imagekit.SIZES["test"].values())
 
 
@@ -84,12 +88,16 @@ def test_cifar_tells_digests_of_its_pixels(tmp_path: Path, monkeypatch):
 
 
 @pytest.mark.parametrize("measure", ["PCKh", "PCK"])
-def test_persons_tell_their_image_and_all_that_is_known_of_them(measure: str, tmp_path: Path, unread):
+def test_persons_tell_their_image_and_all_that_is_known_of_them(
+    measure: str, tmp_path: Path, unread
+):
     task = posekit.pose(posekit.make_mpii(tmp_path), measure=measure)
     for split, name in (("pool", "train"), ("test", "valid")):
         persons = json.loads((tmp_path / f"annot/{name}.json").read_text())
         found = task.sources(split)
-        assert [source.file for source in found] == [tmp_path / "images" / p["image"] for p in persons]
+        assert [source.file for source in found] == [
+            tmp_path / "images" / p["image"] for p in persons
+        ]
         for k, (source, person) in enumerate(zip(found, persons, strict=True)):
             label = json.loads(source.label)
             flags = person["joints_vis"]
@@ -128,7 +136,9 @@ def test_sources_are_those_of_the_limited_test_set(tmp_path: Path):
     assert [json.loads(source.label)["label"] for source in folder.sources("test")] == names
     mpii = posekit.pose(posekit.make_mpii(tmp_path / "mpii"), test_limit=3)
     persons = [mpii.dataset("test")[i]["person"] for i in range(3)]
-    assert [source.file for source in mpii.sources("test")] == [mpii._test_people.paths[i] for i in persons]
+    assert [source.file for source in mpii.sources("test")] == [
+        mpii._test_people.paths[i] for i in persons
+    ]
 
 
 def test_a_task_need_not_tell_any():

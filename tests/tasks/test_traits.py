@@ -21,7 +21,10 @@ def test_boxes_tell_class_and_size(form: str, tmp_path: Path):
         task = devkit.detection(devkit.make_voc(tmp_path))
     else:
         task = devkit.detection(
-            devkit.make_coco(tmp_path), format="coco", train=["images:train.json"], test=["images:test.json"]
+            devkit.make_coco(tmp_path),
+            format="coco",
+            train=["images:train.json"],
+            test=["images:test.json"],
         )
     found = [task.traits(i) for i in range(len(devkit.ORDER))]
     for row, (size, objects) in zip(found, devkit.SCENES.values(), strict=True):
@@ -29,12 +32,15 @@ def test_boxes_tell_class_and_size(form: str, tmp_path: Path):
         areas = [(o[3] - o[1]) * (o[4] - o[2]) / (size[0] * size[1]) for o in objects]
         assert row[SIZE] == pytest.approx([a**0.5 for a in areas])
     assert found[1] == {"class": [], SIZE: []}  # an image without boxes
-    assert found[0][SIZE][0] == pytest.approx(49 / (120 * 90) ** 0.5)  # by hand: 11 to 60 on 120 x 90 pixels
+    # by hand: 11 to 60 on 120 x 90 pixels
+    assert found[0][SIZE][0] == pytest.approx(49 / (120 * 90) ** 0.5)
 
 
 def test_images_tell_their_class(tmp_path: Path):
     task = imagekit.classification(imagekit.make_folder(tmp_path))
-    assert [task.traits(i)["class"] for i in range(12)] == [["bird"]] * 3 + [["cat"]] * 5 + [["dog"]] * 4
+    assert [task.traits(i)["class"] for i in range(12)] == [["bird"]] * 3 + [["cat"]] * 5 + [
+        ["dog"]
+    ] * 4
 
 
 def test_persons_tell_their_joints_and_height(tmp_path: Path):

@@ -44,7 +44,11 @@ class ToldToy(Told, Toy):
 
     def __init__(self) -> None:
         Toy.__init__(self)
-        Told.__init__(self, [Source(None, "", bytes([k])) for k in range(60)], [Source(None, "", b"\x07")] * 20)
+        Told.__init__(
+            self,
+            [Source(None, "", bytes([k])) for k in range(60)],
+            [Source(None, "", b"\x07")] * 20,
+        )
 
 
 class BrokenToy(Toy):
@@ -67,7 +71,15 @@ def test_files_are_the_same_by_content_links_too(tmp_path: Path):
     link, hard = str(tmp_path / "link.png"), str(tmp_path / "hard.png")
     os.symlink(b, link)
     os.link(d, hard)
-    assert same_content([a, b, c, d, e, link, hard]) == {a: a, b: b, c: a, d: d, e: e, link: b, hard: d}
+    assert same_content([a, b, c, d, e, link, hard]) == {
+        a: a,
+        b: b,
+        c: a,
+        d: d,
+        e: e,
+        link: b,
+        hard: d,
+    }
 
 
 @pytest.mark.parametrize("place", [0, 1, 8_999, 9_000, 4_500, 17_999])
@@ -113,12 +125,19 @@ def test_twenty_thousand_files_take_seconds(tmp_path: Path):
 
 
 def test_samples_of_an_array_are_known_by_their_content():
-    pool = [Source(None, "cat", b"a"), Source(None, "dog", b"b"), Source(None, "cat", b"b"), Source(None, "cat")]
+    pool = [
+        Source(None, "cat", b"a"),
+        Source(None, "dog", b"b"),
+        Source(None, "cat", b"b"),
+        Source(None, "cat"),
+    ]
     test = [Source(None, "cat", b"c"), Source(None, "cat", b"a"), Source(None, "cat")]
     (fault,), notes = shared_images(Told(pool, test))
     assert fault == (
-        "test set: expected no image of the pool, but got 1 of 3 samples that are: test sample 1 = pool sample 0; "
-        "take them out of one of the two, or set test_in_pool=True in the config where that is meant"
+        "test set: expected no image of the pool, but got 1 of 3 samples that are: test sample 1 = "
+        "pool sample 0; "
+        "take them out of one of the two, or set test_in_pool=True in the config where that is "
+        "meant"
     )
     assert notes == [
         "pool: 1 images are there more than once: pool sample 1 = pool sample 2",
@@ -130,13 +149,19 @@ def test_samples_of_one_file_are_no_doubles_unless_their_annotation_is_one():
     path = Path("/data/a.jpg")
     assert shared_images(Told([Source(path, "left"), Source(path, "right")])) == ([], [])
     twice = [Source(path, "left"), Source(path, "right"), Source(path, "left")]
-    assert shared_images(Told(twice)) == ([], ["pool: 1 images are there more than once: /data/a.jpg"])
+    assert shared_images(Told(twice)) == (
+        [],
+        ["pool: 1 images are there more than once: /data/a.jpg"],
+    )
 
 
 def test_one_path_written_in_two_ways_is_one_file(tmp_path: Path):
     files(tmp_path, b"x")
     (fault,), _ = shared_images(
-        Told([Source(tmp_path / "0.png", "")], [Source(tmp_path / "sub/../0.png", ""), Source(tmp_path / "1.png", "")])
+        Told(
+            [Source(tmp_path / "0.png", "")],
+            [Source(tmp_path / "sub/../0.png", ""), Source(tmp_path / "1.png", "")],
+        )
     )
     assert "1 of 2 samples" in fault
 
@@ -145,7 +170,9 @@ def test_many_doubles_are_three_examples(tmp_path: Path):
     paths = files(tmp_path, *[b"x", b"y", b"z", b"w"] * 5)
     _, (note,) = shared_images(Told([Source(Path(path), "") for path in paths]))
     assert note.startswith("pool: 4 images are there more than once: ")
-    assert f"{paths[0]} = {paths[4]} = {paths[8]} = ...; {paths[1]} = " in note and note.endswith("= ...; ...")
+    assert f"{paths[0]} = {paths[4]} = {paths[8]} = ...; {paths[1]} = " in note and note.endswith(
+        "= ...; ..."
+    )
 
 
 # ---------------------------------------------------------------- the tasks
@@ -167,16 +194,22 @@ def test_a_detection_test_image_under_another_name_is_found(tmp_path: Path, form
         root = devkit.make_coco(tmp_path)
         data = json.loads((root / "test.json").read_text())
         shutil.copytree(root / "images", root / "other")
-        data["images"] = [image for image in data["images"] if image["file_name"] in ("000012.jpg", "000003.jpg")]
+        data["images"] = [
+            image for image in data["images"] if image["file_name"] in ("000012.jpg", "000003.jpg")
+        ]
         kept = {image["id"] for image in data["images"]}
         data["annotations"] = [box for box in data["annotations"] if box["image_id"] in kept]
         (root / "test.json").write_text(json.dumps(data))
-        task = devkit.detection(root, format="coco", train=["images:train.json"], test=["other:test.json"])
+        task = devkit.detection(
+            root, format="coco", train=["images:train.json"], test=["other:test.json"]
+        )
         folder = root / "other"
     assert task.check() == []
     (fault,), notes = shared_images(task)
     count, prefix = ("2 of 3", "t") if form == "voc" else ("2 of 2", "")
-    assert f"but got {count} samples that are: {folder}/{prefix}000012.jpg = " in fault and notes == []
+    assert (
+        f"but got {count} samples that are: {folder}/{prefix}000012.jpg = " in fault and notes == []
+    )
 
 
 def test_lists_that_are_trained_and_tested_on_are_found(tmp_path: Path):
@@ -198,7 +231,8 @@ def test_boxes_that_differ_on_a_copy_are_told(tmp_path: Path):
     faults, notes = shared_images(devkit.detection(root))
     assert faults == [] and len(notes) == 2
     assert notes[0] == (
-        f"pool: 1 images are there more than once: {home}/JPEGImages/000012.jpg = {home}/JPEGImages/copy.jpg"
+        f"pool: 1 images are there more than once: {home}/JPEGImages/000012.jpg = "
+        f"{home}/JPEGImages/copy.jpg"
     )
     assert "1 of these have annotations that differ" in notes[1] and '"cat"' in notes[1]
 
@@ -210,9 +244,11 @@ def test_one_image_in_two_classes_is_told(tmp_path: Path):
     faults, notes = shared_images(imagekit.classification(root))
     assert faults == []
     assert notes == [
-        f"pool: 2 images are there more than once: {root}/train/cat/000.png = {root}/train/dog/x.png; "
+        f"pool: 2 images are there more than once: {root}/train/cat/000.png = "
+        f"{root}/train/dog/x.png; "
         f"{root}/train/cat/001.png = {root}/train/cat/y.png",
-        f'pool: 1 of these have annotations that differ: {root}/train/cat/000.png is {{"label": "cat"}}, '
+        f'pool: 1 of these have annotations that differ: {root}/train/cat/000.png is {{"label": '
+        f'"cat"}}, '
         f'{root}/train/dog/x.png is {{"label": "dog"}}',
     ]
 
@@ -230,7 +266,9 @@ def test_persons_of_one_image_are_no_doubles_and_one_in_both_lists_is_a_fault(tm
     assert shared_images(posekit.pose(root)) == ([], [])
     shutil.copy(root / "images/train003.jpg", root / "images/test001.jpg")  # of 3 and of 2 persons
     (fault,), notes = shared_images(posekit.pose(root))
-    assert f"2 of 6 samples that are: {root}/images/test001.jpg = {root}/images/train003.jpg" in fault
+    assert (
+        f"2 of 6 samples that are: {root}/images/test001.jpg = {root}/images/train003.jpg" in fault
+    )
     assert notes == []
     os.symlink(root / "images/train000.jpg", root / "images/link.jpg")
     persons = json.loads((root / "annot/train.json").read_text())
@@ -238,7 +276,8 @@ def test_persons_of_one_image_are_no_doubles_and_one_in_both_lists_is_a_fault(tm
     (root / "annot/train.json").write_text(json.dumps(persons))
     _, notes = shared_images(posekit.pose(root))
     assert len(notes) == 2 and "1 images are there more than once" in notes[0]
-    assert "1 of these have annotations that differ" in notes[1]  # one of the two has one person less
+    # one of the two has one person less
+    assert "1 of these have annotations that differ" in notes[1]
 
 
 def test_real_data_raise_no_alarm(real_data: Path):
@@ -251,8 +290,14 @@ def test_real_data_raise_no_alarm(real_data: Path):
 
 
 def options(root: Path, **more) -> dict:
-    return {"task.data_root": str(root), "budget.initial": 4, "budget.query": 2, "task.network": "resnet10_cifar_w8",
-            "task.input_size": 32, **more}  # fmt: skip
+    return {
+        "task.data_root": str(root),
+        "budget.initial": 4,
+        "budget.query": 2,
+        "task.network": "resnet10_cifar_w8",
+        "task.input_size": 32,
+        **more,
+    }
 
 
 def overlapping(tmp_path: Path) -> Path:
@@ -271,21 +316,34 @@ def test_across_is_a_fault_that_a_setting_allows(tmp_path: Path):
     problems, notes = preflight.findings(allowed, False)
     assert problems == [] and allowed.config["test_in_pool"] is True
     assert notes[-1] == (
-        f"test set: 1 of 7 samples that are: {root}/test/cat/z.png = {root}/train/cat/000.png; test_in_pool allows it"
+        f"test set: 1 of 7 samples that are: {root}/test/cat/z.png = {root}/train/cat/000.png; "
+        "test_in_pool allows it"
     )
 
 
 def test_the_setting_is_yes_or_no():
-    with pytest.raises(ConfigError, match=r"test_in_pool: input should be a valid boolean.*, but got 'maybe'"):
+    with pytest.raises(
+        ConfigError, match=r"test_in_pool: input should be a valid boolean.*, but got 'maybe'"
+    ):
         load(CONFIG, options={"test_in_pool": "maybe"})
 
 
 def test_notes_are_said_and_the_exit_status_is_0(tmp_path: Path, capsys):
     root = overlapping(tmp_path)
     given = [f"{key}={value}" for key, value in options(root).items()]
-    arguments = [CONFIG, "--dry-run", "--work-dir", str(tmp_path / "run"), "--wandb", "disabled", "--cfg-options"]
+    arguments = [
+        CONFIG,
+        "--dry-run",
+        "--work-dir",
+        str(tmp_path / "run"),
+        "--wandb",
+        "disabled",
+        "--cfg-options",
+    ]
     assert commands.train([*arguments, *given], lambda *_: None) == 2
-    assert "error: cls_sandbox: 1 problem(s)\n  test set: expected no image" in capsys.readouterr().out
+    assert (
+        "error: cls_sandbox: 1 problem(s)\n  test set: expected no image" in capsys.readouterr().out
+    )
     assert commands.train([*arguments, *given, "test_in_pool=True"], lambda *_: None) == 0
     said = capsys.readouterr().out
     assert f"note: pool: 1 images are there more than once: {root}/train/cat/001.png" in said
@@ -293,7 +351,9 @@ def test_notes_are_said_and_the_exit_status_is_0(tmp_path: Path, capsys):
 
 
 def test_a_sweep_says_a_note_once(tmp_path: Path):
-    arguments = al_sweep.parser().parse_args([CONFIG, "--strategies", "random", "entropy", "--seeds", "0", "1"])
+    arguments = al_sweep.parser().parse_args(
+        [CONFIG, "--strategies", "random", "entropy", "--seeds", "0", "1"]
+    )
     arguments.work_dir = tmp_path / "runs"
     arguments.cfg_options = list(options(overlapping(tmp_path), test_in_pool=True).items())
     said: list[str] = []
@@ -305,7 +365,10 @@ def test_tasks_of_ones_own_are_looked_at_by_what_they_tell(tmp_path: Path):
     config = str(REPOSITORY / "tests/toy_config.py")
     (problem,), notes = preflight.findings(load(config, options={"task.type": ToldToy}), False)
     assert "20 of 20 samples that are: test sample 0 = pool sample 7" in problem
-    assert notes == ["test: 1 images are there more than once: test sample 0 = test sample 1 = test sample 2 = ..."]
+    assert notes == [
+        "test: 1 images are there more than once: test sample 0 = test sample 1 = test sample 2 = "
+        "..."
+    ]
     assert preflight.findings(load(config), False) == ([], [])  # it tells none
     (problem,), _ = preflight.findings(load(config, options={"task.type": BrokenToy}), False)
     assert "task: expected `sources` to tell where samples come from, but got KeyError" in problem

@@ -1,4 +1,6 @@
-"""VOC's form as tools and people lay it out: where images and XML lie, what stands in lists, what XML look like."""
+"""VOC's form as tools and people lay it out: where images and XML lie, what stands in
+lists, what XML look like.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,10 @@ def plain(root: Path, images: str, xmls: str, suffix: str = ".jpg") -> Path:
     ("train/images", "train/labels", "train/images:train/labels"),
 ])  # fmt: skip
 def test_folders_without_lists(tmp_path: Path, images: str, xmls: str, entry: str) -> None:
-    """Roboflow's and labelImg's: images beside XML, or in a folder of their own; samples come by their paths."""
+    """Roboflow's and labelImg's: images beside XML, or in a folder of their own.
+
+    Samples come by their paths.
+    """
     plain(tmp_path, images, xmls)
     where = "" if images == "." else f"{images}/"
     assert names(tmp_path, entry) == [f"{where}{name}.jpg" for name in sorted(SCENES)]
@@ -93,7 +98,9 @@ def test_the_root_may_be_the_devkit_itself(tmp_path: Path) -> None:
 def test_a_list_comes_before_a_folder_of_its_name(tmp_path: Path) -> None:
     devkit.make_voc(tmp_path)
     for folder in ("JPEGImages", "Annotations"):
-        shutil.copytree(tmp_path / "VOC2007" / folder, tmp_path / "VOC2007/trainval", dirs_exist_ok=True)
+        shutil.copytree(
+            tmp_path / "VOC2007" / folder, tmp_path / "VOC2007/trainval", dirs_exist_ok=True
+        )
     devkit_names = names(tmp_path, "VOC2007/trainval")
     assert devkit_names == [f"VOC2007/JPEGImages/{name}.jpg" for name in ORDER]
     folder = names(tmp_path, "VOC2007/trainval:VOC2007/trainval")
@@ -104,11 +111,17 @@ def test_a_list_of_ones_own_in_two_folders(tmp_path: Path) -> None:
     plain(tmp_path, "images", "annotations")
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists/some.txt").write_text("000021\n000005\n")
-    assert names(tmp_path, "images:annotations:lists/some.txt") == ["images/000021.jpg", "images/000005.jpg"]
+    assert names(tmp_path, "images:annotations:lists/some.txt") == [
+        "images/000021.jpg",
+        "images/000005.jpg",
+    ]
 
 
 def test_sub_folders_links_and_litter(tmp_path: Path) -> None:
-    """Samples in folders below count, also behind a link; what systems leave does not, nor a link that leads back."""
+    """Samples in folders below count, also behind a link.
+
+    What systems leave does not, nor a link that leads back.
+    """
     plain(tmp_path, "images/a", "annotations/a")
     (tmp_path / "images/a/back").symlink_to(tmp_path / "images")
     for folder in ("images", "annotations"):
@@ -120,12 +133,21 @@ def test_sub_folders_links_and_litter(tmp_path: Path) -> None:
         (tmp_path / "images/a" / litter).write_text("no image")
     (tmp_path / "images/__MACOSX").mkdir()
     (tmp_path / "images/__MACOSX/000003.jpg").write_text("no image")
-    right = [f"images/a/{name}.jpg" for name in sorted(SCENES) if name != "000001"] + ["images/b/000001.jpg"]
+    right = [f"images/a/{name}.jpg" for name in sorted(SCENES) if name != "000001"] + [
+        "images/b/000001.jpg"
+    ]
     assert names(tmp_path, "images:annotations") == right
-    task = devkit.detection(tmp_path, train=["images:annotations"], test=["images:annotations"], difficult="train")
+    task = devkit.detection(
+        tmp_path, train=["images:annotations"], test=["images:annotations"], difficult="train"
+    )
     note, other = task.notes()
-    assert other.startswith("train: 2 files are skipped that are no images or no XML: 'README.roboflow.txt', 'classes")
-    assert note.startswith("train: 4 files and folders are skipped that are no data: 1 ") and "'__MACOSX'" in note
+    assert other.startswith(
+        "train: 2 files are skipped that are no images or no XML: 'README.roboflow.txt', 'classes"
+    )
+    assert (
+        note.startswith("train: 4 files and folders are skipped that are no data: 1 ")
+        and "'__MACOSX'" in note
+    )
 
 
 def test_several_folders_number_from_one_each(tmp_path: Path) -> None:
@@ -165,7 +187,10 @@ def test_an_entry_that_leads_nowhere(tmp_path: Path, entry: str, said: str) -> N
     (line,) = found(tmp_path, entry)
     assert said.format(root=tmp_path) in line
     if entry == "valid":
-        assert "'VOC2007/trainval' (a list), 'train' (a folder) or 'images:annotations' (two folders)" in line
+        assert (
+            "'VOC2007/trainval' (a list), 'train' (a folder) or 'images:annotations' (two folders)"
+            in line
+        )
         assert "it holds 'annotations', 'images'" in line
     with pytest.raises(DataError, match="expected"):
         views.read_voc(tmp_path, [entry], CLASSES, [], train=True)
@@ -176,8 +201,13 @@ def test_an_image_without_xml_and_an_xml_without_image(tmp_path: Path) -> None:
     (tmp_path / "train/000001.xml").unlink()
     (tmp_path / "train/000003.jpg").unlink()
     first, second = found(tmp_path, "train")
-    assert first.startswith(str(tmp_path / "train/000001.xml")) and "or take the image away; labelImg" in first
-    assert second.startswith(str(tmp_path / "train/000003.jpg")) and "or take its XML away" in second
+    assert (
+        first.startswith(str(tmp_path / "train/000001.xml"))
+        and "or take the image away; labelImg" in first
+    )
+    assert (
+        second.startswith(str(tmp_path / "train/000003.jpg")) and "or take its XML away" in second
+    )
 
 
 def test_two_images_of_one_xml(tmp_path: Path) -> None:
@@ -197,7 +227,9 @@ def test_images_of_another_suffix(tmp_path: Path, suffix: str) -> None:
             pixels = image.convert("RGB")
         path.unlink()
         pixels.save(path.with_suffix(suffix))
-    assert names(tmp_path, "VOC2007/trainval") == [f"VOC2007/JPEGImages/{name}{suffix}" for name in ORDER]
+    assert names(tmp_path, "VOC2007/trainval") == [
+        f"VOC2007/JPEGImages/{name}{suffix}" for name in ORDER
+    ]
 
 
 def test_vocs_own_suffix_comes_first(tmp_path: Path) -> None:
@@ -231,7 +263,9 @@ def test_an_id_may_look_like_a_file(tmp_path: Path) -> None:
             home = tmp_path / "VOC2007" / folder
             (home / f"{name}{end}").rename(home / f"{name}.png{end}")
     (tmp_path / LIST).write_text("".join(f"{name}.png\n" for name in ORDER))
-    assert names(tmp_path, "VOC2007/trainval") == [f"VOC2007/JPEGImages/{name}.png.jpg" for name in ORDER]
+    assert names(tmp_path, "VOC2007/trainval") == [
+        f"VOC2007/JPEGImages/{name}.png.jpg" for name in ORDER
+    ]
 
 
 def test_windows_separators_in_a_list(tmp_path: Path) -> None:
@@ -241,7 +275,9 @@ def test_windows_separators_in_a_list(tmp_path: Path) -> None:
         for name in ORDER:
             (home / folder / f"{name}{end}").rename(home / folder / f"sub/{name}{end}")
     (tmp_path / LIST).write_text("\r\n".join(f"sub\\{name}" for name in ORDER))
-    assert names(tmp_path, "VOC2007/trainval") == [f"VOC2007/JPEGImages/sub/{name}.jpg" for name in ORDER]
+    assert names(tmp_path, "VOC2007/trainval") == [
+        f"VOC2007/JPEGImages/sub/{name}.jpg" for name in ORDER
+    ]
     (tmp_path / LIST).write_text("..\\000001\n")
     (line,) = found(tmp_path, "VOC2007/trainval")
     assert "expected a one-line path below the list's folder, but got '../000001'" in line
@@ -286,7 +322,8 @@ def test_a_size_is_of_the_image_as_it_is_turned(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("old, new", [
     ("<annotation>", "<annotation verified='yes'><folder>img</folder><filename>IMG 1</filename>"
-                     "<path>C:\\Users\\a b\\IMG 1.jpg</path><source><database>Unknown</database></source>"),
+                     "<path>C:\\Users\\a b\\IMG "
+                     "1.jpg</path><source><database>Unknown</database></source>"),
     ("<name>dog</name>", "<name>\n\t\tdog\n\t</name><pose>Unspecified</pose><truncated>0</truncated>"),
     ("<difficult>0</difficult>", "<occluded>0</occluded><attributes><attribute><name>id</name></attribute>"
                                  "</attributes>"),
@@ -304,7 +341,9 @@ def test_xml_as_tools_write_it(tmp_path: Path, old: str, new: str) -> None:
     assert boxes(tmp_path, "VOC2007/trainval") == boxes(tmp_path / "usual", "VOC2007/trainval")
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "latin-1", "gbk", "big5", "shift_jis", "euc-kr"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-8-sig", "latin-1", "gbk", "big5", "shift_jis", "euc-kr"]
+)
 def test_class_names_in_every_encoding_that_is_named(tmp_path: Path, encoding: str) -> None:
     name = {"latin-1": "chaîne", "euc-kr": "고양이"}.get(encoding, "犬")
     text = (devkit.make_voc(tmp_path) / XML).read_text().replace(">dog<", f">{name}<")
@@ -335,7 +374,10 @@ def test_text_that_is_not_utf8_and_does_not_say_what_it_is(tmp_path: Path) -> No
 
 def test_no_entity_hides_in_an_encoding(tmp_path: Path) -> None:
     """UTF-7 can write the mark of a DOCTYPE in letters."""
-    text = "<?xml version='1.0' encoding='utf-7'?>+ADwAIQ-DOCTYPE a [+ADwAIQ-ENTITY x 'y'>]><annotation/>"
+    text = (
+        "<?xml version='1.0' encoding='utf-7'?>+ADwAIQ-DOCTYPE a [+ADwAIQ-ENTITY x "
+        "'y'>]><annotation/>"
+    )
     (devkit.make_voc(tmp_path) / XML).write_bytes(text.encode())
     (line,) = found(tmp_path, "VOC2007/trainval")
     assert "XML without DOCTYPE and ENTITY" in line
@@ -373,7 +415,9 @@ def many(root: Path, count: int) -> Path:
 def test_a_share_is_drawn_once_for_all(tmp_path: Path, share: float, count: int) -> None:
     options = dict(train=["images:annotations"], test=[], test_share=share)
     pool, test = split(many(tmp_path, 40), **options)
-    assert len(test) == count and sorted([*pool, *test]) == [f"images/{k:03d}.jpg" for k in range(40)]
+    assert len(test) == count and sorted([*pool, *test]) == [
+        f"images/{k:03d}.jpg" for k in range(40)
+    ]
     assert pool == sorted(pool) and test == sorted(test)  # in the order of the whole
     assert split(tmp_path, **options) == (pool, test)
     if 1 < count < 39:
@@ -385,7 +429,9 @@ def test_the_draw_hangs_on_names_alone(tmp_path: Path) -> None:
     many(tmp_path / "a", 20)
     many(tmp_path / "b", 20)
     options = dict(test=[], test_share=0.25)
-    _, forth = split(tmp_path, train=["a/images:a/annotations", "b/images:b/annotations"], **options)
+    _, forth = split(
+        tmp_path, train=["a/images:a/annotations", "b/images:b/annotations"], **options
+    )
     _, back = split(tmp_path, train=["b/images:b/annotations", "a/images:a/annotations"], **options)
     assert len(forth) == 10 and set(forth) == set(back)
     for folder, end in (("images", "jpg"), ("annotations", "xml")):

@@ -1,7 +1,8 @@
-"""Odd data sets kept as cases, a folder each, where they are at hand: `AL_CASES` names their folder.
+"""Odd data sets kept as cases, a folder each, where they are at hand: `AL_CASES` names their
+folder.
 
-A case is `detection/<case>/config.py` with its data in `detection/<case>/data`. Other tests draw the
-same oddities; these are files as tools and people left them.
+A case is `detection/<case>/config.py` with its data in `detection/<case>/data`. Other tests draw
+the same oddities; these are files as tools and people left them.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ REFUSED = {
     "13_subset_of_classes": "1 of 'washer'.* task.others='drop'",
     "19_test_images_are_in_the_pool": "6 of 6 samples .* test_in_pool=True",
     "21b_xmp_orientation_annotated_upright": "XMP says orientation 6, which is not followed",
-    "22_exif6_size_and_boxes_in_stored_pixels": "EXIF orientation 6 .* do not correct the json's size",
+    "22_exif6_size_and_boxes_in_stored_pixels": "EXIF orientation 6 .* do not correct the json's "
+    "size",
     "23_one_by_one_pixel_image_ssd": "1 of 6 samples .*000013.jpg = .*000001.jpg",
 }
 
@@ -55,7 +57,11 @@ def cases() -> Path:
 
 
 def experiment(folder: Path, smoke: bool = False, **options: object) -> Experiment:
-    return load(folder / "config.py", smoke=smoke, options={"task.data_root": str(folder / "data"), **options})
+    return load(
+        folder / "config.py",
+        smoke=smoke,
+        options={"task.data_root": str(folder / "data"), **options},
+    )
 
 
 def scores(found: Experiment, given: tuple[str, ...]) -> dict[str, float]:

@@ -1,4 +1,6 @@
-"""Text files are UTF-8 whatever the locale: each call that opens one names its encoding, and an ASCII locale runs."""
+"""Text files are UTF-8 whatever the locale: each call that opens one names its encoding,
+and an ASCII locale runs.
+"""
 
 from __future__ import annotations
 
@@ -37,24 +39,42 @@ class Named(Toy):
 
 
 def opens_text(call: ast.Call) -> bool:
-    """Whether a call reads or writes a text: as `open` without "b", `Path.read_text`, `subprocess.run(text=True)`."""
+    """Whether a call reads or writes a text: as `open` without "b", `Path.read_text`,
+    `subprocess.run(text=True)`.
+    """
     attribute = isinstance(call.func, ast.Attribute)
     name = call.func.attr if attribute else getattr(call.func, "id", "")
     named = {keyword.arg for keyword in call.keywords}
     if name in ("read_text", "write_text"):
         return True
     if name == "open" and not attribute:
-        given = [argument.value for argument in call.args[1:2] if isinstance(argument, ast.Constant)]
-        given += [k.value.value for k in call.keywords if k.arg == "mode" and isinstance(k.value, ast.Constant)]
-        modes = given or [c.value for a in call.args[1:2] for c in ast.walk(a) if isinstance(c, ast.Constant)] or ["r"]
+        given = [
+            argument.value for argument in call.args[1:2] if isinstance(argument, ast.Constant)
+        ]
+        given += [
+            k.value.value
+            for k in call.keywords
+            if k.arg == "mode" and isinstance(k.value, ast.Constant)
+        ]
+        modes = (
+            given
+            or [c.value for a in call.args[1:2] for c in ast.walk(a) if isinstance(c, ast.Constant)]
+            or ["r"]
+        )
         return not all("b" in str(mode) for mode in modes if isinstance(mode, str))
     return name in PROCESSES and bool(named & {"text", "universal_newlines"})
 
 
 def lacking(source: str) -> tuple[int, list[int]]:
     """How many calls open a text, and the lines of those that do not name its encoding."""
-    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and opens_text(node)]
-    return len(calls), [c.lineno for c in calls if "encoding" not in {keyword.arg for keyword in c.keywords}]
+    calls = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and opens_text(node)
+    ]
+    return len(calls), [
+        c.lineno for c in calls if "encoding" not in {keyword.arg for keyword in c.keywords}
+    ]
 
 
 def test_every_text_file_names_its_encoding():
@@ -101,17 +121,35 @@ assert status == 0, status
 
 
 def in_ascii(*arguments: str) -> subprocess.CompletedProcess:
-    """A program in a process whose locale knows ASCII alone, as that of many containers and cluster jobs."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG", "PYTHONIO"))}
-    environment |= {**ASCII, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
+    """A program in a process whose locale knows ASCII alone, as that of many containers
+    and cluster jobs.
+    """
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("LC_", "LANG", "PYTHONIO"))
+    }
+    environment |= {
+        **ASCII,
+        "PYTHONPATH": str(REPOSITORY),
+        "OMP_NUM_THREADS": "1",
+        "WANDB_MODE": "disabled",
+    }
     command = [sys.executable, *arguments]
     return subprocess.run(
-        command, env=environment, capture_output=True, encoding="utf-8", errors="replace", timeout=300
+        command,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=300,
     )
 
 
 def test_a_run_with_names_beyond_ascii_is_healthy_in_an_ascii_locale(tmp_path: Path):
-    done = in_ascii("-c", COMMANDS, str(REPOSITORY / "tests/toy_config.py"), str(tmp_path), str(REPOSITORY))
+    done = in_ascii(
+        "-c", COMMANDS, str(REPOSITORY / "tests/toy_config.py"), str(tmp_path), str(REPOSITORY)
+    )
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert "FAILED" not in done.stdout and "Logging error" not in done.stderr
     folder = tmp_path / "runs/random/seed0"
@@ -122,12 +160,20 @@ def test_a_run_with_names_beyond_ascii_is_healthy_in_an_ascii_locale(tmp_path: P
     page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
     assert "größe/寸法" in page and 'charset="utf-8"' in page
     (row,) = json.loads((tmp_path / "out/summary.json").read_text(encoding="utf-8"))
-    assert [leg["name"] for leg in row["legs"]] == ["random", "learning_loss"] and row["left_out"] == []
+    assert [leg["name"] for leg in row["legs"]] == ["random", "learning_loss"] and row[
+        "left_out"
+    ] == []
 
 
 def test_this_process_has_another_locale_than_that_one():
-    found = in_ascii("-c", "import locale; print(locale.getpreferredencoding(False))").stdout.strip()
-    assert found in ("ANSI_X3.4-1968", "US-ASCII", "ascii") and found != locale.getpreferredencoding(False)
+    found = in_ascii(
+        "-c", "import locale; print(locale.getpreferredencoding(False))"
+    ).stdout.strip()
+    assert found in (
+        "ANSI_X3.4-1968",
+        "US-ASCII",
+        "ascii",
+    ) and found != locale.getpreferredencoding(False)
 
 
 def test_names_that_are_no_utf8_are_other_names_and_no_traceback(tmp_path: Path):
@@ -135,6 +181,7 @@ def test_names_that_are_no_utf8_are_other_names_and_no_traceback(tmp_path: Path)
     folder.open({"seed": 0}, names)
     (folder.path / "samples.txt").write_bytes("größe 0\nb\n".encode("latin-1"))
     with pytest.raises(
-        RunFolderError, match=r"samples\.txt is of other data: sample 0 is 'gr..e 0' there, and 'größe 0' now"
+        RunFolderError,
+        match=r"samples\.txt is of other data: sample 0 is 'gr..e 0' there, and 'größe 0' now",
     ):
         folder.open({"seed": 0}, names)

@@ -1,4 +1,6 @@
-"""The command as a process of its own: killed without warning, started again, and read back from W&B's own file."""
+"""The command as a process of its own: killed without warning, started again, and read
+back from W&B's own file.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +18,41 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.wandb_reader import fragments, read_run
 
-SLOW = ["training.epochs=40", "module.detach_epoch=30", "training.workers=1"]  # a cycle takes about a second
+# a cycle takes about a second
+SLOW = ["training.epochs=40", "module.detach_epoch=30", "training.workers=1"]
 
 
 def command(folder: Path, *more: str) -> list[str]:
     script, config = REPOSITORY / "tools/al_train.py", REPOSITORY / "tests/toy_config.py"
-    return [sys.executable, str(script), str(config), "--work-dir", str(folder), "--cfg-options", *SLOW, *more]
+    return [
+        sys.executable,
+        str(script),
+        str(config),
+        "--work-dir",
+        str(folder),
+        "--cfg-options",
+        *SLOW,
+        *more,
+    ]
 
 
 def start(folder: Path, *more: str) -> subprocess.Popen:
     keep = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
-    alone = {"PYTHONPATH": str(REPOSITORY), "WANDB_MODE": "offline", "HOME": str(folder.parent), "OMP_NUM_THREADS": "1"}
+    alone = {
+        "PYTHONPATH": str(REPOSITORY),
+        "WANDB_MODE": "offline",
+        "HOME": str(folder.parent),
+        "OMP_NUM_THREADS": "1",
+    }
     return subprocess.Popen(
-        command(folder, *more), env=keep | alone, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        cwd=folder.parent, start_new_session=True,
-    )  # fmt: skip
+        command(folder, *more),
+        env=keep | alone,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=folder.parent,
+        start_new_session=True,
+    )
 
 
 def finish(folder: Path) -> str:
@@ -85,31 +107,48 @@ def test_the_curve_is_in_the_file_that_wandb_wrote(calm: Path):
     assert run.exit_code == 0
 
 
-@pytest.mark.parametrize("there", ["cycles/00/checkpoint.pth", "cycles/01/checkpoint.pth", "queries/01.npz"])
+@pytest.mark.parametrize(
+    "there", ["cycles/00/checkpoint.pth", "cycles/01/checkpoint.pth", "queries/01.npz"]
+)
 def test_killed_and_started_again_it_ends_the_same(calm: Path, tmp_path: Path, there: str):
     folder = tmp_path / "run"
     kill_when(folder, there)
     assert not (folder / "done").exists()
     said = finish(folder)
     assert outcome(folder) == outcome(calm)
-    assert [row["cycle"] for place in fragments(folder) for row in read_run(place).history] == [0, 1, 2]
+    assert [row["cycle"] for place in fragments(folder) for row in read_run(place).history] == [
+        0,
+        1,
+        2,
+    ]
     assert "is finished; nothing to do\n" in finish(folder)
     assert said.count("W&B: offline") == 1
 
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
-def test_told_to_stop_it_says_how_to_go_on_and_ends_the_same(calm: Path, tmp_path: Path, told: signal.Signals):
+def test_told_to_stop_it_says_how_to_go_on_and_ends_the_same(
+    calm: Path, tmp_path: Path, told: signal.Signals
+):
     folder = tmp_path / "run"
     process = started(folder, "cycles/01/checkpoint.pth")
     os.killpg(process.pid, told)  # as a terminal's Ctrl-C: to its whole group
     said, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"stopped by {told.name} after iteration " in said and said.rstrip().endswith("; the same command goes on")
-    assert errors.strip() == f"{told.name}: finishing this iteration (Ctrl-C once more: ending at once)"
+    assert f"stopped by {told.name} after iteration " in said and said.rstrip().endswith(
+        "; the same command goes on"
+    )
+    assert (
+        errors.strip()
+        == f"{told.name}: finishing this iteration (Ctrl-C once more: ending at once)"
+    )
     assert not (folder / "done").exists()
     finish(folder)
     assert outcome(folder) == outcome(calm)
-    assert [row["cycle"] for place in fragments(folder) for row in read_run(place).history] == [0, 1, 2]
+    assert [row["cycle"] for place in fragments(folder) for row in read_run(place).history] == [
+        0,
+        1,
+        2,
+    ]
 
 
 def test_a_second_process_on_the_folder_is_refused_and_the_first_is_not_disturbed(tmp_path: Path):
@@ -118,7 +157,10 @@ def test_a_second_process_on_the_folder_is_refused_and_the_first_is_not_disturbe
     second = start(folder, "training.epochs=100000")
     said, errors = second.communicate(timeout=60)
     assert (second.returncode, errors) == (2, "")
-    assert f"is in use by process {first.pid} on " in said and "wait, or take another --work-dir" in said
+    assert (
+        f"is in use by process {first.pid} on " in said
+        and "wait, or take another --work-dir" in said
+    )
     assert first.poll() is None
     os.kill(first.pid, signal.SIGTERM)
     os.kill(first.pid, signal.SIGTERM)  # schedulers repeat themselves

@@ -1,4 +1,6 @@
-"""The rooms of the house: each floor imports only from those below it, and only its own module names a task."""
+"""The rooms of the house: each floor imports only from those below it, and only its own
+module names a task.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def imports(path: Path) -> set[str]:
 def test_the_test_sees_the_whole_house():
     seen = {path.relative_to(REPOSITORY).parts[0] for path in sources()}
     assert seen == set(FLOORS)
-    crossing = [name for path in sources() for name in imports(path) if name.split(".")[0] in FLOORS]
+    crossing = [
+        name for path in sources() for name in imports(path) if name.split(".")[0] in FLOORS
+    ]
     assert len(crossing) > 60
 
 
@@ -37,7 +41,9 @@ def test_a_file_imports_from_its_own_floor_and_below():
     above = []
     for path in sources():
         floor = FLOORS.index(path.relative_to(REPOSITORY).parts[0])
-        above += [(path, name) for name in imports(path) if name.split(".")[0] in FLOORS[floor + 1 :]]
+        above += [
+            (path, name) for name in imports(path) if name.split(".")[0] in FLOORS[floor + 1 :]
+        ]
     assert above == []
 
 
@@ -48,17 +54,30 @@ def test_mmdet_and_the_tasks_are_known_in_their_own_rooms_alone():
         if not name.startswith(MMDET):
             outside += [(name, i) for i in found if i.split(".")[0] == "mmdet"]
         if not name.startswith("tasks/"):
-            outside += [(name, i) for i in found if i.startswith(tuple(f"tasks.{task}" for task in TASKS))]
+            outside += [
+                (name, i) for i in found if i.startswith(tuple(f"tasks.{task}" for task in TASKS))
+            ]
     assert outside == []
 
 
 def test_a_file_in_tools_is_a_command_and_a_folder_is_a_part():
     for path in (REPOSITORY / "tools").glob("*.py"):
         text = path.read_text()
-        assert path.name == "__init__.py" or 'if __name__ == "__main__":\n    command(' in text, path
+        assert path.name == "__init__.py" or 'if __name__ == "__main__":\n    command(' in text, (
+            path
+        )
     parts = sorted(path.parent for path in (REPOSITORY / "tools").glob("*/__init__.py"))
     assert len(parts) > 8
     for part in parts:  # a part is imported by commands and by other parts, and imports no command
-        named = {name for path in part.rglob("*.py") for name in imports(path) if name.startswith("tools.")}
-        commands = {f"tools.{path.stem}" for path in (REPOSITORY / "tools").glob("*.py") if path.stem != "__init__"}
+        named = {
+            name
+            for path in part.rglob("*.py")
+            for name in imports(path)
+            if name.startswith("tools.")
+        }
+        commands = {
+            f"tools.{path.stem}"
+            for path in (REPOSITORY / "tools").glob("*.py")
+            if path.stem != "__init__"
+        }
         assert not named & commands, part

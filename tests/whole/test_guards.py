@@ -1,6 +1,8 @@
-"""The bugs seen in public implementations (each a row of the protocol): a guard for each, and proof that it can fail.
+"""The bugs seen in public implementations (each a row of the protocol): a guard for each, and proof
+that it can fail.
 
-`GUARDS` holds on the code as it is. `BUGS` puts each bug into the code, and the guard of its row must then fail.
+`GUARDS` holds on the code as it is. `BUGS` puts each bug into the code, and the guard of its row
+must then fail.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ def experiment(**options: Any) -> Experiment:
 
 def model_of(task: Toy, mode: str = "joint", **settings: Any) -> JointModel:
     with seeded(5):
-        return JointModel(task.build(), task.forward, task.predict, task.taps, ModuleSettings(**settings), mode)
+        return JointModel(
+            task.build(), task.forward, task.predict, task.taps, ModuleSettings(**settings), mode
+        )
 
 
 class Observed:
@@ -60,7 +64,9 @@ class Observed:
     def __init__(self, folder: Path, **options: Any) -> None:
         self.experiment = experiment(**options)
         self.folder, self.task = RunFolder(folder), self.experiment.task
-        self.folder.open(self.experiment.config, [f"vector {i}" for i in range(60)], told=told(self.experiment))
+        self.folder.open(
+            self.experiment.config, [f"vector {i}" for i in range(60)], told=told(self.experiment)
+        )
         self.initial: list[dict] = []
         self.weights: list[dict] = []
         self.scored: list[dict] = []
@@ -73,7 +79,9 @@ class Observed:
         def watched(*args: Any) -> Any:
             return self._watch(start(*args))
 
-        def asked(e: Experiment, model: JointModel, members: list, pool: Pool, *rest: Any) -> query.Query:
+        def asked(
+            e: Experiment, model: JointModel, members: list, pool: Pool, *rest: Any
+        ) -> query.Query:
             before = len(self.task.dataset("test").reads)
             found = ask_next(e, model, members, pool, *rest)
             self.test_reads.append(len(self.task.dataset("test").reads) - before)
@@ -100,11 +108,16 @@ class Observed:
 
                 def trained() -> None:
                     observed.task.dataset("test").reads.clear()
-                    observed.initial.append({k: v.clone() for k, v in runner.model.state_dict().items()})
+                    observed.initial.append(
+                        {k: v.clone() for k, v in runner.model.state_dict().items()}
+                    )
                     train()
-                    assert observed.task.dataset("test").reads == []  # read to report, and for nothing else
+                    # read to report, and for nothing else
+                    assert observed.task.dataset("test").reads == []
                     observed.iterations.append(runner.iter)
-                    observed.weights.append({k: v.clone() for k, v in runner.model.state_dict().items()})
+                    observed.weights.append(
+                        {k: v.clone() for k, v in runner.model.state_dict().items()}
+                    )
 
                 runner.train, runner.test = trained, test
                 return runner
@@ -122,11 +135,16 @@ def scores_belong_to_their_samples(monkeypatch: pytest.MonkeyPatch, folder: Path
     """Shuffled ids of a part of the pool, in batches: each row is that of its sample alone."""
     task, ids = Toy(), [41, 3, 17, 58, 0, 22, 9]
     model = model_of(task)
-    together = cycle_parts.score(model, Samples(task.dataset("pool"), task.collate, ids), ["predicted_loss"], SETTINGS)
+    together = cycle_parts.score(
+        model, Samples(task.dataset("pool"), task.collate, ids), ["predicted_loss"], SETTINGS
+    )
     model.eval()
     with torch.no_grad():
         alone = [
-            model.predicted_loss(model.output(task.collate([task.dataset("pool")[i]]), frozenset()).taps) for i in ids
+            model.predicted_loss(
+                model.output(task.collate([task.dataset("pool")[i]]), frozenset()).taps
+            )
+            for i in ids
         ]
     np.testing.assert_allclose(together["predicted_loss"], torch.cat(alone).numpy(), rtol=1e-5)
 
@@ -156,7 +174,10 @@ def scoring_uses_the_weights_just_trained(monkeypatch: pytest.MonkeyPatch, folde
 
 
 def the_module_learns(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """(B, 1) against (B,) and a batch's scalar are refused; the module's and the network's weights move in training."""
+    """(B, 1) against (B,) and a batch's scalar are refused.
+
+    The module's and the network's weights move in training.
+    """
     for shape in ((4, 1), ()):
         with pytest.raises(ValueError, match="one shape"):
             loss_prediction.ranking_loss(torch.zeros(4), torch.zeros(shape))
@@ -177,7 +198,8 @@ def after_the_cut_the_module_trains_on_and_the_network_without_it(
         losses["loss_rank"].backward()
         parts = (model.network, model.loss_prediction)
         network, module = (
-            sum(p.grad.abs().sum().item() for p in part.parameters() if p.grad is not None) for part in parts
+            sum(p.grad.abs().sum().item() for p in part.parameters() if p.grad is not None)
+            for part in parts
         )
         assert module > 0
         assert (network == 0) == detached
@@ -186,23 +208,32 @@ def after_the_cut_the_module_trains_on_and_the_network_without_it(
     assert cut == [False, False, False, True, True]
 
 
-def taps_are_the_same_in_training_and_scoring(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def taps_are_the_same_in_training_and_scoring(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
     task = Toy()
     model = model_of(task).eval()
     batch = task.collate([task.dataset("pool")[i] for i in range(4)])
     seen: list[list[torch.Tensor]] = []
     inner = model.loss_prediction.forward
-    monkeypatch.setattr(model.loss_prediction, "forward", lambda taps: (seen.append(list(taps)), inner(taps))[1])
+    monkeypatch.setattr(
+        model.loss_prediction, "forward", lambda taps: (seen.append(list(taps)), inner(taps))[1]
+    )
     model(mode="loss", **batch)
     scoring.score(
-        model, scoring.Samples(task.dataset("pool"), task.collate, [0, 1, 2, 3]), ["predicted_loss"], SETTINGS
+        model,
+        scoring.Samples(task.dataset("pool"), task.collate, [0, 1, 2, 3]),
+        ["predicted_loss"],
+        SETTINGS,
     )
     assert len(seen) == 2 + 4  # the two, and the canaries of the second
     assert all(torch.equal(a, b) for a, b in zip(*seen[:2], strict=True))
 
 
 def nothing_is_labeled_twice(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    everything = ask([RandomSubset()], np.arange(8), np.arange(0), 8, stream(0), lambda ids, names: {})
+    everything = ask(
+        [RandomSubset()], np.arange(8), np.arange(0), 8, stream(0), lambda ids, names: {}
+    )
     assert sorted(everything.picked.tolist()) == list(range(8))
     for name in ("random", "learning_loss"):
         seen = Observed(folder / name, strategy=name).run(monkeypatch)
@@ -215,19 +246,33 @@ def nothing_is_labeled_twice(monkeypatch: pytest.MonkeyPatch, folder: Path) -> N
 
 
 def the_test_set_is_read_only_to_report(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """No test sample is read in training or querying (`Observed` looks); the last epoch's weights are what counts."""
+    """No test sample is read in training or querying (`Observed` looks).
+
+    The last epoch's weights are what counts.
+    """
     seen = Observed(folder / "run").run(monkeypatch)
     assert seen.test_reads == [0, 0]
-    last = torch.load(seen.folder.cycle_folder(2) / "checkpoint.pth", weights_only=True)["state_dict"]
+    last = torch.load(seen.folder.cycle_folder(2) / "checkpoint.pth", weights_only=True)[
+        "state_dict"
+    ]
     assert all(torch.equal(last[k], v) for k, v in seen.weights[2].items())
 
 
 def the_highest_predicted_losses_are_picked(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    found = ask([Highest("s")], np.arange(10), np.arange(0), 3, stream(1), lambda ids, names: {"s": np.sin(ids)})
+    found = ask(
+        [Highest("s")],
+        np.arange(10),
+        np.arange(0),
+        3,
+        stream(1),
+        lambda ids, names: {"s": np.sin(ids)},
+    )
     assert sorted(found.picked.tolist()) == sorted(np.argsort(np.sin(np.arange(10)))[-3:].tolist())
 
 
-def an_odd_batch_leaves_out_its_middle_sample_alone(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def an_odd_batch_leaves_out_its_middle_sample_alone(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
     predicted, target = torch.tensor([0.6, 9.0, 0.3]), torch.tensor([0.7, 5.0, 0.5])
     assert loss_prediction.ranking_loss(predicted, target).item() == pytest.approx(0.7)
     sampler = LabeledSampler(range(7), seed=0)  # and no sample is left out of the training for it
@@ -235,7 +280,9 @@ def an_odd_batch_leaves_out_its_middle_sample_alone(monkeypatch: pytest.MonkeyPa
 
 
 def every_strategy_trains_the_same(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Same initial set, same number of iterations, and with the same module mode the same first model, bit for bit."""
+    """Same initial set, same number of iterations, and with the same module mode the same
+    first model, bit for bit.
+    """
     runs = [
         Observed(folder / name, **{"strategy": name, "module.mode": "joint"}).run(monkeypatch)
         for name in ("random", "learning_loss")
@@ -248,10 +295,15 @@ def every_strategy_trains_the_same(monkeypatch: pytest.MonkeyPatch, folder: Path
 
 
 def no_image_is_dropped(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Images without objects, tiny ones and ones with difficult objects alone stay; an unreadable one is named."""
+    """Images without objects, tiny ones and ones with difficult objects alone stay.
+
+    An unreadable one is named.
+    """
     root = devkit.make_voc(folder / "voc")
     task = detection(root)
-    names = [task.dataset("train").get_data_info(i)["img_id"] for i in range(len(task.dataset("train")))]
+    names = [
+        task.dataset("train").get_data_info(i)["img_id"] for i in range(len(task.dataset("train")))
+    ]
     assert tuple(names) == devkit.ORDER
     broken = root / "VOC2007/JPEGImages/000003.jpg"
     broken.write_bytes(b"no image")
@@ -300,13 +352,19 @@ def positions_for_ids(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_random_test_view(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(views, "test_pipeline", lambda size, difficult: views.train_pipeline("mmdet", size, difficult))
+    patch.setattr(
+        views,
+        "test_pipeline",
+        lambda size, difficult: views.train_pipeline("mmdet", size, difficult),
+    )
 
 
 def a_fresh_network_for_scoring(patch: pytest.MonkeyPatch) -> None:
     inner = loop.next_query
 
-    def fresh(e: Experiment, model: JointModel, members: list, pool: Pool, *rest: Any) -> query.Query:
+    def fresh(
+        e: Experiment, model: JointModel, members: list, pool: Pool, *rest: Any
+    ) -> query.Query:
         model.network = e.task.build()
         return inner(e, model, members, pool, *rest)
 
@@ -318,7 +376,9 @@ def losses_as_columns(patch: pytest.MonkeyPatch) -> None:
 
 
 def an_optimiser_for_one_part_alone(patch: pytest.MonkeyPatch) -> None:
-    """As mmengine itself would build it for a model with an attribute `module`, which it takes for a wrapper."""
+    """As mmengine itself would build it for a model with an attribute `module`, which it
+    takes for a wrapper.
+    """
 
     class OfTheModule:
         def build(self, config: dict) -> torch.optim.Optimizer:
@@ -328,7 +388,11 @@ def an_optimiser_for_one_part_alone(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_module_that_is_frozen(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(JointModel, "_objective", lambda self, predicted, loss: predicted.detach().sum().requires_grad_())
+    patch.setattr(
+        JointModel,
+        "_objective",
+        lambda self, predicted, loss: predicted.detach().sum().requires_grad_(),
+    )
 
 
 def a_module_dropped_after_the_cut(patch: pytest.MonkeyPatch) -> None:
@@ -336,7 +400,9 @@ def a_module_dropped_after_the_cut(patch: pytest.MonkeyPatch) -> None:
 
     def dropped(self, output):
         losses = inner(self, output)
-        return losses | ({"loss_rank": losses["loss_rank"].detach().requires_grad_()} if self.detached else {})
+        return losses | (
+            {"loss_rank": losses["loss_rank"].detach().requires_grad_()} if self.detached else {}
+        )
 
     patch.setattr(JointModel, "_losses", dropped)
 
@@ -364,7 +430,9 @@ def other_taps_at_scoring(patch: pytest.MonkeyPatch) -> None:
 
 def drawn_with_replacement(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        RandomSubset, "__call__", lambda self, seen, budget, rng: rng.integers(0, seen.count, self.size or budget)
+        RandomSubset,
+        "__call__",
+        lambda self, seen, budget, rng: rng.integers(0, seen.count, self.size or budget),
     )
 
 
@@ -375,7 +443,9 @@ def labeled_samples_asked_for_again(patch: pytest.MonkeyPatch) -> None:
 def a_look_at_the_test_set(patch: pytest.MonkeyPatch) -> None:
     inner = loop.next_query
 
-    def peek(e: Experiment, model: JointModel, members: list, pool: Pool, *rest: Any) -> query.Query:
+    def peek(
+        e: Experiment, model: JointModel, members: list, pool: Pool, *rest: Any
+    ) -> query.Query:
         e.task.dataset("test")[0]
         return inner(e, model, members, pool, *rest)
 
@@ -384,7 +454,9 @@ def a_look_at_the_test_set(patch: pytest.MonkeyPatch) -> None:
 
 def the_smallest(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        Highest, "__call__", lambda self, seen, budget, rng: np.argsort(seen.rows[self.signal])[: self.keep * budget]
+        Highest,
+        "__call__",
+        lambda self, seen, budget, rng: np.argsort(seen.rows[self.signal])[: self.keep * budget],
     )
 
 
@@ -394,7 +466,9 @@ def a_pairing_that_wraps_around(patch: pytest.MonkeyPatch) -> None:
 
 def last_batch_dropped(patch: pytest.MonkeyPatch) -> None:
     inner = LabeledSampler.__iter__
-    patch.setattr(LabeledSampler, "__iter__", lambda self: iter(list(inner(self))[: len(self) // 2 * 2]))
+    patch.setattr(
+        LabeledSampler, "__iter__", lambda self: iter(list(inner(self))[: len(self) // 2 * 2])
+    )
 
 
 def randomness_of_the_strategy(patch: pytest.MonkeyPatch) -> None:
@@ -467,9 +541,18 @@ def test_every_guard_has_a_bug():
 
 
 @pytest.mark.parametrize(("guard", "bug"), BUGS, ids=lambda f: f.__name__)
-def test_guard_fails_with_the_bug_in(guard: Guard, bug: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_guard_fails_with_the_bug_in(
+    guard: Guard, bug: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     bug(monkeypatch)
-    failures = (AssertionError, ValueError, RuntimeError, query.QueryError, CanaryError, pytest.fail.Exception)
+    failures = (
+        AssertionError,
+        ValueError,
+        RuntimeError,
+        query.QueryError,
+        CanaryError,
+        pytest.fail.Exception,
+    )
     with pytest.raises(failures):
         guard(monkeypatch, tmp_path)
 

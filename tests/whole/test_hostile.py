@@ -1,4 +1,6 @@
-"""A run folder that somebody sends is data: no code of it runs, nothing hangs, and no other file is touched."""
+"""A run folder that somebody sends is data: no code of it runs, nothing hangs, and no
+other file is touched.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,10 @@ def calm(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(calm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy, beside a run that is left alone; modules called `evil` lie wherever Python could look for one."""
+    """A copy, beside a run that is left alone.
+
+    Modules called `evil` lie wherever Python could look for one.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setattr(sys, "path", sys.path.copy())
@@ -80,7 +85,9 @@ def commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, tupl
     """Every command that reads a run folder, on this one: its status and what it said."""
     (folder.parent / "hard.txt").write_text("vector 1\nvector 30\n")
     everything: dict[str, Callable[[], int]] = {
-        "al_compare": lambda: al_compare.main([str(folder.parent), "--out", str(folder.parents[1] / "out")]),
+        "al_compare": lambda: al_compare.main(
+            [str(folder.parent), "--out", str(folder.parents[1] / "out")]
+        ),
         "al_verify": lambda: al_verify.main([str(folder)]),
         "wandb_push": lambda: wandb_push.main([str(folder), "--mode", "offline"]),
         "planted": lambda: planted.main([str(folder), "--hard", str(folder.parent / "hard.txt")]),
@@ -108,12 +115,21 @@ def resumed(folder: Path) -> list[str]:
     return [str(TOY), *given, "--cfg-options", *options]
 
 
-def check_all(folder: Path, capsys: pytest.CaptureFixture[str], said: str, by: tuple[str, ...]) -> None:
-    """No command ran anything, hung, or touched the victim; those in `by` refused the folder, and said why."""
+def check_all(
+    folder: Path, capsys: pytest.CaptureFixture[str], said: str, by: tuple[str, ...]
+) -> None:
+    """No command ran anything, hung, or touched the victim.
+
+    Those in `by` refused the folder, and said why.
+    """
     for name, (status, text) in commands(folder, capsys).items():
         assert "\x1b" not in text and "\x07" not in text and "Traceback" not in text, (name, text)
         if name == "al_compare":
-            assert status in (0, 1) and "report: " in text and "sound" not in text.partition("left out")[2], text
+            assert (
+                status in (0, 1)
+                and "report: " in text
+                and "sound" not in text.partition("left out")[2]
+            ), text
         if name in by:
             assert said in " ".join(text.split()), (name, text)
             assert status in (1, 2) or name == "al_compare", (name, text)
@@ -171,15 +187,23 @@ def test_code_in_a_config_is_an_error_and_never_run(folder: Path, capsys, name: 
 
 
 @pytest.mark.parametrize("name", ["import", "an import statement", "nesting"])
-def test_code_beside_config_json_is_never_looked_at_but_by_al_verify(folder: Path, capsys, name: str) -> None:
+def test_code_beside_config_json_is_never_looked_at_but_by_al_verify(
+    folder: Path, capsys, name: str
+) -> None:
     with open(folder / "config.py", "a") as file:
         file.write(f"\n{CODE[name]}\n")
     check_all(folder, capsys, "FAILED settings config.py is damaged (", ("al_verify",))
 
 
 def test_literals_are_what_mmengine_writes_and_nothing_else() -> None:
-    text = "'''about'''\na = dict(b=[1, -2.5, (True, None)], c='x' 'y')\nd = dict({'e f': dict(), 3: inf})\n"
-    assert literals.settings(text) == {"a": {"b": [1, -2.5, (True, None)], "c": "xy"}, "d": {"e f": {}, 3: np.inf}}
+    text = (
+        "'''about'''\na = dict(b=[1, -2.5, (True, None)], c='x' 'y')\nd = dict({'e f': dict(), "
+        "3: inf})\n"
+    )
+    assert literals.settings(text) == {
+        "a": {"b": [1, -2.5, (True, None)], "c": "xy"},
+        "d": {"e f": {}, 3: np.inf},
+    }
     for odd in (
         "a.b = 1",
         "a = b = 1",
@@ -196,20 +220,33 @@ def test_literals_are_what_mmengine_writes_and_nothing_else() -> None:
 
 # ---------------------------------------------------------------- settings
 
-STRATEGY = "its evil.Strategy is code that is not losstap's own, which is run where you say so alone"
+STRATEGY = (
+    "its evil.Strategy is code that is not losstap's own, which is run where you say so alone"
+)
 SETTINGS = {
     "a task that is a function": ({"task": {"type": "os.system"}}, None),
-    "a strategy that is a function": ({"strategy": {"type": "os.system", "command": "touch ran"}},
-                                      "its os.system is code that is not losstap's own"),
+    "a strategy that is a function": (
+        {"strategy": {"type": "os.system", "command": "touch ran"}},
+        "its os.system is code that is not losstap's own",
+    ),
     "a strategy of a module beside it": ({"strategy": {"type": "evil.Strategy"}}, STRATEGY),
-    "a strategy by what losstap imports": ({"strategy": {"type": "tasks.faults.os.system"}},
-                                           "expected a class of losstap's, but 'tasks.faults.os.system' is"),
-    "a strategy that is no step": ({"strategy": {"type": "models.process.files.Path"}},
-                                   "expected a class of losstap's"),
-    "a signal of a module beside it": ({"strategy": {"type": "acquisition.steps.Highest", "signal": "evil.mark"}},
-                                       "evil.mark is code that is not losstap's own"),
+    "a strategy by what losstap imports": (
+        {"strategy": {"type": "tasks.faults.os.system"}},
+        "expected a class of losstap's, but 'tasks.faults.os.system' is",
+    ),
+    "a strategy that is no step": (
+        {"strategy": {"type": "models.process.files.Path"}},
+        "expected a class of losstap's",
+    ),
+    "a signal of a module beside it": (
+        {"strategy": {"type": "acquisition.steps.Highest", "signal": "evil.mark"}},
+        "evil.mark is code that is not losstap's own",
+    ),
     "a name that is none": ({"strategy": {"type": "a b.c"}}, "expected a dotted name such as"),
-    "a type that is no text": ({"strategy": {"type": 3}}, "strategy.type: expected a class derived from"),
+    "a type that is no text": (
+        {"strategy": {"type": 3}},
+        "strategy.type: expected a class derived from",
+    ),
     "a task that is a text": ({"task": "evil.Task"}, None),
     "cycles without end": ({"budget": {"initial": 10, "query": 5, "cycles": 10**15}}, None),
     "a seed of a thousand digits": ({"seed": 10**1000}, None),
@@ -218,7 +255,7 @@ SETTINGS = {
     "a mode with an escape code": ({"module": {"mode": "\x1b[31mred"}}, None),
     "a name with markup": ({"strategy": "<script>alert(1)</script>"}, None),
     "a name with an escape code": ({"strategy": "\x1b]0;title\x07"}, None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -254,7 +291,9 @@ TASKS = {
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("kind", ["pipe", "device"])
 def test_data_that_a_run_names_are_files(folder: Path, capsys, task: str, kind: str) -> None:
-    """Losstap's own tasks are built to look at the data: what is no file there is neither waited for nor read."""
+    """Losstap's own tasks are built to look at the data: what is no file there is neither
+    waited for nor read.
+    """
     data = folder.parents[1] / "data"
     (data / "annot").mkdir(parents=True)
     for name in ("train", "valid"):
@@ -263,7 +302,12 @@ def test_data_that_a_run_names_are_files(folder: Path, capsys, task: str, kind: 
     config = json.loads((folder / "config.json").read_text())
     config["task"] = TASKS[task] | {"data_root": str(data)}
     (folder / "config.json").write_text(json.dumps(config))
-    check_all(folder, capsys, "expected json (a file), but got something that is not a file", ("al_verify",))
+    check_all(
+        folder,
+        capsys,
+        "expected json (a file), but got something that is not a file",
+        ("al_verify",),
+    )
 
 
 TEXTS = {
@@ -275,9 +319,16 @@ TEXTS = {
 
 @pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.parametrize("file", ["config.json", "facts.json", "state.json"])
-def test_json_of_any_kind_is_an_error_with_its_file(folder: Path, capsys, name: str, file: str) -> None:
+def test_json_of_any_kind_is_an_error_with_its_file(
+    folder: Path, capsys, name: str, file: str
+) -> None:
     (folder / file).write_text(TEXTS[name])
-    check_all(folder, capsys, f"{folder}/{file} is damaged (", ALL if file != "facts.json" else ("al_compare",))
+    check_all(
+        folder,
+        capsys,
+        f"{folder}/{file} is damaged (",
+        ALL if file != "facts.json" else ("al_compare",),
+    )
 
 
 @pytest.mark.parametrize(
@@ -294,30 +345,55 @@ def test_json_of_any_kind_is_an_error_with_its_file(folder: Path, capsys, name: 
         ("metrics.jsonl", "3\n4\n5\n"),
     ],
 )
-def test_states_and_rows_of_any_kind_are_an_error_with_their_file(folder: Path, capsys, file: str, text: str) -> None:
+def test_states_and_rows_of_any_kind_are_an_error_with_their_file(
+    folder: Path, capsys, file: str, text: str
+) -> None:
     (folder / file).write_text(text)
     check_all(folder, capsys, file, ALL)
 
 
 # ---------------------------------------------------------------- what is no file, or another one
 
-FILES = ("config.json", "facts.json", "samples.txt", "state.json", "metrics.jsonl", "name.txt", "queries/01.npz",
-         "cycles/02/checkpoint.pth", "config.py", "seconds.txt")  # fmt: skip
+FILES = (
+    "config.json",
+    "facts.json",
+    "samples.txt",
+    "state.json",
+    "metrics.jsonl",
+    "name.txt",
+    "queries/01.npz",
+    "cycles/02/checkpoint.pth",
+    "config.py",
+    "seconds.txt",
+)
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_pipe_is_not_waited_for(folder: Path, capsys, file: str) -> None:
     (folder / file).unlink()
     os.mkfifo(folder / file)
-    check_all(folder, capsys, f"{folder / file}: expected a file or a folder, but got a pipe; take it away", READERS)
+    check_all(
+        folder,
+        capsys,
+        f"{folder / file}: expected a file or a folder, but got a pipe; take it away",
+        READERS,
+    )
 
 
-LINKS = [(file, "victim") for file in (*FILES, "curve.png", ".lock", ".state.tmp.json", "batch_size.txt")]
-LINKS += [(file, target) for file in ("samples.txt", ".lock") for target in ("/etc/passwd", "/dev/zero", "nowhere")]
+LINKS = [
+    (file, "victim") for file in (*FILES, "curve.png", ".lock", ".state.tmp.json", "batch_size.txt")
+]
+LINKS += [
+    (file, target)
+    for file in ("samples.txt", ".lock")
+    for target in ("/etc/passwd", "/dev/zero", "nowhere")
+]
 
 
 @pytest.mark.parametrize(("file", "target"), LINKS)
-def test_a_link_out_of_the_folder_is_not_followed(folder: Path, capsys, file: str, target: str) -> None:
+def test_a_link_out_of_the_folder_is_not_followed(
+    folder: Path, capsys, file: str, target: str
+) -> None:
     (folder / file).unlink(missing_ok=True)
     (folder / file).symlink_to(folder.parents[1] / target)
     check_all(folder, capsys, f"{folder / file}", READERS)
@@ -329,11 +405,18 @@ def test_a_folder_that_is_a_link_out_is_not_cleared(folder: Path, capsys) -> Non
     (outside / "00/one.jpg").write_text("precious")
     shutil.rmtree(folder / "cycles")
     (folder / "cycles").symlink_to(outside)
-    check_all(folder, capsys, f"{folder}/cycles is a link out of the run folder, to {outside}; put", READERS)
+    check_all(
+        folder,
+        capsys,
+        f"{folder}/cycles is a link out of the run folder, to {outside}; put",
+        READERS,
+    )
     assert (outside / "00/one.jpg").read_text() == "precious"
 
 
-def test_a_run_folder_that_is_a_link_itself_and_links_within_it_are_read(folder: Path, capsys) -> None:
+def test_a_run_folder_that_is_a_link_itself_and_links_within_it_are_read(
+    folder: Path, capsys
+) -> None:
     (folder / "samples.txt").rename(folder / "names.txt")
     (folder / "samples.txt").symlink_to("names.txt")
     linked = folder.parents[1] / "linked"
@@ -341,7 +424,9 @@ def test_a_run_folder_that_is_a_link_itself_and_links_within_it_are_read(folder:
     assert al_verify.main([str(linked)]) == 0, capsys.readouterr().out
 
 
-def test_a_file_that_is_renamed_while_a_run_is_looked_at_is_no_fault(folder: Path, monkeypatch) -> None:
+def test_a_file_that_is_renamed_while_a_run_is_looked_at_is_no_fault(
+    folder: Path, monkeypatch
+) -> None:
     scan = os.scandir
 
     def renamed(place: Path):
@@ -381,10 +466,14 @@ def test_a_file_of_many_gigabytes_is_not_read(folder: Path, capsys, file: str) -
     check_all(folder, capsys, f"{folder / file}: expected at most", by)
 
 
-def npz(path: Path, shape: tuple[int, ...], dtype: str = "<f4", data: bytes = b"", **more: int) -> None:
+def npz(
+    path: Path, shape: tuple[int, ...], dtype: str = "<f4", data: bytes = b"", **more: int
+) -> None:
     """An npz with one array whose header claims a shape and a type."""
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": dtype, "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": dtype, "fortran_order": False, "shape": shape}
+    )
     with zipfile.ZipFile(path, "w", **more) as archive:
         archive.writestr("signal/predicted_loss.npy", header.getvalue() + data)
 
@@ -419,9 +508,13 @@ ARRAYS: dict[str, Callable[[Path], object]] = {
     "negative sizes": lambda path: npz(path, (-1, -4), data=bytes(16)),
     "packed zeros": packed_zeros,
     "the same bytes a thousand times": twice_the_same_bytes,
-    "pickled objects": lambda path: np.savez(path, picked=np.array([Evil()], dtype=object), allow_pickle=True),
+    "pickled objects": lambda path: np.savez(
+        path, picked=np.array([Evil()], dtype=object), allow_pickle=True
+    ),
     "no arrays": lambda path: zipfile.ZipFile(path, "w").writestr("a.txt", "text"),
-    "a pickle": lambda path: path.write_bytes(b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x09touch ran\x85R."),
+    "a pickle": lambda path: path.write_bytes(
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x09touch ran\x85R."
+    ),
     "nothing": lambda path: path.write_bytes(b""),
 }
 
@@ -436,13 +529,19 @@ def test_arrays_that_run_code_or_fill_memory_are_damage(folder: Path, capsys, na
 
 def test_arrays_of_more_than_the_memory_are_not_read(folder: Path, monkeypatch) -> None:
     monkeypatch.setattr(files, "free_memory", lambda: 1000)
-    with pytest.raises(RunFolderError, match=r"01\.npz: expected at most 1,000 bytes, but got [\d,]+; restore it"):
+    with pytest.raises(
+        RunFolderError, match=r"01\.npz: expected at most 1,000 bytes, but got [\d,]+; restore it"
+    ):
         RunFolder(folder).query(1)
 
 
 @pytest.mark.parametrize("dtype", ["<U3", "<f8", "<c16", "<M8[s]", "|V4", "<u8"])
 def test_ids_of_any_type_are_told(folder: Path, capsys, dtype: str) -> None:
-    picked = np.frombuffer(bytes(range(255, 207, -1)), np.dtype(dtype)) if dtype != "<U3" else np.array(["a", "b", "c"])
+    picked = (
+        np.frombuffer(bytes(range(255, 207, -1)), np.dtype(dtype))
+        if dtype != "<U3"
+        else np.array(["a", "b", "c"])
+    )
     with np.load(folder / "queries/01.npz") as found:
         arrays = {**found, "picked": picked}
     np.savez(folder / "queries/01.npz", **arrays)
@@ -480,7 +579,10 @@ CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "code": (save_evil, "UnpicklingError"),
     "a stride of 0": (save_expanded, "expected tensors of at most"),
     "packed": (save_packed, "expected tensors as torch.save puts them there, but got packed ones"),
-    "the old form": (lambda path: torch.save({}, path, _use_new_zipfile_serialization=False), "torch.save wrote"),
+    "the old form": (
+        lambda path: torch.save({}, path, _use_new_zipfile_serialization=False),
+        "torch.save wrote",
+    ),
     "a list": (lambda path: torch.save([1], path), "expected what a training keeps, but got list"),
     "no weights": (lambda path: torch.save({"meta": {}}, path), "KeyError"),
     "a list of weights": (lambda path: torch.save({"state_dict": [1]}, path), "AttributeError"),
@@ -489,7 +591,9 @@ CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_checkpoints_that_run_code_or_fill_memory_are_damage(folder: Path, capsys, name: str) -> None:
+def test_checkpoints_that_run_code_or_fill_memory_are_damage(
+    folder: Path, capsys, name: str
+) -> None:
     change, said = CHECKPOINTS[name]
     change(checkpoint(folder))
     check_all(folder, capsys, "checkpoint.pth is damaged (", ("al_verify",))
@@ -507,7 +611,9 @@ def before_the_last_cycle(folder: Path) -> None:
     (folder / "state.json").write_text(json.dumps(state | told))
 
 
-@pytest.mark.parametrize("name", ["code", "a stride of 0", "packed", "the old form", "a list", "nothing"])
+@pytest.mark.parametrize(
+    "name", ["code", "a stride of 0", "packed", "the old form", "a list", "nothing"]
+)
 def test_a_resume_from_such_a_checkpoint_is_an_error(folder: Path, capsys, name: str) -> None:
     """The last cycle is trained again, from the checkpoint that lies in its folder."""
     before_the_last_cycle(folder)
@@ -529,13 +635,19 @@ def test_a_config_in_a_checkpoint_is_not_run_by_a_resume(folder: Path, capsys) -
     assert not (folder.parents[1] / "ran").exists() and RunFolder(folder).done
 
 
-@pytest.mark.parametrize("about", ["[" * 10_000, "{}", '{"seconds": 1e999, "sha256": 3}', '{"seconds": "x"}', "\xff"])
+@pytest.mark.parametrize(
+    "about", ["[" * 10_000, "{}", '{"seconds": 1e999, "sha256": 3}', '{"seconds": "x"}', "\xff"]
+)
 def test_a_shared_first_model_of_any_kind_is_trained_anew(tmp_path: Path, about: str) -> None:
     (tmp_path / "key.pth").write_bytes(b"weights")
     (tmp_path / "key.json").write_text(about, encoding="latin-1")
     shared = FirstModels(tmp_path)
     shared.take("key", tmp_path / "into")
-    assert not (tmp_path / "key.pth").exists() and not (tmp_path / "into" / CHECKPOINT).exists() and not shared.spared
+    assert (
+        not (tmp_path / "key.pth").exists()
+        and not (tmp_path / "into" / CHECKPOINT).exists()
+        and not shared.spared
+    )
 
 
 def test_a_shared_first_model_that_is_no_file_is_left(tmp_path: Path) -> None:
@@ -567,13 +679,18 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_with_markup_and_escape_codes(folder: Path, capsys, name: str) -> None:
-    """The config's name, in the page and on the terminal; and names of samples, where they differ."""
+    """The config's name, in the page and on the terminal.
+
+    And names of samples, where they differ.
+    """
     for run_folder in (folder, folder.parent / "sound"):
         (run_folder / "name.txt").write_text(name)
     check_all(folder, capsys, "", ())
     page = (folder.parents[1] / "out/report.html").read_text(encoding="utf-8")
     assert "<script" not in page and "\x1b" not in page and "\u202e" not in page
-    names = (folder / "samples.txt").read_text().replace("vector 3\n", f"{' '.join(name.split())}\n")
+    names = (
+        (folder / "samples.txt").read_text().replace("vector 3\n", f"{' '.join(name.split())}\n")
+    )
     (folder / "samples.txt").write_text(names)
     assert al_compare.main([str(folder.parent), "--out", str(folder.parents[1] / "out")]) == 2
     said = capsys.readouterr().out
@@ -585,12 +702,25 @@ def test_a_sweep_reads_folders_of_any_kind(folder: Path, capsys) -> None:
     place = Path("work/toy_config/random/seed0")
     place.parent.mkdir(parents=True)
     options = [f"{key}={value}" for key, value in FEW.items()]
-    arguments = [str(TOY), "--strategies", "random", "--seeds", "0", "--work-dir", "work", "--cfg-options", *options]
+    arguments = [
+        str(TOY),
+        "--strategies",
+        "random",
+        "--seeds",
+        "0",
+        "--work-dir",
+        "work",
+        "--cfg-options",
+        *options,
+    ]
     shutil.move(folder, place)
     (place / "samples.txt").unlink()
     os.mkfifo(place / "samples.txt")
     assert al_sweep.main(arguments) == 2
-    assert f"{place}/samples.txt: expected a file or a folder, but got a pipe" in capsys.readouterr().out
+    assert (
+        f"{place}/samples.txt: expected a file or a folder, but got a pipe"
+        in capsys.readouterr().out
+    )
     (place / "samples.txt").unlink()
     (place / "samples.txt").write_text("")
     config = facts.settings(place) | {"seed": "\x1b[31m"}
@@ -602,7 +732,9 @@ def test_a_sweep_reads_folders_of_any_kind(folder: Path, capsys) -> None:
 
 def test_a_trusted_folder_is_not_the_run_folder_by_itself(folder: Path, capsys) -> None:
     """Code of a run is imported from where the user says, whatever the run says of it."""
-    config = json.loads((folder / "config.json").read_text()) | {"strategy": {"type": "evil.Strategy", "size": 5}}
+    config = json.loads((folder / "config.json").read_text()) | {
+        "strategy": {"type": "evil.Strategy", "size": 5}
+    }
     (folder / "config.json").write_text(json.dumps(config))
     about = {"metric": "score", "lower_is_better": False, "code": {"evil.Strategy": str(folder)}}
     (folder / "facts.json").write_text(json.dumps(about))

@@ -1,4 +1,6 @@
-"""Two data sets as labelImg and Roboflow leave them, from the first check to a comparison, nothing edited in them."""
+"""Two data sets as labelImg and Roboflow leave them, from the first check to a comparison,
+nothing edited in them.
+"""
 
 from __future__ import annotations
 
@@ -43,11 +45,20 @@ ROBOFLOW = (
 
 def command(folder: Path, tool: str, *more: str) -> str:
     keep = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
-    alone = {"PYTHONPATH": str(REPOSITORY), "WANDB_MODE": "disabled", "HOME": str(folder), "OMP_NUM_THREADS": "1"}
+    alone = {
+        "PYTHONPATH": str(REPOSITORY),
+        "WANDB_MODE": "disabled",
+        "HOME": str(folder),
+        "OMP_NUM_THREADS": "1",
+    }
     done = subprocess.run(
-        [sys.executable, str(REPOSITORY / f"tools/{tool}.py"), *more], env=keep | alone, cwd=folder, timeout=300,
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, str(REPOSITORY / f"tools/{tool}.py"), *more],
+        env=keep | alone,
+        cwd=folder,
+        timeout=300,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -56,7 +67,9 @@ def command(folder: Path, tool: str, *more: str) -> str:
     (layoutkit.labelimg, LABELIMG, 30, 10),
     (layoutkit.roboflow_coco, ROBOFLOW, 28, 14),
 ])  # fmt: skip
-def test_from_the_check_to_the_comparison(tmp_path: Path, make, settings: str, pool: int, tested: int) -> None:
+def test_from_the_check_to_the_comparison(
+    tmp_path: Path, make, settings: str, pool: int, tested: int
+) -> None:
     data = make(tmp_path / "data")
     before, config = layoutkit.digests(data), tmp_path / "parts.py"
     config.write_text(CONFIG.format(root=str(data), settings=settings))

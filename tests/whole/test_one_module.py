@@ -1,4 +1,6 @@
-"""One loss-prediction module for all tasks: between two of them nothing differs but the channels of their taps."""
+"""One loss-prediction module for all tasks: between two of them nothing differs but the
+channels of their taps.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,16 @@ WIDTH = 8  # of the module in the toy's config
 
 TASKS: dict[str, tuple[Callable[[Path], Task], tuple[int, ...]]] = {  # and the channels of its taps
     "toy": (lambda root: Toy(), (8, 4)),
-    "classification": (lambda root: imagekit.classification(imagekit.make_folder(root)), (8, 16, 32, 64)),
+    "classification": (
+        lambda root: imagekit.classification(imagekit.make_folder(root)),
+        (8, 16, 32, 64),
+    ),
     "detection": (lambda root: devkit.detection(devkit.make_voc(root)), (64, 64, 64, 64)),
     "pose": (lambda root: posekit.pose(posekit.make_mpii(root)), (16, 16)),
-    "segmentation": (lambda root: Segmentation(str(segkit.make_seg(root)), classes=4, size=64), (40, 960)),
+    "segmentation": (
+        lambda root: Segmentation(str(segkit.make_seg(root)), classes=4, size=64),
+        (40, 960),
+    ),
 }
 
 
@@ -53,8 +61,12 @@ def test_the_loop_gives_every_task_the_same_module_with_its_own_channels(name: s
 
 @pytest.mark.parametrize("floor", ["models", "tasks", "acquisition", "tools", "configs"])
 def test_the_example_is_known_nowhere(floor: str):
-    """The fourth task runs (see `test_segmentation.py`), and no file of the packages has a word of it."""
+    """The fourth task runs (see `test_segmentation.py`), and no file of the packages has a
+    word of it.
+    """
     files = sorted((REPOSITORY / floor).rglob("*.py"))
     words = ("segmentation", "mean_iou", "meaniou", "lraspp", "seg_voc")
     assert len(files) >= 5
-    assert [str(path) for path in files if any(word in path.read_text().lower() for word in words)] == []
+    assert [
+        str(path) for path in files if any(word in path.read_text().lower() for word in words)
+    ] == []

@@ -1,4 +1,6 @@
-"""Two processes on the CPU: the numbers of one process with the same weights, and every file written once."""
+"""Two processes on the CPU: the numbers of one process with the same weights, and every
+file written once.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +24,43 @@ from tools.experiment.config import load
 from tools.record.folder import RunFolder
 from tools.train import cycle as cycle_parts
 
-OPTIONS = {"budget.initial": 11, "budget.query": 4, "budget.cycles": 2, "training.epochs": 40, "module.detach_epoch": 1}
+OPTIONS = {
+    "budget.initial": 11,
+    "budget.query": 4,
+    "budget.cycles": 2,
+    "training.epochs": 40,
+    "module.detach_epoch": 1,
+}
 CONFIG = REPOSITORY / "tests" / "toy_config.py"
 
 
 def start(folder: Path, *more: str) -> subprocess.Popen:
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "tools/al_train.py",
-        str(CONFIG), "--launcher", "pytorch", "--wandb", "disabled", "--work-dir", str(folder), *more, "--cfg-options",
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        "tools/al_train.py",
+        str(CONFIG),
+        "--launcher",
+        "pytorch",
+        "--wandb",
+        "disabled",
+        "--work-dir",
+        str(folder),
+        *more,
+        "--cfg-options",
         *[f"{key}={value}" for key, value in OPTIONS.items()],
-    ]  # fmt: skip
+    ]
     alone = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command, env=os.environ | alone, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        env=os.environ | alone,
+        cwd=REPOSITORY,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -53,7 +79,12 @@ def pair(tmp_path_factory) -> tuple[Path, str]:
 
 def test_everything_is_said_and_written_once(pair):
     folder, said = pair
-    assert said.count("cycle 1/2") == said.count("cycle 2/2") == said.count("area under the curve") == 1
+    assert (
+        said.count("cycle 1/2")
+        == said.count("cycle 2/2")
+        == said.count("area under the curve")
+        == 1
+    )
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["labeled"] for row in rows] == [11, 15]
     with np.load(folder / "queries/00.npz") as query:
@@ -67,7 +98,9 @@ def initial() -> list[int]:
 
 
 def test_evaluation_and_ranking_are_those_of_one_process(pair, tmp_path):
-    """A test sample counted twice, or batch norm that differs between the processes, would give other numbers."""
+    """A test sample counted twice, or batch norm that differs between the processes, would
+    give other numbers.
+    """
     folder, _ = pair
     experiment = load(CONFIG, options=OPTIONS)
     row = RunFolder(folder).rows(2)[1]
@@ -80,7 +113,9 @@ def test_evaluation_and_ranking_are_those_of_one_process(pair, tmp_path):
     assert ranking == {key: value for key, value in row.items() if key.startswith("ranking/")}
 
 
-def test_told_to_stop_both_stop_after_the_same_iteration_and_end_as_those_undisturbed(pair, tmp_path):
+def test_told_to_stop_both_stop_after_the_same_iteration_and_end_as_those_undisturbed(
+    pair, tmp_path
+):
     folder = tmp_path / "run"
     process, deadline = start(folder), time.monotonic() + 120
     while not (folder / "cycles/00/checkpoint.pth").exists():
@@ -102,11 +137,15 @@ def test_a_process_that_dies_ends_the_run_and_the_same_command_goes_on(pair, tmp
     while not (folder / "cycles/00/checkpoint.pth").exists():
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.01)
-    victim = next(pid for pid in children(process.pid) if f"\0RANK={rank}\0" in f"\0{environment(pid)}\0")
+    victim = next(
+        pid for pid in children(process.pid) if f"\0RANK={rank}\0" in f"\0{environment(pid)}\0"
+    )
     os.kill(victim, signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert f"rank      : {rank} (local_rank: {rank})" in errors and "Signal 9 (SIGKILL)" in errors, errors
+    assert (
+        f"rank      : {rank} (local_rank: {rank})" in errors and "Signal 9 (SIGKILL)" in errors
+    ), errors
     assert not (folder / "done").exists()
     finish(start(folder))
     assert (folder / "state.json").read_bytes() == (pair[0] / "state.json").read_bytes()
@@ -123,10 +162,16 @@ def environment(pid: int) -> str:
 
 
 def timeless(folder: Path) -> list[dict]:
-    return [{k: v for k, v in row.items() if not k.startswith("seconds/")} for row in RunFolder(folder).rows(2)]
+    return [
+        {k: v for k, v in row.items() if not k.startswith("seconds/")}
+        for row in RunFolder(folder).rows(2)
+    ]
 
 
 def test_another_number_of_processes_is_another_run(pair, capsys):
     options = [f"{key}={value}" for key, value in OPTIONS.items()]
-    assert commands.train([str(CONFIG), "--work-dir", str(pair[0]), "--cfg-options", *options], None) == 2
+    assert (
+        commands.train([str(CONFIG), "--work-dir", str(pair[0]), "--cfg-options", *options], None)
+        == 2
+    )
     assert "processes: 2 there, '(missing)' now" in capsys.readouterr().out

@@ -28,13 +28,24 @@ TINY = ["budget.initial=2", "budget.query=1", "budget.cycles=2"]
 
 def commands(text: str) -> list[str]:
     blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
-    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+    return [
+        line.split("  #")[0].strip()
+        for block in blocks
+        for line in block.splitlines()
+        if line.strip()
+    ]
 
 
 def documented() -> list[str]:
     found = commands((REPOSITORY / "README.md").read_text())
-    for config in [*sorted((REPOSITORY / "configs").glob("*.py")), REPOSITORY / "tests/examples/seg_voc.py"]:
-        found += [m.strip() for m in re.findall(r"^    (python tools/\S.*)$", config.read_text(), re.MULTILINE)]
+    for config in [
+        *sorted((REPOSITORY / "configs").glob("*.py")),
+        REPOSITORY / "tests/examples/seg_voc.py",
+    ]:
+        found += [
+            m.strip()
+            for m in re.findall(r"^    (python tools/\S.*)$", config.read_text(), re.MULTILINE)
+        ]
     return found
 
 
@@ -45,8 +56,16 @@ def test_ci_runs_the_two_commands_and_the_readme_names_them():
 
 def test_extras_are_installed_into_the_clone_that_is_in_use():
     """Without `-e` pip would put a copy of the packages in the place of the editable install."""
-    places = [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md"), *(REPOSITORY / "tools").rglob("*.py")]
-    found = [line for path in places for line in re.findall(r"pip install.*", path.read_text(encoding="utf-8"))]
+    places = [
+        REPOSITORY / "README.md",
+        *(REPOSITORY / "docs").glob("*.md"),
+        *(REPOSITORY / "tools").rglob("*.py"),
+    ]
+    found = [
+        line
+        for path in places
+        for line in re.findall(r"pip install.*", path.read_text(encoding="utf-8"))
+    ]
     assert len(found) >= 4 and all(line.startswith("pip install -e '.[") for line in found), found
 
 
@@ -79,7 +98,10 @@ def tiny_persons(root: Path) -> tuple[list[str], int]:
 
 def toy_run(folder: Path, strategy: str) -> str:
     """A finished run at `folder`."""
-    experiment, run = load(REPOSITORY / "tests/toy_config.py", options={"strategy": strategy}), RunFolder(folder)
+    experiment, run = (
+        load(REPOSITORY / "tests/toy_config.py", options={"strategy": strategy}),
+        RunFolder(folder),
+    )
     run.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
     loop.run(Cycle.next_of(run, experiment), Silent(), Silent())
     return str(folder)
@@ -91,7 +113,10 @@ DATA = {"det": tiny_voc, "cls": tiny_folder, "pose": tiny_persons, "seg": tiny_m
 
 @pytest.mark.parametrize("command", [c for c in documented() if c not in BY_CI])
 def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatch, capsys):
-    """With tiny data in the real layout and without the training itself; CI runs the smoke command as it stands."""
+    """With tiny data in the real layout and without the training itself.
+
+    CI runs the smoke command as it stands.
+    """
     monkeypatch.chdir(REPOSITORY)
     program, script, *arguments = shlex.split(command)
     assert program == "python"
@@ -125,17 +150,24 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         return
     if script == "tools/wandb_push.py":
         toy_run(tmp_path / arguments[0] / "random/seed0", "random")
-        assert wandb_push.main([str(tmp_path / arguments[0]), "--mode", "offline"]) == 0, capsys.readouterr().out
+        assert wandb_push.main([str(tmp_path / arguments[0]), "--mode", "offline"]) == 0, (
+            capsys.readouterr().out
+        )
         return
     if script == "tools/wandb_board.py":
-        pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not here: pip install -e '.[board]'")
+        pytest.importorskip(
+            "wandb_workspaces", reason="wandb-workspaces is not here: pip install -e '.[board]'"
+        )
         assert wandb_board.main([*arguments, "--print"]) == 0, capsys.readouterr().out
         return
     if script == "tools/al_compare.py":
         for seed in range(2):
             for leg in ("random", "entropy"):
                 comparekit.write(tmp_path / f"runs/{leg}/seed{seed}", comparekit.config(leg, seed))
-        places = {"work_dirs/det_ssd_voc": str(tmp_path / "runs"), "report": str(tmp_path / "report")}
+        places = {
+            "work_dirs/det_ssd_voc": str(tmp_path / "runs"),
+            "report": str(tmp_path / "report"),
+        }
         assert al_compare.main([places.get(word, word) for word in arguments]) == 0
         written = {"report.html", "curves.png", "summary.json", "summary.csv"}
         assert {path.name for path in (tmp_path / "report").iterdir()} == written
@@ -146,17 +178,33 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         place = arguments.index("--cfg-options")
         options, arguments = arguments[place + 1 :] + options, arguments[:place]
     if script == "tools/check_task.py":
-        assert check_task.main([*arguments, "--cfg-options", *options]) == 0, capsys.readouterr().out
+        assert check_task.main([*arguments, "--cfg-options", *options]) == 0, (
+            capsys.readouterr().out
+        )
         return
     if script == "tools/al_sweep.py":
         monkeypatch.setattr(schedule, "run", lambda jobs, *_: seen.extend(jobs) or [])
-        monkeypatch.setattr(al_sweep, "_place", lambda *_: nullcontext())  # test_al_sweep_ray.py has a real one
+        # test_al_sweep_ray.py has a real one
+        monkeypatch.setattr(al_sweep, "_place", lambda *_: nullcontext())
         seen: list = []
-        assert al_sweep.main([*arguments, "--work-dir", str(tmp_path / "runs"), "--cfg-options", *options]) == 0
+        assert (
+            al_sweep.main(
+                [*arguments, "--work-dir", str(tmp_path / "runs"), "--cfg-options", *options]
+            )
+            == 0
+        )
         assert len(seen) == 6 and not (tmp_path / "runs").exists(), capsys.readouterr().out
         return
     assert script == "tools/al_train.py"
-    extra = ["--dry-run", "--work-dir", str(tmp_path / "run"), "--wandb", "disabled", "--cfg-options", *options]
+    extra = [
+        "--dry-run",
+        "--work-dir",
+        str(tmp_path / "run"),
+        "--wandb",
+        "disabled",
+        "--cfg-options",
+        *options,
+    ]
     code = train([*arguments, *extra], None)
     said = capsys.readouterr().out
     assert code == 0, said
@@ -166,7 +214,9 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
 
 def test_links_and_paths_of_the_readme_exist():
     text = (REPOSITORY / "README.md").read_text()
-    paths = set(re.findall(r"`((?:tools|tasks|models|acquisition|configs|tests|docs)/[\w./]+)`", text))
+    paths = set(
+        re.findall(r"`((?:tools|tasks|models|acquisition|configs|tests|docs)/[\w./]+)`", text)
+    )
     assert len(paths) >= 6
     assert all((REPOSITORY / path).exists() for path in paths), paths
 
@@ -174,5 +224,7 @@ def test_links_and_paths_of_the_readme_exist():
 def test_tests_that_the_documentation_names_exist():
     named = set(re.findall(r"`(test_\w+)`", (REPOSITORY / "docs/reliability.md").read_text()))
     files = list((REPOSITORY / "tests").glob("test_*.py"))
-    there = {path.stem for path in files} | set(re.findall(r"def (test_\w+)", "".join(p.read_text() for p in files)))
+    there = {path.stem for path in files} | set(
+        re.findall(r"def (test_\w+)", "".join(p.read_text() for p in files))
+    )
     assert len(named) > 20 and named <= there, named - there

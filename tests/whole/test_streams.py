@@ -1,4 +1,7 @@
-"""Streams of the commands that have no room, no reader or no code for a character; and notebooks' MPLBACKEND."""
+"""Streams of the commands that have no room, no reader or no code for a character.
+
+And notebooks' MPLBACKEND.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-COMMANDS = sorted(p for p in (REPOSITORY / "tools").glob("*.py") if '__name__ == "__main__"' in p.read_text())
+COMMANDS = sorted(
+    p for p in (REPOSITORY / "tools").glob("*.py") if '__name__ == "__main__"' in p.read_text()
+)
 NOTEBOOK = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # as IPython sets it
 GOES_ON = """
 import sys
@@ -29,11 +34,17 @@ command(main)
 """
 
 
-def said(code: str, *given: str, stdout: int | None = None, **environment: str) -> subprocess.CompletedProcess:
+def said(
+    code: str, *given: str, stdout: int | None = None, **environment: str
+) -> subprocess.CompletedProcess:
     """What a program of a command came to, its exit status and streams."""
     variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), **environment}
-    return subprocess.run([sys.executable, "-c", code, *given], env=variables, stderr=subprocess.PIPE,
-                          stdout=subprocess.PIPE if stdout is None else stdout)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-c", code, *given],
+        env=variables,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE if stdout is None else stdout,
+    )
 
 
 @pytest.mark.parametrize("status, ended", [(0, 74), (1, 1)])
@@ -41,7 +52,10 @@ def test_a_full_disk_is_said_once_and_ends_nothing(tmp_path, status, ended):
     full = os.open("/dev/full", os.O_WRONLY)
     done = said(GOES_ON.format(status=status), str(tmp_path / "file"), "a", "b", "c", stdout=full)
     os.close(full)
-    told = b"standard output cannot be written to (No space left on device): what is said from here on is lost"
+    told = (
+        b"standard output cannot be written to (No space left on device): what is said from "
+        b"here on is lost"
+    )
     assert (done.returncode, (tmp_path / "file").read_text()) == (ended, "whole")
     assert done.stderr.count(told) == 1 and len(done.stderr.splitlines()) == 1
 
@@ -56,10 +70,16 @@ def test_a_reader_that_has_gone_has_read_what_it_wanted(tmp_path):
 
 
 def test_what_is_said_before_the_end_alone_is_lost_with_a_word():
-    done = said("from tools.display.streams import command\ncommand(lambda given: print('buffered') or 0)",
-                stdout=(full := os.open("/dev/full", os.O_WRONLY)))  # fmt: skip
+    done = said(
+        "from tools.display.streams import command\ncommand(lambda given: print('buffered') or 0)",
+        stdout=(full := os.open("/dev/full", os.O_WRONLY)),
+    )
     os.close(full)
-    assert done.returncode == 74 and b"No space left" in done.stderr and b"Exception ignored" not in done.stderr
+    assert (
+        done.returncode == 74
+        and b"No space left" in done.stderr
+        and b"Exception ignored" not in done.stderr
+    )
 
 
 def test_files_of_a_command_whose_streams_are_closed_get_none_of_its_words(tmp_path):
@@ -69,7 +89,10 @@ program = [sys.executable, "-c", {GOES_ON.format(status=0)!r}, {str(tmp_path / "
 sys.exit(subprocess.run(program, preexec_fn=lambda: os.closerange(0, 3)).returncode)
 """
     assert said(code).returncode == 0 and (tmp_path / "file").read_text() == "whole"
-    opened = "import os\nfrom tools.display.streams import command\ncommand(lambda given: os.open('/dev/null', 0) - 3)"
+    opened = (
+        "import os\nfrom tools.display.streams import command\ncommand(lambda given: "
+        "os.open('/dev/null', 0) - 3)"
+    )
     closed = f"import os, subprocess, sys\nprogram = [sys.executable, '-c', {opened!r}]\n"
     closed += "sys.exit(subprocess.run(program, preexec_fn=lambda: os.closerange(0, 3)).returncode)"
     assert said(closed).returncode == 0, "a file that is opened must not become standard output"
@@ -89,10 +112,15 @@ def test_the_end_of_argparse_is_kept():
 )  # fmt: skip
 def test_what_an_encoding_lacks_is_replaced(encoding, came):
     code = "import sys\nfrom tools.display.streams import command\n"
-    code += "command(lambda given: print('0.5 ± 0.1 −1 Häuser 猫') or print('ß…', file=sys.stderr) or 0)"
+    code += (
+        "command(lambda given: print('0.5 ± 0.1 −1 Häuser 猫') or print('ß…', file=sys.stderr) "
+        "or 0)"
+    )
     done = said(code, PYTHONIOENCODING=encoding)
     assert (done.returncode, done.stdout.rstrip(b"\n")) == (0, came)
-    assert done.stderr.decode(encoding).strip() == {"ascii": r"\xdf...", "latin-1": "ß..."}.get(encoding, "ß…")
+    assert done.stderr.decode(encoding).strip() == {"ascii": r"\xdf...", "latin-1": "ß..."}.get(
+        encoding, "ß…"
+    )
 
 
 def test_a_name_that_is_no_text_can_be_printed():
@@ -128,20 +156,32 @@ def test_no_command_loads_what_draws_before_it_is_told_how():
 
 
 def test_a_notebook_itself_draws_where_it_drew():
-    code = "import os, sys\nsys.modules['ipykernel'] = sys\nimport tools\nprint(os.environ['MPLBACKEND'])"
+    code = (
+        "import os, sys\nsys.modules['ipykernel'] = sys\nimport "
+        "tools\nprint(os.environ['MPLBACKEND'])"
+    )
     assert said(code, **NOTEBOOK).stdout.decode().strip() == NOTEBOOK["MPLBACKEND"]
 
 
 def test_a_run_is_whole_without_a_backend_and_without_output(tmp_path):
     """The library's own drawing is loaded while it runs, too."""
-    given = [str(REPOSITORY / "tests/toy_config.py"), "--smoke", "--wandb", "disabled", "--work-dir", str(tmp_path)]
+    given = [
+        str(REPOSITORY / "tests/toy_config.py"),
+        "--smoke",
+        "--wandb",
+        "disabled",
+        "--work-dir",
+        str(tmp_path),
+    ]
     full = os.open("/dev/full", os.O_WRONLY)
     train = f"import runpy, sys\nsys.argv[0] = {str(REPOSITORY / 'tools/al_train.py')!r}\n"
     train += "runpy.run_path(sys.argv[0], run_name='__main__')"
     done = said(train, *given, stdout=full, **NOTEBOOK)
     os.close(full)
     assert done.returncode == 74 and b"Traceback" not in done.stderr, done.stderr.decode()[-2000:]
-    assert done.stderr.startswith(b"al_train.py: standard output cannot be written to (No space left on device)")
+    assert done.stderr.startswith(
+        b"al_train.py: standard output cannot be written to (No space left on device)"
+    )
     assert (tmp_path / "done").exists() and (tmp_path / "curve.png").exists()
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
 

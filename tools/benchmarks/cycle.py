@@ -18,7 +18,8 @@ STEPS = ("train", "evaluate", "score", "ranking")
 
 
 def measure(config: str, options: Sequence[str], cycles: int, repeats: int) -> report.Report:
-    """Runs of the first cycles as a user starts them; the rest is start, checks, commits and the end.
+    """Runs of the first cycles as a user starts them; the rest is start, checks, commits and the
+    end.
 
     Raises:
         ValueError: where a run fails; what it said.
@@ -29,7 +30,9 @@ def measure(config: str, options: Sequence[str], cycles: int, repeats: int) -> r
             seconds[name].append(value)
     neither = statistics.median(
         1 - (train + evaluate + score) / whole
-        for whole, train, evaluate, score in zip(*(seconds[name] for name in ("whole run", *STEPS[:3])), strict=True)
+        for whole, train, evaluate, score in zip(
+            *(seconds[name] for name in ("whole run", *STEPS[:3])), strict=True
+        )
     )
     notes = {"whole run": {"neither training nor passes over images": f"{neither:.1%}"}}
     settings = {"config": config, "cycles": cycles, "repeats": repeats}
@@ -39,7 +42,15 @@ def measure(config: str, options: Sequence[str], cycles: int, repeats: int) -> r
 def once(config: str, options: Sequence[str], cycles: int) -> dict[str, float]:
     """Seconds of one run and of its steps."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(TRAIN), config, "--work-dir", f"{folder}/run", "--wandb", "disabled"]
+        command = [
+            sys.executable,
+            str(TRAIN),
+            config,
+            "--work-dir",
+            f"{folder}/run",
+            "--wandb",
+            "disabled",
+        ]
         began = time.perf_counter()
         found = subprocess.run(
             [*command, "--cfg-options", f"budget.cycles={cycles}", *options],
@@ -50,9 +61,14 @@ def once(config: str, options: Sequence[str], cycles: int) -> dict[str, float]:
         )
         whole = time.perf_counter() - began
         if found.returncode:
-            raise ValueError(f"{config}: the run failed: {(found.stdout + found.stderr).strip()[-500:]}")
+            raise ValueError(
+                f"{config}: the run failed: {(found.stdout + found.stderr).strip()[-500:]}"
+            )
         rows = [
-            json.loads(line) for line in (Path(folder) / "run/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+            json.loads(line)
+            for line in (Path(folder) / "run/metrics.jsonl")
+            .read_text(encoding="utf-8")
+            .splitlines()
         ]
     steps = {step: sum(row.get(f"seconds/{step}", 0.0) for row in rows) for step in STEPS}
     return {"whole run": whole, **steps, "rest": whole - sum(steps.values())}

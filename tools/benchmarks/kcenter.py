@@ -16,14 +16,18 @@ from torchvision.datasets import ImageFolder
 from acquisition.kcenter import k_center
 from models.networks.resnet import build
 
-Picker = Callable[[Tensor, Tensor, int], Tensor]  # features (N, D), labeled (M, D), budget -> positions
+# features (N, D), labeled (M, D), budget -> positions
+Picker = Callable[[Tensor, Tensor, int], Tensor]
 MADE = ("random", "clustered", "cifar")
 CLUSTERS = 100
-NETWORK, TRAINED_ON, EPOCHS = "resnet18", 5000, 8  # torchvision's, whose last stage has 512 channels
+# torchvision's, whose last stage has 512 channels
+NETWORK, TRAINED_ON, EPOCHS = "resnet18", 5000, 8
 
 
 def plain(features: Tensor, labeled: Tensor, budget: int) -> Tensor:
-    """The plain greedy algorithm in float32: matrix products over all samples, one for each new centre."""
+    """The plain greedy algorithm in float32: matrix products over all samples, one for
+    each new centre.
+    """
     squares = features.square().sum(1)
     nearest = torch.full_like(squares, float("inf"))
     for part in labeled.split(256):
@@ -39,7 +43,9 @@ def plain(features: Tensor, labeled: Tensor, budget: int) -> Tensor:
 
 
 def scikit_activeml(features: Tensor, labeled: Tensor, budget: int) -> Tensor:
-    """scikit-activeml's `k_greedy_center`, which takes one array, and labels of which some are missing."""
+    """scikit-activeml's `k_greedy_center`, which takes one array, and labels of which some
+    are missing.
+    """
     from skactiveml.pool import k_greedy_center
 
     rows = np.concatenate([labeled.numpy(), features.numpy()])
@@ -50,22 +56,30 @@ def scikit_activeml(features: Tensor, labeled: Tensor, budget: int) -> Tensor:
 
 def contenders() -> dict[str, Picker]:
     """By name; without scikit-activeml where it is not installed."""
-    found: dict[str, Picker] = {"losstap": lambda *args: k_center(*args).positions, "plain float32": plain}
+    found: dict[str, Picker] = {
+        "losstap": lambda *args: k_center(*args).positions,
+        "plain float32": plain,
+    }
     try:
         import skactiveml
     except ImportError:
-        print("scikit-activeml is not installed and not measured: python -m pip install -e '.[bench]'")
+        print(
+            "scikit-activeml is not installed and not measured: python -m pip install -e '.[bench]'"
+        )
     else:
         found[f"scikit-activeml {skactiveml.__version__}"] = scikit_activeml
     return found
 
 
-def arrays(features: str, n: int, dims: int, labeled: int, data_root: Path | None) -> tuple[Tensor, Tensor]:
+def arrays(
+    features: str, n: int, dims: int, labeled: int, data_root: Path | None
+) -> tuple[Tensor, Tensor]:
     """Candidates (n, dims) and labeled rows (labeled, dims), float32.
 
     Args:
-        features: `random` (normal), `clustered` (100 normal clusters, their centres three times as spread), `cifar` (of
-            a network, on the image folder at `data_root`), or a path to rows in an .npy file.
+        features: `random` (normal), `clustered` (100 normal clusters, their centres three times as
+            spread), `cifar` (of a network, on the image folder at `data_root`), or a path to rows
+            in an .npy file.
         n: candidates; a file's rows beyond those needed are left out, at random with a fixed seed.
         dims: of made rows.
         labeled: rows that are centres already.
@@ -82,23 +96,35 @@ def arrays(features: str, n: int, dims: int, labeled: int, data_root: Path | Non
         rows = torch.randn(total, dims, generator=rng)
     elif features == "clustered":
         centres = 3 * torch.randn(CLUSTERS, dims, generator=rng)
-        rows = centres[torch.randint(CLUSTERS, (total,), generator=rng)] + torch.randn(total, dims, generator=rng)
+        rows = centres[torch.randint(CLUSTERS, (total,), generator=rng)] + torch.randn(
+            total, dims, generator=rng
+        )
     else:
         made = cifar(data_root) if features == "cifar" else torch.from_numpy(np.load(features))
         if len(made) < total:
-            raise ValueError(f"--n, --labeled: expected at most {len(made)} rows ({features}) in all, but got {total}")
+            raise ValueError(
+                f"--n, --labeled: expected at most {len(made)} rows ({features}) in all, but got "
+                f"{total}"
+            )
         rows = made[torch.randperm(len(made), generator=rng)[:total]]
     return rows[labeled:].clone(), rows[:labeled].clone()
 
 
 def cifar(data_root: Path | None) -> Tensor:
-    """Pooled last-stage features (images, 512) of a network that is first trained, for minutes, on some of them.
+    """Pooled last-stage features (images, 512) of a network that is first trained, for minutes, on
+    some of them.
 
     The images are those of both splits, train's first.
     """
     if data_root is None or not all((data_root / split).is_dir() for split in ("train", "test")):
-        raise ValueError(f"--data-root: expected a folder with train/<class>/* and test/<class>/*, but got {data_root}")
-    steps = [transforms.ToTensor(), transforms.Normalize((0.491, 0.482, 0.447), (0.247, 0.243, 0.262))]
+        raise ValueError(
+            "--data-root: expected a folder with train/<class>/* and test/<class>/*, but got "
+            f"{data_root}"
+        )
+    steps = [
+        transforms.ToTensor(),
+        transforms.Normalize((0.491, 0.482, 0.447), (0.247, 0.243, 0.262)),
+    ]
     images = ImageFolder(str(data_root / "train"), transforms.Compose(steps))
     torch.manual_seed(0)
     network = build(NETWORK, len(images.classes))
@@ -113,8 +139,13 @@ def cifar(data_root: Path | None) -> Tensor:
             nn.functional.cross_entropy(logits, classes).backward()
             optimizer.step()
             right += int((logits.argmax(1) == classes).sum())
-        print(f"epoch {epoch + 1} of {EPOCHS}: {right / len(part):.0%} of the training images right", flush=True)
+        print(
+            f"epoch {epoch + 1} of {EPOCHS}: {right / len(part):.0%} of the training images right",
+            flush=True,
+        )
     network.eval()
     with torch.inference_mode():
-        both: ConcatDataset = ConcatDataset([images, ImageFolder(str(data_root / "test"), images.transform)])
+        both: ConcatDataset = ConcatDataset(
+            [images, ImageFolder(str(data_root / "test"), images.transform)]
+        )
         return torch.cat([network(pixels)[0][-1].mean(dim=(2, 3)) for pixels, _ in load(both)])

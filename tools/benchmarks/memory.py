@@ -1,4 +1,6 @@
-"""Memory of the scoring pass and of the query after it: how much more a pool a hundred times larger takes."""
+"""Memory of the scoring pass and of the query after it: how much more a pool a hundred
+times larger takes.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ STATUS = Path("/proc/self/status")
 
 
 def measure(images: int, repeats: int) -> report.Report:
-    """Passes over a made pool and one `TIMES` as large, for predicted losses and for vectors of `WIDTH` numbers.
+    """Passes over a made pool and one `TIMES` as large, for predicted losses and for vectors of
+    `WIDTH` numbers.
 
     Raises:
         OSError: where the system does not tell a process's own memory, as Linux does.
@@ -50,7 +53,10 @@ def measure(images: int, repeats: int) -> report.Report:
             table.MAPPED = usual
         seconds[name] = [took for _, took in large]
         more = (max(peak for peak, _ in large) - small) / (images * (TIMES - 1))
-        notes[name] = {"bytes more a sample": round(more, 1), "of the signal": 4 * (WIDTH if "vectors" in name else 1)}
+        notes[name] = {
+            "bytes more a sample": round(more, 1),
+            "of the signal": 4 * (WIDTH if "vectors" in name else 1),
+        }
     small, _ = ask_once(images)
     large = [ask_once(images * TIMES) for _ in range(repeats)]
     more = (max(peak for peak, _ in large) - small) / (images * (TIMES - 1))
@@ -61,23 +67,36 @@ def measure(images: int, repeats: int) -> report.Report:
 
 
 def once(images: int, signal: str) -> tuple[int, float]:
-    """Peak of the process's own memory above that before the pass, in bytes, and the pass's seconds."""
+    """Peak of the process's own memory above that before the pass, in bytes, and the
+    pass's seconds.
+    """
     torch.manual_seed(0)
-    model = JointModel(Tiny(), _forward, lambda *_: [], (Tap("map", WIDTH),), ModuleSettings(width=8), "joint")
+    model = JointModel(
+        Tiny(), _forward, lambda *_: [], (Tap("map", WIDTH),), ModuleSettings(width=8), "joint"
+    )
     watch = Watch()
     began = time.perf_counter()
     with watch:
-        score(model, Samples(Numbers(), _collate, np.arange(images)), (signal,), ScoringSettings(1000, workers=0))
+        score(
+            model,
+            Samples(Numbers(), _collate, np.arange(images)),
+            (signal,),
+            ScoringSettings(1000, workers=0),
+        )
     return watch.peak - watch.before, time.perf_counter() - began
 
 
 def ask_once(images: int) -> tuple[int, float]:
-    """The same for what follows the pass: the ids without labels, and the highest scores among them."""
+    """The same for what follows the pass: the ids without labels, and the highest scores
+    among them.
+    """
     pool, rng = Pool.initial(images, 10, seed=0), np.random.default_rng(0)
     watch, began = Watch(), time.perf_counter()
     with watch:
         ids = pool.unlabeled
-        found = ask([Highest("predicted_loss")], ids, np.array(pool.labeled), 100, rng, _random_scores)
+        found = ask(
+            [Highest("predicted_loss")], ids, np.array(pool.labeled), 100, rng, _random_scores
+        )
         pool.label(found.picked.tolist())
     return watch.peak - watch.before, time.perf_counter() - began
 
@@ -88,7 +107,9 @@ def _random_scores(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarra
 
 
 class Watch:
-    """Looks at the process's own memory (files that are mapped do not count) every few milliseconds."""
+    """Looks at the process's own memory (files that are mapped do not count) every few
+    milliseconds.
+    """
 
     def __enter__(self) -> Watch:
         self.before = self.peak = own_memory()

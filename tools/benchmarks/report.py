@@ -17,7 +17,16 @@ from rich.console import Console
 
 from tools.display.sheet import Column, Sheet
 
-LIBRARIES = ("torch", "torchvision", "mmengine", "mmdet", "numpy", "scikit-learn", "scikit-activeml", "baal")
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "mmengine",
+    "mmdet",
+    "numpy",
+    "scikit-learn",
+    "scikit-activeml",
+    "baal",
+)
 
 
 @dataclass(frozen=True)
@@ -59,10 +68,12 @@ def stopwatch(run: Callable[[], Any]) -> tuple[float, Any]:
 def side_by_side(
     runs: Mapping[str, Callable[[], Any]], repeats: int, measure: Callable = stopwatch
 ) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    """Seconds of each round and the last result, by name; each runs once unmeasured, then they take turns.
+    """Seconds of each round and the last result, by name; each runs once unmeasured, then they take
+    turns.
 
-    Each round begins with another one: what a contender leaves in memory and caches costs the next one some percent.
-    `measure` runs one and returns its seconds and its result; a stopwatch by default.
+    Each round begins with another one: what a contender leaves in memory and caches costs the next
+    one some percent. `measure` runs one and returns its seconds and its result; a stopwatch by
+    default.
     """
     results = {name: measure(run)[1] for name, run in runs.items()}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
@@ -82,7 +93,15 @@ def rows(seconds: Mapping[str, list[float]], notes: Mapping[str, dict[str, Any]]
     found = []
     for name, times in seconds.items():
         ratios = [time / other for time, other in zip(times, first, strict=True)]
-        found.append(Row(name, times, statistics.median(ratios), (min(ratios), max(ratios)), notes.get(name, {})))
+        found.append(
+            Row(
+                name,
+                times,
+                statistics.median(ratios),
+                (min(ratios), max(ratios)),
+                notes.get(name, {}),
+            )
+        )
     return found
 
 
@@ -100,11 +119,15 @@ def machine() -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             versions[library] = None
     return {
-        "processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "instructions": torch.backends.cpu.get_cpu_capability(), "system": platform.system(),
-        "python": platform.python_version(), "versions": versions,
-    }  # fmt: skip
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "versions": versions,
+    }
 
 
 def show(report: Report, console: Console) -> None:
@@ -112,10 +135,15 @@ def show(report: Report, console: Console) -> None:
     settings = ", ".join(f"{name} {value}" for name, value in report.settings.items())
     first = report.rows[0].name
     sheet = Sheet(
-        Column(""), Column("seconds, median", 5), Column("least to most", 2), Column("ratio", 4),
-        Column("least to most", 1), Column("notes", 3, text=True),
-        title=f"{report.subject}: {settings}", caption=f"ratios: times over those of {first!r}, by round",
-    )  # fmt: skip
+        Column(""),
+        Column("seconds, median", 5),
+        Column("least to most", 2),
+        Column("ratio", 4),
+        Column("least to most", 1),
+        Column("notes", 3, text=True),
+        title=f"{report.subject}: {settings}",
+        caption=f"ratios: times over those of {first!r}, by round",
+    )
     for row in report.rows:
         notes = ", ".join(f"{name} {value}" for name, value in row.notes.items())
         spread = f"{min(row.seconds):.3f} to {max(row.seconds):.3f}"

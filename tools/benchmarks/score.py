@@ -1,4 +1,6 @@
-"""Images a second of the whole scoring pass, beside the bare network, the reading alone, and another library's pass."""
+"""Images a second of the whole scoring pass, beside the bare network, the reading alone,
+and another library's pass.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,13 @@ from tools.train.cycle import untrained
 USUAL = {"resnet18": 128, "ssd300": 32, "hourglass": 16}  # batch sizes of a plain pass
 
 
-def measure(network: str, root: Path, images: int, train_steps: int, workers: int, repeats: int) -> report.Report:
+def measure(
+    network: str, root: Path, images: int, train_steps: int, workers: int, repeats: int
+) -> report.Report:
     """The pass as it is without settings and with all that make it fast.
 
-    Canaries are as many in a pass over a whole pool as over these few images: their time is measured by itself.
+    Canaries are as many in a pass over a whole pool as over these few images: their time is
+    measured by itself.
 
     Args:
         network: a key of `subjects.PAPER`.
@@ -76,18 +81,26 @@ def _notes(
     """Rates and ratios, from the contenders in the order of `measure`."""
     _, plain_pass, alone_fast, last, read_alone, canaries, *_ = names
     notes: dict[str, dict[str, Any]] = {
-        name: {"images/s": round((CANARIES if name == canaries else images) / np.median(seconds[name]), 1)}
+        name: {
+            "images/s": round(
+                (CANARIES if name == canaries else images) / np.median(seconds[name]), 1
+            )
+        }
         for name in names
     }
     for name in (plain_pass, last):
         bare = name.replace("losstap", "network alone")
         notes[name]["of the network's rate"] = round(1 / report.over(seconds, name, bare), 3)
     slower = max((alone_fast, read_alone), key=lambda name: np.median(seconds[name]))
-    notes[last]["over the slower of network and reading"] = round(report.over(seconds, last, slower), 3)
+    notes[last]["over the slower of network and reading"] = round(
+        report.over(seconds, last, slower), 3
+    )
     others = [a - b for a, b in zip(seconds[last], seconds[canaries], strict=True)]
     less = report.over({"others": others, slower: seconds[slower]}, "others", slower)
     notes[last]["that without the canaries"] = round(less, 3)
-    notes[last]["Spearman to float32"] = round(float(spearmanr(results[last], results[plain_pass])[0]), 5)
+    notes[last]["Spearman to float32"] = round(
+        float(spearmanr(results[last], results[plain_pass])[0]), 5
+    )
     if "baal" in names:
         notes[last]["baal's time over it"] = round(report.over(seconds, "baal", last), 2)
     return notes
@@ -112,36 +125,50 @@ class Repeated(Dataset):
 
 
 def _train(experiment: Experiment, model: JointModel, steps: int) -> None:
-    """A few steps of the paper's optimiser at a tenth of its learning rate, which random weights can take."""
+    """A few steps of the paper's optimiser at a tenth of its learning rate, which random
+    weights can take.
+    """
     given, size = experiment.training.optimizer, 32
-    settings = {key: value for key, value in given.items() if key != "type"} | {"lr": given["lr"] / 10}
+    settings = {key: value for key, value in given.items() if key != "type"} | {
+        "lr": given["lr"] / 10
+    }
     optimizer = given["type"](model.parameters(), **settings)
     samples = Held(experiment.task.dataset("train"), size * min(steps, 10))
     model.train()
     for step in range(steps):
-        batch = experiment.task.collate([samples[(step * size + i) % len(samples)] for i in range(size)])
+        batch = experiment.task.collate(
+            [samples[(step * size + i) % len(samples)] for i in range(size)]
+        )
         sum(model(mode="loss", **model.data_preprocessor(batch)).values()).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimizer.step()
         optimizer.zero_grad()
 
 
-def alone(experiment: Experiment, model: JointModel, held: Held, images: int, settings: ScoringSettings) -> None:
+def alone(
+    experiment: Experiment, model: JointModel, held: Held, images: int, settings: ScoringSettings
+) -> None:
     """The network on batches that are in memory already: what no pass can be faster than."""
     task, size = experiment.task, settings.size
     batch = model.data_preprocessor(task.collate([held[i] for i in range(size)]))
     with inference([model.network], settings.amp, settings.channels_last):
         for start in range(0, images, size):
             if images - start < size:
-                batch = model.data_preprocessor(task.collate([held[i] for i in range(images - start)]))
+                batch = model.data_preprocessor(
+                    task.collate([held[i] for i in range(images - start)])
+                )
             taps = task.forward(model.network, batch, frozenset()).taps
         taps[0].sum().item()  # waits for a GPU
 
 
-def whole(experiment: Experiment, model: JointModel, pool: Dataset, settings: ScoringSettings) -> np.ndarray:
+def whole(
+    experiment: Experiment, model: JointModel, pool: Dataset, settings: ScoringSettings
+) -> np.ndarray:
     """Predicted losses of the pool, by the pass that a run makes: reading, canaries and all."""
     ids = np.arange(len(pool))  # type: ignore[arg-type]
-    return score(model, Samples(pool, experiment.task.collate, ids), ("predicted_loss",), settings)["predicted_loss"]
+    return score(model, Samples(pool, experiment.task.collate, ids), ("predicted_loss",), settings)[
+        "predicted_loss"
+    ]
 
 
 def reading(experiment: Experiment, pool: Dataset, settings: ScoringSettings) -> None:
@@ -151,14 +178,20 @@ def reading(experiment: Experiment, pool: Dataset, settings: ScoringSettings) ->
         pass
 
 
-def _baal(experiment: Experiment, model: JointModel, pool: Dataset, size: int, workers: int) -> dict[str, Callable]:
-    """baal's `predict_on_dataset` with the same network on the same images; nothing where it is not installed."""
+def _baal(
+    experiment: Experiment, model: JointModel, pool: Dataset, size: int, workers: int
+) -> dict[str, Callable]:
+    """baal's `predict_on_dataset` with the same network on the same images.
+
+    Nothing where it is not installed.
+    """
     try:
         import structlog
         from baal.modelwrapper import ModelWrapper, TrainingArgs
     except ImportError:
         return {}
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))  # a line a pass
+    # a line a pass
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     logits = Logits(model)
     args = TrainingArgs(batch_size=size, workers=workers, use_cuda=torch.cuda.is_available())
     wrapper = ModelWrapper(logits, args)
@@ -166,7 +199,10 @@ def _baal(experiment: Experiment, model: JointModel, pool: Dataset, size: int, w
 
 
 class Logits(nn.Module):
-    """A network as others want it: bytes in, logits out; the mean and spread of the bytes are taken inside."""
+    """A network as others want it: bytes in, logits out.
+
+    The mean and spread of the bytes are taken inside.
+    """
 
     def __init__(self, model: JointModel) -> None:
         super().__init__()

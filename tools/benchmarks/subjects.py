@@ -1,4 +1,6 @@
-"""The three networks of the paper with the paper's settings, on made data: what is measured, not what is learned."""
+"""The three networks of the paper with the paper's settings, on made data: what is
+measured, not what is learned.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,23 @@ from tools.experiment.config import Experiment, load
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # network -> its config, the sandbox that stands in for the data, and what differs with it
 PAPER: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "resnet18": ("cls_resnet18_cifar10.py", "cls", {"data_root": "shapes", "format": "folder", "download": False}),
-    "ssd300": ("det_ssd_voc.py", "det", {
-        "data_root": "VOCdevkit", "train": ["VOC2007/trainval"], "classes": ["circle", "square", "triangle"],
-        "pretrained": None,
-    }),
+    "resnet18": (
+        "cls_resnet18_cifar10.py",
+        "cls",
+        {"data_root": "shapes", "format": "folder", "download": False},
+    ),
+    "ssd300": (
+        "det_ssd_voc.py",
+        "det",
+        {
+            "data_root": "VOCdevkit",
+            "train": ["VOC2007/trainval"],
+            "classes": ["circle", "square", "triangle"],
+            "pretrained": None,
+        },
+    ),
     "hourglass": ("pose_hourglass_mpii.py", "pose", {"data_root": "figures"}),
-}  # fmt: skip
+}
 
 
 def experiment(network: str, root: Path) -> Experiment:
@@ -33,12 +45,17 @@ def experiment(network: str, root: Path) -> Experiment:
     folder = root / changed["data_root"]
     if not folder.is_dir():
         make_sandbox.main([task, "--root", str(root)])
-    options = {f"task.{key}": value for key, value in changed.items()} | {"task.data_root": str(folder)}
+    options = {f"task.{key}": value for key, value in changed.items()} | {
+        "task.data_root": str(folder)
+    }
     return load(CONFIGS / config, options=options)
 
 
 class Held(Dataset):
-    """Samples in memory, so that their reading is not measured; as many as asked for, repeated where there are less."""
+    """Samples in memory, so that their reading is not measured.
+
+    As many as asked for, repeated where there are less.
+    """
 
     def __init__(self, dataset: Dataset, count: int) -> None:
         size = len(dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length

@@ -1,4 +1,7 @@
-"""A training step with the module joint, detached and off; as a bare loop and through the Runner."""
+"""A training step with the module joint, detached and off.
+
+As a bare loop and through the Runner.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,11 @@ MODES: tuple[Mode, ...] = ("off", "joint", "detached")
 STILL = 1e-9  # learning rate: the same step is measured again and again
 
 
-def measure(network: str, root: Path, batch_size: int | None, steps: int, repeats: int) -> report.Report:
-    """Six contenders on one network: three modes of the module, each in a plain loop and through the Runner.
+def measure(
+    network: str, root: Path, batch_size: int | None, steps: int, repeats: int
+) -> report.Report:
+    """Six contenders on one network: three modes of the module, each in a plain loop and through
+    the Runner.
 
     Args:
         network: a key of `subjects.PAPER`.
@@ -50,9 +56,13 @@ def measure(network: str, root: Path, batch_size: int | None, steps: int, repeat
     models = {mode: untrained(experiment, mode) for mode in MODES}
     for model in models.values():
         model.start_epoch(0)
-    runs: dict[str, Callable[[], Any]] = {f"bare, {mode}": partial(bare, experiment, models[mode], batches)
-                                          for mode in MODES}  # fmt: skip
-    runs |= {f"Runner, {mode}": partial(through_runner, experiment, models[mode], batches) for mode in MODES}
+    runs: dict[str, Callable[[], Any]] = {
+        f"bare, {mode}": partial(bare, experiment, models[mode], batches) for mode in MODES
+    }
+    runs |= {
+        f"Runner, {mode}": partial(through_runner, experiment, models[mode], batches)
+        for mode in MODES
+    }
     with torch.random.fork_rng():
         seconds, _ = report.side_by_side(runs, repeats, lambda run: (run(), None))
     notes: dict[str, dict[str, Any]] = {}
@@ -63,13 +73,17 @@ def measure(network: str, root: Path, batch_size: int | None, steps: int, repeat
             batch = experiment.task.collate([samples[i] for i in range(size)])
             notes[name]["held for backward, MB"] = round(held(models[mode], batch) / 1e6, 1)
         else:
-            notes[name]["over the bare loop"] = round(report.over(seconds, name, f"bare, {mode}"), 3)
+            notes[name]["over the bare loop"] = round(
+                report.over(seconds, name, f"bare, {mode}"), 3
+            )
     settings = {"network": network, "batch_size": size, "steps": steps, "repeats": repeats}
     return report.Report("train", settings, report.rows(seconds, notes), report.machine())
 
 
 def bare(experiment: Experiment, model: JointModel, batches: DataLoader) -> float:
-    """Seconds of a plain loop of torch over the batches: forward, backward, step, and nothing else."""
+    """Seconds of a plain loop of torch over the batches: forward, backward, step, and
+    nothing else.
+    """
     task, module, settings = experiment.task, model.loss_prediction, experiment.module
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = OPTIMIZERS.build(dict(experiment.training.optimizer, params=parameters, lr=STILL))
@@ -81,7 +95,9 @@ def bare(experiment: Experiment, model: JointModel, batches: DataLoader) -> floa
         loss = losses.mean()
         if module is not None:
             taps = [tap.detach() for tap in output.taps] if model.detached else output.taps
-            loss = loss + settings.weight * ranking_loss(module(taps), losses.detach(), settings.margin)
+            loss = loss + settings.weight * ranking_loss(
+                module(taps), losses.detach(), settings.margin
+            )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -106,14 +122,20 @@ class Stamps(Hook):
 
 
 def through_runner(experiment: Experiment, model: JointModel, batches: DataLoader) -> float:
-    """Seconds of the same batches in an epoch of a training, from its first iteration to the end of its last."""
+    """Seconds of the same batches in an epoch of a training, from its first iteration to
+    the end of its last.
+    """
     optimizer = dict(experiment.training.optimizer, lr=STILL)
     settings = replace(experiment.training, epochs=1, optimizer=optimizer, schedule=(), workers=0)
     task, stamps = experiment.task, Stamps()
-    test = loader(batches.dataset, DefaultSampler(batches.dataset, shuffle=False), 1, 0, task.collate)
+    test = loader(
+        batches.dataset, DefaultSampler(batches.dataset, shuffle=False), 1, 0, task.collate
+    )
     with (
         tempfile.TemporaryDirectory() as folder,
-        training(model, Data(batches, test, metric_of(task)), settings, Place(Path(folder), 0)) as runner,
+        training(
+            model, Data(batches, test, metric_of(task)), settings, Place(Path(folder), 0)
+        ) as runner,
     ):
         runner.register_hook(stamps)
         runner.train()

@@ -27,7 +27,8 @@ from tools.train.cycle import Cycle, committee, start
 
 OWN = ("entropy", "margin", "least_confident")
 
-FIXED = ("training", "budget", "module", "seed", "strategy", "committee")  # a trained network does not change by them
+# a trained network does not change by them
+FIXED = ("training", "budget", "module", "seed", "strategy", "committee")
 
 KINDS = {"ensemble": "ensemble_bald", "dropout": "dropout_bald", None: "random"}  # who trains so
 
@@ -49,8 +50,14 @@ class Found:
     correlations: Mapping[str, tuple[float | None, float | None]]
 
 
-def measure(path: str, options: Mapping[str, Any], variants: Sequence[tuple[str, Any]], names: Sequence[str],
-            labels: int, seed: int) -> list[Found]:  # fmt: skip
+def measure(
+    path: str,
+    options: Mapping[str, Any],
+    variants: Sequence[tuple[str, Any]],
+    names: Sequence[str],
+    labels: int,
+    seed: int,
+) -> list[Found]:
     """Train once, and correlate under the config's own settings and under each variant.
 
     Raises:
@@ -62,10 +69,16 @@ def measure(path: str, options: Mapping[str, Any], variants: Sequence[tuple[str,
     problems = preflight.problems(experiment, full=False)
     fixed = [key for key, _ in variants if key.partition(".")[0] in FIXED]
     if fixed:
-        problems.append(f"--variants: expected settings by which a trained network is scored, but got {fixed}")
-    lacking = [n for n in names if not SIGNALS[n].fields <= experiment.task.fields or SIGNALS[n].module]
+        problems.append(
+            f"--variants: expected settings by which a trained network is scored, but got {fixed}"
+        )
+    lacking = [
+        n for n in names if not SIGNALS[n].fields <= experiment.task.fields or SIGNALS[n].module
+    ]
     if lacking:
-        problems.append(f"--signals: expected what the task gives without the module, but got {lacking}")
+        problems.append(
+            f"--signals: expected what the task gives without the module, but got {lacking}"
+        )
     if problems:
         raise ValueError("; ".join(problems))
     model, members = _trained(experiment)
@@ -74,7 +87,11 @@ def measure(path: str, options: Mapping[str, Any], variants: Sequence[tuple[str,
     for key, value in [("", None), *variants]:
         chosen = load(path, options={**given, **({key: value} if key else {})})
         _same_test_set(experiment.task, chosen.task, f"{key}={value}")
-        found.append(_correlated(chosen, model, members, names, errors, f"{key}={value}" if key else "as configured"))
+        found.append(
+            _correlated(
+                chosen, model, members, names, errors, f"{key}={value}" if key else "as configured"
+            )
+        )
     return found
 
 
@@ -82,7 +99,10 @@ def _same_test_set(task: Task, other: Task, variant: str) -> None:
     """Errors are of the samples of the first one."""
     sizes = [loading.length(each.dataset("test")) for each in (task, other)]
     if sizes[0] != sizes[1]:
-        raise ValueError(f"--variants: expected the same {sizes[0]} test samples, but got {sizes[1]} by {variant}")
+        raise ValueError(
+            f"--variants: expected the same {sizes[0]} test samples, but got {sizes[1]} by "
+            f"{variant}"
+        )
 
 
 def _trained(experiment: Experiment) -> tuple[JointModel, list[Member]]:
@@ -97,7 +117,9 @@ def _trained(experiment: Experiment) -> tuple[JointModel, list[Member]]:
 
 
 def _errors(experiment: Experiment, model: JointModel) -> np.ndarray:
-    """(N,) 1 minus the metric of each test sample alone, or the metric itself where lower is better."""
+    """(N,) 1 minus the metric of each test sample alone, or the metric itself where lower
+    is better.
+    """
     task, found = experiment.task, []
     test, metric = task.dataset("test"), task.evaluator()
     with inference([model.network]):
@@ -111,13 +133,19 @@ def _errors(experiment: Experiment, model: JointModel) -> np.ndarray:
 
 
 def _correlated(
-    experiment: Experiment, model: JointModel, members: Sequence[Member], names: Sequence[str],
-    errors: np.ndarray, variant: str,
-) -> Found:  # fmt: skip
+    experiment: Experiment,
+    model: JointModel,
+    members: Sequence[Member],
+    names: Sequence[str],
+    errors: np.ndarray,
+    variant: str,
+) -> Found:
     task = experiment.task
 
     def under(trained: JointModel) -> JointModel:
-        return JointModel(trained.network, task.forward, task.predict, task.taps, experiment.module, "off").eval()
+        return JointModel(
+            trained.network, task.forward, task.predict, task.taps, experiment.module, "off"
+        ).eval()
 
     asked = [replace(member, model=under(member.model)) for member in members]
     settings, ids = experiment.scoring, np.arange(len(errors))
@@ -130,16 +158,23 @@ def _correlated(
     )
     known = np.isfinite(errors)
     pairs = {
-        name: (spearman(rows[name][known], errors[known]), spearman(rows[name][known], rows["loss"][known]))
+        name: (
+            spearman(rows[name][known], errors[known]),
+            spearman(rows[name][known], rows["loss"][known]),
+        )
         for name in names
     }
     return Found(variant, len(errors), int(known.sum()), pairs)
 
 
 def table(found: Sequence[Sequence[Found]], seeds: Sequence[int]) -> Sheet:
-    """A row a variant and signal: means over the seeds, and each seed's correlation with the error."""
+    """A row a variant and signal: means over the seeds, and each seed's correlation with
+    the error.
+    """
     each = [Column(f"seed {seed}", 1) for seed in seeds]
-    sheet = Sheet(Column("settings"), Column("signal", 4), Column("error", 3), *each, Column("loss", 2))
+    sheet = Sheet(
+        Column("settings"), Column("signal", 4), Column("error", 3), *each, Column("loss", 2)
+    )
     for of_variant in zip(*found, strict=True):
         for name in of_variant[0].correlations:
             error, loss = zip(*(each.correlations[name] for each in of_variant), strict=True)

@@ -34,13 +34,14 @@ def queries(run: Run) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How much strategies choose the same; the initial set, which a seed's strategies share, does not count.
+    """How much strategies choose the same; the initial set, which a seed's strategies share, does
+    not count.
 
     Args:
         legs: L names.
         queried: (Q,) samples queried up to each query, by each leg.
-        matrices: (Q, L, L) Jaccard index of all that two legs queried so far, |A and B| / |A or B|, mean over the seeds
-            that both have; not-a-number where they have none in common.
+        matrices: (Q, L, L) Jaccard index of all that two legs queried so far, |A and B| / |A or B|,
+            mean over the seeds that both have; not-a-number where they have none in common.
         chance: (Q,) the index's expectation for two random draws from the same unlabeled samples.
     """
 
@@ -51,7 +52,8 @@ class Overlap:
 
 
 def overlap(legs: Legs) -> Overlap | None:
-    """Jaccard indices of the same seed's queries, cumulated over the cycles; None with less than two legs or no query.
+    """Jaccard indices of the same seed's queries, cumulated over the cycles; None with less than
+    two legs or no query.
 
     Queries of one comparison have the same size, as their budget is the same.
     """
@@ -69,7 +71,9 @@ def overlap(legs: Legs) -> Overlap | None:
     run = next(iter(legs.values()))[0]
     free = len(sample_names(run.folder)) - run.labeled[0]
     counts = tuple(len(_until(queries(run), upto)) for upto in range(rounds))
-    return Overlap(tuple(asked), counts, matrices, tuple(jaccard_by_chance(free, count) for count in counts))
+    return Overlap(
+        tuple(asked), counts, matrices, tuple(jaccard_by_chance(free, count) for count in counts)
+    )
 
 
 def _until(asked: Sequence[Sequence[int]], last: int) -> set[int]:
@@ -82,9 +86,14 @@ def jaccard(first: set[int], second: set[int]) -> float:
 
 
 def jaccard_by_chance(size: int, count: int) -> float:
-    """Expected Jaccard index of two random draws of `count` from `size`; what they share is hypergeometric."""
+    """Expected Jaccard index of two random draws of `count` from `size`.
+
+    What they share is hypergeometric.
+    """
     common = np.arange(max(0, 2 * count - size), count + 1)
-    return float(np.sum(stats.hypergeom.pmf(common, size, count, count) * common / (2 * count - common)))
+    return float(
+        np.sum(stats.hypergeom.pmf(common, size, count, count) * common / (2 * count - common))
+    )
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,9 @@ class Chosen:
     faults: tuple[str, ...] = ()
 
 
-def chosen(comparison: Comparison, options: Mapping[str, Any] | None = None, trust: plans.Trust = ()) -> Chosen:
+def chosen(
+    comparison: Comparison, options: Mapping[str, Any] | None = None, trust: plans.Trust = ()
+) -> Chosen:
     """Look at everything that the finished runs of a comparison queried.
 
     Args:
@@ -119,25 +130,42 @@ def chosen(comparison: Comparison, options: Mapping[str, Any] | None = None, tru
         trust: folders with code that may be run: of tasks that are not losstap's own.
     """
     legs = comparison.legs
-    shared, effort = overlap(legs), {leg: estimate(_efforts(runs), COUNT) for leg, runs in legs.items()}
+    shared, effort = (
+        overlap(legs),
+        {leg: estimate(_efforts(runs), COUNT) for leg, runs in legs.items()},
+    )
     if not legs:
         return Chosen(shared, effort, missing="No run is finished.")
     first = next(iter(legs.values()))[0]
     try:
         task, names = plans.task(first.folder, trust, options), sample_names(first.folder)
-        size = len(task.dataset("pool"))  # type: ignore[arg-type]  # torch's Dataset declares no length
+        # torch's Dataset declares no length
+        size = len(task.dataset("pool"))  # type: ignore[arg-type]
         if [task.name(i) for i in range(size)] != names:
-            raise RunFolderError(f"expected the {len(names)} samples of {first.folder / 'samples.txt'}, but got others")
-        asked = {leg: [[i for query in queries(run) for i in query] for run in runs] for leg, runs in legs.items()}
+            raise RunFolderError(
+                f"expected the {len(names)} samples of {first.folder / 'samples.txt'}, but got "
+                "others"
+            )
+        asked = {
+            leg: [[i for query in queries(run) for i in query] for run in runs]
+            for leg, runs in legs.items()
+        }
         mean = float(np.mean([task.effort(i) for i in range(size)]))
         pictures, faults = gallery(task, legs)
         return Chosen(shared, effort, mean, traits(task, size, asked), pictures, faults=faults)
     except Exception as error:  # any kind: data that are gone make an adapter fail in its own way
-        return Chosen(shared, effort, missing=printable(f"{type(error).__name__}: {' '.join(str(error).split())}"))
+        return Chosen(
+            shared,
+            effort,
+            missing=printable(f"{type(error).__name__}: {' '.join(str(error).split())}"),
+        )
 
 
 def _efforts(runs: Sequence[Run]) -> list[float]:
-    """Annotations a queried sample of each run that queried; of tasks that count none, not-a-number."""
+    """Annotations a queried sample of each run that queried.
+
+    Of tasks that count none, not-a-number.
+    """
     return [
         (run.column("effort")[-1] - run.column("effort")[0]) / (run.labeled[-1] - run.labeled[0])
         for run in runs

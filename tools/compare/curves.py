@@ -16,7 +16,8 @@ from tools.record.rows import STEPS, area_under_curve
 
 Axis = Literal["labeled", "effort", "seconds"]
 LEVEL = 0.95  # of all intervals
-FEWEST, FEW = 3, 5  # pairs of seeds: with fewer there is no claim; with fewer one is called preliminary
+# pairs of seeds: with fewer there is no claim; with fewer one is called preliminary
+FEWEST, FEW = 3, 5
 Ends = tuple[float, float]  # the least and the largest value that there can be
 ANY, COUNT, SHARE = (-math.inf, math.inf), (0.0, math.inf), (0.0, 1.0)
 Claim = Literal["none", "preliminary", "tested"]
@@ -29,7 +30,8 @@ class Estimate:
 
     Args:
         mean: not-a-number without a value.
-        std: standard deviation with n - 1; not-a-number, like the interval, with fewer than two values.
+        std: standard deviation with n - 1; not-a-number, like the interval, with fewer than two
+            values.
         low: of the interval.
         high: of the interval.
         n: values that counted.
@@ -43,9 +45,11 @@ class Estimate:
 
 
 def estimate(values: Sequence[float] | np.ndarray, ends: Ends = ANY) -> Estimate:
-    """Mean and interval, mean ± t(n - 1) std / sqrt(n); values that are not a number are left out, as `n` tells.
+    """Mean and interval, mean ± t(n - 1) std / sqrt(n); values that are not a number are left out,
+    as `n` tells.
 
-    The interval is cut at the ends of what there can be, which the truth does not leave: so it holds it as often.
+    The interval is cut at the ends of what there can be, which the truth does not leave: so it
+    holds it as often.
     """
     kept = np.asarray(values, dtype=float)
     kept = kept[~np.isnan(kept)]
@@ -79,7 +83,9 @@ def claim(pairs: int) -> Claim:
 def caution(pairs: int) -> str:
     """What must be said beside a result of so many pairs of seeds; nothing with enough of them."""
     told = f"{pairs} paired seed{'s' if pairs != 1 else ''}"
-    return {"none": f" (no claim: {told})", "preliminary": f" (preliminary: {told})", "tested": ""}[claim(pairs)]
+    return {"none": f" (no claim: {told})", "preliminary": f" (preliminary: {told})", "tested": ""}[
+        claim(pairs)
+    ]
 
 
 def metric_ends(runs: Iterable[Run]) -> Ends:
@@ -118,9 +124,10 @@ class Curve:
 def points(run: Run, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
     """A run's x and metric, (N,) each; cycles without a finite metric or x are left out.
 
-    Seconds are those of everything that had to run before the value was known: earlier cycles, the training and its
-    evaluation. What a first training shared with another run spared counts as spent, or the run that came first would
-    look dearer. The measure of the module's ranking is no part of the method, and does not count.
+    Seconds are those of everything that had to run before the value was known: earlier cycles, the
+    training and its evaluation. What a first training shared with another run spared counts as
+    spent, or the run that came first would look dearer. The measure of the module's ranking is no
+    part of the method, and does not count.
     """
     if axis == "seconds":
         steps = {step: np.array(run.column(f"seconds/{step}")) for step in (*STEPS, "spared")}
@@ -138,9 +145,10 @@ def points(run: Run, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
 def curve(runs: Sequence[Run], axis: Axis = "labeled", ends: Ends = ANY) -> Curve:
     """Mean and interval over the seeds of a leg.
 
-    Along labeled samples nothing is interpolated: each size has the seeds with a value there. Along the other axes,
-    where x differs between seeds, values are interpolated linearly on `GRID` points over the range that all seeds
-    cover; where there is no such range, the curve is empty. `ends` are the metric's.
+    Along labeled samples nothing is interpolated: each size has the seeds with a value there. Along
+    the other axes, where x differs between seeds, values are interpolated linearly on `GRID` points
+    over the range that all seeds cover; where there is no such range, the curve is empty. `ends`
+    are the metric's.
     """
     series = [(x, y) for x, y in (points(run, axis) for run in runs) if len(x)]
     if not series:
@@ -156,7 +164,12 @@ def curve(runs: Sequence[Run], axis: Axis = "labeled", ends: Ends = ANY) -> Curv
         low, high = max(x[0] for x, _ in series), min(x[-1] for x, _ in series)
         at = np.linspace(low, high, GRID) if low <= high else np.array([])
         columns = np.stack([np.interp(at, x, y) for x, y in series], axis=1)
-    return Curve(axis, at, tuple(estimate(column, ends) for column in columns), not same and axis != "labeled")
+    return Curve(
+        axis,
+        at,
+        tuple(estimate(column, ends) for column in columns),
+        not same and axis != "labeled",
+    )
 
 
 def areas(runs: Sequence[Run]) -> dict[int, float]:
@@ -164,7 +177,10 @@ def areas(runs: Sequence[Run]) -> dict[int, float]:
 
     In [0, 1] for a metric in [0, 1]; not-a-number where a cycle's metric is.
     """
-    return {run.seed: area_under_curve(run.labeled, run.values) if run.rows else math.nan for run in runs}
+    return {
+        run.seed: area_under_curve(run.labeled, run.values) if run.rows else math.nan
+        for run in runs
+    }
 
 
 def finals(runs: Sequence[Run]) -> dict[int, float]:

@@ -1,4 +1,6 @@
-"""Run folders looked for: whatever looks like one is read or named, so that no number of runs changes in silence."""
+"""Run folders looked for: whatever looks like one is read or named, so that no number of
+runs changes in silence.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ class LeftOut:
 
 
 def read_all(paths: Sequence[Path], trust: Trust = ()) -> tuple[list[Run], list[LeftOut]]:
-    """The runs at or below the paths. One below that cannot be read is left out; one that is named itself must be.
+    """The runs at or below the paths. One below that cannot be read is left out; one that is named
+    itself must be.
 
     Raises:
         ComparisonError: where a path holds no run, or nothing can be read.
@@ -37,7 +40,9 @@ def read_all(paths: Sequence[Path], trust: Trust = ()) -> tuple[list[Run], list[
     found, left_out = find(paths)
     named = [str(one) for one in left_out if one.path in paths]
     if named:
-        raise ComparisonError("\n  ".join(["These folders cannot be read; leave them out:", *named]))
+        raise ComparisonError(
+            "\n  ".join(["These folders cannot be read; leave them out:", *named])
+        )
     runs = []
     for path in found:
         try:
@@ -52,10 +57,11 @@ def read_all(paths: Sequence[Path], trust: Trust = ()) -> tuple[list[Run], list[
 
 
 def find(paths: Iterable[str | Path]) -> tuple[list[Path], list[LeftOut]]:
-    """Folders at or below the paths that look like runs, whole or not; and what could not be looked into.
+    """Folders at or below the paths that look like runs, whole or not; and what could not be looked
+    into.
 
-    Those of a path are sorted. A run may lie below another one. Links are followed, and each real folder comes once:
-    by its own name, where that is below the paths, too.
+    Those of a path are sorted. A run may lie below another one. Links are followed, and each real
+    folder comes once: by its own name, where that is below the paths, too.
 
     Raises:
         ComparisonError: where a path is not there, or holds no run.
@@ -74,7 +80,10 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Path], list[LeftOut]]:
 
 
 def _below(path: Path) -> tuple[dict[Identity, tuple[bool, Path]], dict[Path, LeftOut]]:
-    """Runs, each with whether a link leads there; and folders and links that cannot be looked into."""
+    """Runs, each with whether a link leads there.
+
+    And folders and links that cannot be looked into.
+    """
     runs: dict[Identity, tuple[bool, Path]] = {}
     closed: dict[Path, LeftOut] = {}
     seen: set[Identity] = set()
@@ -87,8 +96,11 @@ def _below(path: Path) -> tuple[dict[Identity, tuple[bool, Path]], dict[Path, Le
         try:
             status = os.stat(place)
             identity = (status.st_dev, status.st_ino)
-            entries = [] if identity in seen else sorted(os.scandir(place), key=lambda entry: entry.name)
-        except (FileNotFoundError, NotADirectoryError):  # also of a run that goes on, and clears what it does not need
+            entries = (
+                [] if identity in seen else sorted(os.scandir(place), key=lambda entry: entry.name)
+            )
+        # also of a run that goes on, and clears what it does not need
+        except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             closed[place] = LeftOut(place, f"it cannot be read ({reason(error)})")
@@ -103,5 +115,7 @@ def _below(path: Path) -> tuple[dict[Identity, tuple[bool, Path]], dict[Path, Le
             elif below.is_dir():
                 linked.append((below, inside))
             elif not (inside or below.exists()):
-                closed[below] = LeftOut(below, f"it is a link that leads to nothing: {os.readlink(below)}")
+                closed[below] = LeftOut(
+                    below, f"it is a link that leads to nothing: {os.readlink(below)}"
+                )
     return runs, closed

@@ -29,7 +29,11 @@ from tools.record import plans
 from tools.record.reading import Run
 
 REFERENCE = "random"
-AXES: dict[Axis, str] = {"labeled": "labeled images", "effort": "annotations", "seconds": "seconds of compute"}
+AXES: dict[Axis, str] = {
+    "labeled": "labeled images",
+    "effort": "annotations",
+    "seconds": "seconds of compute",
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,9 @@ class Findings:
     chosen: Chosen
 
 
-def findings(comparison: Comparison, options: Mapping[str, Any] | None = None, trust: plans.Trust = ()) -> Findings:
+def findings(
+    comparison: Comparison, options: Mapping[str, Any] | None = None, trust: plans.Trust = ()
+) -> Findings:
     """Compute everything; `options` and `trust` are for the runs' data, see `chosen`."""
     legs = comparison.legs
     ends = metric_ends(run for runs in legs.values() for run in runs)
@@ -119,7 +125,9 @@ def unfinished(run: Run) -> str:
 
 
 def unrecorded(comparison: Comparison) -> list[str]:
-    """Runs that may have had other data than the rest without anybody's knowing it, in a sentence."""
+    """Runs that may have had other data than the rest without anybody's knowing it, in a
+    sentence.
+    """
     runs = [f"{run.leg}, seed {run.seed}" for run in comparison.unrecorded]
     if not runs:
         return []
@@ -131,7 +139,11 @@ def gaps(comparison: Comparison) -> list[str]:
     """Finished runs without a score in some cycle, which have no area."""
     found = []
     for run in (run for runs in comparison.legs.values() for run in runs):
-        sizes = [f"{n:,}" for n, value in zip(run.labeled, run.values, strict=True) if math.isnan(value)]
+        sizes = [
+            f"{n:,}" for n, value in zip(run.labeled, run.values, strict=True) if math.isnan(value)
+        ]
         if sizes:
-            found.append(f"{run.leg}, seed {run.seed}: no {run.metric} at {', '.join(sizes)} labels")
+            found.append(
+                f"{run.leg}, seed {run.seed}: no {run.metric} at {', '.join(sizes)} labels"
+            )
     return found

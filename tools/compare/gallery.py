@@ -47,7 +47,8 @@ class Picture:
 
 
 def gallery(task: Task, legs: Legs) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
-    """Three pictures a query, of one run of each leg: of the smallest seed that all have, or of its own first.
+    """Three pictures a query, of one run of each leg: of the smallest seed that all have, or of its
+    own first.
 
     Returns:
         The pictures, and of each query whose file or images cannot be read what is wrong.
@@ -82,8 +83,19 @@ def _of_query(task: Task, run: Run, row: Mapping[str, Any]) -> list[Picture]:
     for place in ends_and_middle(len(picked)):
         i = picked[place]
         scores = {k: float(v[position[i]]) for k, v in query.signals.items() if v.ndim == 1}
-        found.append(Picture(run.leg, run.seed, row["labeled"], place + 1, len(picked), task.name(i),
-                             task.effort(i), scores, data_uri(task.thumbnail(i))))  # fmt: skip
+        found.append(
+            Picture(
+                run.leg,
+                run.seed,
+                row["labeled"],
+                place + 1,
+                len(picked),
+                task.name(i),
+                task.effort(i),
+                scores,
+                data_uri(task.thumbnail(i)),
+            )
+        )
     return found
 
 

@@ -27,7 +27,8 @@ class Comparison:
         metric: see `Run`.
         runs: all of them, by leg and seed; "random" comes first.
         lower: see `Run`.
-        left_out: what looks like a run and could not be read, whatever experiment it is of, a sentence each.
+        left_out: what looks like a run and could not be read, whatever experiment it is of, a
+            sentence each.
     """
 
     config: str
@@ -48,7 +49,9 @@ class Comparison:
 
     @property
     def unrecorded(self) -> tuple[Run, ...]:
-        """Runs of which nobody knows what their data were: of a version before, or of a task that does not tell."""
+        """Runs of which nobody knows what their data were: of a version before, or of a
+        task that does not tell.
+        """
         return tuple(run for run in self.runs if not run.data)
 
     @property
@@ -60,17 +63,19 @@ class Comparison:
 def group(runs: Sequence[Run], left_out: Sequence[str] = ()) -> list[Comparison]:
     """Put runs of one config and one task together, and refuse what must not be compared.
 
-    `tools/record/comparable.py` says which settings may differ: of those that a leg is made of between legs alone.
-    All else must be the same: the budget, what is trained and how, the module's other settings, the task with its data,
-    test set and metric; so must the samples, name by name, and images, labels and test set where runs recorded what
-    they were.
-    `task.data_root` is among it: two drawn sandboxes have the same names, and runs of before have no other sign of it.
+    `tools/record/comparable.py` says which settings may differ: of those that a leg is made of
+    between legs alone. All else must be the same: the budget, what is trained and how, the module's
+    other settings, the task with its data, test set and metric; so must the samples, name by name,
+    and images, labels and test set where runs recorded what they were. `task.data_root` is among
+    it: two drawn sandboxes have the same names, and runs of before have no other sign of it.
 
     Raises:
         ComparisonError: with what differs, and where a leg has a seed twice.
     """
     together: dict[tuple[str, str], list[Run]] = defaultdict(list)
-    for run in sorted(runs, key=lambda run: (run.leg != "random", run.leg, run.seed, str(run.folder))):
+    for run in sorted(
+        runs, key=lambda run: (run.leg != "random", run.leg, run.seed, str(run.folder))
+    ):
         together[run.config, run.task].append(run)
     problems = [line for group in together.values() for line in _problems(group)]
     if problems:
@@ -84,7 +89,9 @@ def group(runs: Sequence[Run], left_out: Sequence[str] = ()) -> list[Comparison]
 
 
 def _problems(runs: Sequence[Run]) -> list[str]:
-    """What speaks against a comparison: a run is held against the first of its leg, and that one against the first."""
+    """What speaks against a comparison: a run is held against the first of its leg, and
+    that one against the first.
+    """
     firsts: dict[str, Run] = {}
     seen: dict[tuple[str, int], Run] = {}
     lines = []
@@ -102,7 +109,9 @@ def _problems(runs: Sequence[Run]) -> list[str]:
 
 
 def _other_data(first: Run, second: Run) -> list[str]:
-    """What differs between the images, labels and test sets of two runs, where both recorded them."""
+    """What differs between the images, labels and test sets of two runs, where both
+    recorded them.
+    """
     if not (first.data and second.data) or first.data == second.data:
         return []
     there, here = (kept(run.folder) for run in (first, second))
@@ -125,7 +134,10 @@ def _first_rows(runs: Sequence[Run]) -> list[str]:
 
 def _differences(first: Run, second: Run, may: Sequence[str]) -> list[str]:
     a, b, where = first.settings, second.settings, f"{first.folder} and {second.folder}"
-    lines = [f"{where}: {k}: {a.get(k, MISSING)!r} and {b.get(k, MISSING)!r}" for k in differing(a, b, may)]
+    lines = [
+        f"{where}: {k}: {a.get(k, MISSING)!r} and {b.get(k, MISSING)!r}"
+        for k in differing(a, b, may)
+    ]
     if first.metric != second.metric:
         lines.append(f"{where}: the task's metric: {first.metric!r} and {second.metric!r}")
     if first.lower != second.lower:

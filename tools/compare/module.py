@@ -1,4 +1,6 @@
-"""What the loss-prediction module has to do with it: how well it ranks, and which part of a gain its ranking is."""
+"""What the loss-prediction module has to do with it: how well it ranks, and which part of
+a gain its ranking is.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ class Health:
 
     @property
     def about(self) -> str:
-        """What the verdict is about, in words: the training over its seeds, or with few seeds these modules alone."""
+        """What the verdict is about, in words: the training over its seeds, or with few
+        seeds these modules alone.
+        """
         n = self.pairs.n
         if n == 1:
             return f"one seed, {self.samples} samples: this one module, not its training"
@@ -81,17 +85,23 @@ def ranking_health(runs: Sequence[Run]) -> list[Health]:
     """How well a leg's module ranks in each cycle; empty where there is no module.
 
     Over seeds a one-sample t-test against chance; a seed is one value, whatever its number of
-    samples. Fewer than `FEWEST` seeds bear no claim about trainings, but their samples bear one about
-    these modules. The n (n - 1) / 2 pairs are no independent trials, as each sample is in n - 1 of
-    them. A share of pairs is a U-statistic, whose variance is at most 2 / n of one pair's (Hoeffding
-    1948, theorem 5.2): the pairs are worth at least n / 2 independent ones. The bound
+    samples. Fewer than `FEWEST` seeds bear no claim about trainings, but their samples bear one
+    about these modules. The n (n - 1) / 2 pairs are no independent trials, as each sample is in n -
+    1 of them. A share of pairs is a U-statistic, whose variance is at most 2 / n of one pair's
+    (Hoeffding 1948, theorem 5.2): the pairs are worth at least n / 2 independent ones. The bound
     0.25 / (n / 2) makes a cautious normal interval and test.
     """
     found = []
     for size in sorted({labeled for run in runs for labeled in run.labeled}):
         rows = [row for run in runs for row in run.rows if row["labeled"] == size]
-        shares, counts, ranks = (column(rows, f"ranking/control/{key}") for key in ("pairs", "n", "spearman"))
-        known = [(share, int(n)) for share, n in zip(shares, counts, strict=True) if share == share and n == n]
+        shares, counts, ranks = (
+            column(rows, f"ranking/control/{key}") for key in ("pairs", "n", "spearman")
+        )
+        known = [
+            (share, int(n))
+            for share, n in zip(shares, counts, strict=True)
+            if share == share and n == n
+        ]
         if known:
             kept, samples = [share for share, _ in known], [n for _, n in known]
             pairs, p = _of_these(kept, samples) if len(kept) < FEWEST else _over_seeds(kept)
@@ -120,8 +130,9 @@ class Part:
         name: what made it.
         first: leg.
         second: leg that it is held against.
-        gain: by how much the first is better, mean over the seeds with its interval: first - second, or the other way
-            round where less of the metric is better; None where a leg is missing.
+        gain: by how much the first is better, mean over the seeds with its interval: first -
+            second, or the other way round where less of the metric is better; None where a leg is
+            missing.
         seeds: that counted.
         lower: whether less of the metric is better.
     """
@@ -140,14 +151,19 @@ class Part:
 
 
 def attribution(legs: Legs) -> list[Part]:
-    """Split learning_loss's gain in area over random, and say what a perfect ranking would have added.
+    """Split learning_loss's gain in area over random, and say what a perfect ranking would have
+    added.
 
-    Joint training (random-joint - random), luck of selection (placebo - random-joint) and ranking (learning_loss -
-    placebo) are counted on the seeds that all of these legs have which are there, so that with all four they add up to
-    the whole. The last part is an oracle's area less learning_loss's: oracle_loss-joint where there is one, as
-    oracle_loss alone trains without the module, so that it differs in training, too.
+    Joint training (random-joint - random), luck of selection (placebo - random-joint) and ranking
+    (learning_loss - placebo) are counted on the seeds that all of these legs have which are there,
+    so that with all four they add up to the whole. The last part is an oracle's area less
+    learning_loss's: oracle_loss-joint where there is one, as oracle_loss alone trains without the
+    module, so that it differs in training, too.
     """
-    by_leg = {leg: {seed: a for seed, a in areas(runs).items() if not math.isnan(a)} for leg, runs in legs.items()}
+    by_leg = {
+        leg: {seed: a for seed, a in areas(runs).items() if not math.isnan(a)}
+        for leg, runs in legs.items()
+    }
     chain = [leg for leg in ("random", "random-joint", "placebo", "learning_loss") if leg in by_leg]
     shared = set.intersection(*(set(by_leg[leg]) for leg in chain)) if chain else set()
     runs = [run for of_leg in legs.values() for run in of_leg]
@@ -159,9 +175,14 @@ def attribution(legs: Legs) -> list[Part]:
 
 
 def _part(
-    name: str, first: str, second: str, by_leg: Mapping[str, Mapping[int, float]], ends: Ends, less: bool,
+    name: str,
+    first: str,
+    second: str,
+    by_leg: Mapping[str, Mapping[int, float]],
+    ends: Ends,
+    less: bool,
     seeds: set[int],
-) -> Part:  # fmt: skip
+) -> Part:
     if first not in by_leg or second not in by_leg:
         return Part(name, first, second, None, (), less)
     order = tuple(sorted(seeds))

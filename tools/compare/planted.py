@@ -31,7 +31,8 @@ def hard_share(run: Path, hard: frozenset[str]) -> Share:
 
     Args:
         run: its folder.
-        hard: names in hard.txt: of samples as `samples.txt` has them, or of their files without the ending (VOC's ids).
+        hard: names in hard.txt: of samples as `samples.txt` has them, or of their files without the
+            ending (VOC's ids).
 
     Raises:
         RunFolderError: where the folder is damaged.
@@ -50,5 +51,7 @@ def hard_share(run: Path, hard: frozenset[str]) -> Share:
         raise ValueError(f"{run}: expected picks from 0 to {len(names) - 1}, but got {outside[:5]}")
     if not any(marked) or not picked:
         came = f"{len(picked)} queried and {sum(marked)} hard ones"
-        raise ValueError(f"{run}: expected queries on a pool with samples of hard.txt, but got {came}")
+        raise ValueError(
+            f"{run}: expected queries on a pool with samples of hard.txt, but got {came}"
+        )
     return Share(run, sum(marked[i] for i in picked), len(picked), sum(marked) / len(marked))

@@ -1,4 +1,6 @@
-"""Labels saved: with how many a strategy is as good as another one in the end, by mean curves and seed by seed."""
+"""Labels saved: with how many a strategy is as good as another one in the end, by mean
+curves and seed by seed.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,12 @@ class Saving:
     Args:
         target: the other's final score, mean over its seeds.
         labels: the other's final labels.
-        needed: labels with which the leg's mean curve first reaches the target; None where it does not.
+        needed: labels with which the leg's mean curve first reaches the target; None where it does
+            not.
         at_start: whether it is reached with the initial labels, which no strategy chose.
         ends_worse: whether the mean curve's last point is worse than the target.
-        by_seed: labels with which a seed's curve first reaches the other's final score of the same seed; None where it
-            does not. Seeds with a score that is null are left out.
+        by_seed: labels with which a seed's curve first reaches the other's final score of the same
+            seed; None where it does not. Seeds with a score that is null are left out.
         low: of the 95% interval of the median over these seeds; not-a-number with less than six.
         high: of the same interval; infinite where it cannot be told from never.
         lower: whether less of the metric is better.
@@ -52,7 +55,10 @@ class Saving:
 
     @property
     def caution(self) -> str:
-        """What must be said beside it with so few seeds that both have; nothing with enough of them."""
+        """What must be said beside it with so few seeds that both have.
+
+        Nothing with enough of them.
+        """
         return caution(len(self.by_seed))
 
     @property
@@ -64,13 +70,20 @@ class Saving:
             return ""
         if not reached:
             return f"none of {seeds} seeds does by itself"
-        told = f"{reached[0]:,.0f} to {reached[-1]:,.0f}" if reached[0] < reached[-1] else f"{reached[0]:,.0f}"
-        told = f"seed by seed with {told}" + (f", and never in {never} of {seeds} seeds" if never else "")
+        told = (
+            f"{reached[0]:,.0f} to {reached[-1]:,.0f}"
+            if reached[0] < reached[-1]
+            else f"{reached[0]:,.0f}"
+        )
+        told = f"seed by seed with {told}" + (
+            f", and never in {never} of {seeds} seeds" if never else ""
+        )
         if math.isnan(self.low):
             return told
         upper = "never" if math.isinf(self.high) else f"{self.high:,.0f}"
         return (
-            f"{told}; 95% interval of the median {'never' if math.isinf(self.low) else f'{self.low:,.0f}'} to {upper}"
+            f"{told}; 95% interval of the median "
+            f"{'never' if math.isinf(self.low) else f'{self.low:,.0f}'} to {upper}"
         )
 
     def __str__(self) -> str:
@@ -80,15 +93,20 @@ class Saving:
             return f"does not reach {final}{seeds}"
         if self.at_start:
             return (
-                f"reaches {final} with the initial {self.needed:,.0f}, before anything was chosen: no saving by choice"
+                f"reaches {final} with the initial {self.needed:,.0f}, before anything was "
+                "chosen: no saving by choice"
             )
-        return f"reaches {final} with {self.needed:,.0f}: saves {self.share:.0%} of labels{self.but}{seeds}"
+        return (
+            f"reaches {final} with {self.needed:,.0f}: saves {self.share:.0%} of "
+            f"labels{self.but}{seeds}"
+        )
 
 
 def labels_needed(of: Curve, target: float, less: bool = False) -> float | None:
     """Where a mean curve first reaches the target, linear between sizes; None where it does not.
 
-    The first size where the curve starts as good as the target or better. One that gets worse again has reached it.
+    The first size where the curve starts as good as the target or better. One that gets worse again
+    has reached it.
 
     Args:
         of: the curve.
@@ -107,30 +125,39 @@ def labels_needed(of: Curve, target: float, less: bool = False) -> float | None:
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """95% interval of a median by order statistics, whatever the distribution; infinite values are values.
+    """95% interval of a median by order statistics, whatever the distribution; infinite values are
+    values.
 
     Not-a-number with less than six values: the whole range of five covers the median with 94%.
     """
     ordered = sorted(values)
-    place = int(stats.binom.ppf((1 - LEVEL) / 2, len(ordered), 0.5))  # so many and less lie beyond the ends with < 2.5%
+    # so many and less lie beyond the ends with < 2.5%
+    place = int(stats.binom.ppf((1 - LEVEL) / 2, len(ordered), 0.5))
     return (ordered[place - 1], ordered[-place]) if place else (math.nan, math.nan)
 
 
 def saving(runs: Sequence[Run], reference: Sequence[Run]) -> Saving | None:
     """Labels that a leg needs to reach the reference's (random's) final score.
 
-    Curve and score are means over all seeds that each leg has. What single seeds need is held against the reference's
-    same seed. A t-interval over it would not be honest: seeds that never get there have no value, and those that do
-    save at least nothing. Counted as infinite, they have a place in the median's interval. None where the reference has
-    no run or no final score.
+    Curve and score are means over all seeds that each leg has. What single seeds need is held
+    against the reference's same seed. A t-interval over it would not be honest: seeds that never
+    get there have no value, and those that do save at least nothing. Counted as infinite, they have
+    a place in the median's interval. None where the reference has no run or no final score.
     """
     of, ends, less = curve(runs), finals(reference), lower(runs)
     target = estimate(list(ends.values())).mean
     if not len(of.x) or math.isnan(target):
         return None
-    whole = [run for run in runs if not math.isnan(ends.get(run.seed, math.nan)) and not np.isnan(run.values).any()]
+    whole = [
+        run
+        for run in runs
+        if not math.isnan(ends.get(run.seed, math.nan)) and not np.isnan(run.values).any()
+    ]
     by_seed = {run.seed: labels_needed(curve([run]), ends[run.seed], less) for run in whole}
-    needed, worse = labels_needed(of, target, less), bool(of.mean[-1] > target if less else of.mean[-1] < target)
+    needed, worse = (
+        labels_needed(of, target, less),
+        bool(of.mean[-1] > target if less else of.mean[-1] < target),
+    )
     interval = median_interval([math.inf if value is None else value for value in by_seed.values()])
     labels = float(reference[0].labeled[-1])
     return Saving(target, labels, needed, needed == of.x[0], worse, by_seed, *interval, less)

@@ -1,7 +1,8 @@
-"""Paired tests over seeds: which differences between strategies are more than chance, and how many seeds would tell.
+"""Paired tests over seeds: which differences between strategies are more than chance, and how many
+seeds would tell.
 
-Runs of a seed share the initial set, so strategies are compared by their differences, seed by seed. Only seeds that
-both have count, and everything says how many these are.
+Runs of a seed share the initial set, so strategies are compared by their differences, seed by seed.
+Only seeds that both have count, and everything says how many these are.
 """
 
 from __future__ import annotations
@@ -45,9 +46,11 @@ class PairedTest:
         p: two-sided; 1 where all differences are 0, not-a-number where there is no test: with fewer
             than `FEWEST` pairs, and where all differences are the same other number, as coarse
             metrics give by chance.
-        effect: Cohen's d_z, mean difference / its standard deviation (Cohen 1988, section 2.3.5); 0 where all
-            differences are 0, infinite where all are the same other number; not-a-number without enough pairs.
-        effect_low: of its 95% interval by the noncentral t (Cumming and Finch 2001); not-a-number where there is none.
+        effect: Cohen's d_z, mean difference / its standard deviation (Cohen 1988, section 2.3.5); 0
+            where all differences are 0, infinite where all are the same other number; not-a-number
+            without enough pairs.
+        effect_low: of its 95% interval by the noncentral t (Cumming and Finch 2001); not-a-number
+            where there is none.
         effect_high: of the same interval.
     """
 
@@ -59,7 +62,10 @@ class PairedTest:
 
 
 def paired_test(first: Sequence[float], second: Sequence[float], ends: Ends = ANY) -> PairedTest:
-    """Test first - second, pairs in one order; a pair with a not-a-number is left out. `ends` are those of both."""
+    """Test first - second, pairs in one order; a pair with a not-a-number is left out.
+
+    `ends` are those of both.
+    """
     a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"Expected two arrays of one shape (N,), but got {a.shape} and {b.shape}")
@@ -83,29 +89,34 @@ def _effect_interval(t: float, n: int) -> tuple[float, float]:
     size = abs(t)
 
     def centre(share: float) -> float:
-        return float(brentq(lambda c: stats.nct.cdf(size, n - 1, c) - share, -5, 3 * size + 5)) / math.sqrt(n)
+        return float(
+            brentq(lambda c: stats.nct.cdf(size, n - 1, c) - share, -5, 3 * size + 5)
+        ) / math.sqrt(n)
 
     low, high = centre(0.5 + LEVEL / 2), centre(0.5 - LEVEL / 2)
     return (low, high) if t >= 0 else (-high, -low)
 
 
 def power(effect: float, n: int, alpha: float = ALPHA) -> float:
-    """Power of the two-sided paired t-test with n pairs, by the noncentral t (Cohen 1988, section 2.3)."""
+    """Power of the two-sided paired t-test with n pairs, by the noncentral t (Cohen 1988,
+    section 2.3).
+    """
     limit, centre = stats.t.ppf(1 - alpha / 2, n - 1), abs(effect) * math.sqrt(n)
     return float(stats.nct.sf(limit, n - 1, centre) + stats.nct.sf(limit, n - 1, -centre))
 
 
 def seeds_needed(effect: float, tests: int = 1) -> int | None:
-    """Fewest seeds that tell such an effect with 80% power after Holm's correction over so many tests.
+    """Fewest seeds that tell such an effect with 80% power after Holm's correction over so many
+    tests.
 
     They are counted at .05 / tests, the limit of Holm's smallest p-value. Whatever the other tests
-    come to, a p-value below it is significant (the correction rejects all that Bonferroni's does), so
-    the power is 80% at least; where others are significant, too, fewer may do. They are always more
-    than those that were not enough: the effect of a p-value above the limit has less than 64% power
-    with as many pairs.
+    come to, a p-value below it is significant (the correction rejects all that Bonferroni's does),
+    so the power is 80% at least; where others are significant, too, fewer may do. They are always
+    more than those that were not enough: the effect of a p-value above the limit has less than 64%
+    power with as many pairs.
 
-    For an observed effect that is optimistic: effects that were noticed are overestimated, more so with few seeds
-    (Hoenig and Heisey 2001; Gelman and Carlin 2014).
+    For an observed effect that is optimistic: effects that were noticed are overestimated, more so
+    with few seeds (Hoenig and Heisey 2001; Gelman and Carlin 2014).
 
     Returns:
         None for no effect, or more than `MOST`.
@@ -121,7 +132,10 @@ def seeds_needed(effect: float, tests: int = 1) -> int | None:
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """P-values after Holm's correction (1979); a not-a-number was no test, stays, and does not count."""
+    """P-values after Holm's correction (1979).
+
+    A not-a-number was no test, stays, and does not count.
+    """
     tested = sorted((p, place) for place, p in enumerate(ps) if not math.isnan(p))
     found, largest = list(ps), 0.0
     for rank, (p, place) in enumerate(tested):
@@ -162,7 +176,10 @@ class Pair:
         if self.claim == "none":
             return f"{both}: {self._untold(n, seen)}; no claim"
         if math.isinf(self.test.effect):
-            return f"{both}: {seen.mean:+.4g} in each of {n} seeds; no claim, as a test needs differences that vary"
+            return (
+                f"{both}: {seen.mean:+.4g} in each of {n} seeds; no claim, as a test needs "
+                "differences that vary"
+            )
         if seen.std == 0:
             return f"{both}: the same area in each of {n} seeds"
         return self._told(n, seen)
@@ -177,14 +194,22 @@ class Pair:
         ahead, behind = (self.first, self.second) if seen.mean > 0 else (self.second, self.first)
         better, worse = (behind, ahead) if self.lower else (ahead, behind)
         low, high = (seen.low, seen.high) if seen.mean > 0 else (-seen.high, -seen.low)
-        told = f"{abs(seen.mean):.4g} [{low:.4g}, {high:.4g}], p = {self.p:.2g} after Holm, {n} paired seeds"
+        told = (
+            f"{abs(seen.mean):.4g} [{low:.4g}, {high:.4g}], p = {self.p:.2g} after Holm, {n} "
+            "paired seeds"
+        )
         told += ", so preliminary" if self.claim == "preliminary" else ""
         if self.p < ALPHA:
-            return f"{better} has a {'smaller' if self.lower else 'larger'} area than {worse}: by {told}"
+            return (
+                f"{better} has a {'smaller' if self.lower else 'larger'} area than {worse}: by "
+                f"{told}"
+            )
         alone = "; significant before the correction alone" if self.test.p < ALPHA else ""
         return (
-            f"{self.first} and {self.second}: not told apart; {better} by {told}{alone}. To tell the difference seen "
-            f"takes {self.many} seeds ({at_power(self.tests)}); optimistic, as differences seen in few seeds tend to "
+            f"{self.first} and {self.second}: not told apart; {better} by {told}{alone}. To tell "
+            "the difference seen "
+            f"takes {self.many} seeds ({at_power(self.tests)}); optimistic, as differences seen in "
+            "few seeds tend to "
             f"be too large"
         )
 
@@ -196,12 +221,18 @@ class Pair:
 
 def at_power(tests: int) -> str:
     """What a number of seeds that it would take is computed for, in words."""
-    return f"80% power at .05{f' / {tests}, which Holm asks of {tests} pairs' if tests > 1 else ', one test'}"
+    return (
+        "80% power at "
+        f".05{f' / {tests}, which Holm asks of {tests} pairs' if tests > 1 else ', one test'}"
+    )
 
 
 def compare_areas(legs: Legs) -> list[Pair]:
     """The test on the area of every pair of legs, in the legs' order."""
-    by_leg = {leg: {seed: a for seed, a in areas(runs).items() if not math.isnan(a)} for leg, runs in legs.items()}
+    by_leg = {
+        leg: {seed: a for seed, a in areas(runs).items() if not math.isnan(a)}
+        for leg, runs in legs.items()
+    }
     ends, less, found = metric_ends(_all(legs)), lower(_all(legs)), list[Pair]()
     for first, second in itertools.combinations(legs, 2):
         a, b = by_leg[first], by_leg[second]
@@ -209,7 +240,10 @@ def compare_areas(legs: Legs) -> list[Pair]:
         test = paired_test([a[seed] for seed in seeds], [b[seed] for seed in seeds], ends)
         found.append(Pair(first, second, seeds, test, test.p, claim(len(seeds)), 0, None, less))
     tests = sum(not math.isnan(pair.p) for pair in found)
-    corrected = [replace(pair, p=p, tests=tests) for pair, p in zip(found, holm([x.p for x in found]), strict=True)]
+    corrected = [
+        replace(pair, p=p, tests=tests)
+        for pair, p in zip(found, holm([x.p for x in found]), strict=True)
+    ]
     return [replace(pair, needed=seeds_needed(pair.test.effect, tests)) if pair.p >= ALPHA else pair
             for pair in corrected]  # fmt: skip
 
@@ -224,8 +258,9 @@ class Penalties:
 
     Args:
         legs: L names.
-        matrix: (L, L); entry i, j is the share of labeled sizes at which i beats j significantly (paired t-test at .05,
-            uncorrected, as there); not-a-number where no size has three paired seeds, and on the diagonal.
+        matrix: (L, L); entry i, j is the share of labeled sizes at which i beats j significantly
+            (paired t-test at .05, uncorrected, as there); not-a-number where no size has three
+            paired seeds, and on the diagonal.
     """
 
     legs: tuple[str, ...]
@@ -233,25 +268,41 @@ class Penalties:
 
     @property
     def columns(self) -> np.ndarray:
-        """(L,) mean of each column without the diagonal: how often a leg is beaten; the lower, the better."""
+        """(L,) mean of each column without the diagonal: how often a leg is beaten.
+
+        The lower, the better.
+        """
         known = ~np.isnan(self.matrix)
         total, count = np.where(known, self.matrix, 0).sum(axis=0), known.sum(axis=0)
         return np.divide(total, count, out=np.full(len(self.legs), math.nan), where=count > 0)
 
 
 def penalties(legs: Legs) -> Penalties:
-    """Count the sizes at which one leg beats another; every size counts in the share, tested or not."""
+    """Count the sizes at which one leg beats another.
+
+    Every size counts in the share, tested or not.
+    """
     names, better = tuple(legs), -1 if lower(_all(legs)) else 1
-    scores = {leg: {run.seed: dict(zip(run.labeled, run.values, strict=True)) for run in legs[leg]} for leg in names}
-    sizes = sorted({size for seeds in scores.values() for by_size in seeds.values() for size in by_size})
+    scores = {
+        leg: {run.seed: dict(zip(run.labeled, run.values, strict=True)) for run in legs[leg]}
+        for leg in names
+    }
+    sizes = sorted(
+        {size for seeds in scores.values() for by_size in seeds.values() for size in by_size}
+    )
     matrix = np.full((len(names), len(names)), math.nan)
     for i, j in itertools.combinations(range(len(names)), 2):
         first, second = scores[names[i]], scores[names[j]]
         seeds = sorted(first.keys() & second.keys())
-        a, b = ([[run[s].get(size, math.nan) for s in seeds] for size in sizes] for run in (first, second))
+        a, b = (
+            [[run[s].get(size, math.nan) for s in seeds] for size in sizes]
+            for run in (first, second)
+        )
         tests = [paired_test(*pair) for pair in zip(a, b, strict=True)]
         tests = [test for test in tests if not math.isnan(test.p)]
         if tests:
-            wins = [math.copysign(1, better * test.difference.mean) for test in tests if test.p < ALPHA]
+            wins = [
+                math.copysign(1, better * test.difference.mean) for test in tests if test.p < ALPHA
+            ]
             matrix[i, j], matrix[j, i] = wins.count(1) / len(sizes), wins.count(-1) / len(sizes)
     return Penalties(names, matrix)

@@ -21,8 +21,9 @@ class Trait:
 
     Args:
         name: as the task calls it.
-        numeric: whether it is numbers, whose bins hold shares of all values; words count once a sample, and their
-            shares are of samples: they add up to 1 only where each sample has one.
+        numeric: whether it is numbers, whose bins hold shares of all values; words count once a
+            sample, and their shares are of samples: they add up to 1 only where each sample has
+            one.
         bins: B words, the pool's most frequent first, or ranges of numbers, ascending.
         pool: B shares.
         queried: B shares of each leg, over its seeds.
@@ -35,7 +36,9 @@ class Trait:
     queried: dict[str, tuple[Estimate, ...]]
 
 
-def traits(task: Task, size: int, queried: Mapping[str, Sequence[Sequence[int]]]) -> tuple[Trait, ...]:
+def traits(
+    task: Task, size: int, queried: Mapping[str, Sequence[Sequence[int]]]
+) -> tuple[Trait, ...]:
     """Histograms of all traits that a task tells of its samples; none where it tells nothing.
 
     Args:
@@ -49,13 +52,19 @@ def traits(task: Task, size: int, queried: Mapping[str, Sequence[Sequence[int]]]
     return tuple(_trait(name, [row[name] for row in rows], queried) for name in rows[0])
 
 
-def _trait(name: str, rows: Sequence[Sequence[Any]], queried: Mapping[str, Sequence[Sequence[int]]]) -> Trait:
+def _trait(
+    name: str, rows: Sequence[Sequence[Any]], queried: Mapping[str, Sequence[Sequence[int]]]
+) -> Trait:
     values = [value for row in rows for value in row]
     numeric = not any(isinstance(value, str) for value in values)
     everything = range(len(rows))
     if numeric:
-        edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1))) if values else np.array([])
-        bins = tuple(f"{low:.3g} to {high:.3g}" for low, high in zip(edges, edges[1:], strict=False))
+        edges = (
+            np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1))) if values else np.array([])
+        )
+        bins = tuple(
+            f"{low:.3g} to {high:.3g}" for low, high in zip(edges, edges[1:], strict=False)
+        )
         bins = bins or tuple(f"{edge:.3g}" for edge in edges)  # one value alone
 
         def shares(ids: Sequence[int]) -> list[float]:
@@ -69,9 +78,16 @@ def _trait(name: str, rows: Sequence[Sequence[Any]], queried: Mapping[str, Seque
 
     found = {leg: [shares(ids) for ids in runs if ids] for leg, runs in queried.items()}
     over_seeds = {
-        leg: tuple(estimate(column, SHARE) for column in zip(*runs, strict=True)) for leg, runs in found.items()
+        leg: tuple(estimate(column, SHARE) for column in zip(*runs, strict=True))
+        for leg, runs in found.items()
     }
-    return Trait(name, numeric, bins, tuple(shares(everything)), {leg: e for leg, e in over_seeds.items() if e})
+    return Trait(
+        name,
+        numeric,
+        bins,
+        tuple(shares(everything)),
+        {leg: e for leg, e in over_seeds.items() if e},
+    )
 
 
 def word_shares(rows: Sequence[Sequence[str]], words: Sequence[str]) -> list[float]:
@@ -81,7 +97,10 @@ def word_shares(rows: Sequence[Sequence[str]], words: Sequence[str]) -> list[flo
 
 
 def number_shares(values: Sequence[float], edges: np.ndarray) -> list[float]:
-    """Share of values in each bin, from its lower edge to below the upper one, the last with it; 0 without values."""
+    """Share of values in each bin, from its lower edge to below the upper one, the last with it.
+
+    0 without values.
+    """
     if len(edges) == 1:
         return [float(np.mean(np.equal(values, edges[0])))] if values else [0.0]
     counts = np.histogram(values, edges)[0] if len(edges) else np.array([])

@@ -1,4 +1,6 @@
-"""Checks of the data: what is read, what people see of it, and that its views are of the same samples."""
+"""Checks of the data: what is read, what people see of it, and that its views are of the
+same samples.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def data_is_whole(subject: Subject) -> str:
     """`check` finds no fault in data and weights."""
     faults = subject.task.check(subject.full)
     if faults:
-        raise ContractError("no faults", f"{len(faults)}, the first: {faults[0]}", "mend the data or the settings")
+        raise ContractError(
+            "no faults", f"{len(faults)}, the first: {faults[0]}", "mend the data or the settings"
+        )
     notes = subject.task.notes() if isinstance(subject.task, Noted) else []
     return "; ".join(told(notes))
 
@@ -42,7 +46,9 @@ def views_have_samples(subject: Subject) -> str:
     """Train and pool have one length, and no split is empty."""
     sizes = {split: subject.length(split) for split in ("train", "pool", "test")}
     if sizes["train"] != sizes["pool"] or min(sizes.values()) == 0:
-        raise ContractError("samples in each split, as many in train as in pool", sizes, "filter nothing out of one")
+        raise ContractError(
+            "samples in each split, as many in train as in pool", sizes, "filter nothing out of one"
+        )
     return f"train and pool {sizes['pool']:,}, test {sizes['test']:,}"
 
 
@@ -52,9 +58,13 @@ def names_tell_samples_apart(subject: Subject) -> None:
     for i in range(subject.length("pool")):
         name = subject.task.name(i)
         if not isinstance(name, str) or len(name.splitlines()) != 1:
-            raise ContractError("a name of one line", f"{name!r} for sample {i}", "take the file's path")
+            raise ContractError(
+                "a name of one line", f"{name!r} for sample {i}", "take the file's path"
+            )
         if name in first:
-            raise ContractError("a name of its own", f"{name!r} for samples {first[name]} and {i}", "add its folder")
+            raise ContractError(
+                "a name of its own", f"{name!r} for samples {first[name]} and {i}", "add its folder"
+            )
         first[name] = i
 
 
@@ -63,36 +73,50 @@ def efforts_are_counts(subject: Subject) -> str:
     efforts = [subject.task.effort(i) for i in subject.ids(LOOKED_AT)]
     wrong = [effort for effort in efforts if not isinstance(effort, int) or effort < 0]
     if wrong:
-        raise ContractError("Python's int, at least 0", repr(wrong[0]), "count what somebody annotates")
+        raise ContractError(
+            "Python's int, at least 0", repr(wrong[0]), "count what somebody annotates"
+        )
     return f"{min(efforts)} to {max(efforts)}"
 
 
 def traits_are_words_or_numbers(subject: Subject) -> str:
-    """Traits, where a task tells any, are words or finite numbers under the same names for every sample."""
+    """Traits, where a task tells any, are words or finite numbers under the same names for
+    every sample.
+    """
     if not isinstance(subject.task, Described):
         return "it tells none"
     rows = [subject.task.traits(i) for i in subject.ids(LOOKED_AT)]
     remedy = "return a dict of lists, an empty one where a sample has none"
     for row in rows:
         if not isinstance(row, Mapping) or list(row) != list(rows[0]):
-            raise ContractError("a dict with the same names for every sample", repr(row)[:100], remedy)
+            raise ContractError(
+                "a dict with the same names for every sample", repr(row)[:100], remedy
+            )
     for name in rows[0]:
         values = [value for row in rows for value in row[name]]
-        numbers = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
+        numbers = [
+            value for value in values if isinstance(value, int | float) and math.isfinite(value)
+        ]
         if not all(isinstance(value, str) for value in values) and len(numbers) < len(values):
-            raise ContractError(f"words alone or finite numbers alone in {name!r}", repr(values)[:100], remedy)
+            raise ContractError(
+                f"words alone or finite numbers alone in {name!r}", repr(values)[:100], remedy
+            )
     return ", ".join(map(str, rows[0]))
 
 
 def sources_are_one_a_sample(subject: Subject) -> str:
-    """Sources, where a task tells any, are one for each sample of pool and test: a file that is there, or content."""
+    """Sources, where a task tells any, are one for each sample of pool and test: a file
+    that is there, or content.
+    """
     if not isinstance(subject.task, Sourced):
         return "it tells none"
     for split in READ:
         found, size = subject.task.sources(split), subject.length(split)
         if len(found) != size:
             came = f"{len(found)} for the {size} of {split!r}"
-            raise ContractError("a source for each sample", came, "go through the samples in their order")
+            raise ContractError(
+                "a source for each sample", came, "go through the samples in their order"
+            )
         for source in found:
             _check_source(source, split)
     shared, _ = shared_images(subject.task)
@@ -102,12 +126,16 @@ def sources_are_one_a_sample(subject: Subject) -> str:
 def _check_source(source: Source, split: Read) -> None:
     if not isinstance(source, Source) or not isinstance(source.label, str):
         remedy = "write the annotation by `tasks.data.canonical`"
-        raise ContractError(f"a `Source` with text as label in {split!r}", repr(source)[:100], remedy)
+        raise ContractError(
+            f"a `Source` with text as label in {split!r}", repr(source)[:100], remedy
+        )
     if source.file is None and not isinstance(source.content, bytes):
         remedy = "give `file`, or as `content` a digest"
         raise ContractError(f"a file or bytes in {split!r}", repr(source)[:100], remedy)
     if source.file is not None and not Path(source.file).is_file():
-        raise ContractError(f"files that are there in {split!r}", str(source.file), "give the path that is read")
+        raise ContractError(
+            f"files that are there in {split!r}", str(source.file), "give the path that is read"
+        )
 
 
 def thumbnails_are_small(subject: Subject) -> None:
@@ -116,7 +144,9 @@ def thumbnails_are_small(subject: Subject) -> None:
         image = subject.task.thumbnail(i)
         if not isinstance(image, Image) or max(image.size) > THUMBNAIL:
             came = image.size if isinstance(image, Image) else type(image).__name__
-            raise ContractError(f"an image of PIL, at most {THUMBNAIL} pixels a side", came, "use `Image.thumbnail`")
+            raise ContractError(
+                f"an image of PIL, at most {THUMBNAIL} pixels a side", came, "use `Image.thumbnail`"
+            )
 
 
 def scored_views_hold_no_chance(subject: Subject) -> None:
@@ -129,47 +159,68 @@ def scored_views_hold_no_chance(subject: Subject) -> None:
                 reads.append(subject.samples(split, ids))
         if not same(*reads):
             came = f"two different ones in {split!r}"
-            raise ContractError("one view of a sample", came, "use no augmentation in 'pool' and 'test'")
+            raise ContractError(
+                "one view of a sample", came, "use no augmentation in 'pool' and 'test'"
+            )
 
 
 def augmentation_follows_the_seed(subject: Subject) -> None:
-    """A training view is the same after the same seed of Python's, NumPy's and torch's global generators."""
+    """A training view is the same after the same seed of Python's, NumPy's and torch's
+    global generators.
+    """
     reads = []
     for _ in range(2):
         with seeded(1):
             reads.append(subject.samples("train"))
     if not same(*reads):
-        remedy = "draw from the global generators, which the caller seeds, and keep no generator or counter"
+        remedy = (
+            "draw from the global generators, which the caller seeds, and keep no generator "
+            "or counter"
+        )
         raise ContractError("the same view after the same seed", "two different ones", remedy)
 
 
 def workers_read_the_same(subject: Subject) -> None:
-    """A view that was pickled and is read by a worker process is the same as read here, at once and one by one."""
+    """A view that was pickled and is read by a worker process is the same as read here, at
+    once and one by one.
+    """
     ids, collate = subject.ids(), subject.task.collate
     dataset = pickle.loads(pickle.dumps(subject.task.dataset("pool")))
     (here,) = loader(subject.task.dataset("pool"), ids, len(ids), 0, collate)
     with enough():
         (there,) = loader(dataset, ids, len(ids), 1, collate)
     if not same(_plain(here), _plain(there)):
-        raise ContractError("the batch that is read here", "another from a worker", "keep no state between reads")
+        raise ContractError(
+            "the batch that is read here", "another from a worker", "keep no state between reads"
+        )
     if not hasattr(dataset, "__getitems__"):
         return
-    at_once, one_by_one = (subject.output(batch, subject.task.fields) for batch in (here, subject.batch("pool", ids)))
+    at_once, one_by_one = (
+        subject.output(batch, subject.task.fields) for batch in (here, subject.batch("pool", ids))
+    )
     if not same(at_once, one_by_one):
-        raise ContractError("the outputs of samples read one by one", "others from `__getitems__`", "mend that")
+        raise ContractError(
+            "the outputs of samples read one by one", "others from `__getitems__`", "mend that"
+        )
 
 
 def _plain(batch: Any) -> Any:
-    """A batch as it is without a loader, which may turn sequences and subclasses of Tensor into their own."""
-    return {key: value.as_subclass(Tensor) if isinstance(value, Tensor) else value for key, value in batch.items()}
+    """A batch as it is without a loader, which may turn sequences and subclasses of Tensor
+    into their own.
+    """
+    return {
+        key: value.as_subclass(Tensor) if isinstance(value, Tensor) else value
+        for key, value in batch.items()
+    }
 
 
 def train_and_pool_are_in_one_order(subject: Subject) -> str:
-    """Sample i of train and of pool are one: labels that no draw changes are equal, and inputs look alike on the whole.
+    """Sample i of train and of pool are one: labels that no draw changes are equal, and inputs look
+    alike on the whole.
 
-    Inputs are compared by 8 x 8 thumbnails of the network's input, averaged over draws of the augmentation: matching
-    them by id must do better than 99% of random matchings. A few samples out of place, or a shift among samples that
-    look alike, are not seen.
+    Inputs are compared by 8 x 8 thumbnails of the network's input, averaged over draws of the
+    augmentation: matching them by id must do better than 99% of random matchings. A few samples out
+    of place, or a shift among samples that look alike, are not seen.
     """
     (inputs, labels), ids = subject.keys, subject.ids(LOOKED_AT)
     pool, draws = subject.batch("pool", ids), []
@@ -179,11 +230,17 @@ def train_and_pool_are_in_one_order(subject: Subject) -> str:
     fixed = [key for key in labels if all(same(draws[0][key], draw[key]) for draw in draws)]
     for key in fixed:
         if not same(draws[0][key], pool[key]):
-            raise ContractError(f"one order of train and pool, so equal {key!r}", "others", "read one list for both")
-    better = _better_matchings(_looks(pool, inputs), np.mean([_looks(draw, inputs) for draw in draws], axis=0))
+            raise ContractError(
+                f"one order of train and pool, so equal {key!r}", "others", "read one list for both"
+            )
+    better = _better_matchings(
+        _looks(pool, inputs), np.mean([_looks(draw, inputs) for draw in draws], axis=0)
+    )
     if better > CHANCE:
         came = f"{better:.0%} of random orders at least as much alike"
-        raise ContractError("inputs of train to look most like those of pool by id", came, "read one list for both")
+        raise ContractError(
+            "inputs of train to look most like those of pool by id", came, "read one list for both"
+        )
     return f"equal: {', '.join(fixed) or 'no label'}; alike: {', '.join(inputs)}"
 
 
@@ -194,23 +251,37 @@ def _looks(batch: dict[str, Any], keys: list[str]) -> np.ndarray:
         entries = list(batch[key])
         if all(isinstance(e, Tensor) and e.shape == entries[0].shape for e in entries):
             values = torch.stack([e.as_subclass(Tensor) for e in entries]).float()
-            found.append((F.adaptive_avg_pool2d(values, 8) if values.dim() == 4 else values).reshape(len(values), -1))
+            found.append(
+                (F.adaptive_avg_pool2d(values, 8) if values.dim() == 4 else values).reshape(
+                    len(values), -1
+                )
+            )
     count = max((len(batch[key]) for key in keys), default=0)
     if count < LEAST:
         raise SkippedError(f"because it takes {LEAST} samples at least, and the pool has {count}")
     if not found:
-        raise SkippedError(f"because no input is a tensor of one shape in all samples: {_forms(batch, keys)}")
+        raise SkippedError(
+            f"because no input is a tensor of one shape in all samples: {_forms(batch, keys)}"
+        )
     return torch.cat(found, dim=1).numpy()
 
 
 def _forms(batch: dict[str, Any], keys: list[str]) -> str:
     """What the inputs are: the shapes of tensors, the types of others."""
-    told = {key: [list(e.shape) if isinstance(e, Tensor) else type(e).__name__ for e in batch[key]] for key in keys}
-    return ", ".join(f"{key} {' '.join(map(str, forms[:2]))}" for key, forms in told.items()) or "there is none"
+    told = {
+        key: [list(e.shape) if isinstance(e, Tensor) else type(e).__name__ for e in batch[key]]
+        for key in keys
+    }
+    return (
+        ", ".join(f"{key} {' '.join(map(str, forms[:2]))}" for key, forms in told.items())
+        or "there is none"
+    )
 
 
 def _better_matchings(pool: np.ndarray, train: np.ndarray) -> float:
-    """Share of random matchings that make the rows as similar as the matching by position does, or more."""
+    """Share of random matchings that make the rows as similar as the matching by position
+    does, or more.
+    """
     spread = pool.std(axis=0) + 1e-12
     rows = [(part - part.mean(axis=0)) / spread for part in (pool, train)]
     first, second = (part / (np.linalg.norm(part, axis=1, keepdims=True) + 1e-12) for part in rows)

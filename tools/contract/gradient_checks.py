@@ -1,4 +1,6 @@
-"""Checks of gradients: they come to whatever can be trained and matters, and stop where taps are detached."""
+"""Checks of gradients: they come to whatever can be trained and matters, and stop where
+taps are detached.
+"""
 
 from __future__ import annotations
 
@@ -13,41 +15,60 @@ from models.training.joint import JointModel, ModuleSettings
 from tools.contract.subject import SEED, ContractError, SkippedError, Subject, same
 
 OPENING = 5  # steps after which gates that begin at 0 are open, also where some lie behind others
-STILL = 0.2  # share of the parameters that may have gradients of 0 all that time, as behind units that are dead
+# share of the parameters that may have gradients of 0 all that time, as behind units that are dead
+STILL = 0.2
 
 
 def loss_reaches_the_network(subject: Subject) -> str:
-    """The loss of a training batch has a gradient for every parameter that is trained and changes it."""
+    """The loss of a training batch has a gradient for every parameter that is trained and
+    changes it.
+    """
     network = subject.copied()
     trained = trained_of(network)
     if not trained:
-        raise ContractError("a parameter that can be trained", "none", "leave one that is not frozen")
+        raise ContractError(
+            "a parameter that can be trained", "none", "leave one that is not frozen"
+        )
     moved = _moved_by_training(subject, network, trained)
     unused = [name for name, parameter in trained.items() if parameter.grad is None]
     if len(unused) == len(trained):
         came = f"none for {len(unused)} of {len(trained)}, such as {unused[:3]}"
-        raise ContractError("a gradient for the parameters", came, "compute the loss from the network's output")
+        raise ContractError(
+            "a gradient for the parameters", came, "compute the loss from the network's output"
+        )
 
     def loss(network: nn.Module) -> Any:
         with seeded(SEED):  # one view of the samples, and the same units dropped
             return subject.loss("train", network)
 
     if lost := what_changes(loss, subject.copied(), unused):
-        remedy = "use no `detach`, `no_grad` or `.data` between them and the loss, or freeze what is not to be trained"
+        remedy = (
+            "use no `detach`, `no_grad` or `.data` between them and the loss, or freeze what "
+            "is not to be trained"
+        )
         came = f"none for {len(unused)} of {len(trained)}, among them {lost!r}, which changes it"
         raise ContractError("a gradient for every parameter that changes the loss", came, remedy)
     still = [name for name in trained if name not in moved and name not in unused]
     if len(still) > STILL * (len(trained) - len(unused)):
-        came = f"0 in each of {OPENING} steps for {len(still)} of {len(trained)}, such as {still[:3]}"
+        came = (
+            f"0 in each of {OPENING} steps for {len(still)} of {len(trained)}, such as {still[:3]}"
+        )
         remedy = "look for rounding, comparisons, argmax or a factor of 0 before the loss"
         raise ContractError("gradients other than 0", came, remedy)
     frozen = [name for name, _ in network.named_parameters() if name not in trained]
-    told = {"not in the loss": unused, f"gradients of 0 in {OPENING} steps": still, "frozen": frozen}
+    told = {
+        "not in the loss": unused,
+        f"gradients of 0 in {OPENING} steps": still,
+        "frozen": frozen,
+    }
     return "; ".join(f"{what}: {_some(names)}" for what, names in told.items() if names)
 
 
-def _moved_by_training(subject: Subject, network: nn.Module, trained: dict[str, nn.Parameter]) -> set[str]:
-    """The names whose gradient is not 0 in some of a few steps; gradients of the last step are left in the network.
+def _moved_by_training(
+    subject: Subject, network: nn.Module, trained: dict[str, nn.Parameter]
+) -> set[str]:
+    """The names whose gradient is not 0 in some of a few steps; gradients of the last step are left
+    in the network.
 
     By `backward` and not `autograd.grad`, which networks that compute parts twice to save memory do
     not bear.
@@ -60,8 +81,16 @@ def _moved_by_training(subject: Subject, network: nn.Module, trained: dict[str, 
             raise ContractError("a loss attached to the graph", "one that is detached", remedy)
         optimizer.zero_grad()
         loss.backward()
-        graded = {name: parameter.grad for name, parameter in trained.items() if parameter.grad is not None}
-        moved |= {name for name, gradient in graded.items() if name not in moved and bool((gradient != 0).any())}
+        graded = {
+            name: parameter.grad
+            for name, parameter in trained.items()
+            if parameter.grad is not None
+        }
+        moved |= {
+            name
+            for name, gradient in graded.items()
+            if name not in moved and bool((gradient != 0).any())
+        }
         if moved == graded.keys():
             break
         optimizer.step()
@@ -69,33 +98,50 @@ def _moved_by_training(subject: Subject, network: nn.Module, trained: dict[str, 
 
 
 def gradients_stop_where_detached(subject: Subject) -> None:
-    """The ranking loss has a gradient for the network in mode "joint", and has none in mode "detached"."""
+    """The ranking loss has a gradient for the network in mode "joint", and has none in
+    mode "detached".
+    """
     if "loss" not in subject.task.fields:
         raise SkippedError("because `fields` has no 'loss'")
     if _ranked(subject, "detached"):
-        raise ContractError("no gradient for the network where taps are detached", "one", "return tensors as taps")
+        raise ContractError(
+            "no gradient for the network where taps are detached", "one", "return tensors as taps"
+        )
     if not _ranked(subject, "joint"):
         if not tap_changes(subject, range(len(subject.task.taps))):
             raise SkippedError("because no tap depends on a parameter that is trained")
-        raise ContractError("a gradient for the network through the taps", "none", "return taps attached to the graph")
+        raise ContractError(
+            "a gradient for the network through the taps",
+            "none",
+            "return taps attached to the graph",
+        )
 
 
 def _ranked(subject: Subject, mode: Literal["joint", "detached"]) -> bool:
     """Whether the module's loss is connected with the network; a gradient of 0 is one, too."""
     task = subject.task
-    model = JointModel(subject.copied(), task.forward, task.predict, task.taps, ModuleSettings(width=16), mode)
+    model = JointModel(
+        subject.copied(), task.forward, task.predict, task.taps, ModuleSettings(width=16), mode
+    )
     model.start_epoch(0)
-    model(**model.data_preprocessor(subject.batch("train"), True), mode="loss")["loss_rank"].backward()
+    model(**model.data_preprocessor(subject.batch("train"), True), mode="loss")[
+        "loss_rank"
+    ].backward()
     return any(parameter.grad is not None for parameter in model.network.parameters())
 
 
 def trained_of(network: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters that are not frozen, by name; what two layers share comes once."""
-    return {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    return {
+        name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad
+    }
 
 
 def tap_changes(subject: Subject, places: Sequence[int]) -> str:
-    """A parameter that is trained and changes one of these taps; empty where there is none, as behind frozen layers."""
+    """A parameter that is trained and changes one of these taps.
+
+    Empty where there is none, as behind frozen layers.
+    """
 
     def taps(network: nn.Module) -> Any:
         output = subject.task.forward(network, subject.batch("pool"), frozenset())
@@ -105,8 +151,11 @@ def tap_changes(subject: Subject, places: Sequence[int]) -> str:
     return what_changes(taps, network, list(trained_of(network)))
 
 
-def what_changes(compute: Callable[[nn.Module], Any], network: nn.Module, names: Sequence[str]) -> str:
-    """The name of a parameter that changes what is computed, found by halves; empty where none does.
+def what_changes(
+    compute: Callable[[nn.Module], Any], network: nn.Module, names: Sequence[str]
+) -> str:
+    """The name of a parameter that changes what is computed, found by halves; empty where none
+    does.
 
     Empty, too, where the same network computes something else every time: then nothing can be told.
 

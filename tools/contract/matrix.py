@@ -49,7 +49,9 @@ class Silent:
 
 
 def run_cell(config: str, strategy: str, data_root: Path, folder: Path) -> Cell:
-    """Two cycles of the config's smoke variant, as `al_train.py` would run them, in this process."""
+    """Two cycles of the config's smoke variant, as `al_train.py` would run them, in this
+    process.
+    """
     options = {"strategy": strategy, "task.data_root": str(data_root)}
     experiment = load(CONFIGS / f"{config}.py", smoke=True, options=options)
     problems = preflight.problems(experiment, full=False)
@@ -58,10 +60,17 @@ def run_cell(config: str, strategy: str, data_root: Path, folder: Path) -> Cell:
     began, run = time.perf_counter(), RunFolder(folder)
     try:
         run.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
-        loop.run(Cycle.next_of(run, experiment), Silent(), Silent())  # type: ignore[arg-type]  # it stands for both
+        # it stands for both
+        loop.run(Cycle.next_of(run, experiment), Silent(), Silent())  # type: ignore[arg-type]
         query = run.query(0)
     except Exception as error:  # one cell must not end the others
-        return Cell(config, strategy, "FAILED", f"{type(error).__name__}: {error}", time.perf_counter() - began)
+        return Cell(
+            config,
+            strategy,
+            "FAILED",
+            f"{type(error).__name__}: {error}",
+            time.perf_counter() - began,
+        )
     return Cell(config, strategy, "ok", _ranges(query), time.perf_counter() - began)
 
 
@@ -69,14 +78,21 @@ def _ranges(query: Query | None) -> str:
     told = []
     for name, values in ({} if query is None else query.signals).items():
         sizes = values if values.ndim == 1 else np.linalg.norm(values, axis=1)
-        told.append(f"{name if values.ndim == 1 else f'|{name}|'} {sizes.min():.3g} ... {sizes.max():.3g}")
+        told.append(
+            f"{name if values.ndim == 1 else f'|{name}|'} {sizes.min():.3g} ... {sizes.max():.3g}"
+        )
     return ", ".join(told)
 
 
 def table(cells: Sequence[Cell]) -> Sheet:
     """The cells as they are shown."""
-    sheet = Sheet(Column("task"), Column("strategy", 3, text=True), Column("", 4, text=True), Column("s", 1),
-                  Column("scores, or why not", 2, text=True))  # fmt: skip
+    sheet = Sheet(
+        Column("task"),
+        Column("strategy", 3, text=True),
+        Column("", 4, text=True),
+        Column("s", 1),
+        Column("scores, or why not", 2, text=True),
+    )
     for cell in cells:
         sheet.add(cell.config, cell.strategy, cell.status, f"{cell.seconds:.1f}", cell.told)
     return sheet

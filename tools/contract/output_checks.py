@@ -1,4 +1,6 @@
-"""Checks of one forward pass: the network, its taps, and the fields that strategies and training read."""
+"""Checks of one forward pass: the network, its taps, and the fields that strategies and
+training read.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +22,24 @@ def build_is_seeded(subject: Subject) -> None:
     with seeded(SEED):
         again = subject.task.build()
     if again is subject.network:
-        raise ContractError("a fresh network", "the one that was built before", "construct it in `build`")
+        raise ContractError(
+            "a fresh network", "the one that was built before", "construct it in `build`"
+        )
     first, second = subject.network.state_dict(), again.state_dict()
     trained = {key for key, _ in subject.network.named_parameters(remove_duplicate=False)}
-    bad = [key for key, value in first.items() if isinstance(value, Tensor) and _bad(value, key in trained)]
+    bad = [
+        key
+        for key, value in first.items()
+        if isinstance(value, Tensor) and _bad(value, key in trained)
+    ]
     if bad:
         raise ContractError("finite weights", f"others in {bad[:3]}", "initialise every parameter")
     differ = [key for key in first if not same(first[key], second.get(key))]
     if differ or first.keys() != second.keys():
         came = differ[:3] or "other parameters"
-        raise ContractError("equal weights after equal seeds", f"{came} that differ", "draw from torch's generator")
+        raise ContractError(
+            "equal weights after equal seeds", f"{came} that differ", "draw from torch's generator"
+        )
 
 
 def _bad(value: Tensor, trained: bool) -> bool:
@@ -38,22 +48,38 @@ def _bad(value: Tensor, trained: bool) -> bool:
 
 
 def taps_are_the_declared_ones(subject: Subject) -> str:
-    """`forward` returns the declared taps (B, channels, H, W) in their order, attached to the graph unless frozen."""
+    """`forward` returns the declared taps (B, channels, H, W) in their order, attached to
+    the graph unless frozen.
+    """
     declared = subject.task.taps
     if not declared or not all(isinstance(tap, Tap) for tap in declared):
-        raise ContractError("`taps` to hold `models.output.Tap`s", declared, "declare a name and channels for each")
+        raise ContractError(
+            "`taps` to hold `models.output.Tap`s", declared, "declare a name and channels for each"
+        )
     ids = subject.ids()
     taps = subject.task.forward(subject.network, subject.batch("pool", ids), frozenset()).taps
     shapes = [tuple(tap.shape) for tap in taps]
-    if [(len(shape), *shape[:2]) for shape in shapes] != [(4, len(ids), tap.channels) for tap in declared]:
-        expected = ", ".join(f"({len(ids)}, {tap.channels}, H, W) as {tap.name!r}" for tap in declared)
+    if [(len(shape), *shape[:2]) for shape in shapes] != [
+        (4, len(ids), tap.channels) for tap in declared
+    ]:
+        expected = ", ".join(
+            f"({len(ids)}, {tap.channels}, H, W) as {tap.name!r}" for tap in declared
+        )
         raise ContractError(f"the taps {expected}", shapes, _as_map(shapes))
     loose = [place for place, value in enumerate(taps) if not value.requires_grad]
     if loose and (changing := tap_changes(subject, loose)):
-        came = f"{[declared[place].name for place in loose]} detached, though {changing!r} changes them"
+        came = (
+            f"{[declared[place].name for place in loose]} detached, though {changing!r} changes "
+            "them"
+        )
         remedy = "return what the network computed"
-        raise ContractError("taps attached to the graph where their layers are trained", came, remedy)
-    sizes = ["x".join(map(str, value.shape[1:])) + " (frozen)" * (not value.requires_grad) for value in taps]
+        raise ContractError(
+            "taps attached to the graph where their layers are trained", came, remedy
+        )
+    sizes = [
+        "x".join(map(str, value.shape[1:])) + " (frozen)" * (not value.requires_grad)
+        for value in taps
+    ]
     return ", ".join(f"{tap.name} {size}" for tap, size in zip(declared, sizes, strict=True))
 
 
@@ -61,7 +87,8 @@ def _as_map(shapes: Sequence[tuple[int, ...]]) -> str:
     """What to do with taps of other shapes: tokens (B, N, D) and vectors (B, D) are no maps."""
     if any(len(shape) == 3 for shape in shapes):
         return (
-            "of tokens (B, N, D) make a map, `tokens.mT.unflatten(2, (h, w))` with N = h * w (leave class tokens out "
+            "of tokens (B, N, D) make a map, `tokens.mT.unflatten(2, (h, w))` with N = h * w "
+            "(leave class tokens out "
             "before that: `tokens[:, 1:]`), or pool them: `tokens.mean(1)[:, :, None, None]`"
         )
     if any(len(shape) == 2 for shape in shapes):
@@ -73,7 +100,9 @@ def fields_are_those_asked_for(subject: Subject) -> str:
     """A field is returned where it was asked for, with its shape, and is None elsewhere."""
     fields = subject.task.fields
     if not fields <= FIELDS:
-        raise ContractError(f"`fields` among {sorted(FIELDS)}", sorted(fields), "name what `forward` can return")
+        raise ContractError(
+            f"`fields` among {sorted(FIELDS)}", sorted(fields), "name what `forward` can return"
+        )
     wants = [frozenset(), *(frozenset({field}) for field in sorted(fields)), fields]
     for want in dict.fromkeys(wants):
         output = subject.output(subject.batch("pool"), want)
@@ -92,19 +121,33 @@ def fields_are_those_asked_for(subject: Subject) -> str:
 def _check_shapes(output: Output, count: int) -> None:
     loss, probs, weight = output.loss, output.probs, output.weight
     if loss is not None and loss.shape != (count,):
-        raise ContractError(f"losses ({count},), one a sample", tuple(loss.shape), "reduce over all but the batch")
+        raise ContractError(
+            f"losses ({count},), one a sample", tuple(loss.shape), "reduce over all but the batch"
+        )
     if loss is not None and not torch.isfinite(loss).all():
-        raise ContractError("finite losses", _short(loss), "look for divisions by 0 and logarithms of 0")
+        raise ContractError(
+            "finite losses", _short(loss), "look for divisions by 0 and logarithms of 0"
+        )
     parts = [] if output.gradient is None else [(part.dim(), len(part)) for part in output.gradient]
     if parts not in ([], [(2, count)] * 2):
         came = [tuple(part.shape) for part in output.gradient or ()]
-        raise ContractError(f"a gradient of ({count}, C) and ({count}, D)", came, "return residuals and features")
+        raise ContractError(
+            f"a gradient of ({count}, C) and ({count}, D)", came, "return residuals and features"
+        )
     if probs is not None and (probs.dim() != 3 or len(probs) != count):
-        raise ContractError(f"probs ({count}, K, C)", tuple(probs.shape), "K distributions over C classes a sample")
+        raise ContractError(
+            f"probs ({count}, K, C)", tuple(probs.shape), "K distributions over C classes a sample"
+        )
     if weight is not None and probs is not None and weight.shape != probs.shape[:2]:
-        raise ContractError(f"weight {tuple(probs.shape[:2])} as (B, K)", tuple(weight.shape), "one a distribution")
+        raise ContractError(
+            f"weight {tuple(probs.shape[:2])} as (B, K)", tuple(weight.shape), "one a distribution"
+        )
     best = output.answers
-    if best is not None and probs is not None and (*best.shape[:2], 3) != (*probs.shape[:2], best.dim()):
+    if (
+        best is not None
+        and probs is not None
+        and (*best.shape[:2], 3) != (*probs.shape[:2], best.dim())
+    ):
         expected = f"answers {(*probs.shape[:2], 'A')} as (B, K, A)"
         raise ContractError(expected, tuple(best.shape), "the likeliest ones of each distribution")
 
@@ -115,15 +158,21 @@ def probs_are_distributions(subject: Subject) -> str:
         raise SkippedError("because `fields` has no 'probs'")
     output = subject.output(subject.batch("pool"), frozenset({"probs"}))
     if output.probs is None:
-        raise ContractError("`probs` where they are asked for", None, "return them, or take them out of `fields`")
+        raise ContractError(
+            "`probs` where they are asked for", None, "return them, or take them out of `fields`"
+        )
     _check_shapes(output, len(subject.ids()))
     off = (output.probs.sum(dim=-1) - 1).abs().max().item()
     low = output.probs.min().item()
     if not (off < 1e-4 and low >= 0):
         came = f"sums off by {off:.3g} and {low:.3g} as the least"
-        raise ContractError("sums of 1 and nothing below 0", came, "softmax over the last dimension")
+        raise ContractError(
+            "sums of 1 and nothing below 0", came, "softmax over the last dimension"
+        )
     if output.weight is not None and not (output.weight >= 0).all():
-        raise ContractError("weights of at least 0", output.weight.min().item(), "weigh by something positive")
+        raise ContractError(
+            "weights of at least 0", output.weight.min().item(), "weigh by something positive"
+        )
     if output.answers is not None:
         _check_answers(output.answers, output.probs)
     return f"{output.probs.shape[1]} of {output.probs.shape[2]} classes a sample"
@@ -149,10 +198,15 @@ def loss_is_per_sample(subject: Subject) -> None:
     with torch.no_grad():
         together = subject.loss("pool", subject.network)
         alone = torch.cat([subject.loss("pool", subject.network, [i]) for i in subject.ids()])
-    largest = alone.abs().max().item()  # losses may be small: a heatmap's squared error is about 1e-4
-    if together.shape != alone.shape or not torch.allclose(together, alone, rtol=1e-4, atol=1e-4 * largest):
+    # losses may be small: a heatmap's squared error is about 1e-4
+    largest = alone.abs().max().item()
+    if together.shape != alone.shape or not torch.allclose(
+        together, alone, rtol=1e-4, atol=1e-4 * largest
+    ):
         came = f"{_short(together)} together and {_short(alone)} alone"
-        raise ContractError("losses that do not depend on the batch", came, "divide by what is the sample's own")
+        raise ContractError(
+            "losses that do not depend on the batch", came, "divide by what is the sample's own"
+        )
 
 
 def losses_differ(subject: Subject) -> str:
@@ -170,9 +224,14 @@ def fields_stay_float32(subject: Subject) -> None:
         output = subject.output(subject.batch("pool", subject.ids()[:2]), subject.task.fields)
     names = sorted(FIELDS | {"answers"})
     given = {field: value for field in names if (value := getattr(output, field)) is not None}
-    came = {field: value[0].dtype if isinstance(value, tuple) else value.dtype for field, value in given.items()}
+    came = {
+        field: value[0].dtype if isinstance(value, tuple) else value.dtype
+        for field, value in given.items()
+    }
     if set(came.values()) - {torch.float32}:
-        raise ContractError("torch.float32", came, "use `.float()` on what the network returns, before the loss")
+        raise ContractError(
+            "torch.float32", came, "use `.float()` on what the network returns, before the loss"
+        )
 
 
 def labels_count_for_the_loss_alone(subject: Subject) -> str:
@@ -190,7 +249,9 @@ def labels_count_for_the_loss_alone(subject: Subject) -> str:
     swapped = subject.output(subject.swapped(labels), subject.task.fields)
     if not same(signals(plain), signals(swapped)):
         came = f"others where {labels} are other samples'"
-        raise ContractError("the same taps and probabilities", came, "compute them from the inputs alone")
+        raise ContractError(
+            "the same taps and probabilities", came, "compute them from the inputs alone"
+        )
     return f"taken for inputs: {', '.join(inputs)}; for labels: {', '.join(labels)}"
 
 

@@ -105,21 +105,29 @@ def judged(check: Check, subject: Subject) -> Verdict:
 
 
 def told(error: Exception, task: Task | None = None) -> str:
-    """An exception as one line: the adapter's method, the error, and the last line of the adapter's own that ran.
+    """An exception as one line: the adapter's method, the error, and the last line of the adapter's
+    own that ran.
 
     Args:
         error: raised somewhere below a call of the adapter.
         task: the adapter; None where it could not even be constructed.
     """
     frames = list(traceback.walk_tb(error.__traceback__))
-    own = [(frame, line) for frame, line in frames if _is_own(frame.f_code.co_filename, task)] or frames[-1:]
-    message = (str(error).strip().splitlines() or [""])[-1 if "Original Traceback" in str(error) else 0]
+    own = [
+        (frame, line) for frame, line in frames if _is_own(frame.f_code.co_filename, task)
+    ] or frames[-1:]
+    message = (str(error).strip().splitlines() or [""])[
+        -1 if "Original Traceback" in str(error) else 0
+    ]
     text = f"{type(error).__name__}: {message}"[:300]
     if not own:
         return text
     frame, line = own[-1]
     file = frame.f_code.co_filename
-    return f"{_method(own[0][0], task)} raised {text} ({file}, line {line}: {linecache.getline(file, line).strip()})"
+    return (
+        f"{_method(own[0][0], task)} raised {text} ({file}, line {line}: "
+        f"{linecache.getline(file, line).strip()})"
+    )
 
 
 def _method(frame: FrameType, task: Task | None) -> str:
@@ -129,10 +137,14 @@ def _method(frame: FrameType, task: Task | None) -> str:
 
 
 def _is_own(file: str, task: Task | None) -> bool:
-    """Whether a file is the adapter's: its class's or a parent's, or in the package of one of them."""
+    """Whether a file is the adapter's: its class's or a parent's, or in the package of one
+    of them.
+    """
     if task is None:
         here = Path(__file__).parents[1]
-        return not file.startswith((sysconfig.get_path("purelib"), sysconfig.get_path("stdlib"), str(here), "<"))
+        return not file.startswith(
+            (sysconfig.get_path("purelib"), sysconfig.get_path("stdlib"), str(here), "<")
+        )
     for kind in type(task).__mro__:
         module = inspect.getmodule(kind)
         home = getattr(module, "__file__", None)

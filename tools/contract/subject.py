@@ -44,7 +44,8 @@ class Subject:
 
     def length(self, split: Split) -> int:
         """Samples of a split."""
-        return len(self.task.dataset(split))  # type: ignore[arg-type]  # torch's Dataset declares no length
+        # torch's Dataset declares no length
+        return len(self.task.dataset(split))  # type: ignore[arg-type]
 
     def ids(self, count: int = FEW) -> list[int]:
         """At most `count` ids of the pool at even distances: a pool may be sorted by class."""
@@ -61,7 +62,9 @@ class Subject:
         """Some samples as a batch, read anew; `forward` may change what it is given."""
         batch = self.task.collate(self.samples(split, ids))
         if not isinstance(batch, dict) or not all(isinstance(key, str) for key in batch):
-            raise ContractError("`collate` to return a dict with names as keys", type(batch).__name__, "make it one")
+            raise ContractError(
+                "`collate` to return a dict with names as keys", type(batch).__name__, "make it one"
+            )
         return batch
 
     @cached_property
@@ -74,7 +77,8 @@ class Subject:
         """The seeded network in training mode, for one check alone."""
         try:
             return copy.deepcopy(self.network).train()
-        except RuntimeError:  # of torch's older weight_norm once it has computed: its weight is no leaf
+        # of torch's older weight_norm once it has computed: its weight is no leaf
+        except RuntimeError:
             with seeded(SEED):
                 return self.task.build().train()
 
@@ -95,7 +99,8 @@ class Subject:
 
     @cached_property
     def keys(self) -> tuple[list[str], list[str]]:
-        """The batch's keys that the taps or probabilities depend on, and those that the loss alone depends on.
+        """The batch's keys that the taps or probabilities depend on, and those that the loss alone
+        depends on.
 
         Found by giving the batch the other samples' values of one key at a time.
         """
@@ -121,7 +126,9 @@ def signals(output: Output) -> tuple:
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two values are the same to the last bit, whatever they are made of: tensors, arrays, lists, objects."""
+    """Whether two values are the same to the last bit, whatever they are made of: tensors,
+    arrays, lists, objects.
+    """
     if type(first) is not type(second):
         return False
     if isinstance(first, Tensor):
@@ -129,11 +136,17 @@ def same(first: Any, second: Any) -> bool:
     if isinstance(first, np.ndarray) and first.dtype != object:
         return first.dtype == second.dtype and bool(np.array_equal(first, second))
     if isinstance(first, Image):
-        return first.mode == second.mode and first.size == second.size and first.tobytes() == second.tobytes()
+        return (
+            first.mode == second.mode
+            and first.size == second.size
+            and first.tobytes() == second.tobytes()
+        )
     if isinstance(first, Mapping):
         return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
     if isinstance(first, list | tuple | np.ndarray):
-        return len(first) == len(second) and all(same(a, b) for a, b in zip(first, second, strict=True))
+        return len(first) == len(second) and all(
+            same(a, b) for a, b in zip(first, second, strict=True)
+        )
     if hasattr(first, "__dict__") and not callable(first):
         return same(vars(first), vars(second))
     return bool(first == second) or first is second

@@ -18,14 +18,19 @@ TESTED = 6  # samples of an evaluation
 
 
 def few_samples_are_learned(subject: Subject) -> str:
-    """Training on a few samples of the pool halves their mean loss; the learning rate grows until it does."""
+    """Training on a few samples of the pool halves their mean loss.
+
+    The learning rate grows until it does.
+    """
     network, losses = subject.copied(), []
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     for step in range(STEPS):
         loss = subject.loss("pool", network).mean()
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
-            raise ContractError("finite losses", f"{losses[-1]} after {step} steps", "see what the loss divides by")
+            raise ContractError(
+                "finite losses", f"{losses[-1]} after {step} steps", "see what the loss divides by"
+            )
         if losses[0] == 0:
             raise SkippedError("because the samples' loss is 0 from the start")
         recent = sum(losses[-3:]) / 3
@@ -38,21 +43,33 @@ def few_samples_are_learned(subject: Subject) -> str:
         optimizer.step()
     came = f"{losses[0]:.4g} to {losses[-1]:.4g} in {STEPS} steps"
     raise ContractError(
-        f"a mean loss below {LEARNED:.0%} of the first", came, "see whether labels and inputs belong together"
+        f"a mean loss below {LEARNED:.0%} of the first",
+        came,
+        "see whether labels and inputs belong together",
     )
 
 
 def direction_is_told(subject: Subject) -> str:
-    """A metric that is called like an error says that lower is better, and one called like a share does not."""
+    """A metric that is called like an error says that lower is better, and one called like
+    a share does not.
+    """
     task = subject.task
-    lower, error, share = lower_is_better(task), error_measure(task.metric), share_measure(task.metric)
+    lower, error, share = (
+        lower_is_better(task),
+        error_measure(task.metric),
+        share_measure(task.metric),
+    )
     if error and not hasattr(task, "lower_is_better"):
         came = f"nothing said, though {error!r} in {task.metric!r} tells an error"
         remedy = "add `lower_is_better = True` to the class, or False where it is turned round"
         raise ContractError("to know whether lower is better", came, remedy)
     if share and lower:
-        came = f"lower_is_better = True, though {share!r} in {task.metric!r} tells that more is better"
-        raise ContractError("a metric and its direction", came, "take `lower_is_better` out, or rename the metric")
+        came = (
+            f"lower_is_better = True, though {share!r} in {task.metric!r} tells that more is better"
+        )
+        raise ContractError(
+            "a metric and its direction", came, "take `lower_is_better` out, or rename the metric"
+        )
     return f"{'lower' if lower else 'higher'} is better"
 
 
@@ -62,11 +79,16 @@ def predictions_are_one_a_sample(subject: Subject) -> None:
         found = _predicted(subject, ids)
         if not isinstance(found, list) or len(found) != len(ids):
             came = f"{type(found).__name__} of {len(found)}"
-            raise ContractError(f"a list of {len(ids)}", came, "return one prediction a sample of the batch")
+            raise ContractError(
+                f"a list of {len(ids)}", came, "return one prediction a sample of the batch"
+            )
 
 
 def evaluation_gives_the_metric(subject: Subject) -> str:
-    """A fresh `evaluator` gives numbers, and `metric` is one of them; in parts it gives the same as in one go."""
+    """A fresh `evaluator` gives numbers, and `metric` is one of them.
+
+    In parts it gives the same as in one go.
+    """
     task, ids = subject.task, list(range(min(TESTED, subject.length("test"))))
     metrics = [metric_of(task), metric_of(task)]
     if metrics[0] is metrics[1] or not isinstance(metrics[0], BaseMetric):
@@ -77,14 +99,20 @@ def evaluation_gives_the_metric(subject: Subject) -> str:
     at_once = _evaluated(subject, metrics[0], [ids], [[p for part in predictions for p in part]])
     in_parts = _evaluated(subject, metrics[1], parts, predictions)
     if task.metric not in at_once:
-        raise ContractError(f"the metric {task.metric!r}", sorted(at_once), "return it, or mend `metric`")
+        raise ContractError(
+            f"the metric {task.metric!r}", sorted(at_once), "return it, or mend `metric`"
+        )
     if not math.isfinite(at_once[task.metric]):
         came = f"{at_once[task.metric]} of {len(ids)} samples"
-        raise ContractError(f"a finite {task.metric!r}", came, "see that the first test samples can be scored")
+        raise ContractError(
+            f"a finite {task.metric!r}", came, "see that the first test samples can be scored"
+        )
     differ = [key for key in at_once if not _equal(at_once[key], in_parts.get(key, math.inf))]
     if differ:
         pairs = {key: (at_once[key], in_parts.get(key)) for key in differ[:2]}
-        raise ContractError("the same from batches of any size", pairs, "keep counts a sample in `process`")
+        raise ContractError(
+            "the same from batches of any size", pairs, "keep counts a sample in `process`"
+        )
     return f"{task.metric} {at_once[task.metric]:.4g} of {len(ids)} samples before training"
 
 
@@ -100,7 +128,9 @@ def _evaluated(
     evaluator.dataset_meta = getattr(subject.task.dataset("test"), "metainfo", None)
     for ids, found in zip(parts, predictions, strict=True):
         evaluator.process(found, subject.batch("test", ids))
-    return {key: _number(key, value) for key, value in evaluator.evaluate(sum(map(len, parts))).items()}
+    return {
+        key: _number(key, value) for key, value in evaluator.evaluate(sum(map(len, parts))).items()
+    }
 
 
 def _number(key: str, value: Any) -> float:
@@ -111,4 +141,6 @@ def _number(key: str, value: Any) -> float:
 
 
 def _equal(first: float, second: float) -> bool:
-    return math.isclose(first, second, rel_tol=1e-6, abs_tol=1e-9) or (math.isnan(first) and math.isnan(second))
+    return math.isclose(first, second, rel_tol=1e-6, abs_tol=1e-9) or (
+        math.isnan(first) and math.isnan(second)
+    )

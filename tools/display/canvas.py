@@ -13,7 +13,9 @@ from tools.display.looks import LIGHT, Style
 
 
 def canvas(figsize: tuple[float, float]) -> Figure:
-    """An empty figure of so many inches that needs no window, whatever Matplotlib was told to draw with."""
+    """An empty figure of so many inches that needs no window, whatever Matplotlib was told
+    to draw with.
+    """
     figure = Figure(figsize=figsize, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -25,9 +27,16 @@ def look_of(style: Style) -> dict[str, Any]:
     dashes = (0, tuple(length / 2 for length in style.dash)) if style.dash else "-"
     inside = "white" if style.hollow else colour
     size = 9 if style.mark == "*" else 7 if style.mark in "PX" else 5.5
-    return {"color": colour, "linestyle": dashes, "linewidth": 1.8, "marker": style.mark, "markersize": size,
-            "markerfacecolor": inside, "markeredgecolor": colour if style.hollow else "white",
-            "markeredgewidth": 1.2 if style.hollow else 0.5}  # fmt: skip
+    return {
+        "color": colour,
+        "linestyle": dashes,
+        "linewidth": 1.8,
+        "marker": style.mark,
+        "markersize": size,
+        "markerfacecolor": inside,
+        "markeredgecolor": colour if style.hollow else "white",
+        "markeredgewidth": 1.2 if style.hollow else 0.5,
+    }
 
 
 def tick_well(axes: Axes) -> None:

@@ -1,4 +1,6 @@
-"""Colour, mark and line of a strategy: they follow from its name alone, in every picture of every comparison."""
+"""Colour, mark and line of a strategy: they follow from its name alone, in every picture
+of every comparison.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,9 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-# Grey, blue, orange, green, purple, ochre and sky, on light and on dark pages. Any two are at least 20 apart in CIELAB,
-# also for people who see no red, no green or no blue (Machado et al. 2009), and stand out from the page (3:1, WCAG 2.1)
+# Grey, blue, orange, green, purple, ochre and sky, on light and on dark pages. Any two are at least
+# 20 apart in CIELAB, also for people who see no red, no green or no blue (Machado et al. 2009), and
+# stand out from the page (3:1, WCAG 2.1)
 LIGHT = ("#6b7280", "#1d5bde", "#e27617", "#075a26", "#8e1993", "#a59357", "#189ce9")
 DARK = ("#a3abb8", "#0580ff", "#f4621d", "#25c56b", "#ba5db8", "#f0f873", "#9cfffc")
 GREY, BLUE, ORANGE, GREEN, PURPLE, OCHRE, SKY = range(7)
@@ -19,7 +22,8 @@ MARKS = {  # Matplotlib's, and the same as a path in pixels about (0, 0)
     "v": "M0,4.8L4.6,-3.4H-4.6Z",
     "D": "M0,-5L5,0L0,5L-5,0Z",
     "P": "M-1.7,-4.8h3.4v3.1h3.1v3.4h-3.1v3.1h-3.4v-3.1h-3.1v-3.4h3.1Z",
-    "X": "M-2.4,-4.6L0,-2.2L2.4,-4.6L4.6,-2.4L2.2,0L4.6,2.4L2.4,4.6L0,2.2L-2.4,4.6L-4.6,2.4L-2.2,0L-4.6,-2.4Z",
+    "X": "M-2.4,-4.6L0,-2.2L2.4,-4.6L4.6,-2.4L2.2,0L4.6,2.4"
+    "L2.4,4.6L0,2.2L-2.4,4.6L-4.6,2.4L-2.2,0L-4.6,-2.4Z",
     "*": "M0,-5.6L1.5,-1.9L5.4,-1.7L2.4,0.8L3.4,4.6L0,2.4L-3.4,4.6L-2.4,0.8L-5.4,-1.7L-1.5,-1.9Z",
     "<": "M-4.8,0L3.4,4.6V-4.6Z",
     ">": "M4.8,0L-3.4,4.6V-4.6Z",
@@ -27,15 +31,32 @@ MARKS = {  # Matplotlib's, and the same as a path in pixels about (0, 0)
 }
 # What is often compared, such as the legs of one network, differs in colour and in mark
 NAMED = {
-    "random": (GREY, "o"), "learning_loss": (BLUE, "s"), "entropy": (GREEN, "D"), "coreset": (ORANGE, "^"),
-    "placebo": (OCHRE, "v"), "badge": (PURPLE, "P"), "oracle_loss": (SKY, "*"), "learning_loss_mse": (PURPLE, "o"),
-    "learning_loss_kl": (ORANGE, "D"), "margin": (PURPLE, "^"), "least_confident": (SKY, "v"),
-    "ensemble_variance": (ORANGE, "s"), "ensemble_bald": (SKY, "P"), "dropout_entropy": (OCHRE, "D"),
-    "dropout_bald": (BLUE, "X"), "density": (GREEN, "o"), "kmeans": (PURPLE, "X"), "typiclust": (SKY, "s"),
-    "learning_loss_coreset": (GREEN, "P"), "entropy_coreset": (ORANGE, "X"), "power_learning_loss": (SKY, "^"),
-}  # fmt: skip
-DASHES: dict[str, tuple[int, ...]] = {"joint": (7, 3), "detached": (7, 3, 2, 3), "off": (14, 3)}  # of control runs
-# of one's own strategies, once all else is taken; control runs of these are alike in their lines, not in their marks
+    "random": (GREY, "o"),
+    "learning_loss": (BLUE, "s"),
+    "entropy": (GREEN, "D"),
+    "coreset": (ORANGE, "^"),
+    "placebo": (OCHRE, "v"),
+    "badge": (PURPLE, "P"),
+    "oracle_loss": (SKY, "*"),
+    "learning_loss_mse": (PURPLE, "o"),
+    "learning_loss_kl": (ORANGE, "D"),
+    "margin": (PURPLE, "^"),
+    "least_confident": (SKY, "v"),
+    "ensemble_variance": (ORANGE, "s"),
+    "ensemble_bald": (SKY, "P"),
+    "dropout_entropy": (OCHRE, "D"),
+    "dropout_bald": (BLUE, "X"),
+    "density": (GREEN, "o"),
+    "kmeans": (PURPLE, "X"),
+    "typiclust": (SKY, "s"),
+    "learning_loss_coreset": (GREEN, "P"),
+    "entropy_coreset": (ORANGE, "X"),
+    "power_learning_loss": (SKY, "^"),
+}
+# of control runs
+DASHES: dict[str, tuple[int, ...]] = {"joint": (7, 3), "detached": (7, 3, 2, 3), "off": (14, 3)}
+# of one's own strategies, once all else is taken; control runs of these are alike in their lines,
+# not in their marks
 MORE: tuple[tuple[int, ...], ...] = ((), (4, 2), (3, 2, 1, 2), (10, 2))
 
 
@@ -59,8 +80,8 @@ class Style:
 def styles(names: Iterable[str]) -> dict[str, Style]:
     """The look of each leg, a strategy alone or with the module's mode: random-joint.
 
-    A strategy of one's own has a look that no named one has: the first in an order that its name draws which no other
-    one in the picture took.
+    A strategy of one's own has a look that no named one has: the first in an order that its name
+    draws which no other one in the picture took.
     """
     names = list(dict.fromkeys(names))
     looks = {name: Style(*look) for name, look in NAMED.items()}
@@ -90,7 +111,14 @@ def _of(leg: str, looks: dict[str, Style]) -> Style:
 
 
 def _order(name: str) -> Sequence[Style]:
-    """All looks but those of the named strategies, as the name draws them; those with whole lines first."""
-    free = [look for look in itertools.product(range(1, len(LIGHT)), MARKS) if look not in NAMED.values()]
+    """All looks but those of the named strategies, as the name draws them.
+
+    Those with whole lines first.
+    """
+    free = [
+        look
+        for look in itertools.product(range(1, len(LIGHT)), MARKS)
+        if look not in NAMED.values()
+    ]
     free.sort(key=lambda look: hashlib.sha1(f"{name} {look}".encode()).digest())
     return [Style(colour, mark, dash) for dash in MORE for colour, mark in free]

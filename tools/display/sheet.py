@@ -1,4 +1,6 @@
-"""Tables in a terminal and in files, and the numbers in them: columns may be left out, digits never are."""
+"""Tables in a terminal and in files, and the numbers in them: columns may be left out,
+digits never are.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,10 @@ class Column:
 
     Args:
         name: above it; lines are separated by newlines.
-        worth: where a terminal is narrow, columns of the least worth are left out first, of equal ones the last.
-        text: of words, which may go on in a further line; numbers stand at the right and in one line.
+        worth: where a terminal is narrow, columns of the least worth are left out first, of equal
+            ones the last.
+        text: of words, which may go on in a further line; numbers stand at the right and in one
+            line.
     """
 
     name: str
@@ -51,7 +55,8 @@ class Sheet:
         self.rows.append(tuple(map(str, cells)))
 
     def print(self, console: Console) -> None:
-        """As wide as it is; on a terminal that is narrower the columns that fit, and the names of the others.
+        """As wide as it is; on a terminal that is narrower the columns that fit, and the names of
+        the others.
 
         Where not even two columns fit, the terminal breaks their lines.
         """
@@ -85,7 +90,9 @@ class Sheet:
         return table
 
     def _cell(self, text: str, console: Console) -> Text:
-        """With signs that the terminal's encoding has: others would be longer than the room that is left for them."""
+        """With signs that the terminal's encoding has: others would be longer than the
+        room that is left for them.
+        """
         return Text(text.encode(console.encoding, INSTEAD).decode(console.encoding))
 
     def _most(self, kept: Sequence[int], console: Console) -> int:
@@ -98,7 +105,9 @@ class Sheet:
         most = self._most(kept, console)
         for i in kept:
             lines = [
-                line for cell in (self.columns[i].name, *(row[i] for row in self.rows)) for line in cell.split("\n")
+                line
+                for cell in (self.columns[i].name, *(row[i] for row in self.rows))
+                for line in cell.split("\n")
             ]
             longest = max((len(line) for line in lines), default=0)
             most -= max(0, longest - NARROW) if self.columns[i].text else 0
@@ -119,7 +128,10 @@ def number(value: float, places: int | None = None) -> str:
 
 
 def plus_minus(mean: float, deviation: float) -> str:
-    """Mean ± standard deviation, with as many digits that the deviation is not 0; the mean alone without one."""
+    """Mean ± standard deviation, with as many digits that the deviation is not 0.
+
+    The mean alone without one.
+    """
     if not math.isfinite(deviation):
         return number(mean)
     places = decimals(mean)

@@ -1,4 +1,6 @@
-"""The streams of a command: what cannot be written to them, as characters or at all, ends no command."""
+"""The streams of a command: what cannot be written to them, as characters or at all, ends
+no command.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +13,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-LOST = 74  # the exit status of a command that did its work and could not say so: EX_IOERR of sysexits.h
+# the exit status of a command that did its work and could not say so: EX_IOERR of sysexits.h
+LOST = 74
 INSTEAD = "losstap.instead"  # the name under which codecs know `instead`
 SIGNS = {
-    "±": "+-", "−": "-", "–": "-", "…": "...", "×": "x", "∞": "inf", "·": "-", "━": "-", "•": "*", "⋮": ":",
-}  # fmt: skip
+    "±": "+-",
+    "−": "-",
+    "–": "-",
+    "…": "...",
+    "×": "x",
+    "∞": "inf",
+    "·": "-",
+    "━": "-",
+    "•": "*",
+    "⋮": ":",
+}
 
 
 class Stream(io.TextIOWrapper):
     """A standard stream that a command outlives.
 
-    At the first failure of a write, such as a disk that is full or a reader that has gone, it is said on stderr, and
-    the rest goes nowhere.
+    At the first failure of a write, such as a disk that is full or a reader that has gone, it is
+    said on stderr, and the rest goes nowhere.
 
     Attributes:
         lost: whether text was lost that somebody would have read.
@@ -47,14 +59,22 @@ class Stream(io.TextIOWrapper):
 
     def _go_on_without(self, error: OSError) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.fileno())  # what lies in the buffer would else fail again, at the end of the process too
+        # what lies in the buffer would else fail again, at the end of the process too
+        os.dup2(nowhere, self.fileno())
         os.close(nowhere)
         super().flush()
         if self is not sys.stdout:
             return
         self.lost = error.errno != errno.EPIPE  # `| head -1` has read what it wanted
-        what = f"standard output cannot be written to ({error.strerror}): what is said from here on is lost"
-        print(f"{Path(sys.argv[0]).name}: {what}; all else goes on, and files are written", file=sys.stderr, flush=True)
+        what = (
+            f"standard output cannot be written to ({error.strerror}): what is said from here "
+            "on is lost"
+        )
+        print(
+            f"{Path(sys.argv[0]).name}: {what}; all else goes on, and files are written",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def command(main: Callable[[Sequence[str]], int]) -> NoReturn:
@@ -77,7 +97,10 @@ def command(main: Callable[[Sequence[str]], int]) -> NoReturn:
 
 
 def instead(error: UnicodeError) -> tuple[str, int]:
-    """What stands for characters that a terminal or file has no code for; an error handler of `codecs`."""
+    """What stands for characters that a terminal or file has no code for.
+
+    An error handler of `codecs`.
+    """
     if not isinstance(error, UnicodeEncodeError):
         raise error
     bad = error.object[error.start : error.end]
@@ -97,7 +120,9 @@ def _steady(stream: TextIO | None) -> TextIO:
 
 
 def _keep_closed() -> None:
-    """Open what is closed of the three standard descriptors: a file of the run must not become one of them."""
+    """Open what is closed of the three standard descriptors: a file of the run must not
+    become one of them.
+    """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)

@@ -1,4 +1,7 @@
-"""What can be wrong with the settings of a config, each alone and together; nothing is built here."""
+"""What can be wrong with the settings of a config, each alone and together.
+
+Nothing is built here.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,12 @@ from tools.experiment.settings import (
 )
 
 SECTIONS = {
-    "budget": Budget, "training": TrainingSettings, "module": ModuleSettings, "scoring": ScoringSettings,
+    "budget": Budget,
+    "training": TrainingSettings,
+    "module": ModuleSettings,
+    "scoring": ScoringSettings,
     "committee": CommitteeSettings,
-}  # fmt: skip
+}
 PLAIN = {
     "strategy": str | dict, "subset": int | None, "keep": Annotated[int, Ge(1)], "seed": int,
     ALLOW: bool,  # test images may be images of the pool
@@ -45,12 +51,23 @@ def check(given: dict[str, Any], code: bool = True) -> tuple[dict[str, Any], lis
 
     Args:
         given: the settings, with classes as themselves.
-        code: whether they are to be trained with; else task, optimiser and schedules are left as they are, whose
-            classes are dotted names then.
+        code: whether they are to be trained with; else task, optimiser and schedules are left as
+            they are, whose classes are dotted names then.
     """
     problems = [_no_setting(key) for key in given if key not in KNOWN]
-    problems += [f"{key}: missing" for key in ("task", "budget", "training", "scoring", "strategy") if key not in given]
-    values: dict[str, Any] = {"subset": None, "keep": 4, "seed": 0, "module": {}, "committee": {}, ALLOW: False}
+    problems += [
+        f"{key}: missing"
+        for key in ("task", "budget", "training", "scoring", "strategy")
+        if key not in given
+    ]
+    values: dict[str, Any] = {
+        "subset": None,
+        "keep": 4,
+        "seed": 0,
+        "module": {},
+        "committee": {},
+        ALLOW: False,
+    }
     for key in [key for key in KNOWN if code or key != "task"]:
         if key not in given and key != "task":
             continue
@@ -62,7 +79,10 @@ def check(given: dict[str, Any], code: bool = True) -> tuple[dict[str, Any], lis
 
 
 def _no_setting(key: Any) -> str:
-    """A line for a name that is no setting; a typo of one, or a name that the config has for itself."""
+    """A line for a name that is no setting.
+
+    A typo of one, or a name that the config has for itself.
+    """
     line = unknown(key, KNOWN)
     return line if "did you mean" in line else f"{line}; a name of the config's own begins with _"
 
@@ -76,14 +96,18 @@ def _check_part(key: str, given: Any, code: bool) -> tuple[Any, list[str]]:
     else:
         value, problems = typed(PLAIN[key], given, key)
         problems += _check_strategy(value) if key == "strategy" and not problems else []
-    finite = {**value, "clip_grad": None} if key == "training" else value  # a norm of infinite order is one
+    # a norm of infinite order is one
+    finite = {**value, "clip_grad": None} if key == "training" else value
     return value, problems or odd_numbers(finite, key)
 
 
 def _check_task(given: Any) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(given, dict) or not inspect.isclass(given.get("type")):
         other = not_a_class(given.get("type") if isinstance(given, dict) else given)
-        return {}, [f"task.type: expected a task class, such as `tasks.detection.Detection`, but got {other}"]
+        return {}, [
+            "task.type: expected a task class, such as `tasks.detection.Detection`, but got "
+            f"{other}"
+        ]
     settings = {key: value for key, value in given.items() if key != "type"}
     values, problems = arguments(given["type"], settings, "task")
     return {"type": given["type"], **values}, problems
@@ -95,43 +119,65 @@ def _check_types(training: Any) -> list[str]:
     sections = training if isinstance(training, dict) else {}
     schedule = sections.get("schedule", ())
     parts = [("training.optimizer", sections.get("optimizer"))] if "optimizer" in sections else []
-    parts += [(f"training.schedule[{i}]", s) for i, s in enumerate(schedule if isinstance(schedule, list) else ())]
+    parts += [
+        (f"training.schedule[{i}]", s)
+        for i, s in enumerate(schedule if isinstance(schedule, list) else ())
+    ]
     for where, part in parts:
         if not isinstance(part, dict) or not inspect.isclass(part.get("type")):
             other = not_a_class(part.get("type") if isinstance(part, dict) else part)
-            problems.append(f"{where}.type: expected a class, such as `torch.optim.SGD`, but got {other}")
+            problems.append(
+                f"{where}.type: expected a class, such as `torch.optim.SGD`, but got {other}"
+            )
             continue
         known = parameters_of(part["type"]) - NOT_SETTINGS | {"convert_to_iter_based"}
-        problems += [unknown(key, sorted(known), where) for key in part if key not in known | {"type"}]
+        problems += [
+            unknown(key, sorted(known), where) for key in part if key not in known | {"type"}
+        ]
     return problems
 
 
 def _check_strategy(given: str | dict) -> list[str]:
-    """A name, or a class of one's own: a step that narrows the candidates to the query, with its settings."""
+    """A name, or a class of one's own: a step that narrows the candidates to the query,
+    with its settings.
+    """
     if isinstance(given, str):
         known = named_strategies()
         return [] if given in known else [f"strategy: {unknown(given, list(known))}"]
     kind = given.get("type")
     if not inspect.isclass(kind) or not issubclass(kind, Step):
         other = kind.__name__ if inspect.isclass(kind) else not_a_class(kind)
-        return [f"strategy.type: expected a class derived from `acquisition.steps.Step`, but got {other}"]
-    return arguments(kind, {key: value for key, value in given.items() if key != "type"}, "strategy")[1]
+        return [
+            "strategy.type: expected a class derived from `acquisition.steps.Step`, but got "
+            f"{other}"
+        ]
+    return arguments(
+        kind, {key: value for key, value in given.items() if key != "type"}, "strategy"
+    )[1]
 
 
 def _check_together(values: Mapping[str, Any]) -> list[str]:
-    """Combinations that make no sense, each valid alone; of the sections with which nothing else is wrong."""
+    """Combinations that make no sense, each valid alone.
+
+    Of the sections with which nothing else is wrong.
+    """
     problems = []
     if "training" in values and "module" in values:
         detach, epochs = values["module"].get("detach_epoch"), values["training"]["epochs"]
         if detach is not None and detach > epochs:
-            problems.append(f"module.detach_epoch: expected at most training.epochs ({epochs}), but got {detach}")
+            problems.append(
+                f"module.detach_epoch: expected at most training.epochs ({epochs}), but got "
+                f"{detach}"
+            )
     problems += _check_milestones(values["training"]) if "training" in values else []
     for key in [key for key in ("training", "scoring") if key in values]:
         if values[key].get("workers", 0) > WORKERS:
             many = values[key]["workers"]
             problems.append(f"{key}.workers: expected at most {WORKERS} processes, but got {many}")
     if {"budget", "strategy", "subset", "keep"} <= values.keys() and values["subset"] is not None:
-        problems += _check_subset(values["subset"], values["budget"]["query"], values["keep"], values["strategy"])
+        problems += _check_subset(
+            values["subset"], values["budget"]["query"], values["keep"], values["strategy"]
+        )
     return problems
 
 
@@ -139,12 +185,19 @@ def _check_milestones(training: Mapping[str, Any]) -> list[str]:
     problems, epochs = [], training["epochs"]
     for place, schedule in enumerate(training.get("schedule", ())):
         where, milestones = f"training.schedule[{place}].milestones", schedule.get("milestones", ())
-        if not isinstance(milestones, list | tuple) or not all(isinstance(m, int) for m in milestones):
-            problems.append(f"{where}: expected a list of whole numbers, but got {came(milestones)}")
+        if not isinstance(milestones, list | tuple) or not all(
+            isinstance(m, int) for m in milestones
+        ):
+            problems.append(
+                f"{where}: expected a list of whole numbers, but got {came(milestones)}"
+            )
             continue
         late = [m for m in milestones if schedule.get("by_epoch", True) and m >= epochs]
         if late:
-            problems.append(f"{where}: expected epochs before the last (training.epochs is {epochs}), but got {late}")
+            problems.append(
+                f"{where}: expected epochs before the last (training.epochs is {epochs}), but got "
+                f"{late}"
+            )
     return problems
 
 
@@ -154,6 +207,9 @@ def _check_subset(subset: int, query: int, keep: int, strategy: str | dict) -> l
     steps = named_strategies(keep=2)[strategy].steps if isinstance(strategy, str) else ()
     chain = any(isinstance(step, Highest) and step.keep > 1 for step in steps)
     if chain and keep * query >= subset:
-        return [f"keep: expected less than subset / budget.query, as {keep * query} of {subset} candidates would be "
-                f"kept by score, but got {keep}"]  # fmt: skip
+        return [
+            f"keep: expected less than subset / budget.query, as {keep * query} of {subset} "
+            "candidates would be "
+            f"kept by score, but got {keep}"
+        ]
     return []

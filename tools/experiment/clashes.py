@@ -1,4 +1,6 @@
-"""Names that losstap's packages share with the user's: whose is imported, and what to do about the other."""
+"""Names that losstap's packages share with the user's: whose is imported, and what to do
+about the other.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ OURS = ("models", "tasks", "acquisition", "tools")
 
 
 def others(name: str) -> Iterator[Path]:
-    """Modules and packages on Python's path that are called as one of losstap's, which is imported in their place."""
+    """Modules and packages on Python's path that are called as one of losstap's, which is
+    imported in their place.
+    """
     for place in dict.fromkeys(Path(place or ".").resolve() for place in sys.path):
         if place == ROOT or "site-packages" in place.parts:
             continue
@@ -28,11 +32,16 @@ def others(name: str) -> Iterator[Path]:
 def told() -> list[str]:
     """A line for each name of losstap's that something else on Python's path has, too."""
     found = [(name, other) for name in OURS for other in others(name)]
-    return [f"{other} is hidden by losstap's own {ROOT / name}; rename it where you import it" for name, other in found]
+    return [
+        f"{other} is hidden by losstap's own {ROOT / name}; rename it where you import it"
+        for name, other in found
+    ]
 
 
 def reason(missing: str) -> str:
-    """What may be behind an import that failed: the end of a sentence, empty where no name is shared."""
+    """What may be behind an import that failed: the end of a sentence, empty where no name
+    is shared.
+    """
     first = missing.partition(".")[0]
     found = next(others(first), None) if first in OURS else None
     return f"; {found} is hidden by losstap's own {ROOT / first}: rename it" if found else ""

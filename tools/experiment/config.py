@@ -1,4 +1,7 @@
-"""From a config file and a command line to a checked experiment; every error of a config in one report."""
+"""From a config file and a command line to a checked experiment.
+
+Every error of a config in one report.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +43,11 @@ class Experiment(Plan):
         return -1 if self.scoring.embedding is None else names.index(self.scoring.embedding)
 
 
-def load(path: str | Path, *, smoke: bool = False, options: Mapping[str, Any] | None = None) -> Experiment:
-    """Read a config, lay its smoke variant and then `options` (dotted keys) over it, check all of it, and build.
+def load(
+    path: str | Path, *, smoke: bool = False, options: Mapping[str, Any] | None = None
+) -> Experiment:
+    """Read a config, lay its smoke variant and then `options` (dotted keys) over it, check all of
+    it, and build.
 
     Raises:
         ConfigError: with every problem, before anything is built.
@@ -58,17 +64,25 @@ def load(path: str | Path, *, smoke: bool = False, options: Mapping[str, Any] | 
     return Experiment(name=name, task=task, **parts(values, strategy, written))
 
 
-def _read(path: str | Path, smoke: bool, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read(
+    path: str | Path, smoke: bool, options: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The config as plain data, with classes as dotted names and as themselves."""
     if not _is_file(path):
-        raise ConfigError(str(path), [f"no such file; expected a config such as configs/det_ssd_voc.py{_beside(path)}"])
+        raise ConfigError(
+            str(path),
+            [f"no such file; expected a config such as configs/det_ssd_voc.py{_beside(path)}"],
+        )
     if str(Path(path).resolve().parent) not in sys.path:
         sys.path.append(str(Path(path).resolve().parent))  # an adapter may lie beside its config
     try:
         config = Config(source.settings(Path(path), {*KNOWN, "smoke"}))
         variant = config.pop("smoke", None)
         if smoke and variant is None:
-            raise LookupError("it has no smoke variant; add `smoke = dict(...)` with the settings that make it small")
+            raise LookupError(
+                "it has no smoke variant; add `smoke = dict(...)` with the settings that make it "
+                "small"
+            )
         config.merge_from_dict(dict(variant) if smoke else {})
         config.merge_from_dict(_asked(options, config.get("strategy")))
         written = source.plain(config.to_dict(), {})
@@ -81,12 +95,20 @@ def _read(path: str | Path, smoke: bool, options: Mapping[str, Any]) -> tuple[di
         raise
     except (Exception, SystemExit) as error:  # a config is Python: anything can go wrong in it
         where = _line(error, path)
-        raise ConfigError(str(path), [f"cannot be read: {type(error).__name__}: {error}{where}"]) from error
+        raise ConfigError(
+            str(path), [f"cannot be read: {type(error).__name__}: {error}{where}"]
+        ) from error
 
 
 def _asked(options: Mapping[str, Any], own: Any) -> dict[str, Any]:
-    """The options over a config's settings; a strategy that is the config's own by name keeps its settings there."""
-    name, others = options.get("strategy"), {key: value for key, value in options.items() if key != "strategy"}
+    """The options over a config's settings.
+
+    A strategy that is the config's own by name keeps its settings there.
+    """
+    name, others = (
+        options.get("strategy"),
+        {key: value for key, value in options.items() if key != "strategy"},
+    )
     kind = own.get("type") if isinstance(own, Mapping) else None
     if not isinstance(name, str):
         return dict(options)
@@ -95,18 +117,29 @@ def _asked(options: Mapping[str, Any], own: Any) -> dict[str, Any]:
     if "." in name:
         return {"strategy": {"type": name} | ({} if own is None else {"_delete_": True}), **others}
     if settings := [key for key in others if key.startswith("strategy.")]:
-        raise LookupError(f"{settings[0]} is for a strategy of one's own, but the strategy is {name!r}")
+        raise LookupError(
+            f"{settings[0]} is for a strategy of one's own, but the strategy is {name!r}"
+        )
     return {"strategy": name, **others}
 
 
 def _line(error: BaseException, path: str | Path) -> str:
     """Where in the config itself it came to an error."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == str(path)
+    ]
     return f"; line {lines[-1]}" if lines else ""
 
 
-def _adapter(given: Mapping[str, Any] | None, scoring: Mapping[str, Any]) -> tuple[Task | None, list[str]]:
-    """The adapter of a checked section `task`; None where there is none or it refuses its settings."""
+def _adapter(
+    given: Mapping[str, Any] | None, scoring: Mapping[str, Any]
+) -> tuple[Task | None, list[str]]:
+    """The adapter of a checked section `task`.
+
+    None where there is none or it refuses its settings.
+    """
     if given is None:
         return None, []
     settings = {key: value for key, value in given.items() if key != "type"}
@@ -115,7 +148,9 @@ def _adapter(given: Mapping[str, Any] | None, scoring: Mapping[str, Any]) -> tup
     except ValueError as error:  # what types cannot say, an adapter checks in its constructor
         return None, [f"task: {error}"]
     except (Exception, SystemExit) as error:  # adapters are anybody's
-        return None, [f"task: {given['type'].__name__} cannot be made of these settings ({told(error, True)})"]
+        return None, [
+            f"task: {given['type'].__name__} cannot be made of these settings ({told(error, True)})"
+        ]
     members = sorted({*dir(Task), *Task.__annotations__})
     lacking = [m for m in members if not m.startswith("_") and not hasattr(adapter, m)]
     if lacking:  # not isinstance: what it takes for a member differs between Python 3.11 and 3.12
@@ -125,11 +160,14 @@ def _adapter(given: Mapping[str, Any] | None, scoring: Mapping[str, Any]) -> tup
     except ValueError as error:
         return None, [f"task: {error}"]
     taps, embedding = [tap.name for tap in adapter.taps], scoring.get("embedding")
-    return adapter, [] if embedding in (None, *taps) else [unknown(embedding, taps, "scoring.embedding")]
+    return adapter, [] if embedding in (None, *taps) else [
+        unknown(embedding, taps, "scoring.embedding")
+    ]
 
 
 def planned(where: str, written: dict[str, Any], given: dict[str, Any], named: Named) -> Plan:
-    """The plan of settings that were kept: of the classes that they name, the strategy's alone is asked for.
+    """The plan of settings that were kept: of the classes that they name, the strategy's alone is
+    asked for.
 
     Args:
         where: they were kept.

@@ -1,4 +1,6 @@
-"""What the commands share of their command lines: settings as `key=value`, exit statuses, and a report of errors."""
+"""What the commands share of their command lines: settings as `key=value`, exit statuses,
+and a report of errors.
+"""
 
 from __future__ import annotations
 
@@ -24,29 +26,38 @@ def option(text: str) -> tuple[str, Any]:
     try:
         return key, _value(value)
     except RecursionError as error:
-        raise argparse.ArgumentTypeError(f"{key}: expected a value, but got too many brackets in brackets") from error
+        raise argparse.ArgumentTypeError(
+            f"{key}: expected a value, but got too many brackets in brackets"
+        ) from error
 
 
 def _value(text: str) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two: of brackets in brackets
+    # the last two: of brackets in brackets
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         listed = text.startswith("[") and text.endswith("]")
         return [_value(item.strip()) for item in text[1:-1].split(",")] if listed else text
 
 
 class ConfigError(Exception):
-    """Everything wrong with a config or what it names, a line each; of many alike the first ones and their number.
+    """Everything wrong with a config or what it names, a line each; of many alike the first ones
+    and their number.
 
     Args:
         where: the config.
         problems: the lines.
         task: the adapter and
-        budget: the budget where nothing is wrong with them: what can still be looked at for one whole report.
+        budget: the budget where nothing is wrong with them: what can still be looked at for one
+            whole report.
     """
 
     def __init__(
-        self, where: str, problems: Sequence[str], task: Task | None = None, budget: Budget | None = None
+        self,
+        where: str,
+        problems: Sequence[str],
+        task: Task | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.where, self.problems, self.task, self.budget = where, list(problems), task, budget
         lines = grouping.told(self.problems)

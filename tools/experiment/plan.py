@@ -1,4 +1,6 @@
-"""What a run does apart from its task: a strategy as steps, the budget, and the settings of all parts."""
+"""What a run does apart from its task: a strategy as steps, the budget, and the settings
+of all parts.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ class Plan:
     Args:
         strategy: name; `steps` is what it stands for.
         test_in_pool: whether test images may be images of the pool.
-        subset: the strategies that score look at so many random candidates alone; None means at all.
+        subset: the strategies that score look at so many random candidates alone; None means at
+            all.
         config: the whole config as plain data, types as dotted names.
     """
 
@@ -54,24 +57,35 @@ class Plan:
 
     @property
     def committee_kind(self) -> Kind | None:
-        """Whom the strategy asks beside the model: the members of an ensemble, passes with dropout, or nobody."""
+        """Whom the strategy asks beside the model: the members of an ensemble, passes with
+        dropout, or nobody.
+        """
         return need_committee(needs(self.steps))
 
     @property
     def leg(self) -> str:
-        """What people call the strategy with this module: "random-joint" where the module's mode is not "auto"."""
-        return self.strategy if self.module.mode == "auto" else f"{self.strategy}-{self.module.mode}"
+        """What people call the strategy with this module: "random-joint" where the
+        module's mode is not "auto".
+        """
+        return (
+            self.strategy if self.module.mode == "auto" else f"{self.strategy}-{self.module.mode}"
+        )
 
     @property
     def code(self) -> tuple[str, ...]:
         """Dotted names of what the config names of the task, the strategy and its signals."""
         strategy = self.config["strategy"]
         own = (strategy["type"],) if isinstance(strategy, Mapping) else ()
-        return (self.config["task"]["type"], *own, *(name for name in needs(self.steps) if "." in name))
+        return (
+            self.config["task"]["type"],
+            *own,
+            *(name for name in needs(self.steps) if "." in name),
+        )
 
 
 def strategy_of(values: Mapping[str, Any], named: Named) -> tuple[Strategy | None, list[str]]:
-    """The steps that a checked `strategy` stands for; None where it, `subset` or `keep` is not right.
+    """The steps that a checked `strategy` stands for; None where it, `subset` or `keep` is not
+    right.
 
     Args:
         values: of the config.
@@ -88,10 +102,17 @@ def strategy_of(values: Mapping[str, Any], named: Named) -> tuple[Strategy | Non
     except ValueError as error:
         return None, [f"strategy: {error}"]
     except (Exception, SystemExit) as error:  # steps are anybody's, too
-        return None, [f"strategy: {given['type'].__name__} cannot be made of these settings ({told(error, True)})"]
+        return None, [
+            f"strategy: {given['type'].__name__} cannot be made of these settings "
+            f"({told(error, True)})"
+        ]
     problems = [line for signal in step.needs for line in _signal_problems(signal, named)]
     extra = [signal for signal in step.labeled if signal not in step.needs]
-    problems += [f"strategy.labeled: expected signals that are in `needs`, too, but got {extra}"] if extra else []
+    problems += (
+        [f"strategy.labeled: expected signals that are in `needs`, too, but got {extra}"]
+        if extra
+        else []
+    )
     try:
         need_committee(() if problems else step.needs)
     except ValueError as error:
@@ -102,14 +123,21 @@ def strategy_of(values: Mapping[str, Any], named: Named) -> tuple[Strategy | Non
 def _signal_problems(name: Any, named: Named) -> list[str]:
     """Make a signal of one's own known, and say what is wrong with its name."""
     if not isinstance(name, str) or "." not in name:
-        return [] if name in signals.SIGNALS else [unknown(name, list(signals.SIGNALS), "strategy.needs")]
+        return (
+            []
+            if name in signals.SIGNALS
+            else [unknown(name, list(signals.SIGNALS), "strategy.needs")]
+        )
     try:
         found = named(name)
         signal = found() if inspect.isclass(found) else found  # a class is made without settings
     except (Exception, SystemExit) as error:  # signals are anybody's, too
         return [f"strategy.needs: the signal {name} cannot be had ({told(error, True)})"]
     if not isinstance(signal, Signal):
-        return [f"strategy.needs: expected {name} to be an `acquisition.signals.Signal`, but got {came(found)}"]
+        return [
+            f"strategy.needs: expected {name} to be an `acquisition.signals.Signal`, but got "
+            f"{came(found)}"
+        ]
     signals.add(name, signal)
     return []
 
@@ -119,8 +147,15 @@ def parts(values: Mapping[str, Any], strategy: Strategy, written: dict[str, Any]
     built = {key: section(**values[key]) for key, section in SECTIONS.items()}
     if strategy.objective is not None:
         built["module"] = replace(built["module"], objective=strategy.objective)
-        written = {**written, "module": {**written.get("module", {}), "objective": strategy.objective}}
-    called = values["strategy"] if isinstance(values["strategy"], str) else values["strategy"]["type"].__name__
+        written = {
+            **written,
+            "module": {**written.get("module", {}), "objective": strategy.objective},
+        }
+    called = (
+        values["strategy"]
+        if isinstance(values["strategy"], str)
+        else values["strategy"]["type"].__name__
+    )
     return dict(
         strategy=called, seed=values["seed"], test_in_pool=values[ALLOW], subset=values["subset"],
         steps=strategy.steps, config=written, **built,

@@ -1,4 +1,7 @@
-"""Everything that can be known to be wrong before the first training, in one report; and what a run will cost."""
+"""Everything that can be known to be wrong before the first training, in one report.
+
+And what a run will cost.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,8 @@ from tools.experiment.config import Experiment
 from tools.experiment.settings import came, told
 
 TRIED = 4  # samples whose size is looked at
-CHECKPOINTS = 3  # the running cycle's, the next one beside it while it is written, and that of the cycle before
+# the running cycle's, the next one beside it while it is written, and that of the cycle before
+CHECKPOINTS = 3
 
 
 class Findings(NamedTuple):
@@ -60,16 +64,24 @@ def findings(experiment: Experiment, full: bool) -> Findings:
         full: decode every sample.
     """
     task = experiment.task
-    found = _fit(experiment) + _optimiser(experiment.training) + data_problems(task, experiment.budget, full)
+    found = (
+        _fit(experiment)
+        + _optimiser(experiment.training)
+        + data_problems(task, experiment.budget, full)
+    )
     if found:
         return Findings(found, [])
     found, notes = _oddities(task, experiment.test_in_pool)
-    found = found or [*_networks(experiment), *_shared_memory(experiment)]  # tried with data that can be read
+    # tried with data that can be read
+    found = found or [*_networks(experiment), *_shared_memory(experiment)]
     return Findings(found, [*clashes.told(), *notes])
 
 
 def _oddities(task: Task, test_in_pool: bool) -> Findings:
-    """What a task notes itself, and images that it has more than once; of a task without sources nothing is known."""
+    """What a task notes itself, and images that it has more than once.
+
+    Of a task without sources nothing is known.
+    """
     notes = task.notes() if isinstance(task, Noted) else []
     if not isinstance(task, Sourced):
         return Findings([], notes)
@@ -78,7 +90,10 @@ def _oddities(task: Task, test_in_pool: bool) -> Findings:
     except (DataError, MemoryError):
         raise
     except Exception as error:  # adapters are anybody's
-        return Findings([f"task: expected `sources` to tell where samples come from, but got {told(error)}"], notes)
+        return Findings(
+            [f"task: expected `sources` to tell where samples come from, but got {told(error)}"],
+            notes,
+        )
     if test_in_pool:
         doubles += [f"{fault.where}: {fault.came}; {ALLOW} allows it" for fault in shared]
         shared = []
@@ -97,14 +112,21 @@ def _fit(experiment: Experiment) -> list[str]:
     given, found = experiment.task.fields, []
     if wanted - given:
         lacking = sorted(wanted - given)
-        found.append(f"strategy {experiment.strategy!r} needs {lacking}, but the task gives {sorted(given)}")
+        found.append(
+            f"strategy {experiment.strategy!r} needs {lacking}, but the task gives {sorted(given)}"
+        )
     if need_module(names) and experiment.module_mode == "off":
-        found.append(f"strategy {experiment.strategy!r} needs the loss-prediction module, but module.mode is 'off'")
+        found.append(
+            f"strategy {experiment.strategy!r} needs the loss-prediction module, but module.mode "
+            "is 'off'"
+        )
     return found
 
 
 def _optimiser(settings: TrainingSettings) -> list[str]:
-    """What optimiser, schedules and clipping say to their arguments, tried on a model of two parameters."""
+    """What optimiser, schedules and clipping say to their arguments, tried on a model of
+    two parameters.
+    """
     found, parameters = [], list(nn.Linear(1, 1).parameters())
     try:
         optimizer = OPTIMIZERS.build(dict(settings.optimizer, params=parameters))
@@ -131,34 +153,57 @@ def _sizes(task: Task, budget: Budget) -> list[str]:
     train, pool, test = (length(task.dataset(split)) for split in ("train", "pool", "test"))
     found = []
     if train != pool:
-        found.append(f"task: expected train and pool views of one length, but got {train} and {pool}")
+        found.append(
+            f"task: expected train and pool views of one length, but got {train} and {pool}"
+        )
     if not test:
         found.append("task: expected a test set of at least one sample, but got none")
-    parts = {"budget.initial": budget.initial, "budget.query": budget.query if budget.cycles > 1 else 0}
-    large = [f"{key}: expected at most {train} (the whole pool), but got {n}" for key, n in parts.items() if n > train]
+    parts = {
+        "budget.initial": budget.initial,
+        "budget.query": budget.query if budget.cycles > 1 else 0,
+    }
+    large = [
+        f"{key}: expected at most {train} (the whole pool), but got {n}"
+        for key, n in parts.items()
+        if n > train
+    ]
     last = budget.initial + (budget.cycles - 1) * budget.query
     if last > train and not large:
-        large = [f"budget: expected at most {train} labels in the end (the whole pool), but got {last}"]
+        large = [
+            f"budget: expected at most {train} labels in the end (the whole pool), but got {last}"
+        ]
     return found + large
 
 
 def _labels(task: Task) -> list[str]:
-    """Whether a sample of the pool, at least, has something to learn from; asked no further than the first that has."""
+    """Whether a sample of the pool, at least, has something to learn from.
+
+    Asked no further than the first that has.
+    """
     size = length(task.dataset("pool"))
     if not size or any(task.effort(i) for i in range(size)):
         return []
-    return [f"task: expected labels in the pool, but got an effort of 0 for each of its {size:,} samples; label some"]
+    return [
+        f"task: expected labels in the pool, but got an effort of 0 for each of its {size:,} "
+        "samples; label some"
+    ]
 
 
 def _names(task: Task) -> list[str]:
     """Whether each sample's name can be a line of `samples.txt`."""
     odd = [name for name in names(task) if not one_line(name)]
     which = f"{came(odd[0])} ({len(odd)} such)" if odd else ""
-    return [f"task.name: expected names in one line of UTF-8, but got {which}; rename the files"] if odd else []
+    return (
+        [f"task.name: expected names in one line of UTF-8, but got {which}; rename the files"]
+        if odd
+        else []
+    )
 
 
 def _networks(experiment: Experiment) -> list[str]:
-    """Whether network and module can be built, and trained with every number of labels of the budget."""
+    """Whether network and module can be built, and trained with every number of labels of
+    the budget.
+    """
     task = experiment.task
     try:
         with seeded(0):
@@ -168,14 +213,23 @@ def _networks(experiment: Experiment) -> list[str]:
     except Exception as error:  # adapters are anybody's
         return [f"task: expected `build` to return a network, but got {told(error)}"]
     try:
-        model = JointModel(network, task.forward, task.predict, task.taps, experiment.module, experiment.module_mode)
+        model = JointModel(
+            network,
+            task.forward,
+            task.predict,
+            task.taps,
+            experiment.module,
+            experiment.module_mode,
+        )
     except (RuntimeError, TypeError, ValueError, MemoryError) as error:
         return [f"module: expected settings of a module that can be built, but got {told(error)}"]
     return _dropout(experiment, network) + _lone_sample(experiment, model)
 
 
 def _dropout(experiment: Experiment, network: nn.Module) -> list[str]:
-    """Whether the network has layers to drop out after, where the strategy asks for passes with dropout."""
+    """Whether the network has layers to drop out after, where the strategy asks for passes
+    with dropout.
+    """
     if experiment.committee_kind == "dropout":
         try:
             add_dropout(network, experiment.committee)
@@ -185,7 +239,9 @@ def _dropout(experiment: Experiment, network: nn.Module) -> list[str]:
 
 
 def _lone_sample(experiment: Experiment, model: JointModel) -> list[str]:
-    """Where a cycle's last batch is of one sample, whether that can be trained on: batch norm over 1x1 maps cannot."""
+    """Where a cycle's last batch is of one sample, whether that can be trained on: batch
+    norm over 1x1 maps cannot.
+    """
     task, batch = experiment.task, experiment.training.batch_size
     processes = get_world_size()
     lone = [n for n in experiment.budget.sizes if math.ceil(n / processes) % batch == 1]
@@ -198,14 +254,18 @@ def _lone_sample(experiment: Experiment, model: JointModel) -> list[str]:
         except Exception as error:  # of any network's layers
             which = ", ".join(str(n) for n in lone[:4]) + (", ..." if len(lone) > 4 else "")
             return [
-                f"training.batch_size: expected a last batch of more than one sample, as the network cannot train on "
-                f"one ({told(error)}), but got {batch} with {which} labels; change it, budget.initial or budget.query"
+                "training.batch_size: expected a last batch of more than one sample, as the "
+                "network cannot train on "
+                f"one ({told(error)}), but got {batch} with {which} labels; change it, "
+                "budget.initial or budget.query"
             ]
     return []
 
 
 def _shared_memory(experiment: Experiment) -> list[str]:
-    """Whether the batches of data-loading workers fit into the memory through which they hand them over."""
+    """Whether the batches of data-loading workers fit into the memory through which they
+    hand them over.
+    """
     training, scoring, task = experiment.training, experiment.scoring, experiment.task
     sizes = {"training": (training.batch_size, training.workers)}
     if scoring.batch_size != "auto":
@@ -221,7 +281,10 @@ def _shared_memory(experiment: Experiment) -> list[str]:
     except Exception:  # of an adapter; the run itself will say
         return []
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes of a launcher on this machine
-    given = ((samples, batch, workers * here, f"{name}.workers") for name, (batch, workers) in sizes.items())
+    given = (
+        (samples, batch, workers * here, f"{name}.workers")
+        for name, (batch, workers) in sizes.items()
+    )
     return [problem for one in given if (problem := shared_memory.lack(*one))]
 
 
@@ -235,12 +298,16 @@ def disk(experiment: Experiment, folder: Path) -> tuple[list[str], int]:
         count += sum(p.numel() for p in module.parameters())
     if experiment.committee_kind == "ensemble":
         count *= experiment.committee.members
-    needed = CHECKPOINTS * count * 4 * 3  # float32; weights and at most two moments of the optimiser
+    # float32; weights and at most two moments of the optimiser
+    needed = CHECKPOINTS * count * 4 * 3
     there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     free = shutil.disk_usage(there).free
     if free >= needed:
         return [], needed
-    return [f"--work-dir: expected {needed / 1e6:,.0f} MB of free disk in {there}, but got {free / 1e6:,.0f}"], needed
+    return [
+        f"--work-dir: expected {needed / 1e6:,.0f} MB of free disk in {there}, but got "
+        f"{free / 1e6:,.0f}"
+    ], needed
 
 
 def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
@@ -264,7 +331,8 @@ def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
         "data": f"pool {pool:,}, test {test:,}",
         "labels": ", ".join(f"{n:,}" for n in budget.sizes),
         "training": f"{trainings} trainings of {steps}",
-        "scoring": f"{sum(looked):,} samples for {len(looked)} quer{'y' if len(looked) == 1 else 'ies'}{times}",
+        "scoring": f"{sum(looked):,} samples for {len(looked)} "
+        f"quer{'y' if len(looked) == 1 else 'ies'}{times}",
         "disk": f"at most {bytes_needed / 1e6:,.0f} MB of checkpoints at a time",
     }
     return "\n".join(f"{name:9}{value}" for name, value in lines.items())

@@ -1,4 +1,6 @@
-"""Settings against the parameters of what takes them: names, types, and the nearest name of an unknown one."""
+"""Settings against the parameters of what takes them: names, types, and the nearest name
+of an unknown one.
+"""
 
 from __future__ import annotations
 
@@ -53,25 +55,37 @@ def typed(hint: Any, value: Any, where: str) -> tuple[Any, list[str]]:
     """A value as its type wants it, and a line where it cannot be."""
     try:
         return TypeAdapter(hint).validate_python(value), []
-    except PydanticSchemaGenerationError:  # a type that pydantic does not know: the adapter must check it itself
+    # a type that pydantic does not know: the adapter must check it itself
+    except PydanticSchemaGenerationError:
         return value, []
     except ValidationError as error:
         first = error.errors()[0]
         inside = "".join(f"[{i}]" for i in first["loc"] if isinstance(i, int))
-        return value, [f"{where}{inside}: {first['msg'][0].lower()}{first['msg'][1:]}, but got {came(first['input'])}"]
+        return value, [
+            f"{where}{inside}: {first['msg'][0].lower()}{first['msg'][1:]}, but got "
+            f"{came(first['input'])}"
+        ]
 
 
 def _hints(target: Callable) -> dict[str, Any]:
     try:
         return get_type_hints(target, include_extras=True)
-    except NameError:  # a type that is imported for type checkers alone: the adapter must check its arguments itself
+    # a type that is imported for type checkers alone: the adapter must check its arguments itself
+    except NameError:
         return {}
 
 
 def parameters_of(kind: type) -> set[str]:
-    """Names that a class's constructors take; mmengine's schedules hand most of theirs on to a parent."""
+    """Names that a class's constructors take.
+
+    Mmengine's schedules hand most of theirs on to a parent.
+    """
     inits = [vars(c)["__init__"] for c in kind.__mro__[:-1] if "__init__" in vars(c)]
-    return {name for init in inits for name in inspect.signature(init).parameters} - {"self", "args", "kwargs"}
+    return {name for init in inits for name in inspect.signature(init).parameters} - {
+        "self",
+        "args",
+        "kwargs",
+    }
 
 
 def not_a_class(given: Any) -> str:
@@ -83,8 +97,13 @@ def not_a_class(given: Any) -> str:
         known = dir(import_module(module))
     except (Exception, SystemExit) as error:  # it runs the module
         first = module.partition(".")[0]
-        itself = isinstance(error, ModuleNotFoundError) and error.name == first  # and not what it imports
-        hint = f"; where {first}.py lies beside its config, put its folder on PYTHONPATH" if itself else ""
+        # and not what it imports
+        itself = isinstance(error, ModuleNotFoundError) and error.name == first
+        hint = (
+            f"; where {first}.py lies beside its config, put its folder on PYTHONPATH"
+            if itself
+            else ""
+        )
         hidden = reason(getattr(error, "name", None) or "")
         return f"{given!r} ({error}){hidden or hint}"
     return f"{given!r} ({unknown(name, [n for n in known if n[0] != '_'], module)})"
@@ -102,7 +121,8 @@ def came(value: Any) -> str:
     """What was given, as a report prints it: its repr, cut in length."""
     try:
         text = repr(value)
-    except Exception:  # whole numbers of over 4,300 digits have none, and classes of others raise what they like
+    # whole numbers of over 4,300 digits have none, and classes of others raise what they like
+    except Exception:
         text = f"one of type {type(value).__name__} that cannot be printed"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
@@ -110,7 +130,8 @@ def came(value: Any) -> str:
 def told(error: BaseException, place: bool = False) -> str:
     """An exception as a report prints it, with `place` also the line of code that raised it.
 
-    The line is the last one outside of installed libraries, if there is one: wandb wraps even `sys.exit`.
+    The line is the last one outside of installed libraries, if there is one: wandb wraps even
+    `sys.exit`.
     """
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
     frames = traceback.extract_tb(error.__traceback__) if place else []
@@ -119,10 +140,15 @@ def told(error: BaseException, place: bool = False) -> str:
 
 
 def odd_numbers(value: Any, where: str = "") -> list[str]:
-    """A line for every number, at any depth, that is not finite or has more than 64 bits: no setting takes either."""
+    """A line for every number, at any depth, that is not finite or has more than 64 bits:
+    no setting takes either.
+    """
     if isinstance(value, dict | list | tuple):
         items = value.items() if isinstance(value, dict) else enumerate(value)
-        places = [(f"{where}[{k}]" if not isinstance(value, dict) else f"{where}.{k}".lstrip("."), v) for k, v in items]
+        places = [
+            (f"{where}[{k}]" if not isinstance(value, dict) else f"{where}.{k}".lstrip("."), v)
+            for k, v in items
+        ]
         return [line for place, item in places for line in odd_numbers(item, place)]
     if isinstance(value, float) and not math.isfinite(value):
         return [f"{where}: expected a finite number, but got {value}"]
@@ -132,7 +158,9 @@ def odd_numbers(value: Any, where: str = "") -> list[str]:
 
 
 def resolved(value: Any) -> Any:
-    """A config as plain data, with classes where it holds their dotted names under the key `type`."""
+    """A config as plain data, with classes where it holds their dotted names under the key
+    `type`.
+    """
     if isinstance(value, dict):
         items = {key: resolved(item) for key, item in value.items()}
         if isinstance(items.get("type"), str) and "." in items["type"]:
@@ -159,5 +187,9 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested dicts as one with dotted keys; lists stay values."""
     rows: dict[str, Any] = {}
     for key, value in config.items():
-        rows |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        rows |= (
+            flat(value, f"{prefix}{key}.")
+            if isinstance(value, Mapping)
+            else {f"{prefix}{key}": value}
+        )
     return rows

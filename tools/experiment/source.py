@@ -1,8 +1,8 @@
 """A config is a Python file: it is run, and its public names that are data are the settings.
 
-Modules, functions and classes that it imports or defines, and names that begin with an underscore, are its own affair.
-Values are plain data afterwards: a path is text, NumPy's numbers are Python's, and a class is its dotted name, as the
-config imported it.
+Modules, functions and classes that it imports or defines, and names that begin with an underscore,
+are its own affair. Values are plain data afterwards: a path is text, NumPy's numbers are Python's,
+and a class is its dotted name, as the config imported it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,11 @@ def settings(path: Path, known: Iterable[str]) -> dict[str, Any]:
     """
     ran, known = run(path), set(known)
     own = {name for name, value in ran.names.items() if _is_data(value)} - ran.roots.keys()
-    return {name: plain(ran.names[name], ran.dotted) for name in ran.names if name in known or name in own}
+    return {
+        name: plain(ran.names[name], ran.dotted)
+        for name in ran.names
+        if name in known or name in own
+    }
 
 
 @dataclass(frozen=True)
@@ -76,25 +80,37 @@ def run(path: Path) -> Ran:
     """Run a config and those that it is based on; YAML and JSON, which are data, are read."""
     if path.suffix != ".py":
         return Ran(Config.fromfile(path).to_dict(), {}, {})
-    source = importlib.util.decode_source(path.read_bytes())  # with a BOM, too, and in the encoding that it names
+    # with a BOM, too, and in the encoding that it names
+    source = importlib.util.decode_source(path.read_bytes())
     tree = ast.parse(source, str(path))
-    if any(isinstance(node, ast.Assign) and any(_is(t, "_base_") for t in node.targets) for node in tree.body):
+    if any(
+        isinstance(node, ast.Assign) and any(_is(t, "_base_") for t in node.targets)
+        for node in tree.body
+    ):
         names = Config.fromfile(path).to_dict()  # mmengine's older way to build on other configs
-        return Ran({name: value for name, value in names.items() if not name.startswith("_")}, {}, {})
+        return Ran(
+            {name: value for name, value in names.items() if not name.startswith("_")}, {}, {}
+        )
     module, dotted = types.ModuleType(path.stem), dict[int, str]()
     module.__file__ = str(path)
-    module.__dict__.update(__absent__=Absent, __based__=partial(_based, path, module.__dict__, dotted))
+    module.__dict__.update(
+        __absent__=Absent, __based__=partial(_based, path, module.__dict__, dotted)
+    )
     roots = _roots(tree)
     tree.body = [part for node in tree.body for part in _lenient(node)]
     with _known(module):
         exec(compile(ast.fix_missing_locations(tree), str(path), "exec"), module.__dict__)
     found = _dotted(tree, roots, vars(module))
-    return Ran({k: v for k, v in vars(module).items() if not k.startswith("_")}, roots, found | dotted)
+    return Ran(
+        {k: v for k, v in vars(module).items() if not k.startswith("_")}, roots, found | dotted
+    )
 
 
 @contextmanager
 def _known(module: types.ModuleType) -> Iterator[None]:
-    """While a config runs, and afterwards where it defines classes, it is a module: they have dotted names."""
+    """While a config runs, and afterwards where it defines classes, it is a module: they
+    have dotted names.
+    """
     name, before = module.__name__, sys.modules.get(module.__name__)
     ours = before is None or hasattr(before, "__absent__")
     if ours:
@@ -105,10 +121,16 @@ def _known(module: types.ModuleType) -> Iterator[None]:
         if ours:
             del sys.modules[name]
         raise
-    own = [key for key, value in vars(module).items() if inspect.isclass(value) and value.__module__ == name]
+    own = [
+        key
+        for key, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__ == name
+    ]
     if own and not ours:
         other = getattr(before, "__file__", "Python itself")
-        raise ImportError(f"{own[0]} cannot be found as {name}.{own[0]}, as {name} is {other}; rename the config")
+        raise ImportError(
+            f"{own[0]} cannot be found as {name}.{own[0]}, as {name} is {other}; rename the config"
+        )
     if ours and not own:
         del sys.modules[name]
 
@@ -124,10 +146,18 @@ def _reads_bases(node: ast.AST) -> TypeGuard[ast.With]:
 
 
 def _lenient(node: ast.stmt) -> list[ast.stmt]:
-    """A statement as it is run: an import may fail, so that all that is wrong comes into one report."""
+    """A statement as it is run: an import may fail, so that all that is wrong comes into
+    one report.
+    """
     if _reads_bases(node):
-        return [ast.copy_location(_base(inner), inner) for inner in node.body if isinstance(inner, ast.ImportFrom)]
-    if not isinstance(node, ast.Import | ast.ImportFrom) or "*" in (alias.name for alias in node.names):
+        return [
+            ast.copy_location(_base(inner), inner)
+            for inner in node.body
+            if isinstance(inner, ast.ImportFrom)
+        ]
+    if not isinstance(node, ast.Import | ast.ImportFrom) or "*" in (
+        alias.name for alias in node.names
+    ):
         return [node]
     if isinstance(node, ast.ImportFrom) and (node.level or node.module == "__future__"):
         return [node]
@@ -138,10 +168,18 @@ def _tried(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> ast.stmt:
     """One import that, where it fails, gives the name of what is absent."""
     bound = alias.asname or alias.name.partition(".")[0]
     if isinstance(node, ast.ImportFrom):
-        one, name = f"from {node.module} import {alias.name} as {bound}", f"{node.module}.{alias.name}"
+        one, name = (
+            f"from {node.module} import {alias.name} as {bound}",
+            f"{node.module}.{alias.name}",
+        )
     else:
-        one, name = f"import {alias.name}" + f" as {bound}" * bool(alias.asname), alias.name if alias.asname else bound
-    lines = f"try: {one}\nexcept ImportError as __error__: {bound} = __absent__({name!r}, __error__)"
+        one, name = (
+            f"import {alias.name}" + f" as {bound}" * bool(alias.asname),
+            alias.name if alias.asname else bound,
+        )
+    lines = (
+        f"try: {one}\nexcept ImportError as __error__: {bound} = __absent__({name!r}, __error__)"
+    )
     (found,) = ast.parse(lines).body
     for part in ast.walk(found):
         if "lineno" in part._attributes:
@@ -155,8 +193,12 @@ def _base(node: ast.ImportFrom) -> ast.stmt:
     return found
 
 
-def _based(path: Path, into: dict[str, Any], dotted: dict[int, str], level: int, name: str, wanted: dict) -> None:
-    """Take over names of another config, which may be changed: they are copies, with attributes for keys."""
+def _based(
+    path: Path, into: dict[str, Any], dotted: dict[int, str], level: int, name: str, wanted: dict
+) -> None:
+    """Take over names of another config, which may be changed: they are copies, with
+    attributes for keys.
+    """
     if level:
         place = path.resolve().parents[level - 1].joinpath(*name.split("."))
     else:
@@ -169,7 +211,9 @@ def _based(path: Path, into: dict[str, Any], dotted: dict[int, str], level: int,
     dotted.update(base.dotted)
     for key in base.names if "*" in wanted else wanted:
         value = base.names[key]
-        into[wanted.get(key, key)] = ConfigDict(copy.deepcopy(value)) if isinstance(value, dict) else value
+        into[wanted.get(key, key)] = (
+            ConfigDict(copy.deepcopy(value)) if isinstance(value, dict) else value
+        )
 
 
 def _roots(tree: ast.Module) -> dict[str, str]:
@@ -178,10 +222,14 @@ def _roots(tree: ast.Module) -> dict[str, str]:
     bases = {inner for node in tree.body if _reads_bases(node) for inner in node.body}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node not in bases:
-            roots |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            roots |= {
+                alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names
+            }
         elif isinstance(node, ast.Import):
             firsts = {alias.name.partition(".")[0] for alias in node.names if not alias.asname}
-            roots |= {first: first for first in firsts} | {a.asname: a.name for a in node.names if a.asname}
+            roots |= {first: first for first in firsts} | {
+                a.asname: a.name for a in node.names if a.asname
+            }
     return roots
 
 
@@ -196,13 +244,28 @@ def _dotted(tree: ast.Module, roots: Mapping[str, str], names: Mapping[str, Any]
             parent, value = None, names[node.id]
             for part in chain:
                 parent, value = value, getattr(value, part, None)
-            if parent is None or inspect.ismodule(parent):  # else it may be made for the moment, as a bound method
+            # else it may be made for the moment, as a bound method
+            if parent is None or inspect.ismodule(parent):
                 found.setdefault(id(value), ".".join([roots[node.id], *chain]))
     return found
 
 
 def _is_data(value: Any) -> bool:
-    kinds = (str, int, float, complex, bytes, PurePath, np.generic, np.ndarray, dict, list, tuple, set, frozenset)
+    kinds = (
+        str,
+        int,
+        float,
+        complex,
+        bytes,
+        PurePath,
+        np.generic,
+        np.ndarray,
+        dict,
+        list,
+        tuple,
+        set,
+        frozenset,
+    )
     return value is None or isinstance(value, kinds)
 
 
@@ -235,8 +298,14 @@ def odd(value: Any, where: str = "") -> list[str]:
     """A line for every value, at any depth, that is no data: what a run folder could not keep."""
     if isinstance(value, dict | list | tuple):
         items = value.items() if isinstance(value, dict) else enumerate(value)
-        places = [(f"{where}.{k}".lstrip(".") if isinstance(value, dict) else f"{where}[{k}]", v) for k, v in items]
+        places = [
+            (f"{where}.{k}".lstrip(".") if isinstance(value, dict) else f"{where}[{k}]", v)
+            for k, v in items
+        ]
         return [line for place, item in places for line in odd(item, place)]
     if value is None or isinstance(value, str | int | float):
         return []
-    return [f"{where}: expected numbers, texts, lists, dicts or an imported class, but got {came(value)}"]
+    return [
+        f"{where}: expected numbers, texts, lists, dicts or an imported class, but got "
+        f"{came(value)}"
+    ]

@@ -24,20 +24,28 @@ AXES = {X_AXIS: "labeled images", "effort": "annotations"}
 
 GROUPS = ("control", "queried")
 
-RANKING = {"pairs": "share of pairs in the right order", "spearman": "Spearman's correlation with the loss"}
+RANKING = {
+    "pairs": "share of pairs in the right order",
+    "spearman": "Spearman's correlation with the loss",
+}
 
 STEPS = (*rows.STEPS, "ranking")  # of a cycle, whose seconds are logged
 
-NOTE = """Lines and bars are means over seeds, bands are standard deviations. Seeds share their numbers of labeled
-images; their numbers of annotations differ, and W&B averages those that lie near each other. On few labels a module can
-rank no better than chance, which is 0.5 of the pairs."""
+NOTE = (
+    "Lines and bars are means over seeds, bands are standard deviations. Seeds share their "
+    "numbers of labeled images; their numbers of annotations differ, and W&B averages those "
+    "that lie near each other. On few labels a module can rank no better than chance, which is "
+    "0.5 of the pairs."
+)
 
 
 class BoardError(Exception):
     """A view that cannot be built or saved; the message says what to do."""
 
 
-def build(name: str, metric: str, entity: str, project: str = PROJECT, lower: bool = False) -> Workspace:
+def build(
+    name: str, metric: str, entity: str, project: str = PROJECT, lower: bool = False
+) -> Workspace:
     """The view of a config's runs; needs no network.
 
     Args:
@@ -54,7 +62,9 @@ def build(name: str, metric: str, entity: str, project: str = PROJECT, lower: bo
     try:
         from wandb_workspaces import expr, workspaces
     except ImportError as error:
-        raise BoardError(f"the board needs wandb-workspaces: pip install -e '.[board]' ({error})") from error
+        raise BoardError(
+            f"the board needs wandb-workspaces: pip install -e '.[board]' ({error})"
+        ) from error
     sections = [_curves(metric, lower), _ranking(), _seconds()]
     columns = [
         "config:strategy.value",
@@ -63,13 +73,18 @@ def build(name: str, metric: str, entity: str, project: str = PROJECT, lower: bo
         f"summary:{rows.final(metric)}",
     ]
     board = workspaces.Workspace(
-        entity=entity, project=project, name=f"{name}: strategies", sections=sections,
+        entity=entity,
+        project=project,
+        name=f"{name}: strategies",
+        sections=sections,
         settings=workspaces.WorkspaceSettings(x_axis=X_AXIS, smoothing_type="none", max_runs=RUNS),
         runset_settings=workspaces.RunsetSettings(
-            filters=expr.And(expr.Metric("Group") == name), groupby=[expr.Config("strategy")], pinned_columns=columns,
+            filters=expr.And(expr.Metric("Group") == name),
+            groupby=[expr.Config("strategy")],
+            pinned_columns=columns,
             group_colors={leg: LIGHT[look.colour] for leg, look in styles(legs()).items()},
         ),
-    )  # fmt: skip
+    )
     # a name of W&B's form that follows from the view's: so it is found again, from any machine
     board._internal_name = f"nw-{hashlib.sha1(name.encode()).hexdigest()[:11]}-v"
     return board
@@ -97,8 +112,13 @@ def save(board: Workspace) -> str:
         board.save()
         return board.url
     except Exception as error:  # of the network, of W&B and of two packages
-        what = f"the view of {board.entity}/{board.project} was not saved ({type(error).__name__}: {error})"
-        raise BoardError(f"{what}; a project is there once a run was sent, as tools/wandb_push.py does") from error
+        what = (
+            f"the view of {board.entity}/{board.project} was not saved ({type(error).__name__}: "
+            f"{error})"
+        )
+        raise BoardError(
+            f"{what}; a project is there once a run was sent, as tools/wandb_push.py does"
+        ) from error
 
 
 def _curves(metric: str, lower: bool) -> Section:
@@ -108,12 +128,24 @@ def _curves(metric: str, lower: bool) -> Section:
     final, said = rows.final(metric), showing.measured(metric, lower)
     bars = [
         BarPlot(
-            title=title, metrics=[key], groupby=Config("strategy"), groupby_aggfunc="mean", groupby_rangefunc="stddev",
-            aggregate=True, max_runs_to_show=RUNS, max_bars_to_show=100, layout=_layout(2 + place),
+            title=title,
+            metrics=[key],
+            groupby=Config("strategy"),
+            groupby_aggfunc="mean",
+            groupby_rangefunc="stddev",
+            aggregate=True,
+            max_runs_to_show=RUNS,
+            max_bars_to_show=100,
+            layout=_layout(2 + place),
         )
-        for place, (key, title) in enumerate({rows.AREA: f"area under {said}", final: f"last {said}"}.items())
-    ]  # fmt: skip
-    curves = [_line(metric, f"{said} over {label}", place, x) for place, (x, label) in enumerate(AXES.items())]
+        for place, (key, title) in enumerate(
+            {rows.AREA: f"area under {said}", final: f"last {said}"}.items()
+        )
+    ]
+    curves = [
+        _line(metric, f"{said} over {label}", place, x)
+        for place, (x, label) in enumerate(AXES.items())
+    ]
     note = MarkdownPanel(markdown=NOTE, layout=Layout(x=0, y=2 * HEIGHT, w=2 * WIDTH, h=3))
     return Section(name="strategies", is_open=True, panels=[*curves, *bars, note])
 
@@ -121,7 +153,11 @@ def _curves(metric: str, lower: bool) -> Section:
 def _ranking() -> Section:
     from wandb_workspaces.workspaces import Section
 
-    keys = [(f"ranking/{group}/{key}", f"{group}: {text}") for key, text in RANKING.items() for group in GROUPS]
+    keys = [
+        (f"ranking/{group}/{key}", f"{group}: {text}")
+        for key, text in RANKING.items()
+        for group in GROUPS
+    ]
     return Section(name="how well the module ranks", is_open=True, panels=[
         _line(key, title, place) for place, (key, title) in enumerate(keys)
     ])  # fmt: skip
@@ -130,9 +166,14 @@ def _ranking() -> Section:
 def _seconds() -> Section:
     from wandb_workspaces.workspaces import Section
 
-    return Section(name="time per cycle", is_open=True, panels=[
-        _line(f"seconds/{step}", f"seconds a cycle: {step}", place) for place, step in enumerate(STEPS)
-    ])  # fmt: skip
+    return Section(
+        name="time per cycle",
+        is_open=True,
+        panels=[
+            _line(f"seconds/{step}", f"seconds a cycle: {step}", place)
+            for place, step in enumerate(STEPS)
+        ],
+    )
 
 
 def _line(key: str, title: str, place: int, x: str = X_AXIS) -> LinePlot:
@@ -140,10 +181,20 @@ def _line(key: str, title: str, place: int, x: str = X_AXIS) -> LinePlot:
     from wandb_workspaces.reports.v2 import Config, LinePlot
 
     return LinePlot(
-        title=title, x=x, y=[key], title_x=AXES[x], groupby=Config("strategy"), groupby_aggfunc="mean",
-        groupby_rangefunc="stddev", aggregate=True, smoothing_type="none", smoothing_factor=0, max_runs_to_show=RUNS,
-        point_visualization_method="sampling", layout=_layout(place),
-    )  # fmt: skip
+        title=title,
+        x=x,
+        y=[key],
+        title_x=AXES[x],
+        groupby=Config("strategy"),
+        groupby_aggfunc="mean",
+        groupby_rangefunc="stddev",
+        aggregate=True,
+        smoothing_type="none",
+        smoothing_factor=0,
+        max_runs_to_show=RUNS,
+        point_visualization_method="sampling",
+        layout=_layout(place),
+    )
 
 
 def _layout(place: int) -> Any:

@@ -1,8 +1,9 @@
-"""What W&B's client wrote into a run folder: which run it is, its online and offline sessions, and their rows.
+"""What W&B's client wrote into a run folder: which run it is, its online and offline sessions, and
+their rows.
 
-A session is a process from `wandb.init` to its end; its folder is `wandb/run-<time>-<id>` or `wandb/offline-run-...`.
-A run that was stopped and went on has several. Offline ones hold each row once together, so that `wandb sync` of all of
-them sends each once.
+A session is a process from `wandb.init` to its end; its folder is `wandb/run-<time>-<id>` or
+`wandb/offline-run-...`. A run that was stopped and went on has several. Offline ones hold each row
+once together, so that `wandb sync` of all of them sends each once.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ Fragment = Path  # the folder of a session
 
 
 def kept_id(folder: Path) -> str | None:
-    """The W&B run that a run folder is: the one drawn for it or, of a folder of before, that of its last session.
+    """The W&B run that a run folder is: the one drawn for it or, of a folder of before, that of its
+    last session.
 
     Raises:
         ValueError: where the file holds no id.
@@ -35,7 +37,10 @@ def kept_id(folder: Path) -> str | None:
     with path.open(encoding="utf-8", errors="replace") as file:
         found = file.read(200).strip()
     if not re.fullmatch("[A-Za-z0-9_-]{1,64}", found):
-        raise ValueError(f"Expected the id of a W&B run in {path}, but got {found!r}; delete it to have a new run")
+        raise ValueError(
+            f"Expected the id of a W&B run in {path}, but got {found!r}; delete it to have a new "
+            "run"
+        )
     return found
 
 
@@ -48,13 +53,21 @@ def keep_id(folder: Path, run_id: str) -> None:
 
 def fragments(folder: Path, run_id: str = "*") -> list[Fragment]:
     """Sessions that hold something, online and offline ones; the newest last."""
-    files = [file for file in folder.glob(f"wandb/*run-*/run-{run_id}.wandb") if file.stat().st_size > EMPTY]
-    return sorted((file.parent for file in files), key=lambda place: place.name.partition("run-")[2])
+    files = [
+        file
+        for file in folder.glob(f"wandb/*run-*/run-{run_id}.wandb")
+        if file.stat().st_size > EMPTY
+    ]
+    return sorted(
+        (file.parent for file in files), key=lambda place: place.name.partition("run-")[2]
+    )
 
 
 def unsent(folder: Path, run_id: str = "*") -> list[Fragment]:
     """Offline sessions that `wandb sync` has still to upload."""
-    return [place for place in fragments(folder, run_id) if is_offline(place) and not _is_sent(place)]
+    return [
+        place for place in fragments(folder, run_id) if is_offline(place) and not _is_sent(place)
+    ]
 
 
 def is_offline(fragment: Fragment) -> bool:
@@ -69,16 +82,19 @@ def mark_sent(places: Iterable[Fragment]) -> None:
 
 
 def held(folder: Path, run_id: str) -> set[int]:
-    """Cycles whose rows are in offline sessions, or came to the server in an online one that ended well."""
+    """Cycles whose rows are in offline sessions, or came to the server in an online one
+    that ended well.
+    """
     sure = [place for place in fragments(folder, run_id) if is_offline(place) or _is_sent(place)]
     return {cycle for place in sure for cycle in _cycles(place)}
 
 
 def tidy(folder: Path) -> int:
-    """Delete offline sessions that are torn, or were killed before they held a record, to have their rows written anew.
+    """Delete offline sessions that are torn, or were killed before they held a record, to have
+    their rows written anew.
 
-    `wandb sync` stops at the first of them without a word, and sends the rows before the tear again each time. Where it
-    has sent them once already, they are marked as sent.
+    `wandb sync` stops at the first of them without a word, and sends the rows before the tear again
+    each time. Where it has sent them once already, they are marked as sent.
 
     Returns:
         How many were torn.

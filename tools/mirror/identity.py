@@ -22,7 +22,10 @@ SHOWN = 4  # thumbnails of the first and of the last queried samples
 
 
 def identity(plan: Plan, name: str) -> Identity:
-    """Which W&B run a run of the config `name` is. In its config, `strategy` is the leg: what curves are grouped by."""
+    """Which W&B run a run of the config `name` is.
+
+    In its config, `strategy` is the leg: what curves are grouped by.
+    """
     config = {**flat(plan.config), "config": name, "module_mode": plan.module_mode}
     config["strategy"] = plan.leg  # a strategy of one's own has only `strategy.type` otherwise
     kind = plan.config["task"]["type"].rpartition(".")[2].lower()
@@ -35,7 +38,11 @@ def pictures(task: Task, folder: RunFolder) -> Callable[[int], list[Picture]]:
 
 
 def tracker(
-    experiment: Experiment, folder: RunFolder, mode: str, rows: Sequence[Mapping[str, Any]], say: Callable[[str], None]
+    experiment: Experiment,
+    folder: RunFolder,
+    mode: str,
+    rows: Sequence[Mapping[str, Any]],
+    say: Callable[[str], None],
 ) -> Tracker:
     """The open mirror of a run that is to go on; it has sent those `rows` that W&B lacked."""
     who = identity(experiment, experiment.name)
@@ -43,7 +50,9 @@ def tracker(
 
 
 def thumbnails(task: Task, query: Query | None) -> list[tuple[Image, str]]:
-    """Pictures of the first and the last queried samples with their annotations, and captions with their scores."""
+    """Pictures of the first and the last queried samples with their annotations, and
+    captions with their scores.
+    """
     if query is None:
         return []
     picked = query.picked.tolist()
@@ -51,7 +60,16 @@ def thumbnails(task: Task, query: Query | None) -> list[tuple[Image, str]]:
     position = {int(i): p for p, i in enumerate(query.candidates)}
     found = []
     for place in places:
-        rows = {name: values[position[picked[place]]] for name, values in query.signals.items() if values.ndim == 1}
+        rows = {
+            name: values[position[picked[place]]]
+            for name, values in query.signals.items()
+            if values.ndim == 1
+        }
         scores = "".join(f"  {name} {value:.3g}" for name, value in rows.items())
-        found.append((task.thumbnail(picked[place]), f"choice {place + 1}: {task.name(picked[place])}{scores}"))
+        found.append(
+            (
+                task.thumbnail(picked[place]),
+                f"choice {place + 1}: {task.name(picked[place])}{scores}",
+            )
+        )
     return found

@@ -18,7 +18,8 @@ from tools.record.folder import RunFolder, RunFolderError
 from tools.record.reading import Run, read, sample_names
 from tools.record.rows import totals
 
-HOW = "W&B: offline; to upload"  # how the tracker begins to tell it for one run; here one command is told for all
+# how the tracker begins to tell it for one run; here one command is told for all
+HOW = "W&B: offline; to upload"
 
 
 class PushError(Exception):
@@ -26,7 +27,8 @@ class PushError(Exception):
 
 
 class Pictures:
-    """A run's pictures where its data are here; the first failure is said, and the run goes without them.
+    """A run's pictures where its data are here; the first failure is said, and the run goes without
+    them.
 
     Args:
         folder: of the run.
@@ -47,14 +49,19 @@ class Pictures:
             return [] if self.task is None else identity.pictures(self.task, self.folder)(cycle)
         except Exception as error:  # adapters are anybody's, and data may be gone in any way
             self.task, self.lacking = None, True
-            self.said.append(f"pictures left out: {type(error).__name__}: {printable(' '.join(str(error).split()))}")
+            self.said.append(
+                f"pictures left out: {type(error).__name__}: "
+                f"{printable(' '.join(str(error).split()))}"
+            )
             return []
 
     def _task(self) -> Task:
         """Ids mean something in the data that the run had: another set would show other images."""
         task = plans.task(self.folder.path, self.trust)
         if preflight.names(task) != sample_names(self.folder.path):
-            raise RunFolderError("the data here are others than the run's, by their names in samples.txt")
+            raise RunFolderError(
+                "the data here are others than the run's, by their names in samples.txt"
+            )
         return task
 
 
@@ -89,7 +96,9 @@ def push(path: Path, mode: str, trust: plans.Trust = ()) -> Sent:
         held = _held(path)
         there, waiting = fragments.fragments(path), fragments.unsent(path)
         if mode == "offline" and {row["cycle"] for row in run.rows} <= held:
-            return Sent(f"{count}, 0 sent: {there[-1]} is of the same W&B run; {_advice(waiting)}", waiting)
+            return Sent(
+                f"{count}, 0 sent: {there[-1]} is of the same W&B run; {_advice(waiting)}", waiting
+            )
         before = set(_offline(path))
         with _whole_or_not_at_all(path):
             tracker = _send(who, run, mode, said, Pictures(folder, said, trust))
@@ -98,14 +107,19 @@ def push(path: Path, mode: str, trust: plans.Trust = ()) -> Sent:
                 raise PushError(text)
         made = sorted(set(_offline(path)) - before)  # W&B may still write them
     if mode == "online" and waiting:
-        said.append(f"{len(waiting)} offline before, and marked as sent: `wandb sync` leaves them out")
-    told = "; ".join([f"{count}, {tracker.sent} sent", *(line for line in said if not line.startswith(HOW))])
+        said.append(
+            f"{len(waiting)} offline before, and marked as sent: `wandb sync` leaves them out"
+        )
+    told = "; ".join(
+        [f"{count}, {tracker.sent} sent", *(line for line in said if not line.startswith(HOW))]
+    )
     return Sent(told, [*waiting, *made] if mode == "offline" else ())
 
 
 @contextmanager
 def _whole_or_not_at_all(path: Path) -> Iterator[None]:
-    """Clear the offline files that the block began and did not end: they lack rows, and would stand for the run.
+    """Clear the offline files that the block began and did not end: they lack rows, and would stand
+    for the run.
 
     What came to a server stays there: the same command sends the rest.
     """
@@ -143,7 +157,12 @@ def _advice(waiting: Sequence[Path]) -> str:
 
 
 def _send(who: Identity, run: Run, mode: str, said: list[str], shown: Pictures) -> Tracker:
-    """Send what W&B lacks of a run; a run that is not finished ends there as one that was stopped."""
+    """Send what W&B lacks of a run.
+
+    A run that is not finished ends there as one that was stopped.
+    """
     tracker = Tracker(run.folder, who, mode, run.rows, said.append, shown, fallback=False)
-    tracker.finish(totals(run.metric, run.rows) if run.finished else {}, exit_code=0 if run.finished else 1)
+    tracker.finish(
+        totals(run.metric, run.rows) if run.finished else {}, exit_code=0 if run.finished else 1
+    )
     return tracker

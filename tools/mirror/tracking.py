@@ -1,9 +1,10 @@
 """The mirror of a run folder in Weights & Biases (wandb 0.31).
 
-The files of the run folder are the truth; W&B shows them and can be rebuilt from them. Hence two rules: nothing that
-goes wrong in W&B stops a run, and a Tracker that is given the finished rows first sends those that W&B does not know:
-online those that the server lacks, offline those that no file of the run holds.
-wandb is imported inside functions only, so that a run with tracking disabled needs no wandb at all.
+The files of the run folder are the truth; W&B shows them and can be rebuilt from them. Hence two
+rules: nothing that goes wrong in W&B stops a run, and a Tracker that is given the finished rows
+first sends those that W&B does not know: online those that the server lacks, offline those that no
+file of the run holds. wandb is imported inside functions only, so that a run with tracking disabled
+needs no wandb at all.
 """
 
 from __future__ import annotations
@@ -33,17 +34,28 @@ OLD_MODES = {"dryrun": "offline", "run": "online"}  # of WANDB_MODE, which wandb
 X_AXIS = "labeled"  # number of labeled images
 Picture = tuple[Image.Image, str]  # and its caption
 THUMBNAIL = (256, 256)  # pixels
-PROBE_TIMEOUT = 3.0  # seconds; without a probe wandb needs 25 to 100 s to notice that there is no network
-# What keeps wandb quiet, fast and bounded (times in seconds). The x_ settings are not promised by wandb: a version that
-# does not know one goes without it.
+# seconds; without a probe wandb needs 25 to 100 s to notice that there is no network
+PROBE_TIMEOUT = 3.0
+# What keeps wandb quiet, fast and bounded (times in seconds). The x_ settings are not promised by
+# wandb: a version that does not know one goes without it.
 SETTINGS: dict[str, Any] = {
-    "console": "off", "symlink": False, "use_dot_wandb": False,
-    "disable_git": True, "disable_code": True, "save_code": False, "x_save_requirements": False,
-    "x_disable_stats": True, "x_disable_meta": True, "x_disable_machine_info": True,
-    "init_timeout": 15.0, "finish_timeout": 60.0, "finish_timeout_raises": True,
-    "x_transaction_log_flush_interval": 1.0,  # 15 by default: a killed run would lose its last cycles
+    "console": "off",
+    "symlink": False,
+    "use_dot_wandb": False,
+    "disable_git": True,
+    "disable_code": True,
+    "save_code": False,
+    "x_save_requirements": False,
+    "x_disable_stats": True,
+    "x_disable_meta": True,
+    "x_disable_machine_info": True,
+    "init_timeout": 15.0,
+    "finish_timeout": 60.0,
+    "finish_timeout_raises": True,
+    # 15 by default: a killed run would lose its last cycles
+    "x_transaction_log_flush_interval": 1.0,
     "x_file_stream_transmit_interval": 2.0,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -58,31 +70,41 @@ class Identity:
     config: dict[str, Any]  # flat: task, network, ..., strategy, seed; values JSON-able
 
     def new_id(self) -> str:
-        """One that no run has yet, of at most 64 characters that W&B accepts: drawn, and kept in the run's folder.
+        """One that no run has yet, of at most 64 characters that W&B accepts: drawn, and kept in
+        the run's folder.
 
-        A run made anew is another one, of the same settings too: in one W&B run both would have rows for each cycle.
+        A run made anew is another one, of the same settings too: in one W&B run both would have
+        rows for each cycle.
         """
         text = re.sub("[^A-Za-z0-9_-]+", "-", f"{self.group}-{self.strategy}-s{self.seed}")
         return f"{text[:55]}-{secrets.token_hex(4)}"  # cut the text, never what tells runs apart
 
 
 def resolve_mode(requested: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """One of MODES: the command line, else WANDB_MODE, else online where the user is logged in, else offline.
+    """One of MODES: the command line, else WANDB_MODE, else online where the user is logged in,
+    else offline.
 
-    Needs no network. wandb finds the netrc file and its own settings by the process's environment. Raises ValueError
-    for any other word.
+    Needs no network. wandb finds the netrc file and its own settings by the process's environment.
+    Raises ValueError for any other word.
     """
     given = environ.get("WANDB_MODE")
-    for source, mode in (("the command line", requested), ("WANDB_MODE", OLD_MODES.get(given or "", given))):
+    for source, mode in (
+        ("the command line", requested),
+        ("WANDB_MODE", OLD_MODES.get(given or "", given)),
+    ):
         if mode and mode not in MODES:
-            raise ValueError(f"Expected {source} to give a W&B mode ({', '.join(MODES)}), but got {mode!r}.")
+            raise ValueError(
+                f"Expected {source} to give a W&B mode ({', '.join(MODES)}), but got {mode!r}."
+            )
         if mode:
             return mode
     return "online" if logged_in(environ) else "offline"
 
 
 def logged_in(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether there is a key for the configured host: in the environment, the netrc file or wandb's settings."""
+    """Whether there is a key for the configured host: in the environment, the netrc file
+    or wandb's settings.
+    """
     if environ.get("WANDB_API_KEY") or environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     silence()
@@ -97,7 +119,9 @@ def logged_in(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def silence() -> None:
-    """Before the import of wandb: it must neither print nor (even offline) report errors to its makers."""
+    """Before the import of wandb: it must neither print nor (even offline) report errors
+    to its makers.
+    """
     os.environ["WANDB_SILENT"] = "true"
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
@@ -105,8 +129,8 @@ def silence() -> None:
 class Tracker:
     """The mirror of one run folder in W&B.
 
-    Nothing that goes wrong in W&B ever stops a run: the first failure prints one line with the reason and how to
-    rebuild, then tracking is off and every later call does nothing.
+    Nothing that goes wrong in W&B ever stops a run: the first failure prints one line with the
+    reason and how to rebuild, then tracking is off and every later call does nothing.
     """
 
     def __init__(
@@ -119,11 +143,13 @@ class Tracker:
         pictures: Callable[[int], Sequence[Picture]] = lambda cycle: (),
         fallback: bool = True,
     ) -> None:
-        """Open the run in `folder`/wandb, say where it goes, send those finished `rows` that W&B does not know.
+        """Open the run in `folder`/wandb, say where it goes, send those finished `rows` that W&B
+        does not know.
 
-        `pictures` gives a cycle's images and captions; it is asked when they are sent, and may fail like W&B itself.
-        `fallback`: where it cannot be online, a run goes offline; without it that is a failure like any other.
-        Afterwards `sent` is the number of rows sent so far, and `failed` whether tracking is off.
+        `pictures` gives a cycle's images and captions; it is asked when they are sent, and may fail
+        like W&B itself. `fallback`: where it cannot be online, a run goes offline; without it that
+        is a failure like any other. Afterwards `sent` is the number of rows sent so far, and
+        `failed` whether tracking is off.
         """
         self._folder, self._identity, self._say = folder.resolve(), identity, say
         self._home = self._folder / "wandb"
@@ -140,12 +166,18 @@ class Tracker:
             fragments.keep_id(self._folder, self._id)
             torn = fragments.tidy(self._folder)
             if torn:
-                say(f"W&B: {torn} offline files that a kill tore are written anew, with all of their rows")
+                say(
+                    f"W&B: {torn} offline files that a kill tore are written anew, with all of "
+                    "their rows"
+                )
             held = fragments.held(self._folder, self._id)
             self._run = self._start_online() if mode == "online" else self._start("offline")
             self._run.define_metric(X_AXIS, hidden=True)
-            self._run.define_metric("*", step_metric=X_AXIS)  # never wandb's own step: a resume shifts it
-            known = held if self._run.offline else range(int(self._run.summary.get("cycle", -1)) + 1)
+            # never wandb's own step: a resume shifts it
+            self._run.define_metric("*", step_metric=X_AXIS)
+            known = (
+                held if self._run.offline else range(int(self._run.summary.get("cycle", -1)) + 1)
+            )
             try:
                 for row in rows:
                     if row["cycle"] not in known:
@@ -158,19 +190,24 @@ class Tracker:
                 raise
 
     def cycle(self, row: Mapping[str, Any]) -> None:
-        """Send one cycle: the flat `row` without its None values, and its captioned pictures under "queried"."""
+        """Send one cycle: the flat `row` without its None values, and its captioned
+        pictures under "queried".
+        """
         with self._guard("cannot log"):
             if self._run is not None:
                 self._send(self._run, row)
 
     def _send(self, run: wandb.Run, row: Mapping[str, Any]) -> None:
-        run.log({**_present(row), **_gallery(self._pictures(row["cycle"]))})  # one call, so that all share one x
+        # one call, so that all share one x
+        run.log({**_present(row), **_gallery(self._pictures(row["cycle"]))})
         self.sent += 1
 
     def finish(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
-        """Write `summary` as the run's final numbers and close the run, waiting at most a minute for uploads.
+        """Write `summary` as the run's final numbers and close the run, waiting at most a minute
+        for uploads.
 
-        wandb's own process writes the last bytes of an offline file some 10 ms later, before this process can exit.
+        wandb's own process writes the last bytes of an offline file some 10 ms later, before this
+        process can exit.
         """
         with self._guard("cannot finish"):
             if self._run is not None:
@@ -188,13 +225,16 @@ class Tracker:
         except (Exception, SystemExit) as error:  # wandb's teardown may call sys.exit
             self._run, self.failed = None, True
             self._say(
-                f"W&B: {what}, tracking is off ({_reason(error)}). The run goes on; its rows are in "
-                f"{self._folder / 'metrics.jsonl'}, and the same command, started again, sends those that W&B lacks."
+                f"W&B: {what}, tracking is off ({_reason(error)}). The run goes on; its rows are "
+                "in "
+                f"{self._folder / 'metrics.jsonl'}, and the same command, started again, sends "
+                "those that W&B lacks."
             )
 
     def _prepare(self) -> None:
         silence()
-        for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_ARTIFACT_DIR"):  # by default in the home folder
+        # by default in the home folder
+        for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_ARTIFACT_DIR"):
             os.environ.setdefault(name, str(self._home / "data"))
 
     def _start_online(self) -> wandb.Run:
@@ -215,26 +255,43 @@ class Tracker:
         import wandb
 
         who = self._identity
-        settings = {name: value for name, value in SETTINGS.items() if name in wandb.Settings.model_fields}
+        settings = {
+            name: value for name, value in SETTINGS.items() if name in wandb.Settings.model_fields
+        }
         run = wandb.init(
-            mode=mode, dir=str(self._folder), resume="allow", reinit="create_new", settings=wandb.Settings(**settings),
-            project=who.project, group=who.group, job_type=who.strategy, name=f"{who.group}/{who.strategy}/s{who.seed}",
-            id=self._id, config=dict(who.config),  # in a sweep wandb takes the agent's WANDB_RUN_ID for id
+            mode=mode,
+            dir=str(self._folder),
+            resume="allow",
+            reinit="create_new",
+            settings=wandb.Settings(**settings),
+            project=who.project,
+            group=who.group,
+            job_type=who.strategy,
+            name=f"{who.group}/{who.strategy}/s{who.seed}",
+            # in a sweep wandb takes the agent's WANDB_RUN_ID for id
+            id=self._id,
+            config=dict(who.config),
             tags=[tag[:64] for tag in who.tags if tag],  # W&B refuses longer and empty ones
-        )  # fmt: skip
+        )
         place = self._place = Path(run.dir).resolve().parent
-        if self._home not in place.parents:  # wandb falls back to the temporary folder without a word
+        # wandb falls back to the temporary folder without a word
+        if self._home not in place.parents:
             run.finish(exit_code=1)
             raise OSError(f"expected wandb to write below {self._home}, but it chose {place}")
         fragments.keep_id(self._folder, run.id)
         waiting = [file for file in fragments.unsent(self._folder, run.id) if file != place]
         upload = f"wandb sync {shlex.join(str(file) for file in [*waiting, place])}"
-        self._say(f"W&B: online, {run.url}" if mode == "online" else f"W&B: offline; to upload: {upload}")
+        self._say(
+            f"W&B: online, {run.url}" if mode == "online" else f"W&B: offline; to upload: {upload}"
+        )
         return run
 
 
 def _probe(url: str) -> None:
-    """Raise OSError where no connection to `url` can be made. Behind a proxy only wandb itself can tell."""
+    """Raise OSError where no connection to `url` can be made.
+
+    Behind a proxy only wandb itself can tell.
+    """
     if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
         return
     parts = urlsplit(url)
@@ -250,13 +307,20 @@ def _present(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _gallery(images: Sequence[Picture]) -> dict[str, Any]:
-    """The images as captioned jpg thumbnails, padded to one size (wandb warns of mixed ones); nothing for none."""
+    """The images as captioned jpg thumbnails, padded to one size (wandb warns of mixed ones).
+
+    Nothing for none.
+    """
     if not images:
         return {}
     import wandb
 
     small = [(ImageOps.pad(image.convert("RGB"), THUMBNAIL), caption) for image, caption in images]
-    return {"queried": [wandb.Image(image, file_type="jpg", caption=caption) for image, caption in small]}
+    return {
+        "queried": [
+            wandb.Image(image, file_type="jpg", caption=caption) for image, caption in small
+        ]
+    }
 
 
 def _reason(error: BaseException) -> str:

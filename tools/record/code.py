@@ -1,4 +1,6 @@
-"""Code that a run folder names: losstap's own is imported, other code from folders that the user trusts."""
+"""Code that a run folder names: losstap's own is imported, other code from folders that
+the user trusts.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,17 @@ OWN = ("tasks", "acquisition", "models")  # packages whose classes any run may n
 
 def add_option(parse: argparse.ArgumentParser) -> None:
     """`--trust`, of commands that read run folders."""
-    parse.add_argument("--trust", action="append", type=Path, default=[], metavar="FOLDER", help="a folder whose code "
-                       "may be run: of a task, strategy or signal of your own that a run names. Once for each folder; "
-                       "nothing in a run folder itself is run")  # fmt: skip
+    parse.add_argument(
+        "--trust",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FOLDER",
+        help="a folder whose code "
+        "may be run: of a task, strategy or signal of your own that a run names. Once for each "
+        "folder; "
+        "nothing in a run folder itself is run",
+    )
 
 
 def named(name: str, trust: Sequence[Path], code: Mapping[str, str]) -> Any:
@@ -37,7 +47,9 @@ def named(name: str, trust: Sequence[Path], code: Mapping[str, str]) -> Any:
         RunFolderError: where it is code that nobody allowed, or is not there.
     """
     if not all(part.isidentifier() for part in name.split(".")) or "." not in name:
-        raise RunFolderError(f"expected a dotted name such as tasks.detection.Detection, but got {shown(name)}")
+        raise RunFolderError(
+            f"expected a dotted name such as tasks.detection.Detection, but got {shown(name)}"
+        )
     first = name.partition(".")[0]
     if first in OWN:
         return _own(name)
@@ -56,7 +68,10 @@ def named(name: str, trust: Sequence[Path], code: Mapping[str, str]) -> Any:
 
 
 def _own(name: str) -> Any:
-    """A class of losstap's packages; what these import themselves, such as `os`, is none of theirs."""
+    """A class of losstap's packages.
+
+    What these import themselves, such as `os`, is none of theirs.
+    """
     found = _found(name)
     if not inspect.isclass(found) or found.__module__.partition(".")[0] not in OWN:
         raise RunFolderError(f"expected a class of losstap's, but {shown(name)} is {shown(found)}")
@@ -74,7 +89,9 @@ def _found(name: str) -> Any:
                 continue  # a shorter name may be the module
             raise RunFolderError(f"{name} cannot be imported ({error})") from error
         except (Exception, SystemExit) as error:  # it runs the module
-            raise RunFolderError(f"{name} cannot be imported ({type(error).__name__}: {error})") from error
+            raise RunFolderError(
+                f"{name} cannot be imported ({type(error).__name__}: {error})"
+            ) from error
         try:
             for part in parts[end:]:
                 found = getattr(found, part)
@@ -86,7 +103,11 @@ def _found(name: str) -> Any:
 
 def _trusted(first: str, trust: Sequence[Path], recorded: str | None) -> Path | None:
     """The trusted folder that has the module; of several, the one that the run names."""
-    have = [folder.resolve() for folder in trust if PathFinder.find_spec(first, [str(folder.resolve())]) is not None]
+    have = [
+        folder.resolve()
+        for folder in trust
+        if PathFinder.find_spec(first, [str(folder.resolve())]) is not None
+    ]
     return next((folder for folder in have if str(folder) == recorded), have[0] if have else None)
 
 
@@ -94,11 +115,16 @@ def _in(first: str, folder: Path) -> None:
     """Of two folders with a module of one name Python knows only the first that it imported."""
     places = [p for p in (getattr(sys.modules[first], "__file__", None), *_paths(first)) if p]
     if not any(folder in Path(place).resolve().parents for place in places):
-        raise RunFolderError(f"expected {first} of {folder}, but {places[0]} is imported; read these runs apart")
+        raise RunFolderError(
+            f"expected {first} of {folder}, but {places[0]} is imported; read these runs apart"
+        )
 
 
 def origin(name: str) -> str | None:
-    """The folder on Python's path where code that was imported is; None for losstap's own, and for what is no code."""
+    """The folder on Python's path where code that was imported is.
+
+    None for losstap's own, and for what is no code.
+    """
     first = name.partition(".")[0]
     if first in OWN or first not in sys.modules or "." not in name:
         return None

@@ -1,4 +1,6 @@
-"""What a run folder's committed cycles left in files of text: their rows, hashes of their times, and the state."""
+"""What a run folder's committed cycles left in files of text: their rows, hashes of their
+times, and the state.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from tools.record.receipt import receipt_digest
 
 
 def state(path: Path) -> tuple[Pool, str | None] | None:
-    """What is in `state.json`: the pool, and the hash of the last receipt; None where there is no file.
+    """What is in `state.json`: the pool, and the hash of the last receipt; None where there is no
+    file.
 
     Raises:
         RunFolderError: where it is damaged.
@@ -23,14 +26,19 @@ def state(path: Path) -> tuple[Pool, str | None] | None:
     source = files.text(path, files.STATE)
     try:
         found = files.parsed(source)
-        pool = Pool(int(found["size"]), tuple(int(i) for i in found["labeled"]), int(found["cycle"]))
+        pool = Pool(
+            int(found["size"]), tuple(int(i) for i in found["labeled"]), int(found["cycle"])
+        )
         return pool, None if found.get("receipt") is None else str(found["receipt"])
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise RunFolderError(f"{path} is damaged ({error}); restore it from a backup, or start anew") from error
+        raise RunFolderError(
+            f"{path} is damaged ({error}); restore it from a backup, or start anew"
+        ) from error
 
 
 def check_last(path: Path, receipt: Mapping[str, str], expected: str | None) -> None:
-    """Check that the last cycle's file is the one that `state.json` was written beside: the next receipt names it.
+    """Check that the last cycle's file is the one that `state.json` was written beside: the next
+    receipt names it.
 
     Args:
         path: of the file.
@@ -42,7 +50,10 @@ def check_last(path: Path, receipt: Mapping[str, str], expected: str | None) -> 
     """
     if expected is not None and receipt_digest(receipt) != expected:
         told = f"one with the hash {receipt_digest(receipt)[:12]}" if receipt else "none"
-        what = f"{path}: expected the receipt with the hash {expected[:12]} of state.json, but got {told}"
+        what = (
+            f"{path}: expected the receipt with the hash {expected[:12]} of state.json, but got "
+            f"{told}"
+        )
         raise RunFolderError(f"{what}; restore the file, or move the folder away to start anew")
 
 
@@ -54,13 +65,19 @@ def rows(path: Path, cycle: int) -> list[dict[str, Any]]:
     """
     content = files.content(path, files.ROWS) if path.exists() else b""
     found = []
-    for number, line in enumerate(content.decode("utf-8", errors="replace").splitlines()[:cycle], 1):
+    for number, line in enumerate(
+        content.decode("utf-8", errors="replace").splitlines()[:cycle], 1
+    ):
         try:
             found.append(files.row(line))
         except ValueError as error:
-            raise RunFolderError(f"{path}, line {number} is damaged ({error}): {line[:60]!r}") from error
+            raise RunFolderError(
+                f"{path}, line {number} is damaged ({error}): {line[:60]!r}"
+            ) from error
     if [row.get("cycle") for row in found] != list(range(cycle)):
-        raise RunFolderError(f"{path}: expected a row for each cycle before {cycle}, but got {len(found)} rows")
+        raise RunFolderError(
+            f"{path}: expected a row for each cycle before {cycle}, but got {len(found)} rows"
+        )
     return found
 
 

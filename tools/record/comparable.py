@@ -1,4 +1,6 @@
-"""Which settings may differ between runs that are compared, said once: for reports and for checks of runs."""
+"""Which settings may differ between runs that are compared, said once: for reports and for
+checks of runs.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,27 @@ from typing import Any
 
 MISSING = "(missing)"
 # what changes a machine's load alone
-LOAD = ("training.workers", "training.checkpoint_every", "training.deterministic", "scoring.workers")
+LOAD = (
+    "training.workers",
+    "training.checkpoint_every",
+    "training.deterministic",
+    "scoring.workers",
+)
 # between any two runs: that, the noise, and what changes rounding, or what is kept
 ANYWHERE = ("seed", *LOAD, "scoring.batch_size", "scoring.channels_last", "scoring.keep_vectors")
-# between strategies, though not between two runs of one: all that makes one, with what it sets itself
-BETWEEN_LEGS = ("strategy", "subset", "keep", "committee", "module.mode", "module.objective", "scoring.aggregate",
-                "scoring.embedding", "scoring.control")  # fmt: skip
+# between strategies, though not between two runs of one: all that makes one, with what it sets
+# itself
+BETWEEN_LEGS = (
+    "strategy",
+    "subset",
+    "keep",
+    "committee",
+    "module.mode",
+    "module.objective",
+    "scoring.aggregate",
+    "scoring.embedding",
+    "scoring.control",
+)
 # where the first training and its test alone are compared: all that comes after them
 AFTER_THE_FIRST = (*ANYWHERE, *BETWEEN_LEGS, "scoring", "budget.query", "budget.cycles")
 
@@ -22,7 +39,13 @@ def free(key: str, may: Sequence[str]) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in may)
 
 
-def differing(one: Mapping[str, Any], other: Mapping[str, Any], may: Sequence[str] = ()) -> list[str]:
+def differing(
+    one: Mapping[str, Any], other: Mapping[str, Any], may: Sequence[str] = ()
+) -> list[str]:
     """Dotted keys, sorted, in which two flat configs differ and must not."""
     keys = sorted(one.keys() | other.keys())
-    return [key for key in keys if one.get(key, MISSING) != other.get(key, MISSING) and not free(key, may)]
+    return [
+        key
+        for key in keys
+        if one.get(key, MISSING) != other.get(key, MISSING) and not free(key, may)
+    ]

@@ -1,4 +1,6 @@
-"""The fingerprint of its data in a run folder: written when the run begins, and held against the data ever after."""
+"""The fingerprint of its data in a run folder: written when the run begins, and held
+against the data ever after.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ ANEW = "or start anew with another --work-dir"
 
 
 def kept(folder: Path) -> Fingerprint | None:
-    """What a run's data were; None where it was not recorded: by a version before, or of a task that does not tell.
+    """What a run's data were; None where it was not recorded: by a version before, or of a task
+    that does not tell.
 
     Raises:
         RunFolderError: where the file is damaged.
@@ -30,11 +33,14 @@ def kept(folder: Path) -> Fingerprint | None:
     try:
         return unpacked(files.arrays(path))
     except (KeyError, ValueError) as error:
-        raise RunFolderError(f"{path} is damaged ({type(error).__name__}: {error}); restore it") from error
+        raise RunFolderError(
+            f"{path} is damaged ({type(error).__name__}: {error}); restore it"
+        ) from error
 
 
 def keep(folder: Path, now: Fingerprint | None, names: Sequence[str]) -> None:
-    """Write what the data are where nothing was trained on them yet; else check that they are the same.
+    """Write what the data are where nothing was trained on them yet; else check that they are the
+    same.
 
     Args:
         folder: of the run.
@@ -73,7 +79,10 @@ def check_receipt(folder: Path, receipt: Mapping[str, str]) -> None:
     """
     expected, came = receipt.get("data"), receipt_part(folder).get("data", "(none)")
     if expected is not None and expected != came:
-        what = f"{folder / FILE}: expected the hash {expected[:12]} of the last receipt, but got {came[:12]}"
+        what = (
+            f"{folder / FILE}: expected the hash {expected[:12]} of the last receipt, but got "
+            f"{came[:12]}"
+        )
         raise RunFolderError(f"{what}; restore the file, {ANEW}")
 
 

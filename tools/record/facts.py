@@ -1,4 +1,6 @@
-"""What a run folder says of its run as data: the settings, and what its code would say if it were imported."""
+"""What a run folder says of its run as data: the settings, and what its code would say if
+it were imported.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ class Facts:
     Args:
         metric: key of the metric that the curve plots.
         lower_is_better: whether a lower value of it is.
-        code: dotted name -> the folder on Python's path where it was found, of task, strategy and signals that are not
-            losstap's own.
+        code: dotted name -> the folder on Python's path where it was found, of task, strategy and
+            signals that are not losstap's own.
     """
 
     metric: str
@@ -89,12 +91,15 @@ def _read(value: Any) -> Any:
 
 
 def there(folder: Path) -> bool:
-    """Whether a folder has settings: in `config.json` or, of a version before, in `config.py` alone."""
+    """Whether a folder has settings: in `config.json` or, of a version before, in
+    `config.py` alone.
+    """
     return (folder / CONFIG).exists() or (folder / SHOWN).exists()
 
 
 def settings(folder: Path) -> dict[str, Any]:
-    """The settings of a run, from `config.json`; of a version before, from `config.py`, which is read and not run.
+    """The settings of a run, from `config.json`; of a version before, from `config.py`, which is
+    read and not run.
 
     Raises:
         RunFolderError: where there is no such file, or it is damaged.
@@ -107,19 +112,32 @@ def settings(folder: Path) -> dict[str, Any]:
             raise ValueError(f"expected settings by name, but got {type(found).__name__}")
         shallow(found)
         return plain(_read(found))
-    except (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError) as error:
-        raise RunFolderError(f"{path} is damaged ({type(error).__name__}: {error}); restore it") from error
+    except (
+        ValueError,
+        TypeError,
+        SyntaxError,
+        tokenize.TokenError,
+        RecursionError,
+        MemoryError,
+    ) as error:
+        raise RunFolderError(
+            f"{path} is damaged ({type(error).__name__}: {error}); restore it"
+        ) from error
 
 
 def describe(folder: Path, config: Mapping[str, Any], told: Facts | None) -> None:
     """Write the settings, for tools and for people, and what tools must know of the run's code.
 
     Raises:
-        RunFolderError: where the run was made with another task, or the folder cannot be written to.
+        RunFolderError: where the run was made with another task, or the folder cannot be written
+            to.
     """
     before = facts(folder)
     if before is not None and told is not None and before.digest != told.digest:
-        raise RunFolderError(f"{folder} was made with other code: {before} there, {told} now; take another --work-dir")
+        raise RunFolderError(
+            f"{folder} was made with other code: {before} there, {told} now; take another "
+            "--work-dir"
+        )
     if not (folder / SHOWN).exists():
         write_whole(folder / SHOWN, Config(dict(config)).pretty_text.encode())
     if not (folder / CONFIG).exists():
@@ -129,14 +147,21 @@ def describe(folder: Path, config: Mapping[str, Any], told: Facts | None) -> Non
 
 
 def shown_differs(folder: Path) -> str:
-    """What is wrong with `config.py`, which is there for people beside `config.json`; empty if nothing."""
+    """What is wrong with `config.py`, which is there for people beside `config.json`.
+
+    Empty if nothing.
+    """
     if not ((folder / CONFIG).exists() and (folder / SHOWN).exists()):
         return ""
     try:
         found = plain(literals.settings(text(folder / SHOWN, SMALL)))
     except Exception as error:  # it may hold anything
         return f"{SHOWN} is damaged ({type(error).__name__}: {error}); {CONFIG} counts"
-    return "" if found == settings(folder) else f"{SHOWN} has other settings than {CONFIG}, which counts"
+    return (
+        ""
+        if found == settings(folder)
+        else f"{SHOWN} has other settings than {CONFIG}, which counts"
+    )
 
 
 def facts(folder: Path) -> Facts | None:
@@ -157,4 +182,6 @@ def facts(folder: Path) -> Facts | None:
             raise ValueError("expected names that can be printed")
         return Facts(found["metric"], bool(better), code)
     except (ValueError, TypeError, KeyError) as error:
-        raise RunFolderError(f"{path} is damaged ({type(error).__name__}: {error}); restore it") from error
+        raise RunFolderError(
+            f"{path} is damaged ({type(error).__name__}: {error}); restore it"
+        ) from error

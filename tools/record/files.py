@@ -1,4 +1,6 @@
-"""Files of a run folder, which anybody may have written: regular, inside it, of a bounded size, and never run."""
+"""Files of a run folder, which anybody may have written: regular, inside it, of a bounded
+size, and never run.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +26,19 @@ DEEPEST = 40  # dicts and lists inside each other in settings
 
 
 class RunFolderError(Exception):
-    """A run folder that does not fit what is to be run, or that is damaged; the message says what to do."""
+    """A run folder that does not fit what is to be run, or that is damaged.
+
+    The message says what to do.
+    """
 
 
 def sound(folder: Path) -> None:
-    """Check that what is read and written in a run folder lies in it: no links out of it, no pipes and devices.
+    """Check that what is read and written in a run folder lies in it: no links out of it, no pipes
+    and devices.
 
-    A link to `/etc/passwd` would be shown, one to a file of the user's written over, and a pipe waited for. The folder
-    itself may be a link. What W&B keeps below `wandb` is its own, and links to logs elsewhere.
+    A link to `/etc/passwd` would be shown, one to a file of the user's written over, and a pipe
+    waited for. The folder itself may be a link. What W&B keeps below `wandb` is its own, and links
+    to logs elsewhere.
 
     Raises:
         RunFolderError: with the first entry that is something else.
@@ -44,16 +51,22 @@ def sound(folder: Path) -> None:
         except (OSError, RuntimeError) as error:  # a link to nowhere or in a circle
             if not os.path.lexists(path):
                 continue  # of a run that goes on: written beside its place, and renamed since
-            raise RunFolderError(f"{path} cannot be read ({error}); take it away, or restore it") from error
+            raise RunFolderError(
+                f"{path} cannot be read ({error}); take it away, or restore it"
+            ) from error
         if not inside:
             what = f"{path} is a link out of the run folder, to {os.path.realpath(path)}"
             raise RunFolderError(f"{what}; put the file itself there (cp -L)")
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise RunFolderError(f"{path}: expected a file or a folder, but got {_kind(mode)}; take it away")
+            raise RunFolderError(
+                f"{path}: expected a file or a folder, but got {_kind(mode)}; take it away"
+            )
 
 
 def _entries(folder: Path) -> Iterator[Path]:
-    """All that a run writes or reads: entries of the folder, and of what is below `queries` and `cycles`."""
+    """All that a run writes or reads: entries of the folder, and of what is below
+    `queries` and `cycles`.
+    """
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -64,11 +77,18 @@ def _entries(folder: Path) -> Iterator[Path]:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise RunFolderError(f"{folder} cannot be read ({error}); give yourself the right to read it") from error
+        raise RunFolderError(
+            f"{folder} cannot be read ({error}); give yourself the right to read it"
+        ) from error
 
 
 def _kind(mode: int) -> str:
-    kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
+    kinds = {
+        stat.S_ISFIFO: "a pipe",
+        stat.S_ISSOCK: "a socket",
+        stat.S_ISCHR: "a device",
+        stat.S_ISBLK: "a device",
+    }
     return next((name for test, name in kinds.items() if test(mode)), "a folder")
 
 
@@ -79,7 +99,8 @@ def content(path: Path, most: int) -> bytes:
         RunFolderError: where it is missing, cannot be read, is larger, or is no file.
     """
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe would be waited for
+        # a pipe would be waited for
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             _regular(path, file, most)
             found = file.read(most)
     except OSError as error:
@@ -104,9 +125,13 @@ def _regular(path: Path, file: IO[bytes], most: int) -> int:
     """The size of an open file; RunFolderError where it is none, or is larger."""
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
-        raise RunFolderError(f"{path}: expected a file, but got {_kind(status.st_mode)}; take it away, or restore it")
+        raise RunFolderError(
+            f"{path}: expected a file, but got {_kind(status.st_mode)}; take it away, or restore it"
+        )
     if status.st_size > most:
-        raise RunFolderError(f"{path}: expected at most {most:,} bytes, but got {status.st_size:,}; restore it")
+        raise RunFolderError(
+            f"{path}: expected at most {most:,} bytes, but got {status.st_size:,}; restore it"
+        )
     return status.st_size
 
 
@@ -126,7 +151,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):  # of which every reader keeps the one that it likes
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {shown(next(key for key in keys if keys.count(key) > 1))} twice in one object")
+        raise ValueError(
+            f"the key {shown(next(key for key in keys if keys.count(key) > 1))} twice in one object"
+        )
     return found
 
 
@@ -140,7 +167,9 @@ def row(line: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"expected an object, but got {shown(found)}")
     for key, value in found.items():
-        if isinstance(value, dict | list | str) or (isinstance(value, int) and abs(value) >= 1 << 63):
+        if isinstance(value, dict | list | str) or (
+            isinstance(value, int) and abs(value) >= 1 << 63
+        ):
             came = f"{shown(key)}: {shown(value)}"
             raise ValueError(f"expected a number of at most 64 bits or null, but got {came}")
     return found
@@ -156,7 +185,8 @@ def shallow(value: Any, left: int = DEEPEST) -> None:
 
 
 def arrays(path: Path, part: str = "") -> dict[str, np.ndarray]:
-    """Arrays of a file that `np.savez` wrote: none of them pickled, packed, or larger than the file that holds it.
+    """Arrays of a file that `np.savez` wrote: none of them pickled, packed, or larger than the file
+    that holds it.
 
     Args:
         path: of the file.
@@ -174,11 +204,14 @@ def arrays(path: Path, part: str = "") -> dict[str, np.ndarray]:
     except RunFolderError:
         raise
     except Exception as error:  # what zipfile, zlib and NumPy say to damaged bytes is of many kinds
-        raise RunFolderError(f"{path} is damaged ({type(error).__name__}: {error}); restore it") from error
+        raise RunFolderError(
+            f"{path} is damaged ({type(error).__name__}: {error}); restore it"
+        ) from error
 
 
 def stored(file: IO[bytes], size: int) -> None:
-    """Check that an npz of `size` bytes holds no more than that, and no array claims to be larger than it is.
+    """Check that an npz of `size` bytes holds no more than that, and no array claims to be larger
+    than it is.
 
     Raises:
         BadZipFile: where it is no npz, or holds more.
@@ -189,7 +222,10 @@ def stored(file: IO[bytes], size: int) -> None:
         entries = archive.infolist()
         if len({entry.filename for entry in entries}) < len(entries):
             raise zipfile.BadZipFile("two arrays of one name")
-        if any(e.compress_type != zipfile.ZIP_STORED for e in entries) or sum(e.file_size for e in entries) > size:
+        if (
+            any(e.compress_type != zipfile.ZIP_STORED for e in entries)
+            or sum(e.file_size for e in entries) > size
+        ):
             raise zipfile.BadZipFile("expected arrays as np.savez stores them, but got packed ones")
         for entry in entries:
             with archive.open(entry) as member:
@@ -198,11 +234,17 @@ def stored(file: IO[bytes], size: int) -> None:
 
 def _whole(entry: zipfile.ZipInfo, member: IO[bytes]) -> None:
     version = np.lib.format.read_magic(member)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    header = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
     shape, _, dtype = header(member)
     there, claimed = entry.file_size - member.tell(), math.prod(shape) * dtype.itemsize
     if dtype.hasobject:
-        raise zipfile.BadZipFile(f"expected numbers or text in {shown(entry.filename)}, but got pickled objects")
+        raise zipfile.BadZipFile(
+            f"expected numbers or text in {shown(entry.filename)}, but got pickled objects"
+        )
     if there != claimed or (not dtype.itemsize and math.prod(shape) > 1):
         what = f"{math.prod(shape):,} values of {dtype.itemsize} bytes in {shown(entry.filename)}"
         raise zipfile.BadZipFile(f"expected {what}, but got {there:,} bytes")
@@ -212,6 +254,8 @@ def free_memory() -> int:
     """Bytes that can be had without swapping; on systems that do not tell, all that there is."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
+        return next(
+            int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")
+        )
     except (OSError, ValueError, StopIteration):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,7 +1,8 @@
-"""What a run's data were: a short digest of each image and of each annotation, by which data that changed are known.
+"""What a run's data were: a short digest of each image and of each annotation, by which data that
+changed are known.
 
-Of an image that is a file these are its name and its size in bytes, so that a start reads no pixels: another image of
-the same name and size is not seen. Where the data lie has no part in it.
+Of an image that is a file these are its name and its size in bytes, so that a start reads no
+pixels: another image of the same name and size is not seen. Where the data lie has no part in it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from tasks.base import Read, Source, Sourced, Task
 
 FILE = "data.npz"
 SPLITS: dict[Read, str] = {"pool": "the pool", "test": "the test set"}
-PARTS = {f"{split}/{kind}": f"{kind} of {name}" for split, name in SPLITS.items() for kind in ("images", "labels")}
+PARTS = {
+    f"{split}/{kind}": f"{kind} of {name}"
+    for split, name in SPLITS.items()
+    for kind in ("images", "labels")
+}
 NAMES = "test/names"
 
 
@@ -29,7 +34,8 @@ class Fingerprint:
     """Of the data of a run.
 
     Args:
-        digests: part -> (N,) of uint64, one a sample in the split's order; the parts are the keys of `PARTS`.
+        digests: part -> (N,) of uint64, one a sample in the split's order; the parts are the keys
+            of `PARTS`.
         tested: what the images of the test set are called; the pool's names are in `samples.txt`.
     """
 
@@ -56,13 +62,16 @@ def unpacked(arrays: Mapping[str, np.ndarray]) -> Fingerprint:
     digests = {part: arrays[part] for part in PARTS}
     for part, found in digests.items():
         if found.ndim != 1 or found.dtype != np.dtype("<u8"):
-            raise ValueError(f"{part}: expected (N,) of uint64, but got {found.dtype} of shape {found.shape}")
+            raise ValueError(
+                f"{part}: expected (N,) of uint64, but got {found.dtype} of shape {found.shape}"
+            )
     names = arrays[NAMES].tobytes().decode("utf-8", "surrogateescape")
     return Fingerprint(digests, tuple(names.split("\n")))
 
 
 def fingerprint(task: Task) -> Fingerprint | None:
-    """Of a task's data as they are now, where its `check` found nothing; None where it does not tell its sources.
+    """Of a task's data as they are now, where its `check` found nothing; None where it does not
+    tell its sources.
 
     Raises:
         OSError: where an image is gone.
@@ -79,7 +88,8 @@ def fingerprint(task: Task) -> Fingerprint | None:
         sources = task.sources(split)
         digests[f"{split}/images"] = _array([_image(source, size) for source in sources])
         digests[f"{split}/labels"] = _array([source.label for source in sources])
-        tested = tuple(source.file.name if source.file else "" for source in sources)  # of the test set in the end
+        # of the test set in the end
+        tested = tuple(source.file.name if source.file else "" for source in sources)
     return Fingerprint(digests, tested)
 
 
@@ -90,12 +100,15 @@ def _image(source: Source, size: Callable[[Path], int]) -> str:
 
 
 def _array(texts: Sequence[str]) -> np.ndarray:
-    found = b"".join(hashlib.blake2b(t.encode("utf-8", "surrogateescape"), digest_size=8).digest() for t in texts)
+    found = b"".join(
+        hashlib.blake2b(t.encode("utf-8", "surrogateescape"), digest_size=8).digest() for t in texts
+    )
     return np.frombuffer(found, "<u8")
 
 
 def difference(there: Fingerprint, now: Fingerprint, names: Sequence[str]) -> list[str]:
-    """What differs between the data of a run and others, a sentence a part with the first sample; empty where nothing.
+    """What differs between the data of a run and others, a sentence a part with the first sample;
+    empty where nothing.
 
     Args:
         names: of the pool's samples.
@@ -106,7 +119,10 @@ def difference(there: Fingerprint, now: Fingerprint, names: Sequence[str]) -> li
         places = [i for i, pair in enumerate(zip_longest(one, other)) if pair[0] != pair[1]]
         if places:
             known = names if part.startswith("pool") else max(there.tested, now.tested, key=len)
-            first, count = _sample(places[0], known), f"{len(places):,} of {max(len(one), len(other)):,}"
+            first, count = (
+                _sample(places[0], known),
+                f"{len(places):,} of {max(len(one), len(other)):,}",
+            )
             found.append(f"the {called} differ in {count} samples, first in {first}")
     return found
 

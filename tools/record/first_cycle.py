@@ -1,4 +1,6 @@
-"""A run's first cycle, which runs of one seed share where they are trained alike: the same weights, the same row."""
+"""A run's first cycle, which runs of one seed share where they are trained alike: the same
+weights, the same row.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +37,19 @@ class First:
         return self.receipt.get("weights")
 
     def alike(self, other: First) -> bool:
-        """Whether both were tested with the same rounding, so that the same weights must give the same row.
+        """Whether both were tested with the same rounding, so that the same weights must give the
+        same row.
 
         On a GPU that is so with --deterministic alone.
         """
-        exact = all(one.receipt.get("device") == "cpu" or one.settings.get("training.deterministic") is True
-                    for one in (self, other))  # fmt: skip
-        made = [(one.receipt.get("device"), one.receipt.get("made"), one.batch_size) for one in (self, other)]
+        exact = all(
+            one.receipt.get("device") == "cpu" or one.settings.get("training.deterministic") is True
+            for one in (self, other)
+        )
+        made = [
+            (one.receipt.get("device"), one.receipt.get("made"), one.batch_size)
+            for one in (self, other)
+        ]
         same = not [key for key in TESTED if self.settings.get(key) != other.settings.get(key)]
         return exact and same and made[0] == made[1] and None not in made[0]
 
@@ -54,11 +62,16 @@ class First:
         """What is wrong with rows that differ though they should not, in words."""
         keys = self.differing(other)[:3]
         told = ", ".join(f"{key} {self.row.get(key)!r} and {other.row.get(key)!r}" for key in keys)
-        return f"the same first weights, but {told}: not tested on the same data, or a row was edited"
+        return (
+            f"the same first weights, but {told}: not tested on the same data, or a row was edited"
+        )
 
 
 def first_cycle(folder: RunFolder, row: Mapping[str, Any], settings: Mapping[str, Any]) -> First:
-    """Of a run with a committed cycle; without a receipt where that cannot be read, which other checks tell."""
+    """Of a run with a committed cycle.
+
+    Without a receipt where that cannot be read, which other checks tell.
+    """
     size = settings.get("scoring.batch_size")
     try:
         receipt = folder.receipt(0)

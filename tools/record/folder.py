@@ -30,10 +30,11 @@ from tools.record.writing import write_whole
 
 
 class RunFolder:
-    """`config.json`, `config.py`, `samples.txt`, `state.json`, `metrics.jsonl`, `queries/`, `cycles/` and others.
+    """`config.json`, `config.py`, `samples.txt`, `state.json`, `metrics.jsonl`, `queries/`,
+    `cycles/` and others.
 
-    A cycle is written by `commit`, whose last act is the rename of `state.json`: killed before it, the cycle counts as
-    not done, and whatever it left is written again.
+    A cycle is written by `commit`, whose last act is the rename of `state.json`: killed before it,
+    the cycle counts as not done, and whatever it left is written again.
 
     Args:
         path: the folder; made by `open`.
@@ -43,7 +44,8 @@ class RunFolder:
         self.path = path
 
     def check(self, config: Mapping[str, Any]) -> None:
-        """Check that the folder, if there is one, was made with the same config; nothing is written.
+        """Check that the folder, if there is one, was made with the same config; nothing is
+        written.
 
         Raises:
             RunFolderError: where it was made with another one, naming what differs.
@@ -54,12 +56,18 @@ class RunFolder:
         before, now = flat(facts.settings(self.path)), flat(facts.plain(config))
         keys = differing(before, now)
         if keys:
-            lines = [f"{k}: {before.get(k, MISSING)!r} there, {now.get(k, MISSING)!r} now" for k in keys]
-            what = f"{self.path} was made with another config; take its settings, or another --work-dir:"
+            lines = [
+                f"{k}: {before.get(k, MISSING)!r} there, {now.get(k, MISSING)!r} now" for k in keys
+            ]
+            what = (
+                f"{self.path} was made with another config; take its settings, or another "
+                "--work-dir:"
+            )
             raise RunFolderError("\n  ".join([what, *lines]))
 
     def require_whole(self) -> None:
-        """Check that no file is lost or lies elsewhere, so that nothing is trained over what is left, or told of it.
+        """Check that no file is lost or lies elsewhere, so that nothing is trained over what is
+        left, or told of it.
 
         Raises:
             RunFolderError: where one is, or the folder cannot be read.
@@ -71,7 +79,9 @@ class RunFolder:
             raise RunFolderError(f"{self.path} cannot be read: {error}") from error
         if names:
             what = f"{self.path} holds a run ({last} is there) without its {' and '.join(names)}"
-            raise RunFolderError(f"{what}; restore what is lost, or move the folder away to start anew")
+            raise RunFolderError(
+                f"{what}; restore what is lost, or move the folder away to start anew"
+            )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -84,7 +94,9 @@ class RunFolder:
             try:
                 stack.enter_context(locked(self.path / ".lock"))
             except BlockingIOError as error:
-                raise RunFolderError(f"{self.path} is in use by {error}; wait, or take another --work-dir") from error
+                raise RunFolderError(
+                    f"{self.path} is in use by {error}; wait, or take another --work-dir"
+                ) from error
             except OSError as error:
                 raise RunFolderError(f"Could not write to {self.path}: {error}") from error
             yield
@@ -101,8 +113,10 @@ class RunFolder:
 
         Args:
             config: plain data.
-            names: what each sample is called, by id: a resumed run must find the same samples under the same ids.
-            name: of the config, written where it is given: no setting, and `config.json` does not have it.
+            names: what each sample is called, by id: a resumed run must find the same samples under
+                the same ids.
+            name: of the config, written where it is given: no setting, and `config.json` does not
+                have it.
             told: what tools must know of the run's code.
             made_of: the data as they are now; None where the task does not tell.
 
@@ -117,8 +131,12 @@ class RunFolder:
         before = written.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
         if before != list(names):
             pairs = itertools.zip_longest(before, names, fillvalue=MISSING)
-            place, (there, now) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
-            raise RunFolderError(f"{written} is of other data: sample {place} is {there!r} there, and {now!r} now")
+            place, (there, now) = next(
+                (i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1]
+            )
+            raise RunFolderError(
+                f"{written} is of other data: sample {place} is {there!r} there, and {now!r} now"
+            )
         if name and self.name != name:
             write_whole(self.path / "name.txt", f"{name}\n".encode())
         data.keep(self.path, made_of, names)
@@ -152,12 +170,17 @@ class RunFolder:
         found = committed.state(self.path / "state.json")
         if found is not None and found[0].size != size:
             path, there = self.path / "state.json", found[0].size
-            raise RunFolderError(f"{path} is of a pool of {there} samples, but the data set has {size} now")
+            raise RunFolderError(
+                f"{path} is of a pool of {there} samples, but the data set has {size} now"
+            )
         return None if found is None else found[0]
 
     @property
     def last_receipt(self) -> str | None:
-        """The hash of the last cycle's receipt, as `state.json` has it; None where a version before wrote it."""
+        """The hash of the last cycle's receipt, as `state.json` has it.
+
+        None where a version before wrote it.
+        """
         found = committed.state(self.path / "state.json")
         return None if found is None else found[1]
 
@@ -182,10 +205,16 @@ class RunFolder:
 
     def training_folder(self, cycle: int, member: int = 0) -> Path:
         """The same for a member of an ensemble; the first is the cycle's own training."""
-        return self.cycle_folder(cycle) / f"member{member + 1}" if member else self.cycle_folder(cycle)
+        return (
+            self.cycle_folder(cycle) / f"member{member + 1}" if member else self.cycle_folder(cycle)
+        )
 
     def commit(
-        self, row: Mapping[str, Any], query: Query | None, pool: Pool, receipt: Mapping[str, str] | None = None
+        self,
+        row: Mapping[str, Any],
+        query: Query | None,
+        pool: Pool,
+        receipt: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Write a finished cycle; afterwards, and not before, the run stands at `pool`.
 
@@ -206,9 +235,16 @@ class RunFolder:
         barrier()
         return written
 
-    def _write(self, row: dict[str, Any], query: Query | None, pool: Pool, receipt: Mapping[str, str]) -> None:
-        """Each file is whole by itself, and none counts before `state.json`, which also holds the receipt's hash."""
-        cycle, state = row["cycle"], {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)}
+    def _write(
+        self, row: dict[str, Any], query: Query | None, pool: Pool, receipt: Mapping[str, str]
+    ) -> None:
+        """Each file is whole by itself, and none counts before `state.json`, which also
+        holds the receipt's hash.
+        """
+        cycle, state = (
+            row["cycle"],
+            {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)},
+        )
         if receipt:
             receipt = chained(receipt, row, self.receipt(cycle - 1) if cycle else {})
             state["receipt"] = receipt_digest(receipt)
@@ -217,13 +253,17 @@ class RunFolder:
             write_whole(self.query_file(cycle), partial(np.savez, **arrays))
         rows, times = [*self.rows(cycle), row], self.times(cycle)
         times.append(times_digest(row, times[-1] if times else ""))
-        write_whole(self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in rows).encode())
+        write_whole(
+            self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in rows).encode()
+        )
         write_whole(self.path / "seconds.txt", "".join(f"{line}\n" for line in times).encode())
         write_whole(self.path / "state.json", json.dumps(state).encode())
         self._tidy(pool.cycle)
 
     def _tidy(self, cycle: int) -> None:
-        """Clear what the run does not need in a cycle: the newest weights stay, for a warm start or for their user."""
+        """Clear what the run does not need in a cycle: the newest weights stay, for a warm
+        start or for their user.
+        """
         for number in range(cycle - 1):
             shutil.rmtree(self.cycle_folder(number), ignore_errors=True)
 
@@ -273,7 +313,9 @@ class RunFolder:
             barrier()
         said = files.text(path, files.SMALL).strip()
         if not said.isdecimal() or len(said) > 9 or int(said) < 1:
-            raise RunFolderError(f"{path}: expected a number of samples, but got {said!r}; remove it to measure anew")
+            raise RunFolderError(
+                f"{path}: expected a number of samples, but got {said!r}; remove it to measure anew"
+            )
         return int(said)
 
     @property

@@ -1,6 +1,7 @@
 """The `config.py` of a run folder, read without being run: names, and values that are plain data.
 
-mmengine wrote it: assignments of numbers, texts, lists, tuples, dicts, and calls of `dict` with keywords.
+mmengine wrote it: assignments of numbers, texts, lists, tuples, dicts, and calls of `dict` with
+keywords.
 """
 
 from __future__ import annotations
@@ -31,30 +32,44 @@ def settings(source: str) -> dict[str, Any]:
     _plain(source)
     found: dict[str, Any] = {}
     for node in ast.parse(source).body:
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
             continue  # a docstring
-        if not (isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)):
+        if not (
+            isinstance(node, ast.Assign)
+            and len(node.targets) == 1
+            and isinstance(node.targets[0], ast.Name)
+        ):
             raise _error(node, source)
         found[node.targets[0].id] = _value(node.value, source)
     return found
 
 
 def _plain(source: str) -> None:
-    """Refuse by its words what no such config has: Python's own parser may take all memory for it, or crash."""
+    """Refuse by its words what no such config has: Python's own parser may take all memory
+    for it, or crash.
+    """
     depth, before = 0, ""
     for word in tokenize.generate_tokens(io.StringIO(source).readline):
         odd = False
         if word.type == token.OP:
             depth += BRACKETS.get(word.string, 0)
             odd = word.string not in (*SIGNS, *BEFORE_A_VALUE, *BRACKETS) or depth > DEEPEST
-            odd |= word.string in SIGNS and before not in BEFORE_A_VALUE  # no sums, and no sign of a sign
+            # no sums, and no sign of a sign
+            odd |= word.string in SIGNS and before not in BEFORE_A_VALUE
         elif word.type == token.NAME:
             odd = keyword.iskeyword(word.string) and word.string not in CONSTANTS
         elif word.type == token.STRING:
             odd = word.string[0].isalpha()  # f"{...}" is code, and b"..." no text
         if odd:
             came = shown(word.line.strip())
-            raise ValueError(f"line {word.start[0]}: expected plain data, which is read and not run, but got {came}")
+            raise ValueError(
+                f"line {word.start[0]}: expected plain data, which is read and not run, but got "
+                f"{came}"
+            )
         before = word.string if word.type not in (tokenize.NL, tokenize.COMMENT) else before
 
 
@@ -64,20 +79,28 @@ def _value(node: ast.expr, source: str) -> Any:
     if isinstance(node, ast.Name) and node.id in NAMES:
         return NAMES[node.id]
     if isinstance(node, ast.UnaryOp):
-        number = _value(node.operand, source) if isinstance(node.operand, ast.Constant | ast.Name) else None
+        number = (
+            _value(node.operand, source)
+            if isinstance(node.operand, ast.Constant | ast.Name)
+            else None
+        )
         if isinstance(number, int | float) and isinstance(node.op, ast.USub | ast.UAdd):
             return -number if isinstance(node.op, ast.USub) else number
     if isinstance(node, ast.List | ast.Tuple):
         items = [_value(item, source) for item in node.elts]
         return items if isinstance(node, ast.List) else tuple(items)
     if isinstance(node, ast.Dict) and all(key is not None for key in node.keys):
-        keys = [_value(key, source) for key in node.keys if isinstance(key, ast.Constant | ast.UnaryOp)]
+        keys = [
+            _value(key, source) for key in node.keys if isinstance(key, ast.Constant | ast.UnaryOp)
+        ]
         if len(keys) == len(node.values):
             return dict(zip(keys, [_value(item, source) for item in node.values], strict=True))
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
         if len(node.args) == 1 and not node.keywords and isinstance(node.args[0], ast.Dict):
             return _value(node.args[0], source)  # where keys are no names
-        named = {item.arg: _value(item.value, source) for item in node.keywords if item.arg is not None}
+        named = {
+            item.arg: _value(item.value, source) for item in node.keywords if item.arg is not None
+        }
         if len(named) == len(node.keywords) and not node.args:
             return named
     raise _error(node, source)
@@ -86,4 +109,6 @@ def _value(node: ast.expr, source: str) -> Any:
 def _error(node: ast.AST, source: str) -> ValueError:
     line = getattr(node, "lineno", 0)
     came = shown(source.splitlines()[line - 1].strip())
-    return ValueError(f"line {line}: expected plain data, which is read and not run, but got {came}")
+    return ValueError(
+        f"line {line}: expected plain data, which is read and not run, but got {came}"
+    )

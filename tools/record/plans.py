@@ -1,4 +1,6 @@
-"""What a run folder's settings stand for: the plan of its run, and its task where somebody wants to see the data."""
+"""What a run folder's settings stand for: the plan of its run, and its task where somebody
+wants to see the data.
+"""
 
 from __future__ import annotations
 
@@ -44,12 +46,22 @@ def plan(folder: Path, trust: Trust = ()) -> Plan:
         ConfigError: where settings are not right.
     """
     written, about = facts.settings(folder), facts.facts(folder)
-    places, strategy, given = {} if about is None else about.code, written.get("strategy"), dict(written)
+    places, strategy, given = (
+        {} if about is None else about.code,
+        written.get("strategy"),
+        dict(written),
+    )
     if isinstance(strategy, Mapping) and isinstance(strategy.get("type"), str):
         given["strategy"] = {**strategy, "type": code.named(strategy["type"], trust, places)}
-    if not (isinstance(written.get("task"), Mapping) and isinstance(written["task"].get("type"), str)):
-        raise RunFolderError(f"{folder / facts.CONFIG}: expected the class of a task as task.type; restore it")
-    return planned(str(folder / facts.CONFIG), written, given, lambda name: code.named(name, trust, places))
+    if not (
+        isinstance(written.get("task"), Mapping) and isinstance(written["task"].get("type"), str)
+    ):
+        raise RunFolderError(
+            f"{folder / facts.CONFIG}: expected the class of a task as task.type; restore it"
+        )
+    return planned(
+        str(folder / facts.CONFIG), written, given, lambda name: code.named(name, trust, places)
+    )
 
 
 def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = None) -> Task:
@@ -68,10 +80,16 @@ def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = No
     config.merge_from_dict(dict(options or {}))
     given = config.to_dict().get("task")
     if not isinstance(given, dict) or not isinstance(given.get("type"), str):
-        raise RunFolderError(f"{folder / facts.CONFIG}: expected the class of a task as task.type; restore it")
+        raise RunFolderError(
+            f"{folder / facts.CONFIG}: expected the class of a task as task.type; restore it"
+        )
     kind = code.named(given.pop("type"), trust, {} if about is None else about.code)
-    if not inspect.isclass(kind) or not all(hasattr(kind, part) for part in ("check", "dataset", "build", "evaluator")):
-        raise RunFolderError(f"{folder / facts.CONFIG}: expected the class of a task as task.type, but got {kind!r}")
+    if not inspect.isclass(kind) or not all(
+        hasattr(kind, part) for part in ("check", "dataset", "build", "evaluator")
+    ):
+        raise RunFolderError(
+            f"{folder / facts.CONFIG}: expected the class of a task as task.type, but got {kind!r}"
+        )
     values, problems = arguments(kind, given, "task")
     if problems:
         raise ConfigError(str(folder / facts.CONFIG), problems)
@@ -80,7 +98,8 @@ def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = No
 
 
 def about(folder: Path, trust: Trust = ()) -> Facts:
-    """What tools must know of a run's code; of a version before, which did not keep it, the task itself says it.
+    """What tools must know of a run's code; of a version before, which did not keep it, the task
+    itself says it.
 
     Raises:
         RunFolderError: as `plan`.

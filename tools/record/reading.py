@@ -29,8 +29,8 @@ class Run:
 
     Args:
         folder: where it is.
-        config: name of the config; of a folder without its name.txt, as the folder above is called where
-            `al_train.py` laid it, else as the one it lies in.
+        config: name of the config; of a folder without its name.txt, as the folder above is called
+            where `al_train.py` laid it, else as the one it lies in.
         task: dotted name of the adapter.
         metric: key of the metric that the curve plots.
         strategy: name; of a strategy of one's own, its class.
@@ -41,7 +41,8 @@ class Run:
         rows: of the cycles that are committed.
         finished: whether these are all.
         lower: whether less of the metric is better.
-        data: what its images, labels and test set were, see `tools.record.data.whole`; empty where not recorded.
+        data: what its images, labels and test set were, see `tools.record.data.whole`; empty where
+            not recorded.
         first: of its first cycle; None where none is committed.
     """
 
@@ -62,7 +63,9 @@ class Run:
 
     @property
     def leg(self) -> str:
-        """What people call the strategy with this module, as `tools.experiment.config.Experiment.leg`."""
+        """What people call the strategy with this module, as
+        `tools.experiment.config.Experiment.leg`.
+        """
         return self.strategy if self.module == "auto" else f"{self.strategy}-{self.module}"
 
     @property
@@ -76,7 +79,10 @@ class Run:
         return self.column(self.metric)
 
     def column(self, key: str) -> tuple[float, ...]:
-        """Any key of the rows, in each committed cycle; not-a-number where it is null or missing."""
+        """Any key of the rows, in each committed cycle.
+
+        Not-a-number where it is null or missing.
+        """
         return tuple(column(self.rows, key))
 
 
@@ -85,24 +91,32 @@ def read(path: Path, trust: plans.Trust = ()) -> Run:
 
     Args:
         path: of the folder.
-        trust: folders with code that may be run: a version before kept no metric's name, which the task tells.
+        trust: folders with code that may be run: a version before kept no metric's name, which the
+            task tells.
 
     Raises:
         RunFolderError: where something in it is damaged or missing.
     """
-    folder, path = RunFolder(path), Path(os.path.abspath(path))  # as it is called here, where a link leads to it
+    # as it is called here, where a link leads to it
+    folder, path = RunFolder(path), Path(os.path.abspath(path))
     folder.require_whole()
     finished = folder.done  # before the rows: a run may end while it is read
     try:
         config, about = facts.settings(path), plans.about(path, trust)
-        strategy, seed, cycles = config["strategy"], int(config.get("seed", 0)), int(config["budget"]["cycles"])
+        strategy, seed, cycles = (
+            config["strategy"],
+            int(config.get("seed", 0)),
+            int(config["budget"]["cycles"]),
+        )
         called = strategy if isinstance(strategy, str) else strategy["type"].rpartition(".")[2]
         task, mode = config["task"]["type"], config.get("module", {}).get("mode", "auto")
         for name in (task, called, mode, about.metric):
             if not is_name(name):
                 raise ValueError(f"expected a name, but got {shown(name)}")
     except RunFolderError as error:
-        raise RunFolderError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
+        raise RunFolderError(
+            f"{path}: {error}" if str(path) not in str(error) else str(error)
+        ) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         what = f"{path / facts.CONFIG} is not what a run has ({type(error).__name__}: {error})"
         raise RunFolderError(f"{what}; restore it, or leave the run out") from error
@@ -114,19 +128,36 @@ def read(path: Path, trust: plans.Trust = ()) -> Run:
         what = f"{path} cannot be read ({type(error).__name__}: {error})"
         raise RunFolderError(f"{what}; restore the file, or leave the run out") from error
     if finished and len(rows) != cycles:
-        raise RunFolderError(f"{path} is marked as done: expected {cycles} cycles, but got {len(rows)}; restore it")
+        raise RunFolderError(
+            f"{path} is marked as done: expected {cycles} cycles, but got {len(rows)}; restore it"
+        )
     if odd := _odd(rows, about.metric, len(pool.labeled) if pool else 0, len(rows) == cycles):
         raise RunFolderError(f"{path / 'metrics.jsonl'}: {odd}; restore it, or leave the run out")
     mark = hashlib.sha256("\n".join(names).encode()).hexdigest()
-    name = printable(folder.name or _name(path, called if mode == "auto" else f"{called}-{mode}", seed))
+    name = printable(
+        folder.name or _name(path, called if mode == "auto" else f"{called}-{mode}", seed)
+    )
     return Run(
-        path, name, task, about.metric, called, mode, seed, flat(config), mark, tuple(rows), finished,
-        about.lower_is_better, whole(path), first_cycle(folder, rows[0], flat(config)) if rows else None,
-    )  # fmt: skip
+        path,
+        name,
+        task,
+        about.metric,
+        called,
+        mode,
+        seed,
+        flat(config),
+        mark,
+        tuple(rows),
+        finished,
+        about.lower_is_better,
+        whole(path),
+        first_cycle(folder, rows[0], flat(config)) if rows else None,
+    )
 
 
 def _odd(rows: Sequence[Mapping[str, Any]], metric: str, labeled: int, whole: bool) -> str:
-    """What cannot be in rows that `RunFolder.commit` wrote, beside `labeled` samples in state.json; empty if nothing.
+    """What cannot be in rows that `RunFolder.commit` wrote, beside `labeled` samples in state.json;
+    empty if nothing.
 
     Args:
         whole: whether all cycles are committed, the last of which queries nothing.
@@ -134,13 +165,21 @@ def _odd(rows: Sequence[Mapping[str, Any]], metric: str, labeled: int, whole: bo
     for row in rows:
         lacking = sorted({metric, "labeled"} - row.keys())
         if lacking:
-            return f"expected 'labeled' and {metric!r} in every row, but cycle {row['cycle']} lacks {lacking[0]!r}"
+            return (
+                f"expected 'labeled' and {metric!r} in every row, but cycle {row['cycle']} "
+                f"lacks {lacking[0]!r}"
+            )
         for key, value in row.items():
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if value is not None and not (number and not math.isinf(value)):
-                return f"expected a finite number or null, but cycle {row['cycle']} has {key} = {shown(value)}"
+                return (
+                    f"expected a finite number or null, but cycle {row['cycle']} has {key} = "
+                    f"{shown(value)}"
+                )
     sizes = [row["labeled"] for row in rows]
-    rising = all(isinstance(n, int) for n in sizes) and all(a < b for a, b in zip(sizes, sizes[1:], strict=False))
+    rising = all(isinstance(n, int) for n in sizes) and all(
+        a < b for a, b in zip(sizes, sizes[1:], strict=False)
+    )
     if not rising:
         return f"expected more labeled samples in each cycle, but got {sizes}"
     if sizes and not (sizes[-1] == labeled if whole else sizes[-1] <= labeled):
@@ -154,7 +193,9 @@ def sample_names(folder: Path) -> list[str]:
 
 
 def is_name(value: object) -> bool:
-    """Whether a value can be what a strategy, a mode, a class or a metric is called: text that can be printed."""
+    """Whether a value can be what a strategy, a mode, a class or a metric is called: text
+    that can be printed.
+    """
     return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
 
 

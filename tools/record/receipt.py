@@ -1,9 +1,10 @@
-"""The receipt of a cycle: hashes of what its query came from, saved beside the query and checked by `al_verify.py`.
+"""The receipt of a cycle: hashes of what its query came from, saved beside the query and checked by
+`al_verify.py`.
 
-A receipt is a function of config, data, weights, and the number of processes and threads: a run that was killed and
-resumed leaves the same bytes. Receipts are a chain: each also holds the hash of its cycle's row, times aside, and of
-the receipt before it, and `state.json` holds that of the last one. Times differ from run to run; their hashes are a
-chain of their own, in `seconds.txt`.
+A receipt is a function of config, data, weights, and the number of processes and threads: a run
+that was killed and resumed leaves the same bytes. Receipts are a chain: each also holds the hash of
+its cycle's row, times aside, and of the receipt before it, and `state.json` holds that of the last
+one. Times differ from run to run; their hashes are a chain of their own, in `seconds.txt`.
 """
 
 from __future__ import annotations
@@ -25,12 +26,15 @@ from models.training.committee import Member
 from models.training.joint import JointModel
 from tasks.base import Task
 
-# what -> its sha256 in hexadecimal digits; "device" -> "cpu" or another kind; "made" -> by which number of processes
+# what -> its sha256 in hexadecimal digits; "device" -> "cpu" or another kind; "made" -> by which
+# number of processes
 Receipt = dict[str, str]
 TIMES = "seconds/"  # how keys of a row begin that are of the machine's load
 
 
-def receipt_of(task: Task, pool: Pool, model: JointModel, members: Sequence[Member], query: Query | None) -> Receipt:
+def receipt_of(
+    task: Task, pool: Pool, model: JointModel, members: Sequence[Member], query: Query | None
+) -> Receipt:
     """The receipt of a cycle.
 
     Args:
@@ -41,15 +45,27 @@ def receipt_of(task: Task, pool: Pool, model: JointModel, members: Sequence[Memb
         query: with all of its signals; None in the last cycle.
     """
     others = dict.fromkeys(member.model for member in members if member.model is not model)
-    found = {"labeled": digest(np.array(pool.labeled, dtype=np.int64)), "weights": weights_digest(model.state_dict())}
-    found |= {f"weights/member{n}": weights_digest(other.state_dict()) for n, other in enumerate(others, 2)}
+    found = {
+        "labeled": digest(np.array(pool.labeled, dtype=np.int64)),
+        "weights": weights_digest(model.state_dict()),
+    }
+    found |= {
+        f"weights/member{n}": weights_digest(other.state_dict())
+        for n, other in enumerate(others, 2)
+    }
     found |= {"taps": taps_digest(task, model), "device": next(model.parameters()).device.type}
     found["made"] = f"{get_world_size()} processes of {torch.get_num_threads()} threads"
-    return found | ({} if query is None else {name: digest(values) for name, values in content(query).items()})
+    return found | (
+        {} if query is None else {name: digest(values) for name, values in content(query).items()}
+    )
 
 
-def chained(receipt: Mapping[str, str], row: Mapping[str, Any], before: Mapping[str, str]) -> Receipt:
-    """A receipt that also holds the hashes of its cycle's row and, but for the first cycle's, of the receipt before."""
+def chained(
+    receipt: Mapping[str, str], row: Mapping[str, Any], before: Mapping[str, str]
+) -> Receipt:
+    """A receipt that also holds the hashes of its cycle's row and, but for the first
+    cycle's, of the receipt before.
+    """
     found = {**receipt, "row": row_digest(row)}
     return found | ({"before": receipt_digest(before)} if before else {})
 
@@ -61,7 +77,9 @@ def row_digest(row: Mapping[str, Any]) -> str:
 
 def times_digest(row: Mapping[str, Any], before: str) -> str:
     """Of a row's times, and of the hash of those of the cycle before."""
-    return _text_digest([before, {key: value for key, value in row.items() if key.startswith(TIMES)}])
+    return _text_digest(
+        [before, {key: value for key, value in row.items() if key.startswith(TIMES)}]
+    )
 
 
 def receipt_digest(receipt: Mapping[str, str]) -> str:
@@ -95,7 +113,11 @@ def unpacked(arrays: Mapping[str, np.ndarray]) -> tuple[Query | None, Receipt]:
     """
 
     def part(prefix: str) -> dict[str, np.ndarray]:
-        return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
+        return {
+            name.removeprefix(prefix): values
+            for name, values in arrays.items()
+            if name.startswith(prefix)
+        }
 
     receipt = {name: str(value) for name, value in part("receipt/").items()}
     if "candidates" not in arrays:
@@ -119,14 +141,17 @@ def weights_digest(state: Mapping[str, Tensor]) -> str:
 
 
 def taps_digest(task: Task, model: JointModel) -> str:
-    """Of the taps: names, channels, and the feature maps (float32) of `canary.CANARIES` samples of the pool.
+    """Of the taps: names, channels, and the feature maps (float32) of `canary.CANARIES` samples of
+    the pool.
 
-    They are computed one by one, so that neither the batch size nor the candidates have a part in it.
+    They are computed one by one, so that neither the batch size nor the candidates have a part in
+    it.
     """
     data, found = task.dataset("pool"), hashlib.sha256()
     model.eval()
     with torch.inference_mode():
-        for i in canary.chosen(range(len(data)), canary.CANARIES):  # type: ignore[arg-type]  # torch declares no length
+        # torch declares no length
+        for i in canary.chosen(range(len(data)), canary.CANARIES):  # type: ignore[arg-type]
             taps = model.output(task.collate([data[i]]), frozenset()).taps
             for tap, maps in zip(task.taps, taps, strict=True):
                 _add(found, f"{i} {tap.name} {tap.channels}", maps.float())
@@ -135,5 +160,6 @@ def taps_digest(task: Task, model: JointModel) -> str:
 
 def _add(found: Any, name: str, tensor: Tensor) -> None:
     found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-    numbers = tensor.detach().cpu().reshape(-1).clone(memory_format=torch.contiguous_format)  # one has any stride
+    # one has any stride
+    numbers = tensor.detach().cpu().reshape(-1).clone(memory_format=torch.contiguous_format)
     found.update(numbers.view(torch.uint8).numpy())

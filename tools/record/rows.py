@@ -21,12 +21,16 @@ def column(rows: Sequence[Row], key: str) -> list[float]:
 
 
 def area_under_curve(sizes: Sequence[float], scores: Sequence[float]) -> float:
-    """Area under the metric over labeled samples by the trapezoid rule, divided by the range of the sizes.
+    """Area under the metric over labeled samples by the trapezoid rule, divided by the range of the
+    sizes.
 
     So it is the mean score over the budget, in the metric's unit; with one size it is the score.
     """
     if len(sizes) != len(scores) or not sizes:
-        raise ValueError(f"Expected as many scores as sizes, at least one, but got {len(scores)} and {len(sizes)}")
+        raise ValueError(
+            f"Expected as many scores as sizes, at least one, but got {len(scores)} and "
+            f"{len(sizes)}"
+        )
     if len(sizes) == 1:
         return float(scores[0])
     return float(np.trapezoid(scores, sizes) / (sizes[-1] - sizes[0]))

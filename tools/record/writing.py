@@ -14,7 +14,8 @@ def write_whole(path: Path, content: bytes | Callable[[Path], None]) -> None:
 
     Args:
         path: its folders are made.
-        content: bytes, or what writes them to a path: so large arrays need not be in memory once more.
+        content: bytes, or what writes them to a path: so large arrays need not be in memory once
+            more.
 
     Raises:
         RunFolderError: where it cannot be written.
@@ -23,4 +24,6 @@ def write_whole(path: Path, content: bytes | Callable[[Path], None]) -> None:
         with replacing(path) as beside:
             content(beside) if callable(content) else beside.write_bytes(content)
     except OSError as error:
-        raise RunFolderError(f"Could not write {path}: {error}; earlier cycles are whole") from error
+        raise RunFolderError(
+            f"Could not write {path}: {error}; earlier cycles are whole"
+        ) from error

@@ -33,7 +33,8 @@ class Job:
         folder: of the run.
         metric: key of the task's metric.
         cycles: of the whole run.
-        first: what its first training follows from: where it is equal, runs share that; None where they share nothing.
+        first: what its first training follows from: where it is equal, runs share that; None where
+            they share nothing.
         command: as a process.
         lower: whether less of the metric is better.
     """
@@ -78,7 +79,9 @@ class Job:
         """How it ended."""
         minutes = f"{int(seconds) // 60} min {int(seconds) % 60} s"
         if status:
-            return f"FAILED: {self.name}, exit status {status} after {minutes}: {_last_line(self.log)}"
+            return (
+                f"FAILED: {self.name}, exit status {status} after {minutes}: {_last_line(self.log)}"
+            )
         last = self.rows[-1].get(self.metric) if self.rows else None
         return f"{self.name}: {self.metric} {'-' if last is None else f'{last:.3f}'}, {minutes}"
 
@@ -97,7 +100,9 @@ def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[J
         ConfigError: with the problems of all of them.
     """
     jobs, problems, notes = [], dict[str, None](), dict[str, None]()
-    for seed, strategy, mode in itertools.product(arguments.seeds, arguments.strategies, arguments.module):
+    for seed, strategy, mode in itertools.product(
+        arguments.seeds, arguments.strategies, arguments.module
+    ):
         options = {**dict(arguments.cfg_options), "strategy": strategy, "seed": seed}
         options |= {} if mode == "auto" else {"module.mode": mode}
         found: list[str] = []
@@ -114,7 +119,10 @@ def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[J
             found = [str(error)]
         problems |= dict.fromkeys(found)
     twice = sorted({job.name for job in jobs if sum(job.name == other.name for other in jobs) > 1})
-    problems |= {f"--strategies, --seeds, --module: {name} is named twice{_alike(arguments)}": None for name in twice}
+    problems |= {
+        f"--strategies, --seeds, --module: {name} is named twice{_alike(arguments)}": None
+        for name in twice
+    }
     if problems:
         raise ConfigError(str(arguments.config), list(problems))
     for note in grouping.told(list(notes)):
@@ -126,8 +134,9 @@ def _alike(arguments: argparse.Namespace) -> str:
     """Of two classes with one name, which would be one leg and one folder, what to do."""
     names = {name: name.rpartition(".")[2] for name in arguments.strategies}
     alike = [name for name, last in names.items() if list(names.values()).count(last) > 1]
-    return f" ({' and '.join(alike)} are called alike, which is what run folders are called by: rename one)" * bool(
-        alike
+    return (
+        f" ({' and '.join(alike)} are called alike, which is what run folders are called by: "
+        "rename one)" * bool(alike)
     )
 
 
@@ -140,11 +149,20 @@ def _job(experiment: Experiment, arguments: argparse.Namespace, strategy: str) -
     command += [] if mode == "auto" else ["--module", mode]
     command += ["--smoke"] if arguments.smoke else []
     command += ["--wandb", arguments.wandb] if arguments.wandb else []
-    command += [] if arguments.no_cache else ["--first-models", str(root / experiment.name / "first_models")]
+    command += (
+        []
+        if arguments.no_cache
+        else ["--first-models", str(root / experiment.name / "first_models")]
+    )
     options = [f"{name}={value!r}" for name, value in arguments.cfg_options]
     command += ["--cfg-options", *options] if options else []
     dropout = experiment.committee if experiment.committee_kind == "dropout" else None
-    first: tuple | None = (experiment.seed, experiment.module_mode, experiment.module.objective, str(dropout))
+    first: tuple | None = (
+        experiment.seed,
+        experiment.module_mode,
+        experiment.module.objective,
+        str(dropout),
+    )
     metric, cycles = experiment.task.metric, experiment.budget.cycles
     shared = None if arguments.no_cache else first
     return Job(leg, experiment.seed, RunFolder(folder), metric, cycles, shared, tuple(command),

@@ -45,9 +45,15 @@ class Local:
         self.at_a_time = at_a_time
 
     def start(self, job: Job) -> subprocess.Popen:
-        """The run as a process of its own session, so that Ctrl-C reaches it through this process alone."""
+        """The run as a process of its own session, so that Ctrl-C reaches it through this
+        process alone.
+        """
         job.log.parent.mkdir(parents=True, exist_ok=True)
         threads = str(max(1, (os.cpu_count() or 1) // self.at_a_time))
-        environment = {"OMP_NUM_THREADS": threads, **os.environ} if self.at_a_time > 1 else dict(os.environ)
+        environment = (
+            {"OMP_NUM_THREADS": threads, **os.environ} if self.at_a_time > 1 else dict(os.environ)
+        )
         with open(job.log, "ab") as log:
-            return subprocess.Popen(job.command, stdout=log, stderr=log, env=environment, start_new_session=True)
+            return subprocess.Popen(
+                job.command, stdout=log, stderr=log, env=environment, start_new_session=True
+            )

@@ -1,4 +1,7 @@
-"""Runs of a sweep on a Ray cluster: one a worker, resumed where a worker is lost. Nodes share one file system."""
+"""Runs of a sweep on a Ray cluster: one a worker, resumed where a worker is lost.
+
+Nodes share one file system.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ JOIN = "import ray, sys; ray.init(sys.argv[1], log_to_driver=False, logging_leve
 
 @contextmanager
 def cluster(address: str) -> Iterator[None]:
-    """Within, Ray is there: the cluster at an address, or where that is empty the one of RAY_ADDRESS, or a local one.
+    """Within, Ray is there: the cluster at an address, or where that is empty the one of
+    RAY_ADDRESS, or a local one.
 
     Raises:
         ConfigError: where nobody answers.
@@ -57,9 +61,14 @@ def cluster(address: str) -> Iterator[None]:
 
 
 def _answers(address: str) -> None:
-    """Try it in a process that can be ended: Ray itself waits for minutes, and cannot be told otherwise."""
+    """Try it in a process that can be ended: Ray itself waits for minutes, and cannot be
+    told otherwise.
+    """
     host, _, port = address.rpartition(":")
-    wanted = "expected host:port of a cluster's head, auto (the cluster that was started on this machine) or local"
+    wanted = (
+        "expected host:port of a cluster's head, auto (the cluster that was started on this "
+        "machine) or local"
+    )
     try:
         if address != "auto":
             socket.create_connection((host, int(port)), timeout=10).close()
@@ -74,7 +83,9 @@ def _answers(address: str) -> None:
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError("--ray", [f"{wanted}, but got {address!r}: {error}"]) from error
     except subprocess.TimeoutExpired as error:
-        raise ConfigError("--ray", [f"{wanted}, but {address!r} gave no answer in {ANSWER:.0f} s"]) from error
+        raise ConfigError(
+            "--ray", [f"{wanted}, but {address!r} gave no answer in {ANSWER:.0f} s"]
+        ) from error
     if said.returncode:
         last = (said.stderr.strip().splitlines() or [f"status {said.returncode}"])[-1]
         raise ConfigError("--ray", [f"{wanted}, but {address!r} failed: {last}"])
@@ -93,25 +104,33 @@ class OnRay:
         ConfigError: where no node has what a run asks for.
     """
 
-    def __init__(self, at_a_time: int | None, cpus: int, gpus: float | None, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, at_a_time: int | None, cpus: int, gpus: float | None, say: Callable[[str], None]
+    ) -> None:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        most = {name: max((node.get(name, 0) for node in nodes), default=0) for name in ("CPU", "GPU")}
+        most = {
+            name: max((node.get(name, 0) for node in nodes), default=0) for name in ("CPU", "GPU")
+        }
         gpus = float(min(most["GPU"], 1)) if gpus is None else gpus
         asked = {"--cpus": ("CPU", cpus), "--gpus": ("GPU", gpus)}
         large = [
-            f"{option}: expected at most {most[name]:g}, as no node of this cluster has more, but got {number:g}"
+            f"{option}: expected at most {most[name]:g}, as no node of this cluster has more, but "
+            f"got {number:g}"
             for option, (name, number) in asked.items()
             if number > most[name]
         ]
         room = sum(_room(node, cpus, gpus) for node in nodes)
         if not room:
-            raise ConfigError("--ray", large or ["--cpus, --gpus: expected a node with both, but there is none"])
+            raise ConfigError(
+                "--ray", large or ["--cpus, --gpus: expected a node with both, but there is none"]
+            )
         self.at_a_time = at_a_time or room
         self._say = say
         self._worker = ray.remote(Worker).options(num_cpus=cpus, num_gpus=gpus, max_concurrency=2)
 
     def check(self, jobs: Sequence[Job]) -> None:
-        """Whether each node sees what this one does: program, config and the run folders' file system.
+        """Whether each node sees what this one does: program, config and the run folders' file
+        system.
 
         Raises:
             ConfigError: with what a node does not see.
@@ -147,14 +166,21 @@ def _unseen(node: dict[str, Any], paths: Sequence[str]) -> list[str]:
     """What a node misses, a line each."""
     name = f"node {node['NodeManagerAddress']}"
     here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-    asked = ray.remote(missing).options(num_cpus=0, max_retries=0, scheduling_strategy=here).remote(os.getcwd(), paths)
+    asked = (
+        ray.remote(missing)
+        .options(num_cpus=0, max_retries=0, scheduling_strategy=here)
+        .remote(os.getcwd(), paths)
+    )
     try:
         lost = ray.get(asked, timeout=ANSWER)
     except GetTimeoutError:
         return [f"{name}: expected an answer within {ANSWER:.0f} s, but got none"]
     except RayError as error:  # such as a node without this program
         return [f"{name}: {str(error).strip().splitlines()[-1]}"]
-    return [f"{name} does not see {os.path.abspath(path)}; nodes must share one file system" for path in lost]
+    return [
+        f"{name} does not see {os.path.abspath(path)}; nodes must share one file system"
+        for path in lost
+    ]
 
 
 class RayRun:
@@ -170,7 +196,9 @@ class RayRun:
         lock = str(self._job.folder.path / ".lock")
         self._actor = self._worker.remote()
         self._placed = self._actor.placed.remote()
-        self._status = self._actor.run.remote(self._job.command, os.getcwd(), str(self._job.log), ours, lock, patience)
+        self._status = self._actor.run.remote(
+            self._job.command, os.getcwd(), str(self._job.log), ours, lock, patience
+        )
 
     def poll(self) -> int | None:
         """See `Run`."""
@@ -192,7 +220,10 @@ class RayRun:
         self._losses = self._losses + 1 if self._job.cycle == self._cycle else 1
         self._cycle = self._job.cycle
         if self._losses > LOSSES:
-            self._say(f"{self._job.name} lost {self._losses} workers in one cycle; is its node short of memory?")
+            self._say(
+                f"{self._job.name} lost {self._losses} workers in one cycle; is its node short of "
+                "memory?"
+            )
             return -signal.SIGKILL
         self._say(f"{self._job.name} lost its worker; resumed elsewhere")
         ray.kill(self._actor)  # where it is only out of reach

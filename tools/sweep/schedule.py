@@ -46,7 +46,8 @@ def run(jobs: Sequence[Job], place: Place, running: dict[Job, Run], console: Con
                 console.print(job.line(status, time.perf_counter() - began[job]))
             done = len(jobs) - len(waiting) - len(running)
             what = f"{done} of {len(jobs)} runs, {len(running)} running, cycles"
-            cycles = sum(min(job.cycle, job.cycles - (job in running)) for job in jobs)  # one that runs is not done
+            # one that runs is not done
+            cycles = sum(min(job.cycle, job.cycles - (job in running)) for job in jobs)
             progress.update(task, description=what, completed=cycles)
     return failed
 

@@ -15,9 +15,15 @@ from tools.train.showing import measured
 
 
 def show(jobs: Sequence[Job], console: Console) -> None:
-    """The final metric of each seed; over the seeds, mean and standard deviation of it and of the area."""
+    """The final metric of each seed.
+
+    Over the seeds, mean and standard deviation of it and of the area.
+    """
     seeds, metric = sorted({job.seed for job in jobs}), jobs[0].metric
-    summaries = (Column(f"final {measured(metric, jobs[0].lower)}", len(seeds) + 2), Column("area", len(seeds) + 1))
+    summaries = (
+        Column(f"final {measured(metric, jobs[0].lower)}", len(seeds) + 2),
+        Column("area", len(seeds) + 1),
+    )
     sheet = Sheet(Column("strategy"), *(Column(f"seed {seed}") for seed in seeds), *summaries)
     for leg in dict.fromkeys(job.leg for job in jobs):
         of_leg = {job.seed: job for job in jobs if job.leg == leg}
@@ -26,9 +32,14 @@ def show(jobs: Sequence[Job], console: Console) -> None:
         cells = [number(finals.get(seed, math.nan)) for seed in seeds]
         sheet.add(leg, *cells, _spread(list(finals.values())), _spread(areas))
     sheet.print(console)
-    spared = [row["seconds/spared"] for job in jobs for row in job.rows if row.get("seconds/spared")]
+    spared = [
+        row["seconds/spared"] for job in jobs for row in job.rows if row.get("seconds/spared")
+    ]
     if spared:
-        console.print(f"first trainings: {len(spared)} taken over from another run, {sum(spared):,.0f} s spared")
+        console.print(
+            f"first trainings: {len(spared)} taken over from another run, {sum(spared):,.0f} s "
+            "spared"
+        )
 
 
 def _final(job: Job) -> float:

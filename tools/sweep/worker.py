@@ -1,4 +1,7 @@
-"""What a sweep does on a node of a Ray cluster. Nothing here needs more than Python: it is imported in each worker."""
+"""What a sweep does on a node of a Ray cluster.
+
+Nothing here needs more than Python: it is imported in each worker.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-if not __package__:  # run as a file: its folder is first on the path, where its names would hide others
+# run as a file: its folder is first on the path, where its names would hide others
+if not __package__:
     HERE = Path(__file__).resolve().parent
-    sys.path[:] = [str(HERE.parent.parent), *(place for place in sys.path if Path(place).resolve() != HERE)]
+    sys.path[:] = [str(HERE.parent.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from models.process.files import locked
 
@@ -38,7 +42,13 @@ class Worker:
         """Nothing; that it was called says that the worker is on a node."""
 
     def run(
-        self, command: Sequence[str], folder: str, log: str, environment: Mapping[str, str], lock: str, patience: float
+        self,
+        command: Sequence[str],
+        folder: str,
+        log: str,
+        environment: Mapping[str, str],
+        lock: str,
+        patience: float,
     ) -> int:
         """The run as a process, until it ends.
 
@@ -47,7 +57,8 @@ class Worker:
             folder: where it is run.
             log: what it says is added there.
             environment: over this worker's own.
-            lock: of the run folder, which another process may still be in: one that lost its worker.
+            lock: of the run folder, which another process may still be in: one that lost its
+                worker.
             patience: seconds to wait for that.
 
         Returns:
@@ -90,7 +101,8 @@ def _free(lock: Path) -> bool:
 
 
 def tether(parent: int, command: Sequence[str]) -> None:
-    """Become the command, which then ends with its parent: a run without its worker would keep its folder locked.
+    """Become the command, which then ends with its parent: a run without its worker would keep its
+    folder locked.
 
     Ray's workers block SIGINT, and a process would inherit that.
     """

@@ -53,7 +53,11 @@ class Cycle:
 
     @classmethod
     def next_of(
-        cls, folder: RunFolder, experiment: Experiment, launcher: str = "none", shared: FirstModels | None = None
+        cls,
+        folder: RunFolder,
+        experiment: Experiment,
+        launcher: str = "none",
+        shared: FirstModels | None = None,
     ) -> Cycle:
         """The first cycle of a run that is not committed yet."""
         size = length(experiment.task.dataset("pool"))
@@ -67,13 +71,16 @@ class Cycle:
 
     @property
     def spared(self) -> dict[str, float]:
-        """Seconds of training that another run did for this one, as a part of the first cycle's row."""
+        """Seconds of training that another run did for this one, as a part of the first
+        cycle's row.
+        """
         seconds = self.shared.spared if self.shared is not None and self.pool.cycle == 0 else 0.0
         return {"seconds/spared": seconds} if seconds else {}
 
 
 def settled(experiment: Experiment, folder: RunFolder) -> Experiment:
-    """The experiment with a number for `scoring.batch_size`: where that is "auto", the run's first start measures it.
+    """The experiment with a number for `scoring.batch_size`: where that is "auto", the run's first
+    start measures it.
 
     The run folder keeps the number, as scores depend on it in their last digits.
     """
@@ -82,7 +89,11 @@ def settled(experiment: Experiment, folder: RunFolder) -> Experiment:
         return experiment
 
     def measured() -> int:
-        want, view, model = fields(needs(experiment.steps)), task.dataset("pool"), untrained(experiment, "joint")
+        want, view, model = (
+            fields(needs(experiment.steps)),
+            task.dataset("pool"),
+            untrained(experiment, "joint"),
+        )
         return fastest(model, view, task.collate, want, settings.amp, settings.channels_last)
 
     return replace(experiment, scoring=replace(settings, batch_size=folder.batch_size(measured)))
@@ -92,7 +103,9 @@ def untrained(experiment: Experiment, mode: Mode) -> JointModel:
     """A model on the device that there is, to measure times with; the same weights each time."""
     task = experiment.task
     with seeded(0):
-        model = JointModel(task.build(), task.forward, task.predict, task.taps, experiment.module, mode)
+        model = JointModel(
+            task.build(), task.forward, task.predict, task.taps, experiment.module, mode
+        )
     return model.to(get_device())
 
 
@@ -100,8 +113,8 @@ def untrained(experiment: Experiment, mode: Mode) -> JointModel:
 def start(cycle: Cycle, member: int = 0) -> Iterator[TrainingRunner]:
     """A cycle's Runner over everything labeled; the strategy has no part in its randomness.
 
-    Members of an ensemble differ in their seeds alone; the first is the network that every strategy trains. Where runs
-    share their first trainings, it finds that of another run, or leaves its own.
+    Members of an ensemble differ in their seeds alone; the first is the network that every strategy
+    trains. Where runs share their first trainings, it finds that of another run, or leaves its own.
     """
     folder, pool = cycle.folder, cycle.pool
     where = folder.training_folder(pool.cycle, member)
@@ -120,29 +133,46 @@ def start(cycle: Cycle, member: int = 0) -> Iterator[TrainingRunner]:
 def _training(cycle: Cycle, member: int) -> AbstractContextManager[TrainingRunner]:
     experiment, pool = cycle.experiment, cycle.pool
     task, settings, scoring = experiment.task, experiment.training, experiment.scoring
-    seed = derive_seed(experiment.seed, pool.cycle, *(("member", member) if member else ("training",)))
+    seed = derive_seed(
+        experiment.seed, pool.cycle, *(("member", member) if member else ("training",))
+    )
     with seeded(derive_seed(seed, "network")):
         network = task.build()
     if experiment.committee_kind == "dropout":
         add_dropout(network, experiment.committee)
     with seeded(derive_seed(seed, "module")):
-        model = JointModel(network, task.forward, task.predict, task.taps, experiment.module, experiment.module_mode)
+        model = JointModel(
+            network,
+            task.forward,
+            task.predict,
+            task.taps,
+            experiment.module,
+            experiment.module_mode,
+        )
     if settings.start == "warm" and pool.cycle > 0:
         warm_start(model, cycle.folder.training_folder(pool.cycle - 1, member))
     augmented, test = task.dataset("train"), task.dataset("test")
-    train = train_loader(augmented, pool.labeled, settings.batch_size, settings.workers, task.collate, seed)
+    train = train_loader(
+        augmented, pool.labeled, settings.batch_size, settings.workers, task.collate, seed
+    )
     in_order = DefaultSampler(test, shuffle=False)  # split over the processes
     evaluation = loader(test, in_order, scoring.size, scoring.workers, task.collate)
-    title = f"cycle {pool.cycle + 1}/{experiment.budget.cycles}" + f", member {member + 1}" * bool(member)
+    title = f"cycle {pool.cycle + 1}/{experiment.budget.cycles}" + f", member {member + 1}" * bool(
+        member
+    )
     where = Place(cycle.folder.training_folder(pool.cycle, member), seed, title, cycle.launcher)
     return training(model, Data(train, evaluation, metric_of(task)), settings, where)
 
 
 def committee(cycle: Cycle, model: JointModel) -> list[Member]:
-    """The committee that some strategies ask: more networks, trained here, or passes of the model with dropout."""
+    """The committee that some strategies ask: more networks, trained here, or passes of
+    the model with dropout.
+    """
     experiment, settings = cycle.experiment, cycle.experiment.committee
     if experiment.committee_kind == "dropout":
-        return passes(model, settings.passes, derive_seed(experiment.seed, cycle.pool.cycle, "dropout"))
+        return passes(
+            model, settings.passes, derive_seed(experiment.seed, cycle.pool.cycle, "dropout")
+        )
     models = [model]
     for member in range(1, settings.members):
         with start(cycle, member) as runner:
@@ -152,9 +182,14 @@ def committee(cycle: Cycle, model: JointModel) -> list[Member]:
 
 
 def next_query(
-    experiment: Experiment, model: JointModel, members: Sequence[Member], pool: Pool, scratch: Path | None = None
+    experiment: Experiment,
+    model: JointModel,
+    members: Sequence[Member],
+    pool: Pool,
+    scratch: Path | None = None,
 ) -> Query:
-    """Ask the strategy; it sees ids and signals, and the pool as at test time through the weights just trained.
+    """Ask the strategy; it sees ids and signals, and the pool as at test time through the weights
+    just trained.
 
     `scratch` is a folder for vectors that are too many for memory.
     """
@@ -169,13 +204,20 @@ def next_query(
 
 
 def asked(experiment: Plan, pool: Pool, signals: Score) -> Query:
-    """What the strategy asks for in the pool's cycle, given signals: just computed, or saved and replayed."""
+    """What the strategy asks for in the pool's cycle, given signals: just computed, or
+    saved and replayed.
+    """
     rng, labeled = stream(experiment.seed, pool.cycle, "query"), np.array(pool.labeled)
     return ask(experiment.steps, pool.unlabeled, labeled, experiment.budget.query, rng, signals)
 
 
-def ranking_quality(experiment: Experiment, model: JointModel, pool: Pool, query: Query | None) -> dict:
-    """How the module ranks what was queried and a random control; the oracle may look at labels, no strategy does."""
+def ranking_quality(
+    experiment: Experiment, model: JointModel, pool: Pool, query: Query | None
+) -> dict:
+    """How the module ranks what was queried and a random control.
+
+    The oracle may look at labels, no strategy does.
+    """
     if model.loss_prediction is None:
         return {}
     rng = stream(experiment.seed, pool.cycle, "control")

@@ -1,7 +1,9 @@
-"""First trainings that several runs share: the checkpoint of a finished one, under the hash of what it follows from.
+"""First trainings that several runs share: the checkpoint of a finished one, under the hash of what
+it follows from.
 
-Strategies of a seed begin with the same labels, so with the same module mode their first trainings are the same, to the
-byte on a CPU. A training that finds the checkpoint of a finished one in its folder loads it and does nothing more.
+Strategies of a seed begin with the same labels, so with the same module mode their first trainings
+are the same, to the byte on a CPU. A training that finds the checkpoint of a finished one in its
+folder loads it and does nothing more.
 """
 
 from __future__ import annotations
@@ -34,10 +36,22 @@ from tools.record.files import SMALL, RunFolderError, parsed, text
 from tools.record.receipt import digest, weights_digest
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = ("models", "tasks", "acquisition", "tools")  # seeds, networks and loaders are made in any of them
+# seeds, networks and loaders are made in any of them
+CODE = ("models", "tasks", "acquisition", "tools")
 DAMAGED = (ValueError, TypeError, KeyError, OverflowError, FileNotFoundError, RunFolderError)
-LIBRARIES = ("torch", "torchvision", "timm", "mmengine", "mmcv", "mmcv-lite", "mmdet", "numpy", "opencv-python",
-             "opencv-python-headless", "Pillow")  # fmt: skip
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "mmengine",
+    "mmcv",
+    "mmcv-lite",
+    "mmdet",
+    "numpy",
+    "opencv-python",
+    "opencv-python-headless",
+    "Pillow",
+)
 
 
 class FirstModels:
@@ -54,7 +68,9 @@ class FirstModels:
         self.folder, self.spared = folder, 0.0
 
     def take(self, key: str, into: Path) -> None:
-        """Put the checkpoint of a finished training, if there is one, where another one would be resumed from."""
+        """Put the checkpoint of a finished training, if there is one, where another one
+        would be resumed from.
+        """
         kept, target = self.folder / f"{key}.pth", into / CHECKPOINT
         if target.exists() or not kept.is_file():
             return
@@ -71,12 +87,16 @@ class FirstModels:
             self.spared += seconds
 
     def keep(self, key: str, trained: Path, seconds: float) -> None:
-        """Keep the checkpoint of a training that has come to its end in `trained`; of two processes, one does it."""
+        """Keep the checkpoint of a training that has come to its end in `trained`.
+
+        Of two processes, one does it.
+        """
         with suppress(BlockingIOError), locked(self.folder / f".{key}.lock"):
             if (self.folder / f"{key}.pth").exists():
                 return
             about = {"seconds": round(seconds, 3), "sha256": _sha256(trained / CHECKPOINT)}
-            with replacing(self.folder / f"{key}.json") as beside:  # first: a checkpoint that is there has it
+            # first: a checkpoint that is there has it
+            with replacing(self.folder / f"{key}.json") as beside:
                 beside.write_text(json.dumps(about), encoding="utf-8")
             with replacing(self.folder / f"{key}.pth") as beside:
                 shutil.copyfile(trained / CHECKPOINT, beside)
@@ -86,11 +106,13 @@ def key(experiment: Experiment, pool: Pool, names: bytes, member: int = 0, teste
     """The hash of all that a training of the first cycle follows from.
 
     Args:
-        experiment: its task, training, module and seed, and dropout where the strategy asks for passes with it.
+        experiment: its task, training, module and seed, and dropout where the strategy asks for
+            passes with it.
         pool: of the first cycle: the labeled ids.
         names: what the samples are called.
         member: of an ensemble.
-        tested: hash of the test set, which an adapter may look at in training, too; empty where it is not known.
+        tested: hash of the test set, which an adapter may look at in training, too; empty where it
+            is not known.
     """
     module: Any = experiment.module_mode
     if module != "off":
@@ -99,22 +121,34 @@ def key(experiment: Experiment, pool: Pool, names: bytes, member: int = 0, teste
         network = experiment.task.build()
     dropout = asdict(experiment.committee) if experiment.committee_kind == "dropout" else None
     what = {
-        "task": experiment.config["task"], "training": experiment.config["training"], "module": module,
-        "dropout": dropout, "seed": experiment.seed, "member": member, "labeled": pool.labeled, "size": pool.size,
-        "names": hashlib.sha256(names).hexdigest(), "code": code(experiment.task, network), "machine": machine(),
-        "test": tested, "content": content(experiment.task, network, pool),
-    }  # fmt: skip
+        "task": experiment.config["task"],
+        "training": experiment.config["training"],
+        "module": module,
+        "dropout": dropout,
+        "seed": experiment.seed,
+        "member": member,
+        "labeled": pool.labeled,
+        "size": pool.size,
+        "names": hashlib.sha256(names).hexdigest(),
+        "code": code(experiment.task, network),
+        "machine": machine(),
+        "test": tested,
+        "content": content(experiment.task, network, pool),
+    }
     return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 def code(task: Task, network: nn.Module) -> str:
-    """Of all files of the packages, by name; of the classes of task and network, wherever they lie; of those beside.
+    """Of all files of the packages, by name; of the classes of task and network, wherever they lie;
+    of those beside.
 
-    Which of them decide how a first model comes out is not told apart: one that does not costs one training anew.
+    Which of them decide how a first model comes out is not told apart: one that does not costs one
+    training anew.
     """
     files = {path for room in CODE for path in (ROOT / room).rglob("*.py")}
     for kind in {*type(task).__mro__, *(type(part) for part in network.modules())}:
-        with suppress(TypeError, OSError):  # of a class that is not written in Python, or in no file
+        # of a class that is not written in Python, or in no file
+        with suppress(TypeError, OSError):
             if place := inspect.getsourcefile(kind):
                 files.add(Path(place))
     adapter = inspect.getsourcefile(type(task))
@@ -132,8 +166,13 @@ def _named(path: Path) -> str:
 
 
 def content(task: Task, network: nn.Module, pool: Pool) -> str:
-    """Of what settings and names only point to: weights to begin with, labeled samples as they are trained on."""
-    found, data = hashlib.sha256(weights_digest(network.state_dict()).encode()), task.dataset("train")
+    """Of what settings and names only point to: weights to begin with, labeled samples as
+    they are trained on.
+    """
+    found, data = (
+        hashlib.sha256(weights_digest(network.state_dict()).encode()),
+        task.dataset("train"),
+    )
     for i in pool.labeled:
         with seeded(i):
             _add(found, data[i])
@@ -141,7 +180,10 @@ def content(task: Task, network: nn.Module, pool: Pool) -> str:
 
 
 def _add(found: Any, value: Any) -> None:
-    """Add a value, whatever it is made of; what has no text of its own has another each time, and is not shared."""
+    """Add a value, whatever it is made of.
+
+    What has no text of its own has another each time, and is not shared.
+    """
     found.update(f"{type(value).__name__}\n".encode())
     if isinstance(value, torch.Tensor):
         found.update(weights_digest({"": value}).encode())
@@ -174,7 +216,13 @@ def machine() -> list[str]:
     """Versions, processor and devices, with which rounding may differ."""
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     threads, processes = str(torch.get_num_threads()), os.environ.get("WORLD_SIZE", "1")
-    return [*(f"{name} {_version(name)}" for name in LIBRARIES), _processor(), threads, processes, *devices]
+    return [
+        *(f"{name} {_version(name)}" for name in LIBRARIES),
+        _processor(),
+        threads,
+        processes,
+        *devices,
+    ]
 
 
 def _version(name: str) -> str:
@@ -191,5 +239,10 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return f"{model or platform.processor() or platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+    model = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), ""
+    )
+    return (
+        f"{model or platform.processor() or platform.machine()}, "
+        f"{torch.backends.cpu.get_cpu_capability()}"
+    )

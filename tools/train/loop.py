@@ -73,10 +73,21 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
         query = None if cycle.last else next_query(experiment, model, members, pool, folder.path)
     with clock("ranking"):  # no part of the method: how well the module ranks, measured with labels
         ranking = ranking_quality(experiment, model, pool, query)
-    receipt = receipt_of(task, pool, model, members, query) | digests(experiment) | receipt_part(folder.path)
+    receipt = (
+        receipt_of(task, pool, model, members, query)
+        | digests(experiment)
+        | receipt_part(folder.path)
+    )
     if query is not None and not experiment.scoring.keep_vectors:
         query = query.without_vectors()
     effort = sum(task.effort(i) for i in pool.labeled)
     seconds = clock.seconds | cycle.spared
-    row = {"cycle": pool.cycle, "labeled": len(pool.labeled), "effort": effort, **metrics, **seconds, **ranking}
+    row = {
+        "cycle": pool.cycle,
+        "labeled": len(pool.labeled),
+        "effort": effort,
+        **metrics,
+        **seconds,
+        **ranking,
+    }
     return row, query, pool.label([] if query is None else query.picked.tolist()), receipt

@@ -1,4 +1,6 @@
-"""What happens around the loop: checks before it, errors and signals in it, the summary after it."""
+"""What happens around the loop: checks before it, errors and signals in it, the summary
+after it.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +43,17 @@ from tools.train.cycle import Cycle
 from tools.train.first_model import FirstModels
 
 STOPPERS = (
-    ConfigError, DataError, RunFolderError, WeightsError, CheckpointError, CompileError, QueryError, CanaryError,
-    FloatingPointError, SharedMemoryError,
-)  # fmt: skip
+    ConfigError,
+    DataError,
+    RunFolderError,
+    WeightsError,
+    CheckpointError,
+    CompileError,
+    QueryError,
+    CanaryError,
+    FloatingPointError,
+    SharedMemoryError,
+)
 GRACE = 5  # seconds that a launcher needs to end the other processes after one has failed
 
 
@@ -59,7 +69,8 @@ def main(arguments: argparse.Namespace) -> int:
     if not torch.cuda.is_available():
         keep_freed_memory()
     _start_processes(arguments.launcher)
-    console = Console(quiet=not is_main_process(), soft_wrap=True, markup=False)  # paths may hold [brackets]
+    # paths may hold [brackets]
+    console = Console(quiet=not is_main_process(), soft_wrap=True, markup=False)
     try:
         with listening(), enough(), workers_may_die():
             return _main(arguments, console)
@@ -69,7 +80,8 @@ def main(arguments: argparse.Namespace) -> int:
             text = error.whole
         _say_error(console, text)
         return USAGE_ERROR
-    except OSError as error:  # a disk that is full or gone: checkpoints are mmengine's, which lets it through
+    # a disk that is full or gone: checkpoints are mmengine's, which lets it through
+    except OSError as error:
         _say_error(console, f"{error}; what was committed is whole, and the same command goes on")
         return USAGE_ERROR
     except KeyboardInterrupt as stop:
@@ -78,7 +90,10 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _say_error(console: Console, text: str) -> None:
-    """The first process says what concerns all; another one only what is still unsaid when it should have ended."""
+    """The first process says what concerns all.
+
+    Another one only what is still unsaid when it should have ended.
+    """
     if not is_main_process():
         time.sleep(GRACE)
         console.quiet = False
@@ -99,10 +114,14 @@ def _main(arguments: argparse.Namespace, console: Console) -> int:
     bytes_needed = _preflight(experiment, folder, arguments.check == "full", console)
     if arguments.dry_run:
         data.check(folder.path, fingerprint(experiment.task), preflight.names(experiment.task))
-        console.print(preflight.plan(experiment, folder.path, bytes_needed), markup=False, highlight=False)
+        console.print(
+            preflight.plan(experiment, folder.path, bytes_needed), markup=False, highlight=False
+        )
         return 0
     if experiment.training.deterministic and torch.cuda.is_available():
-        console.print("deterministic: slower, as cuDNN and torch leave out what is fastest", highlight=False)
+        console.print(
+            "deterministic: slower, as cuDNN and torch leave out what is fastest", highlight=False
+        )
     with (
         deterministic(experiment.training.deterministic),
         folder.locked() if is_main_process() else nullcontext(),
@@ -121,18 +140,28 @@ def _show_finished(experiment: Experiment, folder: RunFolder, mode: str, console
     if is_main_process():
         rows = folder.rows(experiment.budget.cycles)
         if mode == "online":  # W&B may lack rows: of a run that was offline, or lost its connection
-            _tracker(experiment, folder, mode, rows, console).finish(totals(experiment.task.metric, rows))
+            _tracker(experiment, folder, mode, rows, console).finish(
+                totals(experiment.task.metric, rows)
+            )
         _show(experiment, rows, console)
     return 0
 
 
 def _experiment(arguments: argparse.Namespace) -> Experiment:
     options: dict[str, Any] = dict(arguments.cfg_options)
-    named = {"strategy": arguments.strategy, "seed": arguments.seed, "training.amp": arguments.amp or None}
+    named = {
+        "strategy": arguments.strategy,
+        "seed": arguments.seed,
+        "training.amp": arguments.amp or None,
+    }
     named |= dict.fromkeys(("scoring.amp", "scoring.channels_last"), arguments.amp or None)
-    named |= {"module.mode": arguments.module, "training.deterministic": arguments.deterministic or None}
+    named |= {
+        "module.mode": arguments.module,
+        "training.deterministic": arguments.deterministic or None,
+    }
     named |= {"training.compile": arguments.compile or None}
-    named |= {"processes": get_world_size() if get_world_size() > 1 else None}  # the batch size is each one's
+    # the batch size is each one's
+    named |= {"processes": get_world_size() if get_world_size() > 1 else None}
     options |= {key: value for key, value in named.items() if value is not None}
     try:
         return load(arguments.config, smoke=arguments.smoke, options=options)
@@ -156,7 +185,13 @@ def _preflight(experiment: Experiment, folder: RunFolder, full: bool, console: C
     return bytes_needed
 
 
-def _run(experiment: Experiment, folder: RunFolder, mode: str, console: Console, arguments: argparse.Namespace) -> None:
+def _run(
+    experiment: Experiment,
+    folder: RunFolder,
+    mode: str,
+    console: Console,
+    arguments: argparse.Namespace,
+) -> None:
     shared = FirstModels(arguments.first_models) if arguments.first_models else None
     cycle = Cycle.next_of(folder, experiment, arguments.launcher, shared)
     rows = folder.rows(cycle.pool.cycle)
@@ -171,14 +206,20 @@ def _run(experiment: Experiment, folder: RunFolder, mode: str, console: Console,
         rows = folder.rows(experiment.budget.cycles)
         title = f"{experiment.name}, {experiment.leg}, seed {experiment.seed}"
         lower = lower_is_better(experiment.task)
-        showing.draw(rows, experiment.task.metric, title, folder.path / "curve.png", lower, experiment.leg)
+        showing.draw(
+            rows, experiment.task.metric, title, folder.path / "curve.png", lower, experiment.leg
+        )
         folder.finish()
         _show(experiment, rows, console)
         console.print(f"curve: {folder.path / 'curve.png'}", highlight=False)
 
 
-def _tracker(experiment: Experiment, folder: RunFolder, mode: str, rows: list[dict], console: Console) -> Tracker:
-    return identity.tracker(experiment, folder, mode, rows, lambda text: console.print(text, highlight=False))
+def _tracker(
+    experiment: Experiment, folder: RunFolder, mode: str, rows: list[dict], console: Console
+) -> Tracker:
+    return identity.tracker(
+        experiment, folder, mode, rows, lambda text: console.print(text, highlight=False)
+    )
 
 
 def _show(experiment: Experiment, rows: list[dict[str, Any]], console: Console) -> None:
@@ -192,12 +233,17 @@ def _start_processes(launcher: str) -> None:
     """Join the other processes; on CPUs by gloo, where mmengine's own start would ask for a GPU."""
     if launcher == "none":
         return
-    os.environ.setdefault("MKL_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))  # else mmengine does, and warns
+    # else mmengine does, and warns
+    os.environ.setdefault("MKL_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
     if launcher == "pytorch" and "RANK" not in os.environ:
-        raise SystemExit("error: --launcher pytorch is for `torchrun --nproc_per_node=2 tools/al_train.py ...`")
+        raise SystemExit(
+            "error: --launcher pytorch is for `torchrun --nproc_per_node=2 tools/al_train.py ...`"
+        )
     if torch.cuda.is_available():
         init_launched(launcher)
     elif launcher == "pytorch":
         torch.distributed.init_process_group("gloo")
     else:
-        raise SystemExit("error: --launcher slurm needs GPUs; on CPUs use torchrun and --launcher pytorch")
+        raise SystemExit(
+            "error: --launcher slurm needs GPUs; on CPUs use torchrun and --launcher pytorch"
+        )

@@ -1,4 +1,6 @@
-"""What a person looks at: a line a cycle, pictures of what was queried, a table and a curve in the end."""
+"""What a person looks at: a line a cycle, pictures of what was queried, a table and a
+curve in the end.
+"""
 
 from __future__ import annotations
 
@@ -35,26 +37,53 @@ def line(row: Row, metric: str, cycles: int) -> str:
 
 
 def show(rows: Sequence[Row], metric: str, console: Console, lower: bool = False) -> None:
-    """The run as a table; columns without a value are left out. `lower`: less of the metric is better."""
-    columns = {"labeled": Column("labeled"), "effort": Column("effort", 8), metric: Column(measured(metric, lower), 9)}
+    """The run as a table; columns without a value are left out.
+
+    `lower`: less of the metric is better.
+    """
+    columns = {
+        "labeled": Column("labeled"),
+        "effort": Column("effort", 8),
+        metric: Column(measured(metric, lower), 9),
+    }
     for group in ("queried", "control"):
         columns[f"ranking/{group}/pairs"] = Column(f"ordered pairs\n{group}", 7)
     columns |= {f"seconds/{step}": Column(f"{name}\ns", 6) for step, name in STEPS.items()}
-    known = [key for key in columns if any(_told(key, row.get(key)) not in ("", "-") for row in rows)]
+    known = [
+        key for key in columns if any(_told(key, row.get(key)) not in ("", "-") for row in rows)
+    ]
     sheet = Sheet(*[columns[key] for key in known])
     for row in rows:
         sheet.add(*[_told(key, row.get(key)) for key in known])
     sheet.print(console)
 
 
-def draw(rows: Sequence[Row], metric: str, title: str, path: Path, lower: bool = False, leg: str = "random") -> None:
-    """`curve.png`: the metric over labeled images, as `leg` looks. `lower`: less of the metric is better."""
+def draw(
+    rows: Sequence[Row],
+    metric: str,
+    title: str,
+    path: Path,
+    lower: bool = False,
+    leg: str = "random",
+) -> None:
+    """`curve.png`: the metric over labeled images, as `leg` looks.
+
+    `lower`: less of the metric is better.
+    """
     figure = canvas(figsize=(6, 4))
     axes = figure.subplots()
     points = [(row["labeled"], row[metric]) for row in rows if row[metric] is not None]
     axes.plot(*zip(*points, strict=True), **look_of(styles([leg])[leg])) if points else None
     axes.set(xlabel="labeled images", ylabel=measured(metric, lower), title=title)
-    axes.text(0.99, 0.02, "one seed, so no band", ha="right", transform=axes.transAxes, fontsize=8, color="#60646c")
+    axes.text(
+        0.99,
+        0.02,
+        "one seed, so no band",
+        ha="right",
+        transform=axes.transAxes,
+        fontsize=8,
+        color="#60646c",
+    )
     axes.grid(alpha=0.3)
     tick_well(axes)
     with replacing(path) as beside:
@@ -70,4 +99,10 @@ def _told(key: str, value: Any) -> str:
 def _number(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+    return (
+        f"{value:,}"
+        if isinstance(value, int)
+        else f"{value:.3f}"
+        if abs(value) < 10
+        else f"{value:,.1f}"
+    )

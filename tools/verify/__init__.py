@@ -1,1 +1,3 @@
-"""What `al_verify.py` checks, part by part: reading a run, the checks of one run, and those across runs."""
+"""What `al_verify.py` checks, part by part: reading a run, the checks of one run, and
+those across runs.
+"""

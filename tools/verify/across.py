@@ -14,7 +14,10 @@ from tools.verify.run import Remark, Run
 
 
 def groups(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """Runs of one config, one seed and the same samples, which have a committed cycle; groups of one, too."""
+    """Runs of one config, one seed and the same samples, which have a committed cycle.
+
+    Groups of one, too.
+    """
     found: dict[Any, list[Run]] = {}
     for run in runs:
         found.setdefault((run.experiment.seed, _setup(run), run.names), []).append(run)
@@ -27,7 +30,9 @@ def initial_sets(runs: Sequence[Run]) -> Iterator[Remark]:
     for run in runs[1:]:
         if run.initial != first.initial:
             there, came = list(first.initial[:5]), list(run.initial[:5])
-            yield Remark(0, f"{_name(run)}: expected {there} ... as in {_name(first)}, but got {came} ...")
+            yield Remark(
+                0, f"{_name(run)}: expected {there} ... as in {_name(first)}, but got {came} ..."
+            )
 
 
 def first_weights(runs: Sequence[Run]) -> Iterator[Remark]:
@@ -46,7 +51,9 @@ def first_weights(runs: Sequence[Run]) -> Iterator[Remark]:
         for run in different:
             yield _differ(first, run)
         if not others:
-            yield Remark(0, f"{_name(first)}: no other run here is trained with {way}", "not compared")
+            yield Remark(
+                0, f"{_name(first)}: no other run here is trained with {way}", "not compared"
+            )
 
 
 def same_data(runs: Sequence[Run]) -> Iterator[Remark]:
@@ -62,7 +69,9 @@ def same_data(runs: Sequence[Run]) -> Iterator[Remark]:
 
 
 def first_rows(runs: Sequence[Run]) -> Iterator[Remark]:
-    """Runs with the same first weights have the same first row, times and the ranking of queries aside."""
+    """Runs with the same first weights have the same first row, times and the ranking of
+    queries aside.
+    """
     firsts: dict[str, tuple[Run, First]] = {}
     for run in runs:
         one = _first(run)
@@ -72,7 +81,10 @@ def first_rows(runs: Sequence[Run]) -> Iterator[Remark]:
         if run is known:
             continue
         if not there.alike(one):
-            text = f"{_name(run)} and {_name(known)}: tested in another way, or where bits are not the same each time"
+            text = (
+                f"{_name(run)} and {_name(known)}: tested in another way, or where bits are not "
+                "the same each time"
+            )
             yield Remark(0, text, "not compared")
         elif there.differing(one):
             yield Remark(0, f"{_name(known)} and {_name(run)}: {there.other_test(one)}")
@@ -86,16 +98,30 @@ def _first(run: Run) -> First | None:
 
 
 def _differ(first: Run, run: Run) -> Remark:
-    told = f"{_name(run)}: expected {_weights(first)[:12]} as in {_name(first)}, but got {_weights(run)[:12]}"
+    told = (
+        f"{_name(run)}: expected {_weights(first)[:12]} as in {_name(first)}, but got "
+        f"{_weights(run)[:12]}"
+    )
     exact = [one.experiment.training.deterministic for one in (first, run)]
     if exact[0] != exact[1]:
-        return Remark(0, f"{told}; one alone was trained with --deterministic, which rounds otherwise", "not compared")
+        return Remark(
+            0,
+            f"{told}; one alone was trained with --deterministic, which rounds otherwise",
+            "not compared",
+        )
     gpu = "cpu" not in (first.cycles[0].receipt.get("device"), run.cycles[0].receipt.get("device"))
     if gpu and not all(exact):
-        return Remark(0, f"{told}; on a GPU the bits are the same with --deterministic alone", "not compared")
-    made = [one.cycles[0].receipt.get("made", "processes and threads of unknown number") for one in (first, run)]
+        return Remark(
+            0, f"{told}; on a GPU the bits are the same with --deterministic alone", "not compared"
+        )
+    made = [
+        one.cycles[0].receipt.get("made", "processes and threads of unknown number")
+        for one in (first, run)
+    ]
     if made[0] != made[1]:
-        return Remark(0, f"{told}; made by {made[0]}, and by {made[1]}, which round otherwise", "not compared")
+        return Remark(
+            0, f"{told}; made by {made[0]}, and by {made[1]}, which round otherwise", "not compared"
+        )
     return Remark(0, f"{told} (a training on another device or processor differs, too)")
 
 
@@ -108,7 +134,9 @@ def _weights(run: Run) -> str:
 
 
 def training(run: Run) -> str:
-    """How the first cycle is trained, as far as the strategy has a part in it: module, objective, dropout."""
+    """How the first cycle is trained, as far as the strategy has a part in it: module,
+    objective, dropout.
+    """
     module, settings = run.experiment.module_mode, run.experiment.committee
     way = f"module {module}" + (f" ({run.experiment.module.objective})" if module != "off" else "")
     if run.experiment.committee_kind == "dropout":
@@ -119,4 +147,6 @@ def training(run: Run) -> str:
 def _setup(run: Run) -> tuple[tuple[str, str], ...]:
     """The settings that runs must share to be compared."""
     settings = flat(run.experiment.config).items()
-    return tuple(sorted((key, repr(value)) for key, value in settings if not free(key, AFTER_THE_FIRST)))
+    return tuple(
+        sorted((key, repr(value)) for key, value in settings if not free(key, AFTER_THE_FIRST))
+    )

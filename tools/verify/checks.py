@@ -1,4 +1,6 @@
-"""The checks of one run: each looks at every committed cycle, and remarks on what is not as it should be."""
+"""The checks of one run: each looks at every committed cycle, and remarks on what is not
+as it should be.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +25,23 @@ from tools.verify.run import Cycle, Remark, Run
 def files(run: Run) -> Iterator[Remark]:
     """Every cycle left a file with a receipt; all but the last a query."""
     for cycle in run.cycles:
-        name, last = f"queries/{cycle.number:02d}.npz", cycle.number + 1 == run.experiment.budget.cycles
+        name, last = (
+            f"queries/{cycle.number:02d}.npz",
+            cycle.number + 1 == run.experiment.budget.cycles,
+        )
         if cycle.damage:
             yield Remark(cycle.number, cycle.damage)
             continue
-        lacking = [key for key in ("labeled", "weights", "taps", "device") if key not in cycle.receipt]
+        lacking = [
+            key for key in ("labeled", "weights", "taps", "device") if key not in cycle.receipt
+        ]
         if lacking:
             yield Remark(cycle.number, f"expected a receipt in {name}, but it lacks {lacking}")
         if (cycle.query is None) != last:
             came = "there is none" if cycle.query is None else "there is one"
-            yield Remark(cycle.number, f"expected {'no' if last else 'a'} query in {name}, but {came}")
+            yield Remark(
+                cycle.number, f"expected {'no' if last else 'a'} query in {name}, but {came}"
+            )
 
 
 def rows(run: Run) -> Iterator[Remark]:
@@ -44,7 +53,10 @@ def rows(run: Run) -> Iterator[Remark]:
         return
     for row, size in zip(found, run.experiment.budget.sizes, strict=False):
         if row.get("labeled") != size:
-            yield Remark(row["cycle"], f"metrics.jsonl: expected labeled {size}, but got {row.get('labeled')!r}")
+            yield Remark(
+                row["cycle"],
+                f"metrics.jsonl: expected labeled {size}, but got {row.get('labeled')!r}",
+            )
 
 
 def initial_set(run: Run) -> Iterator[Remark]:
@@ -81,26 +93,43 @@ def picks(run: Run) -> Iterator[Remark]:
 
 
 def state(run: Run) -> Iterator[Remark]:
-    """state.json holds the initial set and all picks in order; `done` is there after the last cycle alone."""
+    """state.json holds the initial set and all picks in order.
+
+    `done` is there after the last cycle alone.
+    """
     if run.state is None:
         return
     cycles = run.experiment.budget.cycles
     yield from _order(None, "state.json's labels", run.labeled, run.state.labeled)
     if run.folder.done and len(run.cycles) < cycles:
-        yield Remark(None, f"expected {cycles} committed cycles, as `done` is there, but got {len(run.cycles)}")
+        yield Remark(
+            None,
+            f"expected {cycles} committed cycles, as `done` is there, but got {len(run.cycles)}",
+        )
 
 
 def signals(run: Run) -> Iterator[Remark]:
     """Signals have a row for each sample, of finite numbers."""
     for cycle, query in _asked(run):
-        parts = [("candidate", query.signals, query.candidates), ("labeled sample", query.labeled, cycle.labeled)]
-        for what, signal, values, size in [(w, n, v, len(i)) for w, part, i in parts for n, v in part.items()]:
+        parts = [
+            ("candidate", query.signals, query.candidates),
+            ("labeled sample", query.labeled, cycle.labeled),
+        ]
+        for what, signal, values, size in [
+            (w, n, v, len(i)) for w, part, i in parts for n, v in part.items()
+        ]:
             if values.ndim not in (1, 2) or len(values) != size:
                 came = f"shape {values.shape}"
-                yield Remark(cycle.number, f"expected a row of {signal!r} for each {what} ({size}), but got {came}")
+                yield Remark(
+                    cycle.number,
+                    f"expected a row of {signal!r} for each {what} ({size}), but got {came}",
+                )
             elif not np.isfinite(values).all():
                 bad = int((~np.isfinite(values)).sum())
-                yield Remark(cycle.number, f"expected finite {signal!r}, but {bad} of {values.size} numbers are not")
+                yield Remark(
+                    cycle.number,
+                    f"expected finite {signal!r}, but {bad} of {values.size} numbers are not",
+                )
 
 
 def settings(run: Run) -> Iterator[Remark]:
@@ -109,36 +138,62 @@ def settings(run: Run) -> Iterator[Remark]:
     if differs:
         yield Remark(None, differs)
     about = facts.facts(run.folder.path)
-    there = {"settings": facts.digest(run.experiment.config), "facts": about.digest if about else "(none)"}
-    old = [cycle.number for cycle in run.cycles if cycle.receipt and "settings" not in cycle.receipt]
+    there = {
+        "settings": facts.digest(run.experiment.config),
+        "facts": about.digest if about else "(none)",
+    }
+    old = [
+        cycle.number for cycle in run.cycles if cycle.receipt and "settings" not in cycle.receipt
+    ]
     for cycle in run.cycles:
         for name, came in there.items() if "settings" in cycle.receipt else ():
-            file, expected = {"settings": facts.CONFIG, "facts": facts.FACTS}[name], cycle.receipt.get(name, "(none)")
+            file, expected = (
+                {"settings": facts.CONFIG, "facts": facts.FACTS}[name],
+                cycle.receipt.get(name, "(none)"),
+            )
             if expected != came:
-                yield Remark(cycle.number, f"{file}: expected the hash {expected[:12]}, but got {came[:12]}")
+                yield Remark(
+                    cycle.number, f"{file}: expected the hash {expected[:12]}, but got {came[:12]}"
+                )
     if old:
         which = "" if len(old) == len(run.cycles) else f" of cycles {old}"
-        yield Remark(None, f"the hash of the settings{which} is not recorded, as a version before made it",
-                     "not compared")  # fmt: skip
+        yield Remark(
+            None,
+            f"the hash of the settings{which} is not recorded, as a version before made it",
+            "not compared",
+        )
 
 
 def hashes(run: Run) -> Iterator[Remark]:
     """Hashes of labels, candidates, picks and signals are those of what is there."""
     for cycle in run.cycles:
         there = {"labeled": digest(np.array(cycle.labeled, dtype=np.int64))}
-        there |= {} if cycle.query is None else {name: digest(values) for name, values in content(cycle.query).items()}
-        named = {n for n in cycle.receipt if n.partition("/")[0] in ("labeled", "candidates", "picked", "signal")}
+        there |= (
+            {}
+            if cycle.query is None
+            else {name: digest(values) for name, values in content(cycle.query).items()}
+        )
+        named = {
+            n
+            for n in cycle.receipt
+            if n.partition("/")[0] in ("labeled", "candidates", "picked", "signal")
+        }
         for name in sorted(there.keys() | named) if cycle.receipt else ():
             expected, came = cycle.receipt.get(name, "(none)"), there.get(name, "(nothing)")
             left_out = name not in there and "/" in name and not run.experiment.scoring.keep_vectors
             if expected != came and not left_out:
-                yield Remark(cycle.number, f"{name}: expected the hash {expected[:12]}, but got {came[:12]}")
+                yield Remark(
+                    cycle.number, f"{name}: expected the hash {expected[:12]}, but got {came[:12]}"
+                )
 
 
 def weights(run: Run) -> Iterator[Remark]:
     """The newest weights are those of the last receipt."""
     for cycle in run.cycles[-1:]:
-        path, expected = run.folder.training_folder(cycle.number) / CHECKPOINT, cycle.receipt.get("weights")
+        path, expected = (
+            run.folder.training_folder(cycle.number) / CHECKPOINT,
+            cycle.receipt.get("weights"),
+        )
         if expected is None or not path.exists():
             lacks = "no receipt" if expected is None else f"no {path}"
             yield Remark(cycle.number, f"there is {lacks}", "not compared")
@@ -150,22 +205,34 @@ def weights(run: Run) -> Iterator[Remark]:
             yield Remark(cycle.number, f"{path} is damaged ({told}); restore it")
             continue
         if found != expected:
-            yield Remark(cycle.number, f"{path}: expected the hash {expected[:12]}, but got {found[:12]}")
+            yield Remark(
+                cycle.number, f"{path}: expected the hash {expected[:12]}, but got {found[:12]}"
+            )
 
 
 def replay(run: Run) -> Iterator[Remark]:
     """Candidates and picks follow from seed, strategy and saved signals, in the same order."""
-    first_wrong = min((r.cycle or 0 for check in (candidates, picks, signals) for r in check(run)), default=math.inf)
+    first_wrong = min(
+        (r.cycle or 0 for check in (candidates, picks, signals) for r in check(run)),
+        default=math.inf,
+    )
     done, left = [], 0
     for cycle, query in _asked(run):
         lacking = [name for name in needs(run.experiment.steps) if name not in query.signals]
         if lacking and not run.experiment.scoring.keep_vectors:
             left += 1
-            text = f"its picks cannot be replayed: {lacking} were not kept (scoring.keep_vectors=False)"
+            text = (
+                f"its picks cannot be replayed: {lacking} were not kept "
+                "(scoring.keep_vectors=False)"
+            )
             yield Remark(cycle.number, text, "not compared")
         elif cycle.number >= first_wrong:
             left += 1
-            yield Remark(cycle.number, f"not replayed: what cycle {first_wrong} saved is wrong", "not compared")
+            yield Remark(
+                cycle.number,
+                f"not replayed: what cycle {first_wrong} saved is wrong",
+                "not compared",
+            )
         else:
             done.append(cycle.number)
             yield from _replayed(run, cycle, query)
@@ -178,15 +245,21 @@ def _replayed(run: Run, cycle: Cycle, query: Query) -> Iterator[Remark]:
         if np.array_equal(ids, cycle.labeled):
             return {name: query.labeled[name] for name in names}
         if not np.array_equal(ids, query.candidates):
-            raise ValueError(next(_order(None, "candidates", ids.tolist(), query.candidates.tolist())).text)
+            raise ValueError(
+                next(_order(None, "candidates", ids.tolist(), query.candidates.tolist())).text
+            )
         return {name: query.signals[name] for name in names}
 
     try:
         again = asked(run.experiment, Pool(len(run.names), cycle.labeled, cycle.number), saved)
     except Exception as error:  # a strategy of one's own may raise anything
-        yield Remark(cycle.number, f"the strategy cannot be asked again: {type(error).__name__}: {error}")
+        yield Remark(
+            cycle.number, f"the strategy cannot be asked again: {type(error).__name__}: {error}"
+        )
         return
-    yield from _order(cycle.number, "candidates", again.candidates.tolist(), query.candidates.tolist())
+    yield from _order(
+        cycle.number, "candidates", again.candidates.tolist(), query.candidates.tolist()
+    )
     yield from _order(cycle.number, "picks", again.picked.tolist(), query.picked.tolist())
 
 
@@ -217,20 +290,29 @@ def _asked(run: Run) -> Iterator[tuple[Cycle, Query]]:
 def _ids(cycle: int, what: str, ids: np.ndarray, size: int) -> Iterator[Remark]:
     """Whether an array holds distinct ids (N,) of the pool."""
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
-        yield Remark(cycle, f"expected {what} to be ids (N,), but got {ids.dtype} of shape {ids.shape}")
+        yield Remark(
+            cycle, f"expected {what} to be ids (N,), but got {ids.dtype} of shape {ids.shape}"
+        )
         return
     values, counts = np.unique(ids, return_counts=True)
     outside = values[(values < 0) | (values >= size)]
     if len(outside):
         yield Remark(cycle, f"expected {what} from 0 to {size - 1}, but got {outside[:5].tolist()}")
     if (counts > 1).any():
-        yield Remark(cycle, f"expected distinct {what}, but these came twice: {values[counts > 1][:5].tolist()}")
+        yield Remark(
+            cycle,
+            f"expected distinct {what}, but these came twice: {values[counts > 1][:5].tolist()}",
+        )
 
 
-def _order(cycle: int | None, what: str, expected: Sequence[int], came: Sequence[int]) -> Iterator[Remark]:
+def _order(
+    cycle: int | None, what: str, expected: Sequence[int], came: Sequence[int]
+) -> Iterator[Remark]:
     """Whether two lists of ids are the same in the same order."""
     if list(expected) != list(came):
         pairs = itertools.zip_longest(expected, came)
         place = next(p for p, (one, other) in enumerate(pairs) if one != other)
         there = [list(ids[place : place + 5]) or "no more" for ids in (expected, came)]
-        yield Remark(cycle, f"{what}: from place {place} on expected {there[0]}, but got {there[1]}")
+        yield Remark(
+            cycle, f"{what}: from place {place} on expected {there[0]}, but got {there[1]}"
+        )

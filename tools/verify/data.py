@@ -33,7 +33,8 @@ class Present:
 
     def _taken(self, task: Callable[[], Task]) -> Fingerprint | None | str:
         try:
-            return fingerprint(task())  # without its `check`, which may download weights that a run names
+            # without its `check`, which may download weights that a run names
+            return fingerprint(task())
         except Exception as error:  # adapters are anybody's, and data may be gone in any way
             return told(error)
 
@@ -49,7 +50,9 @@ def data(run: Run) -> Iterator[Remark]:
     came = "(none)" if there is None else receipt_digest(there.whole)
     for number in [number for number, expected in named.items() if expected != came][:1]:
         expected, where = named[number][:12], f"queries/{number:02d}.npz"
-        yield Remark(number, f"{FILE}: expected the hash {expected} of {where}, but got {came[:12]}")
+        yield Remark(
+            number, f"{FILE}: expected the hash {expected} of {where}, but got {came[:12]}"
+        )
         return
     if there is None:
         text = "not recorded: a version before made the run, or its task does not tell its sources"

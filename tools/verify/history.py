@@ -11,7 +11,9 @@ from tools.verify.run import Cycle, Remark, Run
 
 
 def history(run: Run) -> Iterator[Remark]:
-    """Receipts hold the hashes of their rows and of the receipts before them, state.json that of the last one."""
+    """Receipts hold the hashes of their rows and of the receipts before them, state.json
+    that of the last one.
+    """
     try:
         rows, times = run.folder.rows(len(run.cycles)), run.folder.times(len(run.cycles))
     except RunFolderError:
@@ -42,7 +44,9 @@ def _receipts(run: Run) -> Iterator[Remark]:
     last = run.cycles[-1]
     if "row" in last.receipt:
         what, expected = f"the receipt in {_file(last)}", run.folder.last_receipt or "(none)"
-        yield from _compared(last.number, what, "state.json", expected, receipt_digest(last.receipt))
+        yield from _compared(
+            last.number, what, "state.json", expected, receipt_digest(last.receipt)
+        )
 
 
 def _times(run: Run, rows: list[dict], times: list[str]) -> Iterator[Remark]:
@@ -61,4 +65,6 @@ def _file(cycle: Cycle) -> str:
 def _compared(cycle: int, what: str, where: str, expected: str, came: str) -> Iterator[Remark]:
     """Whether something has the hash that another file has for it."""
     if expected != came:
-        yield Remark(cycle, f"{what}: expected the hash {expected[:12]} of {where}, but got {came[:12]}")
+        yield Remark(
+            cycle, f"{what}: expected the hash {expected[:12]} of {where}, but got {came[:12]}"
+        )

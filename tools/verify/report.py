@@ -32,11 +32,15 @@ class Report:
         self.console.print(printable(text))
 
     def line(self, check: str, compared: str, remarks: Sequence[Remark]) -> None:
-        """A check: "ok" and what was compared where there are no remarks; else those, the first ten."""
+        """A check: "ok" and what was compared where there are no remarks.
+
+        Else those, the first ten.
+        """
         self.failed |= any(remark.status == "FAILED" for remark in remarks)
         for remark in list(remarks[:10]) or [Remark(None, compared, "ok")]:
             where = "" if remark.cycle is None else f"cycle {remark.cycle}: "
-            text = printable(f"{where}{remark.text}", keep="\n")  # names and texts are those of the run's files
+            # names and texts are those of the run's files
+            text = printable(f"{where}{remark.text}", keep="\n")
             self.console.print(f"  {remark.status:13} {check:14} {text}")
         if len(remarks) > 10:
             self.console.print(f"  {'':13} {check:14} ... and {len(remarks) - 10} more")
@@ -56,7 +60,9 @@ class Data:
     def now(self, path: Path) -> Fingerprint | None | str:
         """Of the data of a run; why they are not here, where they are not."""
         settings = facts.settings(path).get("task")
-        return self._present.of([settings, self.options], lambda: plans.task(path, self.trust, self.options))
+        return self._present.of(
+            [settings, self.options], lambda: plans.task(path, self.trust, self.options)
+        )
 
 
 def one(path: Path, report: Report, data: Data) -> Run | None:
@@ -76,7 +82,10 @@ def one(path: Path, report: Report, data: Data) -> Run | None:
 
 
 def _remarks(check: Callable[[Run], Iterable[Remark]], run: Run) -> list[Remark]:
-    """What a check remarks; of files that anybody may have written, any error in it is one of theirs."""
+    """What a check remarks.
+
+    Of files that anybody may have written, any error in it is one of theirs.
+    """
     try:
         return list(check(run))
     except Exception as error:
@@ -92,8 +101,15 @@ def together(runs: Sequence[Run], report: Report) -> None:
     """Check what runs of one config and seed share."""
     for group in across.groups([run for run in runs if run.cycles]):
         report.title("together: " + ", ".join(str(run.folder.path) for run in group))
-        alone = [Remark(None, "no other run here is of its config, seed and samples", "not compared")]
-        for check in (across.initial_sets, across.same_data, across.first_weights, across.first_rows):
+        alone = [
+            Remark(None, "no other run here is of its config, seed and samples", "not compared")
+        ]
+        for check in (
+            across.initial_sets,
+            across.same_data,
+            across.first_weights,
+            across.first_rows,
+        ):
             remarks = list(check(group)) if len(group) > 1 else alone
             report.line(check.__name__.replace("_", " "), _first_line(check), remarks)
 

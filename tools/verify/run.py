@@ -17,7 +17,10 @@ from tools.record.folder import RunFolder, RunFolderError
 
 @dataclass(frozen=True)
 class Remark:
-    """What is wrong in a cycle (None: with the whole run); or what could not be compared and why, or what could."""
+    """What is wrong in a cycle (None: with the whole run).
+
+    Or what could not be compared and why, or what could.
+    """
 
     cycle: int | None
     text: str
@@ -51,9 +54,10 @@ class Run:
         folder: of it.
         experiment: its plan, of its config.json.
         names: of the samples, by id.
-        state: the pool after the last committed cycle, from state.json; None where no cycle was committed.
-        present: gives the fingerprint of the data as they are now, None where the task does not tell it, or why they
-            are not here.
+        state: the pool after the last committed cycle, from state.json; None where no cycle was
+            committed.
+        present: gives the fingerprint of the data as they are now, None where the task does not
+            tell it, or why they are not here.
     """
 
     folder: RunFolder
@@ -64,7 +68,10 @@ class Run:
 
     @cached_property
     def data(self) -> Fingerprint | None:
-        """What the run's data were; None where it is not recorded, or the file is damaged, which a check says."""
+        """What the run's data were.
+
+        None where it is not recorded, or the file is damaged, which a check says.
+        """
         try:
             return data.kept(self.folder.path)
         except RunFolderError:
@@ -94,7 +101,11 @@ class Run:
     @property
     def labeled(self) -> tuple[int, ...]:
         """The initial set and all picks, in order: what state.json should hold."""
-        return (*self.cycles[-1].labeled, *self._picked(self.cycles[-1])) if self.cycles else self.initial
+        return (
+            (*self.cycles[-1].labeled, *self._picked(self.cycles[-1]))
+            if self.cycles
+            else self.initial
+        )
 
     def _cycle(self, number: int, labeled: tuple[int, ...]) -> Cycle:
         try:
@@ -107,21 +118,34 @@ class Run:
         if cycle.query is not None:
             return tuple(cycle.query.picked.ravel().tolist())
         budget = self.experiment.budget
-        return () if self.state is None else self.state.labeled[budget.sizes[cycle.number] :][: budget.query]
+        return (
+            ()
+            if self.state is None
+            else self.state.labeled[budget.sizes[cycle.number] :][: budget.query]
+        )
 
 
 def read(
-    folder: RunFolder, experiment: Plan, present: Callable[[], Fingerprint | None | str] = lambda: "nobody looked"
+    folder: RunFolder,
+    experiment: Plan,
+    present: Callable[[], Fingerprint | None | str] = lambda: "nobody looked",
 ) -> Run:
     """Read a run; damaged queries are noted in its cycles.
 
     Raises:
         RunFolderError: where samples.txt or state.json cannot be read, or do not fit.
     """
-    samples, budget, cycles = folder.path / "samples.txt", experiment.budget, experiment.budget.cycles
+    samples, budget, cycles = (
+        folder.path / "samples.txt",
+        experiment.budget,
+        experiment.budget.cycles,
+    )
     names = tuple(files.text(samples, files.NAMES).split("\n")[:-1])
     if budget.initial + (cycles - 1) * budget.query > len(names):
-        raise RunFolderError(f"{samples}: expected the pool of a budget of {cycles} cycles, but got {len(names)} names")
+        raise RunFolderError(
+            f"{samples}: expected the pool of a budget of {cycles} cycles, but got {len(names)} "
+            "names"
+        )
     state = folder.resume(len(names))
     if state is not None and not 0 <= state.cycle <= cycles:
         raise RunFolderError(f"state.json: expected at most {cycles} cycles, but got {state.cycle}")

@@ -23,7 +23,9 @@ TINY = ["kcenter", "--n", "60", "--d", "4", "--labeled", "5", "--budget", "7", "
 
 
 class Means(nn.Module):
-    """A network whose last stage is the image itself, so that its pooled features are the means of the channels."""
+    """A network whose last stage is the image itself, so that its pooled features are the
+    means of the channels.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,9 +82,14 @@ def test_scikit_activeml_gets_labeled_rows_first_and_its_picks_count_from_the_ca
 
 
 def test_scikit_activeml_itself_picks_the_same():
-    pytest.importorskip("skactiveml", reason="scikit-activeml is not installed: pip install -e '.[bench]'")
+    pytest.importorskip(
+        "skactiveml", reason="scikit-activeml is not installed: pip install -e '.[bench]'"
+    )
     rows, labeled = bench_kcenter.arrays("random", 200, 8, 20, None)
-    assert bench_kcenter.scikit_activeml(rows, labeled, 30).tolist() == k_center(rows, labeled, 30).positions.tolist()
+    assert (
+        bench_kcenter.scikit_activeml(rows, labeled, 30).tolist()
+        == k_center(rows, labeled, 30).positions.tolist()
+    )
 
 
 def test_scikit_activeml_missing_is_said(no_activeml, capsys):
@@ -93,19 +100,27 @@ def test_scikit_activeml_missing_is_said(no_activeml, capsys):
 def test_made_rows_are_the_same_every_time_and_labeled_rows_are_none_of_the_candidates():
     for name in ("random", "clustered"):
         rows, labeled = bench_kcenter.arrays(name, 50, 6, 10, None)
-        assert rows.shape == (50, 6) and labeled.shape == (10, 6) and rows.dtype == labeled.dtype == torch.float32
+        assert (
+            rows.shape == (50, 6)
+            and labeled.shape == (10, 6)
+            and rows.dtype == labeled.dtype == torch.float32
+        )
         again = bench_kcenter.arrays(name, 50, 6, 10, None)
         assert torch.equal(rows, again[0]) and torch.equal(labeled, again[1])
         assert len(torch.cat([rows, labeled]).unique(dim=0)) == 60
 
 
 def test_clustered_rows_lie_near_one_of_a_hundred_centres_and_random_ones_do_not():
-    """With D = 256, rows of a cluster are about sqrt(2 D) = 23 apart and clusters sqrt(2 D (9 + 1)) = 72."""
+    """With D = 256, rows of a cluster are about sqrt(2 D) = 23 apart and clusters sqrt(2 D
+    (9 + 1)) = 72.
+    """
     rows, _ = bench_kcenter.arrays("clustered", 1000, 256, 1, None)
     near = torch.cdist(rows, rows) < 40
     assert len(near.unique(dim=0)) == bench_kcenter.CLUSTERS == int((1 / near.sum(1)).sum().round())
     rows, _ = bench_kcenter.arrays("random", 1000, 256, 1, None)
-    assert float(rows.mean()) == pytest.approx(0, abs=0.01) and float(rows.std()) == pytest.approx(1, abs=0.01)
+    assert float(rows.mean()) == pytest.approx(0, abs=0.01) and float(rows.std()) == pytest.approx(
+        1, abs=0.01
+    )
 
 
 def test_rows_of_a_file_are_drawn_without_repetition(tmp_path: Path):
@@ -118,7 +133,9 @@ def test_rows_of_a_file_are_drawn_without_repetition(tmp_path: Path):
         bench_kcenter.arrays(str(tmp_path / "made.npy"), 9, 512, 4, None)
 
 
-def test_features_of_images_are_pooled_from_both_splits_train_first(tmp_path: Path, monkeypatch, capsys):
+def test_features_of_images_are_pooled_from_both_splits_train_first(
+    tmp_path: Path, monkeypatch, capsys
+):
     root = imagekit.make_folder(tmp_path)
     network = Means()
     monkeypatch.setattr(bench_kcenter, "build", lambda name, classes: network)
@@ -162,7 +179,9 @@ def test_contenders_take_turns_after_one_round_to_warm_up():
 
 
 def test_ratios_are_of_the_same_round_by_hand():
-    first, other = bench.rows({"a": [1.0, 2.0, 4.0], "b": [10.0, 10.0, 10.0]}, {"b": {"same picks": 3}})
+    first, other = bench.rows(
+        {"a": [1.0, 2.0, 4.0], "b": [10.0, 10.0, 10.0]}, {"b": {"same picks": 3}}
+    )
     assert (first.ratio, first.ratios, first.notes) == (1.0, (1.0, 1.0), {})
     assert (other.ratio, other.ratios, other.notes) == (5.0, (2.5, 10.0), {"same picks": 3})
 
@@ -173,10 +192,19 @@ def test_the_report_is_shown_and_written_whole(tmp_path: Path, no_activeml, caps
     assert bench.main([*TINY, "--json", str(tmp_path / "out.json")]) == 0
     found = json.loads((tmp_path / "out.json").read_text())
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
-    assert found["settings"] == {"features": "random", "n": 60, "d": 4, "labeled": 5, "budget": 7, "repeats": 2}
+    assert found["settings"] == {
+        "features": "random",
+        "n": 60,
+        "d": 4,
+        "labeled": 5,
+        "budget": 7,
+        "repeats": 2,
+    }
     assert [row["name"] for row in found["rows"]] == ["losstap", "plain float32"]
     assert [row["notes"] for row in found["rows"]] == [{"same picks": 7}] * 2
-    assert [len(row["seconds"]) for row in found["rows"]] == [2, 2] and found["rows"][0]["ratio"] == 1
+    assert [len(row["seconds"]) for row in found["rows"]] == [2, 2] and found["rows"][0][
+        "ratio"
+    ] == 1
     assert found["machine"]["threads"] == 1
     assert found["machine"]["versions"] == {"numpy": np.__version__, "no such library": None}
     shown = capsys.readouterr().out
@@ -192,7 +220,9 @@ def test_the_report_is_shown_and_written_whole(tmp_path: Path, no_activeml, caps
     (["--features", "nowhere.npy"], "nowhere.npy"),
     (["--features", "cifar"], "--data-root: expected a folder"),
 ])  # fmt: skip
-def test_wrong_settings_end_with_status_1_and_leave_the_json_as_it_was(wrong, said, tmp_path, no_activeml, capsys):
+def test_wrong_settings_end_with_status_1_and_leave_the_json_as_it_was(
+    wrong, said, tmp_path, no_activeml, capsys
+):
     path = tmp_path / "out.json"
     path.write_text("before")
     assert bench.main([*TINY, *wrong, "--json", str(path)]) == 1
@@ -203,4 +233,7 @@ def test_wrong_settings_end_with_status_1_and_leave_the_json_as_it_was(wrong, sa
 def test_a_json_without_a_folder_is_refused_before_measuring(tmp_path: Path, capsys, monkeypatch):
     monkeypatch.setattr(bench_kcenter, "arrays", lambda *args: pytest.fail("measured first"))
     assert bench.main([*TINY, "--json", str(tmp_path / "missing" / "out.json")]) == 1
-    assert f"--json: expected a file in a folder that exists, but got {tmp_path}" in capsys.readouterr().err
+    assert (
+        f"--json: expected a file in a folder that exists, but got {tmp_path}"
+        in capsys.readouterr().err
+    )

@@ -1,4 +1,6 @@
-"""The benchmarks of training, scoring, memory and a cycle: contenders do the same work, and notes say what was seen."""
+"""The benchmarks of training, scoring, memory and a cycle: contenders do the same work,
+and notes say what was seen.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,12 @@ from tools.experiment.config import load
 from tools.train.cycle import untrained
 
 TOY = str(REPOSITORY / "tests" / "toy_config.py")
-SMALL = {"network": "resnet10_cifar_w8", "data_root": "shapes", "format": "folder", "download": False}
+SMALL = {
+    "network": "resnet10_cifar_w8",
+    "data_root": "shapes",
+    "format": "folder",
+    "download": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +68,11 @@ def test_the_bare_loop_and_the_runner_take_the_same_steps(mode, monkeypatch):
         assert run(experiment, model, batches) > 0
         ends.append(model.state_dict())
     begin = untrained(experiment, mode).state_dict()
-    moved = {name.partition(".")[0] for name, value in begin.items() if not torch.equal(value, ends[0][name])}
+    moved = {
+        name.partition(".")[0]
+        for name, value in begin.items()
+        if not torch.equal(value, ends[0][name])
+    }
     assert moved == ({"network"} if mode == "off" else {"network", "loss_prediction"})
     for name, value in ends[0].items():
         torch.testing.assert_close(ends[1][name], value, rtol=1e-5, atol=1e-6)
@@ -81,13 +92,16 @@ def forward(network: Line, batch: dict, want: frozenset[str]) -> Output:
 
 
 def held(mode: str) -> int:
-    model = JointModel(Line(), forward, lambda *_: [], (Tap("map", 4),), ModuleSettings(width=3), mode)
+    model = JointModel(
+        Line(), forward, lambda *_: [], (Tap("map", 4),), ModuleSettings(width=3), mode
+    )
     model.start_epoch(0)
     return train.held(model, {"x": torch.zeros(10, 6)})
 
 
 def test_what_a_step_holds_is_counted_by_hand_and_detaching_adds_the_module_alone():
-    inputs, result, checked = 10 * 6 + 10 * 4, 10, 1  # of both layers, of exp, and the sum that must be finite
+    # of both layers, of exp, and the sum that must be finite
+    inputs, result, checked = 10 * 6 + 10 * 4, 10, 1
     assert held("off") == 4 * (inputs + result + checked)
     module = LossPrediction([4], 3, "gap")
     tap, loss = torch.zeros(10, 4, 1, 1), torch.arange(10.0)
@@ -104,16 +118,27 @@ def test_what_a_step_holds_is_counted_by_hand_and_detaching_adds_the_module_alon
 def test_a_training_step_is_reported(root, small, tmp_path, capsys):
     path = tmp_path / "train.json"
     few = ["--batch-size", "4", "--steps", "1", "--repeats", "1"]
-    assert bench.main(["train", "--network", "resnet18", "--root", str(root), *few, "--json", str(path)]) == 0
+    assert (
+        bench.main(
+            ["train", "--network", "resnet18", "--root", str(root), *few, "--json", str(path)]
+        )
+        == 0
+    )
     found = json.loads(path.read_text())
-    names = [f"{way}, {mode}" for way in ("bare", "Runner") for mode in ("off", "joint", "detached")]
+    names = [
+        f"{way}, {mode}" for way in ("bare", "Runner") for mode in ("off", "joint", "detached")
+    ]
     assert [row["name"] for row in found["rows"]] == names
     assert found["settings"] == {"network": "resnet18", "batch_size": 4, "steps": 1, "repeats": 1}
     by_name = {row["name"]: row for row in found["rows"]}
     off, joint = by_name["Runner, off"], by_name["Runner, joint"]
-    assert joint["notes"]["over off"] == pytest.approx(joint["seconds"][0] / off["seconds"][0], abs=1e-3)
+    assert joint["notes"]["over off"] == pytest.approx(
+        joint["seconds"][0] / off["seconds"][0], abs=1e-3
+    )
     bare = by_name["bare, joint"]["seconds"][0]
-    assert joint["notes"]["over the bare loop"] == pytest.approx(joint["seconds"][0] / bare, abs=1e-3)
+    assert joint["notes"]["over the bare loop"] == pytest.approx(
+        joint["seconds"][0] / bare, abs=1e-3
+    )
     assert by_name["bare, off"]["notes"]["held for backward, MB"] > 0
     assert "Runner, detached" in capsys.readouterr().out
 
@@ -124,10 +149,18 @@ def test_a_training_step_is_reported(root, small, tmp_path, capsys):
 def test_the_pass_is_reported_beside_network_reading_and_baal(root, small, tmp_path):
     path = tmp_path / "score.json"
     few = ["--images", "150", "--train-steps", "2", "--workers", "0", "--repeats", "1"]
-    assert bench.main(["score", "--network", "resnet18", "--root", str(root), *few, "--json", str(path)]) == 0
+    assert (
+        bench.main(
+            ["score", "--network", "resnet18", "--root", str(root), *few, "--json", str(path)]
+        )
+        == 0
+    )
     found = json.loads(path.read_text())
     names = [row["name"] for row in found["rows"]]
-    assert names[:2] == ["network alone, float32, 128", "losstap, float32, 128"] and names[4] == "reading alone"
+    assert (
+        names[:2] == ["network alone, float32, 128", "losstap, float32, 128"]
+        and names[4] == "reading alone"
+    )
     fast = found["rows"][3]
     assert fast["name"].startswith("losstap, bfloat16, ")
     seconds = {row["name"]: row["seconds"][0] for row in found["rows"]}
@@ -139,7 +172,9 @@ def test_the_pass_is_reported_beside_network_reading_and_baal(root, small, tmp_p
     assert fast["notes"]["that without the canaries"] == pytest.approx(less / slower, abs=1e-3)
     assert 0.9 < fast["notes"]["Spearman to float32"] < 1
     if "baal" in names:
-        assert fast["notes"]["baal's time over it"] == pytest.approx(seconds["baal"] / fast["seconds"][0], abs=1e-2)
+        assert fast["notes"]["baal's time over it"] == pytest.approx(
+            seconds["baal"] / fast["seconds"][0], abs=1e-2
+        )
 
 
 def test_baal_sees_the_same_images_through_the_same_network(root, small):
@@ -163,7 +198,9 @@ def test_a_pool_that_is_larger_than_the_data_goes_through_them_again():
             return "abc"[index]
 
     pool = score.Repeated(Letters(), 8)
-    assert len(pool) == 8 and "".join(pool[i] for i in range(8)) == "abcabcab" == "".join(pool.__getitems__(range(8)))
+    assert len(pool) == 8 and "".join(pool[i] for i in range(8)) == "abcabcab" == "".join(
+        pool.__getitems__(range(8))
+    )
     held = subjects.Held(Letters(), 7)
     assert len(held) == 7 and "".join(held[i] for i in range(7)) == "abcabca"
 
@@ -171,19 +208,36 @@ def test_a_pool_that_is_larger_than_the_data_goes_through_them_again():
 # ---------------------------------------------------------------- memory, a cycle, and the command line
 
 
-NEEDS_STATUS = pytest.mark.skipif(not memory.STATUS.exists(), reason="the system does not tell a process's own memory")
+NEEDS_STATUS = pytest.mark.skipif(
+    not memory.STATUS.exists(), reason="the system does not tell a process's own memory"
+)
 
 
 @NEEDS_STATUS
 def test_vectors_take_their_own_memory_and_in_a_file_none(tmp_path):
     """In a process of its own: one that has had much memory before takes none for more."""
-    command = [sys.executable, "tools/bench.py", "memory", "--images", "1000", "--repeats", "1", "--json"]
+    command = [
+        sys.executable,
+        "tools/bench.py",
+        "memory",
+        "--images",
+        "1000",
+        "--repeats",
+        "1",
+        "--json",
+    ]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    subprocess.run([*command, str(tmp_path / "out.json")], cwd=REPOSITORY, env=environment, check=True)
+    subprocess.run(
+        [*command, str(tmp_path / "out.json")], cwd=REPOSITORY, env=environment, check=True
+    )
     found = json.loads((tmp_path / "out.json").read_text())
     more = {row["name"]: row["notes"]["bytes more a sample"] for row in found["rows"]}
     assert 256 <= more["vectors in memory"] < 2 * 256, "64 numbers and ids, and no copy of them"
-    assert more["vectors in a file"] < 128 and more["predicted loss"] < 128 and more["pool and query"] < 128
+    assert (
+        more["vectors in a file"] < 128
+        and more["predicted loss"] < 128
+        and more["pool and query"] < 128
+    )
 
 
 @NEEDS_STATUS
@@ -202,8 +256,13 @@ def test_a_run_is_split_into_its_steps(tmp_path, monkeypatch, capsys):
     found = json.loads(path.read_text())
     seconds = {row["name"]: row["seconds"][0] for row in found["rows"]}
     assert list(seconds) == ["whole run", "train", "evaluate", "score", "ranking", "rest"]
-    assert min(seconds.values()) > 0 and sum(seconds.values()) == pytest.approx(2 * seconds["whole run"])
-    assert bench.main(["cycle", "--config", TOY, "--repeats", "1", "--cfg-options", "budget.query=99"]) == 1
+    assert min(seconds.values()) > 0 and sum(seconds.values()) == pytest.approx(
+        2 * seconds["whole run"]
+    )
+    assert (
+        bench.main(["cycle", "--config", TOY, "--repeats", "1", "--cfg-options", "budget.query=99"])
+        == 1
+    )
     assert "the run failed" in capsys.readouterr().err
 
 
@@ -223,7 +282,9 @@ def test_numbers_that_are_none_are_refused(wrong, said, capsys):
 def test_all_is_every_subject_that_needs_no_data(monkeypatch):
     asked = []
     for name in ("train", "score", "memory", "kcenter"):
-        monkeypatch.setattr(bench, f"of_{name}", lambda args, name=name: asked.append((name, args.repeats)) or [])
+        monkeypatch.setattr(
+            bench, f"of_{name}", lambda args, name=name: asked.append((name, args.repeats)) or []
+        )
     assert bench.main(["all", "--repeats", "2"]) == 0
     assert asked == [("train", 2), ("score", 2), ("memory", 2), ("kcenter", 2)]
 
@@ -234,8 +295,14 @@ def test_a_ratio_of_two_is_the_median_over_the_rounds():
 
 
 def test_the_commands_of_the_docs_are_understood():
-    lines = [line for path in (REPOSITORY / "docs").glob("*.md") for line in path.read_text().splitlines()]
-    commands = [line.partition("  #")[0] for line in lines if line.startswith("python tools/bench.py")]
+    lines = [
+        line
+        for path in (REPOSITORY / "docs").glob("*.md")
+        for line in path.read_text().splitlines()
+    ]
+    commands = [
+        line.partition("  #")[0] for line in lines if line.startswith("python tools/bench.py")
+    ]
     assert len(commands) > 3
     for command in commands:
         arguments = shlex.split(command.partition(" --json")[0])[2:]

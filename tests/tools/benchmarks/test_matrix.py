@@ -1,4 +1,6 @@
-"""Every strategy on every task: scores and picks of an untrained network on tiny data, or a refusal with its reason."""
+"""Every strategy on every task: scores and picks of an untrained network on tiny data, or
+a refusal with its reason.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,13 @@ def task(request, tmp_path_factory):
 
 
 def experiment_of(task, layers: str, strategy: str) -> Experiment:
-    options = {"strategy": strategy, "budget.initial": 3, "budget.query": 2, "budget.cycles": 2, "keep": 2}
+    options = {
+        "strategy": strategy,
+        "budget.initial": 3,
+        "budget.query": 2,
+        "budget.cycles": 2,
+        "keep": 2,
+    }
     options |= {"test_in_pool": True}  # the devkit's lists share their images
     options |= {"committee": {"members": 2, "passes": 2, "dropout_at": [layers]}}
     return replace(load(REPOSITORY / "tests/toy_config.py", options=options), task=task)
@@ -51,7 +59,12 @@ def model_of(experiment: Experiment, seed: int) -> JointModel:
         if experiment.committee_kind == "dropout":
             add_dropout(network, experiment.committee)
         return JointModel(
-            network, task.forward, task.predict, task.taps, experiment.module, experiment.module_mode
+            network,
+            task.forward,
+            task.predict,
+            task.taps,
+            experiment.module,
+            experiment.module_mode,
         ).eval()
 
 
@@ -61,16 +74,24 @@ def test_a_cell_scores_and_picks_or_is_refused_with_the_reason(task, strategy: s
     experiment = experiment_of(adapter, layers, strategy)
     problems = preflight.problems(experiment, full=False)
     if (name, strategy) in REFUSED:
-        assert problems == [f"strategy 'badge' needs ['gradient'], but the task gives {sorted(adapter.fields)}"]
+        assert problems == [
+            f"strategy 'badge' needs ['gradient'], but the task gives {sorted(adapter.fields)}"
+        ]
         return
     assert problems == []
     size = len(adapter.dataset("pool"))
     pool = Pool(size, (0, size - 1, 1))
     model, kind = model_of(experiment, 0), experiment.committee_kind
-    members = {None: [], "dropout": passes(model, 2, 5), "ensemble": ensemble([model, model_of(experiment, 1)])}[kind]
+    members = {
+        None: [],
+        "dropout": passes(model, 2, 5),
+        "ensemble": ensemble([model, model_of(experiment, 1)]),
+    }[kind]
     queries = [next_query(experiment, model, members, pool) for _ in range(2)]
     assert queries[0].picked.tolist() == queries[1].picked.tolist()
-    assert len(set(queries[0].picked.tolist())) == 2 and not set(queries[0].picked.tolist()) & set(pool.labeled)
+    assert len(set(queries[0].picked.tolist())) == 2 and not set(queries[0].picked.tolist()) & set(
+        pool.labeled
+    )
     for signal, values in queries[0].signals.items():
         assert len(values) == size - 3 and np.isfinite(values).all(), signal
         assert np.array_equal(values, queries[1].signals[signal])
@@ -78,20 +99,50 @@ def test_a_cell_scores_and_picks_or_is_refused_with_the_reason(task, strategy: s
 
 
 def test_every_signal_is_used_by_a_strategy():
-    used = {name for strategy in named_strategies().values() for step in strategy.steps for name in step.needs}
+    used = {
+        name
+        for strategy in named_strategies().values()
+        for step in strategy.steps
+        for name in step.needs
+    }
     assert used == set(SIGNALS)
 
 
 def test_the_command_runs_cells_and_says_what_came_of_them(tmp_path: Path, capsys):
     make_classification(tmp_path, pool=40, test=18, seed=0, hard=0.3)
-    arguments = ["--root", str(tmp_path), "--configs", "cls_sandbox", "--strategies", "random", "margin"]
+    arguments = [
+        "--root",
+        str(tmp_path),
+        "--configs",
+        "cls_sandbox",
+        "--strategies",
+        "random",
+        "margin",
+    ]
     assert matrix.main(arguments) == 0
     said = capsys.readouterr().out
-    assert "cls_sandbox random: ok" in said and "margin 0." in said and "2 cells: 2 ok, 0 refused, 0 FAILED" in said
+    assert (
+        "cls_sandbox random: ok" in said
+        and "margin 0." in said
+        and "2 cells: 2 ok, 0 refused, 0 FAILED" in said
+    )
 
 
 def test_a_cell_that_fails_is_told_and_the_others_run(tmp_path: Path, capsys, monkeypatch):
     make_classification(tmp_path, pool=40, test=18, seed=0, hard=0.3)
     monkeypatch.setattr(loop, "run", lambda *_: 1 / 0)
-    assert matrix.main(["--root", str(tmp_path), "--configs", "cls_sandbox", "--strategies", "random", "margin"]) == 1
+    assert (
+        matrix.main(
+            [
+                "--root",
+                str(tmp_path),
+                "--configs",
+                "cls_sandbox",
+                "--strategies",
+                "random",
+                "margin",
+            ]
+        )
+        == 1
+    )
     assert "2 cells: 0 ok, 0 refused, 2 FAILED" in capsys.readouterr().out

@@ -1,4 +1,6 @@
-"""How signals rank errors on the test set: every correlation against SciPy's on numbers computed here."""
+"""How signals rank errors on the test set: every correlation against SciPy's on numbers
+computed here.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def figures(tmp_path_factory) -> Path:
 def network(experiment: Experiment, seed: int) -> JointModel:
     task = experiment.task
     with seeded(seed):
-        return JointModel(task.build(), task.forward, task.predict, task.taps, experiment.module, "off").eval()
+        return JointModel(
+            task.build(), task.forward, task.predict, task.taps, experiment.module, "off"
+        ).eval()
 
 
 def untrained(experiment: Experiment) -> tuple[JointModel, list]:
@@ -41,7 +45,9 @@ def untrained(experiment: Experiment) -> tuple[JointModel, list]:
 
 
 def by_hand(figures: Path, seed: int, distribution: str) -> tuple[np.ndarray, np.ndarray]:
-    """Mean entropies of the joints (N,), and shares of the joints that are off by more than half a head."""
+    """Mean entropies of the joints (N,), and shares of the joints that are off by more
+    than half a head.
+    """
     task = Pose(str(figures), stacks=1, features=64, depth=2, input_size=64)
     truth, annotated, heads = read_heads(figures / "annot/gt_valid.mat")
     with seeded(seed):
@@ -77,8 +83,24 @@ def test_correlations_are_scipys(figures: Path, monkeypatch):
 
 
 def test_a_network_is_trained_and_told_in_a_table(figures: Path, capsys):
-    settings = ["training.epochs=1", "training.schedule=[]", "module.detach_epoch=1", "task.test_limit=10"]
-    command = [CONFIG, "--labels", "8", "--seeds", "0", "1", "--signals", "entropy", "margin", "--cfg-options"]
+    settings = [
+        "training.epochs=1",
+        "training.schedule=[]",
+        "module.detach_epoch=1",
+        "task.test_limit=10",
+    ]
+    command = [
+        CONFIG,
+        "--labels",
+        "8",
+        "--seeds",
+        "0",
+        "1",
+        "--signals",
+        "entropy",
+        "margin",
+        "--cfg-options",
+    ]
     assert uncertainty.main([*command, f"task.data_root={figures}", *settings]) == 0
     said = capsys.readouterr().out
     assert "as configured" in said and "margin" in said and "seed 1" in said
@@ -88,7 +110,11 @@ def test_a_network_is_trained_and_told_in_a_table(figures: Path, capsys):
 @pytest.mark.parametrize(
     ("signals", "options", "said"),
     [
-        (["predicted_loss"], [], "what the task gives without the module, but got ['predicted_loss']"),
+        (
+            ["predicted_loss"],
+            [],
+            "what the task gives without the module, but got ['predicted_loss']",
+        ),
         (["residual"], [], "what the task gives without the module, but got ['residual']"),
         (["ensemble_bald", "dropout_bald"], [], "but got both: one committee is trained"),
         (["entropy"], ["task.data_root=nowhere"], "nowhere: expected data_root (a folder)"),
@@ -104,7 +130,10 @@ def test_what_does_not_fit_is_told(signals, options, said: str, figures: Path, c
 @pytest.mark.parametrize(
     ("variant", "said"),
     [
-        ("training.epochs=9", "expected settings by which a trained network is scored, but got ['training.epochs']"),
+        (
+            "training.epochs=9",
+            "expected settings by which a trained network is scored, but got ['training.epochs']",
+        ),
         ("committee.members=3", "but got ['committee.members']"),
         ("task.test_limit=7", "expected the same 30 test samples, but got 7 by task.test_limit=7"),
     ],
@@ -112,6 +141,15 @@ def test_what_does_not_fit_is_told(signals, options, said: str, figures: Path, c
 def test_a_variant_is_of_the_scoring(variant: str, said: str, figures: Path, capsys, monkeypatch):
     """One of the training would print the correlations of the same network under its own name."""
     monkeypatch.setattr(uncertainty, "_trained", untrained)
-    arguments = ["--labels", "8", "--seeds", "0", "--variants", variant, "--cfg-options", f"task.data_root={figures}"]
+    arguments = [
+        "--labels",
+        "8",
+        "--seeds",
+        "0",
+        "--variants",
+        variant,
+        "--cfg-options",
+        f"task.data_root={figures}",
+    ]
     assert uncertainty.main([CONFIG, *arguments]) == 1
     assert said in capsys.readouterr().err.replace("\n", " ")

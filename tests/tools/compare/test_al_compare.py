@@ -1,4 +1,6 @@
-"""The command line: what it writes, what it refuses, and that its page needs nothing else and believes no name."""
+"""The command line: what it writes, what it refuses, and that its page needs nothing else
+and believes no name.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ from tools.compare.statistics import compare_areas
 from tools.display.looks import LIGHT, Style, styles
 from tools.record.reading import ComparisonError
 
-VALUES = {"random": ([0.1, 0.2, 0.3], [0.1, 0.3, 0.4], [0.2, 0.25, 0.3]), "entropy": ([0.1, 0.4, 0.5],) * 3}
+VALUES = {
+    "random": ([0.1, 0.2, 0.3], [0.1, 0.3, 0.4], [0.2, 0.25, 0.3]),
+    "entropy": ([0.1, 0.4, 0.5],) * 3,
+}
 
 
 def folders(root: Path, values=VALUES, **settings) -> Path:
@@ -67,7 +72,12 @@ class Page(HTMLParser):
 
 
 def report(root: Path, *arguments: str) -> tuple[Page, str]:
-    assert al_compare.main([str(root), "--out", str(root.parent / "out"), "--trust", str(REPOSITORY), *arguments]) == 0
+    assert (
+        al_compare.main(
+            [str(root), "--out", str(root.parent / "out"), "--trust", str(REPOSITORY), *arguments]
+        )
+        == 0
+    )
     content = (root.parent / "out/report.html").read_text()
     return Page(content), content
 
@@ -76,7 +86,12 @@ def test_the_page_needs_nothing_else(tmp_path: Path, monkeypatch):
     """On runs of al_train itself, with pictures."""
     monkeypatch.chdir(tmp_path)
     for leg in ("random", "learning_loss"):
-        assert al_train.main([str(REPOSITORY / "tests/toy_config.py"), "--strategy", leg, "--wandb", "disabled"]) == 0
+        assert (
+            al_train.main(
+                [str(REPOSITORY / "tests/toy_config.py"), "--strategy", leg, "--wandb", "disabled"]
+            )
+            == 0
+        )
     page, content = report(tmp_path / "work_dirs")
     pictures = [link for link in page.links if link.startswith("data:image/jpeg;base64,")]
     assert len(pictures) == 2 * 2 * 3  # legs, queries, choices
@@ -104,9 +119,16 @@ def test_the_numbers_are_in_every_form(tmp_path: Path, capsys):
     (row,) = json.loads((tmp_path / "out/summary.json").read_text())
     random, entropy = row["legs"]
     # areas of random by hand: .2, .275, .25; of entropy .35 in each seed
-    assert random["area"]["mean"] == pytest.approx(0.7250 / 3) and entropy["area"]["mean"] == pytest.approx(0.35)
+    assert random["area"]["mean"] == pytest.approx(0.7250 / 3) and entropy["area"][
+        "mean"
+    ] == pytest.approx(0.35)
     assert random["final"]["mean"] == pytest.approx(1 / 3)
-    assert (row["metric"], row["config"], random["seeds"], row["unfinished"]) == ("score", "runs", [0, 1, 2], [])
+    assert (row["metric"], row["config"], random["seeds"], row["unfinished"]) == (
+        "score",
+        "runs",
+        [0, 1, 2],
+        [],
+    )
     # random's final .333 lies between .1 at 10 and .4 at 15 labels: 10 + 5 * .2333 / .3
     assert entropy["saving"]["needed"] == pytest.approx(10 + 5 * (1 / 3 - 0.1) / 0.3)
     assert row["pairs"][0]["verdict"].startswith("entropy has a larger area than random") == (
@@ -115,11 +137,16 @@ def test_the_numbers_are_in_every_form(tmp_path: Path, capsys):
     first, second = csv.DictReader((tmp_path / "out/summary.csv").open())
     assert (first["strategy"], second["strategy"], first["seeds"]) == ("random", "entropy", "3")
     assert float(first["area_mean"]) == pytest.approx(random["area"]["mean"])
-    assert float(second["labels_needed"]) == pytest.approx(entropy["saving"]["needed"]) and first["labels_needed"] == ""
+    assert (
+        float(second["labels_needed"]) == pytest.approx(entropy["saving"]["needed"])
+        and first["labels_needed"] == ""
+    )
     assert matplotlib.image.imread(tmp_path / "out/curves.png").std() > 0.05
     said = capsys.readouterr().out
     for told in (page.said, said):
-        assert "0.333 ± 0.058" in told and "0.242 ± 0.038" in told and "saving 31% of labels" in told
+        assert (
+            "0.333 ± 0.058" in told and "0.242 ± 0.038" in told and "saving 31% of labels" in told
+        )
     assert row["pairs"][0]["verdict"] in said
 
 
@@ -140,7 +167,9 @@ def test_no_interval_of_a_count_or_a_share_leaves_its_bounds(tmp_path: Path):
     for leg in ("random", "entropy"):
         for seed in range(2):
             folder = write(tmp_path / f"runs/{leg}/seed{seed}", config(leg, seed), [0.1, 0.2, 0.3])
-            rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+            rows = [
+                json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()
+            ]
             ranking = {"pairs": 0.6 + 0.3 * seed, "spearman": 0.2 + 0.7 * seed, "n": 20}
             for row in rows:
                 row |= {"effort": row["effort"] * (1 + 9 * seed), "seconds/train": 1.0 + 99 * seed}
@@ -156,15 +185,28 @@ def test_no_interval_of_a_count_or_a_share_leaves_its_bounds(tmp_path: Path):
 
 
 def test_two_seeds_make_no_claim_anywhere(tmp_path: Path, capsys):
-    values = {"random": ([0.1, 0.2, 0.3], [0.1, 0.2, 0.31]), "entropy": ([0.5, 0.6, 0.7], [0.5, 0.6, 0.75])}
+    values = {
+        "random": ([0.1, 0.2, 0.3], [0.1, 0.2, 0.31]),
+        "entropy": ([0.5, 0.6, 0.7], [0.5, 0.6, 0.75]),
+    }
     page, _ = report(folders(tmp_path / "runs", values))
     (row,) = json.loads((tmp_path / "out/summary.json").read_text())
     (pair,) = row["pairs"]
-    assert (pair["claim"], pair["p"], pair["test"]["p"], pair["test"]["effect"]) == ("none", None, None, None)
-    assert pair["test"]["difference"]["low"] is None and row["penalties"]["matrix"] == [[None, None], [None, None]]
+    assert (pair["claim"], pair["p"], pair["test"]["p"], pair["test"]["effect"]) == (
+        "none",
+        None,
+        None,
+        None,
+    )
+    assert pair["test"]["difference"]["low"] is None and row["penalties"]["matrix"] == [
+        [None, None],
+        [None, None],
+    ]
     first, second = csv.DictReader((tmp_path / "out/summary.csv").open())
     assert (first["claim"], second["seeds_with_random"], second["claim"]) == ("", "2", "none")
-    told = "random and entropy: 2 seeds (mean -0.405) cannot tell a difference from chance; no claim."
+    told = (
+        "random and entropy: 2 seeds (mean -0.405) cannot tell a difference from chance; no claim."
+    )
     for said in (page.said, capsys.readouterr().out):
         assert told in said and not re.search("larger area|p = |takes about", said)
     assert "2: no claim" in page.said and "(no claim: 2 paired seeds)" in page.said
@@ -176,12 +218,19 @@ def test_three_and_four_seeds_are_called_preliminary(seeds, early, tmp_path: Pat
               "entropy": [[0.5, 0.6, 0.7 + s / 50] for s in range(seeds)]}  # fmt: skip
     page, _ = report(folders(tmp_path / "runs", values))
     (row,) = json.loads((tmp_path / "out/summary.json").read_text())
-    assert row["pairs"][0]["claim"] == ("preliminary" if early else "tested") and row["pairs"][0]["p"] < 0.05
+    assert (
+        row["pairs"][0]["claim"] == ("preliminary" if early else "tested")
+        and row["pairs"][0]["p"] < 0.05
+    )
     second = list(csv.DictReader((tmp_path / "out/summary.csv").open()))[1]
     assert second["claim"] == row["pairs"][0]["claim"]
     for said in (page.said, capsys.readouterr().out):
-        assert "entropy has a larger area than random" in said and ("so preliminary" in said) == early
-    assert (f"{seeds}: preliminary" in page.said) == early and ("This is preliminary" in page.said) == early
+        assert (
+            "entropy has a larger area than random" in said and ("so preliminary" in said) == early
+        )
+    assert (f"{seeds}: preliminary" in page.said) == early and (
+        "This is preliminary" in page.said
+    ) == early
 
 
 def test_unfinished_runs_are_shown_and_counted_nowhere(tmp_path: Path, capsys):
@@ -193,9 +242,11 @@ def test_unfinished_runs_are_shown_and_counted_nowhere(tmp_path: Path, capsys):
     page, content = report(root)
     row = json.loads((tmp_path / "out/summary.json").read_text())[0]
     assert row["unfinished"] == [
-        "random, seed 7: 3 of 3 cycles, but not marked as done (run its command once more), score 0.300 at 20 labels",
-        "entropy, seed 3: 0 of 3 cycles", "margin, seed 0: 2 of 3 cycles, score 0.900 at 15 labels",
-    ]  # fmt: skip
+        "random, seed 7: 3 of 3 cycles, but not marked as done (run its command once more), score "
+        "0.300 at 20 labels",
+        "entropy, seed 3: 0 of 3 cycles",
+        "margin, seed 0: 2 of 3 cycles, score 0.900 at 15 labels",
+    ]
     assert [leg["name"] for leg in row["legs"]] == ["random", "entropy"]
     assert (
         all(line in page.said for line in row["unfinished"])
@@ -227,13 +278,18 @@ def test_names_are_not_markup(tmp_path: Path):
     names = [f"{evil} {i}" for i in range(60)]
     for seed in range(2):
         for leg in ("random", "entropy"):
-            write(tmp_path / evil.replace("/", "") / f"{leg}/seed{seed}", config(leg, seed), names=names)
+            write(
+                tmp_path / evil.replace("/", "") / f"{leg}/seed{seed}",
+                config(leg, seed),
+                names=names,
+            )
     page, content = report(tmp_path)
     assert "<img" not in content and evil in page.said
 
 
 @pytest.mark.parametrize(
-    ("value", "escaped"), [("<b>", "&lt;b&gt;"), ('"', "&quot;"), ("'", "&#x27;"), ("&amp;", "&amp;amp;"), (3, "3")]
+    ("value", "escaped"),
+    [("<b>", "&lt;b&gt;"), ('"', "&quot;"), ("'", "&#x27;"), ("&amp;", "&amp;amp;"), (3, "3")],
 )
 def test_text_is_escaped_once(value, escaped):
     assert text(value) == text(text(value)) == escaped
@@ -257,10 +313,14 @@ def half_a_state(root: Path) -> Path:
         (half_a_state, "state.json is damaged"),
     ],
 )
-def test_what_must_not_be_put_together_is_refused_and_nothing_is_written(make, match, tmp_path: Path, capsys):
+def test_what_must_not_be_put_together_is_refused_and_nothing_is_written(
+    make, match, tmp_path: Path, capsys
+):
     folders(tmp_path / "runs")
     extra = make(tmp_path)
-    assert al_compare.main([str(tmp_path / "runs"), str(extra), "--out", str(tmp_path / "out")]) == 2
+    assert (
+        al_compare.main([str(tmp_path / "runs"), str(extra), "--out", str(tmp_path / "out")]) == 2
+    )
     said = capsys.readouterr().out
     assert said.startswith("error: ") and match in said
     assert not (tmp_path / "out").exists()
@@ -270,7 +330,10 @@ def test_a_place_that_cannot_be_written_to_is_said(tmp_path: Path, capsys):
     (tmp_path / "out").write_text("a file")
     assert al_compare.main([str(folders(tmp_path / "runs")), "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().out
-    assert said.startswith(f"error: Could not write the report to {tmp_path}/out: ") and "give another --out" in said
+    assert (
+        said.startswith(f"error: Could not write the report to {tmp_path}/out: ")
+        and "give another --out" in said
+    )
 
 
 @pytest.mark.parametrize("fault", ["a folder", "a full disk"])
@@ -282,8 +345,14 @@ def test_all_files_are_written_or_none(fault, tmp_path: Path, monkeypatch: pytes
         (out / "b.txt").mkdir()
     else:
         whole, full = Path.write_bytes, Path("/dev/full")
-        monkeypatch.setattr(Path, "write_bytes", lambda path, new: whole(full if "c.tmp" in path.name else path, new))
-    with pytest.raises(ComparisonError, match="b.txt is a folder there" if fault == "a folder" else "No space left"):
+        monkeypatch.setattr(
+            Path,
+            "write_bytes",
+            lambda path, new: whole(full if "c.tmp" in path.name else path, new),
+        )
+    with pytest.raises(
+        ComparisonError, match="b.txt is a folder there" if fault == "a folder" else "No space left"
+    ):
         files.write(out, files)
     left = {path.name: path.read_text() for path in out.iterdir() if path.is_file()}
     assert left == {"a.txt": "old"}
@@ -295,12 +364,18 @@ def test_ctrl_c_is_said_in_a_line(tmp_path: Path, capsys, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(al_compare, "findings", stop)
     assert al_compare.main([str(folders(tmp_path / "runs")), "--out", str(tmp_path / "out")]) == 130
-    assert capsys.readouterr().out == "stopped; nothing was written\n" and not (tmp_path / "out").exists()
+    assert (
+        capsys.readouterr().out == "stopped; nothing was written\n"
+        and not (tmp_path / "out").exists()
+    )
 
 
 def test_queries_that_cannot_be_read_are_named_everywhere(tmp_path: Path, capsys):
     page, _ = report(folders(tmp_path / "runs"))  # which hold no queries/NN.npz
-    fault = f"random, seed 0, the query after 10 labels: {tmp_path}/runs/random/seed0/queries/00.npz is missing"
+    fault = (
+        "random, seed 0, the query after 10 labels: "
+        f"{tmp_path}/runs/random/seed0/queries/00.npz is missing"
+    )
     assert fault in page.said and f"no pictures: {fault}" in capsys.readouterr().out
     (row,) = json.loads((tmp_path / "out/summary.json").read_text())
     assert len(row["chosen"]["faults"]) == 2 * 2 and row["chosen"]["faults"][0].startswith(fault)
@@ -308,17 +383,25 @@ def test_queries_that_cannot_be_read_are_named_everywhere(tmp_path: Path, capsys
 
 def test_an_axis_ends_where_values_do():
     line = Line("a", Style(1), [10, 20], [0.0, 1.0], [-2.0, -2.0], [3.0, 3.0])
-    texts = [t.text for t in ElementTree.fromstring(line_chart([line], "t", "x", "y", 0.5, (0, 1))).iter("text")]
+    texts = [
+        t.text
+        for t in ElementTree.fromstring(line_chart([line], "t", "x", "y", 0.5, (0, 1))).iter("text")
+    ]
     marks = [float(t) for t in texts if re.fullmatch(r"[\d.]+", t) and float(t) < 5]
     assert max(marks) == 1 and not [t for t in texts if t.startswith("−")]
 
 
 def test_a_leg_without_a_test_has_no_share_of_defeats(tmp_path: Path):
-    values = {"random": ([0.1, 0.2, 0.3], [0.1, 0.3, 0.4], [0.2, 0.25, 0.3]), "entropy": ([0.1, 0.4, 0.5],) * 3}
+    values = {
+        "random": ([0.1, 0.2, 0.3], [0.1, 0.3, 0.4], [0.2, 0.25, 0.3]),
+        "entropy": ([0.1, 0.4, 0.5],) * 3,
+    }
     folders(tmp_path / "runs", values)
     write(tmp_path / "runs/badge/seed9", config("badge", 9))
     said = " ".join(report(tmp_path / "runs")[0].said.split())
-    assert re.search(r"how often it is beaten: (entropy|random) 0\.\d\d, (entropy|random) 0\.\d\d\.", said)
+    assert re.search(
+        r"how often it is beaten: (entropy|random) 0\.\d\d, (entropy|random) 0\.\d\d\.", said
+    )
     assert "nan" not in said
 
 
@@ -337,9 +420,13 @@ def test_one_look_a_strategy_in_page_and_picture_and_random_is_grey(tmp_path: Pa
     assert max(look.colour for look in found.values()) < len(LIGHT)
     drawn = []
     for legs in (["random", "coreset"], ["random", "badge", "learning_loss", "coreset"]):
-        root = folders(tmp_path / f"{len(legs)}/runs", {leg: ([0.1, 0.2, 0.3],) * 3 for leg in legs})
+        root = folders(
+            tmp_path / f"{len(legs)}/runs", {leg: ([0.1, 0.2, 0.3],) * 3 for leg in legs}
+        )
         _, content = report(root)
-        drawn.append(re.findall(r'class="(point[^"]+)" d="([^"]+)"[^>]*></svg><span>coreset<', content))
+        drawn.append(
+            re.findall(r'class="(point[^"]+)" d="([^"]+)"[^>]*></svg><span>coreset<', content)
+        )
     assert len(set(drawn[0] + drawn[1])) == 1 and len(drawn[0]) > 1
 
 
@@ -371,7 +458,9 @@ def test_points_lie_where_their_values_are():
     )
     spots = [tuple(map(float, p.get("transform")[10:-1].split())) for p in chart.findall(".//path")]
     (x0, y0), (x1, y1), (x2, y2) = spots
-    assert x1 - x0 == pytest.approx(x2 - x1, abs=0.11) and y2 == pytest.approx((y0 + y1) / 2, abs=0.11)
+    assert x1 - x0 == pytest.approx(x2 - x1, abs=0.11) and y2 == pytest.approx(
+        (y0 + y1) / 2, abs=0.11
+    )
     assert y1 < y0  # upward
     coin = next(part for part in chart.iter("line") if part.get("class") == "chance")
     assert float(coin.get("y1")) == pytest.approx(y2, abs=0.11)
@@ -385,15 +474,29 @@ def test_strategies_that_are_not_told_apart_share_a_sentence():
     pairs = compare_areas(legs)
     far, line = verdicts(pairs)
     assert far.startswith("far has a larger area than random")
-    assert line.startswith("Not told apart from random with 3 paired seeds, so preliminary: a and b. ")
-    assert "(a) and" in line and "each with 80% power at .05 / 6, which Holm asks of 6 pairs, takes" in line
+    assert line.startswith(
+        "Not told apart from random with 3 paired seeds, so preliminary: a and b. "
+    )
+    assert (
+        "(a) and" in line
+        and "each with 80% power at .05 / 6, which Holm asks of 6 pairs, takes" in line
+    )
     assert significance(pairs).startswith("3 of 6 differences in area are significant")
-    assert significance(pairs).endswith("correction). This is preliminary, as there are 3 paired seeds and not 5.")
+    assert significance(pairs).endswith(
+        "correction). This is preliminary, as there are 3 paired seeds and not 5."
+    )
     two = compare_areas({leg: runs[:2] for leg, runs in legs.items()})
-    assert verdicts(two) == ["No claim about a, b and far against random: 2 paired seeds, and a test takes 3."]
+    assert verdicts(two) == [
+        "No claim about a, b and far against random: 2 paired seeds, and a test takes 3."
+    ]
     assert significance(two) == significance([])
-    assert len(verdicts(pairs[:1])) == 1 and verdicts(pairs[:1])[0].startswith("random and a: not told apart")
-    assert significance([]) == "There is no test: it takes 3 seeds that both strategies of a pair have."
+    assert len(verdicts(pairs[:1])) == 1 and verdicts(pairs[:1])[0].startswith(
+        "random and a: not told apart"
+    )
+    assert (
+        significance([])
+        == "There is no test: it takes 3 seeds that both strategies of a pair have."
+    )
     assert (listed(["a"]), listed(["a", "b", "c"])) == ("a", "a, b and c")
     assert labels_saved([]) == []
 

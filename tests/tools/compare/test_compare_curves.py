@@ -1,4 +1,6 @@
-"""Curves, areas and savings against scipy's and statsmodels' intervals, sklearn's area, and computations by hand."""
+"""Curves, areas and savings against scipy's and statsmodels' intervals, sklearn's area,
+and computations by hand.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from tools.compare.saving import labels_needed, median_interval, saving
 from tools.compare.statistics import compare_areas, paired_test
 
 
-@pytest.mark.parametrize("values", [[0.1, 0.4], [0.7, 0.71, 0.65, 0.72, 0.7], np.linspace(-3, 9, 30)])
+@pytest.mark.parametrize(
+    "values", [[0.1, 0.4], [0.7, 0.71, 0.65, 0.72, 0.7], np.linspace(-3, 9, 30)]
+)
 def test_the_interval_is_scipys_and_statsmodels(values):
     found = estimate(values)
     low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
@@ -77,10 +81,18 @@ def test_one_value_has_no_interval_and_none_has_no_mean():
 
 
 def test_a_curve_is_the_estimate_at_each_size():
-    runs = [made("random", 0, [0.1, 0.5, 0.6]), made("random", 1, [0.3, None, 0.8]), made("random", 2, [0.2, 0.3])]
+    runs = [
+        made("random", 0, [0.1, 0.5, 0.6]),
+        made("random", 1, [0.3, None, 0.8]),
+        made("random", 2, [0.2, 0.3]),
+    ]
     found = curve(runs)
     assert found.x.tolist() == [10, 15, 20] and not found.interpolated
-    assert found.estimates == (estimate([0.1, 0.3, 0.2]), estimate([0.5, 0.3]), estimate([0.6, 0.8]))
+    assert found.estimates == (
+        estimate([0.1, 0.3, 0.2]),
+        estimate([0.5, 0.3]),
+        estimate([0.6, 0.8]),
+    )
     assert found.mean.tolist() == pytest.approx([0.2, 0.4, 0.7])
     assert [e.n for e in found.estimates] == [3, 2, 2]
 
@@ -89,14 +101,30 @@ def test_one_seed_is_its_own_curve_along_every_axis():
     run = made("random", 0, [0.1, 0.5, 0.6], effort=[7, 19, 40], seconds__train=[1, 2, 3])
     for axis, x in (("labeled", [10, 15, 20]), ("effort", [7, 19, 40]), ("seconds", [1, 3, 6])):
         found = curve([run], axis)
-        assert (found.x.tolist(), found.mean.tolist(), found.interpolated) == (x, [0.1, 0.5, 0.6], False)
+        assert (found.x.tolist(), found.mean.tolist(), found.interpolated) == (
+            x,
+            [0.1, 0.5, 0.6],
+            False,
+        )
         assert all(math.isnan(e.low) and e.n == 1 for e in found.estimates)
 
 
 def test_seconds_are_those_before_the_value_was_known():
-    run = made("x", 0, [0.1, 0.2, 0.3], seconds__train=[10, 20, 30], seconds__evaluate=[1, 1, 2],
-               seconds__committee=[100, 100, None], seconds__score=[5, 6, 0], seconds__ranking=[9, 9, 9])  # fmt: skip
-    assert points(run, "seconds")[0].tolist() == [11, 10 + 1 + 100 + 5 + 21, 116 + 20 + 1 + 100 + 6 + 32]
+    run = made(
+        "x",
+        0,
+        [0.1, 0.2, 0.3],
+        seconds__train=[10, 20, 30],
+        seconds__evaluate=[1, 1, 2],
+        seconds__committee=[100, 100, None],
+        seconds__score=[5, 6, 0],
+        seconds__ranking=[9, 9, 9],
+    )
+    assert points(run, "seconds")[0].tolist() == [
+        11,
+        10 + 1 + 100 + 5 + 21,
+        116 + 20 + 1 + 100 + 6 + 32,
+    ]
     shared = made("x", 0, [0.1, 0.2], seconds__train=[0.5, 20], seconds__spared=[9.5, None])
     assert points(shared, "seconds")[0].tolist() == [10, 30]  # as the run that trained it
     gap = made("x", 0, [0.1, 0.2, 0.3], seconds__train=[10, None, 30])
@@ -109,7 +137,8 @@ def test_differing_efforts_are_interpolated_over_what_all_seeds_cover():
     b = made("random", 1, [0.2, 0.4, 0.9], effort=[12, 22, 32])
     found = curve([a, b], "effort")
     assert found.interpolated and len(found.x) == GRID and (found.x[0], found.x[-1]) == (12, 32)
-    assert found.mean[0] == pytest.approx((0.1 + 0.2) / 2)  # by hand: a is at 2/10 of its first step
+    # by hand: a is at 2/10 of its first step
+    assert found.mean[0] == pytest.approx((0.1 + 0.2) / 2)
     assert found.mean[-1] == pytest.approx((0.5 + 0.1 * 12 / 20 + 0.9) / 2)
     inner = np.interp(found.x, [10, 20, 40], [0.0, 0.5, 0.6])
     other = np.interp(found.x, [12, 22, 32], [0.2, 0.4, 0.9])
@@ -124,15 +153,32 @@ def test_seeds_without_a_common_range_make_an_empty_curve():
 
 
 def test_areas_are_sklearns_in_the_unit_interval():
-    runs = [made("random", 4, [0.1, 0.5, 0.6]), made("random", 7, [1.0, 1.0, 1.0]), made("random", 8, [0.0, 0.0, 0.0])]
-    assert areas(runs) == {4: pytest.approx(auc([10, 15, 20], [0.1, 0.5, 0.6]) / 10), 7: 1.0, 8: 0.0}
+    runs = [
+        made("random", 4, [0.1, 0.5, 0.6]),
+        made("random", 7, [1.0, 1.0, 1.0]),
+        made("random", 8, [0.0, 0.0, 0.0]),
+    ]
+    assert areas(runs) == {
+        4: pytest.approx(auc([10, 15, 20], [0.1, 0.5, 0.6]) / 10),
+        7: 1.0,
+        8: 0.0,
+    }
     assert finals(runs) == {4: 0.6, 7: 1.0, 8: 0.0}
-    assert math.isnan(areas([made("random", 0, [0.1, None, 0.6])])[0]) and math.isnan(areas([made("x", 0, [])])[0])
-    assert math.isnan(finals([made("random", 0, [0.1, None])])[0]) and math.isnan(finals([made("x", 0, [])])[0])
+    assert math.isnan(areas([made("random", 0, [0.1, None, 0.6])])[0]) and math.isnan(
+        areas([made("x", 0, [])])[0]
+    )
+    assert math.isnan(finals([made("random", 0, [0.1, None])])[0]) and math.isnan(
+        finals([made("x", 0, [])])[0]
+    )
 
 
 def along(*means: float) -> Curve:
-    return Curve("labeled", np.arange(10.0, 10 + 10 * len(means), 10), tuple(estimate([m]) for m in means), False)
+    return Curve(
+        "labeled",
+        np.arange(10.0, 10 + 10 * len(means), 10),
+        tuple(estimate([m]) for m in means),
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,11 +200,19 @@ def test_labels_needed_by_hand(means, target, needed):
 
 
 def test_a_saving_is_of_the_references_final_labels():
-    reference = [made("random", 0, [0.1, 0.3, 0.5]), made("random", 1, [0.1, 0.3, 0.7])]  # 0.6 in the end
+    # 0.6 in the end
+    reference = [made("random", 0, [0.1, 0.3, 0.5]), made("random", 1, [0.1, 0.3, 0.7])]
     found = saving([made("x", 0, [0.2, 0.8, 0.9])], reference)
-    assert (found.needed, found.labels, found.target) == (pytest.approx(10 + 5 * 4 / 6), 20, pytest.approx(0.6))
+    assert (found.needed, found.labels, found.target) == (
+        pytest.approx(10 + 5 * 4 / 6),
+        20,
+        pytest.approx(0.6),
+    )
     assert found.share == pytest.approx(1 - (10 + 10 / 3) / 20)
-    assert str(found) == "reaches the final 0.6 at 20 labels with 13: saves 33% of labels (no claim: 1 paired seed)"
+    assert (
+        str(found)
+        == "reaches the final 0.6 at 20 labels with 13: saves 33% of labels (no claim: 1 paired seed)"
+    )
     never = saving([made("x", 0, [0.2, 0.3, 0.4])], reference)
     told = "does not reach the final 0.6 at 20 labels (no claim: 1 paired seed)"
     assert (never.needed, never.share, str(never)) == (None, None, told)
@@ -174,20 +228,35 @@ def test_seeds_that_never_get_there_count_in_the_medians_interval():
     runs = [made("x", s, [0.1, 0.3, top]) for s, top in enumerate(tops)]
     found = saving(runs, reference)
     by_hand = [15 + 5 * (end - 0.3) / (top - 0.3) for end, top in zip(ends, tops, strict=True)]
-    assert found.by_seed == {s: None if s == 2 else pytest.approx(need) for s, need in enumerate(by_hand)}
-    assert (found.low, found.high) == (pytest.approx(min(by_hand[:2] + by_hand[3:])), math.inf)  # six: the whole range
-    assert "seed by seed with 17 to 18, and never in 1 of 6 seeds; 95% interval of the median 17 to never" in str(found)
+    assert found.by_seed == {
+        s: None if s == 2 else pytest.approx(need) for s, need in enumerate(by_hand)
+    }
+    # six: the whole range
+    assert (found.low, found.high) == (pytest.approx(min(by_hand[:2] + by_hand[3:])), math.inf)
+    assert (
+        "seed by seed with 17 to 18, and never in 1 of 6 seeds; 95% interval of the median 17 to "
+        "never" in str(found)
+    )
     few = saving(runs[1:], reference)
-    assert list(few.by_seed) == [1, 2, 3, 4, 5] and math.isnan(few.low) and "interval" not in str(few)
+    assert (
+        list(few.by_seed) == [1, 2, 3, 4, 5] and math.isnan(few.low) and "interval" not in str(few)
+    )
     assert "claim" not in str(few) and "preliminary" not in str(few)
-    assert str(saving(runs[:3], reference)).endswith("in 1 of 3 seeds (preliminary: 3 paired seeds)")
+    assert str(saving(runs[:3], reference)).endswith(
+        "in 1 of 3 seeds (preliminary: 3 paired seeds)"
+    )
     none = saving([made("x", 9, [0.1, 0.3, 0.9])], reference)
     assert str(none).endswith("of labels (no claim: 0 paired seeds)")  # no seed in common
 
 
 def test_a_seed_without_a_score_has_no_saving_of_its_own():
     reference = [made("random", s, [0.1, 0.5]) for s in range(3)] + [made("random", 3, [0.1, None])]
-    runs = [made("x", 0, [0.1, 0.9]), made("x", 1, [None, 0.9]), made("x", 2, [0.1, 0.2]), made("x", 3, [0.1, 0.9])]
+    runs = [
+        made("x", 0, [0.1, 0.9]),
+        made("x", 1, [None, 0.9]),
+        made("x", 2, [0.1, 0.2]),
+        made("x", 3, [0.1, 0.9]),
+    ]
     assert saving(runs, reference).by_seed == {0: pytest.approx(12.5), 2: None}
 
 

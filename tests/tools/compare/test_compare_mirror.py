@@ -1,5 +1,5 @@
-"""A metric where lower is better: with every value negated and the direction turned, every number of a comparison is
-the mirrored one, and every sentence names the same winner."""
+"""A metric where lower is better: with every value negated and the direction turned, every number
+of a comparison is the mirrored one, and every sentence names the same winner."""
 
 from __future__ import annotations
 
@@ -35,7 +35,15 @@ from tools.record.facts import Facts
 from tools.record.reading import ComparisonError, read
 from tools.train import showing
 
-LEGS = ("random", "learning_loss", "placebo", "random-joint", "entropy", "oracle_loss-joint", "coreset")
+LEGS = (
+    "random",
+    "learning_loss",
+    "placebo",
+    "random-joint",
+    "entropy",
+    "oracle_loss-joint",
+    "coreset",
+)
 SAME = {
     "labeled",
     "x",
@@ -68,7 +76,10 @@ class SquaredError(NegativeError):
 
 
 def drawn(seed: int, seeds: int) -> dict[str, list[list[float | None]]]:
-    """Rising curves of all strategies; one falls again, one starts above all, one has a gap, some are equal."""
+    """Rising curves of all strategies.
+
+    One falls again, one starts above all, one has a gap, some are equal.
+    """
     rng = np.random.default_rng(seed)
     found = {}
     for leg in LEGS:
@@ -77,7 +88,9 @@ def drawn(seed: int, seeds: int) -> dict[str, list[list[float | None]]]:
         found[leg] = (start + (0.1 + up) * np.arange(4) + noise).round(4).tolist()
     for scores in found["coreset"]:
         scores[-1] -= 0.25
-    found["oracle_loss-joint"] = [[value + 0.4 for value in scores] for scores in found["oracle_loss-joint"]]
+    found["oracle_loss-joint"] = [
+        [value + 0.4 for value in scores] for scores in found["oracle_loss-joint"]
+    ]
     found["placebo"] = [list(scores) for scores in found["random"]]
     if seed % 3 == 0:
         found["entropy"][0][1] = None
@@ -109,10 +122,17 @@ def mirrored(value: Any, key: str = "") -> Any:
     if key in ("penalties", "gain", "claim", "tests"):
         return value
     if isinstance(value, dict) and {"mean", "low", "high"} <= value.keys():
-        return value | {"mean": minus(value["mean"]), "low": minus(value["high"]), "high": minus(value["low"])}
+        return value | {
+            "mean": minus(value["mean"]),
+            "low": minus(value["high"]),
+            "high": minus(value["low"]),
+        }
     if isinstance(value, dict) and "effect" in value:
         turned = {"effect": minus(value["effect"]), "effect_low": minus(value["effect_high"])}
-        turned |= {"effect_high": minus(value["effect_low"]), "difference": mirrored(value["difference"])}
+        turned |= {
+            "effect_high": minus(value["effect_low"]),
+            "difference": mirrored(value["difference"]),
+        }
         return value | turned
     if isinstance(value, dict):
         if "at_start" in value:  # what a strategy saves: its target alone is a value of the metric
@@ -130,7 +150,12 @@ def minus(value: float | None) -> float | None:
 
 def words(text: str) -> str:
     """A sentence about the mirrored values: other signs, and "smaller" for "larger"."""
-    turned = {"larger": "smaller", "smaller": "larger", "below it": "above it", "above it": "below it"}
+    turned = {
+        "larger": "smaller",
+        "smaller": "larger",
+        "below it": "above it",
+        "above it": "below it",
+    }
     text = re.sub("|".join(turned), lambda found: turned[found[0]], text)
     text = re.sub(r"(final )(-?)([\d.]+)", lambda f: f"{f[1]}{'' if f[2] else '-'}{f[3]}", text)
     other = {"+": "-", "-": "+"}  # of a number, unless that is 0
@@ -141,9 +166,17 @@ def near(first: Any, second: Any, where: str = "") -> list[str]:
     """Where two values of a json differ; floats by more than rounding does."""
     if isinstance(first, dict) and isinstance(second, dict):
         keys = sorted(first.keys() | second.keys())
-        return [line for k in keys for line in near(first.get(k, "none"), second.get(k, "none"), f"{where}.{k}")]
+        return [
+            line
+            for k in keys
+            for line in near(first.get(k, "none"), second.get(k, "none"), f"{where}.{k}")
+        ]
     if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
-        return [line for i, pair in enumerate(zip(first, second, strict=True)) for line in near(*pair, f"{where}[{i}]")]
+        return [
+            line
+            for i, pair in enumerate(zip(first, second, strict=True))
+            for line in near(*pair, f"{where}[{i}]")
+        ]
     if isinstance(first, float) and isinstance(second, float):
         same = first == pytest.approx(second, rel=1e-9, abs=1e-12)
     else:
@@ -152,9 +185,14 @@ def near(first: Any, second: Any, where: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize(("seed", "seeds"), [(0, 3), (1, 5), (2, 6), (3, 2), (4, 1), (5, 7)])
-def test_every_number_is_mirrored_and_every_sentence_names_the_same_winner(seed, seeds, tmp_path: Path):
+def test_every_number_is_mirrored_and_every_sentence_names_the_same_winner(
+    seed, seeds, tmp_path: Path
+):
     scores = drawn(seed, seeds)
-    higher, lower = compared(tmp_path / "a/runs", scores, False), compared(tmp_path / "b/runs", scores, True)
+    higher, lower = (
+        compared(tmp_path / "a/runs", scores, False),
+        compared(tmp_path / "b/runs", scores, True),
+    )
     plain, turned = json.loads(as_json(higher)), json.loads(as_json(lower))
     for row in (*plain, *turned):  # their folders, and the adapter's name, differ
         del row["runs"], row["task"], row["chosen"]
@@ -164,11 +202,20 @@ def test_every_number_is_mirrored_and_every_sentence_names_the_same_winner(seed,
     one, other = (list(csv.DictReader(io.StringIO(as_csv(found)))) for found in (higher, lower))
     for first, second in zip(one, other, strict=True):
         assert (first.pop("lower_is_better"), second.pop("lower_is_better")) == ("False", "True")
-        for name in ("labels_needed", "labels_saved", "seeds_with_random", "claim", "strategy", "seeds"):
+        for name in (
+            "labels_needed",
+            "labels_saved",
+            "seeds_with_random",
+            "claim",
+            "strategy",
+            "seeds",
+        ):
             assert first[name] == second[name], name
         if first["area_mean"]:
             assert float(first["area_mean"]) == pytest.approx(-float(second["area_mean"]))
-            assert first["final_std"] == "" or float(first["final_std"]) == pytest.approx(float(second["final_std"]))
+            assert first["final_std"] == "" or float(first["final_std"]) == pytest.approx(
+                float(second["final_std"])
+            )
 
 
 def said(found: Any) -> tuple[str, str]:
@@ -176,18 +223,25 @@ def said(found: Any) -> tuple[str, str]:
     looks = styles(run.leg for one in found for run in one.comparison.runs)
     console = Console(file=io.StringIO(), width=400)
     show(found[0], console)
-    return re.sub(r"<svg.*?</svg>", "", page(found, looks), flags=re.DOTALL), console.file.getvalue()
+    return re.sub(
+        r"<svg.*?</svg>", "", page(found, looks), flags=re.DOTALL
+    ), console.file.getvalue()
 
 
 def test_page_and_terminal_say_the_same_of_the_mirrored_runs(tmp_path: Path):
     scores = drawn(1, 5)
-    higher, lower = compared(tmp_path / "a/runs", scores, False), compared(tmp_path / "b/runs", scores, True)
+    higher, lower = (
+        compared(tmp_path / "a/runs", scores, False),
+        compared(tmp_path / "b/runs", scores, True),
+    )
     (page_a, shown_a), (page_b, shown_b) = said(higher), said(lower)
     assert "score, higher is better" in page_a and "score, lower is better" in page_b
     assert "the largest is bold" in page_a and "the smallest is bold" in page_b
     assert "score (lower is better), final at 25 labels" in shown_b and "lower" not in shown_a
     bold = [re.findall(r"<strong>[−\d.]+ ±", content) for content in (page_a, page_b)]
-    assert [len(found) for found in bold] == [1, 1] and bold[0][0].replace("<strong>", "<strong>−") == bold[1][0]
+    assert [len(found) for found in bold] == [1, 1] and bold[0][0].replace(
+        "<strong>", "<strong>−"
+    ) == bold[1][0]
     for told in ("larger area than", "final score", "by the mean curves"):
         lines_a = [line for line in re.findall(r"<li>(.*?)</li>", page_a) if told in line]
         wanted = "smaller area than" if told == "larger area than" else told
@@ -196,7 +250,9 @@ def test_page_and_terminal_say_the_same_of_the_mirrored_runs(tmp_path: Path):
         assert [words(line).replace("−", "").replace("-", "") for line in lines_a] == [
             line.replace("−", "").replace("-", "") for line in lines_b
         ]
-    gains = [re.findall(r"(<th[^>]*>ranking</th>.*?</tr>)", content)[0] for content in (page_a, page_b)]
+    gains = [
+        re.findall(r"(<th[^>]*>ranking</th>.*?</tr>)", content)[0] for content in (page_a, page_b)
+    ]
     assert "learning_loss − placebo" in gains[0] and "placebo − learning_loss" in gains[1]
     numbers = [re.findall(r"<td>([^<]*)</td>", row)[:2] for row in gains]
     assert numbers[0] == numbers[1]
@@ -216,7 +272,10 @@ def test_axes_say_that_lower_is_better(tmp_path: Path, monkeypatch, capsys):
     assert "mae (lower is better)" in console.file.getvalue()
     pytest.importorskip("wandb_workspaces")
     view = json.dumps(board.spec(board.build("c", "mae", "me", lower=True)))
-    assert "mae (lower is better) over labeled images" in view and "area under mae (lower is better)" in view
+    assert (
+        "mae (lower is better) over labeled images" in view
+        and "area under mae (lower is better)" in view
+    )
 
 
 def test_the_first_size_at_or_below_the_target_counts_by_hand():
@@ -228,7 +287,9 @@ def test_the_first_size_at_or_below_the_target_counts_by_hand():
 def test_runs_of_two_directions_are_refused(tmp_path: Path, capsys):
     for seed, lower in enumerate((False, True)):
         told = Facts("score", lower)
-        comparekit.write(tmp_path / f"runs/random/seed{seed}", comparekit.config("random", seed), told=told)
+        comparekit.write(
+            tmp_path / f"runs/random/seed{seed}", comparekit.config("random", seed), told=told
+        )
     assert al_compare.main([str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().out
     assert "seed0 and" in said and "seed1: the task's lower_is_better: False and True" in said
@@ -255,7 +316,17 @@ def test_an_error_goes_through_training_sweep_and_comparison(tmp_path: Path, mon
     for leg in ("random", "learning_loss"):
         assert al_train.main([config, "--strategy", leg, "--wandb", "disabled", *options]) == 0
         assert "lower is better" in capsys.readouterr().out
-    given = [config, "--strategies", "random", "learning_loss", "--seeds", "0", "--wandb", "disabled", *options]
+    given = [
+        config,
+        "--strategies",
+        "random",
+        "learning_loss",
+        "--seeds",
+        "0",
+        "--wandb",
+        "disabled",
+        *options,
+    ]
     assert al_sweep.main(given) == 0  # which are finished
     assert "final mse (lower is better)" in " ".join(capsys.readouterr().out.split())
     assert al_compare.main(["work_dirs", "--out", "out"]) == 0
@@ -266,6 +337,12 @@ def test_an_error_goes_through_training_sweep_and_comparison(tmp_path: Path, mon
         scores = [estimate["mean"] for estimate in leg["curves"]["labeled"]["estimates"]]
         assert min(scores) > 0
         if leg["saving"]:
-            below = [n for n, score in zip((10, 15, 20), scores, strict=True) if score <= leg["saving"]["target"]]
+            below = [
+                n
+                for n, score in zip((10, 15, 20), scores, strict=True)
+                if score <= leg["saving"]["target"]
+            ]
             needed = leg["saving"]["needed"]
-            assert (needed is None) == (not below) and (not below or below[0] - 5 < needed <= below[0])
+            assert (needed is None) == (not below) and (
+                not below or below[0] - 5 < needed <= below[0]
+            )

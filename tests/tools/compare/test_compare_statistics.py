@@ -1,4 +1,7 @@
-"""Tests over seeds against scipy, statsmodels and hand computations; and on made runs whose truth is known."""
+"""Tests over seeds against scipy, statsmodels and hand computations.
+
+And on made runs whose truth is known.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,15 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
 from tests.comparekit import legs_of, made
-from tools.compare.statistics import MOST, compare_areas, holm, paired_test, penalties, power, seeds_needed
+from tools.compare.statistics import (
+    MOST,
+    compare_areas,
+    holm,
+    paired_test,
+    penalties,
+    power,
+    seeds_needed,
+)
 
 A = [0.612, 0.634, 0.597, 0.641, 0.655]
 B = [0.601, 0.618, 0.602, 0.615, 0.630]
@@ -34,7 +45,9 @@ def test_the_paired_test_is_scipys_and_statsmodels(n, sign):
     assert found.p == pytest.approx(reference.pvalue)
     assert found.p == pytest.approx(DescrStatsW(np.subtract(a, b)).ttest_mean(0)[1])
     interval = reference.confidence_interval(0.95)
-    assert (found.difference.low, found.difference.high) == pytest.approx((interval.low, interval.high))
+    assert (found.difference.low, found.difference.high) == pytest.approx(
+        (interval.low, interval.high)
+    )
     assert found.effect == pytest.approx(reference.statistic / math.sqrt(n))
     noncentral = _noncentrality_t(reference.statistic, n - 1, 0.05)
     ends = noncentral.confint[0] / math.sqrt(n), noncentral.confint[1] / math.sqrt(n)
@@ -61,7 +74,8 @@ def test_equal_scores_are_no_difference_and_divide_by_nothing(b):
 
 @pytest.mark.parametrize("by", [0.1, 0.25, -0.25])
 def test_the_same_difference_in_every_seed_is_no_test(by):
-    found = paired_test([0.2 + by, 0.3 + by, 0.7 + by], [0.2, 0.3, 0.7])  # with rounding, and exactly
+    # with rounding, and exactly
+    found = paired_test([0.2 + by, 0.3 + by, 0.7 + by], [0.2, 0.3, 0.7])
     assert found.effect == math.copysign(math.inf, by) and math.isnan(found.p)
     assert found.difference.mean == pytest.approx(by)
 
@@ -69,7 +83,10 @@ def test_the_same_difference_in_every_seed_is_no_test(by):
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_too_few_pairs_are_no_test(n):
     found = paired_test(A[:n], B[:n])
-    assert found.difference.n == n and np.isnan([found.p, found.effect, found.effect_low, found.difference.low]).all()
+    assert (
+        found.difference.n == n
+        and np.isnan([found.p, found.effect, found.effect_low, found.difference.low]).all()
+    )
     assert n == 0 or found.difference.mean == pytest.approx(np.mean(A[:n]) - np.mean(B[:n]))
 
 
@@ -91,23 +108,34 @@ def test_power_is_statsmodels(effect, n):
     assert power(effect, n) == pytest.approx(reference, abs=1e-9)
 
 
-@pytest.mark.parametrize(("effect", "cohen"), [(0.5, 34), (0.8, 15), (-0.8, 15), (3.0, 4), (0.29, 96)])
+@pytest.mark.parametrize(
+    ("effect", "cohen"), [(0.5, 34), (0.8, 15), (-0.8, 15), (3.0, 4), (0.29, 96)]
+)
 def test_seeds_needed_are_statsmodels(effect, cohen):
-    reference = TTestPower().solve_power(abs(effect), power=0.8, alpha=0.05, alternative="two-sided")
+    reference = TTestPower().solve_power(
+        abs(effect), power=0.8, alpha=0.05, alternative="two-sided"
+    )
     assert seeds_needed(effect) == cohen == math.ceil(reference)
 
 
 @pytest.mark.parametrize("tests", [1, 3, 15, 210])
 @pytest.mark.parametrize("effect", [0.6, -1.2, 2.5])
 def test_seeds_needed_are_statsmodels_at_holms_smallest_limit(effect, tests):
-    """By one side of the test: statsmodels' other side is below 1e-5 here, and not-a-number where it is far below."""
+    """By one side of the test: statsmodels' other side is below 1e-5 here, and
+    not-a-number where it is far below.
+    """
     n, statsmodels = seeds_needed(effect, tests), TTestPower()
-    at_n, before = (statsmodels.power(abs(effect), k, 0.05 / tests / 2, alternative="larger") for k in (n, n - 1))
+    at_n, before = (
+        statsmodels.power(abs(effect), k, 0.05 / tests / 2, alternative="larger")
+        for k in (n, n - 1)
+    )
     assert before < 0.8 <= at_n
 
 
 def test_seeds_needed_has_its_ends():
-    assert seeds_needed(0.0) is None and seeds_needed(1e-3) is None and seeds_needed(math.nan) is None
+    assert (
+        seeds_needed(0.0) is None and seeds_needed(1e-3) is None and seeds_needed(math.nan) is None
+    )
     assert seeds_needed(math.inf) == seeds_needed(1e6) == 3  # which a test takes
     assert power(0.282, MOST) < 0.8 < power(0.283, MOST)
     assert (seeds_needed(0.282), seeds_needed(0.283), seeds_needed(0.283, 2)) == (None, 100, None)
@@ -122,16 +150,25 @@ def test_seeds_that_were_not_enough_are_never_said_to_be_enough(n):
         needed = seeds_needed(effect, tests)
         assert needed is None or needed > n
     rng = np.random.default_rng(n)
-    pairs = [pair for _ in range(60) for pair in compare_areas(simulated(rng, [0, 0.01, 0.02], seeds=n))]
+    pairs = [
+        pair for _ in range(60) for pair in compare_areas(simulated(rng, [0, 0.01, 0.02], seeds=n))
+    ]
     untold = [pair for pair in pairs if pair.p >= 0.05]
-    assert 30 < len(untold) < len(pairs) and all(pair.needed is None or pair.needed > n for pair in untold)
+    assert 30 < len(untold) < len(pairs) and all(
+        pair.needed is None or pair.needed > n for pair in untold
+    )
     assert all(f"takes {pair.many} seeds" in str(pair) for pair in untold)
     assert all(pair.needed is None for pair in pairs if pair.p < 0.05)
 
 
 def test_that_many_seeds_are_enough_after_holms_correction():
-    """Three strategies alike and one that differs: each of its three pairs is found with 80% at least."""
-    rng, spread = np.random.default_rng(11), 0.02 * math.sqrt(2) * math.sqrt(0.25**2 + 0.5**2 + 0.25**2)
+    """Three strategies alike and one that differs: each of its three pairs is found with
+    80% at least.
+    """
+    rng, spread = (
+        np.random.default_rng(11),
+        0.02 * math.sqrt(2) * math.sqrt(0.25**2 + 0.5**2 + 0.25**2),
+    )
     n = seeds_needed(0.03 / spread, tests=6)
     at_hand = [compare_areas(simulated(rng, [0.03, 0, 0, 0], seeds=n)) for _ in range(400)]
     for other in range(3):
@@ -144,7 +181,13 @@ def test_that_many_seeds_are_enough_after_holms_correction():
 
 @pytest.mark.parametrize(
     "ps",
-    [[0.01, 0.04, 0.03], [0.04, 0.01, 0.01, 0.5], [0.9, 0.8], [0.05], np.random.default_rng(3).uniform(0, 0.2, 20)],
+    [
+        [0.01, 0.04, 0.03],
+        [0.04, 0.01, 0.01, 0.5],
+        [0.9, 0.8],
+        [0.05],
+        np.random.default_rng(3).uniform(0, 0.2, 20),
+    ],
 )
 def test_holm_is_statsmodels(ps):
     assert holm(list(ps)) == pytest.approx(multipletests(ps, method="holm")[1])
@@ -162,7 +205,11 @@ def flat_legs(**areas: list[float]):
 
 def test_areas_are_compared_on_the_seeds_that_both_have():
     legs = flat_legs(random=B, coreset=A)
-    legs["coreset"] = (*legs["coreset"][1:], made("coreset", 9, [0.9] * 3), made("coreset", 8, [0.1, None, 0.1]))
+    legs["coreset"] = (
+        *legs["coreset"][1:],
+        made("coreset", 9, [0.9] * 3),
+        made("coreset", 8, [0.1, None, 0.1]),
+    )
     (pair,) = compare_areas(legs)
     assert (pair.first, pair.second, pair.seeds) == ("random", "coreset", (1, 2, 3, 4))
     assert pair.test.p == pytest.approx(stats.ttest_rel(B[1:], A[1:]).pvalue)
@@ -170,8 +217,14 @@ def test_areas_are_compared_on_the_seeds_that_both_have():
 
 def test_all_pairs_are_one_family():
     pairs = compare_areas(flat_legs(random=B, coreset=A, badge=[0.7, 0.71, 0.69, 0.72, 0.73]))
-    assert [(p.first, p.second) for p in pairs] == [("random", "coreset"), ("random", "badge"), ("coreset", "badge")]
-    assert [p.p for p in pairs] == pytest.approx(multipletests([p.test.p for p in pairs], method="holm")[1])
+    assert [(p.first, p.second) for p in pairs] == [
+        ("random", "coreset"),
+        ("random", "badge"),
+        ("coreset", "badge"),
+    ]
+    assert [p.p for p in pairs] == pytest.approx(
+        multipletests([p.test.p for p in pairs], method="holm")[1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -201,12 +254,17 @@ def test_what_is_significant_alone_and_not_after_holm_is_said():
     same = {f"x{i}": list(np.random.default_rng(i).normal(0.6, 0.1, 5)) for i in range(6)}
     pairs = compare_areas(flat_legs(a=A, b=[b - 0.004 for b in B], **same))
     assert pairs[0].test.p < 0.05 < pairs[0].p
-    assert "significant before the correction alone" in str(pairs[0]) and "not told apart" in str(pairs[0])
+    assert "significant before the correction alone" in str(pairs[0]) and "not told apart" in str(
+        pairs[0]
+    )
 
 
 def test_penalties_by_badges_own_rule():
     rng = np.random.default_rng(5)
-    scores = {leg: rng.normal(0.5 + up, 0.02, (5, 4)) for leg, up in (("random", 0), ("badge", 0.03), ("x", 0.02))}
+    scores = {
+        leg: rng.normal(0.5 + up, 0.02, (5, 4))
+        for leg, up in (("random", 0), ("badge", 0.03), ("x", 0.02))
+    }
     found = penalties(legs_of({leg: s.tolist() for leg, s in scores.items()}))
     expected = np.full((3, 3), math.nan)
     for i, first in enumerate(scores):
@@ -222,21 +280,30 @@ def test_penalties_by_badges_own_rule():
 def test_penalties_of_equal_few_and_missing_seeds():
     one = penalties(flat_legs(a=[0.5], b=[0.6]))
     assert np.isnan(one.matrix).all() and np.isnan(one.columns).all()
-    assert np.isnan(penalties(flat_legs(a=[0.5, 0.6], b=[0.1, 0.2001])).matrix).all()  # two seeds bear no test
+    # two seeds bear no test
+    assert np.isnan(penalties(flat_legs(a=[0.5, 0.6], b=[0.1, 0.2001])).matrix).all()
     same = penalties(flat_legs(a=[0.5, 0.6, 0.7], b=[0.5, 0.6, 0.7]))
     assert (same.matrix[0, 1], same.matrix[1, 0]) == (0, 0)
     legs = legs_of({
         "a": [[0.50, 0.60, None], [0.51, 0.62, 0.9], [0.49, 0.60, 0.9]],
         "b": [[0.40, 0.60, 0.1], [0.42, 0.60, 0.1], [0.38, 0.63, 0.2]],
     })  # fmt: skip
-    assert penalties(legs).matrix[0, 1] == pytest.approx(1 / 3)  # the first size; the last has two pairs alone
+    # the first size; the last has two pairs alone
+    assert penalties(legs).matrix[0, 1] == pytest.approx(1 / 3)
     assert penalties({}).matrix.shape == (0, 0)
 
 
 def simulated(rng: np.random.Generator, ups: list[float], seeds: int = 5, sizes: int = 3) -> dict:
-    """Legs whose seeds share what the initial set does (0.05) and have noise of their own (0.02 at each size)."""
+    """Legs whose seeds share what the initial set does (0.05) and have noise of their own
+    (0.02 at each size).
+    """
     shared = rng.normal(0.6, 0.05, (seeds, 1))
-    return legs_of({f"s{i}": (shared + up + rng.normal(0, 0.02, (seeds, sizes))).tolist() for i, up in enumerate(ups)})
+    return legs_of(
+        {
+            f"s{i}": (shared + up + rng.normal(0, 0.02, (seeds, sizes))).tolist()
+            for i, up in enumerate(ups)
+        }
+    )
 
 
 def test_equal_strategies_are_told_apart_in_5_percent():
@@ -247,7 +314,8 @@ def test_equal_strategies_are_told_apart_in_5_percent():
 
 def test_a_planted_difference_is_found_at_the_computed_power():
     rng = np.random.default_rng(7)
-    spread = 0.02 * math.sqrt(2) * math.sqrt(0.25**2 + 0.5**2 + 0.25**2)  # of the difference of two areas, 3 sizes
+    # of the difference of two areas, 3 sizes
+    spread = 0.02 * math.sqrt(2) * math.sqrt(0.25**2 + 0.5**2 + 0.25**2)
     expected = power(0.025 / spread, 5)
     found = sum(compare_areas(simulated(rng, [0.025, 0]))[0].p < 0.05 for _ in range(1000))
     assert 0.5 < expected < 0.8 and within(found, 1000, expected)

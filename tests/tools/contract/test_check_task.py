@@ -1,4 +1,6 @@
-"""The command `check_task.py`: what it says and its exit status, on adapters anywhere on the path."""
+"""The command `check_task.py`: what it says and its exit status, on adapters anywhere on
+the path.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +52,12 @@ def test_a_task_that_keeps_the_contract(capsys):
     assert len(lines) == len(CHECKS) == 25
     assert [line.split()[0] for line in lines].count("ok") == 24
     promises = [(check.__doc__ or "").partition("\n")[0].rstrip(".") for check in CHECKS]
-    assert all(promise in line and " s  " in line for promise, line in zip(promises, lines, strict=True))
-    assert [line for line in lines if line.startswith("skipped")][0].endswith(": because `fields` has no 'probs'")
+    assert all(
+        promise in line and " s  " in line for promise, line in zip(promises, lines, strict=True)
+    )
+    assert [line for line in lines if line.startswith("skipped")][0].endswith(
+        ": because `fields` has no 'probs'"
+    )
     assert last == "25 checks: 24 ok, 0 failed, 1 skipped"
 
 
@@ -59,29 +65,44 @@ def test_a_failed_check_is_told_and_the_others_run(tmp_path: Path, capsys):
     assert check_task.main([faulty(tmp_path, "LabelInTap")]) == 1
     lines = capsys.readouterr().out.splitlines()
     (failed,) = (line for line in lines if line.startswith("FAILED"))
-    assert "change no tap and no probability: expected a key of the batch that changes the loss alone" in failed
+    assert (
+        "change no tap and no probability: expected a key of the batch that changes the loss alone"
+        in failed
+    )
     assert lines[-1] == "25 checks: 23 ok, 1 failed, 1 skipped"
 
 
 def test_faults_of_the_data_stop_the_rest(capsys):
     assert check_task.main([TOY, "--cfg-options", "task.faults=[a.jpg is missing]"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert "no faults, but got 1, the first: a.jpg is missing; mend the data or the settings" in lines[1]
-    assert lines[2:] == ["25 checks: 0 ok, 1 failed, 0 skipped, 24 left out, for there is nothing to read"]
+    assert (
+        "no faults, but got 1, the first: a.jpg is missing; mend the data or the settings"
+        in lines[1]
+    )
+    assert lines[2:] == [
+        "25 checks: 0 ok, 1 failed, 0 skipped, 24 left out, for there is nothing to read"
+    ]
 
 
 @pytest.mark.parametrize("arguments", [[], ["--traceback"]])
-def test_an_error_of_the_adapters_is_a_line_and_a_traceback_where_it_is_asked_for(tmp_path, capsys, arguments):
+def test_an_error_of_the_adapters_is_a_line_and_a_traceback_where_it_is_asked_for(
+    tmp_path, capsys, arguments
+):
     assert check_task.main([faulty(tmp_path, "Raising"), *arguments]) == 1
     said = capsys.readouterr().out
     where = f"({REPOSITORY / 'tests/faulty.py'}, line "
-    assert f"forward raised KeyError: 'boxes' {where}" in said and ': return batch["boxes"])' in said
+    assert (
+        f"forward raised KeyError: 'boxes' {where}" in said and ': return batch["boxes"])' in said
+    )
     assert said.count("Traceback (most recent call last)") == (10 if arguments else 0)
 
 
 def test_the_check_is_as_full_as_asked_for(tmp_path: Path, capsys):
     root = segkit.make_seg(tmp_path / "VOC2012")
-    config, options = str(REPOSITORY / "tests/examples/seg_voc.py"), ["--cfg-options", f"task.data_root={root}"]
+    config, options = (
+        str(REPOSITORY / "tests/examples/seg_voc.py"),
+        ["--cfg-options", f"task.data_root={root}"],
+    )
     assert check_task.main([config, "--smoke", "--check", "full", *options, "task.classes=2"]) == 1
     assert "expected 255 or numbers below 2, but got {" in capsys.readouterr().out
 
@@ -113,16 +134,26 @@ def command(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess
     """One of the tools as a process of its own in a folder."""
     given = [sys.executable, REPOSITORY / "tools" / arguments[0], *arguments[1:]]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.run(given, cwd=folder, text=True, capture_output=True, timeout=300, env=environment)
+    return subprocess.run(
+        given, cwd=folder, text=True, capture_output=True, timeout=300, env=environment
+    )
 
 
 def test_a_new_task_passes_the_checks_and_runs_its_cycles_as_it_is(tmp_path: Path):
     done = command("check_task.py", "--new", "flowers.py", folder=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "") and "wrote flowers.py, a task that works as it is" in done.stdout
+    assert (done.returncode, done.stderr) == (
+        0,
+        "",
+    ) and "wrote flowers.py, a task that works as it is" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["flowers.py", "flowers_config.py"]
     text = (tmp_path / "flowers.py").read_text()
-    assert text.count("TODO") > 10 and "mytask" not in text + (tmp_path / "flowers_config.py").read_text()
-    named = [line.split()[2:] for line in done.stdout.splitlines() if line.startswith("  python tools/")]
+    assert (
+        text.count("TODO") > 10
+        and "mytask" not in text + (tmp_path / "flowers_config.py").read_text()
+    )
+    named = [
+        line.split()[2:] for line in done.stdout.splitlines() if line.startswith("  python tools/")
+    ]
     assert named == [["flowers_config.py"],
                      ["flowers_config.py", "--strategy", "learning_loss", "--wandb", "disabled"]]  # fmt: skip
     done = command("check_task.py", *named[0], folder=tmp_path)
@@ -133,7 +164,8 @@ def test_a_new_task_passes_the_checks_and_runs_its_cycles_as_it_is(tmp_path: Pat
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     run = tmp_path / "work_dirs/flowers_config/learning_loss/seed0"
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert [row["labeled"] for row in rows] == [20, 40, 60] and rows[-1]["accuracy"] > 0.45  # chance is 1 / 3
+    # chance is 1 / 3
+    assert [row["labeled"] for row in rows] == [20, 40, 60] and rows[-1]["accuracy"] > 0.45
     assert "prefix" not in done.stdout
 
 
@@ -149,17 +181,25 @@ def test_a_new_task_is_written_over_nothing(there, tmp_path: Path, capsys):
     (tmp_path / there).write_text("precious")
     assert check_task.main(["--new", str(tmp_path / "petals.py")]) == 2
     said = capsys.readouterr().out
-    assert said.startswith(f"error: --new: {tmp_path / there} is there already, and nothing was written; give ")
+    assert said.startswith(
+        f"error: --new: {tmp_path / there} is there already, and nothing was written; give "
+    )
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "precious")]
 
 
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("my task.py", "expected a file that Python can import, such as mytask.py; give another name"),
+        (
+            "my task.py",
+            "expected a file that Python can import, such as mytask.py; give another name",
+        ),
         ("class.py", "expected a file that Python can import"),
         ("mytask", "expected a file that Python can import"),
-        ("numpy.py", "a module 'numpy' is installed already, which would be found in its place or be hidden"),
+        (
+            "numpy.py",
+            "a module 'numpy' is installed already, which would be found in its place or be hidden",
+        ),
         ("tasks.py", "a module 'tasks' is installed already"),
         ("nowhere/leaves.py", "No such file or directory"),
     ],
@@ -171,7 +211,9 @@ def test_a_new_task_needs_a_name_of_its_own_and_a_place(name, told, tmp_path: Pa
 
 def test_where_the_config_cannot_be_written_the_task_is_not_left_alone(tmp_path: Path):
     name = "a" * 250  # with ".py" a name that file systems take, with "_config.py" none
-    with pytest.raises(scaffold.ScaffoldError, match="File name too long.*give a place that can be written to"):
+    with pytest.raises(
+        scaffold.ScaffoldError, match="File name too long.*give a place that can be written to"
+    ):
         scaffold.write(tmp_path / f"{name}.py")
     assert list(tmp_path.iterdir()) == []
 
@@ -204,10 +246,15 @@ class WithBareMetric(Toy):
 def test_a_metric_without_a_prefix_is_no_warning(tmp_path: Path):
     """Its keys are meant as they are; other words of a metric come through."""
     config = write_config(tmp_path, __name__, "WithBareMetric")
-    for name, more in (("check_task.py", []), ("al_train.py", ["--strategy", "random", "--wandb", "disabled"])):
+    for name, more in (
+        ("check_task.py", []),
+        ("al_train.py", ["--strategy", "random", "--wandb", "disabled"]),
+    ):
         done = command(name, config, *more, folder=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "prefix" not in done.stdout + done.stderr and "few samples" in done.stdout + done.stderr
+        assert (
+            "prefix" not in done.stdout + done.stderr and "few samples" in done.stdout + done.stderr
+        )
     rows = (tmp_path / "work_dirs/mine/random/seed0/metrics.jsonl").read_text().splitlines()
     assert len(rows) == 3 and all("score" in json.loads(row) for row in rows)
 
@@ -220,14 +267,25 @@ def test_errors_of_a_config_look_as_everywhere(tmp_path: Path, capsys):
 
 
 def test_the_command_checks_an_adapter_of_another_folder_from_anywhere(tmp_path: Path):
-    """As a process of its own; the example lies beside its config, in no folder that Python looks in."""
+    """As a process of its own.
+
+    The example lies beside its config, in no folder that Python looks in.
+    """
     root = segkit.make_seg(tmp_path / "VOC2012")
     arguments = ["--smoke", "--cfg-options", f"task.data_root={root}", "task.classes=4"]
     done = subprocess.run(
-        [sys.executable, REPOSITORY / "tools/check_task.py", REPOSITORY / "tests/examples/seg_voc.py", *arguments],
-        cwd=tmp_path, text=True, capture_output=True, timeout=120,
+        [
+            sys.executable,
+            REPOSITORY / "tools/check_task.py",
+            REPOSITORY / "tests/examples/seg_voc.py",
+            *arguments,
+        ],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        timeout=120,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
+    )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     assert done.stdout.startswith("seg_voc-smoke: segmentation.Segmentation\n")
     assert done.stdout.endswith("25 checks: 25 ok, 0 failed, 0 skipped\n")

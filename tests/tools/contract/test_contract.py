@@ -1,4 +1,6 @@
-"""The contract's checks: the toy keeps all of them, and each fails on an adapter with the fault that it is for."""
+"""The contract's checks: the toy keeps all of them, and each fails on an adapter with the
+fault that it is for.
+"""
 
 from __future__ import annotations
 
@@ -92,13 +94,24 @@ LOSS = {  # checks that read the loss of a sample
     "loss_is_per_sample", "losses_differ", "loss_reaches_the_network", "few_samples_are_learned",
 }  # fmt: skip
 FORWARD = LOSS | {  # and all others that call `forward`
-    "taps_are_the_declared_ones", "fields_are_those_asked_for", "fields_stay_float32",
-    "labels_count_for_the_loss_alone", "train_and_pool_are_in_one_order", "gradients_stop_where_detached",
-}  # fmt: skip
+    "taps_are_the_declared_ones",
+    "fields_are_those_asked_for",
+    "fields_stay_float32",
+    "labels_count_for_the_loss_alone",
+    "train_and_pool_are_in_one_order",
+    "gradients_stop_where_detached",
+}
 RANDOM = {
-    "scored_views_hold_no_chance", "workers_read_the_same", "loss_is_per_sample", "labels_count_for_the_loss_alone",
-}  # fmt: skip
-BATCHES = FORWARD | {"workers_read_the_same", "predictions_are_one_a_sample", "evaluation_gives_the_metric"}
+    "scored_views_hold_no_chance",
+    "workers_read_the_same",
+    "loss_is_per_sample",
+    "labels_count_for_the_loss_alone",
+}
+BATCHES = FORWARD | {
+    "workers_read_the_same",
+    "predictions_are_one_a_sample",
+    "evaluation_gives_the_metric",
+}
 
 
 def test_traits_are_named_in_the_verdict_where_there_are_any():
@@ -114,7 +127,10 @@ def test_sources_are_told_or_not_and_shared_ones_are_named():
     apart = Told(lambda split, i: Source(None, "", f"{split} {i}".encode()))
     assert (judged(check, Subject(apart)).status, judged(check, Subject(apart)).said) == ("ok", "")
     verdict = judged(check, Subject(Told(lambda split, i: Source(None, "", bytes([i])))))
-    assert (verdict.status, verdict.said[:54]) == ("ok", "20 of 20 samples that are: test sample 0 = pool sample")
+    assert (verdict.status, verdict.said[:54]) == (
+        "ok",
+        "20 of 20 samples that are: test sample 0 = pool sample",
+    )
 
 
 @pytest.mark.parametrize("kind", [Toy, WithProbs, WithAnswers])
@@ -216,7 +232,9 @@ def test_a_fault_is_caught_by_its_own_check_and_by_no_other(task, expected):
 
 
 def test_every_check_has_a_fault_that_it_catches():
-    assert set().union(*(expected for _, expected in FAULTS)) == {check.__name__ for check in CHECKS}
+    assert set().union(*(expected for _, expected in FAULTS)) == {
+        check.__name__ for check in CHECKS
+    }
     assert len(CHECKS) == 25
 
 
@@ -224,7 +242,8 @@ def test_a_gradient_that_does_not_stop_is_caught(monkeypatch):
     monkeypatch.setattr(JointModel, "start_epoch", lambda self, epoch: None)
     said = failures(Toy())
     assert said == {
-        "gradients_stop_where_detached": "expected no gradient for the network where taps are detached, but got one; "
+        "gradients_stop_where_detached": "expected no gradient for the network where taps are "
+        "detached, but got one; "
         "return tensors as taps"
     }
 
@@ -236,7 +255,10 @@ def test_without_data_the_rest_is_left_out():
         == "expected no faults, but got 2, the first: a.jpg: expected an image; mend the data or the settings"
     )
     (verdict,) = verdicts(Subject(Broken()))
-    assert verdict.said.startswith("check raised OSError: no such disk (") and "no such disk" in verdict.said
+    assert (
+        verdict.said.startswith("check raised OSError: no such disk (")
+        and "no such disk" in verdict.said
+    )
     assert len(list(verdicts(Subject(OtherLengths())))) == 2
 
 
@@ -258,7 +280,8 @@ def test_without_data_the_rest_is_left_out():
         (AccuracyToBeLow(), "direction_is_told", "though 'accuracy' in 'accuracy' tells that more is better; take"),
         (FlatTaps(), "taps_are_the_declared_ones", "of vectors (B, D) make maps of one cell: `vectors[:, :, None, N"),
         (TokenTaps(), "taps_are_the_declared_ones", "of tokens (B, N, D) make a map, `tokens.mT.unflatten(2, (h, w))` "
-         "with N = h * w (leave class tokens out before that: `tokens[:, 1:]`), or pool them: `tokens.mean("),
+         "with N = h * w (leave class tokens out before that: `tokens[:, 1:]`), or pool them: "
+         "`tokens.mean("),
         (DetachedTap(), "taps_are_the_declared_ones", "['first'] detached, though 'first.0.weight' changes them;"),
         (DetachedLoss(), "loss_reaches_the_network", "expected a loss attached to the graph, but got one that is"),
         (OtherMetric(), "evaluation_gives_the_metric", "expected the metric 'accuracy', but got ['score'];"),
@@ -291,7 +314,10 @@ def test_what_cannot_be_looked_at_is_skipped_with_the_reason():
     lossless = LOSS | {"labels_count_for_the_loss_alone", "gradients_stop_where_detached"}
     assert said == dict.fromkeys(lossless, "because `fields` has no 'loss'")
     small = {v.name: v.said for v in verdicts(Subject(Toy(size=4))) if v.status == "skipped"}
-    assert small["train_and_pool_are_in_one_order"] == "because it takes 5 samples at least, and the pool has 4"
+    assert (
+        small["train_and_pool_are_in_one_order"]
+        == "because it takes 5 samples at least, and the pool has 4"
+    )
     other = {v.name: v.said for v in verdicts(Subject(ListOfInputs())) if v.status == "skipped"}
     told = "because no input is a tensor of one shape in all samples: x list list"
     assert other["train_and_pool_are_in_one_order"] == told
@@ -314,7 +340,9 @@ class ListOfInputs(Toy):
 def test_a_check_leaves_the_callers_generators_alone():
     state = np.random.get_state()[1].copy(), torch.get_rng_state()
     list(verdicts(Subject(Toy())))
-    assert np.array_equal(np.random.get_state()[1], state[0]) and torch.equal(torch.get_rng_state(), state[1])
+    assert np.array_equal(np.random.get_state()[1], state[0]) and torch.equal(
+        torch.get_rng_state(), state[1]
+    )
 
 
 class Holder:

@@ -1,4 +1,7 @@
-"""Networks that are odd and right keep the contract; those with a gradient that is lost on its way do not."""
+"""Networks that are odd and right keep the contract.
+
+Those with a gradient that is lost on its way do not.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,9 @@ class Of(Toy):
 
 
 class ZeroGates(Network):
-    """Residual blocks in each other whose factors begin at 0: the inner has no gradient until two opened."""
+    """Residual blocks in each other whose factors begin at 0: the inner has no gradient
+    until two opened.
+    """
 
     def change(self) -> None:
         self.inner = nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1))
@@ -70,8 +75,9 @@ class ZeroNorms(Network):
     """`zero_init_residual`: the last norm of a block multiplies by 0."""
 
     def change(self) -> None:
-        self.block = nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 1),
-                                   nn.BatchNorm2d(8))  # fmt: skip
+        self.block = nn.Sequential(
+            nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8)
+        )
         nn.init.zeros_(self.block[-1].weight)
 
     def forward(self, x):
@@ -124,7 +130,9 @@ class Tied(Network):
 
 
 class OddBuffers(Network):
-    """Complex, boolean, whole, half-precision and infinite buffers, and a state that is no tensor."""
+    """Complex, boolean, whole, half-precision and infinite buffers, and a state that is no
+    tensor.
+    """
 
     def change(self) -> None:
         self.register_buffer("phase", torch.exp(1j * torch.arange(4.0)))
@@ -141,7 +149,10 @@ class OddBuffers(Network):
 
     def forward(self, x):
         a = self.first(x[:, :, None, None])
-        b = self.second(a) * (self.phase.abs() * self.scale * (1 + self.on) * (1 + self.places))[:, None, None]
+        b = (
+            self.second(a)
+            * (self.phase.abs() * self.scale * (1 + self.on) * (1 + self.places))[:, None, None]
+        )
         return (a, b), self.head(b.flatten(1)).squeeze(1)
 
 
@@ -153,7 +164,9 @@ class ComplexWeight(Network):
 
     def forward(self, x):
         a = self.first(x[:, :, None, None])
-        turned = torch.fft.irfft(torch.fft.rfft(a, dim=1) * self.spectrum[:, None, None], n=8, dim=1)
+        turned = torch.fft.irfft(
+            torch.fft.rfft(a, dim=1) * self.spectrum[:, None, None], n=8, dim=1
+        )
         b = self.second(a + turned)
         return (a, b), self.head(b.flatten(1)).squeeze(1)
 
@@ -184,7 +197,9 @@ class OldWeightNorm(Network):
 
 
 class Recomputed(Network):
-    """A part that is computed twice to save memory, torch's first way, which allows `backward` alone."""
+    """A part that is computed twice to save memory, torch's first way, which allows
+    `backward` alone.
+    """
 
     def forward(self, x):
         a = checkpoint(self.first, x[:, :, None, None].requires_grad_(), use_reentrant=True)
@@ -198,7 +213,9 @@ class MmdetResNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.widen = nn.Linear(6, 3 * 32 * 32)
-        self.body = ResNet(18, base_channels=8, num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1))
+        self.body = ResNet(
+            18, base_channels=8, num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1)
+        )
         self.body.init_weights()
         self.head = nn.Linear(16, 1)
 
@@ -211,8 +228,22 @@ class OfResNet(Of):
     taps = (Tap("layer1", 8), Tap("layer2", 16))
 
 
-RIGHT = [ZeroGates, ZeroNorms, FrozenBackbone, FrozenAndWithoutGraph, UnusedHead, CumulativeNorm, Tied, OddBuffers,
-         ComplexWeight, SharedMemory, Normed, OldWeightNorm, Recomputed, MmdetResNet]  # fmt: skip
+RIGHT = [
+    ZeroGates,
+    ZeroNorms,
+    FrozenBackbone,
+    FrozenAndWithoutGraph,
+    UnusedHead,
+    CumulativeNorm,
+    Tied,
+    OddBuffers,
+    ComplexWeight,
+    SharedMemory,
+    Normed,
+    OldWeightNorm,
+    Recomputed,
+    MmdetResNet,
+]
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
@@ -223,8 +254,12 @@ def test_a_network_that_is_odd_and_right_keeps_the_contract(kind):
 
 def test_its_zeros_are_really_zeros():
     task = OfResNet(MmdetResNet)
-    norms = [module for module in Subject(task).network.body.modules() if hasattr(module, "norm2_name")]
-    assert len(norms) == 4 and all(not getattr(block, block.norm2_name).weight.any() for block in norms)
+    norms = [
+        module for module in Subject(task).network.body.modules() if hasattr(module, "norm2_name")
+    ]
+    assert len(norms) == 4 and all(
+        not getattr(block, block.norm2_name).weight.any() for block in norms
+    )
 
 
 def test_what_gets_no_gradient_is_named():
@@ -234,10 +269,18 @@ def test_what_gets_no_gradient_is_named():
     assert said(Toy()) == said(Of(ZeroGates)) == ""
     told = "not in the loss: auxiliary.0.weight, auxiliary.0.bias, auxiliary.1.weight and 13 more"
     assert said(Of(UnusedHead)) == told
-    assert said(Of(FrozenBackbone)) == "frozen: first.0.weight, first.0.bias, first.1.weight and 1 more"
+    assert (
+        said(Of(FrozenBackbone))
+        == "frozen: first.0.weight, first.0.bias, first.1.weight and 1 more"
+    )
     frozen = Of(FrozenAndWithoutGraph)
-    assert said(frozen, "taps_are_the_declared_ones") == "first 8x1x1 (frozen), second 4x1x1 (frozen)"
-    assert said(frozen, "gradients_stop_where_detached") == "because no tap depends on a parameter that is trained"
+    assert (
+        said(frozen, "taps_are_the_declared_ones") == "first 8x1x1 (frozen), second 4x1x1 (frozen)"
+    )
+    assert (
+        said(frozen, "gradients_stop_where_detached")
+        == "because no tap depends on a parameter that is trained"
+    )
     assert said(ErrorToBeLow(), "direction_is_told") == "lower is better"
     assert failures(ErrorToBeLow()) == {}
 
@@ -338,7 +381,18 @@ def test_the_parameter_that_changes_a_value_is_found_and_nothing_is_left_changed
         "first.1.bias",
     )
     assert what_changes(lambda n: n.first[0](batch[:, :, None, None]), network, names[2:]) == ""
-    assert what_changes(lambda n: n.head(torch.ones(1, 4)), network, names) in ("head.weight", "head.bias")
-    assert what_changes(lambda n: torch.rand(3), network, names) == "" == what_changes(lambda n: 1, network, [])
+    assert what_changes(lambda n: n.head(torch.ones(1, 4)), network, names) in (
+        "head.weight",
+        "head.bias",
+    )
+    assert (
+        what_changes(lambda n: torch.rand(3), network, names)
+        == ""
+        == what_changes(lambda n: 1, network, [])
+    )
     left = network.state_dict()
-    assert all(torch.equal(before[key], left[key]) for key in before if "running" not in key and "tracked" not in key)
+    assert all(
+        torch.equal(before[key], left[key])
+        for key in before
+        if "running" not in key and "tracked" not in key
+    )

@@ -1,4 +1,6 @@
-"""`make_sandbox.py cls`: the folder of images is read back with other means and compared with what was drawn."""
+"""`make_sandbox.py cls`: the folder of images is read back with other means and compared
+with what was drawn.
+"""
 
 import subprocess
 import sys
@@ -42,9 +44,14 @@ def drawn(hard: bool, name: str) -> list[np.ndarray]:
     return [mc.draw_image(SEED, 0, first + 9 * k, hard)[0].astype(float) for k in range(30)]
 
 
-@pytest.mark.parametrize(("name", "channel"), [("blue_square", 0), ("green_circle", 1), ("red_triangle", 2)])
+@pytest.mark.parametrize(
+    ("name", "channel"), [("blue_square", 0), ("green_circle", 1), ("red_triangle", 2)]
+)
 def test_images_have_the_colour_of_their_class(name: str, channel: int) -> None:
-    """Somewhere in an easy image the class's channel is far above the other two; in hard ones less so."""
+    """Somewhere in an easy image the class's channel is far above the other two.
+
+    In hard ones less so.
+    """
     excess = {}
     for hard in (False, True):
         images = [cv2.blur(image, (3, 3)) for image in drawn(hard, name)]
@@ -74,15 +81,35 @@ def test_no_two_images_are_alike_and_seeds_differ(shapes: Path, tmp_path: Path) 
 def test_the_same_settings_give_the_same_bytes(tmp_path: Path) -> None:
     """One set is made here, one by the command in a process of its own with another hash seed."""
     here = mc.make_classification(tmp_path / "here", 30, 10, 2, 0.4)
-    command = ["cls", "--pool", "30", "--test", "10", "--seed", "2", "--hard", "0.4", "--root", tmp_path / "there"]
+    command = [
+        "cls",
+        "--pool",
+        "30",
+        "--test",
+        "10",
+        "--seed",
+        "2",
+        "--hard",
+        "0.4",
+        "--root",
+        tmp_path / "there",
+    ]
     environment = {"PYTHONHASHSEED": "7", "PYTHONPATH": str(TOOL.parent.parent)}
-    done = subprocess.run([sys.executable, TOOL, *command], check=True, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, TOOL, *command],
+        check=True,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert "30 + 10 images of 9 classes, 16 hard" in done.stdout
     assert snapshot(here) == snapshot(tmp_path / "there/shapes")
 
 
 def test_a_larger_pool_begins_with_the_smaller_one(tmp_path: Path) -> None:
-    few, many = (snapshot(mc.make_classification(tmp_path / str(n), n, 20, 0, 0.3)) for n in (40, 80))
+    few, many = (
+        snapshot(mc.make_classification(tmp_path / str(n), n, 20, 0, 0.3)) for n in (40, 80)
+    )
     shared = [name for name in few if name.endswith(".png")]
     assert len(shared) == 60 and all(few[name] == many[name] for name in shared)
 
@@ -96,7 +123,10 @@ def test_a_rerun_draws_nothing_and_other_settings_are_refused(
     monkeypatch.setattr(mc, "draw_image", lambda *_: pytest.fail("an image was drawn again"))
     assert ms.main(arguments) == 0 and "is there already" in capsys.readouterr().out
     assert ms.main([*arguments, "--seed", "1"]) == 1
-    assert "shapes is kept, as it was not made with these settings (seed: 0 there, 1 asked)" in capsys.readouterr().err
+    assert (
+        "shapes is kept, as it was not made with these settings (seed: 0 there, 1 asked)"
+        in capsys.readouterr().err
+    )
     assert snapshot(tmp_path) == before
 
 
@@ -108,9 +138,14 @@ def test_a_rerun_draws_nothing_and_other_settings_are_refused(
         ({"hard": float("nan")}, r"hard: expected a share in \[0, 1\], got nan"),
     ],
 )
-def test_impossible_settings_are_named(tmp_path: Path, changes: dict[str, float], message: str) -> None:
+def test_impossible_settings_are_named(
+    tmp_path: Path, changes: dict[str, float], message: str
+) -> None:
     settings = {"pool": 9, "test": 9, "seed": 0, "hard": 0.5} | changes
     with pytest.raises(ValueError, match=message):
         mc.make_classification(tmp_path / "new", **settings)
-    assert ms.main(["cls", f"--root={tmp_path / 'new'}", *(f"--{k}={v}" for k, v in settings.items())]) == 1
+    assert (
+        ms.main(["cls", f"--root={tmp_path / 'new'}", *(f"--{k}={v}" for k, v in settings.items())])
+        == 1
+    )
     assert not (tmp_path / "new").exists()

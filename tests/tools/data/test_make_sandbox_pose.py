@@ -1,4 +1,6 @@
-"""`make_sandbox.py pose`: MPII's files are read back with other means and compared with what was drawn."""
+"""`make_sandbox.py pose`: MPII's files are read back with other means and compared with
+what was drawn.
+"""
 
 import json
 import subprocess
@@ -35,9 +37,22 @@ def drawn(split: int, hard: bool, count: int = 40) -> list[mp.Person]:
 
 
 def test_the_files_are_mpiis(figures: Path) -> None:
-    assert mpii_faults(figures, {"train": "annot/train.json", "test": "annot/valid.json"}, 16, "annot/gt_valid.mat",
-                       full=True) == []  # fmt: skip
-    assert sorted(p.name for p in figures.iterdir()) == ["annot", "hard.txt", "images", "sandbox.json"]
+    assert (
+        mpii_faults(
+            figures,
+            {"train": "annot/train.json", "test": "annot/valid.json"},
+            16,
+            "annot/gt_valid.mat",
+            full=True,
+        )
+        == []
+    )
+    assert sorted(p.name for p in figures.iterdir()) == [
+        "annot",
+        "hard.txt",
+        "images",
+        "sandbox.json",
+    ]
     names = [r["image"] for name in ("train", "valid") for r in records(figures, name)]
     assert names == [f"{k:06d}.jpg" for k in range(1, POOL + TEST + 1)]
     assert sorted(p.name for p in (figures / "images").iterdir()) == names
@@ -69,11 +84,16 @@ def test_the_mat_file_is_mpiis(figures: Path) -> None:
     heights = 200 * np.array([r["scale"] for r in valid])
     sizes = 0.6 * np.linalg.norm(high - low, axis=1)
     assert sizes == pytest.approx(0.6 * 2**0.5 * 1.1 * 0.2 * heights, rel=1e-3)
-    assert (sizes * 64 / (1.25 * heights)).min() > 9  # px in a crop of 64: the threshold is more than a heatmap cell
+    # px in a crop of 64: the threshold is more than a heatmap cell
+    assert (sizes * 64 / (1.25 * heights)).min() > 9
     assert (high - low)[:, 0] == pytest.approx((high - low)[:, 1], abs=0.003)  # rounded
     for r, a, b in zip(valid, low, high, strict=True):
         for k in (8, 9):
-            assert not r["joints_vis"][k] or (np.array(r["joints"][k]) > a).all() and (r["joints"][k] < b).all()
+            assert (
+                not r["joints_vis"][k]
+                or (np.array(r["joints"][k]) > a).all()
+                and (r["joints"][k] < b).all()
+            )
 
 
 def test_the_hard_share_is_known_and_exact(figures: Path) -> None:
@@ -98,9 +118,22 @@ def test_the_crop_of_hrnet_holds_the_figure(hard: bool) -> None:
 
 
 def test_limbs_have_the_lengths_of_a_person() -> None:
-    lengths = {(0, 1): 0.235, (1, 2): 0.245, (3, 4): 0.245, (4, 5): 0.235, (6, 7): 0.28, (7, 8): 0.04, (8, 9): 0.2,
-               (10, 11): 0.165, (11, 12): 0.175, (13, 14): 0.175, (14, 15): 0.165}  # fmt: skip
-    assert sum(lengths[pair] for pair in ((0, 1), (1, 2), (6, 7), (7, 8), (8, 9))) == pytest.approx(1)
+    lengths = {
+        (0, 1): 0.235,
+        (1, 2): 0.245,
+        (3, 4): 0.245,
+        (4, 5): 0.235,
+        (6, 7): 0.28,
+        (7, 8): 0.04,
+        (8, 9): 0.2,
+        (10, 11): 0.165,
+        (11, 12): 0.175,
+        (13, 14): 0.175,
+        (14, 15): 0.165,
+    }
+    assert sum(lengths[pair] for pair in ((0, 1), (1, 2), (6, 7), (7, 8), (8, 9))) == pytest.approx(
+        1
+    )
     for person in drawn(0, True):
         for (a, b), length in lengths.items():
             distance = np.linalg.norm(person.joints[a] - person.joints[b])
@@ -114,19 +147,31 @@ def test_sides_are_swapped_from_behind() -> None:
     straight = mp.EASY._replace(turn=0, lean=0)
     for facing in (1.0, 0.5, -0.5, -1.0):
         joints = mf.pose(np.random.default_rng(0), straight, facing)
-        assert np.sign(joints[13, 0] - joints[12, 0]) == np.sign(joints[3, 0] - joints[2, 0]) == np.sign(facing)
+        assert (
+            np.sign(joints[13, 0] - joints[12, 0])
+            == np.sign(joints[3, 0] - joints[2, 0])
+            == np.sign(facing)
+        )
         assert joints[13, 0] - joints[12, 0] == pytest.approx(0.26 * facing)
 
 
 def test_limbs_swing_away_from_the_body() -> None:
-    apart = mp.EASY._replace(turn=0, lean=0, shoulder=(30, 60), elbow=(8, 30), hip=(20, 40), knee=(8, 20))
+    apart = mp.EASY._replace(
+        turn=0, lean=0, shoulder=(30, 60), elbow=(8, 30), hip=(20, 40), knee=(8, 20)
+    )
     for seed, facing in ((0, 1.0), (1, -1.0)):
         x = mf.pose(np.random.default_rng(seed), apart, facing)[:, 0] * facing
-        assert x[0] < x[1] < x[2] < x[3] < x[4] < x[5] and x[10] < x[11] < x[12] < x[13] < x[14] < x[15]
+        assert (
+            x[0] < x[1] < x[2] < x[3] < x[4] < x[5]
+            and x[10] < x[11] < x[12] < x[13] < x[14] < x[15]
+        )
 
 
 def test_a_turn_is_clockwise() -> None:
-    assert mf.rotated(np.array([[1.0, 0], [0, 2]]), 90) == pytest.approx(np.array([[0, 1], [-2, 0]]))  # y is down
+    # y is down
+    assert mf.rotated(np.array([[1.0, 0], [0, 2]]), 90) == pytest.approx(
+        np.array([[0, 1], [-2, 0]])
+    )
 
 
 def test_strokes_are_where_the_joints_say() -> None:
@@ -135,7 +180,9 @@ def test_strokes_are_where_the_joints_say() -> None:
     canvas.stroke(points, 6, np.array([255.0, 255, 255]))
     mask = canvas.onto(np.zeros((96, 96, 3), np.uint8)).astype(float).max(-1) > 70
     assert np.argwhere(mask).mean(0)[::-1] == pytest.approx(points.mean(0), abs=0.15)
-    assert mask.sum() == pytest.approx(6 * np.linalg.norm(points[1] - points[0]) + 9 * np.pi, rel=0.08)
+    assert mask.sum() == pytest.approx(
+        6 * np.linalg.norm(points[1] - points[0]) + 9 * np.pi, rel=0.08
+    )
 
 
 def test_left_is_bluish_and_right_reddish() -> None:
@@ -190,19 +237,43 @@ def test_no_two_images_are_alike_and_seeds_differ(figures: Path, tmp_path: Path)
 def test_the_same_settings_give_the_same_bytes(tmp_path: Path) -> None:
     """One set is made here, one by the command in a process of its own with another hash seed."""
     here = mp.make_pose(tmp_path / "here", 30, 10, 2, 0.4)
-    command = ["pose", "--pool", "30", "--test", "10", "--seed", "2", "--hard", "0.4", "--root", tmp_path / "there"]
+    command = [
+        "pose",
+        "--pool",
+        "30",
+        "--test",
+        "10",
+        "--seed",
+        "2",
+        "--hard",
+        "0.4",
+        "--root",
+        tmp_path / "there",
+    ]
     environment = {"PYTHONHASHSEED": "7", "PYTHONPATH": str(TOOL.parent.parent)}
-    done = subprocess.run([sys.executable, TOOL, *command], check=True, env=environment, capture_output=True, text=True)
-    assert "30 + 10 persons, 16 hard, " in done.stdout and "% of the joints not annotated" in done.stdout
+    done = subprocess.run(
+        [sys.executable, TOOL, *command],
+        check=True,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (
+        "30 + 10 persons, 16 hard, " in done.stdout
+        and "% of the joints not annotated" in done.stdout
+    )
     assert snapshot(here) == snapshot(tmp_path / "there/figures")
-    assert b"Created on" not in (here / "annot/gt_valid.mat").read_bytes()[:116]  # the time would be there
+    # the time would be there
+    assert b"Created on" not in (here / "annot/gt_valid.mat").read_bytes()[:116]
 
 
 def test_a_larger_pool_begins_with_the_smaller_one(tmp_path: Path) -> None:
     few, many = (mp.make_pose(tmp_path / str(n), n, 20, 0, 0.3) for n in (40, 80))
     assert records(few, "train") == records(many, "train")[:40]
     for r in records(few, "train"):
-        assert (few / "images" / r["image"]).read_bytes() == (many / "images" / r["image"]).read_bytes()
+        assert (few / "images" / r["image"]).read_bytes() == (
+            many / "images" / r["image"]
+        ).read_bytes()
     assert (few / "annot/gt_valid.mat").read_bytes() == (many / "annot/gt_valid.mat").read_bytes()
 
 
@@ -215,7 +286,10 @@ def test_a_rerun_draws_nothing_and_other_settings_are_refused(
     monkeypatch.setattr(mp, "draw_person", lambda *_: pytest.fail("a person was drawn again"))
     assert ms.main(arguments) == 0 and "is there already" in capsys.readouterr().out
     assert ms.main([*arguments, "--seed", "1"]) == 1
-    assert "figures is kept, as it was not made with these settings (seed: 0 there, 1 ask" in capsys.readouterr().err
+    assert (
+        "figures is kept, as it was not made with these settings (seed: 0 there, 1 ask"
+        in capsys.readouterr().err
+    )
     assert snapshot(tmp_path) == before
 
 
@@ -224,13 +298,23 @@ def test_a_rerun_draws_nothing_and_other_settings_are_refused(
     [
         ({"pool": 0}, "pool: expected at least 1 person, got 0"),
         ({"test": 0, "seed": -1}, "test: .* got 0; seed: expected a number >= 0, got -1"),
-        ({"pool": 999_999}, "pool . test: expected at most 999999 persons, as names have six digits, got 1000002"),
+        (
+            {"pool": 999_999},
+            "pool . test: expected at most 999999 persons, as names have six digits, got 1000002",
+        ),
         ({"hard": float("nan")}, r"hard: expected a share in \[0, 1\], got nan"),
     ],
 )
-def test_impossible_settings_are_named(tmp_path: Path, changes: dict[str, float], message: str) -> None:
+def test_impossible_settings_are_named(
+    tmp_path: Path, changes: dict[str, float], message: str
+) -> None:
     settings = {"pool": 5, "test": 3, "seed": 0, "hard": 0.5} | changes
     with pytest.raises(ValueError, match=message):
         mp.make_pose(tmp_path / "new", **settings)
-    assert ms.main(["pose", f"--root={tmp_path / 'new'}", *(f"--{k}={v}" for k, v in settings.items())]) == 1
+    assert (
+        ms.main(
+            ["pose", f"--root={tmp_path / 'new'}", *(f"--{k}={v}" for k, v in settings.items())]
+        )
+        == 1
+    )
     assert not (tmp_path / "new").exists()

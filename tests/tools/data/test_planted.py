@@ -1,4 +1,6 @@
-"""Planted samples: hard ones are counted by name, and copies are avoided by a cover and not by a score."""
+"""Planted samples: hard ones are counted by name, and copies are avoided by a cover and
+not by a score.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +23,23 @@ def run_folder(root: Path, names: list[str], picks: list[list[int]]) -> Path:
     (root / "metrics.jsonl").write_text("{}\n" * (len(picks) + 1))
     for cycle, picked in enumerate(picks):
         query = Query(np.arange(len(names)), {}, np.array(picked))
-        np.savez(root / f"queries/{cycle:02d}.npz", candidates=query.candidates, picked=query.picked)
+        np.savez(
+            root / f"queries/{cycle:02d}.npz", candidates=query.candidates, picked=query.picked
+        )
     return root
 
 
 @pytest.mark.parametrize(
     ("names", "hard"),
     [
-        (["images/1.jpg person 1", "images/2.jpg person 1", "b", "c", "d"], "images/2.jpg person 1\nc\n"),
-        (["VOC2007/JPEGImages/000001.jpg", "VOC2007/JPEGImages/000002.jpg", "b", "c", "d"], "000002\nc\n"),
+        (
+            ["images/1.jpg person 1", "images/2.jpg person 1", "b", "c", "d"],
+            "images/2.jpg person 1\nc\n",
+        ),
+        (
+            ["VOC2007/JPEGImages/000001.jpg", "VOC2007/JPEGImages/000002.jpg", "b", "c", "d"],
+            "000002\nc\n",
+        ),
     ],
 )
 def test_hard_samples_are_counted_by_name(names, hard, tmp_path: Path, capsys):
@@ -47,11 +57,16 @@ def test_a_folder_without_them_is_told(hard, picks, tmp_path: Path, capsys):
     run = run_folder(tmp_path / "run", ["a", "b"], picks)
     (tmp_path / "hard.txt").write_text(hard)
     assert planted.main([str(run), "--hard", str(tmp_path / "hard.txt")]) == 1
-    assert f"error: {run}: expected queries on a pool with samples of hard.txt" in capsys.readouterr().err
+    assert (
+        f"error: {run}: expected queries on a pool with samples of hard.txt"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_cover_takes_fewer_planted_copies_than_entropy():
-    """40 samples, the 10 most uncertain ones copied three times each: what is uncertain is so in every copy."""
+    """40 samples, the 10 most uncertain ones copied three times each: what is uncertain is
+    so in every copy.
+    """
     rng = np.random.default_rng(0)
     features = rng.normal(size=(40, 8)).astype(np.float32)
     entropy = rng.random(40)

@@ -1,4 +1,6 @@
-"""Preparing data from a publisher on the loopback: what breaks there, on the disk or in an archive spoils nothing."""
+"""Preparing data from a publisher on the loopback: what breaks there, on the disk or in an
+archive spoils nothing.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def small(monkeypatch) -> Iterator[tuple[Publisher, dict]]:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()
+    }
 
 
 def get(server: Publisher, folder: Path, checksum: str = MD5, unpacked: float = 0) -> bytes:
@@ -89,7 +93,8 @@ def run(name: str, root: Path, small: tuple[Publisher, dict], *more: str) -> int
         (["stall 300000"], [None, "bytes=300000-"]),
         (["503", "429", "cut 0"], [None, None, None, None]),
         (["endless"], [None]),
-        (["503", "503", "503", "cut 300000", "503", "503"], [None] * 4 + ["bytes=300000-"] * 3),  # tries count anew
+        # tries count anew
+        (["503", "503", "503", "cut 300000", "503", "503"], [None] * 4 + ["bytes=300000-"] * 3),
     ],
 )
 def test_a_download_survives(server, tmp_path, plan, ranges):
@@ -106,7 +111,9 @@ def test_a_silent_connection_is_broken_off(server, tmp_path, capsys):
 
 def test_the_next_call_goes_on_where_the_last_one_gave_up(server, tmp_path):
     server.plan = ["cut 300000", "503", "503", "503"]
-    with pytest.raises(PrepareError, match=r"503 Service Unavailable, 4 times in a row; 300,000 bytes are kept"):
+    with pytest.raises(
+        PrepareError, match=r"503 Service Unavailable, 4 times in a row; 300,000 bytes are kept"
+    ):
         get(server, tmp_path)
     assert tree(tmp_path) == {"a.tar.part": CONTENT[:300_000]}
     server.asked.clear()
@@ -116,7 +123,9 @@ def test_the_next_call_goes_on_where_the_last_one_gave_up(server, tmp_path):
 
 def test_a_server_that_sends_the_same_beginning_again_and_again_is_given_up(server, tmp_path):
     server.plan = ["cut 1000"] + ["whole 1000"] * 9
-    with pytest.raises(PrepareError, match=r"the connection ended after 1,000 of 1,000,000 bytes, 4 times in a row"):
+    with pytest.raises(
+        PrepareError, match=r"the connection ended after 1,000 of 1,000,000 bytes, 4 times in a row"
+    ):
         get(server, tmp_path)
     assert len(server.asked) == 4
 
@@ -131,9 +140,13 @@ def test_a_part_that_is_whole_or_longer_than_the_file(server, tmp_path, size, re
 @pytest.mark.parametrize("kind", ["md5", "sha256"])
 def test_a_wrong_checksum_names_both_and_the_next_call_starts_anew(server, tmp_path, kind):
     server.plan = ["wrong"]
-    expected, came = (f"{kind}:{hashlib.new(kind, data).hexdigest()}" for data in (CONTENT, bytes(1_000_000)))
+    expected, came = (
+        f"{kind}:{hashlib.new(kind, data).hexdigest()}" for data in (CONTENT, bytes(1_000_000))
+    )
     with pytest.raises(
-        PrepareError, match=rf"http://127.*/a.tar: expected a file with {expected}, but got 1,000,000 bytes with {came}"
+        PrepareError,
+        match=rf"http://127.*/a.tar: expected a file with {expected}, but got 1,000,000 bytes with "
+        rf"{came}",
     ):
         get(server, tmp_path, expected)
     assert tree(tmp_path) == {}
@@ -151,7 +164,9 @@ def test_a_file_that_is_not_there_is_said_at_once(server, tmp_path, status):
 def test_nobody_listens(tmp_path, capsys):
     with publisher.publish({}) as gone:
         pass
-    with pytest.raises(PrepareError, match=r"no connection \(.*refused\), 4 times in a row; try later, or"):
+    with pytest.raises(
+        PrepareError, match=r"no connection \(.*refused\), 4 times in a row; try later, or"
+    ):
         get(gone, tmp_path)
     assert len(re.findall("trying again in 0 s", capsys.readouterr().out)) == 3
 
@@ -188,7 +203,9 @@ class Full:
 def test_a_disk_that_fills_up_keeps_what_came(server, tmp_path, monkeypatch):
     monkeypatch.setattr(Full, "room", 400_000)
     monkeypatch.setattr(download, "open", Full, raising=False)
-    with pytest.raises(PrepareError, match=r"Could not write .*a.tar.part: No space left on device; make room"):
+    with pytest.raises(
+        PrepareError, match=r"Could not write .*a.tar.part: No space left on device; make room"
+    ):
         get(server, tmp_path)
     assert tree(tmp_path) == {"a.tar.part": CONTENT[:400_000]}
     monkeypatch.undo()
@@ -199,12 +216,15 @@ def test_a_disk_that_fills_up_keeps_what_came(server, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("free, fits", [(2_099_999, False), (2_100_000, True)])
 def test_room_for_archive_and_content_is_asked_for_first(server, tmp_path, monkeypatch, free, fits):
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, free))
+    monkeypatch.setattr(
+        download.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, free)
+    )
     if fits:
         assert get(server, tmp_path, unpacked=1.1) == CONTENT
         return
     with pytest.raises(
-        PrepareError, match=r"expected 0.0021 GB free for a.tar and what is in it, but there are 0.0021"
+        PrepareError,
+        match=r"expected 0.0021 GB free for a.tar and what is in it, but there are 0.0021",
     ):
         get(server, tmp_path, unpacked=1.1)
     assert tree(tmp_path) == {}
@@ -212,24 +232,34 @@ def test_room_for_archive_and_content_is_asked_for_first(server, tmp_path, monke
 
 def test_what_is_there_already_needs_no_room(server, tmp_path, monkeypatch):
     (tmp_path / "a.tar.part").write_bytes(CONTENT[:600_000])
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 1_500_000))
+    monkeypatch.setattr(
+        download.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 1_500_000)
+    )
     assert get(server, tmp_path, unpacked=1.1) == CONTENT
 
 
-def test_room_is_asked_for_before_an_archive_that_is_there_is_unpacked(tmp_path, small, monkeypatch, capsys):
+def test_room_is_asked_for_before_an_archive_that_is_there_is_unpacked(
+    tmp_path, small, monkeypatch, capsys
+):
     (tmp_path / VOC07).write_bytes(small[0].files[VOC07])
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 1000))
+    monkeypatch.setattr(
+        download.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 1000)
+    )
     assert run("voc", tmp_path, small) == 1
     assert f"free for what is in {VOC07}, but there are 1e-06 GB" in capsys.readouterr().err
     assert list(tree(tmp_path)) == [VOC07]
 
 
-def test_a_disk_that_fills_up_while_unpacking_leaves_the_archive(tmp_path, small, monkeypatch, capsys):
+def test_a_disk_that_fills_up_while_unpacking_leaves_the_archive(
+    tmp_path, small, monkeypatch, capsys
+):
     monkeypatch.setattr(Full, "room", 250_000)
     monkeypatch.setattr(unpack, "open", Full, raising=False)
     assert run("voc", tmp_path, small) == 1
     said = capsys.readouterr().err
-    assert re.search(rf"error: Could not unpack .*{VOC07} below .*: No space left on device; make room", said)
+    assert re.search(
+        rf"error: Could not unpack .*{VOC07} below .*: No space left on device; make room", said
+    )
     assert list(tree(tmp_path)) == [VOC07]
     monkeypatch.setattr(unpack, "open", open, raising=False)
     small[0].asked.clear()
@@ -241,8 +271,11 @@ def test_a_disk_that_fills_up_while_unpacking_leaves_the_archive(tmp_path, small
 def test_a_root_that_is_no_folder(tmp_path, small, capsys, below):
     (tmp_path / "file").write_text("x")
     assert run("voc", tmp_path / below, small) == 1
-    assert re.search(r"error: --root .*: expected a folder that can be written, but: (File exists|Not a directory)",
-                     capsys.readouterr().err)  # fmt: skip
+    assert re.search(
+        r"error: --root .*: expected a folder that can be written, but: (File exists|Not a "
+        r"directory)",
+        capsys.readouterr().err,
+    )
     assert small[0].asked == []
 
 
@@ -280,11 +313,15 @@ def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarIn
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 def test_an_archive_that_reaches_out_of_its_folder_is_refused_whole(tmp_path, evil, said, mode):
     members = () if isinstance(evil, dict) else (evil,)
-    content = publisher.tar({"good": b"x"} | (evil if isinstance(evil, dict) else {}), mode, members)
+    content = publisher.tar(
+        {"good": b"x"} | (evil if isinstance(evil, dict) else {}), mode, members
+    )
     root = tmp_path / "root"
     root.mkdir()
     (root / "evil.tar").write_bytes(content)
-    with pytest.raises(PrepareError, match=rf"evil.tar: expected files and folders .*, but got {said}; nothing was"):
+    with pytest.raises(
+        PrepareError, match=rf"evil.tar: expected files and folders .*, but got {said}; nothing was"
+    ):
         unpack.unpack(root / "evil.tar", root, lambda path: path)
     assert list(tree(tmp_path)) == ["root/evil.tar"]
     assert os.listdir(root) == ["evil.tar"]
@@ -315,7 +352,10 @@ def test_files_come_whole_with_folders_between_and_over_old_ones(tmp_path):
 )
 def test_what_is_no_whole_archive_is_said(tmp_path, content):
     (tmp_path / "x.tar").write_bytes(content)
-    with pytest.raises(PrepareError, match=r"x.tar: expected a whole tar archive, but .*; delete .*x.tar and run the"):
+    with pytest.raises(
+        PrepareError,
+        match=r"x.tar: expected a whole tar archive, but .*; delete .*x.tar and run the",
+    ):
         unpack.unpack(tmp_path / "x.tar", tmp_path, lambda path: path)
     assert list(tree(tmp_path)) == ["x.tar"]
 
@@ -350,7 +390,9 @@ def test_a_changed_archive_is_unpacked_below_its_root_or_refused(tmp_path, compr
     assert sum(refused) > 5
     (tmp_path / "x.tar").write_bytes(compress(TAR))
     unpack.unpack(tmp_path / "x.tar", tmp_path / "whole", lambda path: path)
-    assert len([path for path in (tmp_path / "whole").rglob("*") if path.is_file()]) == 3, "unchanged it is unpacked"
+    assert len([path for path in (tmp_path / "whole").rglob("*") if path.is_file()]) == 3, (
+        "unchanged it is unpacked"
+    )
 
 
 def test_a_name_with_a_nul_is_refused(tmp_path):
@@ -358,7 +400,9 @@ def test_a_name_with_a_nul_is_refused(tmp_path):
     member.pax_headers = {"path": "a\0b"}
     with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.PAX_FORMAT) as archive:
         archive.addfile(member)
-    with pytest.raises(PrepareError, match=r"x.tar: expected a whole tar archive, but ValueError: embedded null"):
+    with pytest.raises(
+        PrepareError, match=r"x.tar: expected a whole tar archive, but ValueError: embedded null"
+    ):
         unpack.unpack(tmp_path / "x.tar", tmp_path, lambda path: path)
     assert list(tree(tmp_path)) == ["x.tar"]
 
@@ -373,7 +417,11 @@ def test_the_devkits_own_folder_is_taken_off(path, place):
 # ---------------------------------------------------------------- the command
 
 WHOLE = {  # samples to train on, to test on, and all files
-    "cifar10": (3, 2, [f"cifar-10-batches-py/{name}" for name in ("batches.meta", "data_batch_1", "test_batch")]),
+    "cifar10": (
+        3,
+        2,
+        [f"cifar-10-batches-py/{name}" for name in ("batches.meta", "data_batch_1", "test_batch")],
+    ),
     "voc": (
         5,
         1,
@@ -387,7 +435,12 @@ WHOLE = {  # samples to train on, to test on, and all files
     "mpii": (
         5,
         2,
-        ["annot/gt_valid.mat", "annot/train.json", "annot/valid.json", *[f"images/{i}.jpg" for i in range(1, 8)]],
+        [
+            "annot/gt_valid.mat",
+            "annot/train.json",
+            "annot/valid.json",
+            *[f"images/{i}.jpg" for i in range(1, 8)],
+        ],
     ),
 }
 
@@ -400,7 +453,10 @@ def test_a_data_set_is_prepared_and_a_second_run_only_checks(tmp_path, small, ca
     assert run(name, root, small, "--check") == 1
     assert not root.exists()  # only looks
     assert run(name, root, small) == 0
-    assert f"{root}: {train} samples to train on and {test} to test on; all there" in capsys.readouterr().out
+    assert (
+        f"{root}: {train} samples to train on and {test} to test on; all there"
+        in capsys.readouterr().out
+    )
     assert list(tree(root)) == files
     before = {p: p.stat().st_mtime_ns for p in root.rglob("*")}
     server.asked.clear()
@@ -448,7 +504,9 @@ def test_only_the_archive_of_what_is_missing_is_fetched(tmp_path, small, capsys)
 def test_an_archive_with_other_counts_is_said_and_kept(tmp_path, small, capsys):
     server, sets = small
     first, *rest = sets["voc"].archives
-    sets["voc"] = replace(sets["voc"], archives=(replace(first, counts={"VOC2007/trainval": 5_011}), *rest))
+    sets["voc"] = replace(
+        sets["voc"], archives=(replace(first, counts={"VOC2007/trainval": 5_011}), *rest)
+    )
     assert run("voc", tmp_path, small) == 1
     said = capsys.readouterr().err
     assert f"{VOC07} is unpacked, but not all is there" in said
@@ -468,8 +526,12 @@ def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path, small, capsys, monk
     assert run("voc", tmp_path, small) == 0
 
 
-@pytest.mark.parametrize("name, archive, renames", [("voc", VOC07, 3), ("mpii", WHEEL, 0), ("mpii", WHEEL, 2)])
-def test_killed_between_two_renames_the_same_command_goes_on(tmp_path, small, monkeypatch, name, archive, renames):
+@pytest.mark.parametrize(
+    "name, archive, renames", [("voc", VOC07, 3), ("mpii", WHEEL, 0), ("mpii", WHEEL, 2)]
+)
+def test_killed_between_two_renames_the_same_command_goes_on(
+    tmp_path, small, monkeypatch, name, archive, renames
+):
     class Killed(BaseException):
         pass
 
@@ -522,11 +584,15 @@ def test_voc_lists_all_that_is_wrong_at_once(tmp_path, small, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         f"error: 5 wrong in {tmp_path}; run this without --check, which gets what is missing:",
-        f"  {tmp_path}/VOC2007/JPEGImages: expected 2 files, but 1 are missing or empty: '000005.jpg'",
-        f"  {tmp_path}/VOC2007/ImageSets/Main/test.txt: expected a list of 1 images, but got No such file or directory",
+        f"  {tmp_path}/VOC2007/JPEGImages: expected 2 files, but 1 are missing or empty: "
+        "'000005.jpg'",
+        f"  {tmp_path}/VOC2007/ImageSets/Main/test.txt: expected a list of 1 images, but got No "
+        "such file or directory",
         f"  {tmp_path}/VOC2012/ImageSets/Main/trainval.txt: expected 3 images, but got 4",
-        f"  {tmp_path}/VOC2012/JPEGImages: expected 4 files, but 1 are missing or empty: '2011.jpg'",
-        f"  {tmp_path}/VOC2012/Annotations: expected 4 files, but 1 are missing or empty: '2011.xml'",
+        f"  {tmp_path}/VOC2012/JPEGImages: expected 4 files, but 1 are missing or empty: "
+        "'2011.jpg'",
+        f"  {tmp_path}/VOC2012/Annotations: expected 4 files, but 1 are missing or empty: "
+        "'2011.xml'",
     ]
 
 
@@ -547,7 +613,10 @@ def test_cifar_names_each_file(tmp_path, small, capsys):
     (folder / "batches.meta").unlink()
     assert run("cifar10", tmp_path, small, "--check") == 1
     said = capsys.readouterr().err
-    assert f"{folder}/data_batch_1: expected the MD5 {CIFAR10.train_list[0][1]}, but the file has another one" in said
+    assert (
+        f"{folder}/data_batch_1: expected the MD5 {CIFAR10.train_list[0][1]}, but the file has "
+        "another one" in said
+    )
     assert f"{folder}/batches.meta: expected a file, but there is none" in said
 
 
@@ -561,15 +630,29 @@ def test_cifar_is_counted(tmp_path, small):
     "file, content, said",
     [
         ("train.json", b"[]", "train.json: expected 5 persons, but got 0"),
-        ("train.json", b"[1]", "train.json: expected a json list of 5 persons, but got something else"),
-        ("valid.json", b'[{"joints": 1}]', "valid.json: expected a json list of 2 persons, but got something else"),
-        ("valid.json", b"\xff", "valid.json: expected a json list of 2 persons, but got something else"),
+        (
+            "train.json",
+            b"[1]",
+            "train.json: expected a json list of 5 persons, but got something else",
+        ),
+        (
+            "valid.json",
+            b'[{"joints": 1}]',
+            "valid.json: expected a json list of 2 persons, but got something else",
+        ),
+        (
+            "valid.json",
+            b"\xff",
+            "valid.json: expected a json list of 2 persons, but got something else",
+        ),
         ("valid.json", None, "valid.json: expected a json list of 2 persons, but got No such file"),
         ("gt_valid.mat", b"x", "gt_valid.mat: expected MATLAB's format, but got"),
         ("gt_valid.mat", None, "gt_valid.mat: expected MATLAB's format, but got"),
     ],
 )
-def test_broken_annotations_of_mpii_are_said_and_repaired(tmp_path, small, capsys, file, content, said):
+def test_broken_annotations_of_mpii_are_said_and_repaired(
+    tmp_path, small, capsys, file, content, said
+):
     assert run("mpii", tmp_path, small) == 0
     path = tmp_path / "annot" / file
     path.unlink() if content is None else path.write_bytes(content)
@@ -608,7 +691,9 @@ def test_counts_and_checksums_are_the_published_ones():
         "voc": (16_551, 4_952),
         "mpii": (22_246, 2_958),
     }
-    known = {a.name: (a.address, a.checksum) for data in published.SETS.values() for a in data.archives}
+    known = {
+        a.name: (a.address, a.checksum) for data in published.SETS.values() for a in data.archives
+    }
     assert len(known) == 6
     assert known["cifar-10-python.tar.gz"] == (CIFAR10.url, "md5:c58f30108f718f92721af3b95e74349a")
     for key in ("2007", "2007-test", "2012"):
@@ -622,7 +707,10 @@ def test_counts_and_checksums_are_the_published_ones():
 def test_a_mirror_that_is_no_address_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["voc", "--root", str(tmp_path), "--mirror", "/some/folder"])
-    assert "expected an address such as http://host/folder, but got '/some/folder'" in capsys.readouterr().err
+    assert (
+        "expected an address such as http://host/folder, but got '/some/folder'"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -635,7 +723,9 @@ def test_addresses_that_no_server_can_have_are_refused(address, tmp_path, capsys
 
 
 def test_the_real_data_are_counted(real_data, capsys):
-    """A part of VOC2007 and of MPII: what is there is counted and found too little, images are all found."""
+    """A part of VOC2007 and of MPII: what is there is counted and found too little, images
+    are all found.
+    """
     faults = published.SETS["voc"].faults(real_data / "VOCdevkit")
     main_lists = real_data / "VOCdevkit/VOC2007/ImageSets/Main"
     assert faults[:2] == [
@@ -648,7 +738,8 @@ def test_the_real_data_are_counted(real_data, capsys):
         f"{real_data}/mpii/annot/train.json: expected 22,246 persons, but got {persons}",
         f"{real_data}/mpii/annot/valid.json: expected 2,958 persons, but got 160",
         *(
-            f"{real_data}/mpii/annot/gt_valid.mat: expected the shape {want} as {name!r}, but got {came}"
+            f"{real_data}/mpii/annot/gt_valid.mat: expected the shape {want} as {name!r}, but got "
+            f"{came}"
             for name, want, came in (
                 ("headboxes_src", (2, 2, 2958), (2, 2, 160)),
                 ("jnt_missing", (16, 2958), (16, 160)),

@@ -1,4 +1,6 @@
-"""Looks: a strategy's own in every picture, no two alike, told apart by people who see fewer colours; words drawn."""
+"""Looks: a strategy's own in every picture, no two alike, told apart by people who see
+fewer colours; words drawn.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,25 @@ from tools.display.canvas import look_of
 from tools.display.looks import DARK, DASHES, LIGHT, MARKS, NAMED, legs, split, styles
 
 PAGES = {"light": (LIGHT, "#ffffff"), "dark": (DARK, "#14161a")}  # as in page.html
-# what linear RGB becomes to who lacks red, green or blue cones (Machado, Oliveira and Fernandes 2009, severity 1)
+# what linear RGB becomes to who lacks red, green or blue cones (Machado, Oliveira and Fernandes
+# 2009, severity 1)
 SEEN = {
     "all": np.eye(3),
-    "no red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-    "no green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
-    "no blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    "no red": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "no green": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "no blue": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
 }
 
 
@@ -35,8 +50,17 @@ def linear(colour: str) -> np.ndarray:
 
 def lab(rgb: np.ndarray) -> np.ndarray:
     """CIELAB (3,) of linear RGB under D65."""
-    xyz = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
-                    [0.0193339, 0.1191920, 0.9503041]]) @ np.clip(rgb, 0, 1) / [0.95047, 1.0, 1.08883]  # fmt: skip
+    xyz = (
+        np.array(
+            [
+                [0.4124564, 0.3575761, 0.1804375],
+                [0.2126729, 0.7151522, 0.0721750],
+                [0.0193339, 0.1191920, 0.9503041],
+            ]
+        )
+        @ np.clip(rgb, 0, 1)
+        / [0.95047, 1.0, 1.08883]
+    )
     f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
@@ -46,7 +70,8 @@ def luminance(colour: str) -> float:
 
 
 def test_colours_are_cielabs():
-    np.testing.assert_allclose(lab(linear("#ff0000")), [53.24, 80.09, 67.20], atol=0.02)  # as tables have it
+    # as tables have it
+    np.testing.assert_allclose(lab(linear("#ff0000")), [53.24, 80.09, 67.20], atol=0.02)
     assert luminance("#ffffff") == pytest.approx(1)
 
 
@@ -96,7 +121,8 @@ def test_strategies_of_ones_own_differ_from_all_others_in_the_picture():
         "not even one's that is not here"
     )
     assert styles(reversed([*legs(), *names])) == found
-    assert len(set(styles(f"Mine{i}" for i in range(150)).values())) == 150  # lines, once colours and marks are taken
+    # lines, once colours and marks are taken
+    assert len(set(styles(f"Mine{i}" for i in range(150)).values())) == 150
     assert styles(["Mine3"])["Mine3"] == styles(["Mine3", "random"])["Mine3"]
     assert len({styles([n])[n] for n in names}) > 15, "drawn by the name"
 
@@ -112,17 +138,29 @@ def test_marks_are_matplotlibs_and_paths_stay_within_their_box():
         assert re.fullmatch(r"M[-\d.,\sLHVZhvaz]+", path), mark
     for look in styles(legs()).values():
         assert f'd="{MARKS[look.mark]}"' in chip(look)
-        assert (" hollow" in chip(look)) == look.hollow == (look_of(look)["markerfacecolor"] == "white")
+        assert (
+            (" hollow" in chip(look))
+            == look.hollow
+            == (look_of(look)["markerfacecolor"] == "white")
+        )
 
 
-@pytest.mark.parametrize("x", [[10, 15], [10, 20, 50], [1000, 2000, 10000], [0.1, 0.11], [7, 7], [0, 123456]])
-@pytest.mark.parametrize("y", [[0.1, 0.9], [0.61, 0.62], [-3.0, -2.9], [0.5, 0.5], [0, 100], [1e-4, 2e-4]])
+@pytest.mark.parametrize(
+    "x", [[10, 15], [10, 20, 50], [1000, 2000, 10000], [0.1, 0.11], [7, 7], [0, 123456]]
+)
+@pytest.mark.parametrize(
+    "y", [[0.1, 0.9], [0.61, 0.62], [-3.0, -2.9], [0.5, 0.5], [0, 100], [1e-4, 2e-4]]
+)
 def test_an_axis_of_a_chart_has_four_ticks(x, y):
     values = [y[0]] * (len(x) - 1) + [y[-1]]
-    drawn = line_chart([Line("a", styles(["a"])["a"], x, values)], "t", "labeled images", "score", note="one seed")
+    drawn = line_chart(
+        [Line("a", styles(["a"])["a"], x, values)], "t", "labeled images", "score", note="one seed"
+    )
     texts = re.findall(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]+)</text>', drawn)
     below = [
-        text for _, at, text in texts if float(at) == max(float(y) for _, y, t in texts if t not in ("labeled images",))
+        text
+        for _, at, text in texts
+        if float(at) == max(float(y) for _, y, t in texts if t not in ("labeled images",))
     ]
     beside = [text for at, _, text in texts if float(at) == min(float(x) for x, *_ in texts)]
     assert len(set(beside)) >= 4 and len(set(below)) >= 4

@@ -1,4 +1,7 @@
-"""Tables: whole where nobody watches, columns left out where a terminal is narrow, digits never; numbers in cells."""
+"""Tables: whole where nobody watches, columns left out where a terminal is narrow, digits never.
+
+Numbers in cells.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,15 @@ NUMBERS = ["0.512", "0.613", "12,345", "0.600 ± 0.141"]
 
 
 def sheet() -> Sheet:
-    found = Sheet(Column("strategy"), Column("seed 0"), Column("seed 1"), Column("effort", 1), Column("final mAP", 2),
-                  title="a title that is longer than the table " * 3, caption="a caption")  # fmt: skip
+    found = Sheet(
+        Column("strategy"),
+        Column("seed 0"),
+        Column("seed 1"),
+        Column("effort", 1),
+        Column("final mAP", 2),
+        title="a title that is longer than the table " * 3,
+        caption="a caption",
+    )
     for name in ("random", LONG):
         found.add(name, *NUMBERS)
     return found
@@ -50,7 +60,10 @@ def test_on_a_wide_terminal_it_is_whole_and_says_no_more():
     console = terminal(120)
     sheet().print(console)
     text = written(console)
-    assert [cells(line) for line in text.splitlines() if line.startswith("│")][1] == [LONG, *NUMBERS]
+    assert [cells(line) for line in text.splitlines() if line.startswith("│")][1] == [
+        LONG,
+        *NUMBERS,
+    ]
     assert "not shown" not in text
 
 
@@ -60,7 +73,8 @@ def test_on_a_wide_terminal_it_is_whole_and_says_no_more():
         (76, ["seed 0", "effort", "final mAP"], "seed 1"),
         (67, ["effort", "final mAP"], "seed 0, seed 1"),
         (58, ["final mAP"], "seed 0, seed 1, effort"),
-        (40, ["final mAP"], "seed 0, seed 1, effort"),  # the terminal breaks lines; nothing more can be left out
+        # the terminal breaks lines; nothing more can be left out
+        (40, ["final mAP"], "seed 0, seed 1, effort"),
     ],
 )
 def test_on_a_narrow_terminal_the_least_columns_go_and_are_named(width, shown, hidden):
@@ -79,12 +93,17 @@ def test_on_a_narrow_terminal_the_least_columns_go_and_are_named(width, shown, h
 
 def test_words_are_broken_into_lines_and_numbers_are_not():
     reasons = Sheet(Column("task"), Column("", 1, text=True), Column("s", 2))
-    reasons.add("pose_sandbox", "needs the loss-prediction module, but module.mode is 'off'", "12.5")
+    reasons.add(
+        "pose_sandbox", "needs the loss-prediction module, but module.mode is 'off'", "12.5"
+    )
     console = terminal(50)
     reasons.print(console)
     rows = [cells(line) for line in written(console).splitlines() if line.startswith("│")]
     assert len(rows) > 1 and rows[0][0] == "pose_sandbox" and rows[0][2] == "12.5"
-    assert " ".join(row[1] for row in rows) == "needs the loss-prediction module, but module.mode is 'off'"
+    assert (
+        " ".join(row[1] for row in rows)
+        == "needs the loss-prediction module, but module.mode is 'off'"
+    )
     assert "not shown" not in written(console)
 
 
@@ -106,8 +125,13 @@ def test_a_table_in_a_narrow_pty_and_in_a_pipe():
     os.close(theirs)
     text = re.sub(r"\x1b\[[\d;]*m", "", os.read(ours, 10**5).decode())
     os.close(ours)
-    assert "not shown, as the terminal has 58 columns: seed 0, seed 1, effort" in text and "…" not in text
-    piped = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=variables, check=True)
+    assert (
+        "not shown, as the terminal has 58 columns: seed 0, seed 1, effort" in text
+        and "…" not in text
+    )
+    piped = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=variables, check=True
+    )
     assert f"│ {LONG} │  0.512 │  0.613 │ 12,345 │ 0.600 ± 0.141 │" in piped.stdout
 
 
@@ -134,14 +158,23 @@ def test_both_sides_of_a_cell_have_the_same_digits(mean, deviation, told):
 
 def test_a_spread_that_is_there_is_never_told_as_none():
     rng = np.random.default_rng(0)
-    for mean, deviation in zip(rng.normal(0, 50, 300), 10 ** rng.uniform(-5.9, 2, 300), strict=True):
+    for mean, deviation in zip(
+        rng.normal(0, 50, 300), 10 ** rng.uniform(-5.9, 2, 300), strict=True
+    ):
         first, second = plus_minus(mean, deviation).split(" ± ")
         assert len(first.partition(".")[2]) == len(second.partition(".")[2])
-        assert float(second.replace(",", "")) == pytest.approx(deviation, rel=0.51)  # one digit at least
+        # one digit at least
+        assert float(second.replace(",", "")) == pytest.approx(deviation, rel=0.51)
 
 
 def test_numbers_and_intervals():
-    assert [number(v) for v in (0.1234, -12.34, 1234.5, math.inf, -math.inf)] == ["0.123", "−12.3", "1,234", "∞", "−∞"]
+    assert [number(v) for v in (0.1234, -12.34, 1234.5, math.inf, -math.inf)] == [
+        "0.123",
+        "−12.3",
+        "1,234",
+        "∞",
+        "−∞",
+    ]
     assert [decimals(v) for v in (9.99, 10, -999, 1000)] == [3, 1, 1, 0]
     assert interval(9.123, 13.8) == "[9.1, 13.8]" and interval(-0.1, 0.25) == "[−0.100, 0.250]"
     assert interval(1.5, math.inf) == "[1.500, ∞]" and interval(math.nan, math.nan) == "–"

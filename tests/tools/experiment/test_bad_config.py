@@ -1,4 +1,7 @@
-"""Configs and options of any kind: one report that ends the command with status 2, or a plan; never a traceback."""
+"""Configs and options of any kind: one report that ends the command with status 2, or a plan.
+
+Never a traceback.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ def never(*_: Any) -> None:
 
 def dry_run(config: Path, folder: Path, *arguments: str) -> int:
     return commands.train(
-        [str(config), "--dry-run", "--wandb", "disabled", "--work-dir", str(folder), *arguments], never
+        [str(config), "--dry-run", "--wandb", "disabled", "--work-dir", str(folder), *arguments],
+        never,
     )
 
 
@@ -48,16 +52,23 @@ def report(options: dict[str, Any], path: Path = TOY) -> list[str]:
 
 def test_one_report_holds_names_types_combinations_and_the_pool(tmp_path: Path, capsys) -> None:
     options = {
-        "training.epoch": 3, "scoring.batch_size": "big", "module.detach_epoch": 9, "budget.query": 70,
-        "budget.initial": 61, "subset": 69, "training.workers": 2000,
-    }  # fmt: skip
+        "training.epoch": 3,
+        "scoring.batch_size": "big",
+        "module.detach_epoch": 9,
+        "budget.query": 70,
+        "budget.initial": 61,
+        "subset": 69,
+        "training.workers": 2000,
+    }
     given = [f"{key}={value}" for key, value in options.items()]
     assert dry_run(TOY, tmp_path / "run", "--cfg-options", *given) == 2
     said = capsys.readouterr().out
-    assert said.startswith(f"error: {TOY}: 5 problem(s)\n")  # what is wrong with `training` hides its combinations
+    # what is wrong with `training` hides its combinations
+    assert said.startswith(f"error: {TOY}: 5 problem(s)\n")
     for line in (
         "training.epoch: unknown; did you mean 'epochs'?",
-        "scoring.batch_size: input should be a valid integer, unable to parse string as an integer, but got 'big'",
+        "scoring.batch_size: input should be a valid integer, unable to parse string as an "
+        "integer, but got 'big'",
         "subset: expected at least budget.query (70), but got 69",
         "budget.initial: expected at most 60 (the whole pool), but got 61",
         "budget.query: expected at most 60 (the whole pool), but got 70",
@@ -71,9 +82,15 @@ def test_one_report_holds_names_types_combinations_and_the_pool(tmp_path: Path, 
 
 
 def test_faults_of_data_are_in_the_report_of_the_config_too(tmp_path: Path, capsys) -> None:
-    assert dry_run(TOY, tmp_path / "run", "--cfg-options", "subset=1", "task.faults=[a.jpg is broken]") == 2
+    assert (
+        dry_run(TOY, tmp_path / "run", "--cfg-options", "subset=1", "task.faults=[a.jpg is broken]")
+        == 2
+    )
     said = capsys.readouterr().out
-    assert "2 problem(s)\n  subset: expected at least budget.query (5), but got 1\n  a.jpg is broken\n" in said
+    assert (
+        "2 problem(s)\n  subset: expected at least budget.query (5), but got 1\n  a.jpg is broken\n"
+        in said
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,7 +106,9 @@ def test_faults_of_data_are_in_the_report_of_the_config_too(tmp_path: Path, caps
         ({"task.test_size": 0}, ["task: expected a test set of at least one sample, but got none"]),
     ],
 )  # fmt: skip
-def test_what_the_pool_cannot_give_is_known_before_any_list_of_cycles_is_made(options, lines) -> None:
+def test_what_the_pool_cannot_give_is_known_before_any_list_of_cycles_is_made(
+    options, lines
+) -> None:
     assert preflight.problems(load(TOY, options=options), full=False) == lines
 
 
@@ -121,13 +140,28 @@ def test_combinations_are_told_beside_other_errors(options, lines) -> None:
 def test_a_last_batch_of_one_sample_is_refused_where_the_network_cannot_train_on_it(
     batch, initial, query, cycles, lone
 ):
-    options = {"training.batch_size": batch, "budget.initial": initial, "budget.query": query, "budget.cycles": cycles}
+    options = {
+        "training.batch_size": batch,
+        "budget.initial": initial,
+        "budget.query": query,
+        "budget.cycles": cycles,
+    }
     found = preflight.problems(load(TOY, options=options), full=False)
-    why = "ValueError: Expected more than 1 value per channel when training, got input size torch.Size([1, 8, 1, 1])"
-    assert found == [] if lone is None else found == [
-        "training.batch_size: expected a last batch of more than one sample, as the network cannot train on one "
-        f"({why}), but got {batch} with {lone} labels; change it, budget.initial or budget.query"
-    ]  # fmt: skip
+    why = (
+        "ValueError: Expected more than 1 value per channel when training, got input size "
+        "torch.Size([1, 8, 1, 1])"
+    )
+    assert (
+        found == []
+        if lone is None
+        else found
+        == [
+            "training.batch_size: expected a last batch of more than one sample, as the network "
+            "cannot train on one "
+            f"({why}), but got {batch} with {lone} labels; change it, budget.initial or "
+            "budget.query"
+        ]
+    )
 
 
 class Plain(Toy):
@@ -139,7 +173,9 @@ class Plain(Toy):
         return network
 
 
-def test_where_the_network_can_train_on_one_sample_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_network_can_train_on_one_sample_nothing_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     options = {
         "training.batch_size": 4,
         "budget.initial": 13,
@@ -147,8 +183,12 @@ def test_where_the_network_can_train_on_one_sample_nothing_is_said(monkeypatch: 
     }
     experiment = load(TOY, options=options)
     assert preflight.problems(experiment, full=False) == []
-    monkeypatch.setattr(preflight, "get_world_size", lambda: 4)  # ceil(13 / 4) = 4, ceil(18 / 4) = 5, ceil(23 / 4) = 6
-    assert "but got 4 with 18 labels" in preflight.problems(load(TOY, options=options | {"task.type": Toy}), False)[0]
+    # ceil(13 / 4) = 4, ceil(18 / 4) = 5, ceil(23 / 4) = 6
+    monkeypatch.setattr(preflight, "get_world_size", lambda: 4)
+    assert (
+        "but got 4 with 18 labels"
+        in preflight.problems(load(TOY, options=options | {"task.type": Toy}), False)[0]
+    )
 
 
 # ---------------------------------------------------------------- numbers
@@ -180,12 +220,17 @@ def test_numbers_that_no_setting_takes(key, value, said) -> None:
 
 def test_a_number_that_cannot_be_printed() -> None:
     (line,) = report({"seed": 10**5000})
-    assert line == "seed: expected a number of at most 64 bits, but got one of type int that cannot be printed"
+    assert (
+        line
+        == "seed: expected a number of at most 64 bits, but got one of type int that cannot be printed"
+    )
 
 
 def test_a_module_that_no_memory_holds_is_refused() -> None:
     (line,) = preflight.problems(load(TOY, options={"module.width": 10**14}), full=False)
-    assert line.startswith("module: expected settings of a module that can be built, but got RuntimeError: ")
+    assert line.startswith(
+        "module: expected settings of a module that can be built, but got RuntimeError: "
+    )
 
 
 @pytest.mark.parametrize("milestones", [3, "abc", None, ["a"], [1.5], {"a": 1}])
@@ -199,20 +244,29 @@ def test_milestones_of_another_type_are_told(milestones) -> None:
 # ---------------------------------------------------------------- what others wrote
 
 RAISING = {
-    "KeyError": "raise KeyError('root')", "SystemExit": "import sys; sys.exit(3)",
-    "RuntimeError": "raise RuntimeError('Could not determine\\n home')", "MemoryError": "raise MemoryError",
-}  # fmt: skip
+    "KeyError": "raise KeyError('root')",
+    "SystemExit": "import sys; sys.exit(3)",
+    "RuntimeError": "raise RuntimeError('Could not determine\\n home')",
+    "MemoryError": "raise MemoryError",
+}
 
 
 @pytest.mark.parametrize("name", RAISING)
-def test_whatever_an_adapters_constructor_raises_is_in_the_report(tmp_path: Path, monkeypatch, capsys, name) -> None:
+def test_whatever_an_adapters_constructor_raises_is_in_the_report(
+    tmp_path: Path, monkeypatch, capsys, name
+) -> None:
     monkeypatch.setattr(sys, "path", sys.path.copy())
     monkeypatch.delitem(sys.modules, "raising_adapter", raising=False)
     (tmp_path / "raising_adapter.py").write_text(
-        f"from tests.toy import Toy\nclass Mine(Toy):\n    def __init__(self):\n        {RAISING[name]}\n"
+        "from tests.toy import Toy\nclass Mine(Toy):\n    def __init__(self):\n        "
+        f"{RAISING[name]}\n"
     )
     config = tmp_path / "mine.py"
-    config.write_text(SOURCE.replace("tests.toy import Toy", "raising_adapter import Mine").replace("=Toy", "=Mine"))
+    config.write_text(
+        SOURCE.replace("tests.toy import Toy", "raising_adapter import Mine").replace(
+            "=Toy", "=Mine"
+        )
+    )
     assert dry_run(config, tmp_path / "run", "--cfg-options", "module.detach_epoch=99") == 2
     said = capsys.readouterr().out
     assert f"error: {config}: 2 problem(s)\n  module.detach_epoch: expected at most" in said
@@ -239,14 +293,25 @@ class Unread(Toy):
 def test_what_an_adapter_does_wrong_later_is_told_before_the_run(tmp_path: Path, capsys) -> None:
     def found(kind: str) -> list[str]:
         return preflight.problems(
-            load(TOY, options={"task.type": f"tests.tools.experiment.test_bad_config.{kind}"}), full=False
+            load(TOY, options={"task.type": f"tests.tools.experiment.test_bad_config.{kind}"}),
+            full=False,
         )
 
-    assert found("Unbuilt") == ["task: expected `build` to return a network, but got KeyError: 'layer9'"]
+    assert found("Unbuilt") == [
+        "task: expected `build` to return a network, but got KeyError: 'layer9'"
+    ]
     assert found("Unnamed") == [
         r"task.name: expected names in one line of UTF-8, but got 'vector\n7' (40 such); rename the files"
     ]
-    assert dry_run(TOY, tmp_path, "--cfg-options", "task.type=tests.tools.experiment.test_bad_config.Unread") == 2
+    assert (
+        dry_run(
+            TOY,
+            tmp_path,
+            "--cfg-options",
+            "task.type=tests.tools.experiment.test_bad_config.Unread",
+        )
+        == 2
+    )
     assert capsys.readouterr().out == "error: weights.pth: broken\n"
 
 
@@ -267,7 +332,9 @@ def test_what_an_adapter_does_wrong_later_is_told_before_the_run(tmp_path: Path,
          "`torch.optim.SGD`, but got 'no_such_library.SGD' (No module named 'no_such_library')"),
     ],
 )  # fmt: skip
-def test_a_config_that_is_odd_python_is_one_line(tmp_path: Path, capsys, source: str, said: str) -> None:
+def test_a_config_that_is_odd_python_is_one_line(
+    tmp_path: Path, capsys, source: str, said: str
+) -> None:
     config = tmp_path / "mine.py"
     config.write_text(source)
     assert dry_run(config, tmp_path / "run") == 2
@@ -278,20 +345,32 @@ def test_a_config_that_is_odd_python_is_one_line(tmp_path: Path, capsys, source:
 @pytest.mark.parametrize("path", ["a" * 5000 + ".py", "a\0b.py", "\udcff.py", "."])
 def test_a_path_that_no_file_can_have_is_named(tmp_path: Path, capsys, path: str) -> None:
     assert dry_run(Path(path), tmp_path / "run") == 2
-    assert "no such file; expected a config such as configs/det_ssd_voc.py" in capsys.readouterr().out
+    assert (
+        "no such file; expected a config such as configs/det_ssd_voc.py" in capsys.readouterr().out
+    )
 
 
 def test_brackets_in_brackets_on_the_command_line(tmp_path: Path, capsys) -> None:
     with pytest.raises(SystemExit, match="2"):
         dry_run(TOY, tmp_path, "--cfg-options", f"seed={'[' * 3000}{']' * 3000}")
-    assert "seed: expected a value, but got too many brackets in brackets" in capsys.readouterr().err
+    assert (
+        "seed: expected a value, but got too many brackets in brackets" in capsys.readouterr().err
+    )
     assert dry_run(TOY, tmp_path, "--cfg-options", f"seed={'-' * 9000}1") == 2
     assert "seed: input should be a valid integer" in capsys.readouterr().out
 
 
 def test_what_is_told_is_short_and_can_be_printed(tmp_path: Path, capsys) -> None:
     assert (
-        dry_run(TOY, tmp_path, "--cfg-options", "strategy=\udcff\x1b[2J", f"{'k' * 9000}=1", f"seed={'x' * 9000}") == 2
+        dry_run(
+            TOY,
+            tmp_path,
+            "--cfg-options",
+            "strategy=\udcff\x1b[2J",
+            f"{'k' * 9000}=1",
+            f"seed={'x' * 9000}",
+        )
+        == 2
     )
     said = capsys.readouterr().out
     assert "strategy: \\udcff\\x1b[2J: unknown" in said and len(said) < 2000 and said.isascii()
@@ -311,9 +390,15 @@ KEYS = sorted(flat(load(TOY).config)) + [
     "x",
     "a.b",
 ]
-NUMBERS = st.sampled_from([-1, 0, 1, 2, 3, 60, 61, 10**6, BIG, 10**400, 1e400, -1e400, float("nan"), 1e-300])
-NESTED = st.dictionaries(st.sampled_from(["type", "lr", "epochs", "size", "x"]), VALUES | NUMBERS, max_size=2)
-TEXTS = st.sampled_from(["entropy", "tests.toy.Toy", "torch.optim.SGD", "a.b", ".", "", "\udcff", "os.system", "[1,"])
+NUMBERS = st.sampled_from(
+    [-1, 0, 1, 2, 3, 60, 61, 10**6, BIG, 10**400, 1e400, -1e400, float("nan"), 1e-300]
+)
+NESTED = st.dictionaries(
+    st.sampled_from(["type", "lr", "epochs", "size", "x"]), VALUES | NUMBERS, max_size=2
+)
+TEXTS = st.sampled_from(
+    ["entropy", "tests.toy.Toy", "torch.optim.SGD", "a.b", ".", "", "\udcff", "os.system", "[1,"]
+)
 PIECES = (
     b"",
     b"(",
@@ -348,7 +433,11 @@ def test_fuzzed_options(tmp_path: Path, capsys) -> None:
     planned = []
 
     @fuzz(150)
-    @given(st.dictionaries(st.sampled_from(KEYS), NUMBERS | VALUES | NESTED | TEXTS, min_size=1, max_size=3))
+    @given(
+        st.dictionaries(
+            st.sampled_from(KEYS), NUMBERS | VALUES | NESTED | TEXTS, min_size=1, max_size=3
+        )
+    )
     def check(options: dict[str, Any]) -> None:
         planned.append(check_plan(TOY, tmp_path / "run", options, capsys))
 

@@ -1,4 +1,6 @@
-"""Configs: all of them load, and whatever can be wrong with one is in one report with path, value and nearest name."""
+"""Configs: all of them load, and whatever can be wrong with one is in one report with
+path, value and nearest name.
+"""
 
 from __future__ import annotations
 
@@ -81,19 +83,39 @@ def test_every_config_says_how_it_is_run():
 def test_the_papers_settings_are_in_the_paper_config():
     paper = load(REPOSITORY / "configs" / "det_ssd_voc.py")
     assert paper.budget.sizes == tuple(range(1000, 10001, 1000))
-    assert (paper.training.epochs, paper.training.batch_size, paper.training.start) == (300, 32, "scratch")
+    assert (paper.training.epochs, paper.training.batch_size, paper.training.start) == (
+        300,
+        32,
+        "scratch",
+    )
     assert (paper.module.weight, paper.module.margin, paper.module.width) == (1.0, 1.0, 128)
     assert paper.module.detach_epoch == 240
     assert paper.subset is None
-    assert paper.training.optimizer == {"type": SGD, "lr": 1e-3, "momentum": 0.9, "weight_decay": 5e-4}
+    assert paper.training.optimizer == {
+        "type": SGD,
+        "lr": 1e-3,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+    }
 
 
 def test_the_papers_settings_are_in_the_classification_config():
     paper = load(REPOSITORY / "configs" / "cls_resnet18_cifar10.py")
     assert paper.budget.sizes == tuple(range(1000, 10001, 1000))
-    assert (paper.training.epochs, paper.training.batch_size, paper.training.start) == (200, 128, "scratch")
-    assert paper.training.optimizer == {"type": SGD, "lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
-    assert list(paper.training.schedule) == [{"type": MultiStepLR, "milestones": [160], "gamma": 0.1}]
+    assert (paper.training.epochs, paper.training.batch_size, paper.training.start) == (
+        200,
+        128,
+        "scratch",
+    )
+    assert paper.training.optimizer == {
+        "type": SGD,
+        "lr": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+    }
+    assert list(paper.training.schedule) == [
+        {"type": MultiStepLR, "milestones": [160], "gamma": 0.1}
+    ]
     assert (paper.module.weight, paper.module.margin, paper.module.width) == (1.0, 1.0, 128)
     assert (paper.module.detach_epoch, paper.subset) == (120, 10_000)
     assert (paper.task.padding, paper.task.flip, paper.task.input_size) == (4, 0.5, 32)
@@ -103,9 +125,16 @@ def test_the_papers_settings_are_in_the_classification_config():
 def test_the_papers_settings_are_in_the_pose_config():
     paper = load(REPOSITORY / "configs" / "pose_hourglass_mpii.py")
     assert paper.budget.sizes == tuple(range(1000, 10001, 1000))
-    assert (paper.training.epochs, paper.training.batch_size, paper.training.start) == (125, 6, "scratch")
-    assert paper.training.optimizer == {"type": RMSprop, "lr": 2.5e-4, "alpha": 0.99}  # alpha: Torch's, as Newell
-    assert list(paper.training.schedule) == [{"type": MultiStepLR, "milestones": [100], "gamma": 0.1}]
+    assert (paper.training.epochs, paper.training.batch_size, paper.training.start) == (
+        125,
+        6,
+        "scratch",
+    )
+    # alpha: Torch's, as Newell
+    assert paper.training.optimizer == {"type": RMSprop, "lr": 2.5e-4, "alpha": 0.99}
+    assert list(paper.training.schedule) == [
+        {"type": MultiStepLR, "milestones": [100], "gamma": 0.1}
+    ]
     assert (paper.module.weight, paper.module.margin, paper.module.width) == (1e-4, 1.0, 128)
     assert (paper.module.detach_epoch, paper.subset) == (75, 5000)
     assert (paper.task.input_size, paper.task.sigma, paper.task.threshold) == (256, 1.0, 0.5)
@@ -121,7 +150,11 @@ def test_what_is_loaded_is_what_is_written():
     assert experiment.steps == (Highest("predicted_loss"),)
     assert experiment.training.optimizer == {"type": SGD, "lr": 0.05, "momentum": 0.9}
     assert experiment.training.schedule == ()
-    assert (experiment.module.width, experiment.module.detach_epoch, experiment.module.mode) == (8, 3, "auto")
+    assert (experiment.module.width, experiment.module.detach_epoch, experiment.module.mode) == (
+        8,
+        3,
+        "auto",
+    )
     assert experiment.scoring.control == 10
     assert "smoke" not in experiment.config
     assert experiment.config["task"]["type"] == "tests.toy.Toy"
@@ -131,14 +164,24 @@ def test_what_is_loaded_is_what_is_written():
 def test_the_smoke_variant_lies_over_the_config_and_options_over_both():
     smoke = load(TOY, smoke=True)
     assert smoke.name == "toy_config-smoke"
-    assert (smoke.budget.sizes, smoke.training.epochs, smoke.module.detach_epoch) == ((10, 15), 2, 1)
+    assert (smoke.budget.sizes, smoke.training.epochs, smoke.module.detach_epoch) == (
+        (10, 15),
+        2,
+        1,
+    )
     assert smoke.training.batch_size == 4
     both = load(TOY, smoke=True, options={"training.epochs": 3, "budget.initial": 7})
     assert (both.training.epochs, both.budget.sizes) == (3, (7, 12))
 
 
 def test_options_override():
-    options = {"strategy": "random", "seed": 3, "training.optimizer.lr": 0.5, "task.size": 40, "subset": 20}
+    options = {
+        "strategy": "random",
+        "seed": 3,
+        "training.optimizer.lr": 0.5,
+        "task.size": 40,
+        "subset": 20,
+    }
     experiment = load(TOY, options=options)
     assert (experiment.strategy, experiment.seed, experiment.subset) == ("random", 3, 20)
     assert experiment.training.optimizer == {"type": SGD, "lr": 0.5, "momentum": 0.9}
@@ -174,12 +217,20 @@ def test_lists_and_tuples_do(kind):
 def test_defaults_fill_what_a_config_leaves_out(tmp_path):
     experiment = load(write(tmp_path, BASE))
     assert (experiment.name, experiment.seed, experiment.subset) == ("mine", 0, None)
-    assert (experiment.module.mode, experiment.module.width, experiment.scoring.control) == ("auto", 128, 500)
+    assert (experiment.module.mode, experiment.module.width, experiment.scoring.control) == (
+        "auto",
+        128,
+        500,
+    )
 
 
 def test_an_adapter_elsewhere_on_the_path_is_named_by_its_class(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    write(tmp_path, "from tests.toy import Toy\nclass Mine(Toy):\n    metric = 'mine'\n", "elsewhere_adapter.py")
+    write(
+        tmp_path,
+        "from tests.toy import Toy\nclass Mine(Toy):\n    metric = 'mine'\n",
+        "elsewhere_adapter.py",
+    )
     text = BASE.replace("from tests.toy import Toy", "from elsewhere_adapter import Mine")
     text = text.replace("type=Toy", "type=Mine")
     experiment = load(write(tmp_path, text))
@@ -242,13 +293,16 @@ def test_an_adapter_may_pass_settings_on_to_its_parent(adapter):
     task = load(TOY, options=adapter("Passing", extra=4, size=33)).task
     assert (task.extra, len(task.dataset("pool"))) == (4, 33)
     assert problems(options=adapter("Passing", extra="x")) == [
-        "task.extra: input should be a valid integer, unable to parse string as an integer, but got 'x'"
+        "task.extra: input should be a valid integer, unable to parse string as an integer, but "
+        "got 'x'"
     ]
 
 
 def test_an_adapter_may_import_types_for_type_checkers_alone(adapter):
     assert load(TOY, options=adapter("Hinted", root="/data")).task.root == "/data"
-    assert problems(options=adapter("Hinted", rot="/data")) == ["task.rot: unknown; did you mean 'root'?"]
+    assert problems(options=adapter("Hinted", rot="/data")) == [
+        "task.rot: unknown; did you mean 'root'?"
+    ]
 
 
 def test_what_an_adapter_itself_refuses_is_in_the_report(adapter):
@@ -257,12 +311,25 @@ def test_what_an_adapter_itself_refuses_is_in_the_report(adapter):
 
 
 def test_a_task_that_lacks_members_is_refused_with_their_names(adapter):
-    lacking = ["collate", "dataset", "effort", "evaluator", "fields", "forward", "metric", "name", "predict", "taps"]
+    lacking = [
+        "collate",
+        "dataset",
+        "effort",
+        "evaluator",
+        "fields",
+        "forward",
+        "metric",
+        "name",
+        "predict",
+        "taps",
+    ]
     lacking.append("thumbnail")
     with pytest.raises(ConfigError, match="task.type: Lacking lacks") as error:
         load(TOY, options=adapter("Lacking"))
     assert error.value.problems == [f"task.type: Lacking lacks {lacking}; see tasks/base.py"]
-    with pytest.raises(ConfigError, match=r"task\.type: Partly lacks \['metric'\]; see tasks/base\.py"):
+    with pytest.raises(
+        ConfigError, match=r"task\.type: Partly lacks \['metric'\]; see tasks/base\.py"
+    ):
         load(TOY, options=adapter("Partly"))
 
 
@@ -271,7 +338,10 @@ def test_a_task_that_lacks_members_is_refused_with_their_names(adapter):
 AT_LEAST = "input should be greater than or equal to"
 INTEGER = "input should be a valid integer, unable to parse string as an integer, but got"
 SCHEDULE = "mmengine.optim.MultiStepLR"
-KEYS = "task, budget, training, module, scoring, committee, strategy, subset, keep, seed, test_in_pool, processes"
+KEYS = (
+    "task, budget, training, module, scoring, committee, strategy, subset, keep, seed, "
+    "test_in_pool, processes"
+)
 REFUSED = {
     # unknown names, in every section
     "trainin": ({"epochs": 1}, "trainin: unknown; did you mean 'training'?"),
@@ -283,7 +353,10 @@ REFUSED = {
     "module.detach": (9, "module.detach: unknown; did you mean 'detach_epoch'?"),
     "scoring.batchsize": (9, "scoring.batchsize: unknown; did you mean 'batch_size'?"),
     "strategy": ("learningloss", "strategy: learningloss: unknown; did you mean 'learning_loss'?"),
-    "training.optimizer.momentun": (0.9, "training.optimizer.momentun: unknown; did you mean 'momentum'?"),
+    "training.optimizer.momentun": (
+        0.9,
+        "training.optimizer.momentun: unknown; did you mean 'momentum'?",
+    ),
     # wrong types
     "seed": ("x", f"seed: {INTEGER} 'x'"),
     "subset": ("all", f"subset: {INTEGER} 'all'"),
@@ -291,14 +364,19 @@ REFUSED = {
     "task.faults": ("x", "task.faults: input should be a valid list, but got 'x'"),
     "budget.query": (
         2.5,
-        "budget.query: input should be a valid integer, got a number with a fractional part, but got 2.5",
+        "budget.query: input should be a valid integer, got a number with a fractional part, but "
+        "got 2.5",
     ),
     "training.amp": (
         "perhaps",
-        "training.amp: input should be a valid boolean, unable to interpret input, but got 'perhaps'",
+        "training.amp: input should be a valid boolean, unable to interpret input, but got "
+        "'perhaps'",
     ),
     "training.start": ("hot", "training.start: input should be 'scratch' or 'warm', but got 'hot'"),
-    "module.mode": ("on", "module.mode: input should be 'auto', 'joint', 'detached' or 'off', but got 'on'"),
+    "module.mode": (
+        "on",
+        "module.mode: input should be 'auto', 'joint', 'detached' or 'off', but got 'on'",
+    ),
     "module": (5, "module: expected a dict, but got 5"),
     "scoring": ([1], "scoring: expected a dict, but got [1]"),
     "budget": (None, "budget: expected a dict, but got None"),
@@ -316,12 +394,14 @@ REFUSED = {
     "task": (5, "task.type: expected a task class, such as `tasks.detection.Detection`, but got 5"),
     "task.type": (
         "tests.toy.Toi",
-        "task.type: expected a task class, such as `tasks.detection.Detection`, but got 'tests.toy.Toi' "
+        "task.type: expected a task class, such as `tasks.detection.Detection`, but got "
+        "'tests.toy.Toi' "
         "(tests.toy.Toi: unknown; did you mean 'Toy'?)",
     ),
     "training.optimizer.type": (
         "torch.optim.SDG",
-        "training.optimizer.type: expected a class, such as `torch.optim.SGD`, but got 'torch.optim.SDG' "
+        "training.optimizer.type: expected a class, such as `torch.optim.SGD`, but got "
+        "'torch.optim.SDG' "
         "(torch.optim.SDG: unknown; did you mean 'SGD'?)",
     ),
     "training.schedule": (
@@ -329,7 +409,10 @@ REFUSED = {
         "training.schedule[1].milestone: unknown; did you mean 'milestones'?",
     ),
     # right alone, wrong together
-    "module.detach_epoch": (5, "module.detach_epoch: expected at most training.epochs (4), but got 5"),
+    "module.detach_epoch": (
+        5,
+        "module.detach_epoch: expected at most training.epochs (4), but got 5",
+    ),
 }
 
 
@@ -341,7 +424,9 @@ def test_a_wrong_setting_is_named_with_its_value(key):
 
 @pytest.mark.parametrize("value, shown", [(4, "4"), (0, "0"), (-1, "-1")])
 def test_a_subset_smaller_than_a_query_is_refused(value, shown):
-    assert problems(options={"subset": value}) == [f"subset: expected at least budget.query (5), but got {shown}"]
+    assert problems(options={"subset": value}) == [
+        f"subset: expected at least budget.query (5), but got {shown}"
+    ]
 
 
 @pytest.mark.parametrize("value", [5, None, ["random"]])
@@ -385,12 +470,16 @@ def test_parts_of_a_training_that_are_no_dicts_are_refused():
 
 def test_an_optimizer_without_a_type_is_refused(tmp_path):
     path = write(tmp_path, BASE.replace("type=SGD, lr", "lr"))
-    assert problems(path) == ["training.optimizer.type: expected a class, such as `torch.optim.SGD`, but got None"]
+    assert problems(path) == [
+        "training.optimizer.type: expected a class, such as `torch.optim.SGD`, but got None"
+    ]
 
 
 @pytest.mark.parametrize("section", ["task", "budget", "training", "scoring", "strategy"])
 def test_a_missing_section_is_named(tmp_path, section):
-    text = "".join(line for line in BASE.splitlines(keepends=True) if not line.startswith(f"{section} ="))
+    text = "".join(
+        line for line in BASE.splitlines(keepends=True) if not line.startswith(f"{section} =")
+    )
     assert f"{section}: missing" in problems(write(tmp_path, text))
     load(write(tmp_path, BASE))  # the whole one is right
 
@@ -402,23 +491,35 @@ def test_a_missing_setting_is_named(tmp_path):
 
 def test_one_report_holds_everything():
     options = {
-        "trainin": {}, "task.siz": 1, "budget.query": 0, "training.epoch": 1, "training.epochs": "x",
-        "training.optimizer.lrr": 1, "module.pooling": "max", "scoring.batch_size": 0, "strategy": "entropi",
+        "trainin": {},
+        "task.siz": 1,
+        "budget.query": 0,
+        "training.epoch": 1,
+        "training.epochs": "x",
+        "training.optimizer.lrr": 1,
+        "module.pooling": "max",
+        "scoring.batch_size": 0,
+        "strategy": "entropi",
         "seed": None,
-    }  # fmt: skip
+    }
     found = problems(options=options)
     assert sorted(line.split(":")[0] for line in found) == sorted(options)
 
 
 def test_both_combinations_are_reported_together():
     options = {"module.detach_epoch": 99, "subset": 1}
-    assert [line.split(":")[0] for line in problems(options=options)] == ["module.detach_epoch", "subset"]
+    assert [line.split(":")[0] for line in problems(options=options)] == [
+        "module.detach_epoch",
+        "subset",
+    ]
 
 
 @pytest.mark.parametrize("smoke, options", [(True, {}), (True, {"training.epochs": 1})])
 def test_a_mistake_in_the_smoke_variant_is_found_with_smoke(tmp_path, smoke, options):
     path = write(tmp_path, BASE + "smoke = dict(training=dict(epoch=1))\n")
-    assert problems(path, smoke=smoke, options=options) == ["training.epoch: unknown; did you mean 'epochs'?"]
+    assert problems(path, smoke=smoke, options=options) == [
+        "training.epoch: unknown; did you mean 'epochs'?"
+    ]
     assert load(path).training.epochs == 4
 
 
@@ -476,19 +577,34 @@ def test_an_option_below_a_number_is_refused():
 
 def test_unknown_names_the_nearest_or_all():
     assert unknown("epoch", ["epochs", "seed"]) == "epoch: unknown; did you mean 'epochs'?"
-    assert unknown("zz", ["epochs", "seed"], "a.b") == "a.b.zz: unknown; expected one of epochs, seed"
+    assert (
+        unknown("zz", ["epochs", "seed"], "a.b") == "a.b.zz: unknown; expected one of epochs, seed"
+    )
 
 
 def test_flat_has_dotted_keys_and_keeps_lists():
-    assert flat({"a": {"b": {"c": 1}, "d": [1, {"e": 2}]}, "f": None}) == {"a.b.c": 1, "a.d": [1, {"e": 2}], "f": None}
+    assert flat({"a": {"b": {"c": 1}, "d": [1, {"e": 2}]}, "f": None}) == {
+        "a.b.c": 1,
+        "a.d": [1, {"e": 2}],
+        "f": None,
+    }
     assert flat({}) == {}
 
 
 def test_resolved_turns_dotted_names_into_classes_at_any_depth():
-    given = {"a": [{"type": "torch.optim.SGD", "lr": 1}], "type": "tests.toy.Toy", "b": {"type": "plain"}}
+    given = {
+        "a": [{"type": "torch.optim.SGD", "lr": 1}],
+        "type": "tests.toy.Toy",
+        "b": {"type": "plain"},
+    }
     given["c"] = ("x.y",)
     found = resolved(given)
-    assert found == {"a": [{"type": SGD, "lr": 1}], "type": Toy, "b": {"type": "plain"}, "c": ["x.y"]}
+    assert found == {
+        "a": [{"type": SGD, "lr": 1}],
+        "type": Toy,
+        "b": {"type": "plain"},
+        "c": ["x.y"],
+    }
     assert resolved({"type": "no.such.Thing"}) == {"type": "no.such.Thing"}
 
 
@@ -496,7 +612,10 @@ def test_arguments_are_converted_as_their_types_say():
     def target(a: int, b: tuple[float, ...] = (), **rest):
         raise AssertionError("only looked at")
 
-    assert arguments(target, {"a": "3", "b": [1, 2], "c": 4}, "x") == ({"a": 3, "b": (1.0, 2.0), "c": 4}, [])
+    assert arguments(target, {"a": "3", "b": [1, 2], "c": 4}, "x") == (
+        {"a": 3, "b": (1.0, 2.0), "c": 4},
+        [],
+    )
     assert arguments(target, {}, "x") == ({}, ["x.a: missing"])
     assert arguments(target, {"a": 1, "b": [1, "q"]}, "x")[1] == [
         "x.b[1]: input should be a valid number, unable to parse string as a number, but got 'q'"
@@ -506,5 +625,6 @@ def test_arguments_are_converted_as_their_types_say():
 def test_a_milestone_that_is_never_reached_is_refused():
     late = {"training.schedule": [{"type": "mmengine.optim.MultiStepLR", "milestones": [2, 4, 9]}]}
     assert problems(options=late) == [
-        "training.schedule[0].milestones: expected epochs before the last (training.epochs is 4), but got [4, 9]"
+        "training.schedule[0].milestones: expected epochs before the last (training.epochs is 4), "
+        "but got [4, 9]"
     ]

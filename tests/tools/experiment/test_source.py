@@ -1,4 +1,6 @@
-"""Configs are Python: what Python allows is taken, what is no setting is left aside, and what cannot be is one line."""
+"""Configs are Python: what Python allows is taken, what is no setting is left aside, and
+what cannot be is one line.
+"""
 
 from __future__ import annotations
 
@@ -67,9 +69,13 @@ def problems(path: Path, **arguments: Any) -> list[str]:
 # ---------------------------------------------------------------- the same as before
 
 
-@pytest.mark.parametrize("path", [*CONFIGS, TOY, REPOSITORY / "tests/examples/seg_voc.py"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*CONFIGS, TOY, REPOSITORY / "tests/examples/seg_voc.py"], ids=lambda path: path.stem
+)
 @pytest.mark.parametrize("smoke", [False, True])
-def test_configs_have_the_values_and_the_text_that_mmengine_gives_them(path: Path, smoke: bool, monkeypatch) -> None:
+def test_configs_have_the_values_and_the_text_that_mmengine_gives_them(
+    path: Path, smoke: bool, monkeypatch
+) -> None:
     monkeypatch.syspath_prepend(path.parent)
     theirs = Config.fromfile(path)
     variant = theirs.pop("smoke", None)
@@ -91,15 +97,24 @@ def test_inheritance_as_mmengine_has_it(tmp_path: Path) -> None:
     """`read_base` and `_base_` give what `Config.fromfile` gives."""
     config(tmp_path, BASE, "base.py")
     reading = "from mmengine.config import read_base\nwith read_base():\n    from .base import *\n"
-    child = config(tmp_path, f"{reading}task.update(size=40)\ntraining.optimizer.lr = 0.5\nseed = 3\n", "child.py")
+    child = config(
+        tmp_path,
+        f"{reading}task.update(size=40)\ntraining.optimizer.lr = 0.5\nseed = 3\n",
+        "child.py",
+    )
     names = {*KNOWN, "smoke"}
     assert source.settings(child, names) == Config.fromfile(child).to_dict()
     experiment = load(child)
     assert (experiment.seed, experiment.training.optimizer["lr"]) == (3, 0.5)
     assert experiment.config["training"]["optimizer"]["type"] == "torch.optim.SGD"
-    assert len(experiment.task.dataset("pool")) == 40 and load(tmp_path / "base.py").training.optimizer["lr"] == 0.05
+    assert (
+        len(experiment.task.dataset("pool")) == 40
+        and load(tmp_path / "base.py").training.optimizer["lr"] == 0.05
+    )
     text = BASE.replace("from torch.optim import SGD, RMSprop\nfrom tests.toy import Toy\n", "")
-    text = text.replace("type=Toy", "type='tests.toy.Toy'").replace("type=SGD", "type='torch.optim.SGD'")
+    text = text.replace("type=Toy", "type='tests.toy.Toy'").replace(
+        "type=SGD", "type='torch.optim.SGD'"
+    )
     config(tmp_path, text, "dotted.py")
     older = config(tmp_path, "_base_ = ['dotted.py']\nbudget = dict(query=4)\n", "older.py")
     assert source.settings(older, names) == Config.fromfile(older).to_dict()
@@ -118,7 +133,9 @@ def test_environment_paths_numpy_and_helpers(tmp_path: Path, monkeypatch) -> Non
     assert written["training"]["optimizer"] == {
         "type": "torch.optim.SGD", "lr": 0.5, "momentum": 0.9, "nesterov": True
     }  # fmt: skip
-    assert written["training"]["schedule"] == [{"type": "mmengine.optim.MultiStepLR", "milestones": [1, 2]}]
+    assert written["training"]["schedule"] == [
+        {"type": "mmengine.optim.MultiStepLR", "milestones": [1, 2]}
+    ]
     assert {type(value) for value in (written["seed"], *written["budget"].values())} == {int}
     assert not {"Helper", "double", "json", "environ", "np"} & written.keys()
     assert literals.settings(Config(written).pretty_text) == written
@@ -131,11 +148,15 @@ def test_a_config_in_the_encoding_that_it_names(tmp_path: Path, encoding: str) -
     assert load(path).task.faults == ["Käse"]
 
 
-def test_settings_that_are_imported_from_a_file_beside_the_config(tmp_path: Path, monkeypatch) -> None:
+def test_settings_that_are_imported_from_a_file_beside_the_config(
+    tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.setattr(sys, "path", sys.path.copy())
     config(tmp_path, BASE, "shared_settings.py")
     names = "budget, scoring, strategy, task, training"
-    path = config(tmp_path, f"from shared_settings import {names}\nimport shared_settings\nseed = 7\n")
+    path = config(
+        tmp_path, f"from shared_settings import {names}\nimport shared_settings\nseed = 7\n"
+    )
     experiment = load(path)
     assert (experiment.seed, experiment.budget.sizes) == (7, (10, 15, 20))
     assert experiment.training.optimizer == {"type": SGD, "lr": 0.05}
@@ -144,20 +165,35 @@ def test_settings_that_are_imported_from_a_file_beside_the_config(tmp_path: Path
 
 def test_the_config_of_the_docs_is_read_as_it_stands(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("DATA", "/data")
-    (text,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/configs.md").read_text(), re.DOTALL)
-    rest = "budget = dict(initial=10, query=5, cycles=2)\nscoring = dict(batch_size=8)\nstrategy = 'random'\n"
+    (text,) = re.findall(
+        r"```python\n(.*?)```", (REPOSITORY / "docs/configs.md").read_text(), re.DOTALL
+    )
+    rest = (
+        "budget = dict(initial=10, query=5, cycles=2)\nscoring = dict(batch_size=8)\nstrategy = "
+        "'random'\n"
+    )
     experiment = load(config(tmp_path, text + rest))
-    assert experiment.config["task"]["data_root"] == "/data/mine" and experiment.training.optimizer["type"] is SGD
-    assert problems(config(tmp_path, text)) == ["budget: missing", "scoring: missing", "strategy: missing"]
+    assert (
+        experiment.config["task"]["data_root"] == "/data/mine"
+        and experiment.training.optimizer["type"] is SGD
+    )
+    assert problems(config(tmp_path, text)) == [
+        "budget: missing",
+        "scoring: missing",
+        "strategy: missing",
+    ]
 
 
 # ---------------------------------------------------------------- what cannot be
 
 
-def test_a_typo_of_a_setting_is_still_unknown_and_a_variable_is_told_how_to_be_none(tmp_path: Path) -> None:
+def test_a_typo_of_a_setting_is_still_unknown_and_a_variable_is_told_how_to_be_none(
+    tmp_path: Path,
+) -> None:
     assert problems(config(tmp_path, f"{BASE}\nsedd = 3\nvw = ['a']\n")) == [
         "sedd: unknown; did you mean 'seed'?",
-        f"vw: unknown; expected one of {', '.join(KNOWN)}; a name of the config's own begins with _",
+        f"vw: unknown; expected one of {', '.join(KNOWN)}; a name of the config's own begins with "
+        "_",
     ]
 
 
@@ -181,20 +217,29 @@ def test_what_is_no_data_or_raises_is_one_line(tmp_path: Path, line: str, said: 
 
 
 def test_imports_that_fail_are_told_beside_all_else(tmp_path: Path) -> None:
-    text = BASE.replace("import SGD, RMSprop", "import SDG as SGD, RMSprop") + "\nbudget['cycle'] = 3\n"
+    text = (
+        BASE.replace("import SGD, RMSprop", "import SDG as SGD, RMSprop")
+        + "\nbudget['cycle'] = 3\n"
+    )
     assert problems(config(tmp_path, text)) == [
         "budget.cycle: unknown; did you mean 'cycles'?",
-        "training.optimizer.type: expected a class, such as `torch.optim.SGD`, but got 'torch.optim.SDG' "
+        "training.optimizer.type: expected a class, such as `torch.optim.SGD`, but got "
+        "'torch.optim.SDG' "
         "(torch.optim.SDG: unknown; did you mean 'SGD'?)",
     ]
 
 
 def test_a_try_of_the_configs_own_sees_the_error(tmp_path: Path) -> None:
-    text = "try:\n    from nowhere import fast\nexcept ImportError:\n    fast = None\nseed = 3 if fast is None else 4\n"
+    text = (
+        "try:\n    from nowhere import fast\nexcept ImportError:\n    fast = None\nseed = 3 if "
+        "fast is None else 4\n"
+    )
     assert load(config(tmp_path, BASE + text)).seed == 3
 
 
-def test_classes_of_two_configs_of_one_name_and_a_config_called_as_a_library(tmp_path: Path) -> None:
+def test_classes_of_two_configs_of_one_name_and_a_config_called_as_a_library(
+    tmp_path: Path,
+) -> None:
     """What runs under the name of somebody's module does not take its place."""
     import random
 

@@ -1,4 +1,6 @@
-"""The W&B mirror: what an offline run holds, resumes, failures, and uploads to a stub server on the loopback."""
+"""The W&B mirror: what an offline run holds, resumes, failures, and uploads to a stub
+server on the loopback.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,44 @@ wandb = pytest.importorskip("wandb")
 pytestmark = pytest.mark.usefixtures("home")
 
 ROOT = Path(__file__).parents[3]
-CONFIG = {"task": "detection", "network": "ssd300", "strategy": "learning_loss", "seed": 3, "budget": [10, 5]}
-WHO = Identity(PROJECT, "det_ssd_voc", "learning_loss", 3, ("detection", "voc", "learning_loss"), CONFIG)
+CONFIG = {
+    "task": "detection",
+    "network": "ssd300",
+    "strategy": "learning_loss",
+    "seed": 3,
+    "budget": [10, 5],
+}
+WHO = Identity(
+    PROJECT, "det_ssd_voc", "learning_loss", 3, ("detection", "voc", "learning_loss"), CONFIG
+)
 ROWS: list[dict[str, Any]] = [
-    {"cycle": 0, "labeled": 10, "effort": 31, "mAP": 0.125, "AP/cat": 0.25, "seconds/train": 4.5, "pairs": None},
-    {"cycle": 1, "labeled": 15, "effort": 44, "mAP": 0.250, "AP/cat": 0.50, "seconds/train": 5.5, "pairs": 0.75},
-    {"cycle": 2, "labeled": 20, "effort": 60, "mAP": 0.500, "AP/cat": 0.75, "seconds/train": 6.5, "pairs": 0.875},
+    {
+        "cycle": 0,
+        "labeled": 10,
+        "effort": 31,
+        "mAP": 0.125,
+        "AP/cat": 0.25,
+        "seconds/train": 4.5,
+        "pairs": None,
+    },
+    {
+        "cycle": 1,
+        "labeled": 15,
+        "effort": 44,
+        "mAP": 0.250,
+        "AP/cat": 0.50,
+        "seconds/train": 5.5,
+        "pairs": 0.75,
+    },
+    {
+        "cycle": 2,
+        "labeled": 20,
+        "effort": 60,
+        "mAP": 0.500,
+        "AP/cat": 0.75,
+        "seconds/train": 6.5,
+        "pairs": 0.875,
+    },
 ]
 CURVE = [(10, 0.125), (15, 0.25), (20, 0.5)]
 
@@ -53,12 +87,16 @@ def kept(folder: Path) -> str:
 
 
 def written(folder: Path) -> list[Path]:
-    """The fragments in `folder`, once wandb's service has written all it holds (`finish` returns before)."""
+    """The fragments in `folder`, once wandb's service has written all it holds (`finish`
+    returns before).
+    """
     wandb.teardown()
     return fragments(folder)
 
 
-def record(folder: Path, said: list[str], identity: Identity = WHO, mode: str = "offline") -> RunFile:
+def record(
+    folder: Path, said: list[str], identity: Identity = WHO, mode: str = "offline"
+) -> RunFile:
     """A whole run: the first row back-filled, the others logged; then what its only file holds."""
     tracker = Tracker(folder, identity, mode, ROWS[:1], said.append)
     for row in ROWS[1:]:
@@ -80,11 +118,22 @@ def test_offline_file_holds_curve_config_and_summary(
     assert out.curve("pairs") == [(15, 0.75), (20, 0.875)]  # None was left out
     assert out.metrics == {"labeled": "", "*": "labeled"}
     assert out.config == CONFIG
-    assert (out.run.run_id, out.run.project, out.run.run_group) == (kept(tmp_path / "run"), "losstap", "det_ssd_voc")
-    assert (out.run.job_type, out.run.display_name) == ("learning_loss", "det_ssd_voc/learning_loss/s3")
+    assert (out.run.run_id, out.run.project, out.run.run_group) == (
+        kept(tmp_path / "run"),
+        "losstap",
+        "det_ssd_voc",
+    )
+    assert (out.run.job_type, out.run.display_name) == (
+        "learning_loss",
+        "det_ssd_voc/learning_loss/s3",
+    )
     assert list(out.run.tags) == ["detection", "voc", "learning_loss"]
     assert out.run.resume  # so that `wandb sync` of a later fragment continues the run
-    assert (out.summary["final/mAP"], out.summary["aulc"], out.summary["cycle"]) == (0.5, 0.28125, 2)
+    assert (out.summary["final/mAP"], out.summary["aulc"], out.summary["cycle"]) == (
+        0.5,
+        0.28125,
+        2,
+    )
     assert "missing" not in out.summary
     assert out.exit_code == 0
     assert [*home.iterdir()] == []
@@ -102,22 +151,30 @@ def test_leet_reads_the_same(tmp_path: Path, said: list[str]) -> None:
     (directory,) = written(tmp_path)
     command = [wandb.util.get_core_path(), "leet", "inspect", "--no-observability", "--json"]
     file = directory / f"run-{kept(tmp_path)}.wandb"
-    text = subprocess.run([*command, "--run-file", file, directory], capture_output=True, check=True, text=True).stdout
+    text = subprocess.run(
+        [*command, "--run-file", file, directory], capture_output=True, check=True, text=True
+    ).stdout
     records = [json.loads(line) for line in text.splitlines()]
     history = [entry["history"]["item"] for entry in records if entry["type"] == "history"]
     assert len(history) == 3
     assert history == own.history
     (run,) = [entry["run"] for entry in records if entry["type"] == "run"]
-    assert {key: value for key, value in run["config"]["update"].items() if key != "_wandb"} == own.config
+    assert {
+        key: value for key, value in run["config"]["update"].items() if key != "_wandb"
+    } == own.config
     assert (run["run_group"], run["job_type"]) == (own.run.run_group, own.run.job_type)
     metrics = [entry["metric"] for entry in records if entry["type"] == "metric"]
-    assert [metric.get("step_metric") for metric in metrics if metric.get("glob_name") == "*"] == ["labeled"]
+    assert [metric.get("step_metric") for metric in metrics if metric.get("glob_name") == "*"] == [
+        "labeled"
+    ]
 
 
 def test_images_are_small_jpgs_with_captions(
     tmp_path: Path, said: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    images = {0: [(Image.new("RGB", (640, 480), "red"), "cat 0.9"), (Image.new("L", (30, 90)), "no box")]}
+    images = {
+        0: [(Image.new("RGB", (640, 480), "red"), "cat 0.9"), (Image.new("L", (30, 90)), "no box")]
+    }
     tracker = Tracker(tmp_path, WHO, "offline", [], said.append, images.__getitem__)
     tracker.cycle(ROWS[0])
     tracker.finish({})
@@ -141,7 +198,9 @@ def test_tags_that_wandb_refuses_are_cut(tmp_path: Path, said: list[str]) -> Non
 # ---------------------------------------------------------------- resume
 
 
-def test_killed_run_has_its_rows_and_the_resumed_one_those_that_it_lacks(tmp_path: Path, said: list[str]) -> None:
+def test_killed_run_has_its_rows_and_the_resumed_one_those_that_it_lacks(
+    tmp_path: Path, said: list[str]
+) -> None:
     program = f"""
         import os, signal, sys, time
         from pathlib import Path
@@ -153,7 +212,12 @@ def test_killed_run_has_its_rows_and_the_resumed_one_those_that_it_lacks(tmp_pat
         time.sleep(2)
         os.kill(os.getpid(), signal.SIGKILL)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr
     (killed,) = written(tmp_path)
     assert read_run(killed).curve("mAP") == CURVE[:2]  # flushed every second, not every 15
@@ -173,7 +237,9 @@ def test_killed_run_has_its_rows_and_the_resumed_one_those_that_it_lacks(tmp_pat
 
 
 def test_a_run_has_an_id_of_its_own_and_keeps_it(tmp_path: Path, said: list[str]) -> None:
-    """A run that is made anew, of the same settings, is another one: one W&B run would have two rows for a cycle."""
+    """A run that is made anew, of the same settings, is another one: one W&B run would
+    have two rows for a cycle.
+    """
     first = record(tmp_path / "run", said).run.run_id
     assert re.fullmatch("det_ssd_voc-learning_loss-s3-[0-9a-f]{8}", first)
     assert (tmp_path / "run" / fragments_of.ID_FILE).read_text() == f"{first}\n"
@@ -187,7 +253,9 @@ def test_a_run_has_an_id_of_its_own_and_keeps_it(tmp_path: Path, said: list[str]
     assert record(tmp_path / "run", said).run.run_id != first
 
 
-def test_a_folder_of_before_goes_on_with_the_id_that_it_used(tmp_path: Path, said: list[str]) -> None:
+def test_a_folder_of_before_goes_on_with_the_id_that_it_used(
+    tmp_path: Path, said: list[str]
+) -> None:
     """A version before took the hash of the settings and kept no file."""
     record(tmp_path, said)
     (there,) = written(tmp_path)
@@ -204,7 +272,9 @@ def test_a_folder_of_before_goes_on_with_the_id_that_it_used(tmp_path: Path, sai
 def test_an_id_that_is_none_is_named_and_nothing_is_sent(tmp_path: Path, said: list[str]) -> None:
     (tmp_path / fragments_of.ID_FILE).write_text("../../x\n")
     tracker = Tracker(tmp_path, WHO, "offline", ROWS, said.append)
-    assert_off(tracker, said, "cannot start", f"{tmp_path}/wandb_id.txt, but got '../../x'; delete it")
+    assert_off(
+        tracker, said, "cannot start", f"{tmp_path}/wandb_id.txt, but got '../../x'; delete it"
+    )
     assert not (tmp_path / "wandb").exists()
 
 
@@ -244,7 +314,9 @@ def test_sweep_gives_the_run_id_and_the_run_goes_on_with_it(
         ("", "", True, "online"),
     ],
 )
-def test_mode_precedence(requested: str | None, variable: str | None, key: bool, expected: str) -> None:
+def test_mode_precedence(
+    requested: str | None, variable: str | None, key: bool, expected: str
+) -> None:
     environ = {} if variable is None else {"WANDB_MODE": variable}
     if key:
         environ["WANDB_API_KEY"] = KEY
@@ -254,7 +326,9 @@ def test_mode_precedence(requested: str | None, variable: str | None, key: bool,
 @pytest.mark.parametrize(("requested", "variable"), [("onlin", "offline"), (None, "onlin")])
 def test_unknown_mode_is_named(requested: str | None, variable: str) -> None:
     source = "the command line" if requested else "WANDB_MODE"
-    with pytest.raises(ValueError, match=rf"{source} .*\(online, offline, disabled\), but got 'onlin'"):
+    with pytest.raises(
+        ValueError, match=rf"{source} .*\(online, offline, disabled\), but got 'onlin'"
+    ):
         resolve_mode(requested, {"WANDB_MODE": variable})
 
 
@@ -272,7 +346,8 @@ def test_login_is_found_in_netrc_for_the_configured_host(
 ) -> None:
     (home / ".netrc").write_text(f"machine {machine}\n  login user\n  password {KEY}\n")
     if server:
-        (home / "settings").write_text(f"[default]\nbase_url = {server}\n")  # as `wandb login --host` writes it
+        # as `wandb login --host` writes it
+        (home / "settings").write_text(f"[default]\nbase_url = {server}\n")
     assert resolve_mode(None) == expected
     assert capfd.readouterr() == ("", "")
 
@@ -298,7 +373,9 @@ def test_disabled_needs_no_wandb(tmp_path: Path) -> None:
         tracker.finish({{}})
         print("wandb" in sys.modules)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], check=True, capture_output=True, text=True
+    )
     assert done.stdout == "W&B: disabled\nFalse\n"
     assert not (tmp_path / "run").exists()
 
@@ -319,7 +396,10 @@ def test_pictures_of_finished_cycles_are_sent_again(tmp_path: Path, said: list[s
 
     Tracker(tmp_path, WHO, "offline", ROWS[:2], said.append, pictures).finish({})
     (directory,) = written(tmp_path)
-    assert [row["queried.captions"] for row in read_run(directory).history] == [["of cycle 0"], ["of cycle 1"]]
+    assert [row["queried.captions"] for row in read_run(directory).history] == [
+        ["of cycle 0"],
+        ["of cycle 1"],
+    ]
     assert asked == [0, 1]
 
 
@@ -340,15 +420,22 @@ def assert_off(tracker: Tracker, said: list[str], *parts: str) -> None:
     assert len(said) == count
 
 
-def test_init_that_raises_is_a_warning(tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_that_raises_is_a_warning(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(wandb, "init", boom)
     assert_off(
-        Tracker(tmp_path, WHO, "offline", ROWS[:1], said.append), said, "cannot start", "RuntimeError: boom of two"
+        Tracker(tmp_path, WHO, "offline", ROWS[:1], said.append),
+        said,
+        "cannot start",
+        "RuntimeError: boom of two",
     )
     assert len(said) == 1
 
 
-def test_log_that_raises_midway_is_a_warning(tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_that_raises_midway_is_a_warning(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     tracker = Tracker(tmp_path, WHO, "offline", ROWS[:1], said.append)
     monkeypatch.setattr(wandb.Run, "log", boom)
     tracker.cycle(ROWS[1])
@@ -360,7 +447,12 @@ def test_log_that_raises_midway_is_a_warning(tmp_path: Path, said: list[str], mo
 
 
 def test_row_without_cycle_in_the_back_fill_is_a_warning(tmp_path: Path, said: list[str]) -> None:
-    assert_off(Tracker(tmp_path, WHO, "offline", [{"labeled": 10}], said.append), said, "cannot start", "'cycle'")
+    assert_off(
+        Tracker(tmp_path, WHO, "offline", [{"labeled": 10}], said.append),
+        said,
+        "cannot start",
+        "'cycle'",
+    )
 
 
 @pytest.mark.parametrize("error", [TimeoutError("Timed out finishing run."), SystemExit(1)])
@@ -377,20 +469,35 @@ def test_finish_that_raises_is_a_warning(
     assert_off(tracker, said, "cannot finish", f"{type(error).__name__}: {error}")
 
 
-def test_missing_wandb_is_a_warning(tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_wandb_is_a_warning(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     assert resolve_mode(None) == "offline"
     assert_off(
-        Tracker(tmp_path, WHO, "offline", ROWS, said.append), said, "cannot start", "ModuleNotFoundError", "wandb"
+        Tracker(tmp_path, WHO, "offline", ROWS, said.append),
+        said,
+        "cannot start",
+        "ModuleNotFoundError",
+        "wandb",
     )
     assert_off(
-        Tracker(tmp_path, WHO, "online", ROWS, said.append), said, "cannot start", "ModuleNotFoundError", "wandb"
+        Tracker(tmp_path, WHO, "online", ROWS, said.append),
+        said,
+        "cannot start",
+        "ModuleNotFoundError",
+        "wandb",
     )
 
 
 def test_folder_that_cannot_be_made_is_a_warning(tmp_path: Path, said: list[str]) -> None:
     (tmp_path / "wandb").write_text("a file in the way")
-    assert_off(Tracker(tmp_path, WHO, "offline", ROWS, said.append), said, "cannot start", str(tmp_path / "wandb"))
+    assert_off(
+        Tracker(tmp_path, WHO, "offline", ROWS, said.append),
+        said,
+        "cannot start",
+        str(tmp_path / "wandb"),
+    )
 
 
 def test_wandb_that_writes_elsewhere_is_a_warning(
@@ -400,10 +507,21 @@ def test_wandb_that_writes_elsewhere_is_a_warning(
     elsewhere.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
     allowed: Callable[..., bool] = os.access
-    monkeypatch.setattr(os, "access", lambda path, *rest: str(path) != str(tmp_path / "run") and allowed(path, *rest))
+    monkeypatch.setattr(
+        os,
+        "access",
+        lambda path, *rest: str(path) != str(tmp_path / "run") and allowed(path, *rest),
+    )
     tracker = Tracker(tmp_path / "run", WHO, "offline", ROWS, said.append)
     assert written(elsewhere) != []  # wandb did fall back, without a word
-    assert_off(tracker, said, "cannot start", f"expected wandb to write below {tmp_path}/run/wandb", "it chose", "else")
+    assert_off(
+        tracker,
+        said,
+        "cannot start",
+        f"expected wandb to write below {tmp_path}/run/wandb",
+        "it chose",
+        "else",
+    )
 
 
 def test_unreachable_server_falls_back_to_offline_fast(tmp_path: Path, said: list[str]) -> None:
@@ -433,10 +551,17 @@ def test_online_run_arrives_and_a_resume_sends_only_what_is_missing(
     wandb.teardown()
     name = kept(tmp_path)
     run = stub.runs[name]
-    assert (run["project"], run["groupName"], run["jobType"]) == ("losstap", "det_ssd_voc", "learning_loss")
+    assert (run["project"], run["groupName"], run["jobType"]) == (
+        "losstap",
+        "det_ssd_voc",
+        "learning_loss",
+    )
     assert [(row["labeled"], row["mAP"]) for row in stub.history[name]] == CURVE[:1]
     metrics = json.loads(run["config"])["_wandb"]["value"]["m"]
-    assert [(metric.get("1"), metric.get("2")) for metric in metrics] == [("labeled", None), (None, "*")]
+    assert [(metric.get("1"), metric.get("2")) for metric in metrics] == [
+        ("labeled", None),
+        (None, "*"),
+    ]
     assert metrics[1]["5"] == 1  # the x-axis of "*" is the first of the list, counted from one
     assert stub.exit_code == 1
     assert [name for name in stub.uploads if name.endswith(".jpg")] != []
@@ -458,12 +583,16 @@ def test_online_run_arrives_and_a_resume_sends_only_what_is_missing(
 
 def test_mode_is_resolved_without_the_server(home: Path, stub: Stub) -> None:
     del os.environ["WANDB_API_KEY"]
-    (home / ".netrc").write_text(f"machine {stub.url.removeprefix('http://')}\n  login user\n  password {KEY}\n")
+    (home / ".netrc").write_text(
+        f"machine {stub.url.removeprefix('http://')}\n  login user\n  password {KEY}\n"
+    )
     assert resolve_mode(None) == "online"
     assert stub.replies == 0
 
 
-def test_server_that_refuses_falls_back_to_offline(tmp_path: Path, said: list[str], stub: Stub) -> None:
+def test_server_that_refuses_falls_back_to_offline(
+    tmp_path: Path, said: list[str], stub: Stub
+) -> None:
     stub.accept = False
     assert record(tmp_path, said, mode="online").curve("mAP") == CURVE
     assert "cannot go online" in said[0]
@@ -500,8 +629,13 @@ def cycles(stub: Stub, folder: Path) -> list[int]:
     return [row["cycle"] for row in stub.history[kept(folder)]]
 
 
-def go_on(folder: Path, count: int, said: list[str], mode: str = "offline", exit_code: int = 1) -> None:
-    """A session that finds `count` committed rows, adds one and is stopped; another process than that before."""
+def go_on(
+    folder: Path, count: int, said: list[str], mode: str = "offline", exit_code: int = 1
+) -> None:
+    """A session that finds `count` committed rows, adds one and is stopped.
+
+    Another process than that before.
+    """
     wandb.teardown()
     time.sleep(1.1)  # W&B names a session's folder by the second in which it begins
     tracker = Tracker(folder, WHO, mode, ROWS[:count], said.append)
@@ -516,7 +650,11 @@ def test_after_a_stop_and_a_resume_offline_each_row_is_synced_once(
     for count in range(3):
         go_on(tmp_path, count, said)
     places = written(tmp_path)
-    assert [[row["cycle"] for row in read_run(place).history] for place in places] == [[0], [1], [2]]
+    assert [[row["cycle"] for row in read_run(place).history] for place in places] == [
+        [0],
+        [1],
+        [2],
+    ]
     assert said[-1] == f"W&B: offline; to upload: wandb sync {' '.join(map(str, places))}"
     for some in [places] if together else [[place] for place in places]:
         sync(*some)
@@ -527,7 +665,9 @@ def test_after_a_stop_and_a_resume_offline_each_row_is_synced_once(
     assert cycles(stub, tmp_path) == [0, 1, 2]
 
 
-def test_a_resume_after_a_sync_writes_only_what_came_since(tmp_path: Path, said: list[str], stub: Stub) -> None:
+def test_a_resume_after_a_sync_writes_only_what_came_since(
+    tmp_path: Path, said: list[str], stub: Stub
+) -> None:
     go_on(tmp_path, 0, said)
     sync(*written(tmp_path))
     go_on(tmp_path, 1, said)
@@ -538,8 +678,12 @@ def test_a_resume_after_a_sync_writes_only_what_came_since(tmp_path: Path, said:
 
 
 @pytest.mark.parametrize("torn", [0, 1, 300, 10_000])
-def test_rows_of_a_torn_file_are_written_anew(tmp_path: Path, said: list[str], stub: Stub, torn: int) -> None:
-    """`wandb sync` sends what is before the tear, does not mark it, and leaves out all other files without a word."""
+def test_rows_of_a_torn_file_are_written_anew(
+    tmp_path: Path, said: list[str], stub: Stub, torn: int
+) -> None:
+    """`wandb sync` sends what is before the tear, does not mark it, and leaves out all
+    other files without a word.
+    """
     go_on(tmp_path, 0, said)
     go_on(tmp_path, 1, said)
     whole, place = written(tmp_path)
@@ -548,7 +692,9 @@ def test_rows_of_a_torn_file_are_written_anew(tmp_path: Path, said: list[str], s
     file.write_bytes(content[: max(7, len(content) - torn)])
     go_on(tmp_path, 2, said)
     assert (whole.exists(), place.exists()) == (True, torn == 0)
-    assert ("W&B: 1 offline files that a kill tore are written anew" in said[-2]) == (0 < torn < 10_000)
+    assert ("W&B: 1 offline files that a kill tore are written anew" in said[-2]) == (
+        0 < torn < 10_000
+    )
     sync(*written(tmp_path))
     assert cycles(stub, tmp_path) == [0, 1, 2]
 
@@ -567,7 +713,9 @@ def test_rows_of_a_torn_file_that_came_to_the_server_are_not_sent_again(
     assert cycles(stub, tmp_path) == [0, 1]
 
 
-def test_offline_and_then_online_each_row_is_there_once(tmp_path: Path, said: list[str], stub: Stub) -> None:
+def test_offline_and_then_online_each_row_is_there_once(
+    tmp_path: Path, said: list[str], stub: Stub
+) -> None:
     go_on(tmp_path, 0, said)
     (offline,) = written(tmp_path)
     go_on(tmp_path, 1, said, mode="online")

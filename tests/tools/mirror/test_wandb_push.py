@@ -1,4 +1,6 @@
-"""Run folders sent to W&B afterwards: the same run as the loop's own mirror, each row once, and what is refused."""
+"""Run folders sent to W&B afterwards: the same run as the loop's own mirror, each row
+once, and what is refused.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def config(seed: int = 0) -> dict[str, Any]:
 
 def told(history: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[list[str]]]:
     """Rows as the loop wrote them, without what W&B adds; and the captions of their pictures."""
-    rows = [{k: v for k, v in row.items() if not k.startswith(("_", "queried."))} for row in history]
+    rows = [
+        {k: v for k, v in row.items() if not k.startswith(("_", "queried."))} for row in history
+    ]
     return rows, [row.get("queried.captions", []) for row in history]
 
 
@@ -87,19 +91,30 @@ def test_the_pushed_run_is_the_one_that_the_loop_mirrored(trained: Path, tmp_pat
     assert [pushed.summary[key] for key in totals] == [own.summary[key] for key in totals]
     assert (own.exit_code, pushed.exit_code) == (0, 0)
     (there,) = fragments(tmp_path / "copy")
-    assert capsys.readouterr().out == f"{tmp_path}/copy: 3 of 3 cycles, 3 sent\nto upload it: wandb sync {there}\n"
+    assert (
+        capsys.readouterr().out
+        == f"{tmp_path}/copy: 3 of 3 cycles, 3 sent\nto upload it: wandb sync {there}\n"
+    )
 
 
-def test_offline_a_run_that_has_a_fragment_gets_no_second_one(trained: Path, tmp_path: Path, capsys):
+def test_offline_a_run_that_has_a_fragment_gets_no_second_one(
+    trained: Path, tmp_path: Path, capsys
+):
     shutil.copytree(trained, tmp_path / "run")
     (there,) = fragments(tmp_path / "run")
     assert push(tmp_path / "run", "--mode", "offline") == 0
     said = capsys.readouterr().out
-    assert f"3 of 3 cycles, 0 sent: {there} is of the same W&B run; `wandb sync` it, or move it away" in said
+    assert (
+        f"3 of 3 cycles, 0 sent: {there} is of the same W&B run; `wandb sync` it, or move it away"
+        in said
+    )
     (file,) = there.glob("run-*.wandb")
     file.with_name(f"{file.name}.synced").touch()
     assert push(tmp_path / "run", "--mode", "offline") == 0
-    assert "is of the same W&B run; --mode online sends what the server lacks" in capsys.readouterr().out
+    assert (
+        "is of the same W&B run; --mode online sends what the server lacks"
+        in capsys.readouterr().out
+    )
     assert fragments(tmp_path / "run") == [there]
     file.write_bytes(file.read_bytes()[:7])  # as a kill leaves it that comes at once
     assert push(tmp_path / "run", "--mode", "offline") == 0
@@ -124,7 +139,10 @@ def test_offline_one_command_uploads_all(trained: Path, tmp_path: Path, capsys):
 
 
 def test_online_twice_sends_each_row_once(tmp_path: Path, stub: Stub, capsys):
-    runs = [write(tmp_path / f"work/toy/random/seed{seed}", config(seed=seed), VALUES) for seed in (0, 1)]
+    runs = [
+        write(tmp_path / f"work/toy/random/seed{seed}", config(seed=seed), VALUES)
+        for seed in (0, 1)
+    ]
     assert push(tmp_path / "work") == 0
     first = capsys.readouterr().out.splitlines()
     assert push(tmp_path / "work", runs[0], "--mode", "online") == 0
@@ -134,15 +152,20 @@ def test_online_twice_sends_each_row_once(tmp_path: Path, stub: Stub, capsys):
     for path, name, one, two in zip(runs, ids, first, second, strict=True):
         rows = [(row["labeled"], row["effort"], row["score"]) for row in stub.history[name]]
         assert rows == [(10, 30, 0.1), (15, 45, 0.2), (20, 60, 0.4)]
-        assert one.startswith(f"{path}: 3 of 3 cycles, 3 sent; W&B: online, {stub.url}/me/losstap/runs/{name}"), one
+        assert one.startswith(
+            f"{path}: 3 of 3 cycles, 3 sent; W&B: online, {stub.url}/me/losstap/runs/{name}"
+        ), one
         assert two == one.replace("3 sent", "0 sent")
-        assert stub.summary[name]["area_under_curve"] == pytest.approx((0.15 * 5 + 0.3 * 5) / 10)  # two trapezoids
+        # two trapezoids
+        assert stub.summary[name]["area_under_curve"] == pytest.approx((0.15 * 5 + 0.3 * 5) / 10)
         assert (stub.summary[name]["final/score"], stub.summary[name]["cycle"]) == (0.4, 2)
         assert (stub.runs[name]["groupName"], stub.runs[name]["jobType"]) == ("toy", "random")
     assert [n.startswith(f"toy-random-s{seed}-") for seed, n in enumerate(ids)] == [True, True]
 
 
-def test_an_unfinished_run_ends_as_stopped_and_its_later_rows_follow(tmp_path: Path, stub: Stub, capsys):
+def test_an_unfinished_run_ends_as_stopped_and_its_later_rows_follow(
+    tmp_path: Path, stub: Stub, capsys
+):
     path = write(tmp_path / "toy/random/seed0", config(), VALUES[:2])
     assert push(path) == 0
     (name,) = stub.runs
@@ -158,12 +181,16 @@ def test_an_unfinished_run_ends_as_stopped_and_its_later_rows_follow(tmp_path: P
     assert stub.exit_code == 0 and stub.summary[name]["final/score"] == 0.4
 
 
-def test_sent_online_an_offline_fragment_is_not_uploaded_any_more(trained: Path, tmp_path: Path, stub: Stub, capsys):
+def test_sent_online_an_offline_fragment_is_not_uploaded_any_more(
+    trained: Path, tmp_path: Path, stub: Stub, capsys
+):
     shutil.copytree(trained, tmp_path / "run")
     (there,) = fragments(tmp_path / "run")
     assert push(tmp_path / "run") == 0
     said = capsys.readouterr().out
-    assert said.rstrip().endswith("; 1 offline before, and marked as sent: `wandb sync` leaves them out")
+    assert said.rstrip().endswith(
+        "; 1 offline before, and marked as sent: `wandb sync` leaves them out"
+    )
     command = [Path(sys.executable).with_name("wandb"), "sync", there]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "Skipped 1 synced run(s)" in done.stderr
@@ -176,10 +203,15 @@ def test_a_run_made_anew_in_its_folder_is_another_run(tmp_path: Path, stub: Stub
     assert push(path) == 0
     shutil.rmtree(path)
     assert push(write(path, config(), VALUES[::-1])) == 0
-    assert [[row["score"] for row in rows] for rows in stub.history.values()] == [[0.1, 0.2, 0.4], [0.4, 0.2, 0.1]]
+    assert [[row["score"] for row in rows] for rows in stub.history.values()] == [
+        [0.1, 0.2, 0.4],
+        [0.4, 0.2, 0.1],
+    ]
 
 
-def test_offline_rows_that_came_since_are_added_and_one_command_uploads_all(tmp_path: Path, stub: Stub, capsys):
+def test_offline_rows_that_came_since_are_added_and_one_command_uploads_all(
+    tmp_path: Path, stub: Stub, capsys
+):
     path = write(tmp_path / "toy/random/seed0", config(), VALUES[:2])
     assert push(path, "--mode", "offline") == 0
     time.sleep(1.1)  # W&B names folders by the second
@@ -195,22 +227,33 @@ def test_offline_rows_that_came_since_are_added_and_one_command_uploads_all(tmp_
     assert line == f"{path}: 3 of 3 cycles, 1 sent"
     first, second = fragments(path)
     assert last == f"to upload all of it: wandb sync {first} {second}"
-    subprocess.run([Path(sys.executable).with_name("wandb"), "sync", first, second], timeout=120, check=True)
+    subprocess.run(
+        [Path(sys.executable).with_name("wandb"), "sync", first, second], timeout=120, check=True
+    )
     (rows,) = stub.history.values()
     assert [(row["cycle"], row["score"]) for row in rows] == [(0, 0.1), (1, 0.2), (2, 0.4)]
 
 
-def test_a_server_that_refuses_is_a_failure_and_leaves_no_offline_files(tmp_path: Path, stub: Stub, capsys):
+def test_a_server_that_refuses_is_a_failure_and_leaves_no_offline_files(
+    tmp_path: Path, stub: Stub, capsys
+):
     stub.accept = False
     path = write(tmp_path / "toy/random/seed0", config(), VALUES)
     assert push(path, "--mode", "online") == 1
     said = capsys.readouterr().out
-    assert f"{path}: FAILED: 3 of 3 cycles, 0 sent; W&B: cannot start" in said and "going offline" not in said
+    assert (
+        f"{path}: FAILED: 3 of 3 cycles, 0 sent; W&B: cannot start" in said
+        and "going offline" not in said
+    )
     assert fragments(path) == [] and not list(path.glob("wandb/offline-*"))
 
 
-def test_a_run_in_progress_and_a_damaged_one_are_named_and_the_others_are_sent(tmp_path: Path, capsys):
-    busy, damaged, sound, empty = (write(tmp_path / f"toy/random/seed{s}", config(seed=s), VALUES) for s in range(4))
+def test_a_run_in_progress_and_a_damaged_one_are_named_and_the_others_are_sent(
+    tmp_path: Path, capsys
+):
+    busy, damaged, sound, empty = (
+        write(tmp_path / f"toy/random/seed{s}", config(seed=s), VALUES) for s in range(4)
+    )
     (damaged / "metrics.jsonl").write_text("{}\nnonsense\n")
     shutil.rmtree(empty)
     write(empty, config(seed=3), ())
@@ -220,7 +263,9 @@ from models.process.files import locked
 with locked(Path({str(busy)!r}) / ".lock"):
     print("in", flush=True); sys.stdin.read()"""
     command = [sys.executable, "-c", program]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
         assert other.stdout is not None and other.stdout.readline() == "in\n"
         assert push(tmp_path / "toy", "--mode", "offline") == 1
         other.communicate("")
@@ -240,7 +285,10 @@ def test_an_adapter_that_is_not_here_is_named(tmp_path: Path, capsys):
     assert push(path, "--mode", "offline") == 0  # all but the pictures is in the folder itself
     said = capsys.readouterr().out
     assert f"{path}: 3 of 3 cycles, 3 sent; " in said
-    assert "pictures left out: RunFolderError: its gone.away.Task is code that is not losstap's own" in said
+    assert (
+        "pictures left out: RunFolderError: its gone.away.Task is code that is not losstap's own"
+        in said
+    )
     assert "look at it, then add --trust FOLDER, the one that gone is in\n" in said
 
 
@@ -254,12 +302,16 @@ def test_pictures_are_left_out_once_where_the_data_are_not_the_runs(
     def gone(*_: object) -> None:
         raise FileNotFoundError("vectors.csv is gone")
 
-    member, found = ("name", lambda self, index: f"{index}") if fault == "other names" else ("thumbnail", gone)
+    member, found = (
+        ("name", lambda self, index: f"{index}") if fault == "other names" else ("thumbnail", gone)
+    )
     monkeypatch.setattr(toy.Toy, member, found)
     assert push(tmp_path / "run", "--mode", "offline") == 0
     said = capsys.readouterr().out
     reason = (
-        "the data here are others than the run's" if fault == "other names" else "FileNotFoundError: vectors.csv is"
+        "the data here are others than the run's"
+        if fault == "other names"
+        else "FileNotFoundError: vectors.csv is"
     )
     assert said.count("pictures left out") == 1 and reason in said and "3 sent" in said
     (fragment,) = fragments(tmp_path / "run")
@@ -309,7 +361,10 @@ def test_after_ctrl_c_online_the_same_command_sends_the_rest(
 
 def test_no_run_and_no_mode_are_usage_errors(tmp_path: Path, capsys):
     assert push(tmp_path / "nowhere") == 2
-    assert f"error: {tmp_path}/nowhere is no folder; expected one such as work_dirs/<config>" in capsys.readouterr().out
+    assert (
+        f"error: {tmp_path}/nowhere is no folder; expected one such as work_dirs/<config>"
+        in capsys.readouterr().out
+    )
     (tmp_path / "bare").mkdir()
     assert push(tmp_path / "bare") == 2
     assert "bare holds no run folder" in capsys.readouterr().out

@@ -43,12 +43,20 @@ def test_report_and_check_agree_on_what_two_legs_may_differ_in(key):
     same = {"folder": "run", "samples": "", "metric": "", "lower": False, "data": {}}
     runs = [SimpleNamespace(settings=flat(s), **same) for s in settings]
     setups = [_setup(SimpleNamespace(experiment=SimpleNamespace(config=s))) for s in settings]
-    assert (_differences(*runs, (*ANYWHERE, *BETWEEN_LEGS)) == []) == (setups[0] == setups[1]) == (key in FREE)
+    assert (
+        (_differences(*runs, (*ANYWHERE, *BETWEEN_LEGS)) == [])
+        == (setups[0] == setups[1])
+        == (key in FREE)
+    )
 
 
 def test_the_lists_are_written_once():
     assert set(ANYWHERE) | set(BETWEEN_LEGS) < set(AFTER_THE_FIRST)
-    for path in (path for room in ("tools", "models", "acquisition") for path in (REPOSITORY / room).rglob("*.py")):
+    for path in (
+        path
+        for room in ("tools", "models", "acquisition")
+        for path in (REPOSITORY / room).rglob("*.py")
+    ):
         text = path.read_text(encoding="utf-8")
         listed = re.search(r'"training\.workers",\s+"training\.checkpoint_every"', text)
         assert (listed is not None) == (path.name == "comparable.py"), path

@@ -1,4 +1,6 @@
-"""Data that changed under a run: a resume is refused, al_verify fails and al_compare refuses, naming what and where."""
+"""Data that changed under a run: a resume is refused, al_verify fails and al_compare
+refuses, naming what and where.
+"""
 
 from __future__ import annotations
 
@@ -28,21 +30,33 @@ TOY = str(REPOSITORY / "tests" / "toy_config.py")
 
 
 class Kept(Toy):
-    """The toy with labels and images on disk; images are known by their size alone, and are no part of a sample."""
+    """The toy with labels and images on disk.
+
+    Images are known by their size alone, and are no part of a sample.
+    """
 
     def __init__(self, data_root: str) -> None:
         super().__init__()
         self.root = Path(data_root)
         for split in ("train", "pool", "test") if self.root.exists() else ():
             name = "test" if split == "test" else "pool"
-            self._data[split].y = np.array(json.loads((self.root / f"{name}.json").read_text()), np.float32)
+            self._data[split].y = np.array(
+                json.loads((self.root / f"{name}.json").read_text()), np.float32
+            )
 
     def check(self, full: bool = False) -> list[str]:
-        return [] if self.root.exists() else [f"{self.root}: expected the data, but got nothing at this path"]
+        return (
+            []
+            if self.root.exists()
+            else [f"{self.root}: expected the data, but got nothing at this path"]
+        )
 
     def sources(self, split) -> list[Source]:
         images = [self.root / split / f"{i}.img" for i in range(len(self._data[split]))]
-        return [Source(i, canonical(y=float(y))) for i, y in zip(images, self._data[split].y, strict=True)]
+        return [
+            Source(i, canonical(y=float(y)))
+            for i, y in zip(images, self._data[split].y, strict=True)
+        ]
 
 
 @pytest.fixture
@@ -60,7 +74,9 @@ def root(tmp_path: Path) -> Path:
 
 def train(root: Path, where: Path, *more: str) -> int:
     options = ["task.type=tests.tools.record.test_data_changed.Kept", f"task.data_root={root}"]
-    return al_train.main([TOY, "--wandb", "disabled", "--work-dir", str(where), *more, "--cfg-options", *options])
+    return al_train.main(
+        [TOY, "--wandb", "disabled", "--work-dir", str(where), *more, "--cfg-options", *options]
+    )
 
 
 def relabel(name: str, index: int) -> Callable[[Path], None]:
@@ -77,10 +93,17 @@ def another_image(name: str, index: int) -> Callable[[Path], None]:
 
 
 CHANGES = {
-    "the labels of the pool differ in 1 of 60 samples, first in sample 31 (vector 31)": relabel("pool", 31),
-    "the images of the pool differ in 1 of 60 samples, first in sample 4 (vector 4)": another_image("pool", 4),
-    "the labels of the test set differ in 1 of 20 samples, first in sample 7 (7.img)": relabel("test", 7),
-    "the images of the test set differ in 1 of 20 samples, first in sample 19 (19.img)": another_image("test", 19),
+    "the labels of the pool differ in 1 of 60 samples, first in sample 31 (vector 31)": relabel(
+        "pool", 31
+    ),
+    "the images of the pool differ in 1 of 60 samples, first in sample 4 (vector 4)": another_image(
+        "pool", 4
+    ),
+    "the labels of the test set differ in 1 of 20 samples, first in sample 7 (7.img)": relabel(
+        "test", 7
+    ),
+    "the images of the test set differ in 1 of 20 samples, first in sample 19 "
+    "(19.img)": another_image("test", 19),
 }
 
 
@@ -103,7 +126,9 @@ def stopped(root: Path, where: Path, monkeypatch, cycle: int = 1) -> None:
 
 @pytest.mark.parametrize("cycle", [0, 1])
 @pytest.mark.parametrize("told", CHANGES)
-def test_a_stopped_run_does_not_go_on_with_other_data(told, cycle, root, tmp_path, monkeypatch, capsys):
+def test_a_stopped_run_does_not_go_on_with_other_data(
+    told, cycle, root, tmp_path, monkeypatch, capsys
+):
     stopped(root, tmp_path / "run", monkeypatch, cycle)
     shutil.copytree(root, tmp_path / "before")
     CHANGES[told](root)
@@ -112,14 +137,21 @@ def test_a_stopped_run_does_not_go_on_with_other_data(told, cycle, root, tmp_pat
         capsys.readouterr()
         assert train(root, tmp_path / "run", *more) == 2
         said = capsys.readouterr().out
-        what = "was begun with other data; put them back as they were, or start anew with another --work-dir:"
+        what = (
+            "was begun with other data; put them back as they were, or start anew with another "
+            "--work-dir:"
+        )
         assert f"{tmp_path}/run {what}\n  {told}\n" in said
-    assert {name: content for name, content in files(tmp_path / "run").items() if name != ".lock"} == kept
+    assert {
+        name: content for name, content in files(tmp_path / "run").items() if name != ".lock"
+    } == kept
     shutil.rmtree(root), shutil.move(tmp_path / "before", root)
     assert train(root, tmp_path / "run") == 0, "put back"
 
 
-def test_a_run_of_which_nothing_was_trained_begins_with_the_data_as_they_are(root, tmp_path, monkeypatch):
+def test_a_run_of_which_nothing_was_trained_begins_with_the_data_as_they_are(
+    root, tmp_path, monkeypatch
+):
     def killed(*arguments, **options):
         raise KeyboardInterrupt
 
@@ -147,7 +179,8 @@ def test_a_run_that_lost_its_fingerprint_does_not_go_on(spoil, root, tmp_path, m
     monkeypatch.setattr(data, "check", lambda *arguments: None)
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(
-        RunFolderError, match=rf"{FILE}: expected the hash \w{{12}} of the last receipt, but got {came};"
+        RunFolderError,
+        match=rf"{FILE}: expected the hash \w{{12}} of the last receipt, but got {came};",
     ):
         data.check_receipt(folder.path, folder.receipt(0))
     assert train(root, tmp_path / "run") == 2
@@ -168,7 +201,10 @@ def without_fingerprint(path: Path) -> Path:
     folder = RunFolder(path)
     for file in sorted((path / "queries").iterdir()):
         query, receipt = folder.saved(int(file.stem))
-        np.savez(file, **packed(query, {name: value for name, value in receipt.items() if name != "data"}))
+        np.savez(
+            file,
+            **packed(query, {name: value for name, value in receipt.items() if name != "data"}),
+        )
     sign_all(folder)
     return path
 
@@ -187,18 +223,27 @@ def test_a_run_of_before_goes_on_and_records_nothing(root, tmp_path, monkeypatch
 
 def verify(capsys, *arguments: object) -> tuple[int, str]:
     capsys.readouterr()
-    return al_verify.main([*map(str, arguments), "--trust", str(REPOSITORY)]), capsys.readouterr().out
+    return al_verify.main(
+        [*map(str, arguments), "--trust", str(REPOSITORY)]
+    ), capsys.readouterr().out
 
 
 @pytest.mark.parametrize("told", CHANGES)
 def test_al_verify_names_what_changed(told, root, tmp_path, capsys):
     assert train(root, tmp_path / "run") == 0
     code, said = verify(capsys, tmp_path / "run")
-    assert code == 0 and "  ok            data           Images and labels of pool and test set are those" in said
+    assert (
+        code == 0
+        and "  ok            data           Images and labels of pool and test set are those"
+        in said
+    )
     CHANGES[told](root)
     code, said = verify(capsys, tmp_path / "run")
     assert code == 1 and said.count("FAILED") == 1
-    assert f"  FAILED        data           {told}: the data are not those that the run was made of" in said
+    assert (
+        f"  FAILED        data           {told}: the data are not those that the run was made of"
+        in said
+    )
 
 
 def test_al_verify_finds_data_that_moved(root, tmp_path, capsys):
@@ -214,7 +259,10 @@ def test_al_verify_finds_data_that_moved(root, tmp_path, capsys):
     assert code == 0 and "  ok            data " in said
     with pytest.raises(SystemExit, match="2"):
         verify(capsys, tmp_path / "run", "--cfg-options", "seed=3")
-    assert "expected settings of the task, which find its data, but got seed" in capsys.readouterr().err
+    assert (
+        "expected settings of the task, which find its data, but got seed"
+        in capsys.readouterr().err
+    )
 
 
 def test_al_verify_downloads_nothing(root, tmp_path, capsys, monkeypatch):
@@ -233,7 +281,9 @@ def test_data_of_several_runs_are_looked_at_once(root, tmp_path, capsys, monkeyp
     for seed in ("0", "1"):
         assert train(root, tmp_path / seed, "--seed", seed) == 0
     looked, sources = [], Kept.sources
-    monkeypatch.setattr(Kept, "sources", lambda self, split: looked.append(split) or sources(self, split))
+    monkeypatch.setattr(
+        Kept, "sources", lambda self, split: looked.append(split) or sources(self, split)
+    )
     code, said = verify(capsys, tmp_path / "0", tmp_path / "1")
     assert code == 0 and said.count("  ok            data ") == 2 and looked == ["pool", "test"]
 
@@ -242,7 +292,10 @@ def test_of_a_folder_of_before_it_is_not_recorded(root, tmp_path, capsys):
     assert train(root, tmp_path / "run") == 0
     without_fingerprint(tmp_path / "run")
     code, said = verify(capsys, tmp_path / "run")
-    assert code == 0 and "  not compared  data           not recorded: a version before made the run, or" in said
+    assert (
+        code == 0
+        and "  not compared  data           not recorded: a version before made the run, or" in said
+    )
 
 
 # ---------------------------------------------------------------- runs together
@@ -259,7 +312,9 @@ def two(root: Path, tmp_path: Path, change: Callable[[Path], None]) -> tuple[Pat
 
 def compare(tmp_path: Path, capsys) -> tuple[int, str]:
     capsys.readouterr()
-    code = al_compare.main([str(tmp_path / "runs"), "--out", str(tmp_path / "out"), "--trust", str(REPOSITORY)])
+    code = al_compare.main(
+        [str(tmp_path / "runs"), "--out", str(tmp_path / "out"), "--trust", str(REPOSITORY)]
+    )
     return code, capsys.readouterr().out
 
 
@@ -291,9 +346,14 @@ def test_runs_on_the_same_data_are_compared_and_first_rows_are_the_same(root, tm
     two(root, tmp_path, lambda root: None)
     code, said = compare(tmp_path, capsys)
     assert code == 0 and "not known" not in said
-    assert json.loads((tmp_path / "out/summary.json").read_text(encoding="utf-8"))[0]["unrecorded"] == []
+    assert (
+        json.loads((tmp_path / "out/summary.json").read_text(encoding="utf-8"))[0]["unrecorded"]
+        == []
+    )
     code, said = verify(capsys, tmp_path / "runs")
-    assert code == 0 and "  ok            first rows " in said and "  ok            same data " in said
+    assert (
+        code == 0 and "  ok            first rows " in said and "  ok            same data " in said
+    )
 
 
 def test_what_is_not_recorded_is_said(root, tmp_path, capsys):
@@ -302,6 +362,8 @@ def test_what_is_not_recorded_is_said(root, tmp_path, capsys):
     code, said = compare(tmp_path, capsys)
     line = "nothing is recorded of the images, labels and test set of random-joint, seed 0"
     assert code == 0 and f"not known: {line}" in said
-    assert json.loads((tmp_path / "out/summary.json").read_text(encoding="utf-8"))[0]["unrecorded"] == [line]
+    assert json.loads((tmp_path / "out/summary.json").read_text(encoding="utf-8"))[0][
+        "unrecorded"
+    ] == [line]
     page = Page((tmp_path / "out/report.html").read_text(encoding="utf-8"))
     assert "Whether all runs had the same data cannot be told:" in page.said and line in page.said

@@ -1,4 +1,6 @@
-"""Whatever looks like a run is read or named: links, closed folders, damaged runs, and runs below others."""
+"""Whatever looks like a run is read or named: links, closed folders, damaged runs, and
+runs below others.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,11 @@ from tools.record.reading import ComparisonError, read
 def four(root: Path, settings: Callable[[str, int], dict] = config) -> list[Path]:
     """Runs of two strategies and two seeds."""
     legs = ("random", "entropy")
-    return [write(root / f"toy/{leg}/seed{seed}", settings(leg, seed)) for leg in legs for seed in (0, 1)]
+    return [
+        write(root / f"toy/{leg}/seed{seed}", settings(leg, seed))
+        for leg in legs
+        for seed in (0, 1)
+    ]
 
 
 def test_runs_are_found_once_and_what_looks_like_one_is_none(tmp_path: Path):
@@ -60,9 +66,13 @@ def test_links_are_followed_and_each_real_folder_comes_once(tmp_path: Path):
     (tmp_path / "work/toy/loop").symlink_to(tmp_path / "work")
     linked = tmp_path / "work/toy/random/seed1"
     assert find([tmp_path / "work"]) == ([own, linked], [])
-    assert find([tmp_path / "work", tmp_path / "scratch"]) == ([own, elsewhere], []), "by its own name where that is"
+    assert find([tmp_path / "work", tmp_path / "scratch"]) == ([own, elsewhere], []), (
+        "by its own name where that is"
+    )
     assert find([tmp_path / "work/toy/aaa"]) == ([tmp_path / "work/toy/aaa"], [])
-    assert (read(linked).config, read(linked).folder) == ("toy", linked), "named by where the link lies"
+    assert (read(linked).config, read(linked).folder) == ("toy", linked), (
+        "named by where the link lies"
+    )
 
 
 def test_a_folder_of_runs_that_is_a_link_is_looked_into(tmp_path: Path):
@@ -82,19 +92,26 @@ def test_a_link_that_leads_to_nothing_is_named(target, tmp_path: Path):
     run = write(tmp_path / "work/seed0", config())
     link = tmp_path / "work/itself"
     link.symlink_to(tmp_path / "work" / target)
-    (run / "latest").symlink_to(tmp_path / "nowhere")  # what a run leaves within itself is no other run
+    # what a run leaves within itself is no other run
+    (run / "latest").symlink_to(tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
     (tmp_path / "work/notes").symlink_to(tmp_path / "file")
     found, (left,) = find([tmp_path / "work"])
     assert found == [run]
-    assert str(left) == f"{link}, because it is a link that leads to nothing: {tmp_path / 'work' / target}"
+    assert (
+        str(left)
+        == f"{link}, because it is a link that leads to nothing: {tmp_path / 'work' / target}"
+    )
 
 
 # ---------------------------------------------------------------- what cannot be read
 
 
 def close(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a folder be one that may not be listed; the tests' user may be one who may read anything."""
+    """Let a folder be one that may not be listed.
+
+    The tests' user may be one who may read anything.
+    """
     scandir = os.scandir
 
     def refusing(place):
@@ -112,12 +129,16 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch):
     assert sorted(found) == sorted(run for run in runs if run != runs[1])
     assert str(left) == f"{runs[1]}, because it cannot be read (Permission denied)"
     close(tmp_path / "toy", monkeypatch)
-    assert find([tmp_path])[0] == [] and str(find([tmp_path])[1][0]).startswith(f"{tmp_path / 'toy'}, because")
+    assert find([tmp_path])[0] == [] and str(find([tmp_path])[1][0]).startswith(
+        f"{tmp_path / 'toy'}, because"
+    )
 
 
 def test_so_it_is_for_a_real_user(tmp_path_factory):
     """Folders that may be listed and not entered, or neither."""
-    root = Path(shutil.copytree(tmp_path_factory.mktemp("runs"), f"/tmp/losstap-finding-{os.getpid()}"))
+    root = Path(
+        shutil.copytree(tmp_path_factory.mktemp("runs"), f"/tmp/losstap-finding-{os.getpid()}")
+    )
     try:
         root.chmod(0o755)
         runs = four(root)
@@ -128,7 +149,8 @@ def test_so_it_is_for_a_real_user(tmp_path_factory):
                 os.setgroups([]), os.setgid(65534), os.setuid(65534)
             found, (left,) = find([root])
             assert found == sorted(runs[1:]) and left.path == runs[0], (found, left)
-            assert al_compare.main([str(root), "--out", f"{os.devnull}/out"]) == 2  # the others are read
+            # the others are read
+            assert al_compare.main([str(root), "--out", f"{os.devnull}/out"]) == 2
             left_out = al_compare.read_all([root])[1]
             assert [one.path for one in left_out] == runs[:2], left_out
 
@@ -144,7 +166,10 @@ def test_so_it_is_for_a_real_user(tmp_path_factory):
 
 def without_state(path: Path) -> str:
     (path / "state.json").unlink()
-    return f"{path}, because {path} holds a run (done is there) without its state.json; restore what is lost"
+    return (
+        f"{path}, because {path} holds a run (done is there) without its state.json; restore "
+        "what is lost"
+    )
 
 
 def half_a_state(path: Path) -> str:
@@ -169,9 +194,16 @@ def test_al_compare_names_what_it_leaves_out_everywhere(spoil, tmp_path: Path, c
     assert len(row["left_out"]) == 1 and row["left_out"][0].startswith(told)
     assert [leg["seeds"] for leg in row["legs"]] == [[0, 1], [0]]
     page = Page((tmp_path / "out/report.html").read_text(encoding="utf-8"))
-    assert "Left out, as it cannot be read, and so in no number below:" in page.said and told in page.said
-    assert al_compare.main([str(tmp_path / "work"), str(runs[3]), "--out", str(tmp_path / "two")]) == 2
-    assert capsys.readouterr().out.startswith("error: ") and not (tmp_path / "two").exists(), "it was named itself"
+    assert (
+        "Left out, as it cannot be read, and so in no number below:" in page.said
+        and told in page.said
+    )
+    assert (
+        al_compare.main([str(tmp_path / "work"), str(runs[3]), "--out", str(tmp_path / "two")]) == 2
+    )
+    assert capsys.readouterr().out.startswith("error: ") and not (tmp_path / "two").exists(), (
+        "it was named itself"
+    )
 
 
 def test_al_compare_with_nothing_to_read_is_an_error(tmp_path: Path, capsys):
@@ -184,14 +216,19 @@ def test_a_report_of_all_runs_leaves_nothing_out(tmp_path: Path, capsys):
     four(tmp_path / "work")
     assert al_compare.main([str(tmp_path / "work"), "--out", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().err == ""
-    assert json.loads((tmp_path / "out/summary.json").read_text(encoding="utf-8"))[0]["left_out"] == []
+    assert (
+        json.loads((tmp_path / "out/summary.json").read_text(encoding="utf-8"))[0]["left_out"] == []
+    )
     assert "Left out" not in (tmp_path / "out/report.html").read_text(encoding="utf-8")
 
 
 def test_al_verify_and_wandb_push_name_them_too(tmp_path: Path, monkeypatch, capsys):
     pytest.importorskip("wandb")
     toy = REPOSITORY / "tests/toy_config.py"
-    runs = four(tmp_path / "work", lambda leg, seed: load(toy, options={"strategy": "random", "seed": seed}).config)
+    runs = four(
+        tmp_path / "work",
+        lambda leg, seed: load(toy, options={"strategy": "random", "seed": seed}).config,
+    )
     without_state(runs[2])
     (tmp_path / "work/gone").symlink_to(tmp_path / "nowhere")
     close(runs[3], monkeypatch)

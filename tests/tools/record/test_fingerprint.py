@@ -1,4 +1,7 @@
-"""What data are known by: which of images and labels changed, and in which sample; not where they lie."""
+"""What data are known by: which of images and labels changed, and in which sample.
+
+Not where they lie.
+"""
 
 from __future__ import annotations
 
@@ -51,36 +54,64 @@ def another_joint(name: str, person: int) -> Change:
     return change
 
 
-# adapter, what writes its data, a change of them, the parts that differ, and what is said of the first sample
+# adapter, what writes its data, a change of them, the parts that differ, and what is said of the
+# first sample
 CASES: dict[str, tuple] = {
     "voc, labels of the pool": (
-        devkit.detection, devkit.make_voc, text_of("VOC2007/Annotations/000021.xml", "<name>cat", "<name>dog"),
-        {"pool/labels": f"the labels of the pool differ in 1 of 6 samples, first in sample 4 ({JPEG}/000021.jpg)"},
+        devkit.detection,
+        devkit.make_voc,
+        text_of("VOC2007/Annotations/000021.xml", "<name>cat", "<name>dog"),
+        {
+            "pool/labels": "the labels of the pool differ in 1 of 6 samples, first in sample 4 "
+            f"({JPEG}/000021.jpg)"
+        },
     ),
     "voc, an image of both": (
-        devkit.detection, devkit.make_voc, more_bytes("VOC2007/JPEGImages/000007.jpg"),
-        {"pool/images": f"the images of the pool differ in 1 of 6 samples, first in sample 2 ({JPEG}/000007.jpg)",
-         "test/images": "the images of the test set differ in 1 of 4 samples, first in sample 2 (000007.jpg)"},
+        devkit.detection,
+        devkit.make_voc,
+        more_bytes("VOC2007/JPEGImages/000007.jpg"),
+        {
+            "pool/images": "the images of the pool differ in 1 of 6 samples, first in sample 2 "
+            f"({JPEG}/000007.jpg)",
+            "test/images": "the images of the test set differ in 1 of 4 samples, first in sample 2 "
+            "(000007.jpg)",
+        },
     ),
     "voc, a shorter test set": (
-        devkit.detection, devkit.make_voc, text_of("VOC2007/ImageSets/Main/test.txt", "000003\n", ""),
-        {"test/images": "the images of the test set differ in 1 of 4 samples, first in sample 3 (000003.jpg)",
-         "test/labels": "the labels of the test set differ in 1 of 4 samples, first in sample 3 (000003.jpg)"},
+        devkit.detection,
+        devkit.make_voc,
+        text_of("VOC2007/ImageSets/Main/test.txt", "000003\n", ""),
+        {
+            "test/images": "the images of the test set differ in 1 of 4 samples, first in sample 3 "
+            "(000003.jpg)",
+            "test/labels": "the labels of the test set differ in 1 of 4 samples, first in sample 3 "
+            "(000003.jpg)",
+        },
     ),
     "coco, labels of the test set": (
-        lambda root: devkit.detection(root, **COCO), devkit.make_coco,
-        lambda root: devkit.write_json(root / "test.json", _first_box_moved(devkit.read_json(root / "test.json"))),
-        {"test/labels": "the labels of the test set differ in 1 of 6 samples, first in sample 0 (000012.jpg)"},
+        lambda root: devkit.detection(root, **COCO),
+        devkit.make_coco,
+        lambda root: devkit.write_json(
+            root / "test.json", _first_box_moved(devkit.read_json(root / "test.json"))
+        ),
+        {
+            "test/labels": "the labels of the test set differ in 1 of 6 samples, first in sample 0 "
+            "(000012.jpg)"
+        },
     ),
     "pose, a joint of the pool": (
-        posekit.pose, posekit.make_mpii, another_joint("train", 1),
+        posekit.pose,
+        posekit.make_mpii,
+        another_joint("train", 1),
         {"pool/labels": "the labels of the pool differ in 1 of "},
     ),
     "folders, an image of the test set": (
-        imagekit.classification, imagekit.make_folder, lambda root: more_bytes(_an_image(root, "test"))(root),
+        imagekit.classification,
+        imagekit.make_folder,
+        lambda root: more_bytes(_an_image(root, "test"))(root),
         {"test/images": "the images of the test set differ in 1 of "},
     ),
-}  # fmt: skip
+}
 
 
 def _first_box_moved(content: dict) -> dict:
@@ -149,10 +180,20 @@ def test_a_digest_is_that_of_name_and_size_and_that_of_the_label(tmp_path):
 def test_what_is_packed_comes_back_and_other_arrays_are_refused(tmp_path):
     found = fingerprint(devkit.detection(devkit.make_voc(tmp_path)))
     again = unpacked(found.packed())
-    assert again.whole == found.whole and again.tested == found.tested == tuple(f"{n}.jpg" for n in devkit.ORDER[:4])
+    assert again.whole == found.whole and again.tested == found.tested == tuple(
+        f"{n}.jpg" for n in devkit.ORDER[:4]
+    )
     for name, wrong, match in (
-        ("pool/labels", np.zeros(3), r"pool/labels: expected \(N,\) of uint64, but got float64 of shape \(3,\)"),
-        ("test/images", np.zeros((3, 1), np.uint64), r"test/images: .* but got uint64 of shape \(3, 1\)"),
+        (
+            "pool/labels",
+            np.zeros(3),
+            r"pool/labels: expected \(N,\) of uint64, but got float64 of shape \(3,\)",
+        ),
+        (
+            "test/images",
+            np.zeros((3, 1), np.uint64),
+            r"test/images: .* but got uint64 of shape \(3, 1\)",
+        ),
     ):
         with pytest.raises(ValueError, match=match):
             unpacked({**found.packed(), name: wrong})

@@ -1,4 +1,6 @@
-"""The run folder: killed anywhere it is whole, damaged it says which file, and full disks leave the old files alone."""
+"""The run folder: killed anywhere it is whole, damaged it says which file, and full disks
+leave the old files alone.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,17 @@ from tools.record.folder import RunFolder, RunFolderError, write_whole
 from tools.record.receipt import receipt_digest
 
 CONFIG = {
-    "task": {"type": "tests.toy.Toy", "size": 30, "classes": ["a", "b'\"\\"], "root": "/data/with space/ü"},
-    "training": {"epochs": 4, "optimizer": {"type": "torch.optim.Adam", "lr": 1e-3, "betas": (0.9, 0.999)}, "x": None},
+    "task": {
+        "type": "tests.toy.Toy",
+        "size": 30,
+        "classes": ["a", "b'\"\\"],
+        "root": "/data/with space/ü",
+    },
+    "training": {
+        "epochs": 4,
+        "optimizer": {"type": "torch.optim.Adam", "lr": 1e-3, "betas": (0.9, 0.999)},
+        "x": None,
+    },
     "module": {},
     "seed": 0,
     "amp": False,
@@ -45,7 +56,10 @@ class Killed(BaseException):
 def query(picked: list[int]) -> Query:
     candidates = np.array([9, 29, 5, 11, *picked])
     scores = np.linspace(0, 1, len(candidates), dtype=np.float32)
-    signals, own = {"predicted_loss": scores, "v": np.eye(len(candidates))}, {"v": np.array([[1.0, 2.0]])}
+    signals, own = (
+        {"predicted_loss": scores, "v": np.eye(len(candidates))},
+        {"v": np.array([[1.0, 2.0]])},
+    )
     return Query(candidates, signals, np.array(picked), own)
 
 
@@ -66,7 +80,9 @@ def two_cycles(path: Path) -> tuple[RunFolder, Pool]:
 
 def files(path: Path) -> dict[str, bytes]:
     """Everything in a folder, hidden files too."""
-    return {str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()
+    }
 
 
 # ---------------------------------------------------------------- commit and resume
@@ -87,24 +103,36 @@ def test_what_is_committed_comes_back(tmp_path):
     assert again.rows(2) == [row(0), row(1)]
     assert again.rows(1) == [row(0)]
     assert json.loads((tmp_path / "run" / "state.json").read_text()) == {
-        "cycle": 2, "size": 30, "labeled": [4, 17, 2, 7, 3, 20, 1], "receipt": receipt_digest(again.receipt(1))
-    }  # fmt: skip
+        "cycle": 2,
+        "size": 30,
+        "labeled": [4, 17, 2, 7, 3, 20, 1],
+        "receipt": receipt_digest(again.receipt(1)),
+    }
 
 
 def test_receipts_are_a_chain_over_rows_without_their_times(tmp_path):
     """The hashes by hand."""
     folder, _ = two_cycles(tmp_path)
-    first, second = (json.dumps({"cycle": c, "labeled": 3 + 2 * c, "mAP": 0.1 * c}, sort_keys=True) for c in (0, 1))
+    first, second = (
+        json.dumps({"cycle": c, "labeled": 3 + 2 * c, "mAP": 0.1 * c}, sort_keys=True)
+        for c in (0, 1)
+    )
     one = {"weights": "ab12", "row": hashlib.sha256(first.encode()).hexdigest()}
     assert folder.receipt(0) == one
     before = hashlib.sha256(json.dumps(one, sort_keys=True).encode()).hexdigest()
-    assert folder.receipt(1) == RECEIPT | {"row": hashlib.sha256(second.encode()).hexdigest(), "before": before}
+    assert folder.receipt(1) == RECEIPT | {
+        "row": hashlib.sha256(second.encode()).hexdigest(),
+        "before": before,
+    }
     timed = RunFolder(tmp_path / "timed")
     timed.commit(row(0, **{"seconds/train": 2.5}), query([7, 3]), POOL.label([7, 3]), RECEIPT)
     assert timed.receipt(0) == one, "the machine's load has no part in it"
     times = hashlib.sha256(json.dumps(["", {"seconds/train": 2.5}]).encode()).hexdigest()
     assert timed.times(1) == [times] and folder.times(2)[0] != times
-    assert timed.times(3) == [times, "-", "-"] and RunFolder(tmp_path / "none").times(2) == ["-", "-"]
+    assert timed.times(3) == [times, "-", "-"] and RunFolder(tmp_path / "none").times(2) == [
+        "-",
+        "-",
+    ]
 
 
 def test_commit_returns_the_row_as_it_is_in_the_file(tmp_path):
@@ -112,18 +140,30 @@ def test_commit_returns_the_row_as_it_is_in_the_file(tmp_path):
     first = folder.commit(row(0), None, POOL.label([7]))
     rows = [first, folder.commit(row(1, extra=np.float32(0.5)), None, POOL.label([7]).label([3]))]
     assert rows == [row(0), row(1, extra=0.5)]
-    assert [json.loads(text) for text in (tmp_path / "metrics.jsonl").read_text().splitlines()] == rows
+    assert [
+        json.loads(text) for text in (tmp_path / "metrics.jsonl").read_text().splitlines()
+    ] == rows
 
 
 def test_a_query_is_kept_as_it_was(tmp_path):
     two_cycles(tmp_path)
     assert sorted(p.name for p in (tmp_path / "queries").iterdir()) == ["00.npz", "01.npz"]
     with np.load(tmp_path / "queries" / "01.npz", allow_pickle=False) as arrays:
-        assert sorted(arrays) == ["candidates", "labeled/v", "picked", "receipt/before", "receipt/row",
-                                  "receipt/weights", "signal/predicted_loss", "signal/v"]  # fmt: skip
+        assert sorted(arrays) == [
+            "candidates",
+            "labeled/v",
+            "picked",
+            "receipt/before",
+            "receipt/row",
+            "receipt/weights",
+            "signal/predicted_loss",
+            "signal/v",
+        ]
         assert arrays["candidates"].tolist() == [9, 29, 5, 11, 20, 1]
         assert arrays["picked"].tolist() == [20, 1]
-        np.testing.assert_array_equal(arrays["signal/predicted_loss"], np.linspace(0, 1, 6, dtype=np.float32))
+        np.testing.assert_array_equal(
+            arrays["signal/predicted_loss"], np.linspace(0, 1, 6, dtype=np.float32)
+        )
         np.testing.assert_array_equal(arrays["signal/v"], np.eye(6))
         np.testing.assert_array_equal(arrays["labeled/v"], [[1.0, 2.0]])
 
@@ -136,11 +176,26 @@ def test_the_last_cycle_has_no_query(tmp_path):
 
 
 def test_numbers_are_written_as_json_has_them(tmp_path):
-    values = {"nan": float("nan"), "inf": -np.inf, "np_nan": np.float32("nan"), "f32": np.float32(0.25),
-              "i64": np.int64(7), "flag": np.bool_(True), "none": None}  # fmt: skip
+    values = {
+        "nan": float("nan"),
+        "inf": -np.inf,
+        "np_nan": np.float32("nan"),
+        "f32": np.float32(0.25),
+        "i64": np.int64(7),
+        "flag": np.bool_(True),
+        "none": None,
+    }
     written = RunFolder(tmp_path).commit({"cycle": 0, **values}, None, POOL.label(()))
-    expected = {"cycle": 0, "nan": None, "inf": None, "np_nan": None, "f32": 0.25, "i64": 7, "flag": True,
-                "none": None}  # fmt: skip
+    expected = {
+        "cycle": 0,
+        "nan": None,
+        "inf": None,
+        "np_nan": None,
+        "f32": 0.25,
+        "i64": 7,
+        "flag": True,
+        "none": None,
+    }
     assert written == expected
     text = (tmp_path / "metrics.jsonl").read_text()
     assert "NaN" not in text and "Infinity" not in text
@@ -190,7 +245,9 @@ def test_done_is_a_mark(tmp_path):
 
 @pytest.mark.parametrize("k", [0, 1, 2, 3])
 @pytest.mark.parametrize("how", [Killed, KeyboardInterrupt, OSError])
-def test_killed_before_the_kth_rename_the_cycle_is_not_done_and_comes_out_the_same(tmp_path, monkeypatch, k, how):
+def test_killed_before_the_kth_rename_the_cycle_is_not_done_and_comes_out_the_same(
+    tmp_path, monkeypatch, k, how
+):
     calm, pool = two_cycles(tmp_path / "calm")
     after = pool.label([8, 6])
     calm.commit(row(2), query([8, 6]), after, RECEIPT)
@@ -208,7 +265,8 @@ def test_killed_before_the_kth_rename_the_cycle_is_not_done_and_comes_out_the_sa
         patch.setattr(files_module.os, "replace", replace)
         with pytest.raises(RunFolderError if how is OSError else how, match="killed here"):
             folder.commit(row(2, mAP=0.77), query([6, 8]), pool.label([6, 8]), {"weights": "cd34"})
-    assert calls == ["02.npz", "metrics.jsonl", "seconds.txt", "state.json"][: k + 1]  # state.json comes last
+    # state.json comes last
+    assert calls == ["02.npz", "metrics.jsonl", "seconds.txt", "state.json"][: k + 1]
 
     again = RunFolder(tmp_path / "killed")
     assert again.resume(30) == pool
@@ -268,7 +326,10 @@ def test_other_data_is_refused_naming_the_first_sample_that_differs(tmp_path, na
 def test_a_query_is_read_back(tmp_path):
     folder, _ = two_cycles(tmp_path)
     again, asked = folder.query(1), query([20, 1])
-    assert again.picked.tolist() == asked.picked.tolist() and again.candidates.tolist() == asked.candidates.tolist()
+    assert (
+        again.picked.tolist() == asked.picked.tolist()
+        and again.candidates.tolist() == asked.candidates.tolist()
+    )
     for there, expected in ((again.signals, asked.signals), (again.labeled, asked.labeled)):
         assert sorted(there) == sorted(expected) and len(there) > 0
         assert all(np.array_equal(there[name], values) for name, values in expected.items())
@@ -277,7 +338,11 @@ def test_a_query_is_read_back(tmp_path):
 
 def test_a_query_without_vectors_keeps_the_numbers():
     kept = query([20, 1]).without_vectors()
-    assert (list(kept.signals), list(kept.labeled), kept.picked.tolist()) == (["predicted_loss"], [], [20, 1])
+    assert (list(kept.signals), list(kept.labeled), kept.picked.tolist()) == (
+        ["predicted_loss"],
+        [],
+        [20, 1],
+    )
 
 
 def test_the_last_cycle_leaves_a_receipt_and_no_query(tmp_path):
@@ -290,7 +355,12 @@ def test_the_last_cycle_leaves_a_receipt_and_no_query(tmp_path):
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b.replace(b"\x93NUMPY", b"\x93NOMPY"), lambda b: b"x"],
+    [
+        lambda b: b"",
+        lambda b: b[: len(b) // 2],
+        lambda b: b.replace(b"\x93NUMPY", b"\x93NOMPY"),
+        lambda b: b"x",
+    ],
     ids=["empty", "half", "other bytes", "no zip"],
 )
 def test_a_damaged_query_is_an_error_that_names_the_file(tmp_path, damage):
@@ -323,7 +393,9 @@ def test_a_difference_deep_inside_is_named_by_its_path(tmp_path):
     folder = RunFolder(tmp_path)
     folder.open(CONFIG, NAMES)
     training = {**CONFIG["training"], "optimizer": {**CONFIG["training"]["optimizer"], "lr": 2e-3}}
-    with pytest.raises(RunFolderError, match=r"training\.optimizer\.lr: 0\.001 there, 0\.002 now") as error:
+    with pytest.raises(
+        RunFolderError, match=r"training\.optimizer\.lr: 0\.001 there, 0\.002 now"
+    ) as error:
         folder.open({**CONFIG, "training": training}, NAMES)
     assert len(str(error.value).splitlines()) == 2
 
@@ -333,17 +405,22 @@ def test_a_run_without_its_config_is_refused(tmp_path):
     for name in ("config.json", "config.py"):
         (tmp_path / name).unlink()
     with pytest.raises(
-        RunFolderError, match=r"holds a run \(cycle 01 is there\) without its config\.py; restore what is lost"
+        RunFolderError,
+        match=r"holds a run \(cycle 01 is there\) without its config\.py; restore what is lost",
     ):
         RunFolder(tmp_path).open(CONFIG, NAMES)
     assert not (tmp_path / "config.json").exists() and not (tmp_path / "config.py").exists()
 
 
 @pytest.mark.parametrize("name", ["config.py", "config.json"])
-@pytest.mark.parametrize("content", [b"task = dict(", b"raise ValueError('x')", b"\xff\xfe\x00", b"[1]", b"'"])
+@pytest.mark.parametrize(
+    "content", [b"task = dict(", b"raise ValueError('x')", b"\xff\xfe\x00", b"[1]", b"'"]
+)
 def test_a_damaged_config_is_named(tmp_path, content, name):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(RunFolderError, match=rf"{name} (is damaged|cannot be read) \(.*\); restore it"):
+    with pytest.raises(
+        RunFolderError, match=rf"{name} (is damaged|cannot be read) \(.*\); restore it"
+    ):
         RunFolder(tmp_path).open(CONFIG, NAMES)
 
 
@@ -352,7 +429,10 @@ def test_a_folder_of_before_has_config_py_alone_and_is_the_same_run(tmp_path):
     folder, pool = two_cycles(tmp_path)
     (tmp_path / "config.json").unlink()
     assert "betas=(" in (tmp_path / "config.py").read_text()
-    listed = {**CONFIG["training"], "optimizer": {**CONFIG["training"]["optimizer"], "betas": [0.9, 0.999]}}
+    listed = {
+        **CONFIG["training"],
+        "optimizer": {**CONFIG["training"]["optimizer"], "betas": [0.9, 0.999]},
+    }
     for config in (CONFIG, {**CONFIG, "training": listed}):
         RunFolder(tmp_path).open(config, NAMES)
     assert RunFolder(tmp_path).resume(30) == pool
@@ -361,10 +441,15 @@ def test_a_folder_of_before_has_config_py_alone_and_is_the_same_run(tmp_path):
 
 
 def test_settings_come_back_whatever_their_keys_are(tmp_path):
-    odd = {**CONFIG, "task": {**CONFIG["task"], "colors": {0: "red", None: {"a": 1}}, "rate": float("inf")}}
+    odd = {
+        **CONFIG,
+        "task": {**CONFIG["task"], "colors": {0: "red", None: {"a": 1}}, "rate": float("inf")},
+    }
     RunFolder(tmp_path).open(odd, NAMES)
     back = facts.settings(tmp_path)
-    assert back["task"]["colors"] == {0: "red", None: {"a": 1}} and back["task"]["rate"] == float("inf")
+    assert back["task"]["colors"] == {0: "red", None: {"a": 1}} and back["task"]["rate"] == float(
+        "inf"
+    )
     assert facts.shown_differs(tmp_path) == ""
     RunFolder(tmp_path).open(odd, NAMES)
 
@@ -372,10 +457,16 @@ def test_settings_come_back_whatever_their_keys_are(tmp_path):
 def test_a_run_goes_on_with_the_task_that_it_was_made_with(tmp_path):
     first = Facts("score", False, {"mine.Task": "/a"})
     RunFolder(tmp_path).open(CONFIG, NAMES, told=first)
-    RunFolder(tmp_path).open(CONFIG, NAMES, told=Facts("score", False, {"mine.Task": "/b"}))  # it was moved
+    # it was moved
+    RunFolder(tmp_path).open(CONFIG, NAMES, told=Facts("score", False, {"mine.Task": "/b"}))
     assert facts.facts(tmp_path).code == {"mine.Task": "/b"}
-    for other in (Facts("error", False, {"mine.Task": "/b"}), Facts("score", True, {"mine.Task": "/b"})):
-        with pytest.raises(RunFolderError, match="was made with other code: .*'score'.* there, .* now"):
+    for other in (
+        Facts("error", False, {"mine.Task": "/b"}),
+        Facts("score", True, {"mine.Task": "/b"}),
+    ):
+        with pytest.raises(
+            RunFolderError, match="was made with other code: .*'score'.* there, .* now"
+        ):
             RunFolder(tmp_path).open(CONFIG, NAMES, told=other)
 
 
@@ -398,14 +489,18 @@ STATES = {
 def test_a_damaged_state_is_named(tmp_path, state):
     folder, _ = two_cycles(tmp_path)
     (tmp_path / "state.json").write_bytes(STATES[state])
-    with pytest.raises(RunFolderError, match=r"state\.json is damaged \(.+\); restore it from a backup") as error:
+    with pytest.raises(
+        RunFolderError, match=r"state\.json is damaged \(.+\); restore it from a backup"
+    ) as error:
         folder.resume(30)
     assert str(tmp_path / "state.json") in str(error.value)
 
 
 def test_the_state_of_another_pool_is_refused(tmp_path):
     folder, _ = two_cycles(tmp_path)
-    with pytest.raises(RunFolderError, match=r"state\.json is of a pool of 30 samples, but the data set has 31 now"):
+    with pytest.raises(
+        RunFolderError, match=r"state\.json is of a pool of 30 samples, but the data set has 31 now"
+    ):
         folder.resume(31)
 
 
@@ -431,10 +526,15 @@ def test_a_missing_row_is_named(tmp_path):
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     for kept in (lines[:1], lines[1:], lines[::-1], []):
         (tmp_path / "metrics.jsonl").write_text("".join(text + "\n" for text in kept))
-        with pytest.raises(RunFolderError, match=rf"row for each cycle before 2, but got {len(kept)} rows"):
+        with pytest.raises(
+            RunFolderError, match=rf"row for each cycle before 2, but got {len(kept)} rows"
+        ):
             folder.rows(2)
     (tmp_path / "metrics.jsonl").unlink()
-    with pytest.raises(RunFolderError, match=r"metrics\.jsonl: expected a row for each cycle before 2, but got 0 rows"):
+    with pytest.raises(
+        RunFolderError,
+        match=r"metrics\.jsonl: expected a row for each cycle before 2, but got 0 rows",
+    ):
         folder.rows(2)
 
 
@@ -456,7 +556,12 @@ def no_room(patch: pytest.MonkeyPatch, place: Path) -> None:
 def test_a_full_disk_leaves_the_old_files_and_nothing_else(tmp_path, monkeypatch):
     folder, pool = two_cycles(tmp_path)
     before = files(tmp_path)
-    for name in ("queries/.02.tmp.npz", ".metrics.tmp.jsonl", ".seconds.tmp.txt", ".state.tmp.json"):
+    for name in (
+        "queries/.02.tmp.npz",
+        ".metrics.tmp.jsonl",
+        ".seconds.tmp.txt",
+        ".state.tmp.json",
+    ):
         file = r"(02\.npz|metrics\.jsonl|seconds\.txt|state\.json)"
         message = rf"Could not write .*{file}: .*No space left on device; earlier cycles"
         with pytest.raises(RunFolderError, match=message), monkeypatch.context() as patch:
@@ -479,7 +584,9 @@ def test_a_flush_that_fails_is_an_error_too(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(files_module.os, "fsync", no_space)
-        with pytest.raises(RunFolderError, match=r"Could not write .*02\.npz: .*No space left on device"):
+        with pytest.raises(
+            RunFolderError, match=r"Could not write .*02\.npz: .*No space left on device"
+        ):
             folder.commit(row(2), query([8, 6]), pool.label([8, 6]))
     assert files(tmp_path) == before
 
@@ -491,7 +598,9 @@ def test_a_file_size_limit_is_an_error_and_loses_nothing(tmp_path):
     def limited() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python itself does when it starts
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
-        with pytest.raises(RunFolderError, match=r"Could not write .*02\.npz: .*File too large; earlier"):
+        with pytest.raises(
+            RunFolderError, match=r"Could not write .*02\.npz: .*File too large; earlier"
+        ):
             folder.commit(row(2), query([8, 6]), pool.label([8, 6]))
 
     assert in_child(limited) == ""
@@ -515,14 +624,18 @@ def in_child(job: Callable[[], None]) -> str:
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RunFolderError, match=r"Could not write .*file/run/config\.py: .*Not a directory"):
+    with pytest.raises(
+        RunFolderError, match=r"Could not write .*file/run/config\.py: .*Not a directory"
+    ):
         RunFolder(tmp_path / "file" / "run").open(CONFIG, NAMES)
 
     def read_only(self, *args, **kwargs):
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "mkdir", read_only)
-    with pytest.raises(RunFolderError, match=r"Could not write .*config\.py: .*Read-only file system"):
+    with pytest.raises(
+        RunFolderError, match=r"Could not write .*config\.py: .*Read-only file system"
+    ):
         RunFolder(tmp_path / "run").open(CONFIG, NAMES)
     assert files(tmp_path) == {"file": b"in the way"}
 
@@ -539,9 +652,16 @@ def test_a_folder_that_may_not_be_written_is_an_error():
             if os.geteuid() == 0:  # who may write anywhere
                 os.setgroups([]), os.setgid(65534), os.setuid(65534)
             assert folder.resume(30) == pool
-            with pytest.raises(RunFolderError, match=r"Could not write .*metrics\.jsonl: .*Permission denied"):
+            with pytest.raises(
+                RunFolderError, match=r"Could not write .*metrics\.jsonl: .*Permission denied"
+            ):
                 folder.commit(row(2), None, pool.label([]))
-            with pytest.raises(RunFolderError, match=r"Could not write to .*run: .*Permission denied"), folder.locked():
+            with (
+                pytest.raises(
+                    RunFolderError, match=r"Could not write to .*run: .*Permission denied"
+                ),
+                folder.locked(),
+            ):
                 pass
 
         try:
@@ -567,11 +687,15 @@ def test_write_whole_flushes_before_it_renames_and_the_name_after_it(tmp_path, m
 
     def flushed(descriptor):
         folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-        order.append("flush the folder" if folder else f"flush {os.fstat(descriptor).st_size} bytes")
+        order.append(
+            "flush the folder" if folder else f"flush {os.fstat(descriptor).st_size} bytes"
+        )
         fsync(descriptor)
 
     monkeypatch.setattr(files_module.os, "fsync", flushed)
-    monkeypatch.setattr(files_module.os, "replace", lambda a, b: order.append("rename") or replace(a, b))
+    monkeypatch.setattr(
+        files_module.os, "replace", lambda a, b: order.append("rename") or replace(a, b)
+    )
     write_whole(tmp_path / "x", b"12345")
     assert order == ["flush 5 bytes", "rename", "flush the folder"]
 

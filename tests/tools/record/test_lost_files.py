@@ -1,4 +1,7 @@
-"""A run that lost files is refused by every command that reads one, naming what is lost; nothing is trained over it."""
+"""A run that lost files is refused by every command that reads one, naming what is lost.
+
+Nothing is trained over it.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,9 @@ def lose(path: Path, names: tuple[str, ...], *more: str) -> str:
 
 
 @pytest.mark.parametrize("names", SUBSETS, ids="+".join)
-def test_a_finished_run_without_some_of_its_files_is_refused_by_every_command(names, calm, tmp_path, capfd):
+def test_a_finished_run_without_some_of_its_files_is_refused_by_every_command(
+    names, calm, tmp_path, capfd
+):
     path = Path(shutil.copytree(calm, tmp_path / "toy_config/learning_loss/seed0"))
     first = lose(path, names)
     before = {name: content for name, content in files(path).items() if name != ".lock"}
@@ -57,7 +62,10 @@ def test_a_finished_run_without_some_of_its_files_is_refused_by_every_command(na
     ):
         assert command() == status
         said = capfd.readouterr()
-        assert told in said.out + said.err and "; restore what is lost, or move the folder away" in said.out
+        assert (
+            told in said.out + said.err
+            and "; restore what is lost, or move the folder away" in said.out
+        )
         assert all(name in said.out for name in names if name != "config")
     assert {name: content for name, content in files(path).items() if name != ".lock"} == before
     assert not (tmp_path / "out").exists()
@@ -67,7 +75,9 @@ def test_a_finished_run_without_some_of_its_files_is_refused_by_every_command(na
 def test_so_is_one_that_was_stopped_after_two_cycles(names, calm, tmp_path):
     path = Path(shutil.copytree(calm, tmp_path / "run"))
     first = lose(path, names, "done", "queries/02.npz")
-    with pytest.raises(RunFolderError, match=rf"holds a run \(cycle 02 is there\) without its {first}"):
+    with pytest.raises(
+        RunFolderError, match=rf"holds a run \(cycle 02 is there\) without its {first}"
+    ):
         RunFolder(path).check({})
 
 
@@ -79,7 +89,14 @@ def killed_at(path: Path, *left: str) -> Path:
     return path
 
 
-STARTS = ("config.py", "samples.txt", "cycles/00/checkpoint.pth", "queries/00.npz", "metrics.jsonl", "seconds.txt")
+STARTS = (
+    "config.py",
+    "samples.txt",
+    "cycles/00/checkpoint.pth",
+    "queries/00.npz",
+    "metrics.jsonl",
+    "seconds.txt",
+)
 
 
 @pytest.mark.parametrize("count", range(len(STARTS) + 1))
@@ -93,7 +110,11 @@ def test_what_a_kill_in_the_first_cycle_leaves_has_lost_nothing(count, tmp_path)
         ((".lock", "samples.txt"), ["config.py"], "samples.txt"),
         ((".lock", "config.json", "metrics.jsonl"), ["samples.txt"], "metrics.jsonl"),
         (("config.json", "samples.txt", "state.json"), ["metrics.jsonl"], "state.json"),
-        (("config.json", "queries/01.npz"), ["samples.txt", "metrics.jsonl", "state.json"], "cycle 01"),
+        (
+            ("config.json", "queries/01.npz"),
+            ["samples.txt", "metrics.jsonl", "state.json"],
+            "cycle 01",
+        ),
         (("config.json", "queries/00.npz"), ["samples.txt"], "cycle 00"),
         ((".lock", "done"), ["config.py", "samples.txt", "metrics.jsonl", "state.json"], "done"),
         (("done",), [], ""),  # a file of that name in a folder that holds no run
@@ -115,11 +136,16 @@ def test_a_run_that_lost_its_last_query_does_not_go_on(calm, tmp_path):
     path = Path(shutil.copytree(calm, tmp_path / "run"))
     config, names = _opened(path)
     shutil.copy(path / "queries/01.npz", path / "queries/02.npz")
-    with pytest.raises(RunFolderError, match=r"02\.npz: expected the receipt with the hash \w{12} of state\.json, but "
-                                             r"got one with the hash \w{12}; restore the file, or move"):  # fmt: skip
+    with pytest.raises(
+        RunFolderError,
+        match=r"02\.npz: expected the receipt with the hash \w{12} of state\.json, but "
+        r"got one with the hash \w{12}; restore the file, or move",
+    ):
         RunFolder(path).open(config, names)
     (path / "queries/02.npz").unlink()
-    with pytest.raises(RunFolderError, match=r"the hash \w{12} of state\.json, but got none; restore the file"):
+    with pytest.raises(
+        RunFolderError, match=r"the hash \w{12} of state\.json, but got none; restore the file"
+    ):
         RunFolder(path).open(config, names)
 
 

@@ -1,4 +1,6 @@
-"""Run folders are read as they were written, and what differs in more than strategy and seed is not compared."""
+"""Run folders are read as they were written, and what differs in more than strategy and
+seed is not compared.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,20 @@ def test_a_run_of_al_train_is_read(tmp_path: Path, monkeypatch, capsys):
     run = read(folder)
     experiment = load(command[0], options={"module.mode": "detached", "seed": 3})
     assert (run.config, run.leg, run.strategy, run.module, run.seed, run.metric, run.task) == (
-        experiment.name, experiment.leg, "learning_loss", "detached", 3, experiment.task.metric, "tests.toy.Toy",
-    )  # fmt: skip
+        experiment.name,
+        experiment.leg,
+        "learning_loss",
+        "detached",
+        3,
+        experiment.task.metric,
+        "tests.toy.Toy",
+    )
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert (run.finished, run.labeled, run.values) == (True, (10, 15, 20), tuple(row["score"] for row in rows))
+    assert (run.finished, run.labeled, run.values) == (
+        True,
+        (10, 15, 20),
+        tuple(row["score"] for row in rows),
+    )
     assert run.column("seconds/train") == tuple(row["seconds/train"] for row in rows)
     assert run.settings == flat(experiment.config)
 
@@ -66,12 +78,15 @@ def test_a_row_beyond_the_last_commit_does_not_count(tmp_path: Path):
 def test_legs_are_called_as_al_train_calls_them(strategy, mode, leg, tmp_path: Path):
     run = read(comparekit.write(tmp_path, comparekit.config(strategy, module__mode=mode)))
     text = (REPOSITORY / "tests/toy_config.py").read_text()
-    (tmp_path / "own.py").write_text(text.replace('strategy = "learning_loss"', f"strategy = {strategy!r}"))
+    (tmp_path / "own.py").write_text(
+        text.replace('strategy = "learning_loss"', f"strategy = {strategy!r}")
+    )
     assert run.leg == leg == load(tmp_path / "own.py", options={"module.mode": mode}).leg
 
 
 @pytest.mark.parametrize(
-    ("place", "name"), [("toy/random/seed0", "toy"), ("toy/a", "toy"), ("toy/random/seed1", "random")]
+    ("place", "name"),
+    [("toy/random/seed0", "toy"), ("toy/a", "toy"), ("toy/random/seed1", "random")],
 )
 def test_the_config_is_named_by_the_folder(place, name, tmp_path: Path):
     assert read(comparekit.write(tmp_path / place, comparekit.config())).config == name
@@ -106,7 +121,11 @@ def test_a_damaged_folder_is_an_error(name, text, match, tmp_path: Path):
 @pytest.mark.parametrize(
     ("key", "value", "match"),
     [
-        ("labeled", 10, r"metrics\.jsonl: expected more labeled samples in each cycle, but got \[10, 10, 20\]"),
+        (
+            "labeled",
+            10,
+            r"metrics\.jsonl: expected more labeled samples in each cycle, but got \[10, 10, 20\]",
+        ),
         ("labeled", None, r"each cycle, but got \[10, None, 20\]"),
         ("labeled", 12.5, r"each cycle, but got \[10, 12\.5, 20\]"),
         ("score", "high", "line 2 is damaged .*64 bits or null, but got 'score': 'high'"),
@@ -129,7 +148,9 @@ def test_rows_and_state_that_disagree_are_an_error(cycles, count, told, tmp_path
     folder = comparekit.write(tmp_path / "run", comparekit.config(), [0.1] * cycles)
     state = {"cycle": cycles, "size": 60, "labeled": list(range(count))}
     (folder / "state.json").write_text(json.dumps(state))
-    with pytest.raises(RunFolderError, match=f"last row has {told} labeled samples, but state.json has {count}"):
+    with pytest.raises(
+        RunFolderError, match=f"last row has {told} labeled samples, but state.json has {count}"
+    ):
         read(folder)
 
 
@@ -154,7 +175,10 @@ def test_legs_and_seeds_of_each_config_come_together(tmp_path: Path):
         write(tmp_path / "b/5", config("random", 2, module__mode="joint"), (0.1,)),
         write(tmp_path / "a/1", config("random", 0, cycles=2), (0.1, 0.2)),
     )
-    assert [(c.config, c.metric, len(c.runs)) for c in comparisons] == [("a", "score", 1), ("b", "score", 5)]
+    assert [(c.config, c.metric, len(c.runs)) for c in comparisons] == [
+        ("a", "score", 1),
+        ("b", "score", 5),
+    ]
     both = comparisons[1]
     assert [(leg, [run.seed for run in runs]) for leg, runs in both.legs.items()] == [
         ("random", [1]),
@@ -165,9 +189,15 @@ def test_legs_and_seeds_of_each_config_come_together(tmp_path: Path):
 
 
 SETTINGS = dict(
-    subset=30, keep=2, committee__members=5, module__objective="mse", module__mode="joint", scoring__embedding="first",
-    scoring__control=7, scoring__aggregate="max",
-)  # fmt: skip
+    subset=30,
+    keep=2,
+    committee__members=5,
+    module__objective="mse",
+    module__mode="joint",
+    scoring__embedding="first",
+    scoring__control=7,
+    scoring__aggregate="max",
+)
 
 
 def test_what_a_leg_is_made_of_may_differ_between_legs_alone(tmp_path: Path):
@@ -177,18 +207,28 @@ def test_what_a_leg_is_made_of_may_differ_between_legs_alone(tmp_path: Path):
     base = comparekit.write(tmp_path / "base", comparekit.config("random"))
     for number, (key, value) in enumerate(SETTINGS.items()):
         name = key.replace("__", ".")
-        other = comparekit.write(tmp_path / f"other{number}", comparekit.config("coreset", **{key: value}))
+        other = comparekit.write(
+            tmp_path / f"other{number}", comparekit.config("coreset", **{key: value})
+        )
         assert len(grouped(base, other)) == 1
         if key != "module__mode":  # which makes another leg
-            same = comparekit.write(tmp_path / f"same{number}", comparekit.config("random", 1, **{key: value}))
-            with pytest.raises(ComparisonError, match=rf"base and .*same{number}: {name}: '\(missing\)' and {value!r}"):
+            same = comparekit.write(
+                tmp_path / f"same{number}", comparekit.config("random", 1, **{key: value})
+            )
+            with pytest.raises(
+                ComparisonError,
+                match=rf"base and .*same{number}: {name}: '\(missing\)' and {value!r}",
+            ):
                 grouped(base, same)
 
 
 MACHINE = dict(
-    training__workers=7, training__checkpoint_every=3, training__deterministic=True, scoring__workers=1,
+    training__workers=7,
+    training__checkpoint_every=3,
+    training__deterministic=True,
+    scoring__workers=1,
     scoring__batch_size=2,
-)  # fmt: skip
+)
 
 
 def test_the_machine_may_differ_anywhere(tmp_path: Path):
@@ -210,9 +250,13 @@ def test_the_machine_may_differ_anywhere(tmp_path: Path):
         ("task__test_size", 30, r"task.test_size: '\(missing\)' and 30"),
     ],
 )
-def test_other_settings_are_refused_by_name_with_both_values(key, value, told, strategy, tmp_path: Path):
+def test_other_settings_are_refused_by_name_with_both_values(
+    key, value, told, strategy, tmp_path: Path
+):
     base = comparekit.write(tmp_path / "base", comparekit.config("random"))
-    other = comparekit.write(tmp_path / "other", comparekit.config(strategy, 1, **{key: value}), (0.1,))
+    other = comparekit.write(
+        tmp_path / "other", comparekit.config(strategy, 1, **{key: value}), (0.1,)
+    )
     with pytest.raises(ComparisonError, match=f"base and .*other: {told}"):
         grouped(base, other)
 
@@ -223,7 +267,9 @@ def test_other_samples_are_refused_with_the_first_that_differs(tmp_path: Path):
     other = comparekit.write(tmp_path / "other", comparekit.config("random", 1), names=names)
     with pytest.raises(ComparisonError, match="sample 17: 'vector 17' and 'person 17'"):
         grouped(base, other)
-    longer = comparekit.write(tmp_path / "more", comparekit.config("coreset"), names=[f"vector {i}" for i in range(61)])
+    longer = comparekit.write(
+        tmp_path / "more", comparekit.config("coreset"), names=[f"vector {i}" for i in range(61)]
+    )
     with pytest.raises(ComparisonError, match=r"sample 60: '\(missing\)' and 'vector 60'"):
         grouped(base, longer)
 
@@ -239,6 +285,8 @@ def test_all_differences_come_in_one_message_that_ends(tmp_path: Path):
     base = comparekit.write(tmp_path / "base", comparekit.config("random"))
     many = {f"task__key{i:02d}": i for i in range(SHOWN + 5)}
     first = read(base)
-    other = type(first)(**{**vars(first), "seed": 1, "settings": flat(comparekit.config("random", 1, **many))})
+    other = type(first)(
+        **{**vars(first), "seed": 1, "settings": flat(comparekit.config("random", 1, **many))}
+    )
     with pytest.raises(ComparisonError, match="task.key00.*(?s:.*)task.key19.*\n  and 5 more$"):
         group([first, other])

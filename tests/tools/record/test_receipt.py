@@ -1,4 +1,7 @@
-"""Receipts: hashes by hand; they depend on weights and data, and neither on batches nor on where a run was killed."""
+"""Receipts: hashes by hand.
+
+They depend on weights and data, and neither on batches nor on where a run was killed.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,9 @@ POOL = Pool(60, (4, 17, 2))
 
 def model_of(task: Toy, seed: int = 5) -> JointModel:
     with seeded(seed):
-        return JointModel(task.build(), task.forward, task.predict, task.taps, ModuleSettings(width=8), "joint")
+        return JointModel(
+            task.build(), task.forward, task.predict, task.taps, ModuleSettings(width=8), "joint"
+        )
 
 
 def query() -> Query:
@@ -47,7 +52,13 @@ def query() -> Query:
 def test_a_digest_is_the_sha256_of_type_shape_and_bytes():
     expected = hashlib.sha256(b"<i8 (2,)\n" + bytes([3, *[0] * 7, 1, *[0] * 7])).hexdigest()
     assert digest(np.array([3, 1])) == expected
-    others = [np.array([1, 3]), np.array([[3, 1]]), np.array([3, 1], np.int32), np.array([3.0, 1.0]), np.array([3])]
+    others = [
+        np.array([1, 3]),
+        np.array([[3, 1]]),
+        np.array([3, 1], np.int32),
+        np.array([3.0, 1.0]),
+        np.array([3]),
+    ]
     assert len({digest(other) for other in others} | {expected}) == 6
     assert digest(np.array([[3, 9], [1, 9]])[:, 0]) == expected  # however it lies in memory
     assert digest(np.zeros((0, 4))) != digest(np.zeros((0, 5)))
@@ -55,12 +66,19 @@ def test_a_digest_is_the_sha256_of_type_shape_and_bytes():
 
 def test_a_digest_of_weights_is_of_names_types_shapes_bytes_and_their_order():
     one, two = torch.tensor([1.5]), torch.tensor(7)
-    expected = hashlib.sha256(b"a torch.float32 (1,)\n" + one.numpy().tobytes() + b"b torch.int64 ()\n\x07" + bytes(7))
+    expected = hashlib.sha256(
+        b"a torch.float32 (1,)\n" + one.numpy().tobytes() + b"b torch.int64 ()\n\x07" + bytes(7)
+    )
     assert weights_digest({"a": one, "b": two}) == expected.hexdigest()
     others = [
-        {"b": two, "a": one}, {"a": one}, {"c": one, "b": two}, {"a": one + 1e-7, "b": two}, {"a": one, "b": two + 1},
-        {"a": one.bfloat16(), "b": two}, {"a": one[None], "b": two},
-    ]  # fmt: skip
+        {"b": two, "a": one},
+        {"a": one},
+        {"c": one, "b": two},
+        {"a": one + 1e-7, "b": two},
+        {"a": one, "b": two + 1},
+        {"a": one.bfloat16(), "b": two},
+        {"a": one[None], "b": two},
+    ]
     assert len({weights_digest(other) for other in others} | {expected.hexdigest()}) == 8
 
 
@@ -96,11 +114,24 @@ def test_a_receipt_names_everything_a_query_came_from():
     task, model = Toy(), model_of(Toy())
     found = receipt_of(task, POOL, model, [], query())
     assert sorted(found) == [
-        "candidates", "device", "labeled", "labeled/v", "made", "picked", "signal/s", "signal/v", "taps", "weights"
-    ]  # fmt: skip
+        "candidates",
+        "device",
+        "labeled",
+        "labeled/v",
+        "made",
+        "picked",
+        "signal/s",
+        "signal/v",
+        "taps",
+        "weights",
+    ]
     assert found["device"] == "cpu"
-    assert found["labeled"] == digest(np.array([4, 17, 2])) and found["picked"] == digest(np.array([1]))
-    assert found["weights"] == weights_digest(model.state_dict()) and found["taps"] == taps_digest(task, model)
+    assert found["labeled"] == digest(np.array([4, 17, 2])) and found["picked"] == digest(
+        np.array([1])
+    )
+    assert found["weights"] == weights_digest(model.state_dict()) and found["taps"] == taps_digest(
+        task, model
+    )
     last = receipt_of(task, POOL, model, [], None)
     assert sorted(last) == ["device", "labeled", "made", "taps", "weights"]
     assert last.items() <= found.items()
@@ -129,7 +160,9 @@ def test_what_is_packed_comes_back(asked):
     assert again.candidates.tolist() == [9, 1] and again.picked.tolist() == [1]
     for part in ("signals", "labeled"):
         there, expected = getattr(again, part), getattr(asked, part)
-        assert there.keys() == expected.keys() and all(np.array_equal(there[n], v) for n, v in expected.items())
+        assert there.keys() == expected.keys() and all(
+            np.array_equal(there[n], v) for n, v in expected.items()
+        )
 
 
 # ---------------------------------------------------------------- runs
@@ -166,13 +199,19 @@ def test_a_run_leaves_a_receipt_a_cycle_and_the_same_bytes_when_it_was_killed(tm
         "before", "device", "facts", "labeled", "made", "row", "settings", "taps", "weights"
     ]  # fmt: skip
     asked, receipt = calm.saved(1)
-    assert asked.signals["embedding"].shape == (45, 4) and asked.labeled["embedding"].shape == (15, 4)
+    assert asked.signals["embedding"].shape == (45, 4) and asked.labeled["embedding"].shape == (
+        15,
+        4,
+    )
     assert receipt["labeled"] == digest(np.array(calm.resume(60).labeled[:15]))
 
 
 def test_without_vectors_their_hashes_stay(tmp_path: Path):
     with_them, without = (
-        run(tmp_path / str(keep), **{"strategy": "learning_loss_coreset", "scoring.keep_vectors": keep, "keep": 2})
+        run(
+            tmp_path / str(keep),
+            **{"strategy": "learning_loss_coreset", "scoring.keep_vectors": keep, "keep": 2},
+        )
         for keep in (True, False)
     )
     for cycle in (0, 1):
@@ -187,5 +226,9 @@ def test_without_vectors_their_hashes_stay(tmp_path: Path):
 
 def test_weights_of_one_number_with_any_stride():
     one = torch.full((1,), 7)
-    for strange in (one.expand(1), torch.as_strided(one, (1,), (0,)), torch.as_strided(one, (1,), (5,))):
+    for strange in (
+        one.expand(1),
+        torch.as_strided(one, (1,), (0,)),
+        torch.as_strided(one, (1,), (5,)),
+    ):
         assert weights_digest({"a": strange}) == weights_digest({"a": one})

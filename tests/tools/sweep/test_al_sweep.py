@@ -1,4 +1,6 @@
-"""Sweeps: every run once, what is finished skipped, failures named, a signal passed on, first trainings shared."""
+"""Sweeps: every run once, what is finished skipped, failures named, a signal passed on,
+first trainings shared.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ def imitate(tmp_path: Path, monkeypatch) -> Callable[[], list]:
     monkeypatch.setattr(jobs_module, "TRAIN", script)
     monkeypatch.setattr(RunFolder, "check", lambda self, config: None)
     notes = tmp_path / "work" / "toy_config" / "notes"
-    return lambda: [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
+    return lambda: (
+        [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
+    )
 
 
 @pytest.fixture
@@ -75,8 +79,17 @@ def stub(tmp_path, monkeypatch):
 
 
 def sweep(tmp_path: Path, *strategies: str, seeds=(0, 1), more=()) -> int:
-    where = ["--work-dir", str(tmp_path / "work"), "--wandb", "disabled", "--cfg-options", "budget.cycles=2"]
-    return al_sweep.main([TOY, "--strategies", *strategies, "--seeds", *map(str, seeds), *more, *where])
+    where = [
+        "--work-dir",
+        str(tmp_path / "work"),
+        "--wandb",
+        "disabled",
+        "--cfg-options",
+        "budget.cycles=2",
+    ]
+    return al_sweep.main(
+        [TOY, "--strategies", *strategies, "--seeds", *map(str, seeds), *more, *where]
+    )
 
 
 def test_every_run_once_and_nothing_twice(tmp_path, stub, capsys):
@@ -84,25 +97,40 @@ def test_every_run_once_and_nothing_twice(tmp_path, stub, capsys):
     runs = [("random", 0), ("learning_loss", 0), ("random", 1), ("learning_loss", 1)]
     assert [(s, n) for what, s, n, _ in stub() if what == "end"] == runs
     said = capsys.readouterr().out
-    assert "4 runs, 0 of them finished before" in said and "random, seed 1: score 0.600, 0 min" in said
+    assert (
+        "4 runs, 0 of them finished before" in said and "random, seed 1: score 0.600, 0 min" in said
+    )
     assert sweep(tmp_path, "random", "learning_loss", "placebo") == 0
-    assert [(s, n) for what, s, n, _ in stub() if what == "end"] == [*runs, ("placebo", 0), ("placebo", 1)]
+    assert [(s, n) for what, s, n, _ in stub() if what == "end"] == [
+        *runs,
+        ("placebo", 0),
+        ("placebo", 1),
+    ]
     assert "6 runs, 4 of them finished before" in capsys.readouterr().out
 
 
 def test_the_table_has_means_and_deviations(tmp_path, stub, capsys):
     assert sweep(tmp_path, "random", seeds=(0, 2)) == 0
-    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("│ random"))
+    line = next(
+        line for line in capsys.readouterr().out.splitlines() if line.startswith("│ random")
+    )
     cells = [cell.strip() for cell in line.strip("│").split("│")]
-    assert cells == ["random", "0.500", "0.700", "0.600 ± 0.141", "0.600 ± 0.141"]  # sd of .5 and .7; flat curves
+    # sd of .5 and .7; flat curves
+    assert cells == ["random", "0.500", "0.700", "0.600 ± 0.141", "0.600 ± 0.141"]
 
 
 def test_a_run_that_fails_is_named_with_its_log_and_the_others_go_on(tmp_path, stub, capsys):
     assert sweep(tmp_path, "learning_loss_kl", "random", seeds=(0,)) == 1
     said = capsys.readouterr().out
     log = tmp_path / "work/toy_config/learning_loss_kl/seed0.log"
-    assert "FAILED: learning_loss_kl, seed 0, exit status 2 after 0 min 0 s: error: something is wrong" in said
-    assert said.rstrip().endswith(f"FAILED: learning_loss_kl, seed 0; its log is {log}") and log.exists()
+    assert (
+        "FAILED: learning_loss_kl, seed 0, exit status 2 after 0 min 0 s: error: something is wrong"
+        in said
+    )
+    assert (
+        said.rstrip().endswith(f"FAILED: learning_loss_kl, seed 0; its log is {log}")
+        and log.exists()
+    )
     assert [(what, s) for what, s, *_ in stub()] == [
         ("begin", "learning_loss_kl"),
         ("begin", "random"),
@@ -129,20 +157,29 @@ def test_runs_of_one_first_model_do_not_train_it_at_once(tmp_path):
     assert schedule._next([same], {one: None}) is None
     one.cycle = 1
     assert schedule._next([same], {one: None}) is same
-    assert schedule._next([Waiting(None)], {Waiting(None): None}) is not None, "without sharing nobody waits"
+    assert schedule._next([Waiting(None)], {Waiting(None): None}) is not None, (
+        "without sharing nobody waits"
+    )
 
 
-@pytest.mark.parametrize("module, legs", [(["auto", "joint"], ["random", "random-joint"]), (["off"], ["random-off"])])
+@pytest.mark.parametrize(
+    "module, legs", [(["auto", "joint"], ["random", "random-joint"]), (["off"], ["random-off"])]
+)
 def test_modes_of_the_module_are_runs_of_their_own(tmp_path, stub, module, legs):
     assert sweep(tmp_path, "random", seeds=(0,), more=["--module", *module]) == 0
     assert sorted(p.name for p in (tmp_path / "work/toy_config").iterdir() if p.is_dir()) == legs
-    assert [("--module" in argv) for what, _, _, argv in stub() if what == "begin"] == [m != "auto" for m in module]
+    assert [("--module" in argv) for what, _, _, argv in stub() if what == "begin"] == [
+        m != "auto" for m in module
+    ]
 
 
 def test_no_cache_shares_nothing(tmp_path, stub):
     assert sweep(tmp_path, "random", seeds=(0,)) == 0
     assert sweep(tmp_path, "random", seeds=(1,), more=["--no-cache"]) == 0
-    assert ["--first-models" in argv for what, _, _, argv in stub() if what == "begin"] == [True, False]
+    assert ["--first-models" in argv for what, _, _, argv in stub() if what == "begin"] == [
+        True,
+        False,
+    ]
 
 
 def test_all_problems_at_once_before_any_run(tmp_path, stub, capsys):
@@ -156,8 +193,16 @@ def test_all_problems_at_once_before_any_run(tmp_path, stub, capsys):
 
 def test_a_folder_of_another_config_is_refused_before_any_run(tmp_path, capsys):
     folder = tmp_path / "work/toy_config/random/seed0"
-    assert train(folder, "--strategy", "random", "--cfg-options", "budget.cycles=2", "training.epochs=1") == 2
-    assert train(folder, "--strategy", "random", "--cfg-options", "budget.cycles=2", "training.lr=1") == 2
+    assert (
+        train(
+            folder, "--strategy", "random", "--cfg-options", "budget.cycles=2", "training.epochs=1"
+        )
+        == 2
+    )
+    assert (
+        train(folder, "--strategy", "random", "--cfg-options", "budget.cycles=2", "training.lr=1")
+        == 2
+    )
     assert train(folder, "--strategy", "random") == 0
     capsys.readouterr()
     assert sweep(tmp_path, "random", seeds=(0,)) == 2
@@ -166,7 +211,10 @@ def test_a_folder_of_another_config_is_refused_before_any_run(tmp_path, capsys):
 
 def test_no_jobs_are_refused(tmp_path, capsys):
     assert sweep(tmp_path, "random", more=["--jobs", "0"]) == 2
-    assert "al_sweep.py: 1 problem(s)\n  --jobs: expected at least 1, but got 0" in capsys.readouterr().out
+    assert (
+        "al_sweep.py: 1 problem(s)\n  --jobs: expected at least 1, but got 0"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("gpus", ["-1", "1.5", "nan", "inf"])
@@ -182,7 +230,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, stub, capsys):
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "toy_config").write_text("")
     assert sweep(tmp_path, "random") == 2
-    assert f"Not a directory: '{tmp_path / 'work/toy_config/random'}'; the same" in capsys.readouterr().out
+    assert (
+        f"Not a directory: '{tmp_path / 'work/toy_config/random'}'; the same"
+        in capsys.readouterr().out
+    )
 
 
 def test_runs_end_with_a_sweep_that_fails(tmp_path, stub, monkeypatch, capsys):
@@ -197,7 +248,10 @@ def test_runs_end_with_a_sweep_that_fails(tmp_path, stub, monkeypatch, capsys):
 
     monkeypatch.setattr(al_sweep.Local, "start", second)
     assert sweep(tmp_path, "oracle_loss", "random", seeds=(0,), more=["--jobs", "2"]) == 2
-    assert [(what, s) for what, s, *_ in stub()] == [("begin", "oracle_loss"), ("told", "oracle_loss")]
+    assert [(what, s) for what, s, *_ in stub()] == [
+        ("begin", "oracle_loss"),
+        ("told", "oracle_loss"),
+    ]
     assert "error: no more processes" in capsys.readouterr().out
 
 
@@ -212,8 +266,21 @@ from tools.sweep import jobs
 jobs.TRAIN, RunFolder.check = {str(tmp_path / "stub.py")!r}, lambda *_: None
 sys.exit(al_sweep.main())
 """
-    command = [sys.executable, "-c", code, TOY, "--strategies", "oracle_loss", "random", "--seeds", "0",
-               "--work-dir", str(tmp_path / "work"), "--cfg-options", "budget.cycles=2"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        TOY,
+        "--strategies",
+        "oracle_loss",
+        "random",
+        "--seeds",
+        "0",
+        "--work-dir",
+        str(tmp_path / "work"),
+        "--cfg-options",
+        "budget.cycles=2",
+    ]
     env = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
@@ -225,7 +292,10 @@ sys.exit(al_sweep.main())
         time.sleep(0.01)
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 130 and "the same command goes on" in said
-    assert [(what, s) for what, s, *_ in stub()] == [("begin", "oracle_loss"), ("told", "oracle_loss")]
+    assert [(what, s) for what, s, *_ in stub()] == [
+        ("begin", "oracle_loss"),
+        ("told", "oracle_loss"),
+    ]
 
 
 def test_real_runs_share_their_first_training(tmp_path, capsys, monkeypatch):
@@ -240,18 +310,26 @@ def test_real_runs_share_their_first_training(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
-def test_on_a_terminal_each_run_has_a_line_of_its_own_beside_the_bar(tmp_path, stub, monkeypatch, width):
+def test_on_a_terminal_each_run_has_a_line_of_its_own_beside_the_bar(
+    tmp_path, stub, monkeypatch, width
+):
     console = terminal(width)
     monkeypatch.setattr(al_sweep, "Console", lambda **_: console)
     assert sweep(tmp_path, "random", "learning_loss", seeds=(0,)) == 0
     text = written(console)
     stands = "\n".join(seen(text, width))
     ended = r"{}, seed 0: score 0\.500, \d+ min \d+ s\n"
-    lines = r"2 runs, 0 of them finished before\n" + ended.format("random") + ended.format("learning_loss")
+    lines = (
+        r"2 runs, 0 of them finished before\n"
+        + ended.format("random")
+        + ended.format("learning_loss")
+    )
     if width < 50:  # the last of them goes on in a further line of the terminal
         lines, stands = "".join(lines.replace(r"\n", "").split()), "".join(stands.split())
     assert re.match(lines, stands) and "running" not in stands
     counted = re.findall(r"(\d) of 2 runs, (\d) running, cycles .*?(\d)/4", " ".join(text.split()))
     assert counted or width < 80
     for done, runs, cycles in counted:
-        assert (cycles == "4") == ((done, runs) == ("2", "0")), "nothing is left to do only where no run is"
+        assert (cycles == "4") == ((done, runs) == ("2", "0")), (
+            "nothing is left to do only where no run is"
+        )

@@ -1,4 +1,6 @@
-"""Sweeps on a Ray of two CPUs and two GPUs on this machine, of which the GPUs are its word alone."""
+"""Sweeps on a Ray of two CPUs and two GPUs on this machine, of which the GPUs are its word
+alone.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ def cluster():
     sizes = dict(num_cpus=2, num_gpus=2, include_dashboard=False, object_store_memory=80 * 2**20)
     handler = signal.getsignal(signal.SIGTERM)
     found = Cluster(initialize_head=True, head_node_args=sizes)
-    signal.signal(signal.SIGTERM, handler)  # Ray's own would be that of all later tests, and of what they fork
+    # Ray's own would be that of all later tests, and of what they fork
+    signal.signal(signal.SIGTERM, handler)
     yield found.address
     found.shutdown()
 
@@ -68,7 +71,9 @@ def when(what, then) -> threading.Thread:
     return thread
 
 
-def test_a_grid_is_that_of_the_local_mode_though_a_worker_is_killed(tmp_path, cluster, monkeypatch, capfd):
+def test_a_grid_is_that_of_the_local_mode_though_a_worker_is_killed(
+    tmp_path, cluster, monkeypatch, capfd
+):
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))  # where the toy is
     folder = tmp_path / "work/toy_config/learning_loss/seed0"
     killed = []
@@ -80,23 +85,43 @@ def test_a_grid_is_that_of_the_local_mode_though_a_worker_is_killed(tmp_path, cl
 
     when((folder / "state.json").exists, kill)  # after the first cycle
     options = ["--wandb", "disabled", "--cfg-options", "budget.cycles=2", "training.epochs=40"]
-    begin = [TOY, "--strategies", "learning_loss", "placebo", "--seeds", "0", "--work-dir", str(tmp_path / "work")]
+    begin = [
+        TOY,
+        "--strategies",
+        "learning_loss",
+        "placebo",
+        "--seeds",
+        "0",
+        "--work-dir",
+        str(tmp_path / "work"),
+    ]
     assert al_sweep.main([*begin, "--ray", cluster, *options]) == 0
     said = capfd.readouterr().out
-    assert said.count("learning_loss, seed 0 lost its worker; resumed elsewhere") == 1 and len(killed) == 1
+    assert (
+        said.count("learning_loss, seed 0 lost its worker; resumed elsewhere") == 1
+        and len(killed) == 1
+    )
     assert "first trainings: 1 taken over from another run, " in said
     for leg in ("learning_loss", "placebo"):
         assert train(tmp_path / leg, "--strategy", leg, *options[2:]) == 0
         assert outcome(tmp_path / leg) == outcome(tmp_path / "work/toy_config" / leg / "seed0")
         log = (tmp_path / "work/toy_config" / leg / "seed0.log").read_text()
-        assert log.rstrip().endswith(f"curve: {tmp_path / 'work/toy_config' / leg / 'seed0/curve.png'}")
+        assert log.rstrip().endswith(
+            f"curve: {tmp_path / 'work/toy_config' / leg / 'seed0/curve.png'}"
+        )
     assert not ray.is_initialized()
 
 
-def test_as_many_as_there_is_room_for_each_with_its_gpu(tmp_path, joined, stub, capsys, monkeypatch):
+def test_as_many_as_there_is_room_for_each_with_its_gpu(
+    tmp_path, joined, stub, capsys, monkeypatch
+):
     monkeypatch.setenv("WANDB_NOTES", "mine")
     names = "CUDA_VISIBLE_DEVICES OMP_NUM_THREADS WANDB_NOTES"
-    change(tmp_path, 'note("begin")', f'import os; note("begin"); print([os.environ[n] for n in {names!r}.split()])')
+    change(
+        tmp_path,
+        'note("begin")',
+        f'import os; note("begin"); print([os.environ[n] for n in {names!r}.split()])',
+    )
     change(tmp_path, "else 0.3", "else 1.5")
     assert sweep(tmp_path, "random", "learning_loss_kl", "learning_loss", more=["--ray"]) == 1
     inside, most = 0, 0
@@ -105,12 +130,26 @@ def test_as_many_as_there_is_room_for_each_with_its_gpu(tmp_path, joined, stub, 
             inside += 1 if what == "begin" else -1
             most = max(most, inside)
     assert most == 2 and inside == 0
-    logs = {path: path.read_text().splitlines() for path in (tmp_path / "work/toy_config").glob("*/seed?.log")}
-    assert {lines[0] for lines in logs.values()} == {f"['{gpu}', '1', 'mine']" for gpu in (0, 1)} and len(logs) == 6
+    logs = {
+        path: path.read_text().splitlines()
+        for path in (tmp_path / "work/toy_config").glob("*/seed?.log")
+    }
+    assert {lines[0] for lines in logs.values()} == {
+        f"['{gpu}', '1', 'mine']" for gpu in (0, 1)
+    } and len(logs) == 6
     said = capsys.readouterr().out
-    assert re.search("FAILED: learning_loss_kl, seed 0, exit status 2 after 0 min . s: error: something is wrong", said)
-    assert f"FAILED: learning_loss_kl, seed 1; its log is {tmp_path}/work/toy_config/learning_loss_kl/seed1.log" in said
-    assert [s for what, s, *_ in stub() if what == "begin"].count("learning_loss_kl") == 2, "no second trial"
+    assert re.search(
+        "FAILED: learning_loss_kl, seed 0, exit status 2 after 0 min . s: error: something is "
+        "wrong",
+        said,
+    )
+    assert (
+        "FAILED: learning_loss_kl, seed 1; its log is "
+        f"{tmp_path}/work/toy_config/learning_loss_kl/seed1.log" in said
+    )
+    assert [s for what, s, *_ in stub() if what == "begin"].count("learning_loss_kl") == 2, (
+        "no second trial"
+    )
 
 
 def test_a_signal_is_passed_on_and_the_same_command_goes_on(tmp_path, joined, stub, capsys):
@@ -122,7 +161,12 @@ def test_a_signal_is_passed_on_and_the_same_command_goes_on(tmp_path, joined, st
     assert sweep(tmp_path, "oracle_loss", seeds=(0, 1, 2), more=more) == 130
     said = capsys.readouterr().out
     assert "stopped by SIGTERM" in said and "the same command goes on" in said
-    assert sorted((what, seed) for what, _, seed, _ in stub()) == [("begin", 0), ("begin", 1), ("told", 0), ("told", 1)]
+    assert sorted((what, seed) for what, _, seed, _ in stub()) == [
+        ("begin", 0),
+        ("begin", 1),
+        ("told", 0),
+        ("told", 1),
+    ]
     change(tmp_path, "and not again else", "and False else")
     assert sweep(tmp_path, "oracle_loss", seeds=(0, 1, 2), more=more) == 0
     assert sorted(seed for what, _, seed, _ in stub() if what == "end") == [0, 1, 2]
@@ -130,11 +174,18 @@ def test_a_signal_is_passed_on_and_the_same_command_goes_on(tmp_path, joined, st
 
 def test_a_run_that_kills_its_workers_is_given_up(tmp_path, joined, stub, capfd, monkeypatch):
     monkeypatch.setattr(on_ray, "LOSSES", 1)
-    change(tmp_path, 'note("begin")', 'note("begin"); import os; os.kill(os.getppid(), 9); time.sleep(60)')
+    change(
+        tmp_path,
+        'note("begin")',
+        'note("begin"); import os; os.kill(os.getppid(), 9); time.sleep(60)',
+    )
     assert sweep(tmp_path, "random", seeds=(0,), more=["--ray"]) == 1
     said = capfd.readouterr().out
     assert said.count("random, seed 0 lost its worker; resumed elsewhere") == 1
-    assert "random, seed 0 lost 2 workers in one cycle" in said and "FAILED: random, seed 0, exit status -9" in said
+    assert (
+        "random, seed 0 lost 2 workers in one cycle" in said
+        and "FAILED: random, seed 0, exit status -9" in said
+    )
     assert [what for what, *_ in stub()] == ["begin", "begin"]
 
 
@@ -147,20 +198,33 @@ def test_without_a_cluster_there_is_one_for_the_time(tmp_path, stub, monkeypatch
 @pytest.mark.parametrize(
     "options, says",
     [
-        (["--gpus", "3"], "--gpus: expected at most 2, as no node of this cluster has more, but got 3"),
-        (["--cpus", "64"], "--cpus: expected at most 2, as no node of this cluster has more, but got 64"),
+        (
+            ["--gpus", "3"],
+            "--gpus: expected at most 2, as no node of this cluster has more, but got 3",
+        ),
+        (
+            ["--cpus", "64"],
+            "--cpus: expected at most 2, as no node of this cluster has more, but got 64",
+        ),
     ],
 )
-def test_more_than_any_node_has_is_said_before_any_run(tmp_path, joined, stub, capsys, options, says):
+def test_more_than_any_node_has_is_said_before_any_run(
+    tmp_path, joined, stub, capsys, options, says
+):
     assert sweep(tmp_path, "random", more=["--ray", *options]) == 2
     assert says in capsys.readouterr().out and not (tmp_path / "work").exists()
 
 
 def test_a_node_that_does_not_see_the_files_is_named(tmp_path, joined, stub, capsys, monkeypatch):
-    monkeypatch.setattr(on_ray, "missing", lambda folder, paths: [path for path in paths if ".seen-" in path])
+    monkeypatch.setattr(
+        on_ray, "missing", lambda folder, paths: [path for path in paths if ".seen-" in path]
+    )
     assert sweep(tmp_path, "random", more=["--ray"]) == 2
     said = capsys.readouterr().out
-    assert re.search(rf"node \S+ does not see {tmp_path}/work/toy_config/random/.seen-\w+; nodes must share one", said)
+    assert re.search(
+        rf"node \S+ does not see {tmp_path}/work/toy_config/random/.seen-\w+; nodes must share one",
+        said,
+    )
     assert stub() == [] and not list(tmp_path.rglob(".seen-*"))
 
 
@@ -207,5 +271,7 @@ def test_no_ray_is_an_error_that_says_how_to_get_it(tmp_path, stub, capsys, monk
     monkeypatch.delitem(sys.modules, "tools.sweep.on_ray")
     monkeypatch.delattr(sys.modules["tools.sweep"], "on_ray")
     assert sweep(tmp_path, "random", more=["--ray"]) == 2
-    assert "--ray: 1 problem(s)\n  expected Ray, but got import of ray halted" in (said := capsys.readouterr().out)
+    assert "--ray: 1 problem(s)\n  expected Ray, but got import of ray halted" in (
+        said := capsys.readouterr().out
+    )
     assert "pip install -e '.[ray]'" in said and stub() == []

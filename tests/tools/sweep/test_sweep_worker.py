@@ -21,7 +21,12 @@ SLEEPS = (sys.executable, "-c", "import os, time; print(os.getpid(), flush=True)
 
 def run(worker: Worker, folder: Path, command=SAYS, patience=0.0) -> int:
     return worker.run(
-        command, str(folder), "log", {"TOLD": "this", "PYTHONPATH": str(REPOSITORY)}, "run/.lock", patience
+        command,
+        str(folder),
+        "log",
+        {"TOLD": "this", "PYTHONPATH": str(REPOSITORY)},
+        "run/.lock",
+        patience,
     )
 
 
@@ -43,7 +48,10 @@ def gone(pid: int) -> bool:
 def test_what_is_not_there_is_missing(tmp_path):
     (tmp_path / "here").touch()
     absolute = str(tmp_path / "neither")
-    assert missing(str(tmp_path), ["here", str(tmp_path / "here"), "there", absolute]) == ["there", absolute]
+    assert missing(str(tmp_path), ["here", str(tmp_path / "here"), "there", absolute]) == [
+        "there",
+        absolute,
+    ]
 
 
 def test_a_run_adds_to_its_log_in_its_folder_and_environment(tmp_path):
@@ -77,16 +85,28 @@ def test_a_run_that_is_told_before_it_begins_does_not_begin(tmp_path):
 
 def test_a_run_waits_for_the_process_of_a_lost_worker(tmp_path):
     code = "import time; from pathlib import Path; from models.process.files import locked\n"
-    code += f"with locked(Path({str(tmp_path / 'run/.lock')!r})): print(1, flush=True); time.sleep(60)"
+    code += (
+        f"with locked(Path({str(tmp_path / 'run/.lock')!r})): print(1, flush=True); time.sleep(60)"
+    )
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=REPOSITORY)
     try:
         assert holder.stdout is not None and holder.stdout.readline() == b"1\n"
         begin = time.monotonic()
-        assert run(Worker(), tmp_path, patience=0.5) == 0, "it is the run that says that the folder is in use"
+        assert run(Worker(), tmp_path, patience=0.5) == 0, (
+            "it is the run that says that the folder is in use"
+        )
         assert time.monotonic() - begin >= 0.5
         threading.Timer(0.5, holder.kill).start()
         begin = time.monotonic()
-        assert run(Worker(), tmp_path, (sys.executable, "-c", "import time; print(time.monotonic())"), 60) == 0
+        assert (
+            run(
+                Worker(),
+                tmp_path,
+                (sys.executable, "-c", "import time; print(time.monotonic())"),
+                60,
+            )
+            == 0
+        )
     finally:
         holder.kill()
         holder.wait()
@@ -97,7 +117,10 @@ def test_a_run_waits_for_the_process_of_a_lost_worker(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the signal at a parent's end is Linux's")
 def test_a_run_ends_with_its_worker(tmp_path):
-    code = "import sys; from tests.tools.sweep.test_sweep_worker import *; run(Worker(), Path(sys.argv[1]), SLEEPS)"
+    code = (
+        "import sys; from tests.tools.sweep.test_sweep_worker import *; run(Worker(), "
+        "Path(sys.argv[1]), SLEEPS)"
+    )
     worker = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=REPOSITORY)
     wait_for(lambda: (tmp_path / "log").exists() and (tmp_path / "log").read_text().endswith("\n"))
     pid = int((tmp_path / "log").read_text())
@@ -109,5 +132,11 @@ def test_a_run_ends_with_its_worker(tmp_path):
 
 def test_a_run_whose_worker_is_gone_already_does_not_begin(tmp_path):
     command = [sys.executable, str(REPOSITORY / "tools/sweep/worker.py"), "1", *SAYS]
-    said = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(REPOSITORY)})
-    assert said.returncode == 1 and said.stderr == "error: the worker, process 1, has ended\n" and not said.stdout
+    said = subprocess.run(
+        command, capture_output=True, text=True, env={"PYTHONPATH": str(REPOSITORY)}
+    )
+    assert (
+        said.returncode == 1
+        and said.stderr == "error: the worker, process 1, has ended\n"
+        and not said.stdout
+    )

@@ -1,4 +1,6 @@
-"""First trainings that runs share: the same bytes as without, and taken from another run only where all is the same."""
+"""First trainings that runs share: the same bytes as without, and taken from another run
+only where all is the same.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def trained(monkeypatch) -> list[bool]:
     monkeypatch.setattr(
         Toy,
         "forward",
-        lambda self, n, b, want: (calls.append(True) if n.training else None) or forward(self, n, b, want),
+        lambda self, n, b, want: (
+            (calls.append(True) if n.training else None) or forward(self, n, b, want)
+        ),
     )
     return calls
 
@@ -94,13 +98,21 @@ def test_an_own_checkpoint_is_not_replaced(tmp_path):
     assert (tmp_path / "three" / CHECKPOINT).read_bytes() == b"other's" and models.spared == 2.5
 
 
-def keyed(names: bytes = b"a\nb\n", pool: Pool = POOL, member: int = 0, tested: str = "", **options) -> str:
-    return key(load(CONFIG, options={"strategy": "learning_loss", **options}), pool, names, member, tested)
+def keyed(
+    names: bytes = b"a\nb\n", pool: Pool = POOL, member: int = 0, tested: str = "", **options
+) -> str:
+    return key(
+        load(CONFIG, options={"strategy": "learning_loss", **options}), pool, names, member, tested
+    )
 
 
 def test_strategies_with_one_module_mode_share_a_key_and_others_do_not():
     joint = keyed()
-    assert keyed(strategy="placebo") == keyed(strategy="oracle_loss", **{"module.mode": "joint"}) == joint
+    assert (
+        keyed(strategy="placebo")
+        == keyed(strategy="oracle_loss", **{"module.mode": "joint"})
+        == joint
+    )
     assert keyed(**{"module.mode": "joint"}) == joint, "what auto stands for"
     random = keyed(strategy="random")
     assert random != joint and keyed(strategy="learning_loss", **{"module.mode": "off"}) == random
@@ -118,7 +130,9 @@ def test_other_settings_have_another_key(other):
 
 def test_other_labels_data_members_code_and_machines_have_another_key(monkeypatch):
     first = keyed()
-    assert keyed(pool=replace(POOL, labeled=POOL.labeled[::-1])) != first, "the order of labels is that of the sampler"
+    assert keyed(pool=replace(POOL, labeled=POOL.labeled[::-1])) != first, (
+        "the order of labels is that of the sampler"
+    )
     assert keyed(names=b"a\nc\n") != first and keyed(member=1) != first
     assert keyed(tested="another test set") != first
     assert keyed() == first
@@ -136,7 +150,9 @@ def test_the_tasks_own_file_is_part_of_the_code(tmp_path, monkeypatch):
     (tmp_path / "toy.py").write_text("# another adapter\n")
     monkeypatch.setattr(first_model.inspect, "getsourcefile", lambda kind: str(tmp_path / "toy.py"))
     assert first_model.code(task, task.build()) != before
-    assert first_model.code(task, nn.ReLU()) == first_model.code(task, task.build()), "all of them are in that file"
+    assert first_model.code(task, nn.ReLU()) == first_model.code(task, task.build()), (
+        "all of them are in that file"
+    )
 
 
 def test_each_package_is_part_of_the_code(tmp_path, monkeypatch):
@@ -158,7 +174,9 @@ def test_each_package_is_part_of_the_code(tmp_path, monkeypatch):
     assert keyed() == found[-2], "the same files, the same key"
 
 
-def test_a_network_from_elsewhere_and_a_base_of_the_task_are_part_of_the_code(tmp_path, monkeypatch):
+def test_a_network_from_elsewhere_and_a_base_of_the_task_are_part_of_the_code(
+    tmp_path, monkeypatch
+):
     monkeypatch.syspath_prepend(tmp_path)
     for name, source in (("we_nets", "from torch import nn\nclass Net(nn.Identity): pass\n"),
                          ("we_base", "class Base: pass\n")):  # fmt: skip
@@ -205,11 +223,28 @@ def test_values_of_any_kind_are_told_apart():
 
     image = Image.new("L", (2, 3), 5)
     values = [
-        1, 1.0, "1", True, None, [1], (1,), [[1], []], [[], [1]], {"a": 1}, {"a": 2}, {1, 2}, torch.ones(2),
+        1,
+        1.0,
+        "1",
+        True,
+        None,
+        [1],
+        (1,),
+        [[1], []],
+        [[], [1]],
+        {"a": 1},
+        {"a": 2},
+        {1, 2},
+        torch.ones(2),
         torch.ones(1, 2),
-        np.ones(2), np.ones(2, np.float32), np.array([None, 1]), image, Image.new("L", (3, 2), 5),
-        Instance(1), Instance(2),
-    ]  # fmt: skip
+        np.ones(2),
+        np.ones(2, np.float32),
+        np.array([None, 1]),
+        image,
+        Image.new("L", (3, 2), 5),
+        Instance(1),
+        Instance(2),
+    ]
     assert len({told(value) for value in values}) == len(values)
     again = [torch.ones(2), np.ones(2), {2, 1}, Instance(1), image.copy()]
     assert {told(value) for value in again} < {told(value) for value in values}
@@ -227,11 +262,15 @@ def test_a_damaged_or_cleared_first_model_is_trained_anew(tmp_path, trained):
     assert main(tmp_path / "one", *shared) == 0
     (kept,) = first.glob("*.pth")
     whole, about, once = kept.read_bytes(), kept.with_suffix(".json").read_text(), len(trained)
-    for place, spoil in enumerate([
-        lambda: kept.write_bytes(whole[:5000]), lambda: kept.write_bytes(b""),
-        lambda: kept.with_suffix(".json").unlink(),
-        lambda: kept.with_suffix(".json").write_text("[]"), lambda: kept.with_suffix(".json").write_text("{"),
-    ]):  # fmt: skip
+    for place, spoil in enumerate(
+        [
+            lambda: kept.write_bytes(whole[:5000]),
+            lambda: kept.write_bytes(b""),
+            lambda: kept.with_suffix(".json").unlink(),
+            lambda: kept.with_suffix(".json").write_text("[]"),
+            lambda: kept.with_suffix(".json").write_text("{"),
+        ]
+    ):
         spoil()
         trained.clear()
         assert main(tmp_path / str(place), *shared) == 0
@@ -256,7 +295,10 @@ def test_two_processes_may_keep_the_same(tmp_path):
         (tmp_path / str(number) / CHECKPOINT).write_bytes(bytes([number]) * 3_000_000)
     told = multiprocessing.Queue()
     for _ in range(10):
-        both = [multiprocessing.Process(target=_keep, args=(tmp_path, number, told)) for number in (0, 1)]
+        both = [
+            multiprocessing.Process(target=_keep, args=(tmp_path, number, told))
+            for number in (0, 1)
+        ]
         [process.start() for process in both], [process.join() for process in both]
         assert [told.get(), told.get()] == ["", ""]
         FirstModels(tmp_path / "first").take("k", tmp_path / "into")

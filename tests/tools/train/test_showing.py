@@ -1,4 +1,6 @@
-"""What a person looks at: the area against sklearn's, and the row's own numbers in line, table and picture."""
+"""What a person looks at: the area against sklearn's, and the row's own numbers in line,
+table and picture.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,29 @@ from tools.train import showing
 from tools.train.showing import draw, line, show
 
 ROWS = [
-    {"cycle": 0, "labeled": 1000, "effort": 12345, "mAP": 0.5241, "seconds/train": 70.25, "seconds/evaluate": 3.5,
-     "seconds/score": 1.5, "ranking/control/pairs": 0.71, "ranking/queried/pairs": 0.64},
-    {"cycle": 1, "labeled": 2000, "effort": 23456, "mAP": 0.6093, "seconds/train": 141.75, "seconds/evaluate": 3.0,
-     "seconds/score": 0.0, "ranking/control/pairs": 0.73, "ranking/queried/pairs": None},
-]  # fmt: skip
+    {
+        "cycle": 0,
+        "labeled": 1000,
+        "effort": 12345,
+        "mAP": 0.5241,
+        "seconds/train": 70.25,
+        "seconds/evaluate": 3.5,
+        "seconds/score": 1.5,
+        "ranking/control/pairs": 0.71,
+        "ranking/queried/pairs": 0.64,
+    },
+    {
+        "cycle": 1,
+        "labeled": 2000,
+        "effort": 23456,
+        "mAP": 0.6093,
+        "seconds/train": 141.75,
+        "seconds/evaluate": 3.0,
+        "seconds/score": 0.0,
+        "ranking/control/pairs": 0.73,
+        "ranking/queried/pairs": None,
+    },
+]
 
 
 def printed(rows, metric="mAP") -> str:
@@ -39,12 +59,15 @@ def printed(rows, metric="mAP") -> str:
     ],
 )
 def test_area_is_sklearns_over_the_range(sizes, scores):
-    assert area_under_curve(list(sizes), list(scores)) == pytest.approx(auc(sizes, scores) / (sizes[-1] - sizes[0]))
+    assert area_under_curve(list(sizes), list(scores)) == pytest.approx(
+        auc(sizes, scores) / (sizes[-1] - sizes[0])
+    )
 
 
 def test_area_by_hand():
     assert area_under_curve([0, 1, 3], [0.0, 1.0, 1.0]) == pytest.approx((0.5 + 2) / 3)
-    assert area_under_curve([10, 20, 40], [0.7, 0.7, 0.7]) == pytest.approx(0.7)  # a constant is its own mean
+    # a constant is its own mean
+    assert area_under_curve([10, 20, 40], [0.7, 0.7, 0.7]) == pytest.approx(0.7)
 
 
 def test_area_of_one_point_is_the_score():
@@ -52,7 +75,8 @@ def test_area_of_one_point_is_the_score():
 
 
 @pytest.mark.parametrize(
-    "sizes, scores, shown", [([10, 20], [0.1], "1 and 2"), ([], [], "0 and 0"), ([], [1], "1 and 0")]
+    "sizes, scores, shown",
+    [([10, 20], [0.1], "1 and 2"), ([], [], "0 and 0"), ([], [1], "1 and 0")],
 )
 def test_other_lengths_are_refused(sizes, scores, shown):
     with pytest.raises(ValueError, match=f"as many scores as sizes, at least one, but got {shown}"):
@@ -60,13 +84,18 @@ def test_other_lengths_are_refused(sizes, scores, shown):
 
 
 def test_line_holds_the_numbers():
-    assert line(ROWS[0], "mAP", 10) == ("cycle 1/10  labeled 1,000  effort 12,345  mAP 0.524  ordered pairs 0.71  75 s")
+    assert line(ROWS[0], "mAP", 10) == (
+        "cycle 1/10  labeled 1,000  effort 12,345  mAP 0.524  ordered pairs 0.71  75 s"
+    )
 
 
 def test_line_without_module_and_with_a_metric_that_is_missing():
     row = {**ROWS[1], "mAP": None}
     del row["ranking/control/pairs"]
-    assert line(row, "mAP", 2) == "cycle 2/2  labeled 2,000  effort 23,456  mAP - (not a number)  145 s"
+    assert (
+        line(row, "mAP", 2)
+        == "cycle 2/2  labeled 2,000  effort 23,456  mAP - (not a number)  145 s"
+    )
 
 
 def test_table_holds_the_numbers_of_every_cycle():
@@ -104,8 +133,13 @@ def test_curve_shows_the_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(showing, "canvas", lambda **k: drawn.append(canvas(**k)) or drawn[-1])
     draw([*ROWS, {"labeled": 3000, "mAP": None}], "mAP", "a title", tmp_path / "curve.png")
     (axes,) = drawn[0].axes
-    assert axes.lines[0].get_xydata().tolist() == [[1000, 0.5241], [2000, 0.6093]]  # what is not a number is no point
-    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("labeled images", "mAP", "a title")
+    # what is not a number is no point
+    assert axes.lines[0].get_xydata().tolist() == [[1000, 0.5241], [2000, 0.6093]]
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == (
+        "labeled images",
+        "mAP",
+        "a title",
+    )
 
 
 def test_curve_replaces_an_older_one_and_survives_having_no_point(tmp_path):

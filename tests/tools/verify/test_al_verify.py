@@ -45,13 +45,19 @@ class Chances(Told):
         taps, found = network(batch["x"])
         chance = torch.sigmoid(found)
         probs = torch.stack([chance, 1 - chance], dim=-1)
-        return Output(taps, (found - batch["y"]) ** 2, probs[:, None], None, (probs - 0.5, taps[1].flatten(1)))
+        return Output(
+            taps, (found - batch["y"]) ** 2, probs[:, None], None, (probs - 0.5, taps[1].flatten(1))
+        )
 
 
 def run(where: Path, **options) -> Path:
     experiment, folder = load(TOY, options={**FEW, **options}), RunFolder(where)
     folder.open(
-        experiment.config, [f"vector {i}" for i in range(60)], "", told(experiment), fingerprint(experiment.task)
+        experiment.config,
+        [f"vector {i}" for i in range(60)],
+        "",
+        told(experiment),
+        fingerprint(experiment.task),
     )
     loop.run(Cycle.next_of(folder, experiment), Silent(), Silent())
     folder.finish()
@@ -71,7 +77,9 @@ def verify(capsys, *paths: Path, more: Sequence[str] = ()) -> tuple[int, dict[st
 
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory) -> Path:
-    """learning_loss on a random subset, so that there are unlabeled samples which are no candidates."""
+    """learning_loss on a random subset, so that there are unlabeled samples which are no
+    candidates.
+    """
     return run(tmp_path_factory.mktemp("calm") / "run", subset=20)
 
 
@@ -81,18 +89,28 @@ def folder(calm: Path, tmp_path: Path) -> RunFolder:
     return RunFolder(Path(shutil.copytree(calm, tmp_path / "run")))
 
 
-def edit(folder: RunFolder, cycle: int, receipt: dict | None = None, sign: bool = True, **parts) -> None:
+def edit(
+    folder: RunFolder, cycle: int, receipt: dict | None = None, sign: bool = True, **parts
+) -> None:
     """Write a cycle's query with other parts, by default with the hashes of what is in it then."""
     query, there = folder.saved(cycle)
-    arrays = dict(content(query)) | {name.replace("__", "/"): values for name, values in parts.items()}
+    arrays = dict(content(query)) | {
+        name.replace("__", "/"): values for name, values in parts.items()
+    }
     hashes = {name: digest(values) for name, values in arrays.items()} if sign else {}
-    np.savez(folder.query_file(cycle), **arrays, **packed(None, {**there, **hashes} if receipt is None else receipt))
+    np.savez(
+        folder.query_file(cycle),
+        **arrays,
+        **packed(None, {**there, **hashes} if receipt is None else receipt),
+    )
     if sign and receipt is None:
         sign_all(folder)
 
 
 def sign_all(folder: RunFolder, **changed: str) -> None:
-    """Make the chain of receipts right for what is in the folder, as a forger would who knows of it."""
+    """Make the chain of receipts right for what is in the folder, as a forger would who
+    knows of it.
+    """
     cycles = len((folder.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     receipt, times = {}, [""]
     for cycle, row in enumerate(folder.rows(cycles)):
@@ -101,7 +119,9 @@ def sign_all(folder: RunFolder, **changed: str) -> None:
         receipt = chained(kept, row, receipt)
         np.savez(folder.query_file(cycle), **packed(query, receipt))
         times.append(times_digest(row, times[-1]))
-    (folder.path / "seconds.txt").write_text("".join(f"{line}\n" for line in times[1:]), encoding="utf-8")
+    (folder.path / "seconds.txt").write_text(
+        "".join(f"{line}\n" for line in times[1:]), encoding="utf-8"
+    )
     set_state(folder, receipt=receipt_digest(receipt))
 
 
@@ -140,7 +160,9 @@ def test_picks_of_every_strategy_are_replayed(strategy: str, tmp_path: Path, cap
         "keep": 2,
         "budget.cycles": 2,
     }
-    where = run(tmp_path / "run", **options, **{"committee.members": 2, "committee.passes": 2, "subset": 30})
+    where = run(
+        tmp_path / "run", **options, **{"committee.members": 2, "committee.passes": 2, "subset": 30}
+    )
     code, found, said = verify(capsys, where)
     assert (code, found["FAILED"], found["not compared"]) == (0, [], []), said
     picks = RunFolder(where).query(0).picked
@@ -152,11 +174,17 @@ def test_picks_of_every_strategy_are_replayed(strategy: str, tmp_path: Path, cap
 def test_a_run_that_is_not_finished_is_checked_as_far_as_it_is(folder: RunFolder, capsys):
     (folder.path / "done").unlink()
     set_state(folder, cycle=2, receipt=receipt_digest(folder.receipt(1)))
-    (folder.path / "metrics.jsonl").write_text("".join((folder.path / "metrics.jsonl").open().readlines()[:2]))
-    shutil.move(folder.path / "cycles/02", folder.path / "cycles/03")  # the weights of no committed cycle
+    (folder.path / "metrics.jsonl").write_text(
+        "".join((folder.path / "metrics.jsonl").open().readlines()[:2])
+    )
+    # the weights of no committed cycle
+    shutil.move(folder.path / "cycles/02", folder.path / "cycles/03")
     code, found, said = verify(capsys, folder.path)
     assert code == 0 and found["FAILED"] == [] and found["not compared"] == ["weights"]
-    assert "2 of 3 cycles, not finished" in said and f"there is no {folder.path}/cycles/01/checkpoint.pth" in said
+    assert (
+        "2 of 3 cycles, not finished" in said
+        and f"there is no {folder.path}/cycles/01/checkpoint.pth" in said
+    )
     for name in ("state.json", "metrics.jsonl", "queries/01.npz", "queries/02.npz"):
         (folder.path / name).unlink()
     shutil.rmtree(folder.path / "cycles/03")
@@ -168,22 +196,39 @@ def test_without_vectors_the_picks_are_said_not_to_be_replayed(tmp_path: Path, c
     where = run(tmp_path / "run", **{"strategy": "coreset", "scoring.keep_vectors": False})
     code, found, said = verify(capsys, where)
     assert code == 0 and found["FAILED"] == [] and found["not compared"] == ["replay"] * 2
-    assert "cycle 1: its picks cannot be replayed: ['embedding'] were not kept (scoring.keep_vectors=False)" in said
+    assert (
+        "cycle 1: its picks cannot be replayed: ['embedding'] were not kept "
+        "(scoring.keep_vectors=False)" in said
+    )
 
 
 def as_a_version_before_left_it(folder: RunFolder, cycles: int = 3) -> None:
     """No hashes of rows in receipts and state.json, and no seconds.txt."""
     for cycle in range(cycles):
         query, receipt = folder.saved(cycle)
-        np.savez(folder.query_file(cycle), **packed(query, {k: v for k, v in receipt.items() if k in OLD}))
+        np.savez(
+            folder.query_file(cycle),
+            **packed(query, {k: v for k, v in receipt.items() if k in OLD}),
+        )
     for name in ("seconds.txt", "config.json", "facts.json"):
         (folder.path / name).unlink()
     path = folder.path / "state.json"
     state = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({key: state[key] for key in ("cycle", "size", "labeled")}), encoding="utf-8")
+    path.write_text(
+        json.dumps({key: state[key] for key in ("cycle", "size", "labeled")}), encoding="utf-8"
+    )
 
 
-OLD = ("labeled", "weights", "taps", "device", "made", "candidates", "picked", "signal/predicted_loss")
+OLD = (
+    "labeled",
+    "weights",
+    "taps",
+    "device",
+    "made",
+    "candidates",
+    "picked",
+    "signal/predicted_loss",
+)
 
 
 def test_a_folder_of_before_is_right_but_for_what_it_did_not_record(folder: RunFolder, capsys):
@@ -214,7 +259,10 @@ def test_a_run_of_before_goes_on_and_records_from_there(tmp_path: Path, capsys, 
     assert "the rows of cycles [0, 1]: their hashes are not recorded" in said
     assert (tmp_path / "run/seconds.txt").read_text(encoding="utf-8").split()[:2] == ["-", "-"]
     a_faster_training(RunFolder(tmp_path / "run"))
-    assert "cycle 2: metrics.jsonl, the row's seconds: expected the hash" in verify(capsys, tmp_path / "run")[2]
+    assert (
+        "cycle 2: metrics.jsonl, the row's seconds: expected the hash"
+        in verify(capsys, tmp_path / "run")[2]
+    )
 
 
 # ---------------------------------------------------------------- planted faults
@@ -235,7 +283,9 @@ def no_receipts(folder: RunFolder) -> None:
 
 def no_query(folder: RunFolder) -> None:
     receipt = {
-        name: value for name, value in folder.saved(1)[1].items() if name in ("labeled", "weights", "taps", "device")
+        name: value
+        for name, value in folder.saved(1)[1].items()
+        if name in ("labeled", "weights", "taps", "device")
     }
     np.savez(folder.query_file(1), **packed(None, receipt))
     sign_all(folder)
@@ -338,13 +388,23 @@ def another_initial_set(folder: RunFolder) -> None:
 def a_labeled_candidate(folder: RunFolder) -> None:
     query = folder.query(1)
     unpicked = np.flatnonzero(~np.isin(query.candidates, query.picked))[0]
-    edit(folder, 1, candidates=np.where(np.arange(20) == unpicked, labels(folder)[12], query.candidates))
+    edit(
+        folder,
+        1,
+        candidates=np.where(np.arange(20) == unpicked, labels(folder)[12], query.candidates),
+    )
 
 
 def a_candidate_twice(folder: RunFolder) -> None:
     query = folder.query(1)
     unpicked = np.flatnonzero(~np.isin(query.candidates, query.picked))
-    edit(folder, 1, candidates=np.where(np.arange(20) == unpicked[0], query.candidates[unpicked[1]], query.candidates))
+    edit(
+        folder,
+        1,
+        candidates=np.where(
+            np.arange(20) == unpicked[0], query.candidates[unpicked[1]], query.candidates
+        ),
+    )
 
 
 def a_candidate_of_another_pool(folder: RunFolder) -> None:
@@ -402,7 +462,12 @@ def a_score_too_few(folder: RunFolder) -> None:
 
 
 def a_score_changed_a_little(folder: RunFolder) -> None:
-    edit(folder, 1, sign=False, signal__predicted_loss=folder.query(1).signals["predicted_loss"] + np.float32(0.5))
+    edit(
+        folder,
+        1,
+        sign=False,
+        signal__predicted_loss=folder.query(1).signals["predicted_loss"] + np.float32(0.5),
+    )
 
 
 def other_weights(folder: RunFolder) -> None:
@@ -477,38 +542,91 @@ def no_state(folder: RunFolder) -> None:
 # fault -> the checks that fail, and what is said
 FAULTS: dict[Fault, tuple[set[str], str]] = {
     half_a_file: ({"files"}, "cycle 1: {run}/queries/01.npz is damaged (BadZipFile"),
-    no_file: ({"files"}, "cycle 2: expected a receipt in queries/02.npz, but it lacks ['labeled', 'weights'"),
+    no_file: (
+        {"files"},
+        "cycle 2: expected a receipt in queries/02.npz, but it lacks ['labeled', 'weights'",
+    ),
     no_receipts: ({"files"}, "cycle 1: expected a receipt in queries/01.npz, but it lacks"),
     no_query: ({"files"}, "cycle 1: expected a query in queries/01.npz, but there is none"),
     another_row: ({"rows"}, "cycle 1: metrics.jsonl: expected labeled 15, but got 16"),
-    a_better_score: ({"history"}, "cycle 1: metrics.jsonl, the row with score 0.9: expected the hash "),
-    a_better_score_that_is_signed: ({"history"}, "cycle 1: the receipt in queries/01.npz: expected the hash "),
+    a_better_score: (
+        {"history"},
+        "cycle 1: metrics.jsonl, the row with score 0.9: expected the hash ",
+    ),
+    a_better_score_that_is_signed: (
+        {"history"},
+        "cycle 1: the receipt in queries/01.npz: expected the hash ",
+    ),
     rows_exchanged: ({"history"}, "cycle 2: metrics.jsonl, the row with score "),
-    a_faster_training: ({"history"}, "cycle 2: metrics.jsonl, the row's seconds: expected the hash "),
-    no_seconds: ({"history"}, "metrics.jsonl, the row's seconds: expected the hash - of seconds.txt, but got "),
-    another_last_receipt: ({"history"}, "cycle 2: the receipt in queries/02.npz: expected the hash "),
-    another_first_receipt: ({"history"}, "cycle 0: the receipt in queries/00.npz: expected the hash "),
-    a_state_that_names_no_receipt: ({"history"}, "queries/02.npz: expected the hash (none) of state.json, but got "),
-    the_query_of_another_seed: ({"settings", "history", "candidates", "state", "hashes"},
-                                "cycle 1: the receipt in queries/01.npz: expected the hash "),
+    a_faster_training: (
+        {"history"},
+        "cycle 2: metrics.jsonl, the row's seconds: expected the hash ",
+    ),
+    no_seconds: (
+        {"history"},
+        "metrics.jsonl, the row's seconds: expected the hash - of seconds.txt, but got ",
+    ),
+    another_last_receipt: (
+        {"history"},
+        "cycle 2: the receipt in queries/02.npz: expected the hash ",
+    ),
+    another_first_receipt: (
+        {"history"},
+        "cycle 0: the receipt in queries/00.npz: expected the hash ",
+    ),
+    a_state_that_names_no_receipt: (
+        {"history"},
+        "queries/02.npz: expected the hash (none) of state.json, but got ",
+    ),
+    the_query_of_another_seed: (
+        {"settings", "history", "candidates", "state", "hashes"},
+        "cycle 1: the receipt in queries/01.npz: expected the hash ",
+    ),
     no_fingerprint: ({"data"}, "cycle 0: data.npz: expected the hash "),
     half_a_fingerprint: ({"data"}, "{run}/data.npz is damaged (BadZipFile"),
     another_fingerprint: ({"data"}, "cycle 0: data.npz: expected the hash "),
-    another_fingerprint_that_is_signed: ({"data"}, "the labels of the test set differ in 20 of 20 samples, first in "),
+    another_fingerprint_that_is_signed: (
+        {"data"},
+        "the labels of the test set differ in 20 of 20 samples, first in ",
+    ),
     half_a_row: ({"rows"}, "metrics.jsonl, line 3 is damaged"),
-    another_initial_set: ({"initial set"}, "cycle 0: the initial set of seed 0: from place 0 on expected ["),
+    another_initial_set: (
+        {"initial set"},
+        "cycle 0: the initial set of seed 0: from place 0 on expected [",
+    ),
     a_labeled_candidate: ({"candidates"}, "cycle 1: expected candidates without labels, but got ["),
-    a_candidate_twice: ({"candidates"}, "cycle 1: expected distinct candidates, but these came twice: ["),
-    a_candidate_of_another_pool: ({"candidates"}, "cycle 1: expected candidates from 0 to 59, but got [60]"),
-    a_pick_that_is_no_candidate: ({"picks"}, "cycle 1: expected picks among the candidates, but got ["),
+    a_candidate_twice: (
+        {"candidates"},
+        "cycle 1: expected distinct candidates, but these came twice: [",
+    ),
+    a_candidate_of_another_pool: (
+        {"candidates"},
+        "cycle 1: expected candidates from 0 to 59, but got [60]",
+    ),
+    a_pick_that_is_no_candidate: (
+        {"picks"},
+        "cycle 1: expected picks among the candidates, but got [",
+    ),
     too_few_picks: ({"picks"}, "cycle 1: expected 5 picks, but got 4"),
-    a_pick_that_is_labeled: ({"picks", "state", "hashes"}, "cycle 1: expected picks without labels, but got ["),
-    a_pick_twice: ({"picks", "state", "hashes"}, "cycle 1: expected distinct picks, but these came twice: ["),
+    a_pick_that_is_labeled: (
+        {"picks", "state", "hashes"},
+        "cycle 1: expected picks without labels, but got [",
+    ),
+    a_pick_twice: (
+        {"picks", "state", "hashes"},
+        "cycle 1: expected distinct picks, but these came twice: [",
+    ),
     labels_in_another_order: ({"state"}, "state.json's labels: from place 18 on expected ["),
     half_a_state: ({"readable"}, "state.json is damaged"),
     done_too_early: ({"state"}, "expected 3 committed cycles, as `done` is there, but got 2"),
-    a_score_that_is_no_number: ({"signals"}, "cycle 1: expected finite 'predicted_loss', but 1 of 20 numbers are not"),
-    a_score_too_few: ({"signals"}, "expected a row of 'predicted_loss' for each candidate (20), but got shape (19,)"),
+    a_score_that_is_no_number: (
+        {"signals"},
+        "cycle 1: expected finite 'predicted_loss', but 1 of 20 numbers are not",
+    ),
+    a_score_too_few: (
+        {"signals"},
+        "expected a row of 'predicted_loss' for each candidate (20), but got shape (19,)",
+    ),
     a_score_changed_a_little: ({"hashes"}, "cycle 1: signal/predicted_loss: expected the hash "),
     other_weights: ({"weights"}, "cycles/02/checkpoint.pth: expected the hash "),
     damaged_weights: ({"weights"}, "cycles/02/checkpoint.pth is damaged ("),
@@ -516,14 +634,29 @@ FAULTS: dict[Fault, tuple[set[str], str]] = {
     scores_of_others: ({"replay"}, "cycle 1: picks: from place 0 on expected ["),
     candidates_in_another_order: ({"replay"}, "ValueError: candidates: from place 0 on expected ["),
     another_strategy: ({"settings", "replay"}, "cycle 0: picks: from place "),
-    another_seed: ({"settings", "initial set", "replay"}, "the initial set of seed 1: from place 0 on expected ["),
-    another_config_for_people: ({"settings"}, "config.py has other settings than config.json, which counts"),
-    code_in_the_config_for_people: ({"settings"}, "expected plain data, which is read and not run, but got \"open("),
+    another_seed: (
+        {"settings", "initial set", "replay"},
+        "the initial set of seed 1: from place 0 on expected [",
+    ),
+    another_config_for_people: (
+        {"settings"},
+        "config.py has other settings than config.json, which counts",
+    ),
+    code_in_the_config_for_people: (
+        {"settings"},
+        'expected plain data, which is read and not run, but got "open(',
+    ),
     another_metric: ({"settings"}, "cycle 2: facts.json: expected the hash "),
     half_a_config: ({"readable"}, "config.json is damaged (JSONDecodeError: "),
-    no_names: ({"readable"}, "{run} holds a run (done is there) without its samples.txt; restore what is lost"),
-    no_state: ({"readable"}, "{run} holds a run (done is there) without its state.json; restore what is lost"),
-}  # fmt: skip
+    no_names: (
+        {"readable"},
+        "{run} holds a run (done is there) without its samples.txt; restore what is lost",
+    ),
+    no_state: (
+        {"readable"},
+        "{run} holds a run (done is there) without its state.json; restore what is lost",
+    ),
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.__name__)
@@ -547,9 +680,13 @@ def test_every_check_has_a_fault():
 def legs(tmp_path_factory) -> dict[str, Path]:
     where = tmp_path_factory.mktemp("legs")
     options = {
-        "learning_loss": {}, "random": {"strategy": "random"}, "joint": {"strategy": "random", "module.mode": "joint"},
-        "mse": {"strategy": "learning_loss_mse"}, "seed1": {"seed": 1}, "longer": {"training.epochs": 2},
-    }  # fmt: skip
+        "learning_loss": {},
+        "random": {"strategy": "random"},
+        "joint": {"strategy": "random", "module.mode": "joint"},
+        "mse": {"strategy": "learning_loss_mse"},
+        "seed1": {"seed": 1},
+        "longer": {"training.epochs": 2},
+    }
     return {name: run(where / name, **more) for name, more in options.items()}
 
 
@@ -557,14 +694,23 @@ def test_runs_of_one_seed_share_the_initial_set_and_those_of_one_training_the_we
     code, found, said = verify(capsys, *legs.values())
     assert code == 0 and found["FAILED"] == []
     lines = said.partition("together: ")[2].splitlines()
-    assert lines[0] == ", ".join(str(legs[name]) for name in ("learning_loss", "random", "joint", "mse"))
+    assert lines[0] == ", ".join(
+        str(legs[name]) for name in ("learning_loss", "random", "joint", "mse")
+    )
     assert lines[1].split()[:3] == ["ok", "initial", "sets"]
-    assert lines[2].split()[:3] == ["ok", "same", "data"] and lines[6].split()[:3] == ["ok", "first", "rows"]
+    assert lines[2].split()[:3] == ["ok", "same", "data"] and lines[6].split()[:3] == [
+        "ok",
+        "first",
+        "rows",
+    ]
     del lines[6], lines[2]
     assert lines[2].endswith(f"module joint (ranking): {legs['learning_loss']}, {legs['joint']}")
     assert f"{legs['random']}: no other run here is trained with module off" in lines[3]
     assert f"{legs['mse']}: no other run here is trained with module joint (mse)" in lines[4]
-    assert lines[5] == f"together: {legs['seed1']}" and "no other run here is of its config" in lines[6]
+    assert (
+        lines[5] == f"together: {legs['seed1']}"
+        and "no other run here is of its config" in lines[6]
+    )
     assert lines[10] == f"together: {legs['longer']}" and "not compared" in lines[11]
 
 
@@ -573,7 +719,9 @@ def test_another_initial_set_is_found(legs, tmp_path: Path, capsys):
     another_initial_set(other)
     code, found, said = verify(capsys, legs["learning_loss"], other.path)
     assert code == 1 and "initial sets" in found["FAILED"] and "first weights" in found["ok"]
-    assert f"{other.path}: expected [" in said and f"as in {legs['learning_loss']}, but got [" in said
+    assert (
+        f"{other.path}: expected [" in said and f"as in {legs['learning_loss']}, but got [" in said
+    )
 
 
 @pytest.mark.parametrize(
@@ -594,20 +742,29 @@ def test_other_first_weights_are_found(device, deterministic, status, legs, tmp_
     code, found, said = verify(capsys, *(folder.path for folder in folders))
     assert found[status] == ["first weights"] and code == (status == "FAILED")
     assert (
-        f"{folders[1].path}: expected {receipt['weights'][:12]} as in {folders[0].path}, but got 000000000000" in said
+        f"{folders[1].path}: expected {receipt['weights'][:12]} as in {folders[0].path}, but got "
+        "000000000000" in said
     )
 
 
 def test_a_folder_that_is_no_run_is_said_with_status_2(calm: Path, tmp_path: Path, capsys):
-    paths = {tmp_path: "holds no run folder", tmp_path / "nowhere": "is no folder", TOY: "is no folder"}
+    paths = {
+        tmp_path: "holds no run folder",
+        tmp_path / "nowhere": "is no folder",
+        TOY: "is no folder",
+    }
     for path, came in paths.items():
         code, found, said = verify(capsys, calm, path)
-        assert code == 2 and f"error: {path} {came}; expected one such as work_dirs/<config>" in said
+        assert (
+            code == 2 and f"error: {path} {came}; expected one such as work_dirs/<config>" in said
+        )
         assert found["ok"] == list(CHECKS)
 
 
 def test_first_weights_of_other_numbers_of_threads_are_not_compared():
-    first, other = (across_run("cpu", made, weights) for made, weights in (("1 x 1", "a"), ("1 x 2", "b")))
+    first, other = (
+        across_run("cpu", made, weights) for made, weights in (("1 x 1", "a"), ("1 x 2", "b"))
+    )
     assert across._differ(first, other).status == "not compared"
     assert "made by 1 x 1, and by 1 x 2" in across._differ(first, other).text
     assert across._differ(first, across_run("cpu", "1 x 1", "b")).status == "FAILED"
@@ -616,12 +773,22 @@ def test_first_weights_of_other_numbers_of_threads_are_not_compared():
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("exact", [(True, False), (False, True)])
 def test_first_weights_of_which_one_was_trained_deterministic_are_not_compared(exact, device):
-    one, other = (across_run(device, "1 x 1", weights, flag) for weights, flag in zip("ab", exact, strict=True))
+    one, other = (
+        across_run(device, "1 x 1", weights, flag)
+        for weights, flag in zip("ab", exact, strict=True)
+    )
     found = across._differ(one, other)
-    assert found.status == "not compared" and "one alone was trained with --deterministic" in found.text
+    assert (
+        found.status == "not compared"
+        and "one alone was trained with --deterministic" in found.text
+    )
 
 
-def across_run(device: str, made: str, weights: str, deterministic: bool = False) -> SimpleNamespace:
+def across_run(
+    device: str, made: str, weights: str, deterministic: bool = False
+) -> SimpleNamespace:
     cycle = SimpleNamespace(receipt={"device": device, "made": made, "weights": weights})
     folder, plain = SimpleNamespace(path="run"), SimpleNamespace(deterministic=deterministic)
-    return SimpleNamespace(cycles=[cycle], folder=folder, experiment=SimpleNamespace(training=plain))
+    return SimpleNamespace(
+        cycles=[cycle], folder=folder, experiment=SimpleNamespace(training=plain)
+    )

@@ -1,4 +1,7 @@
-"""A run with a file that cannot be read is named by `al_verify`, which goes on with the others; its status says so."""
+"""A run with a file that cannot be read is named by `al_verify`, which goes on with the others.
+
+Its status says so.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,17 @@ from tools import al_train, al_verify
 from tools.verify.checks import CHECKS
 
 TOY = str(REPOSITORY / "tests" / "toy_config.py")
-READ = ("config.json", "config.py", "cycles/02/checkpoint.pth", "facts.json", "metrics.jsonl", "queries/00.npz",
-        "queries/02.npz", "samples.txt", "state.json")  # fmt: skip
+READ = (
+    "config.json",
+    "config.py",
+    "cycles/02/checkpoint.pth",
+    "facts.json",
+    "metrics.jsonl",
+    "queries/00.npz",
+    "queries/02.npz",
+    "samples.txt",
+    "state.json",
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +59,19 @@ def noise(file: Path) -> None:
 @pytest.mark.parametrize("spoil", [folder, loop, noise], ids=lambda f: f.__name__)
 @pytest.mark.parametrize("name", READ)
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-def test_a_file_that_cannot_be_read_is_named_and_the_other_run_is_checked(runs, tmp_path, capsys, name, spoil):
+def test_a_file_that_cannot_be_read_is_named_and_the_other_run_is_checked(
+    runs, tmp_path, capsys, name, spoil
+):
     spoilt, good = (Path(shutil.copytree(run, tmp_path / run.name)) for run in runs)
     spoil(spoilt / name)
     assert al_verify.main([str(spoilt), str(good)]) == 1
     said = capsys.readouterr().out
     first, found, rest = said.partition(f"{good}: 3 of 3 cycles\n")
-    assert found and "FAILED" not in rest.partition("together: ")[0] and rest.count("  ok ") >= len(CHECKS) - 1
+    assert (
+        found
+        and "FAILED" not in rest.partition("together: ")[0]
+        and rest.count("  ok ") >= len(CHECKS) - 1
+    )
     assert any("FAILED" in line and Path(name).name in line for line in first.splitlines())
 
 

@@ -20,7 +20,8 @@ from tools.train.showing import measured
 
 WIDTH, HEIGHT, LEGEND = 3.6, 3.0, 0.5  # inches of a panel, and of the legend below all
 INK, SOFT = "#1c2024", "#60646c"  # of titles and of all else that is written
-ROOM = 0.6  # of the curves' height, above and below it, for bands: those of few seeds are many times as high
+# of the curves' height, above and below it, for bands: those of few seeds are many times as high
+ROOM = 0.6
 
 
 def png(found: Sequence[Findings], looks: Mapping[str, Style]) -> bytes:
@@ -31,7 +32,9 @@ def png(found: Sequence[Findings], looks: Mapping[str, Style]) -> bytes:
         for axes, axis in zip(row, AXES, strict=True):
             _panel(axes, one, axis, looks)
         row[0].set_ylabel(measured(one.comparison.metric, one.comparison.lower), color=SOFT)
-        row[0].set_title(one.comparison.config, loc="left", fontsize=11, fontweight="bold", color=INK)
+        row[0].set_title(
+            one.comparison.config, loc="left", fontsize=11, fontweight="bold", color=INK
+        )
         dotted = ", dotted: not finished" if one.comparison.unfinished else ""
         row[-1].set_title(of_seeds(one.legs) + dotted, loc="right", fontsize=9, color=SOFT)
     _legend(figure, found, looks)
@@ -46,10 +49,18 @@ def _legend(figure: Figure, found: Sequence[Findings], looks: Mapping[str, Style
     legs |= dict.fromkeys(run.leg for one in found for run in one.comparison.unfinished)
     proxies = [Line2D([], [], label=leg, **look_of(looks[leg])) for leg in legs]
     longest = max((len(leg) for leg in legs), default=0)
-    columns = max(1, int(WIDTH * len(AXES) / (0.6 + 0.085 * longest)))  # inches of a line and of a letter
+    # inches of a line and of a letter
+    columns = max(1, int(WIDTH * len(AXES) / (0.6 + 0.085 * longest)))
     if proxies:
-        figure.legend(handles=proxies, loc="outside lower center", ncols=min(len(proxies), columns), frameon=False,
-                      fontsize=10, handlelength=2.8, labelcolor=INK)  # fmt: skip
+        figure.legend(
+            handles=proxies,
+            loc="outside lower center",
+            ncols=min(len(proxies), columns),
+            frameon=False,
+            fontsize=10,
+            handlelength=2.8,
+            labelcolor=INK,
+        )
 
 
 def _panel(axes: Axes, one: Findings, axis: Axis, looks: Mapping[str, Style]) -> None:
@@ -66,10 +77,20 @@ def _panel(axes: Axes, one: Findings, axis: Axis, looks: Mapping[str, Style]) ->
         axes.plot(x, y, color=LIGHT[looks[run.leg].colour], linestyle=":", linewidth=1)
         drawn += y.tolist()
     if not drawn:
-        axes.text(0.5, 0.5, f"no {AXES[axis]} recorded", ha="center", va="center", transform=axes.transAxes, color=SOFT)
+        axes.text(
+            0.5,
+            0.5,
+            f"no {AXES[axis]} recorded",
+            ha="center",
+            va="center",
+            transform=axes.transAxes,
+            color=SOFT,
+        )
         axes.set_xticks([])
         return
-    means = [value for leg in one.legs for value in leg.curves["labeled"].mean if np.isfinite(value)] + drawn
+    means = [
+        value for leg in one.legs for value in leg.curves["labeled"].mean if np.isfinite(value)
+    ] + drawn
     room = ROOM * (max(means) - min(means)) or 0.05
     bottom, top = axes.get_ylim()
     axes.set_ylim(max(bottom, min(means) - room), min(top, max(means) + room))

@@ -33,20 +33,37 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
             for name, content in files.items():
                 stack.enter_context(replacing(folder / name)).write_bytes(content)
     except OSError as error:
-        raise ComparisonError(f"Could not write the report to {folder}: {error}; give another --out") from error
+        raise ComparisonError(
+            f"Could not write the report to {folder}: {error}; give another --out"
+        ) from error
 
 
 def as_json(found: Sequence[Findings]) -> str:
-    """`summary.json`: everything but the pictures; null where there is no number, infinity included."""
+    """`summary.json`: everything but the pictures.
+
+    Null where there is no number, infinity included.
+    """
     rows = []
     for one in found:
-        told = {"config": one.comparison.config, "task": one.comparison.task, "metric": one.comparison.metric,
-                "lower_is_better": one.comparison.lower}  # fmt: skip
+        told = {
+            "config": one.comparison.config,
+            "task": one.comparison.task,
+            "metric": one.comparison.metric,
+            "lower_is_better": one.comparison.lower,
+        }
         runs = [
-            {"folder": str(r.folder), "leg": r.leg, "seed": r.seed, "finished": r.finished} for r in one.comparison.runs
+            {"folder": str(r.folder), "leg": r.leg, "seed": r.seed, "finished": r.finished}
+            for r in one.comparison.runs
         ]
-        rest = {f.name: _plain(getattr(one, f.name)) for f in dataclasses.fields(one) if f.name != "comparison"}
-        lacking = {"unfinished": [unfinished(r) for r in one.comparison.unfinished], "gaps": gaps(one.comparison)}
+        rest = {
+            f.name: _plain(getattr(one, f.name))
+            for f in dataclasses.fields(one)
+            if f.name != "comparison"
+        }
+        lacking = {
+            "unfinished": [unfinished(r) for r in one.comparison.unfinished],
+            "gaps": gaps(one.comparison),
+        }
         lacking["unrecorded"] = unrecorded(one.comparison)
         lacking["left_out"] = list(one.comparison.left_out)
         rows.append({**told, "runs": runs, **rest, **lacking})
@@ -55,7 +72,11 @@ def as_json(found: Sequence[Findings]) -> str:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        own = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.name != "uri"}
+        own = {
+            f.name: _plain(getattr(value, f.name))
+            for f in dataclasses.fields(value)
+            if f.name != "uri"
+        }
         return own | ({"verdict": str(value)} if type(value).__str__ is not object.__str__ else {})
     if isinstance(value, np.ndarray):
         return _plain(value.tolist())
@@ -72,21 +93,54 @@ def as_csv(found: Sequence[Findings]) -> str:
     """`summary.csv`: a row a strategy; empty where there is no number."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    numbers = [f"{name}_{part}" for name in ("final", "area") for part in ("mean", "std", "low", "high")]
-    writer.writerow(["config", "task", "metric", "strategy", "seeds", "labels", "annotations", "seconds", *numbers,
-                     "labels_needed", "labels_saved", "lower_is_better", "seeds_with_random", "claim"])  # fmt: skip
+    numbers = [
+        f"{name}_{part}" for name in ("final", "area") for part in ("mean", "std", "low", "high")
+    ]
+    writer.writerow(
+        [
+            "config",
+            "task",
+            "metric",
+            "strategy",
+            "seeds",
+            "labels",
+            "annotations",
+            "seconds",
+            *numbers,
+            "labels_needed",
+            "labels_saved",
+            "lower_is_better",
+            "seeds_with_random",
+            "claim",
+        ]
+    )
     for one in found:
         for leg in one.legs:
             saved = [None, None] if leg.saving is None else [leg.saving.needed, leg.saving.share]
             cells = [leg.effort.mean, leg.seconds.mean]
-            cells += [getattr(e, part) for e in (leg.final, leg.area) for part in ("mean", "std", "low", "high")]
-            head = [one.comparison.config, one.comparison.task, one.comparison.metric, leg.name, len(leg.seeds)]
+            cells += [
+                getattr(e, part)
+                for e in (leg.final, leg.area)
+                for part in ("mean", "std", "low", "high")
+            ]
+            head = [
+                one.comparison.config,
+                one.comparison.task,
+                one.comparison.metric,
+                leg.name,
+                len(leg.seeds),
+            ]
             rest = [one.comparison.lower, *_against(one, leg.name)]
-            writer.writerow([*head, leg.labels, *[_plain(cell) for cell in [*cells, *saved]], *rest])
+            writer.writerow(
+                [*head, leg.labels, *[_plain(cell) for cell in [*cells, *saved]], *rest]
+            )
     return buffer.getvalue()
 
 
 def _against(one: Findings, leg: str) -> tuple[int | None, str | None]:
-    """Seeds that a strategy has in common with random, and what they can bear; nothing of random itself."""
+    """Seeds that a strategy has in common with random, and what they can bear.
+
+    Nothing of random itself.
+    """
     pairs = [pair for pair in one.pairs if {pair.first, pair.second} == {leg, REFERENCE}]
     return (len(pairs[0].seeds), pairs[0].claim) if pairs else (None, None)

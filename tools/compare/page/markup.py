@@ -33,19 +33,27 @@ def bullets(lines: Iterable[object]) -> Html:
 
 
 def table(header: Sequence[object], rows: Sequence[Sequence[object]], kind: str = "") -> Html:
-    """A table whose first column is the rows' heads; it scrolls sideways where the page is narrow."""
+    """A table whose first column is the rows' heads.
+
+    It scrolls sideways where the page is narrow.
+    """
     head = tag("tr", *[Html(f'<th scope="col">{text(cell)}</th>') for cell in header])
     body = [
-        tag("tr", Html(f'<th scope="row">{text(first)}</th>'), *[_cell(cell) for cell in rest]) for first, *rest in rows
+        tag("tr", Html(f'<th scope="row">{text(first)}</th>'), *[_cell(cell) for cell in rest])
+        for first, *rest in rows
     ]
-    return tag("div", tag("table", tag("thead", head), tag("tbody", *body), kind=kind), kind="scroll")
+    return tag(
+        "div", tag("table", tag("thead", head), tag("tbody", *body), kind=kind), kind="scroll"
+    )
 
 
 def _cell(cell: object) -> Html:
     return cell if isinstance(cell, Html) and cell.startswith("<td") else tag("td", cell)
 
 
-def matrix(legs: Sequence[str], values: Sequence[Sequence[float]], looks: Mapping[str, Style]) -> Html:
+def matrix(
+    legs: Sequence[str], values: Sequence[Sequence[float]], looks: Mapping[str, Style]
+) -> Html:
     """A square of shares, the higher the darker; nothing on the diagonal."""
     rows = [
         [named(leg, looks), *[_shaded(math.nan if i == j else v) for j, v in enumerate(row)]]
@@ -57,7 +65,9 @@ def matrix(legs: Sequence[str], values: Sequence[Sequence[float]], looks: Mappin
 def _shaded(value: float) -> Html:
     if math.isnan(value):
         return Html('<td class="none">·</td>')
-    return Html(f'<td class="shade" style="--v:{100 * value:.0f}%">{number(value) if value else 0}</td>')
+    return Html(
+        f'<td class="shade" style="--v:{100 * value:.0f}%">{number(value) if value else 0}</td>'
+    )
 
 
 def named(leg: str, looks: Mapping[str, Style]) -> Html:
@@ -70,7 +80,9 @@ def breakable(name: str) -> Html:
     return Html(re.sub("([_-])", r"\1<wbr>", text(name)))
 
 
-def legend(legs: Iterable[str], looks: Mapping[str, Style], more: Mapping[str, str] | None = None) -> Html:
+def legend(
+    legs: Iterable[str], looks: Mapping[str, Style], more: Mapping[str, str] | None = None
+) -> Html:
     """All names with their lines, and what there is to say of some."""
     told = [Html(named(leg, looks) + text((more or {}).get(leg, ""))) for leg in legs]
     return tag("p", *[tag("span", one) for one in told], kind="legend")
@@ -83,4 +95,8 @@ def columns(*parts: str) -> Html:
 
 def figure(chart: str, caption: str) -> Html:
     """A chart above its caption; nothing without a chart."""
-    return Html(f"<figure>{chart}<figcaption>{escape(caption)}</figcaption></figure>") if chart else Html("")
+    return (
+        Html(f"<figure>{chart}<figcaption>{escape(caption)}</figcaption></figure>")
+        if chart
+        else Html("")
+    )

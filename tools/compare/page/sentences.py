@@ -31,14 +31,23 @@ def verdicts(pairs: Sequence[Pair]) -> list[str]:
 
 
 def _alike(pairs: Sequence[Pair]) -> str:
-    line = f"Not told apart from {REFERENCE} with {_paired(pairs)}: {listed(_others(pairs))}. To tell the differences "
+    line = (
+        f"Not told apart from {REFERENCE} with {_paired(pairs)}: {listed(_others(pairs))}. To "
+        "tell the differences "
+    )
     told = [f"{pair.many} ({leg})" for leg, pair in zip(_others(pairs), pairs, strict=True)]
-    line += f"seen, each with {at_power(pairs[0].tests)}, takes {listed(told)} seeds; these numbers are optimistic, as "
+    line += (
+        f"seen, each with {at_power(pairs[0].tests)}, takes {listed(told)} seeds; these "
+        "numbers are optimistic, as "
+    )
     return line + "differences seen in few seeds tend to be too large."
 
 
 def _unknown(pairs: Sequence[Pair]) -> str:
-    return f"No claim about {listed(_others(pairs))} against {REFERENCE}: {_paired(pairs)}, and a test takes {FEWEST}."
+    return (
+        f"No claim about {listed(_others(pairs))} against {REFERENCE}: {_paired(pairs)}, and a "
+        f"test takes {FEWEST}."
+    )
 
 
 def _others(pairs: Sequence[Pair]) -> list[str]:
@@ -61,9 +70,14 @@ def doubts(of: Comparison) -> list[str]:
     """That a metric is called like an error and its task does not say that less of it is better."""
     word = "" if of.lower else error_measure(of.metric)
     told = (
-        f"{of.metric} is read as better where it is higher, though {word!r} in its name says an error: the task says "
+        f"{of.metric} is read as better where it is higher, though {word!r} in its name says an "
+        "error: the task says "
     )
-    return [told + "no `lower_is_better = True`, without which every verdict is turned round"] if word else []
+    return (
+        [told + "no `lower_is_better = True`, without which every verdict is turned round"]
+        if word
+        else []
+    )
 
 
 def significance(pairs: Sequence[Pair]) -> str:
@@ -73,7 +87,9 @@ def significance(pairs: Sequence[Pair]) -> str:
     if not tests:
         return f"There is no test: it takes {FEWEST} seeds that both strategies of a pair have."
     told, few = sum(pair.p < ALPHA for pair in tests), min(len(pair.seeds) for pair in tests)
-    early = f" This is preliminary, as there are {few} paired seeds and not {FEW}." if few < FEW else ""
+    early = (
+        f" This is preliminary, as there are {few} paired seeds and not {FEW}." if few < FEW else ""
+    )
     if len(tests) == 1:
         return f"The difference in area is {'' if told else 'not '}significant {how}.{early}"
     count = f"{told or 'None'} of {len(tests)} differences in area"
@@ -81,9 +97,15 @@ def significance(pairs: Sequence[Pair]) -> str:
 
 
 def labels_saved(legs: Sequence[Leg]) -> list[str]:
-    """Who reaches random's final score with how many labels, by the mean curves and seed by seed."""
+    """Who reaches random's final score with how many labels, by the mean curves and seed
+    by seed.
+    """
     if REFERENCE not in [leg.name for leg in legs]:
-        return [f"No run of {REFERENCE} is finished, which all others should be held against."] if legs else []
+        return (
+            [f"No run of {REFERENCE} is finished, which all others should be held against."]
+            if legs
+            else []
+        )
     lines, never, at_once = [], list[Leg](), list[Leg]()
     for leg in legs:
         told = leg.saving
@@ -95,14 +117,18 @@ def labels_saved(legs: Sequence[Leg]) -> list[str]:
             at_once.append(leg)
         else:
             final = f"{REFERENCE}'s final {number(told.target)} at {told.labels:,.0f} labels"
-            saved = f"with {told.needed:,.0f} by the mean curves, saving {told.share:.0%} of labels{told.but}"
+            saved = (
+                f"with {told.needed:,.0f} by the mean curves, saving {told.share:.0%} of "
+                f"labels{told.but}"
+            )
             spread = f"; {told.spread}" if told.spread else ""
             lines.append(f"{leg.name} reaches {final} {saved}{spread}{told.caution}.")
     if never:
         lines.append(f"{REFERENCE}'s final score is not reached by {_named(never)}.")
     if at_once:
         lines.append(
-            f"{REFERENCE}'s final score is reached with the initial labels already, before anything was chosen, by "
+            f"{REFERENCE}'s final score is reached with the initial labels already, before "
+            "anything was chosen, by "
             f"{_named(at_once)}: the curve tells no saving."
         )
     return lines
@@ -123,17 +149,29 @@ def module_health(legs: Sequence[Leg]) -> list[str]:
         better = sum(row.p < ALPHA and row.pairs.mean > CHANCE for row in leg.health)
         few = min((row.pairs.n for row in leg.health), default=FEW)
         about = "" if few >= FEW else f" (preliminary: {few} seeds)"
-        about = about if few >= FEWEST else f" ({few} seed{'s' if few > 1 else ''}: no claim about its training)"
+        about = (
+            about
+            if few >= FEWEST
+            else f" ({few} seed{'s' if few > 1 else ''}: no claim about its training)"
+        )
         if leg.health and better == len(leg.health):
-            lines.append(f"{leg.name}'s module ranks better than chance in each of {better} cycles{about}.")
+            lines.append(
+                f"{leg.name}'s module ranks better than chance in each of {better} cycles{about}."
+            )
         elif leg.health:
             which = f"{len(leg.health) - better} of {len(leg.health)} cycles{about}"
-            lines.append(f"{leg.name}'s module ranks no better than chance, as far as can be told, in {which}.")
+            lines.append(
+                f"{leg.name}'s module ranks no better than chance, as far as can be told, in "
+                f"{which}."
+            )
     return lines
 
 
 def crowds(found: Chosen) -> list[str]:
-    """Annotations a queried sample beside the pool's mean; one sentence where all samples cost the same."""
+    """Annotations a queried sample beside the pool's mean.
+
+    One sentence where all samples cost the same.
+    """
     pool = found.pool_effort
     if pool is not None and all(value.mean == pool for value in found.effort.values()):
         return [f"Every image costs the same, {pool:g} annotation{'s' if pool != 1 else ''}."]

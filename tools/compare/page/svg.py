@@ -1,4 +1,6 @@
-"""Line charts as inline SVG, coloured by the page's style sheet, so that they follow light and dark."""
+"""Line charts as inline SVG, coloured by the page's style sheet, so that they follow light
+and dark.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,16 @@ from tools.display.looks import MARKS, Style
 
 WIDTH, HEIGHT = 640, 396
 LEFT, RIGHT, TOP, BOTTOM = 92, 16, 34, 50  # px between plot and edge
-ROOM = 0.6  # of the curves' height, above and below it, for bands: those of two seeds are many times as high
+# of the curves' height, above and below it, for bands: those of two seeds are many times as high
+ROOM = 0.6
 FEW = 3  # curves whose bands, one over the other, can still be told apart
 TICKS = 4  # on an axis at least
 
 
 def every(along: Curve) -> int:
-    """Which points of a curve are marked: all that were measured, and some of those that were interpolated."""
+    """Which points of a curve are marked: all that were measured, and some of those that
+    were interpolated.
+    """
     return 7 if along.interpolated else 1
 
 
@@ -36,7 +41,8 @@ class Line:
         y: (N,).
         low: (N,) of the band; not-a-number, or empty, where there is none.
         high: (N,).
-        every: the first and so many points further each one is marked, and tells its value; 0 for none.
+        every: the first and so many points further each one is marked, and tells its value; 0 for
+            none.
         thin: of an unfinished run.
     """
 
@@ -59,13 +65,16 @@ def line_chart(
     ends: tuple[float, float] = (-math.inf, math.inf),
     note: str = "",
 ) -> str:
-    """An SVG with axes, bands, curves and points; a dashed line where chance is. Empty without a point.
+    """An SVG with axes, bands, curves and points; a dashed line where chance is. Empty without a
+    point.
 
-    `note` stands above it, such as how many seeds it is of. `ends` are the least and the largest value there can be: a
-    t-interval may go beyond, the axis does not.
-    """  # fmt: skip
+    `note` stands above it, such as how many seeds it is of. `ends` are the least and the largest
+    value there can be: a t-interval may go beyond, the axis does not.
+    """
     x = [v for line in lines for v in line.x]
-    y = [v for line in lines for v in line.y if math.isfinite(v)] + ([] if chance is None else [chance])
+    y = [v for line in lines for v in line.y if math.isfinite(v)] + (
+        [] if chance is None else [chance]
+    )
     if not x or not any(math.isfinite(v) for line in lines for v in line.y):
         return ""
     bands = [v for line in lines for v in (*line.low, *line.high) if math.isfinite(v)]
@@ -74,11 +83,15 @@ def line_chart(
     top = min(max([*y, *bands]), max(y) + room, ends[1])
     across = _Scale(min(x), max(x), LEFT, WIDTH - RIGHT)
     upward = _Scale(bottom, top, HEIGHT - BOTTOM, TOP)
-    said = f'<text x="{WIDTH - RIGHT}" y="16" text-anchor="end">{escape(note)}</text>' if note else ""
+    said = (
+        f'<text x="{WIDTH - RIGHT}" y="16" text-anchor="end">{escape(note)}</text>' if note else ""
+    )
     parts = [said + _grid(across, upward, x_label, y_label)]
     if chance is not None:
         at = upward(chance)
-        parts.append(f'<line class="chance" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        parts.append(
+            f'<line class="chance" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        )
     faint = " faint" if len(lines) > FEW else ""
     for line in lines:
         band = _band(line, across, upward) if len(line.low) else ""
@@ -113,13 +126,23 @@ def _grid(across: _Scale, upward: _Scale, x_label: str, y_label: str) -> str:
     parts = []
     for value in upward.ticks:
         at = upward(value)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{at:.1f}" dy=".35em" text-anchor="end">{_tick(value)}</text>')
+        parts.append(
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        )
+        parts.append(
+            f'<text x="{LEFT - 8}" y="{at:.1f}" dy=".35em" text-anchor="end">{_tick(value)}</text>'
+        )
     for value in across.ticks:
         at = across(value)
-        parts.append(f'<text x="{at:.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{_tick(value)}</text>')
+        parts.append(
+            f'<text x="{at:.1f}" y="{HEIGHT - BOTTOM + 20}" '
+            f'text-anchor="middle">{_tick(value)}</text>'
+        )
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text x="{middle}" y="{HEIGHT - 8}" text-anchor="middle" class="name">{escape(x_label)}</text>')
+    parts.append(
+        f'<text x="{middle}" y="{HEIGHT - 8}" text-anchor="middle" '
+        f'class="name">{escape(x_label)}</text>'
+    )
     height = (TOP + HEIGHT - BOTTOM) / 2
     turned = f'transform="translate(14 {height}) rotate(-90)"'
     parts.append(f'<text {turned} text-anchor="middle" class="name">{escape(y_label)}</text>')

@@ -19,8 +19,16 @@ def show(one: Findings, console: Console) -> None:
     """Strategies, then what can be said about their differences and about the module."""
     metric = one.comparison.metric
     labels = max((leg.labels for leg in one.legs), default=0)
-    title = f"{one.comparison.config}: {measured(metric, one.comparison.lower)}, final at {labels:,} labels"
-    columns = (Column("seeds", 3), Column(f"final {metric}", 5), Column("area", 4), Column("effort", 2))
+    title = (
+        f"{one.comparison.config}: {measured(metric, one.comparison.lower)}, final at "
+        f"{labels:,} labels"
+    )
+    columns = (
+        Column("seeds", 3),
+        Column(f"final {metric}", 5),
+        Column("area", 4),
+        Column("effort", 2),
+    )
     sheet = Sheet(Column("strategy"), *columns, Column("compute", 1), title=title)
     for leg in one.legs:
         cells = [leg.name, len(leg.seeds), spread(leg.final), spread(leg.area)]
@@ -47,4 +55,6 @@ def _lines(one: Findings) -> list[str]:
     lines += [f"no pictures: {fault}" for fault in one.chosen.faults[:SHOWN]]
     left = len(one.chosen.faults) - SHOWN
     lines += [f"no pictures of {left} more queries; the report names them"] if left > 0 else []
-    return lines + ([f"no histograms and pictures: {one.chosen.missing}"] if one.chosen.missing else [])
+    return lines + (
+        [f"no histograms and pictures: {one.chosen.missing}"] if one.chosen.missing else []
+    )

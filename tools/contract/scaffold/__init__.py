@@ -27,13 +27,21 @@ def write(path: Path) -> tuple[Path, Path]:
     """
     name, files = path.stem, (path, path.with_name(f"{path.stem}_config.py"))
     if path.suffix != ".py" or not name.isidentifier() or keyword.iskeyword(name):
-        raise ScaffoldError(f"{path}: expected a file that Python can import, such as mytask.py; give another name")
+        raise ScaffoldError(
+            f"{path}: expected a file that Python can import, such as mytask.py; give another name"
+        )
     taken = [file for file in files if os.path.lexists(file)]
     if taken:
-        raise ScaffoldError(f"{taken[0]} is there already, and nothing was written; give another name, or move it away")
+        raise ScaffoldError(
+            f"{taken[0]} is there already, and nothing was written; give another name, or move it "
+            "away"
+        )
     if find_spec(name) is not None:
-        raise ScaffoldError(f"{path}: a module {name!r} is installed already, which would be found in its place or be "
-                            f"hidden; give another name")  # fmt: skip
+        raise ScaffoldError(
+            f"{path}: a module {name!r} is installed already, which would be found in its place or "
+            "be "
+            f"hidden; give another name"
+        )
     written = list[Path]()
     texts = [file.read_text(encoding="utf-8") for file in (ADAPTER, CONFIG)]
     try:

@@ -40,7 +40,8 @@ class Samples(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
         pixels, label = self.drawn(index)
         image = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-        if self.augment:  # TODO: your augmentation; draw from torch's, NumPy's or Python's global generator alone
+        # TODO: your augmentation; draw from torch's, NumPy's or Python's global generator alone
+        if self.augment:
             image = image * (0.8 + 0.4 * torch.rand(3, 1, 1))
             image = image.flip(2) if torch.rand(()) < 0.5 else image
         return image, label, index
@@ -58,7 +59,10 @@ class Samples(Dataset):
 
 
 class Accuracy(BaseMetric):
-    """TODO: your metric. It gets what `predict` returns, in batches of any size, and is computed at the end."""
+    """TODO: your metric.
+
+    It gets what `predict` returns, in batches of any size, and is computed at the end.
+    """
 
     def process(self, data_batch: dict, data_samples: list) -> None:
         """Keep what `compute_metrics` needs of each sample."""
@@ -70,7 +74,10 @@ class Accuracy(BaseMetric):
 
 
 class Network(nn.Module):
-    """TODO: your network. It hands out its feature maps, for the loss-prediction module, besides its answer."""
+    """TODO: your network.
+
+    It hands out its feature maps, for the loss-prediction module, besides its answer.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,48 +87,73 @@ class Network(nn.Module):
         self.head = nn.Linear(64, len(CLASSES))
 
     def forward(self, images: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        """Images (B, 3, H, W) -> maps (B, 32, H/4, W/4) and (B, 64, H/8, W/8), and logits (B, classes)."""
+        """Images (B, 3, H, W) -> maps (B, 32, H/4, W/4) and (B, 64, H/8, W/8), and logits
+        (B, classes).
+        """
         second = self.second(self.first(images))
         third = self.third(second)
         return (second, third), self.head(third.amax((2, 3)))
 
 
 class MyTask:
-    """TODO: rename it, here and in the config; its constructor's parameters are the settings that a config may give."""
+    """TODO: rename it, here and in the config.
 
-    taps = (Tap("second", 32), Tap("third", 64))  # TODO: names and channels of the maps, in `forward`'s order
-    fields = frozenset({"loss", "probs"})  # what `forward` can return besides; "gradient", too, for BADGE
+    Its constructor's parameters are the settings that a config may give.
+    """
+
+    # TODO: names and channels of the maps, in `forward`'s order
+    taps = (Tap("second", 32), Tap("third", 64))
+    # what `forward` can return besides; "gradient", too, for BADGE
+    fields = frozenset({"loss", "probs"})
     metric = "accuracy"  # TODO: a key of your metric's results
     lower_is_better = False  # TODO: True for an error or a loss
 
     def __init__(self, pool: int = 200, test: int = 100) -> None:
         # TODO: keep where your data are; read nothing yet, as configs are checked before data
-        self.views = {"train": Samples(pool, 1, augment=True), "pool": Samples(pool, 1, augment=False),
-                      "test": Samples(test, 2, augment=False)}  # fmt: skip
+        self.views = {
+            "train": Samples(pool, 1, augment=True),
+            "pool": Samples(pool, 1, augment=False),
+            "test": Samples(test, 2, augment=False),
+        }
 
     def check(self, full: bool = False) -> list[str]:
-        """TODO: every fault of your data as text, with the file and what to do; never an exception."""
+        """TODO: every fault of your data as text, with the file and what to do.
+
+        Never an exception.
+        """
         return []
 
     def dataset(self, split: str) -> Dataset:
-        """The views: "pool" holds train's samples in train's order, without chance; "test" neither."""
+        """The views: "pool" holds train's samples in train's order, without chance.
+
+        "test" neither.
+        """
         return self.views[split]
 
     def collate(self, samples: list) -> dict:
         """TODO: your batch, labels under keys of their own: no strategy may see them."""
         images, labels, ids = zip(*samples, strict=True)
-        return {"images": torch.stack(images), "labels": torch.tensor(labels), "ids": torch.tensor(ids)}
+        return {
+            "images": torch.stack(images),
+            "labels": torch.tensor(labels),
+            "ids": torch.tensor(ids),
+        }
 
     def build(self) -> nn.Module:
         """A fresh network; losstap seeds torch before."""
         return Network()
 
     def forward(self, network: nn.Module, batch: dict, want: frozenset[str]) -> Output:
-        """Taps always; loss (B,), one a sample, and probs (B, K, C), K decisions a sample, where they are wanted."""
+        """Taps always.
+
+        Loss (B,), one a sample, and probs (B, K, C), K decisions a sample, where they are wanted.
+        """
         taps, logits = network(batch["images"])
         logits = logits.float()  # losses in float32, also under mixed precision
         # TODO: your loss, each sample's own: no mean over the batch
-        loss = F.cross_entropy(logits, batch["labels"], reduction="none") if "loss" in want else None
+        loss = (
+            F.cross_entropy(logits, batch["labels"], reduction="none") if "loss" in want else None
+        )
         return Output(taps, loss, logits.softmax(1)[:, None] if "probs" in want else None)
 
     def predict(self, network: nn.Module, batch: dict) -> list:
@@ -146,5 +178,8 @@ class MyTask:
         return Image.fromarray(self.views["pool"].drawn(index)[0]).resize((128, 128))
 
     def traits(self, index: int) -> dict[str, list]:
-        """What the annotation says, which reports compare between queries and pool; leave it out if you like."""
+        """What the annotation says, which reports compare between queries and pool.
+
+        Leave it out if you like.
+        """
         return {"class": [CLASSES[self.views["pool"].drawn(index)[1]]]}

@@ -10,7 +10,8 @@ from torch.optim import Adam
 
 from tools.contract.scaffold.mytask import MyTask
 
-task = dict(type=MyTask, pool=200, test=100)  # TODO: the settings of your class, such as data_root="data/mine"
+# TODO: the settings of your class, such as data_root="data/mine"
+task = dict(type=MyTask, pool=200, test=100)
 budget = dict(initial=20, query=20, cycles=3)  # TODO: samples labeled at first and in each cycle
 training = dict(
     epochs=10,  # TODO: of each cycle, from new weights on all that is labeled
@@ -24,4 +25,6 @@ scoring = dict(batch_size=50, workers=0, control=40)
 strategy = "learning_loss"
 seed = 0
 
-smoke = dict(budget=dict(initial=10, query=5, cycles=2), training=dict(epochs=2), module=dict(detach_epoch=1))
+smoke = dict(
+    budget=dict(initial=10, query=5, cycles=2), training=dict(epochs=2), module=dict(detach_epoch=1)
+)

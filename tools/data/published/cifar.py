@@ -34,7 +34,9 @@ def write(root: Path, out: Path, per_class: int) -> int:
                     written += 1
         beside.rename(out)
     except RuntimeError as error:  # torchvision's word for files that are missing or damaged
-        raise ValueError(f"{root}: {error}; python tools/prepare_data.py cifar10 --root {root}") from error
+        raise ValueError(
+            f"{root}: {error}; python tools/prepare_data.py cifar10 --root {root}"
+        ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return written

@@ -1,7 +1,7 @@
 """Downloads that a broken connection, a kill or a full disk interrupts and does not spoil.
 
-A file is received beside its place as `<name>.part`, continued there where it stopped, compared with its checksum as a
-whole, and only then renamed.
+A file is received beside its place as `<name>.part`, continued there where it stopped, compared
+with its checksum as a whole, and only then renamed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from urllib.error import HTTPError
 
 from models.process.progress import bar
 
-WAITS = (1, 2, 5, 10, 30)  # seconds before each further try; counted anew whenever more of the file has come
+# seconds before each further try; counted anew whenever more of the file has come
+WAITS = (1, 2, 5, 10, 30)
 TIMEOUT = 60  # seconds without a byte after which a connection counts as broken
 CHUNK = 1 << 20  # bytes
 MAY_PASS = (408, 429)  # statuses below 500 that another try may not meet again
@@ -42,10 +43,12 @@ def fetch(address: str, target: Path, checksum: str, unpacked: float) -> None:
         address: http or https.
         target: replaced where it exists.
         checksum: "md5:..." or "sha256:..." of the whole file.
-        unpacked: bytes to be unpacked for each byte of the file; room for them is asked for beforehand.
+        unpacked: bytes to be unpacked for each byte of the file; room for them is asked for
+            beforehand.
 
     Raises:
-        PrepareError: where the server does not send it, it is not the right file, or the disk has no room for it.
+        PrepareError: where the server does not send it, it is not the right file, or the disk has
+            no room for it.
     """
     part = target.with_name(target.name + ".part")
     _receive(address, part, unpacked)
@@ -53,8 +56,10 @@ def fetch(address: str, target: Path, checksum: str, unpacked: float) -> None:
         size = part.stat().st_size
         part.unlink()
         raise PrepareError(
-            f"{address}: expected a file with {checksum}, but got {size:,} bytes with {came}; they are deleted and the "
-            "same command downloads anew. If it ends alike, the address holds another file: try --mirror"
+            f"{address}: expected a file with {checksum}, but got {size:,} bytes with {came}; they "
+            "are deleted and the "
+            "same command downloads anew. If it ends alike, the address holds another file: try "
+            "--mirror"
         )
     os.replace(part, target)
 
@@ -75,7 +80,8 @@ def require_space(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise PrepareError(
-            f"{folder}: expected {gigabytes(needed)} free for {what}, but there are {gigabytes(free)}; make room or "
+            f"{folder}: expected {gigabytes(needed)} free for {what}, but there are "
+            f"{gigabytes(free)}; make room or "
             "give another --root; the same command goes on"
         )
 
@@ -96,13 +102,20 @@ def _receive(address: str, part: Path, unpacked: float) -> None:
             tries = 1 if size > furthest else tries + 1
             furthest = max(furthest, size)
             if tries > len(WAITS):
-                kept = f"{size:,} bytes are kept in {part}, and the same command goes on" if size else "try later"
-                raise PrepareError(f"{address}: {error}, {tries} times in a row; {kept}, or try --mirror") from error
+                kept = (
+                    f"{size:,} bytes are kept in {part}, and the same command goes on"
+                    if size
+                    else "try later"
+                )
+                raise PrepareError(
+                    f"{address}: {error}, {tries} times in a row; {kept}, or try --mirror"
+                ) from error
             print(f"{address}: {error}; trying again in {WAITS[tries - 1]} s", flush=True)
             time.sleep(WAITS[tries - 1])
         except OSError as error:  # of the disk: those of the network are `_Broken`
             raise PrepareError(
-                f"Could not write {part}: {error.strerror or error}; make room or give another --root; "
+                f"Could not write {part}: {error.strerror or error}; make room or give another "
+                "--root; "
                 "the same command goes on"
             ) from error
 
@@ -115,15 +128,22 @@ def _attempt(address: str, part: Path, unpacked: float) -> None:
             return
         if start not in (0, offset):
             part.unlink(missing_ok=True)
-            raise _Broken(f"expected the bytes from {offset:,} on, but the server has {total} and sends from {start}")
+            raise _Broken(
+                f"expected the bytes from {offset:,} on, but the server has {total} and sends from "
+                f"{start}"
+            )
         if total is not None:
-            require_space(part.parent, total - start + int(unpacked * total), f"{part.stem} and what is in it")
+            require_space(
+                part.parent, total - start + int(unpacked * total), f"{part.stem} and what is in it"
+            )
         _write(answer, part, start, total)
 
 
 def _ask(address: str, offset: int) -> HTTPResponse | HTTPError:
     """The answer to a request for the bytes from `offset` on; its status is 200, 206 or 416."""
-    request = urllib.request.Request(address, headers={"Range": f"bytes={offset}-"} if offset else {})
+    request = urllib.request.Request(
+        address, headers={"Range": f"bytes={offset}-"} if offset else {}
+    )
     try:
         return urllib.request.urlopen(request, timeout=TIMEOUT)
     except HTTPError as error:
@@ -133,16 +153,22 @@ def _ask(address: str, offset: int) -> HTTPResponse | HTTPError:
         if error.code >= 500 or error.code in MAY_PASS:
             raise _Broken(f"the server answers {error.code} {error.reason}") from error
         hint = "if the file has moved, --mirror takes the address of a folder that has it"
-        raise PrepareError(f"{address}: the server answers {error.code} {error.reason}; {hint}") from error
+        raise PrepareError(
+            f"{address}: the server answers {error.code} {error.reason}; {hint}"
+        ) from error
     except (OSError, HTTPException) as error:
         cause = getattr(error, "reason", error)
         if isinstance(cause, ssl.SSLCertVerificationError):
-            raise PrepareError(f"{address}: {cause}; try --mirror, or put this machine's certificates right") from error
+            raise PrepareError(
+                f"{address}: {cause}; try --mirror, or put this machine's certificates right"
+            ) from error
         raise _Broken(f"no connection ({cause})") from error
 
 
 def _extent(answer: HTTPResponse | HTTPError) -> tuple[int | None, int | None]:
-    """Where the bytes of an answer begin (None: it sends none of the file), and how long the whole file is."""
+    """Where the bytes of an answer begin (None: it sends none of the file), and how long
+    the whole file is.
+    """
     if answer.status == 200:
         length = answer.headers.get("Content-Length", "")
         return 0, int(length) if length.isdecimal() else None

@@ -1,12 +1,13 @@
-"""MPII's annotations in the form that HRNet and mmpose read, from a wheel on PyPI that carries them.
+"""MPII's annotations in the form that HRNet and mmpose read, from a wheel on PyPI that carries
+them.
 
-The package pytorch-stacked-hourglass (A. Nibali) has, as data, every annotated person with the split of Tompson et al.
-(22,246 to train on and 2,958 to validate) and, for the latter in the same order, the .mat with the head boxes that PCKh
-is computed with. None of its code is run.
+The package pytorch-stacked-hourglass (A. Nibali) has, as data, every annotated person with the
+split of Tompson et al. (22,246 to train on and 2,958 to validate) and, for the latter in the same
+order, the .mat with the head boxes that PCKh is computed with. None of its code is run.
 
-In the json a joint at (0, 0) is not annotated; the third number says whether it is visible, and an occluded joint, with
-0 there, has its place all the same. Read so, the joints of the validation split are annotated where the .mat says that
-they are (`jnt_missing`): 44,240, and 3,088 not.
+In the json a joint at (0, 0) is not annotated; the third number says whether it is visible, and an
+occluded joint, with 0 there, has its place all the same. Read so, the joints of the validation
+split are annotated where the .mat says that they are (`jnt_missing`): 44,240, and 3,088 not.
 """
 
 from __future__ import annotations
@@ -24,17 +25,21 @@ from tools.data.published.unpack import broken, staged
 PERSONS = "stacked_hourglass/res/mpii_annotations.json.gz"
 TRUTH = "stacked_hourglass/res/detections_our_format.mat"
 MOST = 100 << 20  # bytes of a file that is read; the json has 33 MB
-NO_FILES = (zipfile.BadZipFile, zlib.error, EOFError, OSError)  # OSError: of gzip, and of places before the file
-NO_PERSONS = (KeyError, TypeError, ValueError, RuntimeError)  # RuntimeError: brackets in brackets, an unknown zip
+# OSError: of gzip, and of places before the file
+NO_FILES = (zipfile.BadZipFile, zlib.error, EOFError, OSError)
+# RuntimeError: brackets in brackets, an unknown zip
+NO_PERSONS = (KeyError, TypeError, ValueError, RuntimeError)
 
 
 def unpack_wheel(wheel: Path, root: Path) -> None:
-    """Write annot/train.json, annot/valid.json and annot/gt_valid.mat below `root`, over files of the same names.
+    """Write annot/train.json, annot/valid.json and annot/gt_valid.mat below `root`, over files of
+    the same names.
 
     Killed anywhere, a further call does it again.
 
     Raises:
-        PrepareError: where it is not that wheel, or the disk is full; nothing is then changed below `root`.
+        PrepareError: where it is not that wheel, or the disk is full; nothing is then changed below
+            `root`.
     """
     try:
         files = _convert(wheel)
@@ -50,13 +55,14 @@ def records(persons: Iterable[Mapping[str, Any]], validation: bool) -> list[dict
     """The persons of one split in HRNet's form, in the order of the source.
 
     Args:
-        persons: of both splits, with `isValidation`, `img_paths`, `objpos` [x, y], `scale_provided` (of 200 px) and
-            `joint_self`, J times [x, y, visible]; 1-based pixels, (0, 0) for a joint that is not annotated.
+        persons: of both splits, with `isValidation`, `img_paths`, `objpos` [x, y], `scale_provided`
+            (of 200 px) and `joint_self`, J times [x, y, visible]; 1-based pixels, (0, 0) for a
+            joint that is not annotated.
         validation: which split.
 
     Returns:
-        Records with `image`, `center`, `scale`, `joints` (J, 2), where [-1, -1] is a joint that is not annotated, and
-        `joints_vis` (J,), which is 1 for one that is, visible or occluded.
+        Records with `image`, `center`, `scale`, `joints` (J, 2), where [-1, -1] is a joint that is
+        not annotated, and `joints_vis` (J,), which is 1 for one that is, visible or occluded.
     """
     return [_record(person) for person in persons if bool(person["isValidation"]) == validation]
 
@@ -68,20 +74,27 @@ def _record(person: Mapping[str, Any]) -> dict[str, Any]:
         "image": person["img_paths"],
         "center": person["objpos"],
         "scale": person["scale_provided"],
-        "joints": [joint if there else [-1.0, -1.0] for joint, there in zip(joints, annotated, strict=True)],
+        "joints": [
+            joint if there else [-1.0, -1.0] for joint, there in zip(joints, annotated, strict=True)
+        ],
         "joints_vis": [int(there) for there in annotated],
     }
 
 
 def _convert(wheel: Path) -> dict[str, bytes]:
-    """The files of annot/; the .mat as it is, with Tompson's own predictions, which nobody reads."""
+    """The files of annot/.
+
+    The .mat as it is, with Tompson's own predictions, which nobody reads.
+    """
     with zipfile.ZipFile(wheel) as members:
         with members.open(PERSONS) as packed, gzip.open(packed) as text:
             persons = json.loads(_read(text, PERSONS))
         with members.open(TRUTH) as file:
             truth = _read(file, TRUTH)
     lists = {"train.json": records(persons, False), "valid.json": records(persons, True)}
-    return {name: json.dumps(found).encode() for name, found in lists.items()} | {"gt_valid.mat": truth}
+    return {name: json.dumps(found).encode() for name, found in lists.items()} | {
+        "gt_valid.mat": truth
+    }
 
 
 def _read(source: IO[bytes] | gzip.GzipFile, name: str) -> bytes:

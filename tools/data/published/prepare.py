@@ -21,7 +21,9 @@ def address(text: str) -> str:
     except ValueError:
         right = False
     if not right:
-        raise argparse.ArgumentTypeError(f"expected an address such as http://host/folder, but got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected an address such as http://host/folder, but got {text!r}"
+        )
     return text.rstrip("/")
 
 
@@ -45,7 +47,8 @@ def prepare(archive: Archive, root: Path, mirror: str | None, keep: bool) -> Non
     if faults := archive.faults(root):
         raise PrepareError(
             "\n  ".join([f"{path} is unpacked, but not all is there:", *faults])
-            + f"\nIt is not the published archive, or the disk is faulty; delete {path} and run the same command again"
+            + f"\nIt is not the published archive, or the disk is faulty; delete {path} and "
+            "run the same command again"
         )
     if downloaded and not keep:
         path.unlink()
@@ -58,7 +61,8 @@ def _make_root(root: Path) -> None:
             pass
     except OSError as error:
         raise PrepareError(
-            f"--root {root}: expected a folder that can be written, but: {error.strerror or error}; give another one"
+            f"--root {root}: expected a folder that can be written, but: "
+            f"{error.strerror or error}; give another one"
         ) from error
 
 
@@ -76,7 +80,10 @@ def report(data: DataSet, root: Path, remedy: str) -> int:
     """Say what is there or wrong; the exit status."""
     faults = data.faults(root)
     if faults:
-        print("\n  ".join([f"error: {len(faults)} wrong in {root}; {remedy}:", *faults]), file=sys.stderr)
+        print(
+            "\n  ".join([f"error: {len(faults)} wrong in {root}; {remedy}:", *faults]),
+            file=sys.stderr,
+        )
         return 1
     train, test = data.sizes()
     print(f"{root}: {train:,} samples to train on and {test:,} to test on; all there")

@@ -1,11 +1,12 @@
-"""The data sets as they are published: where, with which checksum, and what must be there once they are unpacked.
+"""The data sets as they are published: where, with which checksum, and what must be there once they
+are unpacked.
 
 Addresses and MD5 of CIFAR-10 and PASCAL VOC are torchvision's.
 
-MPII's publisher gives no checksum. The MD5 of its images is the one that others hold them to (github.com/anibali/dlds,
-`dlds/mpii-human-pose/details.json`). Its annotations are taken from a wheel on PyPI (see `mpii.py`), with the address
-and SHA-256 that PyPI gives, and not from MPII's own .mat, which lacks the split of 22,246 and 2,958 persons (made by
-Tompson et al.).
+MPII's publisher gives no checksum. The MD5 of its images is the one that others hold them to
+(github.com/anibali/dlds, `dlds/mpii-human-pose/details.json`). Its annotations are taken from a
+wheel on PyPI (see `mpii.py`), with the address and SHA-256 that PyPI gives, and not from MPII's own
+.mat, which lacks the split of 22,246 and 2,958 persons (made by Tompson et al.).
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Archive:
         unpack: (file, root) -> None: puts what is needed of it below the data set's root.
         counts: list or split that it brings -> samples in it.
         check: (root, counts) -> what is wrong with what it brings, one sentence each.
-        unpacked: bytes that it brings for each byte of its own; images are compressed already, a gzip gains little.
+        unpacked: bytes that it brings for each byte of its own; images are compressed already, a
+            gzip gains little.
     """
 
     name: str
@@ -59,7 +61,9 @@ class Archive:
 
 @dataclass(frozen=True)
 class DataSet:
-    """The archives, in the order in which they are needed, and which of their lists are not for training."""
+    """The archives, in the order in which they are needed, and which of their lists are
+    not for training.
+    """
 
     archives: tuple[Archive, ...]
     test: str
@@ -70,7 +74,9 @@ class DataSet:
 
     def sizes(self) -> tuple[int, int]:
         """Samples to train on and to test on."""
-        counts = {name: count for archive in self.archives for name, count in archive.counts.items()}
+        counts = {
+            name: count for archive in self.archives for name, count in archive.counts.items()
+        }
         test = counts.pop(self.test)
         return sum(counts.values()), test
 
@@ -79,9 +85,16 @@ class DataSet:
 
 
 def cifar_faults(root: Path, counts: Counts) -> list[str]:
-    """Files that are not those of torchvision's list, by their MD5; where all are, the number of images."""
+    """Files that are not those of torchvision's list, by their MD5.
+
+    Where all are, the number of images.
+    """
     folder = root / CIFAR10.base_folder
-    files = [*CIFAR10.train_list, *CIFAR10.test_list, [CIFAR10.meta["filename"], CIFAR10.meta["md5"]]]
+    files = [
+        *CIFAR10.train_list,
+        *CIFAR10.test_list,
+        [CIFAR10.meta["filename"], CIFAR10.meta["md5"]],
+    ]
     faults = []
     for name, md5 in files:
         if not (folder / name).is_file():
@@ -92,7 +105,9 @@ def cifar_faults(root: Path, counts: Counts) -> list[str]:
         return faults
     found = {split: len(CIFAR10(str(root), train=split == "train")) for split in counts}
     return [
-        _wrong_count(folder, n, f"{split} images", found[split]) for split, n in counts.items() if n != found[split]
+        _wrong_count(folder, n, f"{split} images", found[split])
+        for split, n in counts.items()
+        if n != found[split]
     ]
 
 
@@ -125,18 +140,28 @@ def strip_devkit(path: PurePosixPath) -> PurePosixPath | None:
 def _voc(key: str, name: str, count: int) -> Archive:
     known = DATASET_YEAR_DICT[key]
     md5 = f"md5:{known['md5']}"
-    return Archive(known["filename"], known["url"], md5, partial(unpack, place=strip_devkit), {name: count}, voc_faults)
+    return Archive(
+        known["filename"],
+        known["url"],
+        md5,
+        partial(unpack, place=strip_devkit),
+        {name: count},
+        voc_faults,
+    )
 
 
 # ---------------------------------------------------------------- MPII
 
 WHEEL = "pytorch_stacked_hourglass-1.0.0a9-py3-none-any.whl"
 PYPI = "https://files.pythonhosted.org/packages/23/78/83438de8bc79fae87100ffdf692971305ad493d07ef0ea4cb704a94ef36d"
-TRUTH = ("headboxes_src", "jnt_missing", "pos_gt_src")  # in gt_valid.mat; the last axis is the person
+# in gt_valid.mat; the last axis is the person
+TRUTH = ("headboxes_src", "jnt_missing", "pos_gt_src")
 
 
 def annotation_faults(root: Path, counts: Counts) -> list[str]:
-    """Persons in annot/train.json and annot/valid.json, and in annot/gt_valid.mat as many as in the latter."""
+    """Persons in annot/train.json and annot/valid.json, and in annot/gt_valid.mat as many
+    as in the latter.
+    """
     faults = []
     for split, count in counts.items():
         path = root / "annot" / f"{split}.json"
@@ -154,7 +179,11 @@ def _truth_faults(path: Path, count: int) -> list[str]:
     except (OSError, ValueError, MemoryError) as error:
         return [f"{path}: expected MATLAB's format, but got {reason(error)}"]
     found = {name: arrays[name].shape if name in arrays else "nothing" for name in TRUTH}
-    shapes = {"headboxes_src": (2, 2, count), "jnt_missing": (16, count), "pos_gt_src": (16, 2, count)}
+    shapes = {
+        "headboxes_src": (2, 2, count),
+        "jnt_missing": (16, count),
+        "pos_gt_src": (16, 2, count),
+    }
     return [f"{path}: expected the shape {shapes[name]} as {name!r}, but got {shape}"
             for name, shape in found.items() if shape != shapes[name]]  # fmt: skip
 
@@ -165,7 +194,8 @@ def _persons(path: Path) -> list[str] | str:
         return [str(person["image"]) for person in json.loads(path.read_bytes())]
     except OSError as error:
         return reason(error)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:  # ValueError: json's and unicode's
+    # ValueError: json's and unicode's
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         return f"something else ({reason(error)})"
 
 
@@ -200,8 +230,13 @@ def _missing(folder: Path, names: Collection[str]) -> list[str]:
     missing = sorted(name for name in names if not sizes.get(name))
     if not missing:
         return []
-    some = ", ".join(shown(name) for name in missing[:NAMED]) + (", ..." if len(missing) > NAMED else "")
-    return [f"{folder}: expected {len(names):,} files, but {len(missing):,} are missing or empty: {some}"]
+    some = ", ".join(shown(name) for name in missing[:NAMED]) + (
+        ", ..." if len(missing) > NAMED else ""
+    )
+    return [
+        f"{folder}: expected {len(names):,} files, but {len(missing):,} are missing or empty: "
+        f"{some}"
+    ]
 
 
 SETS = {
@@ -211,7 +246,10 @@ SETS = {
                 CIFAR10.filename,
                 CIFAR10.url,
                 f"md5:{CIFAR10.tgz_md5}",
-                partial(unpack, place=lambda path: path if path.parts[0] == CIFAR10.base_folder else None),
+                partial(
+                    unpack,
+                    place=lambda path: path if path.parts[0] == CIFAR10.base_folder else None,
+                ),
                 {"train": 50_000, "test": 10_000},
                 cifar_faults,
             ),

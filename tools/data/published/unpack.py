@@ -1,7 +1,8 @@
 """Archives that are unpacked whole or not at all, and into their folder alone.
 
-Of a tar, only files are taken, and written here rather than by `tarfile`: what it does with links, owners and modes
-depends on the patch version of Python, and the archives of data sets need none of it.
+Of a tar, only files are taken, and written here rather than by `tarfile`: what it does with links,
+owners and modes depends on the patch version of Python, and the archives of data sets need none of
+it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ Place = Callable[[PurePosixPath], PurePosixPath | None]
 def unpack(archive: Path, root: Path, place: Place) -> None:
     """Put the files of a tar archive below `root`, over files of the same names.
 
-    They are written into a folder beside and renamed when all are there; killed anywhere, a further call does it again.
+    They are written into a folder beside and renamed when all are there; killed anywhere, a further
+    call does it again.
 
     Args:
         archive: any tar, compressed or not.
@@ -34,22 +36,25 @@ def unpack(archive: Path, root: Path, place: Place) -> None:
         place: path in the archive -> path below `root`, or None for a file that is not wanted.
 
     Raises:
-        PrepareError: where it is no whole archive, holds anything but files and folders below its own top, or the disk
-            is full; nothing is then changed below `root`.
+        PrepareError: where it is no whole archive, holds anything but files and folders below its
+            own top, or the disk is full; nothing is then changed below `root`.
     """
     try:
         with staged(archive, root) as staging:
             _extract(archive, staging, place)
-    except (tarfile.TarError, EOFError, ValueError, zlib.error) as error:  # ValueError: a NUL in a name
+    # ValueError: a NUL in a name
+    except (tarfile.TarError, EOFError, ValueError, zlib.error) as error:
         raise broken(archive, "a whole tar archive", error) from error
 
 
 @contextmanager
 def staged(archive: Path, root: Path) -> Iterator[Path]:
-    """A folder beside, for what is in `archive`; at the end its files are renamed to the same paths below `root`.
+    """A folder beside, for what is in `archive`; at the end its files are renamed to the same paths
+    below `root`.
 
     Raises:
-        PrepareError: where the disk is full or refuses; in the block, nothing is then changed below `root`.
+        PrepareError: where the disk is full or refuses; in the block, nothing is then changed below
+            `root`.
     """
     staging = root / f".{archive.name}.unpacking"
     shutil.rmtree(staging, ignore_errors=True)
@@ -58,7 +63,8 @@ def staged(archive: Path, root: Path) -> Iterator[Path]:
         _publish(staging, root)
     except OSError as error:
         raise PrepareError(
-            f"Could not unpack {archive} below {root}: {reason(error)}; make room or give another --root. "
+            f"Could not unpack {archive} below {root}: {reason(error)}; make room or give another "
+            "--root. "
             "The archive is kept, and the same command goes on"
         ) from error
     finally:
@@ -93,7 +99,8 @@ def _refuse(archive: Path, member: tarfile.TarInfo) -> None:
     else:
         return
     raise PrepareError(
-        f"{archive}: expected files and folders below the archive's own, but got {came}; nothing was unpacked. "
+        f"{archive}: expected files and folders below the archive's own, but got {came}; nothing "
+        "was unpacked. "
         f"This is not what the publisher offers; {_again(archive)}"
     )
 
@@ -103,7 +110,9 @@ def _write(source: IO[bytes], path: Path, member: tarfile.TarInfo) -> None:
     with open(path, "wb") as file:
         shutil.copyfileobj(source, file, CHUNK)
     if path.stat().st_size != member.size:
-        raise tarfile.ReadError(f"{shown(member.name)} ends after {path.stat().st_size:,} of {member.size:,} bytes")
+        raise tarfile.ReadError(
+            f"{shown(member.name)} ends after {path.stat().st_size:,} of {member.size:,} bytes"
+        )
 
 
 def _publish(staging: Path, root: Path) -> None:

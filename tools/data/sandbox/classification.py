@@ -1,9 +1,11 @@
 """Images for classification: coloured shapes as a folder of images for each class.
 
-A class is a colour and a shape, so a network learns the colours from few labels and the shapes from more. hard.txt
-names the known share of hard images: small, of a dull and less certain colour, crossed by a bar, noisy.
+A class is a colour and a shape, so a network learns the colours from few labels and the shapes from
+more. hard.txt names the known share of hard images: small, of a dull and less certain colour,
+crossed by a bar, noisy.
 
-Image k of a split depends on (seed, split, k) and on whether it is hard; its class is k modulo the number of classes.
+Image k of a split depends on (seed, split, k) and on whether it is hard; its class is k modulo the
+number of classes.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ TURN = np.pi / 9  # at most, to either side
 def background(rng: Rng) -> Image:
     """Blotches that are nearly grey."""
     cells = (rng.uniform(60, 195, (4, 4, 1)) + rng.normal(0, 12, (4, 4, 3))).astype(np.float32)
-    return cv2.resize(cells, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+    return (
+        cv2.resize(cells, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+    )
 
 
 def mask(rng: Rng, corners: int, radius: float) -> NDArray[np.float32]:
@@ -53,13 +57,17 @@ def mask(rng: Rng, corners: int, radius: float) -> NDArray[np.float32]:
     points = centre + radius * np.stack([np.cos(angles), np.sin(angles)], 1)
     large = np.zeros((SIDE * ENLARGED, SIDE * ENLARGED), np.uint8)
     cv2.fillPoly(large, [np.round(points * ENLARGED).astype(np.int32)], (255,))
-    return cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+    return cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(
+        np.float32
+    ) / np.float32(255)
 
 
 def colour(rng: Rng, name: str, look: Look) -> NDArray[np.float64]:
     """A shade (3,) of a named colour, BGR."""
     hue = round(rng.normal(HUES[name], look.hue_spread)) % 180
-    shade = np.array([[[hue, round(rng.uniform(*look.saturation)), round(rng.uniform(110, 230))]]], np.uint8)
+    shade = np.array(
+        [[[hue, round(rng.uniform(*look.saturation)), round(rng.uniform(110, 230))]]], np.uint8
+    )
     return cv2.cvtColor(shade, cv2.COLOR_HSV2BGR)[0, 0].astype(np.float64)
 
 
@@ -67,27 +75,46 @@ def draw_bar(rng: Rng, image: Image, alpha: NDArray[np.float32]) -> None:
     """Cover a strip through the shape with grey, into `image`."""
     y, x = np.argwhere(alpha > 0.5).mean(0) + rng.uniform(-2, 2, 2)
     angle, reach = rng.uniform(0, np.pi), 2 * SIDE
-    ends = [(round(x + s * reach * np.cos(angle)), round(y + s * reach * np.sin(angle))) for s in (-1, 1)]
-    cv2.line(image, ends[0], ends[1], [rng.uniform(60, 195)] * 3, int(rng.integers(2, 4)), cv2.LINE_AA)
+    ends = [
+        (round(x + s * reach * np.cos(angle)), round(y + s * reach * np.sin(angle)))
+        for s in (-1, 1)
+    ]
+    cv2.line(
+        image, ends[0], ends[1], [rng.uniform(60, 195)] * 3, int(rng.integers(2, 4)), cv2.LINE_AA
+    )
 
 
 def draw_image(seed: int, split: int, index: int, hard: bool) -> tuple[Image, str]:
-    """Image `index` (from 0) of train (split 0) or test (1) and its class; it depends on these four alone."""
+    """Image `index` (from 0) of train (split 0) or test (1) and its class.
+
+    It depends on these four alone.
+    """
     rng, look = np.random.default_rng([seed, split, index, int(hard), 1]), HARD if hard else EASY
     name = CLASSES[index % len(CLASSES)]
     hue, _, shape = name.partition("_")
     image = background(rng)
     alpha = mask(rng, SHAPES[shape], rng.uniform(*look.radius))
-    image = (image * (1 - alpha[..., None]) + colour(rng, hue, look) * alpha[..., None]).round().astype(np.uint8)
+    image = (
+        (image * (1 - alpha[..., None]) + colour(rng, hue, look) * alpha[..., None])
+        .round()
+        .astype(np.uint8)
+    )
     for _ in range(look.bars):
         draw_bar(rng, image, alpha)
-    return (image + rng.normal(0, look.noise, image.shape)).round().clip(0, 255).astype(np.uint8), name
+    return (image + rng.normal(0, look.noise, image.shape)).round().clip(0, 255).astype(
+        np.uint8
+    ), name
 
 
 def write_classification(target: Path, settings: dict[str, Any]) -> str:
-    """Write train/<class>/, test/<class>/ and hard.txt below `target`; returns the counts in words."""
+    """Write train/<class>/, test/<class>/ and hard.txt below `target`.
+
+    Returns the counts in words.
+    """
     hard_paths: list[str] = []
-    for split, (folder, count) in enumerate((("train", settings["pool"]), ("test", settings["test"]))):
+    for split, (folder, count) in enumerate(
+        (("train", settings["pool"]), ("test", settings["test"]))
+    ):
         for name in CLASSES:
             (target / folder / name).mkdir(parents=True)
         for k, hard in enumerate(hard_flags(settings["seed"], split, count, settings["hard"])):
@@ -96,16 +123,33 @@ def write_classification(target: Path, settings: dict[str, Any]) -> str:
             (target / path).write_bytes(cv2.imencode(".png", image)[1].tobytes())
             hard_paths += [path] * hard
     (target / "hard.txt").write_text("".join(f"{path}\n" for path in hard_paths), encoding="utf-8")
-    return f"{settings['pool']} + {settings['test']} images of {len(CLASSES)} classes, {len(hard_paths)} hard"
+    return (
+        f"{settings['pool']} + {settings['test']} images of {len(CLASSES)} classes, "
+        f"{len(hard_paths)} hard"
+    )
 
 
 def make_classification(root: Path, pool: int, test: int, seed: int, hard: float) -> Path:
-    """Make root/shapes, `hard` a share; its path. ValueError: bad settings; FileExistsError: made with others."""
+    """Make root/shapes, `hard` a share; its path.
+
+    ValueError: bad settings; FileExistsError: made with others.
+    """
     least, most = len(CLASSES), 10**6
     rules = {
-        f"pool: expected {least} (an image a class) to {most} images, got {pool}": least <= pool <= most,
-        f"test: expected {least} (an image a class) to {most} images, got {test}": least <= test <= most,
+        f"pool: expected {least} (an image a class) to {most} images, got {pool}": least
+        <= pool
+        <= most,
+        f"test: expected {least} (an image a class) to {most} images, got {test}": least
+        <= test
+        <= most,
     }
     check_settings(rules, seed, hard)
-    settings = {"task": "cls", "drawing": DRAWING, "pool": pool, "test": test, "seed": seed, "hard": hard}
+    settings = {
+        "task": "cls",
+        "drawing": DRAWING,
+        "pool": pool,
+        "test": test,
+        "seed": seed,
+        "hard": hard,
+    }
     return publish(root / "shapes", settings, write_classification)

@@ -1,4 +1,6 @@
-"""What all sandboxes share: backgrounds and marks, which samples are hard, and how a folder is published."""
+"""What all sandboxes share: backgrounds and marks, which samples are hard, and how a
+folder is published.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,17 @@ from numpy.typing import NDArray
 
 SIDE = 128  # px, width and height of a background
 BLOCK = 20  # samples among which hardness is dealt
-CLUTTER = ((24, 1), (1, 1), (5, 2))  # px, half axes of the ellipses that look like lines, dots and blobs
+# px, half axes of the ellipses that look like lines, dots and blobs
+CLUTTER = ((24, 1), (1, 1), (5, 2))
 
 Image = NDArray[np.uint8]  # (height, width, 3), BGR
 Rng = np.random.Generator
 
 
 def background(rng: Rng) -> Image:
-    """A mid-tone with texture of three sizes, far enough from black and white to leave room for contrast."""
+    """A mid-tone with texture of three sizes, far enough from black and white to leave
+    room for contrast.
+    """
     texture = np.full((SIDE, SIDE, 3), rng.uniform(80, 175, 3), np.float32)
     for cells, spread in ((3, 16.0), (11, 7.0), (36, 5.0)):
         grid = rng.normal(0, spread, (cells, cells, 3)).astype(np.float32)
@@ -31,33 +36,50 @@ def background(rng: Rng) -> Image:
     return texture.clip(45, 210).astype(np.uint8)
 
 
-def colour_beside(rng: Rng, surround: NDArray[Any], contrast: tuple[float, float]) -> NDArray[np.float64]:
-    """A colour (3,) at a random distance from `surround` (3,); of 32 directions the first that stays in [0, 255]."""
+def colour_beside(
+    rng: Rng, surround: NDArray[Any], contrast: tuple[float, float]
+) -> NDArray[np.float64]:
+    """A colour (3,) at a random distance from `surround` (3,).
+
+    Of 32 directions the first that stays in [0, 255].
+    """
     directions = rng.normal(size=(32, 3))
-    colours = surround + rng.uniform(*contrast) * directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    colours = surround + rng.uniform(*contrast) * directions / np.linalg.norm(
+        directions, axis=1, keepdims=True
+    )
     overshoot = np.abs(colours - colours.clip(0, 255)).sum(1)
     return colours[overshoot.argmin()].clip(0, 255)
 
 
 def draw_mark(rng: Rng, image: Image, centre: NDArray[Any], half_axes: NDArray[Any]) -> None:
-    """Draw an ellipse, turned at random and in a colour unlike the image's mean, into `image`; all in pixels."""
+    """Draw an ellipse, turned at random and in a colour unlike the image's mean, into `image`.
+
+    All in pixels.
+    """
     x, y, a, b = (round(16 * v) for v in (*centre, *half_axes))  # in sixteenths, for shift
     colour = colour_beside(rng, np.array(cv2.mean(image)[:3]), (40, 90)).tolist()
-    cv2.ellipse(image, (x, y), (a, b), rng.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA, shift=4)
+    cv2.ellipse(
+        image, (x, y), (a, b), rng.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA, shift=4
+    )
 
 
 def hard_flags(seed: int, split: int, count: int, share: float) -> list[bool]:
-    """Which scenes of a list are hard: exactly round(share * count), even over the blocks, at random within each."""
+    """Which scenes of a list are hard: exactly round(share * count), even over the blocks,
+    at random within each.
+    """
     flags: list[bool] = []
     for start in range(0, count, BLOCK):
         stop = min(start + BLOCK, count)
-        order = np.random.default_rng([seed, split, start, 2]).permutation(stop - start)  # 0 and 1 are scenes
+        # 0 and 1 are scenes
+        order = np.random.default_rng([seed, split, start, 2]).permutation(stop - start)
         flags += (order < round(share * stop) - round(share * start)).tolist()
     return flags
 
 
 def check_settings(rules: dict[str, bool], seed: int, hard: float) -> None:
-    """Raise a ValueError that names every rule that does not hold: those given, and those that all sandboxes have."""
+    """Raise a ValueError that names every rule that does not hold: those given, and those
+    that all sandboxes have.
+    """
     rules = rules | {
         f"seed: expected a number >= 0, got {seed}": seed >= 0,
         f"hard: expected a share in [0, 1], got {hard}": 0 <= hard <= 1,
@@ -66,14 +88,23 @@ def check_settings(rules: dict[str, bool], seed: int, hard: float) -> None:
         raise ValueError("; ".join(rule for rule, holds in rules.items() if not holds))
 
 
-def publish(target: Path, settings: dict[str, Any], write: Callable[[Path, dict[str, Any]], str]) -> Path:
-    """Have `write` fill a folder beside `target`, then rename it; a target with the same settings is left as it is."""
+def publish(
+    target: Path, settings: dict[str, Any], write: Callable[[Path, dict[str, Any]], str]
+) -> Path:
+    """Have `write` fill a folder beside `target`, then rename it.
+
+    A target with the same settings is left as it is.
+    """
     if target.exists():
         note = target / "sandbox.json"
         made = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
-        other = [f"{k}: {made.get(k)} there, {v} asked" for k, v in settings.items() if made.get(k) != v]
+        other = [
+            f"{k}: {made.get(k)} there, {v} asked" for k, v in settings.items() if made.get(k) != v
+        ]
         if other:
-            raise FileExistsError(f"{target} is kept, as it was not made with these settings ({'; '.join(other)})")
+            raise FileExistsError(
+                f"{target} is kept, as it was not made with these settings ({'; '.join(other)})"
+            )
         print(f"{target} is there already, made with these settings")
         return target
     start, building = time.perf_counter(), target.with_name(f"{target.name}.tmp-{os.getpid()}")

@@ -1,6 +1,7 @@
 """Scenes for detection: circles, squares and triangles as a PASCAL VOC devkit.
 
-ImageSets/Main/hard.txt names the known share of hard scenes: small objects of low contrast, occluded, in more clutter.
+ImageSets/Main/hard.txt names the known share of hard scenes: small objects of low contrast,
+occluded, in more clutter.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ Box = tuple[int, int, int, int]  # xmin, ymin, xmax, ymax in pixels, 1-based, in
 
 
 class Look(NamedTuple):
-    """How scenes of a kind look. Pairs are ranges; contrast is the distance of fill and surround in BGR levels."""
+    """How scenes of a kind look.
+
+    Pairs are ranges; contrast is the distance of fill and surround in BGR levels.
+    """
 
     side: tuple[float, float]  # px, longer side of an object
     contrast: tuple[float, float]
@@ -57,7 +61,10 @@ INVISIBLE = (7.0, 11.0)  # contrast of an object marked difficult
 
 
 class Object(NamedTuple):
-    """A drawn object; alpha (SIDE, SIDE) in [0, 1] is its mask before anything covers it, box the mask's tight box."""
+    """A drawn object.
+
+    Alpha (SIDE, SIDE) in [0, 1] is its mask before anything covers it, box the mask's tight box.
+    """
 
     name: str
     alpha: NDArray[np.float32]
@@ -73,7 +80,10 @@ def iou(a: Box, b: Box) -> float:
 
 
 def propose(rng: Rng, look: Look) -> Object:
-    """An object of random class, size, turn and place, inside the image; its mask is drawn eight times as large."""
+    """An object of random class, size, turn and place, inside the image.
+
+    Its mask is drawn eight times as large.
+    """
     name = str(rng.choice(list(CORNERS)))
     angles = rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(CORNERS[name]) / CORNERS[name]
     points = np.stack([np.cos(angles), np.sin(angles)], 1)
@@ -81,14 +91,19 @@ def propose(rng: Rng, look: Look) -> Object:
     points += rng.uniform(2, SIDE - 2 - points.max(0))
     large = np.zeros((SIDE * 8, SIDE * 8), np.uint8)
     cv2.fillPoly(large, [np.round(points * 8).astype(np.int32)], (255,))
-    alpha = cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+    alpha = cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(
+        np.float32
+    ) / np.float32(255)
     y, x = np.nonzero(alpha >= 0.5)
     box = (int(x.min()) + 1, int(y.min()) + 1, int(x.max()) + 1, int(y.max()) + 1)
     return Object(name, alpha, box, difficult=look is HARD and bool(rng.random() < DIFFICULT_SHARE))
 
 
 def place_objects(rng: Rng, look: Look) -> list[Object]:
-    """No object or 1 to 4; one that finds no free place in 12 tries is left out (never the first)."""
+    """No object or 1 to 4.
+
+    One that finds no free place in 12 tries is left out (never the first).
+    """
     placed: list[Object] = []
     for _ in range(0 if rng.random() < EMPTY_SHARE else int(rng.integers(1, 5))):
         tries = (propose(rng, look) for _ in range(12))
@@ -111,18 +126,29 @@ def draw_scene(seed: int, split: int, index: int, hard: bool) -> tuple[Image, li
     rng, look = np.random.default_rng([seed, split, index, int(hard)]), HARD if hard else EASY
     image = background(rng)
     for kind in rng.integers(len(CLUTTER), size=rng.integers(*look.clutter, endpoint=True)):
-        draw_mark(rng, image, rng.uniform(0, SIDE, 2), np.array(CLUTTER[kind]) * rng.uniform(0.7, 1.4, 2))
+        draw_mark(
+            rng, image, rng.uniform(0, SIDE, 2), np.array(CLUTTER[kind]) * rng.uniform(0.7, 1.4, 2)
+        )
     objects = place_objects(rng, look)
     for thing in objects:
         image = draw_object(rng, image, thing, INVISIBLE if thing.difficult else look.contrast)
     for thing in objects:
-        if rng.random() < look.bar_share:  # a bar anywhere across the object, which hides a part of it
-            draw_mark(rng, image, rng.uniform(thing.box[:2], thing.box[2:]), rng.uniform((16, 1.3), (30, 2.0)))
+        # a bar anywhere across the object, which hides a part of it
+        if rng.random() < look.bar_share:
+            draw_mark(
+                rng,
+                image,
+                rng.uniform(thing.box[:2], thing.box[2:]),
+                rng.uniform((16, 1.3), (30, 2.0)),
+            )
     return (image + rng.normal(0, 5, image.shape)).round().clip(0, 255).astype(np.uint8), objects
 
 
 def write_detection(devkit: Path, settings: dict[str, Any]) -> str:
-    """Write VOC2007 with its images, annotations and lists below `devkit`; returns the counts in words."""
+    """Write VOC2007 with its images, annotations and lists below `devkit`.
+
+    Returns the counts in words.
+    """
     voc, seed, pool, boxes = devkit / "VOC2007", settings["seed"], settings["pool"], Counter[str]()
     lists: dict[str, list[str]] = {"trainval": [], "test": [], "hard": []}
     for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
@@ -133,25 +159,43 @@ def write_detection(devkit: Path, settings: dict[str, Any]) -> str:
             image_id = f"{split * pool + k + 1:06d}"
             lists[name].append(image_id)
             lists["hard"] += [image_id] * hard
-            (voc / f"JPEGImages/{image_id}.jpg").write_bytes(cv2.imencode(".jpg", image)[1].tobytes())
+            (voc / f"JPEGImages/{image_id}.jpg").write_bytes(
+                cv2.imencode(".jpg", image)[1].tobytes()
+            )
             entries = "".join(OBJECT.format(o.name, int(o.difficult), *o.box) for o in objects)
             (voc / f"Annotations/{image_id}.xml").write_text(
                 ANNOTATION.format(id=image_id, side=SIDE, objects=entries), encoding="utf-8"
             )
             boxes.update([o.name for o in objects] or ["no object"])
     for name, ids in lists.items():
-        (voc / f"ImageSets/Main/{name}.txt").write_text("".join(f"{id}\n" for id in ids), encoding="utf-8")
-    words = f"{pool} + {settings['test']} images, {len(lists['hard'])} hard, {boxes.pop('no object', 0)} empty; boxes: "
+        (voc / f"ImageSets/Main/{name}.txt").write_text(
+            "".join(f"{id}\n" for id in ids), encoding="utf-8"
+        )
+    words = (
+        f"{pool} + {settings['test']} images, {len(lists['hard'])} hard, "
+        f"{boxes.pop('no object', 0)} empty; boxes: "
+    )
     return words + ", ".join(f"{name} {count}" for name, count in sorted(boxes.items()))
 
 
 def make_detection(root: Path, pool: int, test: int, seed: int, hard: float) -> Path:
-    """Make root/VOCdevkit, `hard` a share; its path. ValueError: bad settings; FileExistsError: made with others."""
+    """Make root/VOCdevkit, `hard` a share; its path.
+
+    ValueError: bad settings; FileExistsError: made with others.
+    """
     rules = {
         f"pool: expected at least 1 scene, got {pool}": pool >= 1,
         f"test: expected at least 0 scenes, got {test}": test >= 0,
-        f"pool + test: expected at most 999999 scenes, as ids have six digits, got {pool + test}": pool + test < 10**6,
+        "pool + test: expected at most 999999 scenes, as ids have six digits, got "
+        f"{pool + test}": pool + test < 10**6,
     }
     check_settings(rules, seed, hard)
-    settings = {"task": "det", "drawing": DRAWING, "pool": pool, "test": test, "seed": seed, "hard": hard}
+    settings = {
+        "task": "det",
+        "drawing": DRAWING,
+        "pool": pool,
+        "test": test,
+        "seed": seed,
+        "hard": hard,
+    }
     return publish(root / "VOCdevkit", settings, write_detection)

@@ -1,7 +1,8 @@
-"""The figures of the pose sandbox: a jointed person in a random pose, drawn with thick limbs, trunk and head.
+"""The figures of the pose sandbox: a jointed person in a random pose, drawn with thick limbs, trunk
+and head.
 
-Limbs of the person's left side are bluish and those of the right side reddish, so that the sides can be told apart from
-the front and from behind.
+Limbs of the person's left side are bluish and those of the right side reddish, so that the sides
+can be told apart from the front and from behind.
 """
 
 from __future__ import annotations
@@ -24,7 +25,15 @@ LEGS = {"left": (L_HIP, L_KNEE, L_ANKLE), "right": (R_HIP, R_KNEE, R_ANKLE)}
 ARMS = {"left": (L_SHOULDER, L_ELBOW, L_WRIST), "right": (R_SHOULDER, R_ELBOW, R_WRIST)}
 HUES = {"left": 108, "right": 4}  # OpenCV's, in units of 2 degrees
 # lengths and widths in heights of a standing figure; trunk, neck, head, thigh and shin add up to 1
-TRUNK, NECK_LENGTH, HEAD, THIGH, SHIN, UPPER_ARM, FOREARM = 0.28, 0.04, 0.2, 0.245, 0.235, 0.175, 0.165
+TRUNK, NECK_LENGTH, HEAD, THIGH, SHIN, UPPER_ARM, FOREARM = (
+    0.28,
+    0.04,
+    0.2,
+    0.245,
+    0.235,
+    0.175,
+    0.165,
+)
 SHOULDERS, HIPS, LEG_WIDTH, ARM_WIDTH = 0.13, 0.075, 0.085, 0.065  # the first two are half widths
 HUE_SPREAD = 12  # standard deviation of the hue of one kind of limb, in units of 2 degrees
 
@@ -33,7 +42,10 @@ Tint = Callable[[NDArray[Any]], NDArray[np.float64]]  # colour (3,) -> the colou
 
 
 class Look(NamedTuple):
-    """How persons of a kind look. Pairs are ranges; angles are in degrees, 0 for hanging or standing straight."""
+    """How persons of a kind look.
+
+    Pairs are ranges; angles are in degrees, 0 for hanging or standing straight.
+    """
 
     height: tuple[float, float]  # px, of the standing figure
     turn: float  # of the whole figure, to either side at most
@@ -54,8 +66,13 @@ def rotated(points: NDArray[Any], degrees: float) -> NDArray[Any]:
     return points @ np.array([[c, s], [-s, c]])
 
 
-def limb(rng: Rng, start: NDArray[Any], out: float, lengths: tuple[float, float], angles: tuple[Any, Any]) -> list[Any]:
-    """The two further joints of an arm or leg that begins at `start`; `out` is the sign of x away from the body."""
+def limb(
+    rng: Rng, start: NDArray[Any], out: float, lengths: tuple[float, float], angles: tuple[Any, Any]
+) -> list[Any]:
+    """The two further joints of an arm or leg that begins at `start`.
+
+    `out` is the sign of x away from the body.
+    """
     points, angle = [start], 0.0
     for length, (low, high) in zip(lengths, angles, strict=True):
         angle += np.deg2rad(rng.triangular(low, np.clip(8, low, high), high))
@@ -66,37 +83,57 @@ def limb(rng: Rng, start: NDArray[Any], out: float, lengths: tuple[float, float]
 def pose(rng: Rng, look: Look, facing: float) -> NDArray[np.float64]:
     """Joints (16, 2) in heights of the standing figure, pelvis at the origin, y down.
 
-    `facing` is the cosine of the turn about the upright axis: 1 seen from the front (the person's right is to the left
-    in the image), -1 from behind.
+    `facing` is the cosine of the turn about the upright axis: 1 seen from the front (the person's
+    right is to the left in the image), -1 from behind.
     """
     joints, front = np.zeros((16, 2)), np.sign(facing)
     joints[[THORAX, NECK, TOP], 1] = -np.cumsum([TRUNK, NECK_LENGTH, HEAD])
     joints[TOP] = joints[NECK] + rotated(joints[[TOP]] - joints[NECK], rng.normal(0, look.lean))[0]
     for side, sign in (("left", 1), ("right", -1)):
-        shoulder, hip = joints[THORAX] + [sign * facing * SHOULDERS, 0], np.array([sign * facing * HIPS, 0])
-        joints[list(ARMS[side])] = limb(rng, shoulder, sign * front, (UPPER_ARM, FOREARM), (look.shoulder, look.elbow))
-        joints[list(LEGS[side])] = limb(rng, hip, sign * front, (THIGH, SHIN), (look.hip, look.knee))
+        shoulder, hip = (
+            joints[THORAX] + [sign * facing * SHOULDERS, 0],
+            np.array([sign * facing * HIPS, 0]),
+        )
+        joints[list(ARMS[side])] = limb(
+            rng, shoulder, sign * front, (UPPER_ARM, FOREARM), (look.shoulder, look.elbow)
+        )
+        joints[list(LEGS[side])] = limb(
+            rng, hip, sign * front, (THIGH, SHIN), (look.hip, look.knee)
+        )
     upper = [THORAX, NECK, TOP, *ARMS["left"], *ARMS["right"]]
     joints[upper] = rotated(joints[upper], rng.uniform(-look.lean, look.lean))
     return rotated(joints, rng.uniform(-look.turn, look.turn))
 
 
-def shade(rng: Rng, hue: float, saturation: tuple[int, int], value: tuple[int, int]) -> NDArray[np.float64]:
+def shade(
+    rng: Rng, hue: float, saturation: tuple[int, int], value: tuple[int, int]
+) -> NDArray[np.float64]:
     """A colour (3,), BGR, of about a hue (in units of 2 degrees)."""
-    tone = [round(rng.normal(hue, HUE_SPREAD)) % 180, rng.integers(*saturation), rng.integers(*value)]
+    tone = [
+        round(rng.normal(hue, HUE_SPREAD)) % 180,
+        rng.integers(*saturation),
+        rng.integers(*value),
+    ]
     return cv2.cvtColor(np.array([[tone]], np.uint8), cv2.COLOR_HSV2BGR)[0, 0].astype(np.float64)
 
 
 class Canvas:
-    """Colours (H, W, 3) and mask (H, W) of a figure, ENLARGED times as large as the image; later parts cover others."""
+    """Colours (H, W, 3) and mask (H, W) of a figure, ENLARGED times as large as the image.
+
+    Later parts cover others.
+    """
 
     def __init__(self) -> None:
         self.colours = np.zeros((SIDE * ENLARGED, SIDE * ENLARGED, 3), np.uint8)
         self.mask = np.zeros(self.colours.shape[:2], np.uint8)
 
     def stroke(self, points: NDArray[Any], width: float, colour: NDArray[Any]) -> None:
-        """The area within half a `width` of the lines through `points` (N, 2), filled; its rim is darker."""
-        corners = np.round(((points + 0.5) * ENLARGED - 0.5) * 16).astype(np.int32)  # in sixteenths, for shift
+        """The area within half a `width` of the lines through `points` (N, 2), filled.
+
+        Its rim is darker.
+        """
+        # in sixteenths, for shift
+        corners = np.round(((points + 0.5) * ENLARGED - 0.5) * 16).astype(np.int32)
         for part, tint in ((width, 0.6 * colour), (width - 1.2, colour)):  # px
             thickness = max(1, round(part * ENLARGED))
             for layer, value in ((self.colours, tint.tolist()), (self.mask, (255,))):
@@ -113,18 +150,29 @@ class Canvas:
         """The image (SIDE, SIDE, 3) with the figure in front."""
         colours, mask = (cv2.resize(layer, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for layer in
                          (self.colours, self.mask))  # fmt: skip
-        return (image * (1 - mask[..., None] / 255.0) + colours).round().clip(0, 255).astype(np.uint8)
+        return (
+            (image * (1 - mask[..., None] / 255.0) + colours).round().clip(0, 255).astype(np.uint8)
+        )
 
 
-def draw_head(rng: Rng, canvas: Canvas, joints: NDArray[Any], height: float, facing: float, dull: Tint) -> None:
+def draw_head(
+    rng: Rng, canvas: Canvas, joints: NDArray[Any], height: float, facing: float, dull: Tint
+) -> None:
     """Skin, hair and, from the front, eyes; from behind hair covers the head."""
     axis = joints[TOP] - joints[NECK]
     across, centre = np.array([-axis[1], axis[0]]), joints[NECK] + 0.5 * axis
-    skin, hair = dull(shade(rng, 11, (60, 130), (130, 240))), dull(shade(rng, 14, (40, 200), (20, 110)))
+    skin, hair = (
+        dull(shade(rng, 11, (60, 130), (130, 240))),
+        dull(shade(rng, 14, (40, 200), (20, 110))),
+    )
     canvas.stroke(joints[[THORAX, NECK]], ARM_WIDTH * height, skin)
-    canvas.stroke(np.stack([centre - 0.06 * axis, centre + 0.06 * axis]), 0.88 * HEAD * height, skin)
+    canvas.stroke(
+        np.stack([centre - 0.06 * axis, centre + 0.06 * axis]), 0.88 * HEAD * height, skin
+    )
     if facing < 0:
-        canvas.stroke(np.stack([centre - 0.02 * axis, centre + 0.06 * axis]), 0.86 * HEAD * height, hair)
+        canvas.stroke(
+            np.stack([centre - 0.02 * axis, centre + 0.06 * axis]), 0.86 * HEAD * height, hair
+        )
         return
     canvas.stroke(centre + 0.27 * axis + np.outer([-0.22, 0.22], across), 0.4 * HEAD * height, hair)
     for side in (-0.17, 0.17):
@@ -132,8 +180,12 @@ def draw_head(rng: Rng, canvas: Canvas, joints: NDArray[Any], height: float, fac
         canvas.stroke(np.stack([eye, eye]), 2.2, 0.4 * hair)
 
 
-def draw_figure(rng: Rng, image: Image, joints: NDArray[Any], height: float, facing: float, colour: float) -> Image:
-    """The image with the figure in front: legs, then trunk, head and arms, each covering those before."""
+def draw_figure(
+    rng: Rng, image: Image, joints: NDArray[Any], height: float, facing: float, colour: float
+) -> Image:
+    """The image with the figure in front: legs, then trunk, head and arms, each covering
+    those before.
+    """
     surround, canvas = np.array(cv2.mean(image)[:3]), Canvas()
 
     def dull(full: NDArray[Any]) -> NDArray[Any]:
@@ -141,10 +193,14 @@ def draw_figure(rng: Rng, image: Image, joints: NDArray[Any], height: float, fac
 
     for side, chain in LEGS.items():
         canvas.stroke_chain(
-            joints[list(chain)], LEG_WIDTH * height, dull(shade(rng, HUES[side], (150, 255), (90, 170)))
+            joints[list(chain)],
+            LEG_WIDTH * height,
+            dull(shade(rng, HUES[side], (150, 255), (90, 170))),
         )
     corners = joints[[R_SHOULDER, L_SHOULDER, L_HIP, R_HIP]]
-    canvas.stroke(corners, LEG_WIDTH * height, dull(shade(rng, rng.uniform(0, 180), (20, 160), (80, 230))))
+    canvas.stroke(
+        corners, LEG_WIDTH * height, dull(shade(rng, rng.uniform(0, 180), (20, 160), (80, 230)))
+    )
     draw_head(rng, canvas, joints, height, facing, dull)
     for side, chain in ARMS.items():
         tone = dull(shade(rng, HUES[side], (110, 220), (150, 245)))

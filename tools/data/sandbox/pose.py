@@ -1,8 +1,9 @@
 """Persons for pose estimation: jointed figures as MPII's json files, one person an image.
 
-hard.txt names the known share of hard persons: in rare poses, smaller, of dull colours, crossed by bars, in more
-clutter. Joints outside of the image or behind a bar are not annotated. A crop of 64 px by centre and scale, as HRNet
-makes it, holds the whole figure; MPII's head size is then about 9.5 px.
+hard.txt names the known share of hard persons: in rare poses, smaller, of dull colours, crossed by
+bars, in more clutter. Joints outside of the image or behind a bar are not annotated. A crop of 64
+px by centre and scale, as HRNet makes it, holds the whole figure; MPII's head size is then about
+9.5 px.
 
 Left and right have their own colours, so a horizontal flip makes persons that are not in the data.
 
@@ -37,16 +38,53 @@ from tools.data.sandbox.figure import HEAD, NECK, SIDE, TOP, Look, draw_figure, 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
 QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
 CODES = (
-    "rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "neck", "head", "rwri", "relb", "rsho", "lsho",
-    "lelb", "lwri",
-)  # fmt: skip  # of the joints in MPII's order
-HEAD_BOX = 1.1  # side of the head box in head lengths; MPII's head size is then .6 * 2^.5 * 1.1 = .93 head lengths
+    "rank",
+    "rkne",
+    "rhip",
+    "lhip",
+    "lkne",
+    "lank",
+    "pelv",
+    "thor",
+    "neck",
+    "head",
+    "rwri",
+    "relb",
+    "rsho",
+    "lsho",
+    "lelb",
+    "lwri",
+)  # of the joints in MPII's order
+# side of the head box in head lengths; MPII's head size is then .6 * 2^.5 * 1.1 = .93 head lengths
+HEAD_BOX = 1.1
 NOISE, BAR_WIDTH = 5, (3, 5)  # standard deviation in levels; px
 
-EASY = Look(height=(60, 70), turn=15, lean=18, shoulder=(-15, 130), elbow=(-60, 100), hip=(-10, 50), knee=(-60, 20),
-            colour=(0.7, 1), clutter=(6, 12), bars=(0, 0), cut=0.15)  # fmt: skip
-HARD = Look(height=(44, 56), turn=100, lean=40, shoulder=(-30, 170), elbow=(-120, 130), hip=(-25, 90), knee=(-110, 50),
-            colour=(0.5, 0.7), clutter=(12, 18), bars=(1, 2), cut=0.15)  # fmt: skip
+EASY = Look(
+    height=(60, 70),
+    turn=15,
+    lean=18,
+    shoulder=(-15, 130),
+    elbow=(-60, 100),
+    hip=(-10, 50),
+    knee=(-60, 20),
+    colour=(0.7, 1),
+    clutter=(6, 12),
+    bars=(0, 0),
+    cut=0.15,
+)
+HARD = Look(
+    height=(44, 56),
+    turn=100,
+    lean=40,
+    shoulder=(-30, 170),
+    elbow=(-120, 130),
+    hip=(-25, 90),
+    knee=(-110, 50),
+    colour=(0.5, 0.7),
+    clutter=(12, 18),
+    bars=(1, 2),
+    cut=0.15,
+)
 
 
 class Person(NamedTuple):
@@ -55,13 +93,16 @@ class Person(NamedTuple):
     image: Image
     joints: NDArray[np.float64]  # (16, 2)
     annotated: NDArray[np.bool_]  # (16,)
-    centre: NDArray[np.float64]  # (2,), above the middle of the figure by what readers of MPII move it down
+    # (2,), above the middle of the figure by what readers of MPII move it down
+    centre: NDArray[np.float64]
     scale: float  # height of the standing figure in units of 200 px
     head: NDArray[np.float64]  # (2, 2), first and second corner of the head box
 
 
 def place(rng: Rng, joints: NDArray[Any], height: float, cut: bool) -> NDArray[Any]:
-    """The joints in pixels: the figure anywhere inside the image, or with its lower part below the border."""
+    """The joints in pixels: the figure anywhere inside the image, or with its lower part
+    below the border.
+    """
     margin = 0.06 * height  # what limbs and head reach beyond their joints
     joints = height * (joints - joints.min(0))
     free = SIDE - 1 - 2 * margin - joints.max(0)
@@ -75,7 +116,10 @@ def draw_bar(rng: Rng, image: Image, joints: NDArray[Any]) -> NDArray[np.bool_]:
     """Cover a strip through the figure, into `image`; which joints (16,) are behind it."""
     x, y = joints[rng.integers(len(joints))] + rng.uniform(-4, 4, 2)
     angle, width = rng.uniform(0, np.pi), int(rng.integers(*BAR_WIDTH, endpoint=True))
-    ends = [(round(x + s * 2 * SIDE * np.cos(angle)), round(y + s * 2 * SIDE * np.sin(angle))) for s in (-1, 1)]
+    ends = [
+        (round(x + s * 2 * SIDE * np.cos(angle)), round(y + s * 2 * SIDE * np.sin(angle)))
+        for s in (-1, 1)
+    ]
     cv2.line(image, ends[0], ends[1], rng.uniform(40, 210, 3).tolist(), width, cv2.LINE_AA)
     distances = np.abs((joints[:, 0] - x) * np.sin(angle) - (joints[:, 1] - y) * np.cos(angle))
     return distances < width / 2
@@ -86,8 +130,13 @@ def draw_person(seed: int, split: int, index: int, hard: bool) -> Person:
     rng, look = np.random.default_rng([seed, split, index, int(hard), 2]), HARD if hard else EASY
     image = np.ascontiguousarray(background(rng)[:SIDE, :SIDE])
     for kind in rng.integers(len(CLUTTER), size=rng.integers(*look.clutter, endpoint=True)):
-        draw_mark(rng, image, rng.uniform(0, SIDE, 2), np.array(CLUTTER[kind]) * rng.uniform(0.7, 1.4, 2))
-    height, facing = rng.uniform(*look.height), rng.choice([-1, 1]) * np.cos(rng.uniform(0, np.pi / 3))
+        draw_mark(
+            rng, image, rng.uniform(0, SIDE, 2), np.array(CLUTTER[kind]) * rng.uniform(0.7, 1.4, 2)
+        )
+    height, facing = (
+        rng.uniform(*look.height),
+        rng.choice([-1, 1]) * np.cos(rng.uniform(0, np.pi / 3)),
+    )
     joints = place(rng, pose(rng, look, facing), height, cut=bool(rng.random() < look.cut))
     image = draw_figure(rng, image, joints, height, facing, rng.uniform(*look.colour))
     annotated = np.all((joints >= 0) & (joints <= SIDE - 1), axis=1)
@@ -100,12 +149,19 @@ def draw_person(seed: int, split: int, index: int, hard: bool) -> Person:
 
 
 def record(person: Person, name: str) -> dict[str, Any]:
-    """A person as the json files have it: pixels count from 1, and joints that are not annotated are at -1."""
+    """A person as the json files have it: pixels count from 1, and joints that are not
+    annotated are at -1.
+    """
     joints = np.where(person.annotated[:, None], (person.joints + 1).round(3), -1.0)
     centre = (person.centre + 1).round(3).tolist()
     visible = person.annotated.astype(int).tolist()
-    return {"image": name, "center": centre, "scale": round(person.scale, 4), "joints": joints.tolist(),
-            "joints_vis": visible}  # fmt: skip
+    return {
+        "image": name,
+        "center": centre,
+        "scale": round(person.scale, 4),
+        "joints": joints.tolist(),
+        "joints_vis": visible,
+    }
 
 
 def heads_file(persons: Sequence[Person]) -> bytes:
@@ -126,13 +182,17 @@ def write_pose(target: Path, settings: dict[str, Any]) -> str:
         (target / folder).mkdir()
     hard_names: list[str] = []
     seen = 0
-    for split, (name, count) in enumerate((("train", settings["pool"]), ("valid", settings["test"]))):
+    for split, (name, count) in enumerate(
+        (("train", settings["pool"]), ("valid", settings["test"]))
+    ):
         persons, records = [], []
         for k, hard in enumerate(hard_flags(settings["seed"], split, count, settings["hard"])):
             persons.append(draw_person(settings["seed"], split, k, hard))
             records.append(record(persons[-1], f"{split * settings['pool'] + k + 1:06d}.jpg"))
             path = f"images/{records[-1]['image']}"
-            (target / path).write_bytes(cv2.imencode(".jpg", persons[-1].image, QUALITY)[1].tobytes())
+            (target / path).write_bytes(
+                cv2.imencode(".jpg", persons[-1].image, QUALITY)[1].tobytes()
+            )
             hard_names += [f"{path} person 1"] * hard
         seen += sum(int(p.annotated.sum()) for p in persons)
         (target / f"annot/{name}.json").write_text(json.dumps(records), encoding="utf-8")
@@ -145,13 +205,23 @@ def write_pose(target: Path, settings: dict[str, Any]) -> str:
 
 
 def make_pose(root: Path, pool: int, test: int, seed: int, hard: float) -> Path:
-    """Make root/figures, `hard` a share; its path. ValueError: bad settings; FileExistsError: made with others."""
+    """Make root/figures, `hard` a share; its path.
+
+    ValueError: bad settings; FileExistsError: made with others.
+    """
     rules = {
         f"pool: expected at least 1 person, got {pool}": pool >= 1,
         f"test: expected at least 1 person, got {test}": test >= 1,
-        f"pool + test: expected at most 999999 persons, as names have six digits, got {pool + test}":
-            pool + test < 10**6,
-    }  # fmt: skip
+        "pool + test: expected at most 999999 persons, as names have six digits, got "
+        f"{pool + test}": pool + test < 10**6,
+    }
     check_settings(rules, seed, hard)
-    settings = {"task": "pose", "drawing": DRAWING, "pool": pool, "test": test, "seed": seed, "hard": hard}
+    settings = {
+        "task": "pose",
+        "drawing": DRAWING,
+        "pool": pool,
+        "test": test,
+        "seed": seed,
+        "hard": hard,
+    }
     return publish(root / "figures", settings, write_pose)
