@@ -29,7 +29,7 @@ from tools.experiment import options
 from tools.experiment.options import ConfigError, option
 from tools.mirror.tracking import MODES
 from tools.sweep.jobs import Job, planned
-from tools.sweep.local import Local, Place, Run
+from tools.sweep.local import Local, Place, Process
 from tools.sweep.schedule import end, run
 from tools.sweep.table import show
 
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().parse_args(given),
         Console(soft_wrap=True, markup=False, highlight=False),
     )
-    running: dict[Job, Run] = {}
+    running: dict[Job, Process] = {}
     try:
         _check(arguments)
         jobs = planned(arguments, console.print)

@@ -17,7 +17,7 @@ from tools.compare.statistics import Legs
 from tools.compare.traits import Trait, traits
 from tools.record import plans
 from tools.record.folder import RunFolder, RunFolderError
-from tools.record.reading import Run, sample_names
+from tools.record.reading import Run
 
 
 def queries(run: Run) -> list[list[int]]:
@@ -26,7 +26,7 @@ def queries(run: Run) -> list[list[int]]:
     Raises:
         RunFolderError: where `state.json` is damaged.
     """
-    pool = RunFolder(run.folder).resume(len(sample_names(run.folder)))
+    pool = RunFolder(run.folder).resume(len(RunFolder(run.folder).sample_names()))
     labeled = list(pool.labeled) if pool else []
     ends = [*run.labeled, len(labeled)]
     return [labeled[a:b] for a, b in zip(ends, ends[1:], strict=False) if b > a]
@@ -69,7 +69,7 @@ def overlap(legs: Legs) -> Overlap | None:
                 found = [jaccard(_until(a, upto), _until(b, upto)) for a, b in pairs]
                 matrices[upto, i, j] = np.mean(found) if found else np.nan
     run = next(iter(legs.values()))[0]
-    free = len(sample_names(run.folder)) - run.labeled[0]
+    free = len(RunFolder(run.folder).sample_names()) - run.labeled[0]
     counts = tuple(len(_until(queries(run), upto)) for upto in range(rounds))
     return Overlap(
         tuple(asked), counts, matrices, tuple(jaccard_by_chance(free, count) for count in counts)
@@ -138,7 +138,10 @@ def chosen(
         return Chosen(shared, effort, missing="No run is finished.")
     first = next(iter(legs.values()))[0]
     try:
-        task, names = plans.task(first.folder, trust, options), sample_names(first.folder)
+        task, names = (
+            plans.task(first.folder, trust, options),
+            RunFolder(first.folder).sample_names(),
+        )
         # torch's Dataset declares no length
         size = len(task.dataset("pool"))  # type: ignore[arg-type]
         if [task.name(i) for i in range(size)] != names:

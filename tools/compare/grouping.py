@@ -11,8 +11,8 @@ from tools.record.comparable import ANYWHERE, BETWEEN_LEGS, differing
 from tools.record.data import kept
 from tools.record.fingerprint import difference
 from tools.record.first_cycle import First
-from tools.record.folder import MISSING
-from tools.record.reading import ComparisonError, Run, sample_names
+from tools.record.folder import MISSING, RunFolder
+from tools.record.reading import ComparisonError, Run
 
 SHOWN = 20  # differences in one message
 
@@ -115,7 +115,7 @@ def _other_data(first: Run, second: Run) -> list[str]:
     if not (first.data and second.data) or first.data == second.data:
         return []
     there, here = (kept(run.folder) for run in (first, second))
-    return difference(there, here, sample_names(first.folder)) if there and here else []
+    return difference(there, here, RunFolder(first.folder).sample_names()) if there and here else []
 
 
 def _first_rows(runs: Sequence[Run]) -> list[str]:
@@ -144,7 +144,7 @@ def _differences(first: Run, second: Run, may: Sequence[str]) -> list[str]:
         lines.append(f"{where}: the task's lower_is_better: {first.lower} and {second.lower}")
     lines += [f"{where}: {line}" for line in _other_data(first, second)]
     if first.samples != second.samples:
-        names = [sample_names(run.folder) for run in (first, second)]
+        names = [RunFolder(run.folder).sample_names() for run in (first, second)]
         pairs = enumerate(itertools.zip_longest(*names, fillvalue=MISSING))
         place, (there, here) = next((i, pair) for i, pair in pairs if pair[0] != pair[1])
         lines.append(f"{where}: samples.txt, sample {place}: {there!r} and {here!r}")

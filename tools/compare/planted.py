@@ -39,10 +39,11 @@ def hard_share(run: Path, hard: frozenset[str]) -> Share:
         ValueError: where no sample of the pool is in `hard`, or nothing was queried.
     """
     files.sound(run)
-    names = files.text(run / "samples.txt", files.NAMES).splitlines()
+    folder = RunFolder(run)
+    names = folder.sample_names()
     marked = [name in hard or PurePath(name).stem in hard for name in names]
-    folder, rows = RunFolder(run), files.content(run / "metrics.jsonl", files.ROWS).count(b"\n")
-    queries = [folder.query(cycle) for cycle in range(rows) if folder.query_file(cycle).exists()]
+    cycles = range(files.content(run / "metrics.jsonl", files.ROWS).count(b"\n"))
+    queries = [folder.query(cycle) for cycle in cycles if folder.query_file(cycle).exists()]
     picks = [query.picked.ravel() for query in queries if query is not None]
     if odd := [ids.dtype for ids in picks if ids.dtype.kind not in "iu"]:
         raise ValueError(f"{run}: expected picks that are whole numbers, but got {odd[0]}")

@@ -15,7 +15,7 @@ from tools.mirror import fragments, identity
 from tools.mirror.tracking import Identity, Picture, Tracker
 from tools.record import plans
 from tools.record.folder import RunFolder, RunFolderError
-from tools.record.reading import Run, read, sample_names
+from tools.record.reading import Run, read
 from tools.record.rows import totals
 
 # how the tracker begins to tell it for one run; here one command is told for all
@@ -58,7 +58,7 @@ class Pictures:
     def _task(self) -> Task:
         """Ids mean something in the data that the run had: another set would show other images."""
         task = plans.task(self.folder.path, self.trust)
-        if preflight.names(task) != sample_names(self.folder.path):
+        if preflight.names(task) != self.folder.sample_names():
             raise RunFolderError(
                 "the data here are others than the run's, by their names in samples.txt"
             )

@@ -154,9 +154,22 @@ class RunFolder:
             return None
         return files.content(path, files.SMALL).decode("utf-8", errors="replace").strip()
 
-    def names(self) -> bytes:
-        """What the samples are called, as `open` wrote it."""
-        return files.content(self.path / "samples.txt", files.NAMES)
+    def sample_names(self) -> list[str]:
+        """Names of the pool's samples by id, as `open` wrote them.
+
+        Raises:
+            RunFolderError: where the file cannot be read.
+        """
+        return files.text(self.path / "samples.txt", files.NAMES).split("\n")[:-1]
+
+    @property
+    def committed(self) -> int:
+        """Number of committed cycles; 0 where `state.json` is not there yet, or is damaged."""
+        try:
+            state = files.parsed(files.text(self.path / "state.json", files.STATE))
+            return int(state["cycle"])
+        except (RunFolderError, ValueError, KeyError, TypeError, OverflowError):
+            return 0
 
     def resume(self, size: int) -> Pool | None:
         """The pool as the last committed cycle left it; None where no cycle was committed.

@@ -12,7 +12,7 @@ from typing import Any
 
 from models.process.text import printable, shown
 from tools.experiment.settings import flat
-from tools.record import facts, files, plans
+from tools.record import facts, plans
 from tools.record.data import whole
 from tools.record.first_cycle import First, first_cycle
 from tools.record.folder import RunFolder, RunFolderError
@@ -121,7 +121,7 @@ def read(path: Path, trust: plans.Trust = ()) -> Run:
         what = f"{path / facts.CONFIG} is not what a run has ({type(error).__name__}: {error})"
         raise RunFolderError(f"{what}; restore it, or leave the run out") from error
     try:
-        names = sample_names(path)
+        names = folder.sample_names()
         pool = folder.resume(len(names))
         rows = folder.rows(pool.cycle if pool else 0)
     except (OSError, UnicodeDecodeError) as error:
@@ -185,11 +185,6 @@ def _odd(rows: Sequence[Mapping[str, Any]], metric: str, labeled: int, whole: bo
     if sizes and not (sizes[-1] == labeled if whole else sizes[-1] <= labeled):
         return f"its last row has {sizes[-1]} labeled samples, but state.json has {labeled}"
     return ""
-
-
-def sample_names(folder: Path) -> list[str]:
-    """Names of the pool's samples by id, as `RunFolder.open` wrote them."""
-    return files.text(folder / "samples.txt", files.NAMES).split("\n")[:-1]
 
 
 def is_name(value: object) -> bool:

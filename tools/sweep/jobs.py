@@ -17,7 +17,6 @@ from tasks.base import lower_is_better
 from tools.experiment import preflight
 from tools.experiment.config import Experiment, load
 from tools.experiment.options import ConfigError
-from tools.record import files
 from tools.record.folder import RunFolder, RunFolderError
 
 LAST = 1 << 16  # bytes of a log in which its last line is looked for
@@ -60,12 +59,8 @@ class Job:
 
     @property
     def cycle(self) -> int:
-        """Cycles that are committed."""
-        try:
-            state = files.parsed(files.text(self.folder.path / "state.json", files.STATE))
-            return int(state["cycle"])
-        except (RunFolderError, ValueError, KeyError, TypeError, OverflowError):
-            return 0  # none yet; a damaged file is an error of the run itself
+        """Number of committed cycles; 0 for a damaged file, which is an error of the run itself."""
+        return self.folder.committed
 
     @property
     def rows(self) -> list[dict[str, Any]]:

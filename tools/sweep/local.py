@@ -9,7 +9,7 @@ from typing import Protocol
 from tools.sweep.jobs import Job
 
 
-class Run(Protocol):
+class Process(Protocol):
     """A run that was started; `subprocess.Popen` is one."""
 
     def poll(self) -> int | None:
@@ -30,7 +30,7 @@ class Place(Protocol):
 
     at_a_time: int
 
-    def start(self, job: Job) -> Run:
+    def start(self, job: Job) -> Process:
         """Start a run.
 
         Raises:

@@ -11,12 +11,14 @@ from rich.console import Console
 from models.process.progress import bar
 from models.process.stopping import asked
 from tools.sweep.jobs import Job
-from tools.sweep.local import Place, Run
+from tools.sweep.local import Place, Process
 
 POLL = 0.2  # seconds
 
 
-def run(jobs: Sequence[Job], place: Place, running: dict[Job, Run], console: Console) -> list[Job]:
+def run(
+    jobs: Sequence[Job], place: Place, running: dict[Job, Process], console: Console
+) -> list[Job]:
     """Run what is not finished, so many at a time.
 
     Args:
@@ -52,7 +54,7 @@ def run(jobs: Sequence[Job], place: Place, running: dict[Job, Run], console: Con
     return failed
 
 
-def end(running: Sequence[Run], console: Console) -> None:
+def end(running: Sequence[Process], console: Console) -> None:
     """End the runs after the iterations that they are in; after a second Ctrl-C at once."""
     if running:
         console.print("ending the runs after the iterations that they are in")
@@ -70,7 +72,7 @@ def end(running: Sequence[Run], console: Console) -> None:
         raise
 
 
-def _next(waiting: Sequence[Job], running: Sequence[Job] | dict[Job, Run]) -> Job | None:
+def _next(waiting: Sequence[Job], running: Sequence[Job] | dict[Job, Process]) -> Job | None:
     """The next that need not wait for a first model that another one is training now."""
     training = {job.first for job in running if job.cycle == 0 and job.first is not None}
     return next((job for job in waiting if job.first not in training), None)

@@ -121,7 +121,9 @@ def start(cycle: Cycle, member: int = 0) -> Iterator[TrainingRunner]:
     shared = cycle.shared if pool.cycle == 0 else None
     if shared is not None:
         if is_main_process():
-            first = key(cycle.experiment, pool, folder.names(), member, test_set(folder.path))
+            first = key(
+                cycle.experiment, pool, folder.sample_names(), member, test_set(folder.path)
+            )
             shared.take(first, where)
         barrier()
     with _training(cycle, member) as runner:

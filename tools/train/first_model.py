@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -102,7 +102,9 @@ class FirstModels:
                 shutil.copyfile(trained / CHECKPOINT, beside)
 
 
-def key(experiment: Experiment, pool: Pool, names: bytes, member: int = 0, tested: str = "") -> str:
+def key(
+    experiment: Experiment, pool: Pool, names: Sequence[str], member: int = 0, tested: str = ""
+) -> str:
     """The hash of all that a training of the first cycle follows from.
 
     Args:
@@ -129,7 +131,7 @@ def key(experiment: Experiment, pool: Pool, names: bytes, member: int = 0, teste
         "member": member,
         "labeled": pool.labeled,
         "size": pool.size,
-        "names": hashlib.sha256(names).hexdigest(),
+        "names": hashlib.sha256("\n".join(names).encode()).hexdigest(),
         "code": code(experiment.task, network),
         "machine": machine(),
         "test": tested,

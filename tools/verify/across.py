@@ -10,21 +10,21 @@ from tools.record.comparable import AFTER_THE_FIRST, free
 from tools.record.fingerprint import Fingerprint, difference
 from tools.record.first_cycle import First, first_cycle
 from tools.record.folder import RunFolderError
-from tools.verify.run import Remark, Run
+from tools.verify.run import Record, Remark
 
 
-def groups(runs: Sequence[Run]) -> Iterator[list[Run]]:
+def groups(runs: Sequence[Record]) -> Iterator[list[Record]]:
     """Runs of one config, one seed and the same samples, which have a committed cycle.
 
     Groups of one, too.
     """
-    found: dict[Any, list[Run]] = {}
+    found: dict[Any, list[Record]] = {}
     for run in runs:
         found.setdefault((run.experiment.seed, _setup(run), run.names), []).append(run)
     yield from found.values()
 
 
-def initial_sets(runs: Sequence[Run]) -> Iterator[Remark]:
+def initial_sets(runs: Sequence[Record]) -> Iterator[Remark]:
     """Runs of one config and seed start from the same labeled set."""
     first = runs[0]
     for run in runs[1:]:
@@ -35,9 +35,9 @@ def initial_sets(runs: Sequence[Run]) -> Iterator[Remark]:
             )
 
 
-def first_weights(runs: Sequence[Run]) -> Iterator[Remark]:
+def first_weights(runs: Sequence[Record]) -> Iterator[Remark]:
     """Runs that are trained in the same way have the same weights in the first cycle."""
-    ways: dict[str, list[Run]] = {}
+    ways: dict[str, list[Record]] = {}
     for run in runs:
         if "weights" in run.cycles[0].receipt:
             ways.setdefault(training(run), []).append(run)
@@ -56,9 +56,9 @@ def first_weights(runs: Sequence[Run]) -> Iterator[Remark]:
             )
 
 
-def same_data(runs: Sequence[Run]) -> Iterator[Remark]:
+def same_data(runs: Sequence[Record]) -> Iterator[Remark]:
     """Runs of one config have the same images, labels and test set."""
-    known: tuple[Run, Fingerprint] | None = None
+    known: tuple[Record, Fingerprint] | None = None
     for run in runs:
         if run.data is None:
             yield Remark(None, f"{_name(run)}: what its data were is not recorded", "not compared")
@@ -68,11 +68,11 @@ def same_data(runs: Sequence[Run]) -> Iterator[Remark]:
             yield Remark(None, f"{_name(run)} and {_name(first)}: {line}")
 
 
-def first_rows(runs: Sequence[Run]) -> Iterator[Remark]:
+def first_rows(runs: Sequence[Record]) -> Iterator[Remark]:
     """Runs with the same first weights have the same first row, times and the ranking of
     queries aside.
     """
-    firsts: dict[str, tuple[Run, First]] = {}
+    firsts: dict[str, tuple[Record, First]] = {}
     for run in runs:
         one = _first(run)
         if one is None or one.weights is None:
@@ -90,14 +90,14 @@ def first_rows(runs: Sequence[Run]) -> Iterator[Remark]:
             yield Remark(0, f"{_name(known)} and {_name(run)}: {there.other_test(one)}")
 
 
-def _first(run: Run) -> First | None:
+def _first(run: Record) -> First | None:
     try:
         return first_cycle(run.folder, run.folder.rows(1)[0], flat(run.experiment.config))
     except RunFolderError:
         return None  # the check of the rows says it
 
 
-def _differ(first: Run, run: Run) -> Remark:
+def _differ(first: Record, run: Record) -> Remark:
     told = (
         f"{_name(run)}: expected {_weights(first)[:12]} as in {_name(first)}, but got "
         f"{_weights(run)[:12]}"
@@ -125,15 +125,15 @@ def _differ(first: Run, run: Run) -> Remark:
     return Remark(0, f"{told} (a training on another device or processor differs, too)")
 
 
-def _name(run: Run) -> str:
+def _name(run: Record) -> str:
     return str(run.folder.path)
 
 
-def _weights(run: Run) -> str:
+def _weights(run: Record) -> str:
     return run.cycles[0].receipt["weights"]
 
 
-def training(run: Run) -> str:
+def training(run: Record) -> str:
     """How the first cycle is trained, as far as the strategy has a part in it: module,
     objective, dropout.
     """
@@ -144,7 +144,7 @@ def training(run: Run) -> str:
     return way
 
 
-def _setup(run: Run) -> tuple[tuple[str, str], ...]:
+def _setup(run: Record) -> tuple[tuple[str, str], ...]:
     """The settings that runs must share to be compared."""
     settings = flat(run.experiment.config).items()
     return tuple(

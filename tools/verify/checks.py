@@ -19,10 +19,10 @@ from tools.record.receipt import content, digest, weights_digest
 from tools.train.cycle import asked
 from tools.verify.data import data
 from tools.verify.history import history
-from tools.verify.run import Cycle, Remark, Run
+from tools.verify.run import Cycle, Record, Remark
 
 
-def files(run: Run) -> Iterator[Remark]:
+def files(run: Record) -> Iterator[Remark]:
     """Every cycle left a file with a receipt; all but the last a query."""
     for cycle in run.cycles:
         name, last = (
@@ -44,7 +44,7 @@ def files(run: Run) -> Iterator[Remark]:
             )
 
 
-def rows(run: Run) -> Iterator[Remark]:
+def rows(run: Record) -> Iterator[Remark]:
     """metrics.jsonl has a row for each cycle, with its number of labels."""
     try:
         found = run.folder.rows(len(run.cycles))
@@ -59,7 +59,7 @@ def rows(run: Run) -> Iterator[Remark]:
             )
 
 
-def initial_set(run: Run) -> Iterator[Remark]:
+def initial_set(run: Record) -> Iterator[Remark]:
     """The first labels are those that the seed draws."""
     if run.state is not None:
         budget, seed = run.experiment.budget, run.experiment.seed
@@ -67,7 +67,7 @@ def initial_set(run: Run) -> Iterator[Remark]:
         yield from _order(0, f"the initial set of seed {seed}", expected, run.initial)
 
 
-def candidates(run: Run) -> Iterator[Remark]:
+def candidates(run: Record) -> Iterator[Remark]:
     """Candidates are distinct samples of the pool without labels."""
     for cycle, query in _asked(run):
         yield from _ids(cycle.number, "candidates", query.candidates, len(run.names))
@@ -76,7 +76,7 @@ def candidates(run: Run) -> Iterator[Remark]:
             yield Remark(cycle.number, f"expected candidates without labels, but got {labeled[:5]}")
 
 
-def picks(run: Run) -> Iterator[Remark]:
+def picks(run: Record) -> Iterator[Remark]:
     """Picks are distinct candidates that were not labeled before, as many as the budget says."""
     count = run.experiment.budget.query
     for cycle, query in _asked(run):
@@ -92,7 +92,7 @@ def picks(run: Run) -> Iterator[Remark]:
             yield Remark(cycle.number, f"expected picks among the candidates, but got {others[:5]}")
 
 
-def state(run: Run) -> Iterator[Remark]:
+def state(run: Record) -> Iterator[Remark]:
     """state.json holds the initial set and all picks in order.
 
     `done` is there after the last cycle alone.
@@ -108,7 +108,7 @@ def state(run: Run) -> Iterator[Remark]:
         )
 
 
-def signals(run: Run) -> Iterator[Remark]:
+def signals(run: Record) -> Iterator[Remark]:
     """Signals have a row for each sample, of finite numbers."""
     for cycle, query in _asked(run):
         parts = [
@@ -132,7 +132,7 @@ def signals(run: Run) -> Iterator[Remark]:
                 )
 
 
-def settings(run: Run) -> Iterator[Remark]:
+def settings(run: Record) -> Iterator[Remark]:
     """Settings and facts are those of every receipt; config.py, for people, says the same."""
     differs = facts.shown_differs(run.folder.path)
     if differs:
@@ -164,7 +164,7 @@ def settings(run: Run) -> Iterator[Remark]:
         )
 
 
-def hashes(run: Run) -> Iterator[Remark]:
+def hashes(run: Record) -> Iterator[Remark]:
     """Hashes of labels, candidates, picks and signals are those of what is there."""
     for cycle in run.cycles:
         there = {"labeled": digest(np.array(cycle.labeled, dtype=np.int64))}
@@ -187,7 +187,7 @@ def hashes(run: Run) -> Iterator[Remark]:
                 )
 
 
-def weights(run: Run) -> Iterator[Remark]:
+def weights(run: Record) -> Iterator[Remark]:
     """The newest weights are those of the last receipt."""
     for cycle in run.cycles[-1:]:
         path, expected = (
@@ -210,7 +210,7 @@ def weights(run: Run) -> Iterator[Remark]:
             )
 
 
-def replay(run: Run) -> Iterator[Remark]:
+def replay(run: Record) -> Iterator[Remark]:
     """Candidates and picks follow from seed, strategy and saved signals, in the same order."""
     first_wrong = min(
         (r.cycle or 0 for check in (candidates, picks, signals) for r in check(run)),
@@ -240,7 +240,7 @@ def replay(run: Run) -> Iterator[Remark]:
         yield Remark(None, f"cycles replayed: {done}", "ok")
 
 
-def _replayed(run: Run, cycle: Cycle, query: Query) -> Iterator[Remark]:
+def _replayed(run: Record, cycle: Cycle, query: Query) -> Iterator[Remark]:
     def saved(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         if np.array_equal(ids, cycle.labeled):
             return {name: query.labeled[name] for name in names}
@@ -263,7 +263,7 @@ def _replayed(run: Run, cycle: Cycle, query: Query) -> Iterator[Remark]:
     yield from _order(cycle.number, "picks", again.picked.tolist(), query.picked.tolist())
 
 
-CHECKS: dict[str, Callable[[Run], Iterator[Remark]]] = {
+CHECKS: dict[str, Callable[[Record], Iterator[Remark]]] = {
     check.__name__.replace("_", " "): check
     for check in (
         settings,
@@ -283,7 +283,7 @@ CHECKS: dict[str, Callable[[Run], Iterator[Remark]]] = {
 }
 
 
-def _asked(run: Run) -> Iterator[tuple[Cycle, Query]]:
+def _asked(run: Record) -> Iterator[tuple[Cycle, Query]]:
     return ((cycle, cycle.query) for cycle in run.cycles if cycle.query is not None)
 
 

@@ -11,7 +11,7 @@ from tools.record import data as record
 from tools.record.fingerprint import FILE, Fingerprint, difference, fingerprint
 from tools.record.folder import RunFolderError
 from tools.record.receipt import receipt_digest
-from tools.verify.run import Remark, Run
+from tools.verify.run import Record, Remark
 
 
 class Present:
@@ -39,7 +39,7 @@ class Present:
             return told(error)
 
 
-def data(run: Run) -> Iterator[Remark]:
+def data(run: Record) -> Iterator[Remark]:
     """Images and labels of pool and test set are those that the run was made of."""
     try:
         there = record.kept(run.folder.path)
@@ -61,7 +61,7 @@ def data(run: Run) -> Iterator[Remark]:
         yield from _now(run, there)
 
 
-def _now(run: Run, there: Fingerprint) -> Iterator[Remark]:
+def _now(run: Record, there: Fingerprint) -> Iterator[Remark]:
     now = run.present()
     if isinstance(now, Fingerprint):
         for line in difference(there, now, run.names):

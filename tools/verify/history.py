@@ -7,10 +7,10 @@ from itertools import pairwise
 
 from tools.record.folder import RunFolderError
 from tools.record.receipt import receipt_digest, row_digest, times_digest
-from tools.verify.run import Cycle, Remark, Run
+from tools.verify.run import Cycle, Record, Remark
 
 
-def history(run: Run) -> Iterator[Remark]:
+def history(run: Record) -> Iterator[Remark]:
     """Receipts hold the hashes of their rows and of the receipts before them, state.json
     that of the last one.
     """
@@ -28,7 +28,7 @@ def history(run: Run) -> Iterator[Remark]:
         yield Remark(None, text, "not compared")
 
 
-def _rows(run: Run, rows: list[dict]) -> Iterator[Remark]:
+def _rows(run: Record, rows: list[dict]) -> Iterator[Remark]:
     for cycle, row in zip(run.cycles, rows, strict=True):
         if "row" in cycle.receipt:
             value = f" with {run.metric} {row.get(run.metric)!r}" if run.metric else ""
@@ -36,7 +36,7 @@ def _rows(run: Run, rows: list[dict]) -> Iterator[Remark]:
             yield from _compared(cycle.number, what, where, cycle.receipt["row"], row_digest(row))
 
 
-def _receipts(run: Run) -> Iterator[Remark]:
+def _receipts(run: Record) -> Iterator[Remark]:
     for before, cycle in pairwise(run.cycles):
         if before.receipt and "before" in cycle.receipt:
             what, came = f"the receipt in {_file(before)}", receipt_digest(before.receipt)
@@ -49,7 +49,7 @@ def _receipts(run: Run) -> Iterator[Remark]:
         )
 
 
-def _times(run: Run, rows: list[dict], times: list[str]) -> Iterator[Remark]:
+def _times(run: Record, rows: list[dict], times: list[str]) -> Iterator[Remark]:
     before = ""
     for cycle, row, time in zip(run.cycles, rows, times, strict=True):
         if time != "-" or "row" in cycle.receipt:

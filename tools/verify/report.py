@@ -17,7 +17,7 @@ from tools.record.folder import RunFolder, RunFolderError
 from tools.verify import across
 from tools.verify.checks import CHECKS
 from tools.verify.data import Present
-from tools.verify.run import Remark, Run, read
+from tools.verify.run import Record, Remark, read
 
 
 class Report:
@@ -65,7 +65,7 @@ class Data:
         )
 
 
-def one(path: Path, report: Report, data: Data) -> Run | None:
+def one(path: Path, report: Report, data: Data) -> Record | None:
     """Check one run; None where it cannot be read."""
     folder = RunFolder(path)
     try:
@@ -81,7 +81,7 @@ def one(path: Path, report: Report, data: Data) -> Run | None:
     return run
 
 
-def _remarks(check: Callable[[Run], Iterable[Remark]], run: Run) -> list[Remark]:
+def _remarks(check: Callable[[Record], Iterable[Remark]], run: Record) -> list[Remark]:
     """What a check remarks.
 
     Of files that anybody may have written, any error in it is one of theirs.
@@ -97,7 +97,7 @@ def _unreadable(path: Path, why: str, report: Report) -> None:
     report.line("readable", "", [Remark(None, why)])
 
 
-def together(runs: Sequence[Run], report: Report) -> None:
+def together(runs: Sequence[Record], report: Report) -> None:
     """Check what runs of one config and seed share."""
     for group in across.groups([run for run in runs if run.cycles]):
         report.title("together: " + ", ".join(str(run.folder.path) for run in group))

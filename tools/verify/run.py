@@ -10,7 +10,7 @@ from typing import Literal
 from acquisition.pool import Pool
 from acquisition.query import Query
 from tools.experiment.plan import Plan
-from tools.record import data, facts, files
+from tools.record import data, facts
 from tools.record.fingerprint import Fingerprint
 from tools.record.folder import RunFolder, RunFolderError
 
@@ -47,7 +47,7 @@ class Cycle:
 
 
 @dataclass(frozen=True)
-class Run:
+class Record:
     """A run.
 
     Args:
@@ -129,7 +129,7 @@ def read(
     folder: RunFolder,
     experiment: Plan,
     present: Callable[[], Fingerprint | None | str] = lambda: "nobody looked",
-) -> Run:
+) -> Record:
     """Read a run; damaged queries are noted in its cycles.
 
     Raises:
@@ -140,7 +140,7 @@ def read(
         experiment.budget,
         experiment.budget.cycles,
     )
-    names = tuple(files.text(samples, files.NAMES).split("\n")[:-1])
+    names = tuple(folder.sample_names())
     if budget.initial + (cycles - 1) * budget.query > len(names):
         raise RunFolderError(
             f"{samples}: expected the pool of a budget of {cycles} cycles, but got {len(names)} "
@@ -149,4 +149,4 @@ def read(
     state = folder.resume(len(names))
     if state is not None and not 0 <= state.cycle <= cycles:
         raise RunFolderError(f"state.json: expected at most {cycles} cycles, but got {state.cycle}")
-    return Run(folder, experiment, names, state, present)
+    return Record(folder, experiment, names, state, present)

@@ -19,7 +19,7 @@ from tools.record.folder import RunFolder
 
 def run_folder(root: Path, names: list[str], picks: list[list[int]]) -> Path:
     (root / "queries").mkdir(parents=True)
-    (root / "samples.txt").write_text("\n".join(names))
+    (root / "samples.txt").write_text("".join(f"{name}\n" for name in names))
     (root / "metrics.jsonl").write_text("{}\n" * (len(picks) + 1))
     for cycle, picked in enumerate(picks):
         query = Query(np.arange(len(names)), {}, np.array(picked))
