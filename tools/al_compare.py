@@ -1,4 +1,6 @@
-"""Compare strategies:  python tools/al_compare.py work_dirs/det_ssd_voc --out report
+"""Compare strategies.
+
+    python tools/al_compare.py work_dirs/det_ssd_voc --out report
 
 Reads run folders, finished or not, and writes `report.html`, `curves.png`, `summary.json` and
 `summary.csv`. What is computed is in `tools/compare`.

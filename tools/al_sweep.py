@@ -1,5 +1,6 @@
-"""Strategies x seeds:  python tools/al_sweep.py configs/det_ssd_voc.py --strategies random
-learning_loss --seeds 0 1 2
+"""Strategies x seeds.
+
+    python tools/al_sweep.py configs/det_ssd_voc.py --strategies random learning_loss --seeds 0 1 2
 
 Each run is `al_train.py` in a process of its own, with its folder and a log beside it. The same
 command skips what is finished and goes on with what is not. Runs of a seed and module mode share

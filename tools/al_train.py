@@ -1,5 +1,6 @@
-"""Active learning, from a config to a curve:  python tools/al_train.py configs/det_ssd_voc.py
---strategy learning_loss
+"""Active learning, from a config to a curve.
+
+    python tools/al_train.py configs/det_ssd_voc.py --strategy learning_loss
 
 The same command resumes a run that was stopped or killed. The loop is in `tools/train/loop.py`, the
 parts of a cycle are in `tools/train/cycle.py`, and what happens around the loop is in

@@ -1,4 +1,6 @@
-"""Check what runs left behind:  python tools/al_verify.py work_dirs/cls_sandbox/*/seed0
+"""Check what runs left behind.
+
+    python tools/al_verify.py work_dirs/cls_sandbox/*/seed0
 
 For each run folder: the labeled sets follow from seed and picks, candidates and picks are what they
 must be, files agree with each other and with the receipts' hashes, and the strategy, asked again
@@ -23,6 +25,7 @@ if not __package__:
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 
+from models.process.text import headline
 from tools.compare.finding import find
 from tools.display.streams import command
 from tools.experiment.options import option
@@ -35,7 +38,7 @@ FAILED, NO_RUN = 1, 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=headline(__doc__))
     parser.add_argument(
         "runs",
         nargs="+",

@@ -1,5 +1,6 @@
-"""How fast losstap is beside what it could be and beside others:  python tools/bench.py score
---network resnet18
+"""How fast losstap is beside what it could be and beside others.
+
+    python tools/bench.py score --network resnet18
 
 All contenders of a subject run in one process on the same inputs, once to warm up and then in turn,
 so that a busy machine slows all of them alike; a ratio is the median of the ratios of the rounds. A
@@ -25,6 +26,7 @@ if not __package__:
 import torch
 from rich.console import Console
 
+from models.process.text import headline
 from tools.benchmarks import cycle, kcenter, memory, score, subjects, train
 from tools.benchmarks.report import Report, machine, rows, show, side_by_side
 from tools.display.streams import command
@@ -92,7 +94,7 @@ def of_all(args: argparse.Namespace) -> Iterator[Report]:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    top = argparse.ArgumentParser(description=headline(__doc__))
     subs = top.add_subparsers(required=True)
 
     def subject(name: str, measure: Callable, what: str) -> argparse.ArgumentParser:

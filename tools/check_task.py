@@ -1,5 +1,6 @@
-"""Does a task keep the contract of tasks/base.py?  python tools/check_task.py
-configs/det_sandbox.py
+"""Does a task keep the contract of tasks/base.py?
+
+    python tools/check_task.py configs/det_sandbox.py
 
 A task of one's own to begin with:  python tools/check_task.py --new mytask.py
 

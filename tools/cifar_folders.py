@@ -1,5 +1,6 @@
-"""A part of CIFAR-10 as folders of images:  python tools/cifar_folders.py --root data/cifar --out
-data/cifar10
+"""A part of CIFAR-10 as folders of images.
+
+    python tools/cifar_folders.py --root data/cifar --out data/cifar10
 
 Writes `out`/{train,test}/<class>/*.png, the first so many images of each class in the order of
 CIFAR's files (which is random). `--root` holds what `prepare_data.py cifar10` brought.
@@ -18,13 +19,14 @@ if not __package__:
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 
+from models.process.text import headline
 from tools.data.published.cifar import write
 from tools.display.streams import command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; 1 where there is nothing to read or no place to write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
+    parser = argparse.ArgumentParser(description=headline(__doc__))
     parser.add_argument(
         "--root", type=Path, required=True, help="folder that holds cifar-10-batches-py"
     )

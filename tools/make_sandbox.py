@@ -27,6 +27,7 @@ if not __package__:
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
+from models.process.text import headline
 from tools.data.sandbox.classification import make_classification
 from tools.data.sandbox.detection import make_detection
 from tools.data.sandbox.pose import make_pose
@@ -35,7 +36,7 @@ from tools.display.streams import command
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; 1 where the settings are wrong or the target holds something else."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=headline(__doc__))
     tasks = parser.add_subparsers(required=True)
     det = tasks.add_parser("det", help="detection: shapes as a PASCAL VOC devkit")
     det.set_defaults(make=make_detection)

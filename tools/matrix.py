@@ -1,4 +1,6 @@
-"""Every strategy on every sandbox for two short cycles:  python tools/matrix.py --root data/sandbox
+"""Every strategy on every sandbox for two short cycles.
+
+    python tools/matrix.py --root data/sandbox
 
 A table of cells: what ran, in how many seconds, and the range of its scores or of its vectors'
 norms; and what was refused, with the reason. Needs what `make_sandbox.py` drew. The exit status is
@@ -21,6 +23,7 @@ if not __package__:
 from rich.console import Console
 
 from acquisition.strategies import named_strategies
+from models.process.text import headline
 from tools.contract.matrix import run_cell, table
 from tools.display.streams import command
 
@@ -30,7 +33,7 @@ CONFIGS = {"cls_sandbox": "shapes", "det_sandbox": "VOCdevkit", "pose_sandbox": 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=headline(__doc__))
     parser.add_argument(
         "--root", type=Path, required=True, help="folder with the sandboxes of make_sandbox.py"
     )

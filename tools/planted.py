@@ -1,5 +1,6 @@
-"""How many of a sandbox's planted hard samples the queries took:  python tools/planted.py RUN...
---hard HARD.txt
+"""How many of a sandbox's planted hard samples the queries took.
+
+    python tools/planted.py RUN... --hard HARD.txt
 
 Reads run folders on a sandbox of `make_sandbox.py` and its hard.txt; says, for every run, the share
 of hard samples among all that was queried, beside the share in the pool.
@@ -19,7 +20,7 @@ if not __package__:
 
 from rich.console import Console
 
-from models.process.text import printable
+from models.process.text import headline, printable
 from tools.compare.planted import hard_share
 from tools.display.sheet import Column, Sheet
 from tools.display.streams import command
@@ -28,7 +29,7 @@ from tools.record.folder import RunFolderError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; 1 where a folder is not what it should be."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=headline(__doc__))
     parser.add_argument("runs", nargs="+", type=Path, help="run folders")
     parser.add_argument("--hard", type=Path, required=True, help="hard.txt of the sandbox")
     arguments = parser.parse_args(argv)

@@ -1,5 +1,6 @@
-"""How well uncertainty ranks true errors:  python tools/uncertainty.py CONFIG --labels 200 --seeds
-0 1 2
+"""How well uncertainty ranks true errors.
+
+    python tools/uncertainty.py CONFIG --labels 200 --seeds 0 1 2
 
 Trains once a seed on so many random samples of the pool, scores the test set by signals, and prints
 Spearman's correlation of each with two errors of a test sample: 1 minus the metric of the sample
@@ -23,6 +24,7 @@ import torch
 from rich.console import Console
 
 from acquisition.signals import SIGNALS
+from models.process.text import headline
 from tools.benchmarks.uncertainty import OWN, measure, table
 from tools.display.streams import command
 from tools.experiment.options import ConfigError, option
@@ -30,7 +32,7 @@ from tools.experiment.options import ConfigError, option
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; 1 where config, data or settings are not what they should be."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=headline(__doc__))
     parser.add_argument("config")
     parser.add_argument("--labels", type=int, required=True, help="samples to train on, at random")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

@@ -1,4 +1,6 @@
-"""A saved view in W&B that compares strategies:  python tools/wandb_board.py configs/det_ssd_voc.py
+"""A saved view in W&B that compares strategies.
+
+    python tools/wandb_board.py configs/det_ssd_voc.py
 
 Of the runs of a config: the metric by strategy over labeled images and over annotations, mean and
 standard deviation over seeds; how well the module ranks; seconds of a cycle's steps; the areas. The

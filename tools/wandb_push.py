@@ -1,4 +1,6 @@
-"""Send run folders to W&B:  python tools/wandb_push.py work_dirs/det_ssd_voc
+"""Send run folders to W&B.
+
+    python tools/wandb_push.py work_dirs/det_ssd_voc
 
 For runs made with `--wandb disabled`, or after a lost upload: the same W&B run as `al_train.py`'s,
 by id, group, job type, tags and config, with each committed row once: online those that the server

@@ -55,3 +55,12 @@ def otherwise(name: str, other: str) -> str:
     """Words on two names that look the same; macOS writes an accented letter as two characters."""
     alike = unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other)
     return " (the same letters in another Unicode form, NFC or NFD)" if alike else ""
+
+
+def headline(text: str | None) -> str:
+    r"""The first paragraph of a docstring, in one line.
+
+    >>> headline("Check what runs\nleft behind.\n\nMore of it.")
+    'Check what runs left behind.'
+    """
+    return " ".join((text or "").partition("\n\n")[0].split())

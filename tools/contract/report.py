@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Literal
 
 from models.process.seeding import seeded
+from models.process.text import headline
 from tasks.base import Task
 from tools.contract import data_checks, gradient_checks, output_checks, training_checks
 from tools.contract.subject import ContractError, SkippedError, Subject
@@ -88,7 +89,7 @@ def verdicts(subject: Subject, checks: Sequence[Check] = CHECKS) -> Iterator[Ver
 
 def judged(check: Check, subject: Subject) -> Verdict:
     """Run one check under a seed of its own."""
-    promise = (check.__doc__ or "").partition("\n")[0].rstrip(".")
+    promise = headline(check.__doc__).rstrip(".")
     start = time.perf_counter()
     status: Literal["ok", "FAILED", "skipped"] = "ok"
     error: Exception | None = None

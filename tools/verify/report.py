@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from models.process.text import printable
+from models.process.text import headline, printable
 from tools.experiment.options import ConfigError
 from tools.record import facts, plans
 from tools.record.fingerprint import Fingerprint
@@ -116,4 +116,4 @@ def together(runs: Sequence[Record], report: Report) -> None:
 
 def _first_line(check: Callable) -> str:
     """What a check compares, as its docstring says it."""
-    return (check.__doc__ or "").partition("\n")[0].rstrip(".")
+    return headline(check.__doc__).rstrip(".")
