@@ -61,7 +61,7 @@ class Variant:
 
 SMALL = ("budget.cycles=3", "training.epochs=3")
 TOY = Variant(
-    "toy", "tests/toy_config.py",
+    "toy", "tests/examples/toy_config.py",
     ("task.type=tests.toy.Told", "training.workers=1", "scoring.workers=1", "training.start=warm"),
 )  # fmt: skip
 VARIANTS = (

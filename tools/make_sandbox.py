@@ -28,48 +28,56 @@ if not __package__:
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from models.process.text import headline
-from tools.data.sandbox.classification import make_classification
-from tools.data.sandbox.detection import make_detection
-from tools.data.sandbox.pose import make_pose
+from tools.data.sandbox import SIZES, draw
 from tools.display.streams import command
 
+KINDS = {
+    "det": (
+        "detection: shapes as a PASCAL VOC devkit",
+        "VOCdevkit/",
+        "scenes in trainval and test",
+    ),
+    "cls": (
+        "classification: coloured shapes, a folder a class",
+        "shapes/",
+        "images in train and test",
+    ),
+    "pose": (
+        "pose: jointed figures as MPII's json files",
+        "figures/",
+        "persons in train and valid",
+    ),
+}
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; 1 where the settings are wrong or the target holds something else."""
-    parser = argparse.ArgumentParser(description=headline(__doc__))
-    tasks = parser.add_subparsers(required=True)
-    det = tasks.add_parser("det", help="detection: shapes as a PASCAL VOC devkit")
-    det.set_defaults(make=make_detection)
-    det.add_argument("--root", type=Path, required=True, help="folder that gets VOCdevkit/")
-    det.add_argument(
-        "--pool", type=int, default=800, help="scenes in trainval (default: %(default)s)"
-    )
-    det.add_argument("--test", type=int, default=400, help="scenes in test (default: %(default)s)")
-    cls = tasks.add_parser("cls", help="classification: coloured shapes, a folder a class")
-    cls.set_defaults(make=make_classification)
-    cls.add_argument("--root", type=Path, required=True, help="folder that gets shapes/")
-    cls.add_argument(
-        "--pool", type=int, default=2000, help="images in train (default: %(default)s)"
-    )
-    cls.add_argument("--test", type=int, default=1000, help="images in test (default: %(default)s)")
-    pose = tasks.add_parser("pose", help="pose: jointed figures as MPII's json files")
-    pose.set_defaults(make=make_pose)
-    pose.add_argument("--root", type=Path, required=True, help="folder that gets figures/")
-    pose.add_argument(
-        "--pool", type=int, default=1000, help="persons in train (default: %(default)s)"
-    )
-    pose.add_argument(
-        "--test", type=int, default=400, help="persons in valid (default: %(default)s)"
-    )
-    for task in (det, cls, pose):
+
+def parser() -> argparse.ArgumentParser:
+    """The options of `make_sandbox.py`."""
+    parse = argparse.ArgumentParser(prog="make_sandbox.py", description=headline(__doc__))
+    tasks = parse.add_subparsers(dest="task", required=True)
+    for name, (what, folder, samples) in KINDS.items():
+        pool, test = SIZES[name]
+        task = tasks.add_parser(name, help=what)
+        task.add_argument("--root", type=Path, required=True, help=f"folder that gets {folder}")
+        first, second = samples.split(" and ")
+        task.add_argument("--pool", type=int, default=pool, help=f"{first} (default: %(default)s)")
+        task.add_argument(
+            "--test",
+            type=int,
+            default=test,
+            help=f"{samples.split()[0]} in {second} (default: %(default)s)",
+        )
         task.add_argument("--seed", type=int, default=0)
         task.add_argument(
             "--hard", type=float, default=0.3, help="share of hard images (default: %(default)s)"
         )
-    args = vars(parser.parse_args(argv))
-    make = args.pop("make")
+    return parse
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; 1 where the settings are wrong or the target holds something else."""
+    arguments = parser().parse_args(argv)
     try:
-        make(**args)
+        draw(**vars(arguments))
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

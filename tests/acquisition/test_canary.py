@@ -263,7 +263,7 @@ def test_the_ranking_pass_has_canaries_too():
 
 def test_a_run_with_a_fault_ends_with_status_2_and_commits_nothing(tmp_path: Path, capsys):
     config = tmp_path / "padded.py"
-    text = (REPOSITORY / "tests/toy_config.py").read_text()
+    text = (REPOSITORY / "tests/examples/toy_config.py").read_text()
     config.write_text(
         text.replace(
             "from tests.toy import Toy", "from tests.acquisition.test_canary import Padded as Toy"

@@ -29,7 +29,7 @@ from tools.record.plans import told
 from tools.train import loop
 from tools.train.cycle import Cycle
 
-TOY = REPOSITORY / "tests" / "toy_config.py"
+TOY = REPOSITORY / "tests" / "examples" / "toy_config.py"
 
 
 class Smallest(Step):

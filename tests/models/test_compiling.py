@@ -260,7 +260,7 @@ def stop(runner, iteration: int) -> None:
 
 def test_the_option_runs_all_cycles(tmp_path: Path, backend: Counted, capsys):
     arguments = [
-        str(REPOSITORY / "tests/toy_config.py"),
+        str(REPOSITORY / "tests/examples/toy_config.py"),
         "--smoke",
         "--wandb",
         "disabled",

@@ -28,7 +28,7 @@ from tests.toy import Toy
 from tools.experiment import preflight
 from tools.experiment.config import load
 
-TOY = str(REPOSITORY / "tests" / "toy_config.py")
+TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 SMALL = "mount -t tmpfs -o size=1M tmpfs /dev/shm && exec timeout 120 {python} -c {code}"
 REAL = """
 import torch

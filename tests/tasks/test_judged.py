@@ -312,7 +312,7 @@ class LastLabeled(Toy):
 
 
 def test_a_pool_without_a_label_is_a_fault_of_any_task():
-    config = str(REPOSITORY / "tests/toy_config.py")
+    config = str(REPOSITORY / "tests/examples/toy_config.py")
     problems = preflight.problems(load(config, options={"task.type": Unlabeled}), False)
     assert problems == [
         "task: expected labels in the pool, but got an effort of 0 for each of its 60 samples; "

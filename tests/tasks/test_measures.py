@@ -95,7 +95,7 @@ def test_anything_but_true_and_false_is_refused(given):
     with pytest.raises(
         ConfigError, match="task: lower_is_better: expected True or False, but got 'no'"
     ):
-        load(REPOSITORY / "tests/toy_config.py", options={"task.type": f"{__name__}.Odd"})
+        load(REPOSITORY / "tests/examples/toy_config.py", options={"task.type": f"{__name__}.Odd"})
 
 
 def test_a_run_knows_its_direction_and_another_one_is_not_compared_with_it(tmp_path: Path):

@@ -362,7 +362,7 @@ def test_a_sweep_says_a_note_once(tmp_path: Path):
 
 
 def test_tasks_of_ones_own_are_looked_at_by_what_they_tell(tmp_path: Path):
-    config = str(REPOSITORY / "tests/toy_config.py")
+    config = str(REPOSITORY / "tests/examples/toy_config.py")
     (problem,), notes = preflight.findings(load(config, options={"task.type": ToldToy}), False)
     assert "20 of 20 samples that are: test sample 0 = pool sample 7" in problem
     assert notes == [

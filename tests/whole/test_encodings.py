@@ -148,7 +148,11 @@ def in_ascii(*arguments: str) -> subprocess.CompletedProcess:
 
 def test_a_run_with_names_beyond_ascii_is_healthy_in_an_ascii_locale(tmp_path: Path):
     done = in_ascii(
-        "-c", COMMANDS, str(REPOSITORY / "tests/toy_config.py"), str(tmp_path), str(REPOSITORY)
+        "-c",
+        COMMANDS,
+        str(REPOSITORY / "tests/examples/toy_config.py"),
+        str(tmp_path),
+        str(REPOSITORY),
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     assert "FAILED" not in done.stdout and "Logging error" not in done.stderr

@@ -23,7 +23,7 @@ SLOW = ["training.epochs=40", "module.detach_epoch=30", "training.workers=1"]
 
 
 def command(folder: Path, *more: str) -> list[str]:
-    script, config = REPOSITORY / "tools/al_train.py", REPOSITORY / "tests/toy_config.py"
+    script, config = REPOSITORY / "tools/al_train.py", REPOSITORY / "tests/examples/toy_config.py"
     return [
         sys.executable,
         str(script),

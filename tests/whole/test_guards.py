@@ -43,7 +43,7 @@ from tools.train import cycle as cycle_parts
 from tools.train import loop
 from tools.train.cycle import Cycle
 
-CONFIG = REPOSITORY / "tests/toy_config.py"
+CONFIG = REPOSITORY / "tests/examples/toy_config.py"
 SETTINGS = scoring.ScoringSettings(batch_size=4, workers=0, control=5)
 
 

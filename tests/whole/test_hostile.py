@@ -34,7 +34,7 @@ from tools.record.folder import RunFolder
 from tools.record.receipt import receipt_digest
 from tools.train.first_model import FirstModels
 
-TOY = REPOSITORY / "tests/toy_config.py"
+TOY = REPOSITORY / "tests/examples/toy_config.py"
 SECONDS = 60  # for all commands on one folder
 EVIL = """
 from pathlib import Path

@@ -42,7 +42,7 @@ TASKS: dict[str, tuple[Callable[[Path], Task], tuple[int, ...]]] = {  # and the 
 
 def model_of(task: Task, folder: Path) -> JointModel:
     """The model that the loop trains for a task; all else is the toy's config."""
-    experiment = replace(load(REPOSITORY / "tests/toy_config.py"), task=task)
+    experiment = replace(load(REPOSITORY / "tests/examples/toy_config.py"), task=task)
     with start(Cycle(experiment, RunFolder(folder), Pool.initial(6, 4, seed=0))) as runner:
         return unwrapped(runner.model)
 

@@ -31,7 +31,7 @@ OPTIONS = {
     "training.epochs": 40,
     "module.detach_epoch": 1,
 }
-CONFIG = REPOSITORY / "tests" / "toy_config.py"
+CONFIG = REPOSITORY / "tests" / "examples" / "toy_config.py"
 
 
 def start(folder: Path, *more: str) -> subprocess.Popen:

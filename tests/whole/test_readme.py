@@ -18,7 +18,6 @@ from tools.experiment import preflight
 from tools.experiment.config import load
 from tools.record.folder import RunFolder
 from tools.record.plans import told
-from tools.sweep import schedule
 from tools.train import loop
 from tools.train.cycle import Cycle
 
@@ -99,7 +98,7 @@ def tiny_persons(root: Path) -> tuple[list[str], int]:
 def toy_run(folder: Path, strategy: str) -> str:
     """A finished run at `folder`."""
     experiment, run = (
-        load(REPOSITORY / "tests/toy_config.py", options={"strategy": strategy}),
+        load(REPOSITORY / "tests/examples/toy_config.py", options={"strategy": strategy}),
         RunFolder(folder),
     )
     run.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
@@ -183,7 +182,7 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         )
         return
     if script == "tools/al_sweep.py":
-        monkeypatch.setattr(schedule, "run", lambda jobs, *_: seen.extend(jobs) or [])
+        monkeypatch.setattr(al_sweep, "run", lambda jobs, *_: seen.extend(jobs) or [])
         # test_al_sweep_ray.py has a real one
         monkeypatch.setattr(al_sweep, "_place", lambda *_: nullcontext())
         seen: list = []
@@ -223,7 +222,7 @@ def test_links_and_paths_of_the_readme_exist():
 
 def test_tests_that_the_documentation_names_exist():
     named = set(re.findall(r"`(test_\w+)`", (REPOSITORY / "docs/reliability.md").read_text()))
-    files = list((REPOSITORY / "tests").glob("test_*.py"))
+    files = list((REPOSITORY / "tests").rglob("test_*.py"))
     there = {path.stem for path in files} | set(
         re.findall(r"def (test_\w+)", "".join(p.read_text() for p in files))
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from tools import make_sandbox
+from tools.data.sandbox import draw
 from tools.experiment.config import Experiment, load
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -44,7 +44,7 @@ def experiment(network: str, root: Path) -> Experiment:
     config, task, changed = PAPER[network]
     folder = root / changed["data_root"]
     if not folder.is_dir():
-        make_sandbox.main([task, "--root", str(root)])
+        draw(task, root)
     options = {f"task.{key}": value for key, value in changed.items()} | {
         "task.data_root": str(folder)
     }

@@ -28,7 +28,7 @@ from tools.benchmarks import memory, report, score, subjects, train
 from tools.experiment.config import load
 from tools.train.cycle import untrained
 
-TOY = str(REPOSITORY / "tests" / "toy_config.py")
+TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 SMALL = {
     "network": "resnet10_cifar_w8",
     "data_root": "shapes",

@@ -49,7 +49,7 @@ def experiment_of(task, layers: str, strategy: str) -> Experiment:
     }
     options |= {"test_in_pool": True}  # the devkit's lists share their images
     options |= {"committee": {"members": 2, "passes": 2, "dropout_at": [layers]}}
-    return replace(load(REPOSITORY / "tests/toy_config.py", options=options), task=task)
+    return replace(load(REPOSITORY / "tests/examples/toy_config.py", options=options), task=task)
 
 
 def model_of(experiment: Experiment, seed: int) -> JointModel:

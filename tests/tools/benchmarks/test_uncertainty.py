@@ -18,6 +18,7 @@ from tasks.pose import Pose
 from tasks.pose.people import MPII_JOINTS, read_heads
 from tests.conftest import REPOSITORY
 from tools import uncertainty
+from tools.benchmarks import uncertainty as signals_and_errors
 from tools.benchmarks.uncertainty import measure
 from tools.data.sandbox.pose import make_pose
 from tools.experiment.config import Experiment
@@ -67,7 +68,7 @@ def by_hand(figures: Path, seed: int, distribution: str) -> tuple[np.ndarray, np
 
 
 def test_correlations_are_scipys(figures: Path, monkeypatch):
-    monkeypatch.setattr(uncertainty, "_trained", untrained)
+    monkeypatch.setattr(signals_and_errors, "_trained", untrained)
     options, names = {"task.data_root": str(figures)}, ["entropy", "ensemble_bald"]
     variants = [("task.distribution", "softmax")]
     found = measure(CONFIG, options, variants, names, labels=8, seed=3)
@@ -140,7 +141,7 @@ def test_what_does_not_fit_is_told(signals, options, said: str, figures: Path, c
 )
 def test_a_variant_is_of_the_scoring(variant: str, said: str, figures: Path, capsys, monkeypatch):
     """One of the training would print the correlations of the same network under its own name."""
-    monkeypatch.setattr(uncertainty, "_trained", untrained)
+    monkeypatch.setattr(signals_and_errors, "_trained", untrained)
     arguments = [
         "--labels",
         "8",

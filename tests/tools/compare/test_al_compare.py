@@ -19,6 +19,7 @@ from tests.comparekit import config, made, write
 from tests.conftest import REPOSITORY
 from tools import al_compare, al_train
 from tools.compare.curves import Estimate
+from tools.compare.page.files import write as write_files
 from tools.compare.page.markup import Html, tag, text
 from tools.compare.page.sentences import labels_saved, listed, significance, verdicts
 from tools.compare.page.style import chance, duration, interval, number, spread
@@ -88,7 +89,13 @@ def test_the_page_needs_nothing_else(tmp_path: Path, monkeypatch):
     for leg in ("random", "learning_loss"):
         assert (
             al_train.main(
-                [str(REPOSITORY / "tests/toy_config.py"), "--strategy", leg, "--wandb", "disabled"]
+                [
+                    str(REPOSITORY / "tests/examples/toy_config.py"),
+                    "--strategy",
+                    leg,
+                    "--wandb",
+                    "disabled",
+                ]
             )
             == 0
         )
@@ -353,7 +360,7 @@ def test_all_files_are_written_or_none(fault, tmp_path: Path, monkeypatch: pytes
     with pytest.raises(
         ComparisonError, match="b.txt is a folder there" if fault == "a folder" else "No space left"
     ):
-        files.write(out, files)
+        write_files(out, files)
     left = {path.name: path.read_text() for path in out.iterdir() if path.is_file()}
     assert left == {"a.txt": "old"}
 

@@ -311,7 +311,7 @@ def test_a_metric_called_like_an_error_that_says_nothing_is_doubted(tmp_path: Pa
 def test_an_error_goes_through_training_sweep_and_comparison(tmp_path: Path, monkeypatch, capsys):
     """Of real runs, whose metric falls as they learn."""
     monkeypatch.chdir(tmp_path)
-    config = str(REPOSITORY / "tests/toy_config.py")
+    config = str(REPOSITORY / "tests/examples/toy_config.py")
     options = ["--cfg-options", f"task.type={__name__}.Error"]
     for leg in ("random", "learning_loss"):
         assert al_train.main([config, "--strategy", leg, "--wandb", "disabled", *options]) == 0

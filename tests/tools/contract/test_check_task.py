@@ -23,7 +23,7 @@ from tools import check_task
 from tools.contract import CHECKS, scaffold
 from tools.experiment.config import load
 
-TOY = str(REPOSITORY / "tests/toy_config.py")
+TOY = str(REPOSITORY / "tests/examples/toy_config.py")
 CONFIG = """
 from torch.optim import SGD
 from {module} import {kind}

@@ -25,7 +25,7 @@ from tools.experiment.config import load
 from tools.experiment.options import ConfigError
 from tools.experiment.settings import flat, told
 
-TOY = REPOSITORY / "tests" / "toy_config.py"
+TOY = REPOSITORY / "tests" / "examples" / "toy_config.py"
 SOURCE = TOY.read_text()
 BIG = 1 << 63
 

@@ -17,7 +17,7 @@ from tools.experiment.config import load
 from tools.experiment.options import ConfigError
 from tools.experiment.settings import arguments, flat, resolved, unknown
 
-TOY = REPOSITORY / "tests" / "toy_config.py"
+TOY = REPOSITORY / "tests" / "examples" / "toy_config.py"
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.py"))
 BASE = """
 from torch.optim import SGD, RMSprop

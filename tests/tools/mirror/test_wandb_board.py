@@ -28,7 +28,7 @@ pytest.importorskip(
 )
 pytestmark = pytest.mark.usefixtures("home")
 
-TOY = str(REPOSITORY / "tests" / "toy_config.py")
+TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 SHORT = ["budget.cycles=2", "training.epochs=2", "module.detach_epoch=1", "committee.members=2"]
 LINE, BAR = "Run History Line Plot", "Bar Chart"
 

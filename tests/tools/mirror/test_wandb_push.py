@@ -26,11 +26,12 @@ from tools import al_train, wandb_push
 from tools.experiment.config import load
 from tools.mirror.fragments import ID_FILE
 from tools.record.folder import RunFolder
+from tools.record.reading import read
 
 wandb = pytest.importorskip("wandb")
 pytestmark = pytest.mark.usefixtures("home")
 
-TOY = str(REPOSITORY / "tests" / "toy_config.py")
+TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 VALUES = (0.1, 0.2, 0.4)
 
 
@@ -381,7 +382,7 @@ def test_no_run_and_no_mode_are_usage_errors(tmp_path: Path, capsys):
 def test_the_configs_name_is_kept_and_a_folder_of_before_tells_it_by_its_place(tmp_path: Path):
     path = write(tmp_path / "toy/random/seed0", config(), VALUES)
     assert RunFolder(path).name is None
-    assert wandb_push.read(path).config == "toy"
+    assert read(path).config == "toy"
     RunFolder(path).open(config(), [f"vector {i}" for i in range(60)], "elsewhere")
-    assert (RunFolder(path).name, wandb_push.read(path).config) == ("elsewhere", "elsewhere")
+    assert (RunFolder(path).name, read(path).config) == ("elsewhere", "elsewhere")
     assert json.loads((path / "state.json").read_text())["cycle"] == 3

@@ -26,7 +26,7 @@ from tools.record.folder import RunFolder, RunFolderError
 from tools.record.receipt import packed
 from tools.train import loop
 
-TOY = str(REPOSITORY / "tests" / "toy_config.py")
+TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 
 
 class Kept(Toy):

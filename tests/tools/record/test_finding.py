@@ -224,7 +224,7 @@ def test_a_report_of_all_runs_leaves_nothing_out(tmp_path: Path, capsys):
 
 def test_al_verify_and_wandb_push_name_them_too(tmp_path: Path, monkeypatch, capsys):
     pytest.importorskip("wandb")
-    toy = REPOSITORY / "tests/toy_config.py"
+    toy = REPOSITORY / "tests/examples/toy_config.py"
     runs = four(
         tmp_path / "work",
         lambda leg, seed: load(toy, options={"strategy": "random", "seed": seed}).config,

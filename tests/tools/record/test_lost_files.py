@@ -18,7 +18,7 @@ from tools.experiment.config import load
 from tools.record.folder import RunFolder, RunFolderError
 from tools.record.marks import looks_like_run, lost
 
-TOY = str(REPOSITORY / "tests" / "toy_config.py")
+TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 ESSENTIAL = ("config", "samples.txt", "metrics.jsonl", "state.json")
 SUBSETS = [names for count in range(1, 5) for names in itertools.combinations(ESSENTIAL, count)]
 

@@ -25,7 +25,13 @@ from tools.record.reading import ComparisonError, read
 def test_a_run_of_al_train_is_read(tmp_path: Path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    command = [str(REPOSITORY / "tests/toy_config.py"), "--module", "detached", "--seed", "3"]
+    command = [
+        str(REPOSITORY / "tests/examples/toy_config.py"),
+        "--module",
+        "detached",
+        "--seed",
+        "3",
+    ]
     assert al_train.main(command) == 0
     (folder,), _ = find(["work_dirs"])
     run = read(folder)
@@ -77,7 +83,7 @@ def test_a_row_beyond_the_last_commit_does_not_count(tmp_path: Path):
 )
 def test_legs_are_called_as_al_train_calls_them(strategy, mode, leg, tmp_path: Path):
     run = read(comparekit.write(tmp_path, comparekit.config(strategy, module__mode=mode)))
-    text = (REPOSITORY / "tests/toy_config.py").read_text()
+    text = (REPOSITORY / "tests/examples/toy_config.py").read_text()
     (tmp_path / "own.py").write_text(
         text.replace('strategy = "learning_loss"', f"strategy = {strategy!r}")
     )

@@ -26,7 +26,7 @@ from tools.record.folder import RunFolder
 from tools.sweep import jobs as jobs_module
 from tools.sweep import schedule
 
-TOY = str(REPOSITORY / "tests" / "toy_config.py")
+TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 
 STUB = '''
     """Imitates `al_train.py`: notes begin and end, and what its name asks for."""

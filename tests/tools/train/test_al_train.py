@@ -25,6 +25,7 @@ from models.training.checkpoint import CHECKPOINT
 from tests import commands
 from tests.conftest import REPOSITORY
 from tests.toy import NegativeError, Toy
+from tools import al_train
 from tools.experiment import preflight
 from tools.experiment.options import ALL_TOLD
 from tools.record import folder as folders
@@ -32,7 +33,7 @@ from tools.train import cycle as cycle_parts
 from tools.train import session
 from tools.train.loop import run
 
-TOY = str(REPOSITORY / "tests" / "toy_config.py")
+TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 ROW = {
     "cycle",
     "labeled",
@@ -235,7 +236,7 @@ def test_another_config_in_a_run_folder_is_refused(calm, tmp_path, capsys, more,
 def test_the_default_folder_is_config_strategy_seed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     seen = []
-    config = str(REPOSITORY / "tests" / "toy_config.py")
+    config = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
     arguments = [config, "--wandb", "disabled", "--smoke", "--strategy", "random", "--seed", "7"]
     with pytest.raises(KeyError, match="enough"):
         commands.train(
@@ -506,17 +507,17 @@ def test_a_run_is_repeatable_and_scores_the_test_time_view_with_the_weights_just
     passes = []
     plain, measured = cycle_parts.score, ranking.score
 
-    def watched(model, dataset):
+    def watched(model, samples):
         cycle = max(int(path.name) for path in (tmp_path / "cycles").iterdir())
         passes.append(
             (
                 cycle,
-                dataset.augment,
-                len(dataset),
+                samples.dataset.augment,
+                len(samples.dataset),
                 same(dict(model.state_dict()), weights(tmp_path, cycle)),
             )
         )
-        return model, dataset
+        return model, samples
 
     monkeypatch.setattr(
         cycle_parts,
@@ -713,7 +714,7 @@ def test_the_batch_size_of_scoring_is_measured_once_a_run(tmp_path, capsys, monk
     monkeypatch.setattr(scoring, "loader", lambda *given: sizes.append(given[2]) or plain(*given))
     folder = tmp_path / "run"
     monkeypatch.setattr(
-        folder.RunFolder, "commit", at_call(2, folder.RunFolder.commit, KeyboardInterrupt())
+        folders.RunFolder, "commit", at_call(2, folders.RunFolder.commit, KeyboardInterrupt())
     )
     assert main(folder, *auto) == 130
     assert (folder / "batch_size.txt").read_text() == "13\n" and set(sizes) == {13}
@@ -730,13 +731,13 @@ def test_the_batch_size_of_scoring_is_measured_once_a_run(tmp_path, capsys, monk
 
 def test_amp_is_for_training_and_scoring(tmp_path, capsys):
     assert main(tmp_path, "--amp", "--dry-run") == 0
-    experiment = session._experiment(session.parser().parse_args([TOY, "--amp"]))
+    experiment = session._experiment(al_train.parser().parse_args([TOY, "--amp"]))
     assert (experiment.training.amp, experiment.scoring.amp, experiment.scoring.channels_last) == (
         True,
         True,
         True,
     )
-    plain = session._experiment(session.parser().parse_args([TOY]))
+    plain = session._experiment(al_train.parser().parse_args([TOY]))
     assert (plain.training.amp, plain.scoring.amp, plain.scoring.channels_last) == (
         False,
         False,
@@ -952,12 +953,12 @@ def test_a_finished_run_needs_no_data(calm, monkeypatch, capsys):
     ],
 )
 def test_options_are_literals_lists_or_words(text, value):
-    assert session.parser().parse_args(["c.py", "--cfg-options", text]).cfg_options == [
+    assert al_train.parser().parse_args(["c.py", "--cfg-options", text]).cfg_options == [
         ("a.b", value)
     ]
 
 
 def test_an_option_without_a_value_is_refused(capsys):
     with pytest.raises(SystemExit):
-        session.parser().parse_args(["c.py", "--cfg-options", "training.epochs"])
+        al_train.parser().parse_args(["c.py", "--cfg-options", "training.epochs"])
     assert "expected key=value, but got 'training.epochs'" in capsys.readouterr().err

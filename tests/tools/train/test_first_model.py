@@ -27,7 +27,7 @@ from tools.experiment.config import load
 from tools.train import first_model
 from tools.train.first_model import FirstModels, key
 
-CONFIG = REPOSITORY / "tests" / "toy_config.py"
+CONFIG = REPOSITORY / "tests" / "examples" / "toy_config.py"
 POOL = Pool.initial(60, 10, 0)
 
 

@@ -31,7 +31,7 @@ from tools.train.cycle import Cycle
 from tools.verify import across
 from tools.verify.checks import CHECKS
 
-TOY = REPOSITORY / "tests" / "toy_config.py"
+TOY = REPOSITORY / "tests" / "examples" / "toy_config.py"
 FEW = {"task.type": "tests.toy.Told", "training.epochs": 1, "module.detach_epoch": 1}
 Fault = Callable[[RunFolder], None]
 

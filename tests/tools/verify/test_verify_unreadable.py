@@ -15,7 +15,7 @@ from tests.conftest import REPOSITORY
 from tools import al_train, al_verify
 from tools.verify.checks import CHECKS
 
-TOY = str(REPOSITORY / "tests" / "toy_config.py")
+TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 READ = (
     "config.json",
     "config.py",

@@ -1,0 +1,44 @@
+"""Small drawn data sets, one a task, in the layouts of the real ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SIZES = {"det": (800, 400), "cls": (2000, 1000), "pose": (1000, 400)}  # of pool and test set
+
+
+def draw(
+    task: str,
+    root: Path,
+    pool: int | None = None,
+    test: int | None = None,
+    seed: int = 0,
+    hard: float = 0.3,
+) -> None:
+    """Draw a task's data set below `root`; one that is there already is left as it is.
+
+    Args:
+        task: key of `SIZES`.
+        root: folder that gets the data set's own folder.
+        pool: number of samples in the pool, by default that of `SIZES`.
+        test: number of samples in the test set, by default that of `SIZES`.
+        seed: of the drawing.
+        hard: share of hard samples, from 0 to 1.
+
+    Raises:
+        ValueError: where a setting is wrong, or the folder holds something else.
+        OSError: where the folder cannot be written to.
+    """
+    from tools.data.sandbox.classification import make_classification
+    from tools.data.sandbox.detection import make_detection
+    from tools.data.sandbox.pose import make_pose
+
+    make = {"det": make_detection, "cls": make_classification, "pose": make_pose}[task]
+    sizes = SIZES[task]
+    make(
+        root=root,
+        pool=sizes[0] if pool is None else pool,
+        test=sizes[1] if test is None else test,
+        seed=seed,
+        hard=hard,
+    )
