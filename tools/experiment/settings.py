@@ -52,19 +52,23 @@ def arguments(target: Callable, given: Any, where: str) -> tuple[dict[str, Any],
 
 
 def typed(hint: Any, value: Any, where: str) -> tuple[Any, list[str]]:
-    """A value as its type wants it, and a line where it cannot be."""
+    """A value as its type wants it, and a line for each of its items that cannot be.
+
+    Of a union such as ``int | Literal["auto"]`` pydantic names an error for each alternative: the
+    first one is told.
+    """
     try:
         return TypeAdapter(hint).validate_python(value), []
     # a type that pydantic does not know: the adapter must check it itself
     except PydanticSchemaGenerationError:
         return value, []
     except ValidationError as error:
-        first = error.errors()[0]
-        inside = "".join(f"[{i}]" for i in first["loc"] if isinstance(i, int))
-        return value, [
-            f"{where}{inside}: {first['msg'][0].lower()}{first['msg'][1:]}, but got "
-            f"{came(first['input'])}"
-        ]
+        lines: dict[str, str] = {}
+        for one in error.errors():
+            place = where + "".join(f"[{i}]" for i in one["loc"] if isinstance(i, int))
+            message = f"{one['msg'][0].lower()}{one['msg'][1:]}, but got {came(one['input'])}"
+            lines.setdefault(place, f"{place}: {message}")
+        return value, list(lines.values())
 
 
 def _hints(target: Callable) -> dict[str, Any]:

@@ -4,9 +4,12 @@ path, value and nearest name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
+from annotated_types import Ge
 from mmengine.optim import MultiStepLR
 from torch.optim import SGD, RMSprop
 
@@ -15,7 +18,7 @@ from tests.conftest import REPOSITORY
 from tests.toy import Toy
 from tools.experiment.config import load
 from tools.experiment.options import ConfigError
-from tools.experiment.settings import arguments, flat, resolved, unknown
+from tools.experiment.settings import arguments, flat, resolved, typed, unknown
 
 TOY = REPOSITORY / "tests" / "examples" / "toy_config.py"
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.py"))
@@ -628,3 +631,16 @@ def test_a_milestone_that_is_never_reached_is_refused():
         "training.schedule[0].milestones: expected epochs before the last (training.epochs is 4), "
         "but got [4, 9]"
     ]
+
+
+def test_each_wrong_item_of_a_list_has_a_line_of_its_own():
+    hint = Sequence[Annotated[int, Ge(1)]]
+    value, lines = typed(hint, [3, "x", 0, 5], "task.sizes")
+    assert value == [3, "x", 0, 5]
+    assert [line.partition(":")[0] for line in lines] == ["task.sizes[1]", "task.sizes[2]"]
+    assert lines[1].endswith("greater than or equal to 1, but got 0")
+
+
+def test_of_a_union_one_alternative_is_told():
+    _, lines = typed(Annotated[int, Ge(1)] | Literal["auto"], "many", "scoring.batch_size")
+    assert len(lines) == 1 and lines[0].endswith("but got 'many'")
