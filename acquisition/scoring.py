@@ -153,6 +153,21 @@ def score(
     Raises:
         RuntimeError: where a signal does not have one row a sample, or samples got lost.
         CanaryError: where samples computed alone have other rows.
+
+    Example:
+        >>> import torch
+        >>> from models.output import Output
+        >>> from models.training.joint import ModuleSettings
+        >>> def forward(network, batch, want):
+        ...     return Output(taps=(), probs=network(batch["x"]).softmax(dim=1).unsqueeze(1))
+        >>> network = torch.nn.Linear(2, 2, bias=False)
+        >>> _ = network.weight.data.copy_(torch.eye(2))
+        >>> model = JointModel(network, forward, lambda n, b: [], (), ModuleSettings(), "off")
+        >>> pool = [torch.tensor([x, 0.0]) for x in (0.0, 1.0, 2.0)]
+        >>> samples = Samples(pool, lambda items: {"x": torch.stack(items)}, ids=[2, 0])
+        >>> rows = score(model, samples, ["entropy"], ScoringSettings(2, workers=0))
+        >>> rows["entropy"].tolist()
+        [0.365..., 0.693...]
     """
     how = how or Pass()
     dataset, collate, ids = (

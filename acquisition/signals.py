@@ -74,6 +74,14 @@ class Signal:
         fields: of `Output` that the task's `forward` must return for it.
         module: whether the model needs a trained loss-prediction module.
         committee: whose votes it counts; None for the model's own output.
+
+    Example:
+        >>> import torch
+        >>> from models.output import Output
+        >>> largest = Signal(lambda e: e.output.probs.amax(dim=(1, 2)), fields=frozenset({"probs"}))
+        >>> probs = torch.tensor([[[0.9, 0.1]], [[0.5, 0.5]]])
+        >>> largest.rows(Evidence(model=None, output=Output(taps=(), probs=probs)))
+        tensor([0.9000, 0.5000])
     """
 
     rows: Callable[[Evidence], Tensor]

@@ -44,6 +44,16 @@ class Step:
     Attributes:
         needs: names of the signals that it reads (see `acquisition/signals.py`).
         labeled: those of them that it reads of the labeled samples, too.
+
+    Example:
+        >>> class Lowest(Step):
+        ...     needs = ("entropy",)
+        ...
+        ...     def __call__(self, seen, budget, rng):
+        ...         return np.argsort(seen.rows["entropy"], kind="stable")[:budget]
+        >>> seen = Seen(3, {"entropy": np.array([0.7, 0.1, 0.4])}, labeled={})
+        >>> Lowest()(seen, 2, np.random.default_rng(0)).tolist()
+        [1, 2]
     """
 
     needs: tuple[str, ...] = ()
@@ -88,6 +98,11 @@ class Highest(OfSignal):
     """Keeps the candidates with the highest values of a signal: `keep` times the budget of them.
 
     Ties are broken by the query's random stream.
+
+    Example:
+        >>> seen = Seen(3, {"entropy": np.array([0.7, 0.1, 0.4])}, labeled={})
+        >>> Highest("entropy")(seen, 2, np.random.default_rng(0)).tolist()
+        [0, 2]
     """
 
     keep: int = 1

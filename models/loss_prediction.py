@@ -30,6 +30,12 @@ class LossPrediction(nn.Module):
         width: features kept of each tap (128 in the paper).
         pooling: ``"gap"``, global average pooling as in the paper; ``"conv_gap"``, a 3x3
             convolution before it.
+
+    Example:
+        >>> module = LossPrediction(channels=(64, 128), width=16)
+        >>> taps = torch.zeros(4, 64, 8, 8), torch.zeros(4, 128, 4, 4)
+        >>> module(taps).shape
+        torch.Size([4])
     """
 
     def __init__(self, channels: Sequence[int], width: int = 128, pooling: Pooling = "gap") -> None:
@@ -94,6 +100,12 @@ def ranking_loss(predicted: Tensor, target: Tensor, margin: float = 1.0) -> Tens
 
     Returns:
         A scalar; 0 (with a gradient of 0) where the batch holds no pair.
+
+    Example:
+        >>> predicted = torch.tensor([2.0, 0.0, 1.0, 0.0])
+        >>> target = torch.tensor([1.0, 0.0, 3.0, 2.0])
+        >>> ranking_loss(predicted, target)  # pair (0, 3): 3, in the wrong order; (1, 2): 0
+        tensor(1.5000)
     """
     p_i, p_j, l_i, l_j = _pairs(predicted, target)
     sign = torch.where(l_i > l_j, 1.0, -1.0)
@@ -104,6 +116,10 @@ def mse_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """Regression of the true loss by mean squared error: the paper's ablation.
 
     Shapes as in `ranking_loss`.
+
+    Example:
+        >>> mse_loss(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
+        tensor(2.)
     """
     _check(predicted, target)
     return _mean((predicted - target.detach()) ** 2, predicted)
@@ -115,6 +131,10 @@ def kl_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
     Pairs and shapes as in `ranking_loss`. True losses must not be negative; a pair of zeros counts
     as (1/2, 1/2).
+
+    Example:
+        >>> kl_loss(torch.zeros(2), torch.tensor([3.0, 1.0]))  # (3/4, 1/4) against (1/2, 1/2)
+        tensor(0.1308)
     """
     p_i, p_j, l_i, l_j = _pairs(predicted, target)
     if bool((target < 0).any()):

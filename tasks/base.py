@@ -39,6 +39,26 @@ class Task(Protocol):
         taps: the network's feature maps for the loss-prediction module, declared before data flows.
         fields: which of "loss", "probs" and "gradient" `forward` can return.
         metric: key of the metric that the curve plots; higher is better, or see `lower_is_better`.
+
+    Example:
+        >>> import torch
+        >>> from models.output import Output, Tap
+        >>> class Signs:  # which of two numbers is larger?
+        ...     taps, fields, metric = (Tap("input", 2),), frozenset({"probs"}), "accuracy"
+        ...
+        ...     def collate(self, samples):
+        ...         return {"x": torch.stack([torch.tensor(sample) for sample in samples])}
+        ...
+        ...     def build(self):
+        ...         return torch.nn.Linear(2, 2)
+        ...
+        ...     def forward(self, network, batch, want):
+        ...         tap = batch["x"][:, :, None, None]  # (B, channels, H, W)
+        ...         return Output((tap,), probs=network(batch["x"]).softmax(dim=1).unsqueeze(1))
+        >>> task = Signs()
+        >>> batch = task.collate([[1.0, 2.0], [4.0, 3.0], [0.0, 5.0]])
+        >>> task.forward(task.build(), batch, frozenset({"probs"})).probs.shape
+        torch.Size([3, 1, 2])
     """
 
     taps: tuple[Tap, ...]

@@ -1,0 +1,28 @@
+"""What users call has an example, and every example runs."""
+
+from __future__ import annotations
+
+import doctest
+from importlib import import_module
+
+import pytest
+
+EXAMPLES = {
+    "models.loss_prediction": {"LossPrediction", "ranking_loss", "mse_loss", "kl_loss"},
+    "models.process.text": {"headline"},
+    "acquisition.kcenter": {"k_center"},
+    "acquisition.scoring": {"score"},
+    "acquisition.signals": {"Signal"},
+    "acquisition.steps": {"Step", "Highest"},
+    "tasks.base": {"Task"},
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_are_there_and_run(name: str):
+    module = import_module(name)
+    tests = [test for test in doctest.DocTestFinder().find(module) if test.examples]
+    assert {test.name.removeprefix(f"{name}.") for test in tests} >= EXAMPLES[name]
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for test in tests:
+        assert runner.run(test).failed == 0, test.name
