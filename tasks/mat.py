@@ -1,5 +1,6 @@
-"""Arrays of numbers out of a MAT-file of version 5. scipy's reader crashes the process on some
-broken files.
+"""Arrays of numbers out of a MAT-file of version 5.
+
+Kept by hand: a broken file ends the process that reads it with scipy (tests/tasks/test_mat.py).
 
 Format: MathWorks, "MAT-File Format", chapter 1, level 5.
 """
