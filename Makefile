@@ -1,14 +1,14 @@
-# Two commands do all the set-up: `make demo` and `make test`. Needs Python 3.10 to 3.12 and nothing else.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.10)
+# Two commands do all the set-up: `make demo` and `make test`. Needs Python 3.10 to 3.13 and nothing else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.10)
 ifeq ($(PYTHON),)
-$(error Needs Python 3.10, 3.11 or 3.12 on the path, or PYTHON=/path/to/python)
+$(error Needs Python 3.10 to 3.13 on the path, or PYTHON=/path/to/python)
 endif
 VENV := .venv
 BIN := $(VENV)/bin
 SANDBOX := data/sandbox
 SWEEP = OMP_NUM_THREADS=1 $(BIN)/python tools/al_sweep.py --jobs 2 --wandb disabled
 
-.PHONY: setup demo matrix torture report test lint types unit clean
+.PHONY: setup demo matrix torture report test quick lint types unit docs clean
 
 setup: $(VENV)/.done
 
@@ -53,5 +53,15 @@ types: setup
 unit: setup  ## on two processes; tests on real images need AL_DATA, those on odd data sets AL_CASES
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
+quick: setup lint  ## between edits: lint, and the tests that are not marked slow; under three minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+$(VENV)/.docs: $(VENV)/.done
+	$(BIN)/python -m pip install --quiet --only-binary :all: --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+docs: $(VENV)/.docs  ## the pages of docs/ and the API as a site in site/; needs Python 3.11 or later
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:  ## everything that can be made again, but no run
-	rm -rf $(VENV) $(SANDBOX) .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) $(SANDBOX) site .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -34,7 +34,7 @@ FAR, PICKED = float("inf"), -1.0
 class Cover(NamedTuple):
     """What was picked, and how well the centres cover all samples.
 
-    Args:
+    Attributes:
         positions: (budget,) int64, first pick first.
         radii: (budget + 1,) float64; number k is the largest distance of a sample to its nearest
             centre after k picks, infinite where there is no centre.
