@@ -1,8 +1,8 @@
 """The build backend: setuptools' for an editable install, and a refusal of wheels and archives.
 
-losstap runs from its clone: commands, configs and tests are files that stand beside each other. Its
-packages are called `models`, `tasks`, `tools` and `acquisition`, names that other projects use, too.
-A wheel would put them side by side with theirs into site-packages.
+losstap runs from its clone: commands, configs and tests are files side by side. Its
+packages are called `models`, `tasks`, `tools` and `acquisition`, as are other projects' own. A wheel
+would put them side by side with theirs into site-packages.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from setuptools.build_meta import (
 
 SENTENCE = (
     "losstap has no wheel: run it from the clone. `make setup` there, or `pip install -e .`, "
-    "installs what it needs and leaves its packages (acquisition, models, tasks, tools) in the clone."
+    "installs what it needs and leaves its packages (acquisition, models, tasks, tools) there."
 )
 
 __all__ = [

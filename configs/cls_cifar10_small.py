@@ -8,8 +8,8 @@ both (`tools/cifar_folders.py` writes them). Cost: 5 trainings of 200 epochs on 
 12,000 iterations of 64 images in all (80 ms each on one core). Real images and the paper's recipe,
 but a tenth of its pool, an eighth of its labels and a network of 0.3 million parameters: numbers
 compare strategies, and are not comparable with the paper's. Expected (3 seeds; accuracy at 250 ...
-1,250 labels): learning_loss .327 .386 .436 .499 .520, random .333 .389 .469 .509 .560; docs/run.md says
-what that means.
+1,250 labels): learning_loss .327 .386 .436 .499 .520, random .333 .389 .469 .509 .560; docs/run.md
+says what that means.
 
 Smoke test, two cycles in seconds:
 

@@ -1,7 +1,10 @@
-"""Every command of the README and of the configs' docstrings is run here, or by CI."""
+"""Every command of the README, of docs/ and of the configs' docstrings is run here, or by CI."""
 
 from __future__ import annotations
 
+import argparse
+import configparser
+import importlib
 import re
 import shlex
 from contextlib import nullcontext
@@ -22,21 +25,38 @@ from tools.train import loop
 from tools.train.cycle import Cycle
 
 BY_CI = {"make demo", "make test"}
+PAGES = [
+    REPOSITORY / "README.md",
+    REPOSITORY / "CONTRIBUTING.md",
+    REPOSITORY / "tools/README.md",
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+]
+# of these the arguments are looked at: they measure, or work on what another command left
+UNDERSTOOD = {
+    "tests/torture.py",
+    "tools/bench.py",
+    "tools/matrix.py",
+    "tools/planted.py",
+    "tools/uncertainty.py",
+}
 TINY = ["budget.initial=2", "budget.query=1", "budget.cycles=2"]
 
 
 def commands(text: str) -> list[str]:
+    """The lines of a page's blocks of bash, and commands of Python within its sentences."""
     blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
-    return [
+    lines = [
         line.split("  #")[0].strip()
         for block in blocks
-        for line in block.splitlines()
+        for line in block.replace("\\\n", " ").splitlines()
         if line.strip()
     ]
+    lines += re.findall(r"(?<!`)`(python\s[^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return [" ".join(line.split()) for line in lines]
 
 
 def documented() -> list[str]:
-    found = commands((REPOSITORY / "README.md").read_text())
+    found = [command for page in PAGES for command in commands(page.read_text(encoding="utf-8"))]
     for config in [
         *sorted((REPOSITORY / "configs").glob("*.py")),
         REPOSITORY / "tests/examples/seg_voc.py",
@@ -45,12 +65,13 @@ def documented() -> list[str]:
             m.strip()
             for m in re.findall(r"^    (python tools/\S.*)$", config.read_text(), re.MULTILINE)
         ]
-    return found
+    return list(dict.fromkeys(found))
 
 
 def test_ci_runs_the_two_commands_and_the_readme_names_them():
     text = (REPOSITORY / ".ci/run").read_text()
     assert all(command in text and command in documented() for command in BY_CI)
+    assert set(commands((REPOSITORY / "README.md").read_text())) >= BY_CI
 
 
 def test_extras_are_installed_into_the_clone_that_is_in_use():
@@ -66,6 +87,39 @@ def test_extras_are_installed_into_the_clone_that_is_in_use():
         for line in re.findall(r"pip install.*", path.read_text(encoding="utf-8"))
     ]
     assert len(found) >= 4 and all(line.startswith("pip install -e '.[") for line in found), found
+
+
+class Parsed(Exception):
+    """The arguments of a command were read without an error."""
+
+
+def is_understood(script: str, arguments: list[str], monkeypatch) -> bool:
+    """Does the command's own parser take the arguments?"""
+    parse = argparse.ArgumentParser.parse_args
+
+    def parsed(self: argparse.ArgumentParser, *given, **named):
+        parse(self, *given, **named)
+        raise Parsed
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parsed)
+    module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
+    with pytest.raises(Parsed):
+        module.main(arguments)
+    return True
+
+
+def of_the_shell(words: list[str]) -> bool:
+    """Is it a command for the set-up, and is there what it asks for?"""
+    if words[0] == "make":
+        makefile = (REPOSITORY / "Makefile").read_text()
+        return re.search(rf"^{words[1]}:", makefile, re.MULTILINE) is not None
+    if words[:4] == ["python", "-m", "pip", "install"]:
+        setup = configparser.ConfigParser()
+        setup.read(REPOSITORY / "setup.cfg")
+        return words[4] == "-e" and words[5][2:-1] in setup["options.extras_require"]
+    if words[0] == "pre-commit":
+        return (REPOSITORY / ".pre-commit-config.yaml").is_file()
+    return words == ["source", ".venv/bin/activate"] or words[0] == "export"
 
 
 def tiny_voc(root: Path) -> tuple[list[str], int]:
@@ -118,7 +172,22 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
     """
     monkeypatch.chdir(REPOSITORY)
     program, script, *arguments = shlex.split(command)
-    assert program == "python"
+    if program != "python" or arguments[:1] == ["pip"]:
+        assert of_the_shell([program, script, *arguments])
+        return
+    if script == "-m":
+        script, *arguments = arguments
+        script = script.replace(".", "/") + ".py"
+    assert (REPOSITORY / script).is_file()
+    placeholder = any(word in ("CONFIG", "mytask_config.py") for word in arguments)
+    if script in UNDERSTOOD or placeholder:
+        assert is_understood(script, arguments, monkeypatch)
+        return
+    if script == "tools/check_task.py" and arguments == ["--new", "mytask.py"]:
+        monkeypatch.chdir(tmp_path)
+        assert check_task.main(arguments) == 0
+        assert {path.name for path in tmp_path.iterdir()} == {"mytask.py", "mytask_config.py"}
+        return
     if script == "tools/make_sandbox.py":
         from tools import make_sandbox
 
@@ -211,13 +280,19 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
     assert not (tmp_path / "run").exists()
 
 
-def test_links_and_paths_of_the_readme_exist():
-    text = (REPOSITORY / "README.md").read_text()
-    paths = set(
-        re.findall(r"`((?:tools|tasks|models|acquisition|configs|tests|docs)/[\w./]+)`", text)
-    )
-    assert len(paths) >= 6
-    assert all((REPOSITORY / path).exists() for path in paths), paths
+def test_links_and_paths_of_the_pages_exist():
+    found, missing = 0, set()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        paths = re.findall(
+            r"`((?:tools|tasks|models|acquisition|configs|tests|docs)/[\w./]+)`", text
+        )
+        links = re.findall(r"\]\(([^)#\s]+)", text)
+        found += len(paths) + len(links)
+        missing |= {path for path in paths if not (REPOSITORY / path).exists()}
+        missing |= {link for link in links if not (page.parent / link).exists()}
+    assert found >= 60
+    assert not missing
 
 
 def test_tests_that_the_documentation_names_exist():
