@@ -1,7 +1,7 @@
 """The build backend: setuptools' for an editable install, and a refusal of wheels and archives.
 
 losstap runs from its clone: commands, configs and tests are files side by side. Its
-packages are called `models`, `tasks`, `tools` and `acquisition`, as are other projects' own. A wheel
+packages are called `models`, `tasks`, `tools` and `acquisition`, as others are. A wheel
 would put them side by side with theirs into site-packages.
 """
 
