@@ -39,10 +39,11 @@ def enough() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        text = str(error)
-        if "shared memory" not in text and "Bus error" not in text:
+        texts = [str(error), str(error.__cause__ or "")]  # the cause says it where a worker died
+        about = [text for text in texts if "shared memory" in text or "Bus error" in text]
+        if not about:
             raise
-        last = text.strip().splitlines()[-1]
+        last = about[0].strip().splitlines()[-1]
         raise SharedMemoryError(
             f"the data-loading workers need more shared memory ({_room()}; {last}); {ADVICE}"
         ) from error

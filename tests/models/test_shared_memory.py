@@ -102,6 +102,16 @@ def test_the_signal_of_older_systems_is_the_same_error():
         )
 
 
+def test_a_signal_that_only_the_cause_names_is_the_same_error():
+    """As torch 2.6 says it where it finds the worker dead while it waits for a batch."""
+    cause = RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible")
+    with (
+        pytest.raises(SharedMemoryError, match="more shared memory .*killed by signal: Bus error"),
+        enough(),
+    ):
+        raise RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly") from cause
+
+
 def test_other_errors_stay_what_they_are():
     with pytest.raises(RuntimeError, match="another"), enough():
         raise RuntimeError("another")

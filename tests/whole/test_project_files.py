@@ -84,7 +84,7 @@ def test_the_lowest_versions_are_those_of_setup(setup: configparser.ConfigParser
     needed = lines(setup["options"]["install_requires"])
     assert len(needed) > 10
     assert {re.split(r"[\[>]", line)[0] for line in needed} <= set(found)
-    assert found["torch"] == "2.6.*" and found["pycocotools"] == "2.0.8"
+    assert found["torch"] == "2.7.*" and found["pycocotools"] == "2.0.8"
 
 
 def test_pre_commit_has_the_ruff_of_the_constraints():
