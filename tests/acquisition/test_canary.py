@@ -385,6 +385,7 @@ torch.distributed.destroy_process_group()
 """
 
 
+@pytest.mark.slow
 def test_each_of_two_processes_checks_its_share_and_all_stop_for_one(tmp_path: Path):
     script = tmp_path / "two.py"
     script.write_text(TWO)

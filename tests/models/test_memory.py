@@ -35,6 +35,7 @@ def faults(mode: str) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc is Linux's")
+@pytest.mark.slow
 def test_pages_are_taken_once():
     kept, given_back = faults("keep"), faults("default")
     assert given_back >= 20 * 32, "at least 64 MB in huge pages of 2 MB, each time"

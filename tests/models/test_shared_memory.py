@@ -121,6 +121,7 @@ def test_other_errors_stay_what_they_are():
         rows_of(lambda samples: {"x": lambda: 0})  # Python's own queue would print this and go on
 
 
+@pytest.mark.slow
 def test_batches_that_can_be_sent_come_in_order():
     found = [
         batch["x"][:, 0].tolist() for batch in rows_of(lambda samples: {"x": torch.stack(samples)})
@@ -131,6 +132,7 @@ def test_batches_that_can_be_sent_come_in_order():
 @pytest.mark.skipif(
     not shutil.which("unshare") or os.geteuid() != 0, reason="needs to mount a small /dev/shm"
 )
+@pytest.mark.slow
 def test_with_a_megabyte_of_shared_memory():
     given = SMALL.format(python=sys.executable, code='"$CODE"')
     variables = {**os.environ, "CODE": REAL, "PYTHONPATH": str(REPOSITORY)}

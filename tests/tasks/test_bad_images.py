@@ -176,6 +176,7 @@ for path, room in zip(sys.argv[1::2], sys.argv[2::2]):
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
+@pytest.mark.slow
 def test_memory_stays_within_its_bound(tmp_path: Path) -> None:
     """A bomb of 2 MB that unpacks to 432 MB is refused with 100 MB at hand; the largest image has
     enough in `BOUND`.

@@ -429,6 +429,7 @@ def real_cifar(tmp_path_factory) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_real_cifar_images_go_through(real_cifar: Path):
     task = Classification(str(real_cifar))
     assert task.check(full=True) == []
@@ -446,6 +447,7 @@ def test_real_cifar_images_go_through(real_cifar: Path):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_small_config_runs_on_real_images(real_cifar: Path, tmp_path: Path):
     rows = run("cls_cifar10_small.py", tmp_path / "run", f"task.data_root={real_cifar}")
     assert [row["labeled"] for row in rows] == [40, 60]

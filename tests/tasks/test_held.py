@@ -328,6 +328,7 @@ def ran(folder: Path, shapes: Path, where: str, *more: str) -> dict[str, bytes]:
         return {k: v.numpy().tobytes() for k, v in state.items()} | arrays
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_the_same_bytes_wherever_the_images_are(tmp_path: Path, capsys):
     shapes = make_classification(tmp_path / "data", 120, 45, 0, 0.3)
     memory = ran(tmp_path / "memory", shapes, "memory")

@@ -16,6 +16,8 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.tools.experiment.test_config import BASE
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = sorted(
     path
     for path in (REPOSITORY / "tools").rglob("*.py")

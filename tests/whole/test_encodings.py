@@ -146,6 +146,7 @@ def in_ascii(*arguments: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_a_run_with_names_beyond_ascii_is_healthy_in_an_ascii_locale(tmp_path: Path):
     done = in_ascii(
         "-c",

@@ -18,6 +18,8 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.wandb_reader import fragments, read_run
 
+pytestmark = pytest.mark.slow
+
 # a cycle takes about a second
 SLOW = ["training.epochs=40", "module.detach_epoch=30", "training.workers=1"]
 

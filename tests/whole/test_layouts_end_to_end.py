@@ -15,6 +15,8 @@ import pytest
 from tests import layoutkit
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 from mmengine.optim import LinearLR
 from torch.optim import AdamW

@@ -19,6 +19,8 @@ from tools.record import facts
 from tools.record.files import RunFolderError
 from tools.record.folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 DOCS = "\n".join(
     re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/strategies.md").read_text(), re.DOTALL)
 )

@@ -24,6 +24,8 @@ from tools.experiment.config import load
 from tools.record.folder import RunFolder
 from tools.train import cycle as cycle_parts
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {
     "budget.initial": 11,
     "budget.query": 4,

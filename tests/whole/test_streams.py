@@ -15,6 +15,8 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = sorted(
     p for p in (REPOSITORY / "tools").glob("*.py") if '__name__ == "__main__"' in p.read_text()
 )

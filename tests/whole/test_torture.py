@@ -8,7 +8,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import REPOSITORY
+
+pytestmark = pytest.mark.slow
 
 
 def torture(kills: int, *more: str, before: str = "pass") -> subprocess.CompletedProcess:

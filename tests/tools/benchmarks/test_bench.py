@@ -19,6 +19,8 @@ from tools import bench
 from tools.benchmarks import kcenter as bench_kcenter
 from tools.benchmarks import report
 
+pytestmark = pytest.mark.slow
+
 TINY = ["kcenter", "--n", "60", "--d", "4", "--labeled", "5", "--budget", "7", "--repeats", "2"]
 
 

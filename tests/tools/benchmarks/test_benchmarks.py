@@ -28,6 +28,8 @@ from tools.benchmarks import memory, report, score, subjects, train
 from tools.experiment.config import load
 from tools.train.cycle import untrained
 
+pytestmark = pytest.mark.slow
+
 TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 SMALL = {
     "network": "resnet10_cifar_w8",

@@ -161,6 +161,7 @@ def test_seeds_that_were_not_enough_are_never_said_to_be_enough(n):
     assert all(pair.needed is None for pair in pairs if pair.p < 0.05)
 
 
+@pytest.mark.slow
 def test_that_many_seeds_are_enough_after_holms_correction():
     """Three strategies alike and one that differs: each of its three pairs is found with
     80% at least.
@@ -306,12 +307,14 @@ def simulated(rng: np.random.Generator, ups: list[float], seeds: int = 5, sizes:
     )
 
 
+@pytest.mark.slow
 def test_equal_strategies_are_told_apart_in_5_percent():
     rng = np.random.default_rng(2)
     pairs = [compare_areas(simulated(rng, [0, 0]))[0] for _ in range(1000)]
     assert within(sum(pair.p < 0.05 for pair in pairs), 1000, 0.05)
 
 
+@pytest.mark.slow
 def test_a_planted_difference_is_found_at_the_computed_power():
     rng = np.random.default_rng(7)
     # of the difference of two areas, 3 sizes
@@ -324,6 +327,7 @@ def test_a_planted_difference_is_found_at_the_computed_power():
     assert within(enough, 500, power(0.025 / spread, n)) and power(0.025 / spread, n - 1) < 0.8
 
 
+@pytest.mark.slow
 def test_holm_keeps_the_family_at_5_percent_and_single_tests_do_not():
     rng = np.random.default_rng(4)
     families = [compare_areas(simulated(rng, [0, 0, 0, 0])) for _ in range(500)]

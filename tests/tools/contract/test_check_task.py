@@ -139,6 +139,7 @@ def command(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.slow
 def test_a_new_task_passes_the_checks_and_runs_its_cycles_as_it_is(tmp_path: Path):
     done = command("check_task.py", "--new", "flowers.py", folder=tmp_path)
     assert (done.returncode, done.stderr) == (
@@ -243,6 +244,7 @@ class WithBareMetric(Toy):
         return Bare()
 
 
+@pytest.mark.slow
 def test_a_metric_without_a_prefix_is_no_warning(tmp_path: Path):
     """Its keys are meant as they are; other words of a metric come through."""
     config = write_config(tmp_path, __name__, "WithBareMetric")
@@ -266,6 +268,7 @@ def test_errors_of_a_config_look_as_everywhere(tmp_path: Path, capsys):
     assert "no such file" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_command_checks_an_adapter_of_another_folder_from_anywhere(tmp_path: Path):
     """As a process of its own.
 

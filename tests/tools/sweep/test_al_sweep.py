@@ -26,6 +26,8 @@ from tools.record.folder import RunFolder
 from tools.sweep import jobs as jobs_module
 from tools.sweep import schedule
 
+pytestmark = pytest.mark.slow
+
 TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 
 STUB = '''

@@ -22,6 +22,8 @@ from tests.tools.train.test_al_train import main as train
 from tests.tools.train.test_al_train import outcome
 from tools import al_sweep
 
+pytestmark = pytest.mark.slow
+
 ray = pytest.importorskip("ray", reason="Ray is not here: pip install -e '.[ray]'")
 from ray.cluster_utils import Cluster  # noqa: E402
 

@@ -27,6 +27,8 @@ from tools.experiment.config import load
 from tools.train import first_model
 from tools.train.first_model import FirstModels, key
 
+pytestmark = pytest.mark.slow
+
 CONFIG = REPOSITORY / "tests" / "examples" / "toy_config.py"
 POOL = Pool.initial(60, 10, 0)
 
