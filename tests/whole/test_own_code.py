@@ -115,7 +115,7 @@ def test_a_strategy_of_ones_own_is_swept_compared_and_verified(
     advice = (
         "its adapter.Mine is code that is not losstap's own, which is run where you say so alone"
     )
-    assert advice in (tmp_path / "out/report.html").read_text().replace("&#x27;", "'")
+    assert advice in (tmp_path / "out/report.html").read_text().replace("&#39;", "'")
     assert al_verify.main([str(runs / "Undecided/seed0"), str(runs / "random/seed0")]) == 1
     said = capsys.readouterr().out
     why = (
@@ -130,7 +130,7 @@ def test_a_strategy_of_ones_own_is_swept_compared_and_verified(
     assert al_verify.main([str(runs / "Undecided/seed0"), "--trust", str(own)]) == 0
     assert "ok            replay" in capsys.readouterr().out
     assert al_compare.main([str(runs), "--out", str(tmp_path / "out"), "--trust", str(own)]) == 0
-    assert advice not in (tmp_path / "out/report.html").read_text().replace("&#x27;", "'")
+    assert advice not in (tmp_path / "out/report.html").read_text().replace("&#39;", "'")
 
 
 def test_a_signal_of_ones_own_is_asked_for_and_replayed(own: Path, capsys) -> None:

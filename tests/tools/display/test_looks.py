@@ -19,7 +19,7 @@ from tools.compare.page.svg import Line, chip, line_chart
 from tools.display.canvas import look_of
 from tools.display.looks import DARK, DASHES, LIGHT, MARKS, NAMED, legs, split, styles
 
-PAGES = {"light": (LIGHT, "#ffffff"), "dark": (DARK, "#14161a")}  # as in page.html
+PAGES = {"light": (LIGHT, "#ffffff"), "dark": (DARK, "#14161a")}  # as in report.html.j2
 # what linear RGB becomes to who lacks red, green or blue cones (Machado, Oliveira and Fernandes
 # 2009, severity 1)
 SEEN = {
