@@ -16,6 +16,8 @@ Approach", ICLR 2018, algorithm 1. Three things make it fast, and none of them c
 
 The picks are those of the plain algorithm on `squared_distances`, bit for bit, ties to the lowest
 position, on any device and with any `chunk_bytes`.
+
+Kept by hand: libraries hold all distances, or go through all samples for each pick.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""Weights trained elsewhere: found, downloaded with their checksum, and looked into before
-anything is trained.
+"""Weights trained elsewhere: found, downloaded, checked, and looked into before any training.
+
+Downloads are torch hub's, with its cache and its checksum by the first digits of a SHA-256, which
+file names hold; pooch compares whole checksums alone.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""Files that two processes must not write, and that a kill, a full disk or a power cut
-must not leave half-written.
+"""Files that a kill, a full disk or a second process must not leave half-written.
+
+Kept by hand: the usual lock libraries use flock, which data-loading processes inherit, so that a
+killed run would stay locked as long as one of its workers lives.
 """
 
 from __future__ import annotations
@@ -52,9 +54,9 @@ def locked(path: Path) -> Iterator[None]:
     followed = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW  # of a link the target would be emptied
     with open(os.open(path, followed, 0o666), "r+", encoding="utf-8") as file:
         try:
-            # not flock: data-loading processes, which may live
+            # not flock: data-loading processes, which may live longer, would inherit it
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):  # longer, would inherit it
+        except (BlockingIOError, PermissionError):
             file.seek(0)
             raise BlockingIOError(file.read().strip() or "another process") from None
         file.truncate(0)

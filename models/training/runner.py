@@ -1,4 +1,7 @@
-"""mmengine's Runner and its step of the optimiser, with what this project asks of them."""
+"""mmengine's Runner and its step of the optimiser, with what this project asks of them.
+
+Kept by hand: mmengine leaves open what makes a resumed training the same to the bit.
+"""
 
 from __future__ import annotations
 

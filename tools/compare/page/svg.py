@@ -1,5 +1,6 @@
-"""Line charts as inline SVG, coloured by the page's style sheet, so that they follow light
-and dark.
+"""Line charts as inline SVG, in the colours of the page's style sheet, light and dark.
+
+Kept by hand: Matplotlib's SVG fixes its colours, and its text needs fonts from elsewhere.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A file is received beside its place as `<name>.part`, continued there where it stopped, compared
 with its checksum as a whole, and only then renamed.
+
+Kept by hand: pooch and torch hub begin anew after a stop, which for 13 GB is hours.
 """
 
 from __future__ import annotations
