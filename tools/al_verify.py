@@ -26,10 +26,10 @@ if not __package__:
 
 
 from models.process.text import headline
-from tools.compare.finding import find
 from tools.display.streams import command
 from tools.experiment.options import option
 from tools.record import code
+from tools.record.finding import find
 from tools.record.reading import ComparisonError
 from tools.verify.report import Data, Report, _unreadable, one, together
 

@@ -28,12 +28,12 @@ from rich.console import Console
 
 from models.process.stopping import listening
 from models.process.text import printable
-from tools.compare.finding import find
 from tools.display.streams import command
 from tools.experiment.options import ConfigError
 from tools.mirror.push import PushError, push
 from tools.mirror.tracking import resolve_mode
 from tools.record import code, plans
+from tools.record.finding import find
 from tools.record.folder import RunFolderError
 from tools.record.reading import ComparisonError
 

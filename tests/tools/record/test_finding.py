@@ -17,8 +17,8 @@ from tests.conftest import REPOSITORY
 from tests.tools.compare.test_al_compare import Page
 from tests.tools.record.test_folder import in_child
 from tools import al_compare, al_verify, wandb_push
-from tools.compare.finding import find
 from tools.experiment.config import load
+from tools.record.finding import find
 from tools.record.reading import ComparisonError, read
 
 

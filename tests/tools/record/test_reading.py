@@ -13,11 +13,11 @@ import pytest
 from tests import comparekit
 from tests.conftest import REPOSITORY
 from tools import al_train
-from tools.compare.finding import find
 from tools.compare.grouping import SHOWN, group
 from tools.experiment.config import load
 from tools.experiment.settings import flat
 from tools.record.comparable import BETWEEN_LEGS
+from tools.record.finding import find
 from tools.record.folder import RunFolderError
 from tools.record.reading import ComparisonError, read
 
