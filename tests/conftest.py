@@ -25,18 +25,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as under nohup
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-_settled = 0
+_settled: tuple[Path | None, int] = (None, 0)
 
 
-def pytest_runtest_setup() -> None:
-    """Libraries' objects are set aside from garbage collection, again whenever more were imported.
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What lives before a file of tests, or came with libraries, is set aside from garbage
+    collection.
 
     mmengine collects garbage whenever it reads a data set, and goes through all that mmdet brings:
     0.3 s each time, most of the time of a test of detection.
     """
     global _settled
-    if len(sys.modules) > _settled + 50:
-        _settled = len(sys.modules)
+    file, modules = _settled
+    if item.path != file or len(sys.modules) > modules + 50:
+        _settled = (item.path, len(sys.modules))
         gc.collect()
         gc.freeze()
 
