@@ -51,7 +51,7 @@ types: setup
 	$(BIN)/mypy
 
 unit: setup  ## on two processes; tests on real images need AL_DATA, those on odd data sets AL_CASES
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick: setup lint  ## between edits: lint, and the tests that are not marked slow; under three minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"

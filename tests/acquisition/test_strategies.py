@@ -290,6 +290,7 @@ def run(experiment: Experiment, where: Path) -> RunFolder:
 
 
 @pytest.mark.parametrize("strategy", ["ensemble_bald", "dropout_bald"])
+@pytest.mark.slow
 def test_the_same_run_twice_is_the_same(strategy, folder: Path, tmp_path: Path):
     first, again = (run(experiment_of(folder, strategy), tmp_path / name) for name in "ab")
     assert (first.path / "state.json").read_bytes() == (again.path / "state.json").read_bytes()
@@ -298,6 +299,7 @@ def test_the_same_run_twice_is_the_same(strategy, folder: Path, tmp_path: Path):
     assert len(np.unique(found.signals[strategy])) > 1 and found.signals[strategy].min() >= 0
 
 
+@pytest.mark.slow
 def test_members_are_trained_apart_and_the_first_is_every_strategys_network(
     folder: Path, tmp_path: Path
 ):
@@ -312,6 +314,7 @@ def test_members_are_trained_apart_and_the_first_is_every_strategys_network(
     assert rows[0]["seconds/committee"] > 0 and "seconds/committee" not in rows[1]
 
 
+@pytest.mark.slow
 def test_a_run_killed_among_the_members_ends_as_if_it_had_not_been(
     folder: Path, tmp_path: Path, monkeypatch
 ):

@@ -181,6 +181,7 @@ def test_without_a_labeled_pixel_there_is_no_mean_iou(task: Segmentation):
 
 
 @pytest.mark.parametrize("strategy", ["random", "learning_loss"])
+@pytest.mark.slow
 def test_two_cycles_run_through_the_loop(root: Path, tmp_path: Path, capsys, strategy: str):
     options = [
         "--wandb",

@@ -165,6 +165,7 @@ DATA = {"det": tiny_voc, "cls": tiny_folder, "pose": tiny_persons, "seg": tiny_m
 
 
 @pytest.mark.parametrize("command", [c for c in documented() if c not in BY_CI])
+@pytest.mark.slow
 def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatch, capsys):
     """With tiny data in the real layout and without the training itself.
 

@@ -84,6 +84,7 @@ def report(root: Path, *arguments: str) -> tuple[Page, str]:
     return Page(content), content
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_else(tmp_path: Path, monkeypatch):
     """On runs of al_train itself, with pictures."""
     monkeypatch.chdir(tmp_path)

@@ -185,6 +185,7 @@ def near(first: Any, second: Any, where: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize(("seed", "seeds"), [(0, 3), (1, 5), (2, 6), (3, 2), (4, 1), (5, 7)])
+@pytest.mark.slow
 def test_every_number_is_mirrored_and_every_sentence_names_the_same_winner(
     seed, seeds, tmp_path: Path
 ):
@@ -309,6 +310,7 @@ def test_a_metric_called_like_an_error_that_says_nothing_is_doubted(tmp_path: Pa
     assert told.replace("'", "&#39;") in (tmp_path / "out/report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_an_error_goes_through_training_sweep_and_comparison(tmp_path: Path, monkeypatch, capsys):
     """Of real runs, whose metric falls as they learn."""
     monkeypatch.chdir(tmp_path)

@@ -116,6 +116,7 @@ def test_signs_that_the_encoding_lacks_leave_the_columns_straight():
     assert "0.600 +- 0.141 |" in lines[-2] and len({len(line) for line in lines}) == 1
 
 
+@pytest.mark.slow
 def test_a_table_in_a_narrow_pty_and_in_a_pipe():
     code = "from rich.console import Console\nfrom tests.tools.display.test_sheet import sheet\n"
     code += "sheet().print(Console(soft_wrap=True))"

@@ -198,6 +198,7 @@ def test_tags_that_wandb_refuses_are_cut(tmp_path: Path, said: list[str]) -> Non
 # ---------------------------------------------------------------- resume
 
 
+@pytest.mark.slow
 def test_killed_run_has_its_rows_and_the_resumed_one_those_that_it_lacks(
     tmp_path: Path, said: list[str]
 ) -> None:
@@ -644,6 +645,7 @@ def go_on(
 
 
 @pytest.mark.parametrize("together", [True, False])
+@pytest.mark.slow
 def test_after_a_stop_and_a_resume_offline_each_row_is_synced_once(
     tmp_path: Path, said: list[str], stub: Stub, together: bool
 ) -> None:
@@ -665,6 +667,7 @@ def test_after_a_stop_and_a_resume_offline_each_row_is_synced_once(
     assert cycles(stub, tmp_path) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_resume_after_a_sync_writes_only_what_came_since(
     tmp_path: Path, said: list[str], stub: Stub
 ) -> None:
@@ -678,6 +681,7 @@ def test_a_resume_after_a_sync_writes_only_what_came_since(
 
 
 @pytest.mark.parametrize("torn", [0, 1, 300, 10_000])
+@pytest.mark.slow
 def test_rows_of_a_torn_file_are_written_anew(
     tmp_path: Path, said: list[str], stub: Stub, torn: int
 ) -> None:
@@ -699,6 +703,7 @@ def test_rows_of_a_torn_file_are_written_anew(
     assert cycles(stub, tmp_path) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_rows_of_a_torn_file_that_came_to_the_server_are_not_sent_again(
     tmp_path: Path, said: list[str], stub: Stub
 ) -> None:
@@ -713,6 +718,7 @@ def test_rows_of_a_torn_file_that_came_to_the_server_are_not_sent_again(
     assert cycles(stub, tmp_path) == [0, 1]
 
 
+@pytest.mark.slow
 def test_offline_and_then_online_each_row_is_there_once(
     tmp_path: Path, said: list[str], stub: Stub
 ) -> None:

@@ -79,6 +79,7 @@ def panels(spec: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 def test_every_key_of_the_view_is_one_that_runs_log(logged: list[RunFile], capsys):
     spec = printed(capsys)
     rows = [set().union(*out.history) for out in logged]

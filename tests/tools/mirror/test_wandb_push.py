@@ -74,6 +74,7 @@ def push(*arguments: object) -> int:
     return status
 
 
+@pytest.mark.slow
 def test_the_pushed_run_is_the_one_that_the_loop_mirrored(trained: Path, tmp_path: Path, capsys):
     shutil.copytree(trained, tmp_path / "copy")
     shutil.rmtree(tmp_path / "copy" / "wandb")
@@ -210,6 +211,7 @@ def test_a_run_made_anew_in_its_folder_is_another_run(tmp_path: Path, stub: Stub
     ]
 
 
+@pytest.mark.slow
 def test_offline_rows_that_came_since_are_added_and_one_command_uploads_all(
     tmp_path: Path, stub: Stub, capsys
 ):
@@ -348,6 +350,7 @@ def test_after_ctrl_c_offline_nothing_is_left_that_stands_for_the_run(
     assert len(read_run(fragments(path)[0]).history) == 3
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_online_the_same_command_sends_the_rest(
     trained: Path, tmp_path: Path, stub: Stub, capsys, monkeypatch
 ):

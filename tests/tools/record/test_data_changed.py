@@ -26,6 +26,8 @@ from tools.record.folder import RunFolder, RunFolderError
 from tools.record.receipt import packed
 from tools.train import loop
 
+pytestmark = pytest.mark.slow
+
 TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 
 

@@ -30,6 +30,8 @@ from tools.record.receipt import digest, packed, receipt_of, taps_digest, unpack
 from tools.train import loop
 from tools.train.cycle import Cycle
 
+pytestmark = pytest.mark.slow
+
 TOY = REPOSITORY / "tests" / "examples" / "toy_config.py"
 POOL = Pool(60, (4, 17, 2))
 

@@ -350,6 +350,7 @@ def test_a_dry_run_on_a_finished_run_leaves_it_alone(calm, capsys):
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_with_any_number_of_workers(calm, tmp_path, workers):
     options = ["--cfg-options", f"training.workers={workers}", f"scoring.workers={workers}"]
     assert main(tmp_path / "run", *options) == 0
@@ -410,6 +411,7 @@ STOPS = {  # what is called, and the number of the call that is interrupted
 
 
 @pytest.mark.parametrize("stop", STOPS)
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_and_ends_as_one_undisturbed(
     calm, tmp_path, monkeypatch, capsys, stop
 ):
@@ -426,6 +428,7 @@ def test_a_stopped_run_goes_on_and_ends_as_one_undisturbed(
     assert (folder / "done").exists() and (folder / "curve.png").exists()
 
 
+@pytest.mark.slow
 def test_a_training_stopped_between_epochs_does_not_begin_again(calm, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
@@ -462,6 +465,7 @@ def test_a_run_whose_disk_fails_says_so_and_is_not_done(tmp_path, monkeypatch, c
 # ---------------------------------------------------------------- what strategies and seeds share
 
 
+@pytest.mark.slow
 def test_strategies_of_a_seed_share_the_initial_set_and_the_first_model(tmp_path):
     options = ["--cfg-options", "module.mode=joint", "budget.cycles=1"]
     for strategy in ("random", "learning_loss"):
@@ -535,6 +539,7 @@ def test_a_run_is_repeatable_and_scores_the_test_time_view_with_the_weights_just
     assert outcome(tmp_path) == outcome(calm)
 
 
+@pytest.mark.slow
 def test_a_warm_start_goes_on_from_the_last_cycle(tmp_path):
     # with a learning rate of nearly nothing the second cycle's weights are the first cycle's, or
     # are not
@@ -703,6 +708,7 @@ def test_a_wrong_wandb_mode_of_the_environment_is_refused(tmp_path, capsys, monk
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_batch_size_of_scoring_is_measured_once_a_run(tmp_path, capsys, monkeypatch):
     """A resumed run must score with the one it began with.
 
@@ -778,6 +784,7 @@ def no_room(patch: pytest.MonkeyPatch, *places: Path) -> None:
 @pytest.mark.parametrize(
     "file", ["queries/.00.tmp.npz", ".state.tmp.json", "cycles/01/.checkpoint.tmp.pth"]
 )
+@pytest.mark.slow
 def test_a_full_disk_ends_with_a_clear_error_and_the_same_command_goes_on(
     calm, tmp_path, capsys, monkeypatch, file
 ):
@@ -794,6 +801,7 @@ def test_a_full_disk_ends_with_a_clear_error_and_the_same_command_goes_on(
     assert outcome(tmp_path / "run") == outcome(calm)
 
 
+@pytest.mark.slow
 def test_a_file_size_limit_ends_with_a_clear_error_and_the_same_command_goes_on(calm, tmp_path):
     script = REPOSITORY / "tools/al_train.py"
     command = [

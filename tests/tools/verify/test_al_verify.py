@@ -31,6 +31,8 @@ from tools.train.cycle import Cycle
 from tools.verify import across
 from tools.verify.checks import CHECKS
 
+pytestmark = pytest.mark.slow
+
 TOY = REPOSITORY / "tests" / "examples" / "toy_config.py"
 FEW = {"task.type": "tests.toy.Told", "training.epochs": 1, "module.detach_epoch": 1}
 Fault = Callable[[RunFolder], None]

@@ -15,6 +15,8 @@ from tests.conftest import REPOSITORY
 from tools import al_train, al_verify
 from tools.verify.checks import CHECKS
 
+pytestmark = pytest.mark.slow
+
 TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 READ = (
     "config.json",
