@@ -21,6 +21,7 @@ if not __package__:
 from rich.console import Console
 
 from models.process.text import printable
+from tools.compare.findings import findings
 from tools.compare.grouping import group
 from tools.compare.page.figure import png
 from tools.compare.page.files import as_csv, as_json, write
@@ -31,7 +32,6 @@ from tools.display.streams import command
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError, option
 from tools.record import code
 from tools.record.finding import read_all
-from tools.record.findings import findings
 from tools.record.folder import RunFolderError
 from tools.record.reading import ComparisonError
 

@@ -21,6 +21,7 @@ from tests.conftest import REPOSITORY
 from tests.toy import NegativeError, Toy
 from tools import al_compare, al_sweep, al_train
 from tools.compare.curves import curve
+from tools.compare.findings import findings
 from tools.compare.grouping import group
 from tools.compare.page.files import as_csv, as_json
 from tools.compare.page.html import page
@@ -31,7 +32,6 @@ from tools.display.looks import styles
 from tools.mirror import board
 from tools.record.facts import Facts
 from tools.record.finding import find
-from tools.record.findings import findings
 from tools.record.reading import ComparisonError, read
 from tools.train import showing
 

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tools.compare.curves import Axis, Curve, points
+from tools.compare.findings import AXES, Findings
 from tools.compare.page.sentences import of_seeds
 from tools.compare.page.svg import FEW, every
 from tools.display.canvas import canvas, look_of, tick_well
 from tools.display.looks import LIGHT, Style
-from tools.record.findings import AXES, Findings
 from tools.train.showing import measured
 
 WIDTH, HEIGHT, LEGEND = 3.6, 3.0, 0.5  # inches of a panel, and of the legend below all

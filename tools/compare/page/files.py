@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from models.process.files import replacing
-from tools.record.findings import REFERENCE, Findings, gaps, unfinished, unrecorded
+from tools.compare.findings import REFERENCE, Findings, gaps, unfinished, unrecorded
 from tools.record.reading import ComparisonError
 
 

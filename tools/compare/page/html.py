@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 
 from tools.compare.chosen import Chosen
 from tools.compare.curves import ANY, FEW, Axis, Estimate, metric_ends, points
+from tools.compare.findings import AXES, Findings, Leg, gaps, unfinished, unrecorded
 from tools.compare.gallery import Picture
 from tools.compare.module import CHANCE
 from tools.compare.page import sentences, style
@@ -25,7 +26,6 @@ from tools.compare.page.svg import Line, chip, every, line_chart, mark
 from tools.compare.statistics import ALPHA
 from tools.compare.traits import Trait
 from tools.display.looks import DARK, LIGHT, Style
-from tools.record.findings import AXES, Findings, Leg, gaps, unfinished, unrecorded
 from tools.train.showing import measured
 
 Looks = Mapping[str, Style]

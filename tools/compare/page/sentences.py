@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from tasks.measures import error_measure
 from tools.compare.chosen import Chosen
 from tools.compare.curves import FEW, FEWEST
+from tools.compare.findings import REFERENCE, Leg
 from tools.compare.grouping import Comparison
 from tools.compare.module import CHANCE
 from tools.compare.page.style import number
 from tools.compare.statistics import ALPHA, Pair, at_power
-from tools.record.findings import REFERENCE, Leg
 
 
 def verdicts(pairs: Sequence[Pair]) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from tools.compare.findings import REFERENCE, Findings, gaps, unfinished, unrecorded
 from tools.compare.page.sentences import crowds, doubts, labels_saved, module_health, verdicts
 from tools.compare.page.style import count, duration, spread
 from tools.compare.statistics import ALPHA
 from tools.display.sheet import Column, Sheet
-from tools.record.findings import REFERENCE, Findings, gaps, unfinished, unrecorded
 from tools.train.showing import measured
 
 SHOWN = 10  # queries without pictures; the report names all
