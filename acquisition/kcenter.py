@@ -90,7 +90,7 @@ def k_center(features: Tensor, labeled: Tensor, budget: int, *, chunk_bytes: int
         ValueError: for another dtype or shape, two devices, a budget out of range, or rows that are
             not finite, with their number.
 
-    Example:
+    Examples:
         >>> import torch
         >>> features, labeled = torch.tensor([[0.0], [1.0], [5.0], [9.0]]), torch.tensor([[0.0]])
         >>> k_center(features, labeled, budget=2).positions.tolist()  # at 9, then at 5

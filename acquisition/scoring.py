@@ -154,7 +154,7 @@ def score(
         RuntimeError: where a signal does not have one row a sample, or samples got lost.
         CanaryError: where samples computed alone have other rows.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from models.output import Output
         >>> from models.training.joint import ModuleSettings

@@ -75,7 +75,7 @@ class Signal:
         module: whether the model needs a trained loss-prediction module.
         committee: whose votes it counts; None for the model's own output.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from models.output import Output
         >>> largest = Signal(lambda e: e.output.probs.amax(dim=(1, 2)), fields=frozenset({"probs"}))

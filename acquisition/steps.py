@@ -45,7 +45,7 @@ class Step:
         needs: names of the signals that it reads (see `acquisition/signals.py`).
         labeled: those of them that it reads of the labeled samples, too.
 
-    Example:
+    Examples:
         >>> class Lowest(Step):
         ...     needs = ("entropy",)
         ...
@@ -99,7 +99,7 @@ class Highest(OfSignal):
 
     Ties are broken by the query's random stream.
 
-    Example:
+    Examples:
         >>> seen = Seen(3, {"entropy": np.array([0.7, 0.1, 0.4])}, labeled={})
         >>> Highest("entropy")(seen, 2, np.random.default_rng(0)).tolist()
         [0, 2]

@@ -31,7 +31,7 @@ class LossPrediction(nn.Module):
         pooling: ``"gap"``, global average pooling as in the paper; ``"conv_gap"``, a 3x3
             convolution before it.
 
-    Example:
+    Examples:
         >>> module = LossPrediction(channels=(64, 128), width=16)
         >>> taps = torch.zeros(4, 64, 8, 8), torch.zeros(4, 128, 4, 4)
         >>> module(taps).shape
@@ -101,7 +101,7 @@ def ranking_loss(predicted: Tensor, target: Tensor, margin: float = 1.0) -> Tens
     Returns:
         A scalar; 0 (with a gradient of 0) where the batch holds no pair.
 
-    Example:
+    Examples:
         >>> predicted = torch.tensor([2.0, 0.0, 1.0, 0.0])
         >>> target = torch.tensor([1.0, 0.0, 3.0, 2.0])
         >>> ranking_loss(predicted, target)  # pair (0, 3): 3, in the wrong order; (1, 2): 0
@@ -117,7 +117,7 @@ def mse_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
     Shapes as in `ranking_loss`.
 
-    Example:
+    Examples:
         >>> mse_loss(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
         tensor(2.)
     """
@@ -132,7 +132,7 @@ def kl_loss(predicted: Tensor, target: Tensor) -> Tensor:
     Pairs and shapes as in `ranking_loss`. True losses must not be negative; a pair of zeros counts
     as (1/2, 1/2).
 
-    Example:
+    Examples:
         >>> kl_loss(torch.zeros(2), torch.tensor([3.0, 1.0]))  # (3/4, 1/4) against (1/2, 1/2)
         tensor(0.1308)
     """

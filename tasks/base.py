@@ -40,7 +40,7 @@ class Task(Protocol):
         fields: which of "loss", "probs" and "gradient" `forward` can return.
         metric: key of the metric that the curve plots; higher is better, or see `lower_is_better`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from models.output import Output, Tap
         >>> class Signs:  # which of two numbers is larger?
