@@ -18,7 +18,7 @@ from typing import Any
 
 import wandb
 
-from tools.mirror.tracking import PROJECT
+from tools.mirror.modes import PROJECT
 
 KEY = "0123456789" * 4  # an API key has 40 characters
 

@@ -18,24 +18,8 @@ if not __package__:
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
-from rich.console import Console
-
-from models.process.text import printable
-from tools.compare.findings import findings
-from tools.compare.grouping import group
-from tools.compare.page.figure import png
-from tools.compare.page.files import as_csv, as_json, write
-from tools.compare.page.html import page
-from tools.compare.page.terminal import show
-from tools.display.looks import styles
 from tools.display.streams import command
-from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError, option
-from tools.record import code
-from tools.record.finding import read_all
-from tools.record.folder import RunFolderError
-from tools.record.reading import ComparisonError
-
-INCOMPLETE = 1
+from tools.experiment.options import add_trust, option
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="key=value",
         help="settings over the runs', to find data that moved: task.data_root=data/mine",
     )
-    code.add_option(parse)
+    add_trust(parse)
     return parse
 
 
@@ -79,33 +63,9 @@ def main(argv: Sequence[str]) -> int:
         after Ctrl-C.
     """
     arguments = parser().parse_args(argv)
-    console = Console(soft_wrap=True, markup=False)  # paths may hold [brackets]
-    try:
-        runs, left_out = read_all(arguments.runs, arguments.trust)
-        compared = group(runs, list(map(str, left_out)))
-        found = [findings(one, dict(arguments.cfg_options), arguments.trust) for one in compared]
-        looks = styles(run.leg for one in compared for run in one.runs)
-        texts = {
-            "summary.json": as_json(found),
-            "summary.csv": as_csv(found),
-            "report.html": page(found, looks),
-        }
-        write(
-            arguments.out,
-            {"curves.png": png(found, looks), **{k: text.encode() for k, text in texts.items()}},
-        )
-    except (ComparisonError, RunFolderError, ConfigError, OSError) as error:
-        console.print(f"error: {printable(str(error), keep=chr(10))}", highlight=False)
-        return USAGE_ERROR
-    except KeyboardInterrupt:
-        console.print("stopped; nothing was written", highlight=False)
-        return STOPPED
-    for one in found:
-        show(one, console)
-    console.print(f"report: {arguments.out / 'report.html'}", highlight=False)
-    for closed in left_out:
-        print(f"left out: {closed}", file=sys.stderr)
-    return INCOMPLETE if left_out else 0
+    from tools.compare import session  # what it needs takes long to import
+
+    return session.main(arguments)
 
 
 if __name__ == "__main__":

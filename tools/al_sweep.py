@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 # run as a file: its folder is first on the path, where its names would hide others
@@ -21,20 +20,10 @@ if not __package__:
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
-from rich.console import Console
-
-from models.process.stopping import finishing, listening
 from models.process.text import printable
 from tools.display.streams import command
-from tools.experiment import options
-from tools.experiment.options import ConfigError, option
-from tools.mirror.tracking import MODES
-from tools.sweep.jobs import Job, planned
-from tools.sweep.local import Local, Place, Process
-from tools.sweep.schedule import end, run
-from tools.sweep.table import show
-
-FAILED = 1
+from tools.experiment.options import USAGE_ERROR, ConfigError, option, require
+from tools.mirror.modes import MODES
 
 
 def parser() -> argparse.ArgumentParser:
@@ -96,35 +85,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line: 0, 1 where a run failed, 2 where something must be put right
     first, 130 after Ctrl-C.
     """
-    given = list(sys.argv[1:] if argv is None else argv)
-    arguments, console = (
-        parser().parse_args(given),
-        Console(soft_wrap=True, markup=False, highlight=False),
-    )
-    running: dict[Job, Process] = {}
+    arguments = parser().parse_args(argv)
     try:
         _check(arguments)
-        jobs = planned(arguments, console.print)
-        with listening(), _place(arguments, jobs, console.print) as place:
-            try:
-                # a signal must not come between the start of a run and the note of it
-                with finishing():
-                    failed = run(jobs, place, running, console)
-            finally:
-                end(list(running.values()), console)
+        require(arguments.config)
     except ConfigError as error:
-        console.print(f"error: {printable(str(error), keep=chr(10))}")
-        return options.USAGE_ERROR
-    except KeyboardInterrupt as stop:
-        console.print(f"{str(stop) or 'stopped'}; the same command goes on")
-        return options.STOPPED
-    except OSError as error:
-        console.print(f"error: {error}; the same command goes on")
-        return options.USAGE_ERROR
-    show(jobs, console)
-    for job in failed:
-        console.print(f"FAILED: {job.name}; its log is {job.log}")
-    return FAILED if failed else 0
+        print(f"error: {printable(str(error), keep=chr(10))}")
+        return USAGE_ERROR
+    from tools.sweep import session  # what it needs takes seconds to import
+
+    return session.main(arguments)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -150,31 +120,6 @@ def _check(arguments: argparse.Namespace) -> None:
         ]
     if found:
         raise ConfigError("al_sweep.py", found)
-
-
-@contextmanager
-def _place(
-    arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[str], None]
-) -> Iterator[Place]:
-    """This machine or the Ray cluster, checked.
-
-    Raises:
-        ConfigError: where Ray is missing, or its cluster does not answer, is too small, or does not
-            see the files.
-    """
-    if arguments.ray is None:
-        yield Local(arguments.jobs or 1)
-        return
-    try:
-        from tools.sweep import on_ray
-    except ImportError as error:
-        raise ConfigError(
-            "--ray", [f"expected Ray, but got {error}; pip install -e '.[ray]'"]
-        ) from error
-    with on_ray.cluster(arguments.ray):
-        place = on_ray.OnRay(arguments.jobs, arguments.cpus or 1, arguments.gpus, say)
-        place.check(jobs)
-        yield place
 
 
 if __name__ == "__main__":

@@ -27,13 +27,7 @@ if not __package__:
 
 from models.process.text import headline
 from tools.display.streams import command
-from tools.experiment.options import option
-from tools.record import code
-from tools.record.finding import find
-from tools.record.reading import ComparisonError
-from tools.verify.report import Data, Report, _unreadable, one, together
-
-FAILED, NO_RUN = 1, 2
+from tools.experiment.options import add_trust, option
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,31 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="task.key=value",
         help="settings over the runs', to find data that moved: task.data_root=data/mine",
     )
-    code.add_option(parser)
-    arguments, report, there = parser.parse_args(argv), Report(), list[Path]()
+    add_trust(parser)
+    arguments = parser.parse_args(argv)
     others = [key for key, _ in arguments.cfg_options if not key.startswith("task.")]
     if others:
         parser.error(
             "--cfg-options: expected settings of the task, which find its data, but got "
             f"{others[0]}"
         )
-    for path in arguments.runs:
-        try:
-            find([path])
-        except ComparisonError as error:
-            print(f"error: {error}", file=sys.stderr)
-        else:
-            there.append(path)
-    found, left_out = find(there)
-    for closed in left_out:
-        _unreadable(closed.path, closed.why, report)
-    data = Data(arguments.trust, dict(arguments.cfg_options))
-    runs = [one(path, report, data) for path in found]
-    if len(runs) > 1:
-        together([run for run in runs if run is not None], report)
-    if len(there) < len(arguments.runs):
-        return NO_RUN
-    return FAILED if report.failed else 0
+    from tools.verify import report  # what it needs takes long to import
+
+    return report.main(arguments)
 
 
 if __name__ == "__main__":

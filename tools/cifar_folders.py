@@ -20,7 +20,6 @@ if not __package__:
 
 
 from models.process.text import headline
-from tools.data.published.cifar import write
 from tools.display.streams import command
 
 
@@ -35,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--per-class", type=int, default=500, help="images of a class in each split (default: 500)"
     )
     arguments = parser.parse_args(argv)
+    from tools.data.published.cifar import write  # it imports torchvision
+
     try:
         count = write(arguments.root, arguments.out, max(1, arguments.per_class))
     except (ValueError, OSError) as error:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,15 +19,10 @@ if not __package__:
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
-from rich.console import Console
-
-from acquisition.strategies import named_strategies
+from acquisition.names import STRATEGIES
 from models.process.text import headline
-from tools.contract.matrix import run_cell, table
+from tools.data.sandbox import CONFIGS
 from tools.display.streams import command
-
-# and the data's folder
-CONFIGS = {"cls_sandbox": "shapes", "det_sandbox": "VOCdevkit", "pose_sandbox": "figures"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,26 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--strategies",
         nargs="+",
-        choices=list(named_strategies()),
-        default=list(named_strategies()),
+        choices=STRATEGIES,
+        default=list(STRATEGIES),
     )
     arguments = parser.parse_args(argv)
-    console, cells = Console(soft_wrap=True, markup=False, highlight=False), []
-    with tempfile.TemporaryDirectory(prefix="losstap-matrix-") as runs:
-        for config in arguments.configs:
-            for strategy in arguments.strategies:
-                where = Path(runs) / config / strategy
-                cells.append(run_cell(config, strategy, arguments.root / CONFIGS[config], where))
-                console.print(f"{config} {strategy}: {cells[-1].status}, {cells[-1].seconds:.1f} s")
-    table(cells).print(console)
-    counts = {
-        status: sum(cell.status == status for cell in cells)
-        for status in ("ok", "refused", "FAILED")
-    }
-    console.print(
-        f"{len(cells)} cells: " + ", ".join(f"{count} {status}" for status, count in counts.items())
-    )
-    return 1 if counts["FAILED"] else 0
+    from tools.contract import matrix  # what it needs takes seconds to import
+
+    return matrix.main(arguments)
 
 
 if __name__ == "__main__":

@@ -22,16 +22,18 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # run as a file: its folder is first on the path, where its names would hide others
 if not __package__:
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
-from tools.data.published.download import PrepareError
-from tools.data.published.prepare import address, prepare, report
-from tools.data.published.sets import SETS, DataSet
+from tools.data.published import NAMES, address
 from tools.display.streams import command
+
+if TYPE_CHECKING:
+    from tools.data.published.sets import DataSet
 
 WRONG, STOPPED = 1, 130
 
@@ -57,17 +59,22 @@ def parser(names: Sequence[str]) -> argparse.ArgumentParser:
     return parse
 
 
-def main(argv: Sequence[str] | None = None, sets: Mapping[str, DataSet] = SETS) -> int:
+def main(argv: Sequence[str] | None = None, sets: Mapping[str, DataSet] | None = None) -> int:
     """The command line.
 
     Args:
         argv: without the program's name.
-        sets: what can be prepared, by name.
+        sets: what can be prepared, by name; all of `NAMES` by default.
 
     Returns:
         The exit status: 0 where all is there, 1 where something is wrong, 130 after Ctrl-C.
     """
-    arguments = parser(list(sets)).parse_args(argv)
+    arguments = parser(NAMES if sets is None else list(sets)).parse_args(argv)
+    from tools.data.published.download import PrepareError
+    from tools.data.published.prepare import prepare, report
+    from tools.data.published.sets import SETS
+
+    sets = SETS if sets is None else sets
     data, root = sets[arguments.data], arguments.root
     try:
         if not arguments.check:

@@ -20,14 +20,11 @@ if not __package__:
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
-import torch
-from rich.console import Console
-
-from acquisition.signals import SIGNALS
+from acquisition.names import SIGNALS
 from models.process.text import headline
-from tools.benchmarks.uncertainty import OWN, measure, table
+from tools.benchmarks.names import OWN
 from tools.display.streams import command
-from tools.experiment.options import ConfigError, option
+from tools.experiment.options import ConfigError, option, require
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,21 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                         help="score the same networks under each of these, too")  # fmt: skip
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads)
     try:
-        options, variants = dict(args.cfg_options), args.variants
-        found = [
-            measure(args.config, options, variants, args.signals, args.labels, seed)
-            for seed in args.seeds
-        ]
-    except (ConfigError, ValueError, OSError) as error:
+        require(args.config)
+    except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    console = Console()
-    table(found, args.seeds).print(console)
-    counts = ", ".join(f"{of_seed[0].counted} of {of_seed[0].samples}" for of_seed in found)
-    console.print(f"test samples whose metric alone is a number: {counts}", highlight=False)
-    return 0
+    from tools.benchmarks import uncertainty  # what it needs takes seconds to import
+
+    return uncertainty.main(args)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ another name. Needs wandb-workspaces (`pip install -e '.[board]'`).
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,16 +20,9 @@ if not __package__:
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
-from rich.console import Console
-
-from tasks.base import lower_is_better
 from tools.display.streams import command
-from tools.experiment.config import load
-from tools.experiment.options import ConfigError
-from tools.mirror.board import BoardError, build, own_entity, save, spec
-from tools.mirror.tracking import PROJECT, logged_in
-
-USAGE_ERROR = 2
+from tools.experiment.options import USAGE_ERROR, ConfigError, require
+from tools.mirror.modes import PROJECT
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,26 +47,15 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line: 0, or 2 where something must be put right first."""
     arguments = parser().parse_args(argv)
-    console = Console(soft_wrap=True, markup=False, highlight=False)
     try:
-        experiments = [load(config, smoke=arguments.smoke) for config in arguments.configs]
-        if not arguments.print and not logged_in():
-            raise BoardError(
-                "not logged in to W&B: `wandb login` first, or --print to see what would be saved"
-            )
-        entity = arguments.entity if arguments.print else arguments.entity or own_entity()
-        for experiment in experiments:
-            lower = lower_is_better(experiment.task)
-            board = build(experiment.name, experiment.task.metric, entity, arguments.project, lower)
-            console.print(
-                json.dumps(spec(board), indent=2)
-                if arguments.print
-                else f"{board.name}: {save(board)}"
-            )
-    except (ConfigError, BoardError) as error:
-        console.print(f"error: {error}")
+        for config in arguments.configs:
+            require(config)
+    except ConfigError as error:
+        print(f"error: {error}")
         return USAGE_ERROR
-    return 0
+    from tools.mirror import boards  # what it needs takes seconds to import
+
+    return boards.main(arguments)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ run, 130 after Ctrl-C; the same command goes on.
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,20 +23,8 @@ if not __package__:
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
-from rich.console import Console
-
-from models.process.stopping import listening
-from models.process.text import printable
 from tools.display.streams import command
-from tools.experiment.options import ConfigError
-from tools.mirror.push import PushError, push
-from tools.mirror.tracking import resolve_mode
-from tools.record import code, plans
-from tools.record.finding import find
-from tools.record.folder import RunFolderError
-from tools.record.reading import ComparisonError
-
-FAILED, USAGE_ERROR, STOPPED = 1, 2, 130
+from tools.experiment.options import add_trust
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,50 +44,16 @@ def parser() -> argparse.ArgumentParser:
         help="by default WANDB_MODE, else online where logged "
         "in, else offline: files that `wandb sync` uploads",
     )
-    code.add_option(parse)
+    add_trust(parse)
     return parse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     arguments = parser().parse_args(argv)
-    console = Console(soft_wrap=True, markup=False, highlight=False)
-    try:
-        mode = resolve_mode(arguments.mode)
-        paths, left_out = find(arguments.runs)
-    except (ValueError, ComparisonError) as error:
-        console.print(f"error: {error}")
-        return USAGE_ERROR
-    if mode == "disabled":
-        console.print("error: WANDB_MODE is disabled; add --mode online or --mode offline")
-        return USAGE_ERROR
-    try:
-        with listening():
-            status = _push_all(paths, mode, console, arguments.trust)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command sends what is left")
-        return STOPPED
-    for closed in left_out:
-        console.print(f"{closed.path}: FAILED: {printable(closed.why)}")
-    return FAILED if left_out else status
+    from tools.mirror import sending  # what it needs takes long to import
 
-
-def _push_all(paths: Sequence[Path], mode: str, console: Console, trust: plans.Trust) -> int:
-    status, left = 0, list[Path]()
-    for path in paths:
-        try:
-            sent = push(path, mode, trust)
-            console.print(f"{path}: {sent.text}")
-            left += sent.unsent
-        except (RunFolderError, ConfigError, PushError, OSError) as error:
-            console.print(f"{path}: FAILED: {printable(str(error), keep=chr(10))}")
-            status = FAILED
-    if left:
-        console.print(
-            f"to upload {'all of it' if len(left) > 1 else 'it'}: wandb sync "
-            f"{shlex.join(map(str, left))}"
-        )
-    return status
+    return sending.main(arguments)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from rich.console import Console
 
 from acquisition.ranking import spearman
 from acquisition.scoring import Pass, Samples, score
@@ -22,10 +26,9 @@ from tasks.base import Task, lower_is_better
 from tools.display.sheet import Column, Sheet
 from tools.experiment import preflight
 from tools.experiment.config import Experiment, load
+from tools.experiment.options import ConfigError
 from tools.record.folder import RunFolder
 from tools.train.cycle import Cycle, committee, start
-
-OWN = ("entropy", "margin", "least_confident")
 
 # a trained network does not change by them
 FIXED = ("training", "budget", "module", "seed", "strategy", "committee")
@@ -48,6 +51,32 @@ class Found:
     samples: int
     counted: int
     correlations: Mapping[str, tuple[float | None, float | None]]
+
+
+def main(args: argparse.Namespace) -> int:
+    """Measure each seed, and show the table.
+
+    Args:
+        args: the options of `uncertainty.py`.
+
+    Returns:
+        The exit status of `uncertainty.py`.
+    """
+    torch.set_num_threads(args.threads)
+    try:
+        options, variants = dict(args.cfg_options), args.variants
+        found = [
+            measure(args.config, options, variants, args.signals, args.labels, seed)
+            for seed in args.seeds
+        ]
+    except (ConfigError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    console = Console()
+    table(found, args.seeds).print(console)
+    counts = ", ".join(f"{of_seed[0].counted} of {of_seed[0].samples}" for of_seed in found)
+    console.print(f"test samples whose metric alone is a number: {counts}", highlight=False)
+    return 0
 
 
 def measure(

@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from rich.console import Console
+
+from models.process.text import printable
+from tools.display.sheet import Column, Sheet
 from tools.record import files
-from tools.record.folder import RunFolder
+from tools.record.folder import RunFolder, RunFolderError
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Count what each run queried, and show the table.
+
+    Args:
+        arguments: the options of `planted.py`.
+
+    Returns:
+        The exit status of `planted.py`.
+    """
+    columns = (
+        Column("hard", 2),
+        Column("queried", 1),
+        Column("share", 4),
+        Column("share in the pool", 3),
+    )
+    sheet = Sheet(Column("run"), *columns)
+    try:
+        hard = frozenset(arguments.hard.read_text(encoding="utf-8").splitlines()) - {""}
+        for share in [hard_share(run, hard) for run in arguments.runs]:
+            ratio = share.hard / share.queried
+            sheet.add(share.run, share.hard, share.queried, f"{ratio:.3f}", f"{share.pool:.3f}")
+    except (OSError, ValueError, TypeError, RunFolderError) as error:
+        print(f"error: {printable(str(error))}", file=sys.stderr)
+        return 1
+    sheet.print(Console())
+    return 0
 
 
 @dataclass(frozen=True)

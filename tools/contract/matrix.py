@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from acquisition.query import Query
+from tools.data.sandbox import CONFIGS
 from tools.display.sheet import Column, Sheet
 from tools.experiment import preflight
 from tools.experiment.config import load
@@ -19,7 +23,7 @@ from tools.record.plans import told
 from tools.train import loop
 from tools.train.cycle import Cycle
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+FOLDER = Path(__file__).resolve().parents[2] / "configs"
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,33 @@ class Cell:
     seconds: float = 0.0
 
 
+def main(arguments: argparse.Namespace) -> int:
+    """Run every cell, and show the table.
+
+    Args:
+        arguments: the options of `matrix.py`.
+
+    Returns:
+        The exit status of `matrix.py`.
+    """
+    console, cells = Console(soft_wrap=True, markup=False, highlight=False), []
+    with tempfile.TemporaryDirectory(prefix="losstap-matrix-") as runs:
+        for config in arguments.configs:
+            for strategy in arguments.strategies:
+                where = Path(runs) / config / strategy
+                cells.append(run_cell(config, strategy, arguments.root / CONFIGS[config], where))
+                console.print(f"{config} {strategy}: {cells[-1].status}, {cells[-1].seconds:.1f} s")
+    table(cells).print(console)
+    counts = {
+        status: sum(cell.status == status for cell in cells)
+        for status in ("ok", "refused", "FAILED")
+    }
+    console.print(
+        f"{len(cells)} cells: " + ", ".join(f"{count} {status}" for status, count in counts.items())
+    )
+    return 1 if counts["FAILED"] else 0
+
+
 class Silent:
     """A tracker and console that say nothing."""
 
@@ -53,7 +84,7 @@ def run_cell(config: str, strategy: str, data_root: Path, folder: Path) -> Cell:
     process.
     """
     options = {"strategy": strategy, "task.data_root": str(data_root)}
-    experiment = load(CONFIGS / f"{config}.py", smoke=True, options=options)
+    experiment = load(FOLDER / f"{config}.py", smoke=True, options=options)
     problems = preflight.problems(experiment, full=False)
     if problems:
         return Cell(config, strategy, "refused", "; ".join(problems))

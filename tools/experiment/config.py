@@ -5,10 +5,9 @@ Every error of a config in one report.
 
 from __future__ import annotations
 
-import difflib
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from acquisition.pool import Budget
 from tasks.base import Task, lower_is_better
 from tools.experiment import source
 from tools.experiment.checks import KNOWN, check
-from tools.experiment.options import ConfigError
+from tools.experiment.options import ConfigError, require
 from tools.experiment.plan import Named, Plan, parts, strategy_of
 from tools.experiment.settings import imported, resolved, told, unknown
 
@@ -44,10 +43,21 @@ class Experiment(Plan):
 
 
 def load(
-    path: str | Path, *, smoke: bool = False, options: Mapping[str, Any] | None = None
+    path: str | Path,
+    *,
+    smoke: bool = False,
+    options: Mapping[str, Any] | None = None,
+    further: Callable[[Task, Budget], list[str]] | None = None,
 ) -> Experiment:
     """Read a config, lay its smoke variant and then `options` (dotted keys) over it, check all of
     it, and build.
+
+    Args:
+        path: of the config.
+        smoke: whether its smoke variant is asked for.
+        options: settings over the config's.
+        further: where something is wrong, and not with the task and the budget: what else is
+            wrong with them, for one report of all.
 
     Raises:
         ConfigError: with every problem, before anything is built.
@@ -58,8 +68,9 @@ def load(
     strategy, wrong = strategy_of(values, imported)
     problems += found + wrong
     if problems or task is None or strategy is None:
-        budget = Budget(**values["budget"]) if "budget" in values else None
-        raise ConfigError(str(path), problems, task, budget)
+        if further is not None and task is not None and "budget" in values:
+            problems += further(task, Budget(**values["budget"]))
+        raise ConfigError(str(path), problems)
     name = Path(path).stem + ("-smoke" if smoke else "")
     return Experiment(name=name, task=task, **parts(values, strategy, written))
 
@@ -68,11 +79,7 @@ def _read(
     path: str | Path, smoke: bool, options: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The config as plain data, with classes as dotted names and as themselves."""
-    if not _is_file(path):
-        raise ConfigError(
-            str(path),
-            [f"no such file; expected a config such as configs/det_ssd_voc.py{_beside(path)}"],
-        )
+    require(path)
     if str(Path(path).resolve().parent) not in sys.path:
         sys.path.append(str(Path(path).resolve().parent))  # an adapter may lie beside its config
     try:
@@ -183,16 +190,3 @@ def planned(where: str, written: dict[str, Any], given: dict[str, Any], named: N
     if problems or wrong or strategy is None:
         raise ConfigError(where, problems + wrong)
     return Plan(**parts(values, strategy, written))
-
-
-def _is_file(path: str | Path) -> bool:
-    try:
-        return Path(path).is_file()
-    except OSError:  # a name that is too long
-        return False
-
-
-def _beside(path: str | Path) -> str:
-    folder = Path(path).parent
-    near = difflib.get_close_matches(Path(path).name, [p.name for p in folder.glob("*.py")], n=1)
-    return f"; did you mean {folder / near[0]}?" if near else ""

@@ -1,17 +1,20 @@
-"""What the commands share of their command lines: settings as `key=value`, exit statuses,
-and a report of errors.
+"""What the commands share of their command lines: settings as `key=value`, exit statuses, and a
+report of errors.
+
+Commands import this before they know that there is something to do: it needs neither torch nor
+NumPy.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import difflib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from acquisition.pool import Budget
 from tasks import grouping
-from tasks.base import Task
 
 ALL_TOLD = "`al_train.py CONFIG --dry-run --every-fault` prints all of them"
 
@@ -47,19 +50,10 @@ class ConfigError(Exception):
     Args:
         where: the config.
         problems: the lines.
-        task: the adapter and
-        budget: the budget where nothing is wrong with them: what can still be looked at for one
-            whole report.
     """
 
-    def __init__(
-        self,
-        where: str,
-        problems: Sequence[str],
-        task: Task | None = None,
-        budget: Budget | None = None,
-    ) -> None:
-        self.where, self.problems, self.task, self.budget = where, list(problems), task, budget
+    def __init__(self, where: str, problems: Sequence[str]) -> None:
+        self.where, self.problems = where, list(problems)
         lines = grouping.told(self.problems)
         super().__init__(self._text(lines if lines == self.problems else [*lines, ALL_TOLD]))
 
@@ -70,3 +64,44 @@ class ConfigError(Exception):
 
     def _text(self, lines: Sequence[str]) -> str:
         return "\n  ".join([f"{self.where}: {len(self.problems)} problem(s)", *lines])
+
+
+def add_trust(parse: argparse.ArgumentParser) -> None:
+    """`--trust`, of commands that read run folders."""
+    parse.add_argument(
+        "--trust",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FOLDER",
+        help="a folder whose code "
+        "may be run: of a task, strategy or signal of your own that a run names. Once for each "
+        "folder; "
+        "nothing in a run folder itself is run",
+    )
+
+
+def require(config: str | Path) -> None:
+    """Refuse a config that is not there.
+
+    Raises:
+        ConfigError: with the nearest name beside it.
+    """
+    if not _is_file(config):
+        raise ConfigError(
+            str(config),
+            [f"no such file; expected a config such as configs/det_ssd_voc.py{_beside(config)}"],
+        )
+
+
+def _is_file(path: str | Path) -> bool:
+    try:
+        return Path(path).is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
+def _beside(path: str | Path) -> str:
+    folder = Path(path).parent
+    near = difflib.get_close_matches(Path(path).name, [p.name for p in folder.glob("*.py")], n=1)
+    return f"; did you mean {folder / near[0]}?" if near else ""

@@ -8,7 +8,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from tools.display.looks import LIGHT, legs, styles
-from tools.mirror.tracking import PROJECT, X_AXIS, silence
+from tools.mirror.modes import PROJECT
+from tools.mirror.tracking import X_AXIS, silence
 from tools.record import rows
 from tools.train import showing
 

@@ -15,7 +15,8 @@ from tasks.base import Task
 from tools.experiment.config import Experiment
 from tools.experiment.plan import Plan
 from tools.experiment.settings import flat
-from tools.mirror.tracking import PROJECT, Identity, Picture, Tracker
+from tools.mirror.modes import PROJECT
+from tools.mirror.tracking import Identity, Picture, Tracker
 from tools.record.folder import RunFolder
 
 SHOWN = 4  # thumbnails of the first and of the last queried samples

@@ -24,12 +24,11 @@ from urllib.parse import urlsplit
 from PIL import Image, ImageOps
 
 from tools.mirror import fragments
+from tools.mirror.modes import MODES
 
 if TYPE_CHECKING:
     import wandb
 
-PROJECT = "losstap"
-MODES = ("online", "offline", "disabled")
 OLD_MODES = {"dryrun": "offline", "run": "online"}  # of WANDB_MODE, which wandb still takes
 X_AXIS = "labeled"  # number of labeled images
 Picture = tuple[Image.Image, str]  # and its caption

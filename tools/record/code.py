@@ -4,7 +4,6 @@ the user trusts.
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,21 +17,6 @@ from tools.record.files import RunFolderError
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = ("tasks", "acquisition", "models")  # packages whose classes any run may name
-
-
-def add_option(parse: argparse.ArgumentParser) -> None:
-    """`--trust`, of commands that read run folders."""
-    parse.add_argument(
-        "--trust",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="FOLDER",
-        help="a folder whose code "
-        "may be run: of a task, strategy or signal of your own that a run names. Once for each "
-        "folder; "
-        "nothing in a run folder itself is run",
-    )
 
 
 def named(name: str, trust: Sequence[Path], code: Mapping[str, str]) -> Any:

@@ -8,6 +8,7 @@ import argparse
 import os
 import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,13 +164,8 @@ def _experiment(arguments: argparse.Namespace) -> Experiment:
     # the batch size is each one's
     named |= {"processes": get_world_size() if get_world_size() > 1 else None}
     options |= {key: value for key, value in named.items() if value is not None}
-    try:
-        return load(arguments.config, smoke=arguments.smoke, options=options)
-    except ConfigError as error:
-        if error.task is None or error.budget is None:
-            raise
-        found = preflight.data_problems(error.task, error.budget, arguments.check == "full")
-        raise ConfigError(error.where, [*error.problems, *found]) from None
+    further = partial(preflight.data_problems, full=arguments.check == "full")
+    return load(arguments.config, smoke=arguments.smoke, options=options, further=further)
 
 
 def _preflight(experiment: Experiment, folder: RunFolder, full: bool, console: Console) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,14 +12,47 @@ from typing import Any
 from rich.console import Console
 
 from models.process.text import headline, printable
+from tools.record.finding import find
 from tools.experiment.options import ConfigError
 from tools.record import facts, plans
 from tools.record.fingerprint import Fingerprint
 from tools.record.folder import RunFolder, RunFolderError
+from tools.record.reading import ComparisonError
 from tools.verify import across
 from tools.verify.checks import CHECKS
 from tools.verify.data import Present
 from tools.verify.run import Record, Remark, read
+
+FAILED, NO_RUN = 1, 2
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Check runs, and say what was found.
+
+    Args:
+        arguments: the options of `al_verify.py`.
+
+    Returns:
+        The exit status of `al_verify.py`.
+    """
+    report, there = Report(), list[Path]()
+    for path in arguments.runs:
+        try:
+            find([path])
+        except ComparisonError as error:
+            print(f"error: {error}", file=sys.stderr)
+        else:
+            there.append(path)
+    found, left_out = find(there)
+    for closed in left_out:
+        _unreadable(closed.path, closed.why, report)
+    data = Data(arguments.trust, dict(arguments.cfg_options))
+    runs = [one(path, report, data) for path in found]
+    if len(runs) > 1:
+        together([run for run in runs if run is not None], report)
+    if len(there) < len(arguments.runs):
+        return NO_RUN
+    return FAILED if report.failed else 0
 
 
 class Report:

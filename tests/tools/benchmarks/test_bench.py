@@ -173,7 +173,7 @@ def test_a_missing_split_is_refused(missing: str | None, tmp_path: Path):
 def test_contenders_take_turns_after_one_round_to_warm_up():
     calls: list[str] = []
     runs = {name: (lambda name=name: (calls.append(name), len(calls))[1]) for name in ("a", "b")}
-    seconds, results = bench.side_by_side(runs, 3)
+    seconds, results = report.side_by_side(runs, 3)
     assert calls == ["a", "b", "a", "b", "b", "a", "a", "b"], "each round begins with another one"
     assert results == {"a": 7, "b": 8}
     assert {name: len(times) for name, times in seconds.items()} == {"a": 3, "b": 3}
@@ -181,7 +181,7 @@ def test_contenders_take_turns_after_one_round_to_warm_up():
 
 
 def test_ratios_are_of_the_same_round_by_hand():
-    first, other = bench.rows(
+    first, other = report.rows(
         {"a": [1.0, 2.0, 4.0], "b": [10.0, 10.0, 10.0]}, {"b": {"same picks": 3}}
     )
     assert (first.ratio, first.ratios, first.notes) == (1.0, (1.0, 1.0), {})

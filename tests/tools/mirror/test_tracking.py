@@ -26,7 +26,8 @@ from PIL import Image
 from tests.wandb_reader import RunFile, fragments, read_run
 from tests.wandb_stub import KEY, Stub
 from tools.mirror import fragments as fragments_of
-from tools.mirror.tracking import PROJECT, SETTINGS, Identity, Tracker, resolve_mode
+from tools.mirror.modes import PROJECT
+from tools.mirror.tracking import SETTINGS, Identity, Tracker, resolve_mode
 
 wandb = pytest.importorskip("wandb")
 pytestmark = pytest.mark.usefixtures("home")

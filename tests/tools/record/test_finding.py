@@ -17,6 +17,8 @@ from tests.conftest import REPOSITORY
 from tests.tools.compare.test_al_compare import Page
 from tests.tools.record.test_folder import in_child
 from tools import al_compare, al_verify, wandb_push
+from tools.record import finding
+
 from tools.experiment.config import load
 from tools.record.finding import find
 from tools.record.reading import ComparisonError, read
@@ -151,7 +153,7 @@ def test_so_it_is_for_a_real_user(tmp_path_factory):
             assert found == sorted(runs[1:]) and left.path == runs[0], (found, left)
             # the others are read
             assert al_compare.main([str(root), "--out", f"{os.devnull}/out"]) == 2
-            left_out = al_compare.read_all([root])[1]
+            left_out = finding.read_all([root])[1]
             assert [one.path for one in left_out] == runs[:2], left_out
 
         assert in_child(as_nobody) == ""

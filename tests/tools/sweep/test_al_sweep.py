@@ -24,7 +24,7 @@ from tests.tools.train.test_al_train import outcome
 from tools import al_sweep
 from tools.record.folder import RunFolder
 from tools.sweep import jobs as jobs_module
-from tools.sweep import schedule
+from tools.sweep import local, schedule
 
 pytestmark = pytest.mark.slow
 
@@ -239,7 +239,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, stub, capsys):
 
 
 def test_runs_end_with_a_sweep_that_fails(tmp_path, stub, monkeypatch, capsys):
-    start = al_sweep.Local.start
+    start = local.Local.start
 
     def second(self, job):
         if job.leg == "random":
@@ -248,7 +248,7 @@ def test_runs_end_with_a_sweep_that_fails(tmp_path, stub, monkeypatch, capsys):
             raise OSError("no more processes")
         return start(self, job)
 
-    monkeypatch.setattr(al_sweep.Local, "start", second)
+    monkeypatch.setattr(local.Local, "start", second)
     assert sweep(tmp_path, "oracle_loss", "random", seeds=(0,), more=["--jobs", "2"]) == 2
     assert [(what, s) for what, s, *_ in stub()] == [
         ("begin", "oracle_loss"),

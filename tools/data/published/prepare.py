@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tools.data.published.download import PrepareError, digest, fetch, gigabytes, require_space
 from tools.data.published.sets import Archive, DataSet
-
-
-def address(text: str) -> str:
-    """An http(s) address without its last slash."""
-    try:
-        parts = urlsplit(text)
-        right = parts.scheme in ("http", "https") and bool(parts.hostname) and text.isascii()
-        right = right and all(len(label) < 64 for label in (parts.hostname or "").split("."))
-    except ValueError:
-        right = False
-    if not right:
-        raise argparse.ArgumentTypeError(
-            f"expected an address such as http://host/folder, but got {text!r}"
-        )
-    return text.rstrip("/")
 
 
 def prepare(archive: Archive, root: Path, mirror: str | None, keep: bool) -> None:

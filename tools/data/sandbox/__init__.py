@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 SIZES = {"det": (800, 400), "cls": (2000, 1000), "pose": (1000, 400)}  # of pool and test set
+# the configs on them, and the folders of their data
+CONFIGS = {"cls_sandbox": "shapes", "det_sandbox": "VOCdevkit", "pose_sandbox": "figures"}
 
 
 def draw(

@@ -1,0 +1,42 @@
+"""What can be asked for by name, for commands that have nothing to compute yet.
+
+What the names stand for is in `acquisition/strategies.py` and `acquisition/signals.py`.
+"""
+
+STRATEGIES = (
+    "random",
+    "learning_loss",
+    "learning_loss_mse",
+    "learning_loss_kl",
+    "entropy",
+    "margin",
+    "least_confident",
+    "ensemble_variance",
+    "ensemble_bald",
+    "dropout_entropy",
+    "dropout_bald",
+    "coreset",
+    "density",
+    "kmeans",
+    "typiclust",
+    "badge",
+    "learning_loss_coreset",
+    "entropy_coreset",
+    "power_learning_loss",
+    "oracle_loss",
+    "placebo",
+)
+SIGNALS = (
+    "predicted_loss",
+    "entropy",
+    "margin",
+    "least_confident",
+    "ensemble_variance",
+    "ensemble_bald",
+    "dropout_entropy",
+    "dropout_bald",
+    "embedding",
+    "residual",
+    "feature",
+    "loss",
+)

@@ -1,0 +1,103 @@
+"""Measure the subjects that were asked for, show them, and write them down."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+import torch
+from rich.console import Console
+
+from tools.benchmarks import cycle, kcenter, memory, score, train
+from tools.benchmarks.report import Report, machine, rows, show, side_by_side
+from tools.experiment.options import ConfigError
+
+
+def main(args: argparse.Namespace, chosen: Sequence[argparse.Namespace]) -> int:
+    """Measure, show and write.
+
+    Args:
+        args: the options of `bench.py`.
+        chosen: the options of each subject.
+
+    Returns:
+        The exit status of `bench.py`.
+    """
+    reports = []
+    try:
+        torch.set_num_threads(args.threads)
+        for one in chosen:
+            for report in SUBJECTS[one.subject](one):
+                show(report, Console())
+                reports.append(asdict(report))
+    except (ValueError, OSError, ConfigError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if args.json:
+        part = args.json.with_name(f"{args.json.name}.tmp-{os.getpid()}")
+        part.write_text(
+            json.dumps(reports[0] if len(reports) == 1 else reports, indent=1), encoding="utf-8"
+        )
+        part.replace(args.json)
+    return 0
+
+
+def of_train(args: argparse.Namespace) -> Iterator[Report]:
+    """A training step of each network."""
+    for network in args.network:
+        yield train.measure(network, args.root, args.batch_size, args.steps, args.repeats)
+
+
+def of_score(args: argparse.Namespace) -> Iterator[Report]:
+    """The scoring pass of each network."""
+    for network in args.network:
+        yield score.measure(
+            network, args.root, args.images, args.train_steps, args.workers, args.repeats
+        )
+
+
+def of_memory(args: argparse.Namespace) -> Iterator[Report]:
+    """Memory of the scoring pass."""
+    yield memory.measure(args.images, args.repeats)
+
+
+def of_cycle(args: argparse.Namespace) -> Iterator[Report]:
+    """A run and its steps."""
+    options = [f"{key}={value}" for key, value in args.cfg_options]
+    yield cycle.measure(args.config, options, args.cycles, args.repeats)
+
+
+def of_kcenter(args: argparse.Namespace) -> Iterator[Report]:
+    """`k_center` beside the plain version and scikit-activeml."""
+    features, labeled = kcenter.arrays(args.features, args.n, args.d, args.labeled, args.data_root)
+    runs = {
+        name: (lambda pick=pick: pick(features, labeled, args.budget))
+        for name, pick in kcenter.contenders().items()
+    }
+    seconds, results = side_by_side(runs, args.repeats)
+    notes = {
+        name: {"same picks": int((picks == results["losstap"]).sum())}
+        for name, picks in results.items()
+    }
+    settings = {
+        "features": args.features,
+        "n": len(features),
+        "d": features.shape[1],
+        "labeled": len(labeled),
+        "budget": args.budget,
+        "repeats": args.repeats,
+    }
+    yield Report("kcenter", settings, rows(seconds, notes), machine())
+
+
+SUBJECTS = {
+    "train": of_train,
+    "score": of_score,
+    "memory": of_memory,
+    "cycle": of_cycle,
+    "kcenter": of_kcenter,
+}

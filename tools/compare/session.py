@@ -1,0 +1,61 @@
+"""Read run folders, compare them, write the report, and show what was found."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from models.process.text import printable
+from tools.record.finding import read_all
+from tools.compare.findings import findings
+from tools.compare.grouping import group
+from tools.compare.page.figure import png
+from tools.compare.page.files import as_csv, as_json, write
+from tools.compare.page.html import page
+from tools.compare.page.terminal import show
+from tools.display.looks import styles
+from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
+from tools.record.folder import RunFolderError
+from tools.record.reading import ComparisonError
+
+INCOMPLETE = 1
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Read, compare, write, and show.
+
+    Args:
+        arguments: the options of `al_compare.py`.
+
+    Returns:
+        The exit status of `al_compare.py`.
+    """
+    console = Console(soft_wrap=True, markup=False)  # paths may hold [brackets]
+    try:
+        runs, left_out = read_all(arguments.runs, arguments.trust)
+        compared = group(runs, list(map(str, left_out)))
+        found = [findings(one, dict(arguments.cfg_options), arguments.trust) for one in compared]
+        looks = styles(run.leg for one in compared for run in one.runs)
+        texts = {
+            "summary.json": as_json(found),
+            "summary.csv": as_csv(found),
+            "report.html": page(found, looks),
+        }
+        write(
+            arguments.out,
+            {"curves.png": png(found, looks), **{k: text.encode() for k, text in texts.items()}},
+        )
+    except (ComparisonError, RunFolderError, ConfigError, OSError) as error:
+        console.print(f"error: {printable(str(error), keep=chr(10))}", highlight=False)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        console.print("stopped; nothing was written", highlight=False)
+        return STOPPED
+    for one in found:
+        show(one, console)
+    console.print(f"report: {arguments.out / 'report.html'}", highlight=False)
+    for closed in left_out:
+        print(f"left out: {closed}", file=sys.stderr)
+    return INCOMPLETE if left_out else 0

@@ -1,0 +1,45 @@
+"""The views of several configs, printed or saved: what `wandb_board.py` does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from rich.console import Console
+
+from tasks.base import lower_is_better
+from tools.experiment.config import load
+from tools.experiment.options import USAGE_ERROR, ConfigError
+from tools.mirror.board import BoardError, build, own_entity, save, spec
+from tools.mirror.tracking import logged_in
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print or save a view of each config.
+
+    Args:
+        arguments: the options of `wandb_board.py`.
+
+    Returns:
+        The exit status of `wandb_board.py`.
+    """
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    try:
+        experiments = [load(config, smoke=arguments.smoke) for config in arguments.configs]
+        if not arguments.print and not logged_in():
+            raise BoardError(
+                "not logged in to W&B: `wandb login` first, or --print to see what would be saved"
+            )
+        entity = arguments.entity if arguments.print else arguments.entity or own_entity()
+        for experiment in experiments:
+            lower = lower_is_better(experiment.task)
+            board = build(experiment.name, experiment.task.metric, entity, arguments.project, lower)
+            console.print(
+                json.dumps(spec(board), indent=2)
+                if arguments.print
+                else f"{board.name}: {save(board)}"
+            )
+    except (ConfigError, BoardError) as error:
+        console.print(f"error: {error}")
+        return USAGE_ERROR
+    return 0

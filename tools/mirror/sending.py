@@ -1,0 +1,70 @@
+"""Run folders, one after the other, sent to W&B: what `wandb_push.py` does."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from models.process.stopping import listening
+from models.process.text import printable
+from tools.record.finding import find
+from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
+from tools.mirror.push import PushError, push
+from tools.mirror.tracking import resolve_mode
+from tools.record import plans
+from tools.record.folder import RunFolderError
+from tools.record.reading import ComparisonError
+
+FAILED = 1
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Send what W&B lacks.
+
+    Args:
+        arguments: the options of `wandb_push.py`.
+
+    Returns:
+        The exit status of `wandb_push.py`.
+    """
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    try:
+        mode = resolve_mode(arguments.mode)
+        paths, left_out = find(arguments.runs)
+    except (ValueError, ComparisonError) as error:
+        console.print(f"error: {error}")
+        return USAGE_ERROR
+    if mode == "disabled":
+        console.print("error: WANDB_MODE is disabled; add --mode online or --mode offline")
+        return USAGE_ERROR
+    try:
+        with listening():
+            status = _push_all(paths, mode, console, arguments.trust)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command sends what is left")
+        return STOPPED
+    for closed in left_out:
+        console.print(f"{closed.path}: FAILED: {printable(closed.why)}")
+    return FAILED if left_out else status
+
+
+def _push_all(paths: Sequence[Path], mode: str, console: Console, trust: plans.Trust) -> int:
+    status, left = 0, list[Path]()
+    for path in paths:
+        try:
+            sent = push(path, mode, trust)
+            console.print(f"{path}: {sent.text}")
+            left += sent.unsent
+        except (RunFolderError, ConfigError, PushError, OSError) as error:
+            console.print(f"{path}: FAILED: {printable(str(error), keep=chr(10))}")
+            status = FAILED
+    if left:
+        console.print(
+            f"to upload {'all of it' if len(left) > 1 else 'it'}: wandb sync "
+            f"{shlex.join(map(str, left))}"
+        )
+    return status

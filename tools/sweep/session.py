@@ -1,0 +1,79 @@
+"""What happens around a sweep: its place, signals and errors, and the table in the end."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from models.process.stopping import finishing, listening
+from models.process.text import printable
+from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
+from tools.sweep.jobs import Job, planned
+from tools.sweep.local import Local, Place, Process
+from tools.sweep.schedule import end, run
+from tools.sweep.table import show
+
+FAILED = 1
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run strategies x seeds.
+
+    Args:
+        arguments: the options of `al_sweep.py`.
+
+    Returns:
+        The exit status of `al_sweep.py`.
+    """
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    running: dict[Job, Process] = {}
+    try:
+        jobs = planned(arguments, console.print)
+        with listening(), _place(arguments, jobs, console.print) as place:
+            try:
+                # a signal must not come between the start of a run and the note of it
+                with finishing():
+                    failed = run(jobs, place, running, console)
+            finally:
+                end(list(running.values()), console)
+    except ConfigError as error:
+        console.print(f"error: {printable(str(error), keep=chr(10))}")
+        return USAGE_ERROR
+    except KeyboardInterrupt as stop:
+        console.print(f"{str(stop) or 'stopped'}; the same command goes on")
+        return STOPPED
+    except OSError as error:
+        console.print(f"error: {error}; the same command goes on")
+        return USAGE_ERROR
+    show(jobs, console)
+    for job in failed:
+        console.print(f"FAILED: {job.name}; its log is {job.log}")
+    return FAILED if failed else 0
+
+
+@contextmanager
+def _place(
+    arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[str], None]
+) -> Iterator[Place]:
+    """This machine or the Ray cluster, checked.
+
+    Raises:
+        ConfigError: where Ray is missing, or its cluster does not answer, is too small, or does not
+            see the files.
+    """
+    if arguments.ray is None:
+        yield Local(arguments.jobs or 1)
+        return
+    try:
+        from tools.sweep import on_ray
+    except ImportError as error:
+        raise ConfigError(
+            "--ray", [f"expected Ray, but got {error}; pip install -e '.[ray]'"]
+        ) from error
+    with on_ray.cluster(arguments.ray):
+        place = on_ray.OnRay(arguments.jobs, arguments.cpus or 1, arguments.gpus, say)
+        place.check(jobs)
+        yield place
