@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from mmengine.dist import all_gather_object
 
 from models.process.seeding import stream
 
@@ -100,6 +99,8 @@ def check(
     if (weighted or rounded) and len(told) == 1:
         told += compare(order[CANARIES:])[0]
         told = told if len(told) > 1 else []
+    from mmengine.dist import all_gather_object
+
     everyone = [line for part in all_gather_object(told) for line in part]
     if everyone:
         raise CanaryError(

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.stats import rankdata
 from torch.utils.data import Dataset
 
-from acquisition.scoring import Pass, Samples, ScoringSettings, score
+from acquisition.scoring import Pass, Samples, score
+from acquisition.settings import ScoringSettings
 from models.training.joint import JointModel
 
 

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from annotated_types import Ge
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from acquisition import canary, signals
+from acquisition.settings import ScoringSettings
 from acquisition.table import Table
 from models.process.progress import track
 from models.training.committee import Member
@@ -25,50 +25,6 @@ from models.training.joint import JointModel
 from models.training.loading import loader, read
 
 Collate = Callable[[list], dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class ScoringSettings:
-    """The passes that do not train: evaluation, scoring, and the measure of the module's ranking.
-
-    Args:
-        batch_size: samples a forward pass; ``"auto"`` has a run measure once what is fastest, and
-            keep to that.
-        workers: data-loading processes.
-        amp: bfloat16 for the network in scoring; signals and the module's predictions are float32
-            all the same.
-        channels_last: the network's memory format in scoring; a matter of speed alone.
-        control: unlabeled samples, drawn at random in each cycle, on which the module's ranking is
-            measured.
-        aggregate: how the scores of a sample's distributions (boxes, joints) become one.
-        embedding: name of the tap whose mean over the map is a sample's embedding; None means the
-            last one.
-        keep_vectors: save what strategies by place look at, a vector a candidate, so that
-            `al_verify.py` can replay their picks; else its hash alone is saved.
-    """
-
-    batch_size: Annotated[int, Ge(1)] | Literal["auto"]
-    workers: Annotated[int, Ge(0)] = 2
-    amp: bool = False
-    channels_last: bool = False
-    control: Annotated[int, Ge(0)] = 500
-    aggregate: signals.Aggregate = "mean"
-    embedding: str | None = None
-    keep_vectors: bool = True
-
-    @property
-    def size(self) -> int:
-        """Samples a forward pass.
-
-        Raises:
-            ValueError: where that is still to be measured.
-        """
-        if self.batch_size == "auto":
-            raise ValueError(
-                "Expected a number for `scoring.batch_size`, but got 'auto'; a run measures it "
-                "first"
-            )
-        return self.batch_size
 
 
 class WithId(Dataset):

@@ -1,22 +1,24 @@
 """Signals: what a strategy may know of a sample.
 
-Each reduces outputs to one row a sample, inside the batch.
+Each reduces outputs to one row a sample, inside the batch. What a signal needs is known without
+torch, which is imported by what computes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-from torch import Tensor
-
+from acquisition.settings import Aggregate
 from models.output import Output
-from models.training.committee import Kind
-from models.training.joint import JointModel
+from models.training.settings import Kind
 
-Aggregate = Literal["mean", "max", "sum"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.training.joint import JointModel
+
 Given = TypeVar("Given")
 
 
@@ -92,6 +94,8 @@ class Signal:
 
 def entropy(probs: Tensor) -> Tensor:
     """(..., C) -> (...) Shannon entropy in nats; 0 log 0 is 0."""
+    import torch
+
     return torch.special.entr(probs).sum(dim=-1)
 
 
@@ -125,6 +129,8 @@ def aggregated(values: Tensor, weight: Tensor | None, how: Aggregate) -> Tensor:
 
     0 for a sample none of whose distributions has weight.
     """
+    import torch
+
     weight = torch.ones_like(values) if weight is None else weight.to(values)
     if how == "max":
         lowest = torch.finfo(values.dtype).min
@@ -140,6 +146,8 @@ def aggregated(values: Tensor, weight: Tensor | None, how: Aggregate) -> Tensor:
 
 def vote(outputs: Iterable[Output]) -> Votes:
     """Sum up the members' outputs for one batch, one at a time."""
+    import torch
+
     total: list[Tensor] = []
     count = 0
     weights: list[Tensor] = []

@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from acquisition import clustering, diversity
-from acquisition.kcenter import k_center
+from acquisition import diversity
 
 Rows = Mapping[str, np.ndarray]
 
@@ -163,6 +161,10 @@ class KCenter(Step):
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, farthest first."""
+        import torch
+
+        from acquisition.kcenter import k_center
+
         candidates, labeled = (
             torch.from_numpy(finite(rows, "embedding")) for rows in (seen.rows, seen.labeled)
         )
@@ -177,6 +179,8 @@ class NearestToCentroids(Step):
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, one a cluster."""
+        from acquisition import clustering  # it imports scikit-learn
+
         return clustering.nearest_to_centroids(finite(seen.rows, "embedding"), budget, rng)
 
 
@@ -190,6 +194,8 @@ class Typical(Step):
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, those of the largest clusters first."""
+        from acquisition import clustering  # it imports scikit-learn
+
         return clustering.typiclust(
             finite(seen.rows, "embedding"), finite(seen.labeled, "embedding"), budget, rng
         )

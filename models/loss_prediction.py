@@ -9,13 +9,13 @@ Regression", CVPRW 2021 (KL objective and the convolution before the pooling).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Pooling = Literal["gap", "conv_gap"]
+from models.training.settings import Pooling
 
 
 class LossPrediction(nn.Module):

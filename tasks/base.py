@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
-from PIL.Image import Image
-from torch import nn
-from torch.utils.data import Dataset
 
 from models.output import Output, Tap
+
+if TYPE_CHECKING:  # the contract is known to what reads runs, too, without torch
+    from mmengine.evaluator import BaseMetric
+    from PIL.Image import Image
+    from torch import nn
+    from torch.utils.data import Dataset
 
 Split = Literal["train", "pool", "test"]
 Read = Literal["pool", "test"]  # the samples themselves: "train" is another view of the pool's

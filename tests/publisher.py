@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.io import savemat
-from torchvision.datasets import CIFAR10
 
 from tools.data.published import mpii
 from tools.data.published import sets as published
@@ -176,7 +175,7 @@ def mpii_archives() -> tuple[bytes, bytes]:
 
 
 def cifar_tar(monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """One batch of three images and one of two, as torchvision's lists then expect them."""
+    """One batch of three images and one of two, as the lists then expect them."""
     batches = {
         name: pickle.dumps(
             {"data": np.frombuffer(padding(n)[: n * 3072], np.uint8), "labels": [0] * n}
@@ -185,9 +184,9 @@ def cifar_tar(monkeypatch: pytest.MonkeyPatch) -> bytes:
     }
     files = batches | {"batches.meta": pickle.dumps({"label_names": ["a"]})}
     md5 = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
-    monkeypatch.setattr(CIFAR10, "train_list", [["data_batch_1", md5["data_batch_1"]]])
-    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", md5["test_batch"]]])
-    monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": md5["batches.meta"]})
+    lists = {"train": "data_batch_1", "test": "test_batch", "": "batches.meta"}
+    for split, name in lists.items():
+        monkeypatch.setitem(published.BATCHES, split, {name: md5[name]})
     return tar({f"cifar-10-batches-py/{name}": content for name, content in files.items()}, "w:gz")
 
 

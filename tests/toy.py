@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 
 from models.output import Output, Tap
 from models.process.seeding import seeded
-from models.training.joint import JointModel, ModuleSettings
+from models.training.joint import JointModel
+from models.training.settings import ModuleSettings
 from tasks.base import Source
 from tasks.data import canonical
 

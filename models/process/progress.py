@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
-from mmengine.dist import get_rank
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Column
+
+from models.process.ranks import get_rank
 
 Item = TypeVar("Item")
 WORDS = 66  # characters of a terminal that words and numbers need

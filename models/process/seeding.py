@@ -1,5 +1,7 @@
 """Randomness derived from names, never from global state: the same (seed, cycle, purpose)
 gives the same numbers.
+
+torch is imported by what seeds it alone: reading and checking runs needs streams, and no torch.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import torch
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -33,6 +34,8 @@ def seed_all(seed: int) -> None:
     """Seed the global generators of Python, NumPy and torch, which networks and
     augmentations draw from.
     """
+    import torch
+
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -40,6 +43,8 @@ def seed_all(seed: int) -> None:
 
 def seed_cpu(seed: int) -> None:
     """`seed_all`, of the CPU's generators alone: for samples and weights, which are drawn there."""
+    import torch
+
     random.seed(seed)
     np.random.seed(seed)
     torch.default_generator.manual_seed(seed)
@@ -59,6 +64,8 @@ def kept() -> Iterator[None]:
 
     Takes longer than seeding them.
     """
+    import torch
+
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
         yield
@@ -76,6 +83,8 @@ def deterministic(asked: bool) -> Iterator[None]:
     On CPUs they do so anyway, given the number of threads. Must begin before the first operation on
     a GPU.
     """
+    import torch
+
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
     if asked:
         # which torch asks for, of cuBLAS

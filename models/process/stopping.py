@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-import torch
-from mmengine.dist import all_reduce, get_world_size, is_main_process
+from models.process.ranks import get_world_size, is_main_process
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -141,6 +140,9 @@ def asked() -> bool:
     """Whether a process of the run was told to stop; all of them must ask at the same moment."""
     if get_world_size() == 1:
         return _heard.by is not None
+    import torch  # there are several processes alone where it is imported already
+    from mmengine.dist import all_reduce
+
     flag = torch.tensor(int(_heard.by is not None))
     all_reduce(flag, op="max")
     return bool(flag)

@@ -16,8 +16,8 @@ from models.process import stopping
 from models.process.files import replacing
 from models.process.stopping import Stopped
 from models.training.hooks import unwrapped
+from models.training.settings import CHECKPOINT
 
-CHECKPOINT = "checkpoint.pth"
 UNREADABLE = (
     OSError,
     RuntimeError,

@@ -14,10 +14,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.nn import functional as F
@@ -26,28 +25,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from models.output import Output
 from models.process.seeding import derive_seed
 from models.training.joint import JointModel
-
-Kind = Literal["ensemble", "dropout"]
-
-
-@dataclass(frozen=True)
-class CommitteeSettings:
-    """Of the strategies that ask several opinions; others do not look at them.
-
-    Args:
-        members: networks of an ensemble, each trained from a seed of its own; the first is the one
-            that is evaluated.
-        passes: through a network with dropout.
-        dropout: share of the channels that are dropped after each layer of `dropout_at`, in
-            training and in the passes.
-        dropout_at: names of the network's layers, with `*` for any characters but dots; none where
-            the network has dropout of its own.
-    """
-
-    members: Annotated[int, Ge(2)] = 3
-    passes: Annotated[int, Ge(2)] = 10
-    dropout: Annotated[float, Gt(0), Lt(1)] = 0.1
-    dropout_at: tuple[str, ...] = ()
+from models.training.settings import CommitteeSettings
 
 
 @dataclass(frozen=True)

@@ -7,53 +7,18 @@ differ.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from annotated_types import Ge, Gt
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from models.loss_prediction import LossPrediction, Pooling, kl_loss, mse_loss, ranking_loss
+from models.loss_prediction import LossPrediction, kl_loss, mse_loss, ranking_loss
 from models.output import Output, Tap
+from models.training.settings import Mode, ModuleSettings
 
 Forward = Callable[[nn.Module, Any, frozenset[str]], Output]
 Predict = Callable[[nn.Module, Any], list]
-Mode = Literal["joint", "detached", "off"]  # of the module in a model
-
-
-@dataclass(frozen=True)
-class ModuleSettings:
-    """How the loss-prediction module is built and trained.
-
-    Args:
-        mode: ``"auto"`` trains it jointly where the strategy needs predicted losses and leaves it
-            out elsewhere; ``"joint"``, ``"detached"`` (the network gets none of its gradient) and
-            ``"off"`` make the legs that tell the effect of joint training from that of the choice.
-        width: features kept of each tap.
-        pooling: ``"gap"`` or ``"conv_gap"``.
-        objective: ``"ranking"``, ``"mse"`` or ``"kl"``.
-        margin: of the ranking objective.
-        weight: lambda, the objective's weight beside the task's loss.
-        detach_epoch: from this epoch on (counted from 0) the taps are detached; None means never.
-    """
-
-    mode: Literal["auto", "joint", "detached", "off"] = "auto"
-    width: Annotated[int, Ge(1)] = 128
-    pooling: Pooling = "gap"
-    objective: Literal["ranking", "mse", "kl"] = "ranking"
-    margin: Annotated[float, Gt(0)] = 1.0
-    weight: Annotated[float, Gt(0)] = 1.0
-    detach_epoch: Annotated[int, Ge(0)] | None = None
-
-    def resolved(self, needed: bool) -> Mode:
-        """The mode that "auto" stands for, where the strategy needs predicted losses or
-        does not.
-        """
-        if self.mode == "auto":
-            return "joint" if needed else "off"
-        return self.mode
 
 
 class NonFiniteLoss(FloatingPointError):

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import gc
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from annotated_types import Ge
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import OPTIMIZERS
@@ -27,42 +26,7 @@ from models.training.hooks import ProgressHook, StartEpoch
 from models.training.joint import JointModel
 from models.training.loading import stop_workers
 from models.training.runner import LogLosses, PartWiseOptimWrapper, TrainingRunner
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """One training, the same for every strategy; optimiser and schedule start anew in every cycle.
-
-    Args:
-        epochs: passes over the labeled samples.
-        batch_size: samples an iteration (and a process, where there are several).
-        optimizer: mmengine's form of a torch optimiser, ``dict(type=SGD, lr=1e-3)``.
-        schedule: mmengine's parameter schedulers, each a dict.
-        clip_grad: keyword arguments of `torch.nn.utils.clip_grad_norm_`, or None.
-        start: ``"scratch"`` initialises the network in every cycle, ``"warm"`` goes on from the
-            last cycle's weights.
-        amp: bfloat16 mixed precision for the network; losses and the module stay in float32.
-        channels_last: keep the network's maps and weights in memory pixel by pixel, as GPUs' and
-            CPUs' bfloat16 convolutions want them; numbers differ by rounding.
-        compile: torch.compile the network for training; takes a C++ compiler, and a minute at the
-            first batch.
-        deterministic: the same bytes each time on a GPU, too, where torch can; slower there.
-        workers: data-loading processes.
-        checkpoint_every: epochs between two checkpoints; a killed run goes on from the newest.
-    """
-
-    epochs: Annotated[int, Ge(1)]
-    batch_size: Annotated[int, Ge(2)]
-    optimizer: dict[str, Any]
-    schedule: Sequence[dict[str, Any]] = ()
-    clip_grad: dict[str, Any] | None = None
-    start: Literal["scratch", "warm"] = "scratch"
-    amp: bool = False
-    channels_last: bool = False
-    compile: bool = False
-    deterministic: bool = False
-    workers: Annotated[int, Ge(0)] = 2
-    checkpoint_every: Annotated[int, Ge(1)] = 1
+from models.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from torch import nn
 from acquisition import canary, signals
 from acquisition.canary import CANARIES, CanaryError, agree, check, chosen, spread
 from acquisition.ranking import module_quality
-from acquisition.scoring import Pass, Samples, ScoringSettings, score
+from acquisition.scoring import Pass, Samples, score
+from acquisition.settings import ScoringSettings
 from acquisition.signals import SIGNALS, Evidence, Signal
 from models.output import Output
 from models.training.committee import ensemble, passes

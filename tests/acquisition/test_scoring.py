@@ -11,10 +11,12 @@ from torch.utils.data import Dataset
 
 from acquisition import scoring, signals
 from acquisition.canary import CANARIES, CanaryError
-from acquisition.scoring import Samples, ScoringSettings, score
+from acquisition.scoring import Samples, score
+from acquisition.settings import ScoringSettings
 from acquisition.signals import SIGNALS, Evidence, Signal, fields, need_module
 from models.output import Output
-from models.training.joint import JointModel, ModuleSettings
+from models.training.joint import JointModel
+from models.training.settings import ModuleSettings
 from tests.toy import Toy, trained
 
 NAMES = ("predicted_loss", "loss")

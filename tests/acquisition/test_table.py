@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from acquisition import table
-from acquisition.scoring import Pass, Samples, ScoringSettings, score
+from acquisition.scoring import Pass, Samples, score
+from acquisition.settings import ScoringSettings
 from acquisition.table import Table, empty
 from tests.toy import Toy, trained
 

@@ -12,13 +12,15 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from acquisition.scoring import Pass, Samples, ScoringSettings, score
+from acquisition.scoring import Pass, Samples, score
+from acquisition.settings import ScoringSettings
 from models.networks import resnet
 from models.output import Output
 from models.process.seeding import seeded
 from models.training import committee
-from models.training.committee import CommitteeSettings, add_dropout, ensemble, passes
-from models.training.joint import JointModel, ModuleSettings
+from models.training.committee import add_dropout, ensemble, passes
+from models.training.joint import JointModel
+from models.training.settings import CommitteeSettings, ModuleSettings
 
 AT = CommitteeSettings(dropout=0.3, dropout_at=("layer*",))
 

@@ -11,9 +11,11 @@ from torch import nn
 from acquisition import batch_size
 from acquisition.batch_size import fastest
 from acquisition.canary import CanaryError, agree
-from acquisition.scoring import Samples, ScoringSettings, score
+from acquisition.scoring import Samples, score
+from acquisition.settings import ScoringSettings
 from models.training.inference import full_precision, inference
-from models.training.joint import JointModel, ModuleSettings
+from models.training.joint import JointModel
+from models.training.settings import ModuleSettings
 from tasks.classification import Classification
 from tests.toy import Toy, trained
 

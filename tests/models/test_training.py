@@ -29,10 +29,11 @@ from models.output import Output
 from models.process.seeding import derive_seed, seeded
 from models.process.stopping import Stopped, listening
 from models.training.checkpoint import CHECKPOINT, CheckpointError
-from models.training.joint import JointModel, ModuleSettings
+from models.training.joint import JointModel
 from models.training.loading import Augmented, LabeledSampler, loader, stop_workers, train_loader
 from models.training.runner import NOT_FINITE
-from models.training.trainer import Data, Place, TrainingSettings, evaluate, training, warm_start
+from models.training.settings import ModuleSettings, TrainingSettings
+from models.training.trainer import Data, Place, evaluate, training, warm_start
 from tests.toy import Toy, Vectors
 
 EPOCHS = 4

@@ -12,10 +12,12 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from acquisition.scoring import Samples, ScoringSettings, score
+from acquisition.scoring import Samples, score
+from acquisition.settings import ScoringSettings
 from models.process.seeding import derive_seed, seeded
-from models.training.joint import JointModel, ModuleSettings
+from models.training.joint import JointModel
 from models.training.loading import Augmented, loader, train_loader
+from models.training.settings import ModuleSettings
 from tasks.classification import Classification
 from tasks.classification.held import HeldView, cropped, draw_crop
 from tests import contract, imagekit

@@ -27,8 +27,9 @@ from acquisition.steps import Highest, RandomSubset, Seen
 from models import loss_prediction
 from models.process.seeding import seeded, stream
 from models.training import trainer
-from models.training.joint import JointModel, ModuleSettings
+from models.training.joint import JointModel
 from models.training.loading import LabeledSampler
+from models.training.settings import ModuleSettings
 from tasks.base import DataError
 from tasks.detection import views
 from tests import devkit

@@ -21,6 +21,7 @@ from tools.experiment import preflight
 from tools.experiment.config import load
 from tools.record.folder import RunFolder
 from tools.record.plans import told
+from tools.sweep import session as sweep_session
 from tools.train import loop
 from tools.train.cycle import Cycle
 
@@ -252,9 +253,9 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         )
         return
     if script == "tools/al_sweep.py":
-        monkeypatch.setattr(al_sweep, "run", lambda jobs, *_: seen.extend(jobs) or [])
+        monkeypatch.setattr(sweep_session, "run", lambda jobs, *_: seen.extend(jobs) or [])
         # test_al_sweep_ray.py has a real one
-        monkeypatch.setattr(al_sweep, "_place", lambda *_: nullcontext())
+        monkeypatch.setattr(sweep_session, "_place", lambda *_: nullcontext())
         seen: list = []
         assert (
             al_sweep.main(

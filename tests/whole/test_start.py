@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from acquisition import names
 from acquisition.signals import SIGNALS
 from acquisition.strategies import named_strategies
 from tests.conftest import REPOSITORY
+from tools import al_train
 from tools.benchmarks import names as measured
 from tools.benchmarks import subjects
 from tools.data.published import NAMES, sets
@@ -75,6 +77,12 @@ def answers(command: str, runs: list[list[str]], out: Path) -> tuple[list, set[s
     return said, {name.partition(".")[0] for name in modules}
 
 
+def one_answer(command: str, arguments: list, folder: Path) -> tuple[list, set[str]]:
+    """Exit status and text of one call, and the packages that it imported."""
+    said, packages = answers(command, [list(map(str, arguments))], folder / "answers")
+    return said[0], packages
+
+
 def test_there_are_commands():
     assert len(COMMANDS) > 12 and CONFIGS.keys() | CHOICES.keys() <= set(COMMANDS)
 
@@ -105,3 +113,44 @@ def test_names_that_are_known_before_are_those_of_what_can_be_done():
     assert tuple(SIGNALS) == names.SIGNALS
     assert tuple(subjects.PAPER) == measured.NETWORKS
     assert tuple(sets.SETS) == NAMES
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A finished run of `random`."""
+    run = tmp_path_factory.mktemp("runs") / "toy_config" / "random" / "seed0"
+    toy = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
+    arguments = [toy, "--strategy", "random", "--smoke", "--wandb", "disabled"]
+    assert al_train.main([*arguments, "--work-dir", str(run)]) == 0
+    return run
+
+
+def test_runs_are_compared_and_sent_without_torch(finished: Path, tmp_path: Path):
+    (_, text), packages = one_answer("al_compare", [finished, "--out", tmp_path / "out"], tmp_path)
+    assert f"report: {tmp_path / 'out' / 'report.html'}" in text and "matplotlib" in packages
+    assert not packages & {"torch", "mmengine"}
+    run = shutil.copytree(finished, tmp_path / "run")
+    (status, text), packages = one_answer("wandb_push", [run, "--mode", "offline"], tmp_path)
+    assert status == 0 and "2 of 2 cycles, 2 sent" in text and "wandb" in packages
+    assert not packages & {"torch", "mmengine"}
+
+
+def test_a_run_is_checked_without_torch_where_no_weights_are_loaded(finished: Path, tmp_path: Path):
+    """The toy is code that nobody trusted, so its data are not looked at; weights are torch's."""
+    run = shutil.copytree(finished, tmp_path / "run")
+    (status, text), packages = one_answer("al_verify", [run], tmp_path)
+    assert status == 0 and "weights        the newest weights are those" in text.lower()
+    assert "torch" in packages
+    for checkpoint in run.rglob("checkpoint.pth"):
+        checkpoint.unlink()
+    (status, text), packages = one_answer("al_verify", [run], tmp_path)
+    assert status == 0 and "ok            replay" in text and "there is no /" in text
+    assert "numpy" in packages and not packages & {"torch", "mmengine"}
+
+
+def test_data_are_prepared_without_torch(tmp_path: Path):
+    (status, text), packages = one_answer(
+        "prepare_data", ["mpii", "--root", tmp_path, "--check"], tmp_path
+    )
+    assert status == 1 and "annot/train.json: expected a json list of 22,246 persons" in text
+    assert "numpy" in packages and not packages & {"torch", "torchvision", "mmengine"}

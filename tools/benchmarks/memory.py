@@ -19,10 +19,12 @@ from torch.utils.data import Dataset
 from acquisition import table
 from acquisition.pool import Pool
 from acquisition.query import ask
-from acquisition.scoring import Samples, ScoringSettings, score
+from acquisition.scoring import Samples, score
+from acquisition.settings import ScoringSettings
 from acquisition.steps import Highest
 from models.output import Output, Tap
-from models.training.joint import JointModel, ModuleSettings
+from models.training.joint import JointModel
+from models.training.settings import ModuleSettings
 from tools.benchmarks import report
 
 TIMES, WIDTH = 100, 64

@@ -19,7 +19,8 @@ from torch.utils.data import Dataset
 
 from acquisition.batch_size import fastest
 from acquisition.canary import CANARIES
-from acquisition.scoring import Samples, ScoringSettings, score
+from acquisition.scoring import Samples, score
+from acquisition.settings import ScoringSettings
 from acquisition.signals import given
 from models.training.inference import inference
 from models.training.joint import JointModel

@@ -23,8 +23,9 @@ from torch.utils.data import DataLoader
 
 from acquisition.signals import given
 from models.loss_prediction import ranking_loss
-from models.training.joint import JointModel, Mode
+from models.training.joint import JointModel
 from models.training.loading import loader, train_loader
+from models.training.settings import Mode
 from models.training.trainer import Data, Place, training
 from tasks.evaluation import metric_of
 from tools.benchmarks import report, subjects

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from models.process.seeding import seeded
-from models.training.joint import JointModel, ModuleSettings
+from models.training.joint import JointModel
+from models.training.settings import ModuleSettings
 from tools.contract.subject import SEED, ContractError, SkippedError, Subject, same
 
 OPENING = 5  # steps after which gates that begin at 0 are open, also where some lie behind others

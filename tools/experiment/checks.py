@@ -12,12 +12,10 @@ from typing import Annotated, Any
 from annotated_types import Ge
 
 from acquisition.pool import Budget
-from acquisition.scoring import ScoringSettings
+from acquisition.settings import ScoringSettings
 from acquisition.steps import Highest, Step
 from acquisition.strategies import named_strategies
-from models.training.committee import CommitteeSettings
-from models.training.joint import ModuleSettings
-from models.training.trainer import TrainingSettings
+from models.training.settings import CommitteeSettings, ModuleSettings, TrainingSettings
 from tasks.twins import ALLOW
 from tools.experiment.settings import (
     arguments,

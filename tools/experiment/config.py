@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
 from acquisition.pool import Budget
 from tasks.base import Task, lower_is_better
 from tools.experiment import source
@@ -83,6 +81,8 @@ def _read(
     if str(Path(path).resolve().parent) not in sys.path:
         sys.path.append(str(Path(path).resolve().parent))  # an adapter may lie beside its config
     try:
+        from mmengine.config import Config
+
         config = Config(source.settings(Path(path), {*KNOWN, "smoke"}))
         variant = config.pop("smoke", None)
         if smoke and variant is None:

@@ -9,16 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from acquisition import signals
-from acquisition.pool import Budget
-from acquisition.query import needs
-from acquisition.scoring import ScoringSettings
+from acquisition.pool import Budget, Pool
+from acquisition.query import Query, Score, ask, needs
+from acquisition.settings import ScoringSettings
 from acquisition.signals import Signal, need_committee, need_module
 from acquisition.steps import Step
 from acquisition.strategies import Strategy, named_strategies, sampled
-from models.training.committee import CommitteeSettings, Kind
-from models.training.joint import ModuleSettings
-from models.training.trainer import TrainingSettings
+from models.process.seeding import stream
+from models.training.settings import CommitteeSettings, Kind, ModuleSettings, TrainingSettings
 from tasks.twins import ALLOW
 from tools.experiment.checks import SECTIONS
 from tools.experiment.settings import arguments, came, told, unknown
@@ -81,6 +82,14 @@ class Plan:
             *own,
             *(name for name in needs(self.steps) if "." in name),
         )
+
+
+def asked(experiment: Plan, pool: Pool, signals: Score) -> Query:
+    """What the strategy asks for in the pool's cycle, given signals: just computed, or
+    saved and replayed.
+    """
+    rng, labeled = stream(experiment.seed, pool.cycle, "query"), np.array(pool.labeled)
+    return ask(experiment.steps, pool.unlabeled, labeled, experiment.budget.query, rng, signals)
 
 
 def strategy_of(values: Mapping[str, Any], named: Named) -> tuple[Strategy | None, list[str]]:

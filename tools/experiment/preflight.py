@@ -27,7 +27,7 @@ from models.process.text import one_line
 from models.training.committee import add_dropout
 from models.training.joint import JointModel
 from models.training.loading import length
-from models.training.trainer import TrainingSettings
+from models.training.settings import TrainingSettings
 from tasks.base import DataError, Noted, Sourced, Task
 from tasks.twins import ALLOW, shared_images
 from tools.experiment import clashes

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, get_type_hints
 
-from mmengine.utils import get_object_from_string
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
@@ -168,6 +167,8 @@ def resolved(value: Any) -> Any:
     if isinstance(value, dict):
         items = {key: resolved(item) for key, item in value.items()}
         if isinstance(items.get("type"), str) and "." in items["type"]:
+            from mmengine.utils import get_object_from_string
+
             items["type"] = get_object_from_string(items["type"]) or items["type"]
         return items
     if isinstance(value, list | tuple):
@@ -181,6 +182,8 @@ def imported(name: str) -> Any:
     Raises:
         ImportError: where it stands for nothing.
     """
+    from mmengine.utils import get_object_from_string
+
     found = get_object_from_string(name)
     if found is None:
         raise ImportError(not_a_class(name))

@@ -21,7 +21,6 @@ from pathlib import Path, PurePath
 from typing import Any, TypeGuard
 
 import numpy as np
-from mmengine.config import Config, ConfigDict
 
 from tools.experiment.settings import came
 
@@ -79,6 +78,8 @@ class Ran:
 def run(path: Path) -> Ran:
     """Run a config and those that it is based on; YAML and JSON, which are data, are read."""
     if path.suffix != ".py":
+        from mmengine.config import Config
+
         return Ran(Config.fromfile(path).to_dict(), {}, {})
     # with a BOM, too, and in the encoding that it names
     source = importlib.util.decode_source(path.read_bytes())
@@ -87,6 +88,8 @@ def run(path: Path) -> Ran:
         isinstance(node, ast.Assign) and any(_is(t, "_base_") for t in node.targets)
         for node in tree.body
     ):
+        from mmengine.config import Config
+
         names = Config.fromfile(path).to_dict()  # mmengine's older way to build on other configs
         return Ran(
             {name: value for name, value in names.items() if not name.startswith("_")}, {}, {}
@@ -207,6 +210,8 @@ def _based(
         if spec is None or not spec.submodule_search_locations:
             raise ImportError(f"No package {first!r} with configs")
         place = Path(spec.submodule_search_locations[0]).joinpath(*rest)
+    from mmengine.config import ConfigDict
+
     base = run(place.with_suffix(".py"))
     dotted.update(base.dotted)
     for key in base.names if "*" in wanted else wanted:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from models.process.text import printable
 from tasks.base import Task
-from tools.experiment import preflight
 from tools.mirror import fragments, identity
 from tools.mirror.tracking import Identity, Picture, Tracker
 from tools.record import plans
@@ -58,6 +57,8 @@ class Pictures:
     def _task(self) -> Task:
         """Ids mean something in the data that the run had: another set would show other images."""
         task = plans.task(self.folder.path, self.trust)
+        from tools.experiment import preflight  # it needs torch, as tasks do
+
         if preflight.names(task) != self.folder.sample_names():
             raise RunFolderError(
                 "the data here are others than the run's, by their names in samples.txt"

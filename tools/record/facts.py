@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
 from tools.record import literals
 from tools.record.comparable import LOAD
 from tools.record.files import SMALL, RunFolderError, parsed, shallow, text
@@ -139,6 +137,8 @@ def describe(folder: Path, config: Mapping[str, Any], told: Facts | None) -> Non
             "--work-dir"
         )
     if not (folder / SHOWN).exists():
+        from mmengine.config import Config
+
         write_whole(folder / SHOWN, Config(dict(config)).pretty_text.encode())
     if not (folder / CONFIG).exists():
         write_whole(folder / CONFIG, as_json(config))

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.dist import barrier, is_main_process
 
 from acquisition.pool import Pool
 from acquisition.query import Query
 from models.process.files import locked
+from models.process.ranks import barrier, is_main_process
 from tools.experiment.settings import flat
 from tools.record import committed, data, facts, files
 from tools.record.comparable import MISSING, differing

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
 from tasks.base import Task, lower_is_better
 from tools.experiment.config import Experiment, Plan, planned
 from tools.experiment.options import ConfigError
@@ -76,13 +74,19 @@ def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = No
         RunFolderError: as `plan`.
         ConfigError: where its settings are not right.
     """
-    about, config = facts.facts(folder), Config(facts.settings(folder))
-    config.merge_from_dict(dict(options or {}))
-    given = config.to_dict().get("task")
+    about, config = facts.facts(folder), facts.settings(folder)
+    if options:
+        from mmengine.config import Config
+
+        moved = Config(config)
+        moved.merge_from_dict(dict(options))
+        config = moved.to_dict()
+    given = config.get("task")
     if not isinstance(given, dict) or not isinstance(given.get("type"), str):
         raise RunFolderError(
             f"{folder / facts.CONFIG}: expected the class of a task as task.type; restore it"
         )
+    given = dict(given)
     kind = code.named(given.pop("type"), trust, {} if about is None else about.code)
     if not inspect.isclass(kind) or not all(
         hasattr(kind, part) for part in ("check", "dataset", "build", "evaluator")

@@ -12,19 +12,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from mmengine.dist import get_world_size
-from torch import Tensor
 
 from acquisition import canary
 from acquisition.pool import Pool
 from acquisition.query import Query
-from models.training.committee import Member
-from models.training.joint import JointModel
+from models.process.ranks import get_world_size
 from tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.training.committee import Member
+    from models.training.joint import JointModel
 
 # what -> its sha256 in hexadecimal digits; "device" -> "cpu" or another kind; "made" -> by which
 # number of processes
@@ -44,6 +46,8 @@ def receipt_of(
         members: whom the strategy asked beside it.
         query: with all of its signals; None in the last cycle.
     """
+    import torch  # receipts are read without it
+
     others = dict.fromkeys(member.model for member in members if member.model is not model)
     found = {
         "labeled": digest(np.array(pool.labeled, dtype=np.int64)),
@@ -147,6 +151,8 @@ def taps_digest(task: Task, model: JointModel) -> str:
     They are computed one by one, so that neither the batch size nor the candidates have a part in
     it.
     """
+    import torch
+
     data, found = task.dataset("pool"), hashlib.sha256()
     model.eval()
     with torch.inference_mode():
@@ -159,6 +165,8 @@ def taps_digest(task: Task, model: JointModel) -> str:
 
 
 def _add(found: Any, name: str, tensor: Tensor) -> None:
+    import torch
+
     found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
     # one has any stride
     numbers = tensor.detach().cpu().reshape(-1).clone(memory_format=torch.contiguous_format)

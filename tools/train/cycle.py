@@ -14,20 +14,21 @@ from mmengine.dist import barrier, is_main_process
 
 from acquisition.batch_size import fastest
 from acquisition.pool import Pool
-from acquisition.query import Query, Score, ask, needs
+from acquisition.query import Query, needs
 from acquisition.ranking import module_quality
 from acquisition.scoring import Pass, Samples, score
 from acquisition.signals import fields
 from models.process.seeding import derive_seed, seeded, stream
 from models.training.committee import Member, add_dropout, ensemble, passes
 from models.training.hooks import unwrapped
-from models.training.joint import JointModel, Mode
+from models.training.joint import JointModel
 from models.training.loading import length, loader, train_loader
 from models.training.runner import TrainingRunner
+from models.training.settings import Mode
 from models.training.trainer import Data, Place, training, warm_start
 from tasks.evaluation import metric_of
 from tools.experiment.config import Experiment
-from tools.experiment.plan import Plan
+from tools.experiment.plan import asked
 from tools.record.data import test_set
 from tools.record.folder import RunFolder
 from tools.train.first_model import FirstModels, key
@@ -203,14 +204,6 @@ def next_query(
         return score(model, samples, names, settings, Pass("scoring", members, tap, scratch))
 
     return asked(experiment, pool, signals)
-
-
-def asked(experiment: Plan, pool: Pool, signals: Score) -> Query:
-    """What the strategy asks for in the pool's cycle, given signals: just computed, or
-    saved and replayed.
-    """
-    rng, labeled = stream(experiment.seed, pool.cycle, "query"), np.array(pool.labeled)
-    return ask(experiment.steps, pool.unlabeled, labeled, experiment.budget.query, rng, signals)
 
 
 def ranking_quality(

@@ -12,11 +12,11 @@ import numpy as np
 
 from acquisition.pool import Pool
 from acquisition.query import Query, needs
-from models.training.checkpoint import CHECKPOINT, UNREADABLE, read
+from models.training.settings import CHECKPOINT
+from tools.experiment.plan import asked
 from tools.record import facts
 from tools.record.folder import RunFolderError
 from tools.record.receipt import content, digest, weights_digest
-from tools.train.cycle import asked
 from tools.verify.data import data
 from tools.verify.history import history
 from tools.verify.run import Cycle, Record, Remark
@@ -198,6 +198,8 @@ def weights(run: Record) -> Iterator[Remark]:
             lacks = "no receipt" if expected is None else f"no {path}"
             yield Remark(cycle.number, f"there is {lacks}", "not compared")
             continue
+        from models.training.checkpoint import UNREADABLE, read  # weights are torch's
+
         try:
             found = weights_digest(read(path)["state_dict"])
         except (*UNREADABLE, AttributeError) as error:

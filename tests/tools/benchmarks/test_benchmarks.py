@@ -20,8 +20,9 @@ from torch import nn
 
 from models.loss_prediction import LossPrediction
 from models.output import Output, Tap
-from models.training.joint import JointModel, ModuleSettings
+from models.training.joint import JointModel
 from models.training.loading import train_loader
+from models.training.settings import ModuleSettings
 from tests.conftest import REPOSITORY
 from tools import bench
 from tools.benchmarks import memory, report, score, subjects, train

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from tests.comparekit import config, made, write
 from tests.conftest import REPOSITORY
 from tools import al_compare, al_train
+from tools.compare import session
 from tools.compare.curves import Estimate
 from tools.compare.page.files import write as write_files
 from tools.compare.page.html import breakable, environment
@@ -373,7 +374,7 @@ def test_ctrl_c_is_said_in_a_line(tmp_path: Path, capsys, monkeypatch: pytest.Mo
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(al_compare, "findings", stop)
+    monkeypatch.setattr(session, "findings", stop)
     assert al_compare.main([str(folders(tmp_path / "runs")), "--out", str(tmp_path / "out")]) == 130
     assert (
         capsys.readouterr().out == "stopped; nothing was written\n"

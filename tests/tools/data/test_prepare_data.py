@@ -614,7 +614,7 @@ def test_cifar_names_each_file(tmp_path, small, capsys):
     assert run("cifar10", tmp_path, small, "--check") == 1
     said = capsys.readouterr().err
     assert (
-        f"{folder}/data_batch_1: expected the MD5 {CIFAR10.train_list[0][1]}, but the file has "
+        f"{folder}/data_batch_1: expected the MD5 {published.BATCHES['train']['data_batch_1']}, but the file has "
         "another one" in said
     )
     assert f"{folder}/batches.meta: expected a file, but there is none" in said
@@ -696,6 +696,12 @@ def test_counts_and_checksums_are_the_published_ones():
     }
     assert len(known) == 6
     assert known["cifar-10-python.tar.gz"] == (CIFAR10.url, "md5:c58f30108f718f92721af3b95e74349a")
+    assert CIFAR10.base_folder == published.CIFAR
+    assert {
+        "train": dict(CIFAR10.train_list),
+        "test": dict(CIFAR10.test_list),
+        "": {CIFAR10.meta["filename"]: CIFAR10.meta["md5"]},
+    } == published.BATCHES
     for key in ("2007", "2007-test", "2012"):
         voc = DATASET_YEAR_DICT[key]
         assert known[voc["filename"]] == (voc["url"], f"md5:{voc['md5']}")

@@ -19,7 +19,8 @@ from acquisition.query import Query
 from models.output import Tap
 from models.process.seeding import seeded
 from models.training.committee import ensemble, passes
-from models.training.joint import JointModel, ModuleSettings
+from models.training.joint import JointModel
+from models.training.settings import ModuleSettings
 from tests.conftest import REPOSITORY
 from tests.toy import Toy
 from tools.contract.matrix import Silent

@@ -24,7 +24,7 @@ from tests.tools.train.test_al_train import outcome
 from tools import al_sweep
 from tools.record.folder import RunFolder
 from tools.sweep import jobs as jobs_module
-from tools.sweep import local, schedule
+from tools.sweep import local, schedule, session
 
 pytestmark = pytest.mark.slow
 
@@ -316,7 +316,7 @@ def test_on_a_terminal_each_run_has_a_line_of_its_own_beside_the_bar(
     tmp_path, stub, monkeypatch, width
 ):
     console = terminal(width)
-    monkeypatch.setattr(al_sweep, "Console", lambda **_: console)
+    monkeypatch.setattr(session, "Console", lambda **_: console)
     assert sweep(tmp_path, "random", "learning_loss", seeds=(0,)) == 0
     text = written(console)
     stands = "\n".join(seen(text, width))

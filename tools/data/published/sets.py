@@ -1,7 +1,8 @@
 """The data sets as they are published: where, with which checksum, and what must be there once they
 are unpacked.
 
-Addresses and MD5 of CIFAR-10 and PASCAL VOC are torchvision's.
+Addresses and MD5 of CIFAR-10 and PASCAL VOC are torchvision's, written down here so that a download
+needs no torch; a test compares them.
 
 MPII's publisher gives no checksum. The MD5 of its images is the one that others hold them to
 (github.com/anibali/dlds, `dlds/mpii-human-pose/details.json`). Its annotations are taken from a
@@ -13,17 +14,15 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from torchvision.datasets import CIFAR10
-from torchvision.datasets.utils import check_integrity
-from torchvision.datasets.voc import DATASET_YEAR_DICT
-
 from models.process.text import reason, shown
 from tasks.mat import read_arrays
+from tools.data.published.download import digest
 from tools.data.published.mpii import unpack_wheel
 from tools.data.published.unpack import unpack
 
@@ -84,26 +83,39 @@ class DataSet:
 # ---------------------------------------------------------------- CIFAR-10
 
 
+CIFAR = "cifar-10-batches-py"
+BATCHES = {
+    "train": {
+        "data_batch_1": "c99cafc152244af753f735de768cd75f",
+        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+        "data_batch_4": "634d18415352ddfa80567beed471001a",
+        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    },
+    "test": {"test_batch": "40351d587109b95175f43aff81a1287e"},
+    "": {"batches.meta": "5ff9c542aee3614f3951f8cda6e48888"},
+}
+NUMBERS = 3 * 32 * 32  # of an image
+
+
 def cifar_faults(root: Path, counts: Counts) -> list[str]:
-    """Files that are not those of torchvision's list, by their MD5.
+    """Files that are not those of the published list, by their MD5.
 
     Where all are, the number of images.
     """
-    folder = root / CIFAR10.base_folder
-    files = [
-        *CIFAR10.train_list,
-        *CIFAR10.test_list,
-        [CIFAR10.meta["filename"], CIFAR10.meta["md5"]],
-    ]
+    folder = root / CIFAR
+    files = {name: md5 for part in BATCHES.values() for name, md5 in part.items()}
     faults = []
-    for name, md5 in files:
+    for name, md5 in files.items():
         if not (folder / name).is_file():
             faults.append(f"{folder / name}: expected a file, but there is none")
-        elif not check_integrity(str(folder / name), md5):
+        elif digest(folder / name, "md5") != f"md5:{md5}":
             faults.append(f"{folder / name}: expected the MD5 {md5}, but the file has another one")
     if faults:
         return faults
-    found = {split: len(CIFAR10(str(root), train=split == "train")) for split in counts}
+    found = {
+        split: sum(_cifar_images(folder / name) for name in BATCHES[split]) for split in counts
+    }
     return [
         _wrong_count(folder, n, f"{split} images", found[split])
         for split, n in counts.items()
@@ -111,7 +123,15 @@ def cifar_faults(root: Path, counts: Counts) -> list[str]:
     ]
 
 
+def _cifar_images(path: Path) -> int:
+    """Images of a batch, whose MD5 is right: it is a pickle, which may run anything."""
+    with open(path, "rb") as file:
+        return pickle.load(file, encoding="latin1")["data"].size // NUMBERS
+
+
 # ---------------------------------------------------------------- PASCAL VOC
+
+VOC = "https://thor.robots.ox.ac.uk/pascal/VOC"
 
 
 def voc_faults(root: Path, counts: Counts) -> list[str]:
@@ -137,13 +157,11 @@ def strip_devkit(path: PurePosixPath) -> PurePosixPath | None:
     return path.relative_to("VOCdevkit") if path.parts[0] == "VOCdevkit" else None
 
 
-def _voc(key: str, name: str, count: int) -> Archive:
-    known = DATASET_YEAR_DICT[key]
-    md5 = f"md5:{known['md5']}"
+def _voc(address: str, md5: str, name: str, count: int) -> Archive:
     return Archive(
-        known["filename"],
-        known["url"],
-        md5,
+        address.rpartition("/")[2],
+        f"{VOC}/{address}",
+        f"md5:{md5}",
         partial(unpack, place=strip_devkit),
         {name: count},
         voc_faults,
@@ -243,12 +261,12 @@ SETS = {
     "cifar10": DataSet(
         (
             Archive(
-                CIFAR10.filename,
-                CIFAR10.url,
-                f"md5:{CIFAR10.tgz_md5}",
+                "cifar-10-python.tar.gz",
+                "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+                "md5:c58f30108f718f92721af3b95e74349a",
                 partial(
                     unpack,
-                    place=lambda path: path if path.parts[0] == CIFAR10.base_folder else None,
+                    place=lambda path: path if path.parts[0] == CIFAR else None,
                 ),
                 {"train": 50_000, "test": 10_000},
                 cifar_faults,
@@ -258,9 +276,24 @@ SETS = {
     ),
     "voc": DataSet(
         (
-            _voc("2007", "VOC2007/trainval", 5_011),
-            _voc("2007-test", "VOC2007/test", 4_952),
-            _voc("2012", "VOC2012/trainval", 11_540),
+            _voc(
+                "voc2007/VOCtrainval_06-Nov-2007.tar",
+                "c52e279531787c972589f7e41ab4ae64",
+                "VOC2007/trainval",
+                5_011,
+            ),
+            _voc(
+                "voc2007/VOCtest_06-Nov-2007.tar",
+                "b6e924de25625d8de591ea690078ad9f",
+                "VOC2007/test",
+                4_952,
+            ),
+            _voc(
+                "voc2012/VOCtrainval_11-May-2012.tar",
+                "6cd6e144f989b92b3379bac3b3de84fd",
+                "VOC2012/trainval",
+                11_540,
+            ),
         ),
         test="VOC2007/test",
     ),

@@ -1,0 +1,54 @@
+"""What a config may say of the passes that do not train; reading it needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+
+Aggregate = Literal["mean", "max", "sum"]
+
+
+@dataclass(frozen=True)
+class ScoringSettings:
+    """The passes that do not train: evaluation, scoring, and the measure of the module's ranking.
+
+    Args:
+        batch_size: samples a forward pass; ``"auto"`` has a run measure once what is fastest, and
+            keep to that.
+        workers: data-loading processes.
+        amp: bfloat16 for the network in scoring; signals and the module's predictions are float32
+            all the same.
+        channels_last: the network's memory format in scoring; a matter of speed alone.
+        control: unlabeled samples, drawn at random in each cycle, on which the module's ranking is
+            measured.
+        aggregate: how the scores of a sample's distributions (boxes, joints) become one.
+        embedding: name of the tap whose mean over the map is a sample's embedding; None means the
+            last one.
+        keep_vectors: save what strategies by place look at, a vector a candidate, so that
+            `al_verify.py` can replay their picks; else its hash alone is saved.
+    """
+
+    batch_size: Annotated[int, Ge(1)] | Literal["auto"]
+    workers: Annotated[int, Ge(0)] = 2
+    amp: bool = False
+    channels_last: bool = False
+    control: Annotated[int, Ge(0)] = 500
+    aggregate: Aggregate = "mean"
+    embedding: str | None = None
+    keep_vectors: bool = True
+
+    @property
+    def size(self) -> int:
+        """Samples a forward pass.
+
+        Raises:
+            ValueError: where that is still to be measured.
+        """
+        if self.batch_size == "auto":
+            raise ValueError(
+                "Expected a number for `scoring.batch_size`, but got 'auto'; a run measures it "
+                "first"
+            )
+        return self.batch_size

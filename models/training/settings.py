@@ -1,0 +1,106 @@
+"""What a config may say of a training, the module and a committee.
+
+Reading a config, or the settings of a run that is finished, needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Lt
+
+CHECKPOINT = "checkpoint.pth"  # the newest of a training, in its folder
+Kind = Literal["ensemble", "dropout"]  # of a committee
+Mode = Literal["joint", "detached", "off"]  # of the module in a model
+Pooling = Literal["gap", "conv_gap"]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """One training, the same for every strategy; optimiser and schedule start anew in every cycle.
+
+    Args:
+        epochs: passes over the labeled samples.
+        batch_size: samples an iteration (and a process, where there are several).
+        optimizer: mmengine's form of a torch optimiser, ``dict(type=SGD, lr=1e-3)``.
+        schedule: mmengine's parameter schedulers, each a dict.
+        clip_grad: keyword arguments of `torch.nn.utils.clip_grad_norm_`, or None.
+        start: ``"scratch"`` initialises the network in every cycle, ``"warm"`` goes on from the
+            last cycle's weights.
+        amp: bfloat16 mixed precision for the network; losses and the module stay in float32.
+        channels_last: keep the network's maps and weights in memory pixel by pixel, as GPUs' and
+            CPUs' bfloat16 convolutions want them; numbers differ by rounding.
+        compile: torch.compile the network for training; takes a C++ compiler, and a minute at the
+            first batch.
+        deterministic: the same bytes each time on a GPU, too, where torch can; slower there.
+        workers: data-loading processes.
+        checkpoint_every: epochs between two checkpoints; a killed run goes on from the newest.
+    """
+
+    epochs: Annotated[int, Ge(1)]
+    batch_size: Annotated[int, Ge(2)]
+    optimizer: dict[str, Any]
+    schedule: Sequence[dict[str, Any]] = ()
+    clip_grad: dict[str, Any] | None = None
+    start: Literal["scratch", "warm"] = "scratch"
+    amp: bool = False
+    channels_last: bool = False
+    compile: bool = False
+    deterministic: bool = False
+    workers: Annotated[int, Ge(0)] = 2
+    checkpoint_every: Annotated[int, Ge(1)] = 1
+
+
+@dataclass(frozen=True)
+class ModuleSettings:
+    """How the loss-prediction module is built and trained.
+
+    Args:
+        mode: ``"auto"`` trains it jointly where the strategy needs predicted losses and leaves it
+            out elsewhere; ``"joint"``, ``"detached"`` (the network gets none of its gradient) and
+            ``"off"`` make the legs that tell the effect of joint training from that of the choice.
+        width: features kept of each tap.
+        pooling: ``"gap"`` or ``"conv_gap"``.
+        objective: ``"ranking"``, ``"mse"`` or ``"kl"``.
+        margin: of the ranking objective.
+        weight: lambda, the objective's weight beside the task's loss.
+        detach_epoch: from this epoch on (counted from 0) the taps are detached; None means never.
+    """
+
+    mode: Literal["auto", "joint", "detached", "off"] = "auto"
+    width: Annotated[int, Ge(1)] = 128
+    pooling: Pooling = "gap"
+    objective: Literal["ranking", "mse", "kl"] = "ranking"
+    margin: Annotated[float, Gt(0)] = 1.0
+    weight: Annotated[float, Gt(0)] = 1.0
+    detach_epoch: Annotated[int, Ge(0)] | None = None
+
+    def resolved(self, needed: bool) -> Mode:
+        """The mode that "auto" stands for, where the strategy needs predicted losses or
+        does not.
+        """
+        if self.mode == "auto":
+            return "joint" if needed else "off"
+        return self.mode
+
+
+@dataclass(frozen=True)
+class CommitteeSettings:
+    """Of the strategies that ask several opinions; others do not look at them.
+
+    Args:
+        members: networks of an ensemble, each trained from a seed of its own; the first is the one
+            that is evaluated.
+        passes: through a network with dropout.
+        dropout: share of the channels that are dropped after each layer of `dropout_at`, in
+            training and in the passes.
+        dropout_at: names of the network's layers, with `*` for any characters but dots; none where
+            the network has dropout of its own.
+    """
+
+    members: Annotated[int, Ge(2)] = 3
+    passes: Annotated[int, Ge(2)] = 10
+    dropout: Annotated[float, Gt(0), Lt(1)] = 0.1
+    dropout_at: tuple[str, ...] = ()
