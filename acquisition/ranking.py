@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from scipy.stats import rankdata
 from torch.utils.data import Dataset
 
 from acquisition.scoring import Pass, Samples, score
@@ -49,6 +48,8 @@ def spearman(predicted: np.ndarray, true: np.ndarray) -> float | None:
     _check(predicted, true)
     if len(true) < 2 or (predicted == predicted[0]).all() or (true == true[0]).all():
         return None
+    from scipy.stats import rankdata  # it takes a second, which a run's start is spared
+
     return float(np.corrcoef(rankdata(predicted), rankdata(true))[0, 1])
 
 

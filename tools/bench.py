@@ -87,6 +87,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--cycles", type=int, default=2, help="of the run")
     sub.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="key=value",
                      help="settings over the config's, such as task.data_root=DIR")  # fmt: skip
+    sub = subject("start", "runs to their first iteration beside their imports, and --help")
+    sub.add_argument(
+        "--root", type=Path, default=Path("data/sandbox"), help="sandboxes; made where they are not"
+    )
     subject("all", "train, score, memory and kcenter with their defaults")
     return top
 

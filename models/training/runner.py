@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from io import StringIO
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from mmengine.dist import get_rank
 from mmengine.hooks import LoggerHook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
 from torch import nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
@@ -32,6 +34,13 @@ from models.training.hooks import unwrapped
 from models.training.joint import NonFiniteLoss
 
 NOT_FINITE = "not_finite.pth"
+
+
+class Blind(Visualizer):
+    """mmengine's Visualizer without a figure: nothing is drawn, and Matplotlib takes a second."""
+
+    def _initialize_fig(self, fig_cfg: dict) -> tuple:
+        return None, SimpleNamespace(get_dpi=lambda: 100), None
 
 
 class TrainingRunner(Runner):
@@ -59,6 +68,12 @@ class TrainingRunner(Runner):
 
     def dump_config(self) -> None:
         """Nothing: the run folder has the config, and mmengine's is empty."""
+
+    def _log_env(self, env_cfg: dict) -> None:
+        """What torch says of itself; mmengine would also ask compilers, which takes a second."""
+        about = {"seed": self._seed, "processes": self._world_size, "torch": torch.__version__}
+        lines = [*(f"{name}: {value}" for name, value in about.items()), torch.__config__.show()]
+        self.logger.info("\n".join(["", *lines]))
 
     def build_logger(
         self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any

@@ -25,7 +25,7 @@ from models.training.compiling import CheckCompiled, Compiled
 from models.training.hooks import ProgressHook, StartEpoch
 from models.training.joint import JointModel
 from models.training.loading import stop_workers
-from models.training.runner import LogLosses, PartWiseOptimWrapper, TrainingRunner
+from models.training.runner import Blind, LogLosses, PartWiseOptimWrapper, TrainingRunner
 from models.training.settings import TrainingSettings
 
 
@@ -100,7 +100,7 @@ def training(
         custom_hooks=hooks,
         launcher=place.launcher,
         randomness=dict(seed=place.seed),
-        visualizer=dict(type="Visualizer", vis_backends=[]),
+        visualizer=dict(type=Blind, vis_backends=[]),
         # two Runners of one name would mix their logs and their history
         experiment_name=uuid.uuid4().hex,
         **_resume_arguments(folder),

@@ -12,7 +12,7 @@ from dataclasses import asdict
 import torch
 from rich.console import Console
 
-from tools.benchmarks import cycle, kcenter, memory, score, train
+from tools.benchmarks import cycle, kcenter, memory, score, start, train
 from tools.benchmarks.report import Report, machine, rows, show, side_by_side
 from tools.experiment.options import ConfigError
 
@@ -94,10 +94,16 @@ def of_kcenter(args: argparse.Namespace) -> Iterator[Report]:
     yield Report("kcenter", settings, rows(seconds, notes), machine())
 
 
+def of_start(args: argparse.Namespace) -> Iterator[Report]:
+    """The starts of runs and of commands."""
+    yield from start.measure(args.root, args.repeats)
+
+
 SUBJECTS = {
     "train": of_train,
     "score": of_score,
     "memory": of_memory,
     "cycle": of_cycle,
     "kcenter": of_kcenter,
+    "start": of_start,
 }

@@ -11,7 +11,6 @@ from typing import Any
 from rich.console import Console
 
 from models.process.files import replacing
-from tools.display.canvas import canvas, look_of, tick_well
 from tools.display.looks import styles
 from tools.display.sheet import Column, Sheet
 from tools.record.rows import STEPS, Row
@@ -70,6 +69,8 @@ def draw(
 
     `lower`: less of the metric is better.
     """
+    from tools.display.canvas import canvas, look_of, tick_well  # Matplotlib takes a second
+
     figure = canvas(figsize=(6, 4))
     axes = figure.subplots()
     points = [(row["labeled"], row[metric]) for row in rows if row[metric] is not None]

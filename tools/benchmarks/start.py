@@ -1,0 +1,106 @@
+"""What it takes before anything happens: `--help`, and the start of a run to its first iteration.
+
+Every contender is a process of its own, from its first to its last moment.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from tools.benchmarks import report
+from tools.data.sandbox import draw
+
+TOOLS = Path(__file__).resolve().parents[1]
+CONFIGS = TOOLS.parent / "configs"
+# run -> its config, its sandbox's task and folder, and what it cannot do without
+RUNS = {
+    "classification": (
+        "cls_sandbox",
+        "cls",
+        "shapes",
+        "import torch, torchvision, mmengine.runner",
+    ),
+    "detection": ("det_sandbox", "det", "VOCdevkit", "import mmdet.models"),
+}
+REACHED = 79  # exit status of a run that is ended at its first iteration
+RUN = f"""
+import os, runpy, sys
+from models.training.joint import JointModel
+
+def begin(*_, **__):
+    os._exit({REACHED})
+
+JointModel.train_step = begin
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def measure(root: Path, repeats: int) -> Iterator[report.Report]:
+    """A table of the starts of runs beside what they import, and one of `--help`.
+
+    Args:
+        root: of the sandboxes, which are made where they are not.
+        repeats: rounds.
+
+    Raises:
+        ValueError: where a process ends otherwise than it should; what it said.
+    """
+    for run, (config, task, folder, needed) in RUNS.items():
+        if not (root / folder).is_dir():
+            draw(task, root)
+        with tempfile.TemporaryDirectory() as runs:
+            contenders = {
+                f"import {needed}": partial(ended, ["-c", f"import {needed}"], 0),
+                f"{run}, to the first iteration": partial(_begun, config, root / folder, runs),
+            }
+            yield _report(f"start of {run}", contenders, repeats)
+    commands = sorted(path for path in TOOLS.glob("*.py") if path.stem != "__init__")
+    contenders = {"python -c pass": partial(ended, ["-c", "pass"], 0)}
+    contenders |= {f"{path.name} --help": partial(ended, [path, "--help"], 0) for path in commands}
+    yield _report("start of commands", contenders, repeats)
+
+
+def _report(
+    subject: str, contenders: Mapping[str, Callable[[], None]], repeats: int
+) -> report.Report:
+    seconds, _ = report.side_by_side(contenders, repeats)
+    return report.Report(subject, {"repeats": repeats}, report.rows(seconds, {}), report.machine())
+
+
+def _begun(config: str, data: Path, runs: str) -> None:
+    """A run's start, in a folder that no run has had yet."""
+    folder = tempfile.mkdtemp(dir=runs)
+    options = ["--smoke", "--strategy", "random", "--wandb", "disabled", "--work-dir", folder]
+    train = [str(TOOLS / "al_train.py"), str(CONFIGS / f"{config}.py"), *options]
+    ended(["-c", RUN, *train, "--cfg-options", f"task.data_root={data}"], REACHED)
+
+
+def ended(arguments: Sequence[str | Path], status: int) -> None:
+    """Run Python to its end.
+
+    Raises:
+        ValueError: where it ends with another exit status.
+    """
+    found = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TOOLS.parent), *_paths()])},
+    )
+    if found.returncode != status:
+        said = (found.stdout + found.stderr).strip()[-500:]
+        raise ValueError(
+            f"expected a process that ends with {status}, but got {found.returncode}: {said}"
+        )
+
+
+def _paths() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
