@@ -19,7 +19,6 @@ from torch.nn.utils import clip_grad_norm_
 from acquisition.pool import Budget
 from acquisition.query import needs
 from acquisition.signals import fields, need_module
-from models.loss_prediction import LossPrediction
 from models.networks.weights import WeightsError
 from models.process import shared_memory
 from models.process.seeding import seeded
@@ -51,17 +50,28 @@ class Findings(NamedTuple):
     notes: list[str]
 
 
+class Built:
+    """What one check built and another one asks for: a network of the paper takes half a second.
+
+    Attributes:
+        parameters: of network and module together; None where they are not built yet.
+    """
+
+    parameters: int | None = None
+
+
 def problems(experiment: Experiment, full: bool) -> list[str]:
     """Those of `findings`; empty where the run can start."""
     return findings(experiment, full).problems
 
 
-def findings(experiment: Experiment, full: bool) -> Findings:
+def findings(experiment: Experiment, full: bool, built: Built | None = None) -> Findings:
     """What does not fit together, the faults of data and weights, and what is odd about the data.
 
     Args:
         experiment: built, nothing read yet.
         full: decode every sample.
+        built: gets what is built.
     """
     task = experiment.task
     found = (
@@ -73,7 +83,7 @@ def findings(experiment: Experiment, full: bool) -> Findings:
         return Findings(found, [])
     found, notes = _oddities(task, experiment.test_in_pool)
     # tried with data that can be read
-    found = found or [*_networks(experiment), *_shared_memory(experiment)]
+    found = found or [*_networks(experiment, built or Built()), *_shared_memory(experiment)]
     return Findings(found, [*clashes.told(), *notes])
 
 
@@ -200,7 +210,7 @@ def _names(task: Task) -> list[str]:
     )
 
 
-def _networks(experiment: Experiment) -> list[str]:
+def _networks(experiment: Experiment, built: Built) -> list[str]:
     """Whether network and module can be built, and trained with every number of labels of
     the budget.
     """
@@ -223,6 +233,7 @@ def _networks(experiment: Experiment) -> list[str]:
         )
     except (RuntimeError, TypeError, ValueError, MemoryError) as error:
         return [f"module: expected settings of a module that can be built, but got {told(error)}"]
+    built.parameters = sum(p.numel() for p in model.parameters())
     return _dropout(experiment, network) + _lone_sample(experiment, model)
 
 
@@ -288,14 +299,12 @@ def _shared_memory(experiment: Experiment) -> list[str]:
     return [problem for one in given if (problem := shared_memory.lack(*one))]
 
 
-def disk(experiment: Experiment, folder: Path) -> tuple[list[str], int]:
-    """Whether the checkpoints will fit beside the run folder; and their size in bytes."""
-    network = experiment.task.build()
-    count = sum(p.numel() for p in network.parameters())
-    if experiment.module_mode != "off":
-        channels, settings = [tap.channels for tap in experiment.task.taps], experiment.module
-        module = LossPrediction(channels, settings.width, settings.pooling)
-        count += sum(p.numel() for p in module.parameters())
+def disk(experiment: Experiment, folder: Path, built: Built) -> tuple[list[str], int]:
+    """Whether the checkpoints will fit beside the run folder; and their size in bytes.
+
+    `built` is of `findings` that found nothing.
+    """
+    count = built.parameters or 0
     if experiment.committee_kind == "ensemble":
         count *= experiment.committee.members
     # float32; weights and at most two moments of the optimiser

@@ -108,7 +108,7 @@ class RunFolder:
         name: str = "",
         told: Facts | None = None,
         made_of: Fingerprint | None = None,
-    ) -> None:
+    ) -> Pool | None:
         """Make the folder with settings and `samples.txt`, or check that both are the same.
 
         Args:
@@ -119,6 +119,9 @@ class RunFolder:
                 have it.
             told: what tools must know of the run's code.
             made_of: the data as they are now; None where the task does not tell.
+
+        Returns:
+            As `resume`.
 
         Raises:
             RunFolderError: where the folder is of another config or other data.
@@ -140,11 +143,13 @@ class RunFolder:
         if name and self.name != name:
             write_whole(self.path / "name.txt", f"{name}\n".encode())
         data.keep(self.path, made_of, names)
-        if pool := self.resume(len(names)):
+        pool, newest = self._state(len(names))
+        if pool is not None:
             last = self.receipt(pool.cycle - 1)
-            committed.check_last(self.query_file(pool.cycle - 1), last, self.last_receipt)
+            committed.check_last(self.query_file(pool.cycle - 1), last, newest)
             data.check_receipt(self.path, last)
             self._tidy(pool.cycle)
+        return pool
 
     @property
     def name(self) -> str | None:
@@ -180,13 +185,17 @@ class RunFolder:
         Raises:
             RunFolderError: where the state cannot be read or belongs to another data set.
         """
-        found = committed.state(self.path / "state.json")
-        if found is not None and found[0].size != size:
-            path, there = self.path / "state.json", found[0].size
+        return self._state(size)[0]
+
+    def _state(self, size: int) -> tuple[Pool | None, str | None]:
+        """The pool, see `resume`, and the hash of the last receipt."""
+        pool, newest = committed.state(self.path / "state.json") or (None, None)
+        if pool is not None and pool.size != size:
+            path = self.path / "state.json"
             raise RunFolderError(
-                f"{path} is of a pool of {there} samples, but the data set has {size} now"
+                f"{path} is of a pool of {pool.size} samples, but the data set has {size} now"
             )
-        return None if found is None else found[0]
+        return pool, newest
 
     @property
     def last_receipt(self) -> str | None:

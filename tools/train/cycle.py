@@ -59,10 +59,16 @@ class Cycle:
         experiment: Experiment,
         launcher: str = "none",
         shared: FirstModels | None = None,
+        resumed: Pool | None = None,
     ) -> Cycle:
-        """The first cycle of a run that is not committed yet."""
+        """The first cycle of a run that is not committed yet.
+
+        `resumed` is what the folder has, where that is known.
+        """
         size = length(experiment.task.dataset("pool"))
-        pool = folder.resume(size) or Pool.initial(size, experiment.budget.initial, experiment.seed)
+        pool = resumed or folder.resume(size)
+        if pool is None:
+            pool = Pool.initial(size, experiment.budget.initial, experiment.seed)
         return cls(experiment, folder, pool, launcher, shared)
 
     @property

@@ -5,6 +5,7 @@ after it.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import time
 from contextlib import nullcontext
@@ -88,6 +89,8 @@ def main(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt as stop:
         console.print(f"{str(stop) or 'stopped'}; the same command goes on", highlight=False)
         return STOPPED
+    finally:
+        gc.unfreeze()
 
 
 def _say_error(console: Console, text: str) -> None:
@@ -103,6 +106,8 @@ def _say_error(console: Console, text: str) -> None:
 
 def _main(arguments: argparse.Namespace, console: Console) -> int:
     experiment = _experiment(arguments)
+    # mmengine collects garbage at each data set that it reads: a second, in all that was imported
+    gc.freeze()
     try:
         mode = resolve_mode(arguments.wandb)
     except ValueError as error:
@@ -127,11 +132,14 @@ def _main(arguments: argparse.Namespace, console: Console) -> int:
         deterministic(experiment.training.deterministic),
         folder.locked() if is_main_process() else nullcontext(),
     ):
+        resumed = None
         if is_main_process():
             names, now = preflight.names(experiment.task), fingerprint(experiment.task)
-            folder.open(experiment.config, names, experiment.name, told(experiment), now)
+            resumed = folder.open(experiment.config, names, experiment.name, told(experiment), now)
         barrier()
-        _run(experiment, folder, mode, console, arguments)
+        shared = FirstModels(arguments.first_models) if arguments.first_models else None
+        cycle = Cycle.next_of(folder, experiment, arguments.launcher, shared, resumed)
+        _run(cycle, mode, console)
     return 0
 
 
@@ -170,10 +178,11 @@ def _experiment(arguments: argparse.Namespace) -> Experiment:
 
 def _preflight(experiment: Experiment, folder: RunFolder, full: bool, console: Console) -> int:
     """Refuse what is wrong, and say what is odd; the bytes of disk that checkpoints will take."""
-    faults, notes = preflight.findings(experiment, full)
+    built = preflight.Built()
+    faults, notes = preflight.findings(experiment, full, built)
     bytes_needed = 0
     if not faults:
-        faults, bytes_needed = preflight.disk(experiment, folder.path)
+        faults, bytes_needed = preflight.disk(experiment, folder.path, built)
     if faults:
         raise ConfigError(experiment.name, faults)
     for note in grouping.told(notes):
@@ -181,15 +190,8 @@ def _preflight(experiment: Experiment, folder: RunFolder, full: bool, console: C
     return bytes_needed
 
 
-def _run(
-    experiment: Experiment,
-    folder: RunFolder,
-    mode: str,
-    console: Console,
-    arguments: argparse.Namespace,
-) -> None:
-    shared = FirstModels(arguments.first_models) if arguments.first_models else None
-    cycle = Cycle.next_of(folder, experiment, arguments.launcher, shared)
+def _run(cycle: Cycle, mode: str, console: Console) -> None:
+    experiment, folder = cycle.experiment, cycle.folder
     rows = folder.rows(cycle.pool.cycle)
     tracker = _tracker(experiment, folder, mode if is_main_process() else "disabled", rows, console)
     try:

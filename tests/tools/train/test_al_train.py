@@ -22,16 +22,18 @@ from acquisition import ranking, scoring
 from models.process import files
 from models.process.seeding import stream
 from models.training.checkpoint import CHECKPOINT
+from models.training.joint import JointModel
 from tests import commands
 from tests.conftest import REPOSITORY
 from tests.toy import NegativeError, Toy
 from tools import al_train
 from tools.experiment import preflight
 from tools.experiment.options import ALL_TOLD
+from tools.record import files as record
 from tools.record import folder as folders
 from tools.train import cycle as cycle_parts
 from tools.train import session
-from tools.train.loop import run
+from tools.train.loop import run, run_cycle
 
 TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 ROW = {
@@ -970,3 +972,41 @@ def test_an_option_without_a_value_is_refused(capsys):
     with pytest.raises(SystemExit):
         al_train.parser().parse_args(["c.py", "--cfg-options", "training.epochs"])
     assert "expected key=value, but got 'training.epochs'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("shared", "builds"), [(False, 2), (True, 3)])
+def test_a_start_builds_the_network_for_the_checks_and_for_the_training(
+    tmp_path, monkeypatch, shared: bool, builds: int
+):
+    """And for the hash of a first training that runs share."""
+    built, build = [], Toy.build
+    monkeypatch.setattr(Toy, "build", lambda self: built.append(1) or build(self))
+
+    class Begun(Exception):
+        pass
+
+    def begin(*_, **__):
+        raise Begun
+
+    monkeypatch.setattr(JointModel, "train_step", begin)
+    more = ["--first-models", str(tmp_path / "first")] if shared else []
+    with pytest.raises(Begun):
+        main(tmp_path / "run", "--strategy", "random", *more)
+    assert len(built) == builds
+
+
+def test_a_start_reads_the_state_once(tmp_path, monkeypatch):
+    read, text = [], record.text
+
+    def one(cycle, *_):
+        cycle.folder.commit(*run_cycle(cycle))
+        raise KeyboardInterrupt
+
+    def noted(path: Path, most: int) -> str:
+        read.append(path.name)
+        return text(path, most)
+
+    assert main(tmp_path, loop=one) == 130
+    monkeypatch.setattr(record, "text", noted)
+    assert main(tmp_path, loop=one) == 130
+    assert read.count("state.json") == 1 and len(rows(tmp_path)) == 2
