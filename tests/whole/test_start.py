@@ -15,10 +15,11 @@ from acquisition import names
 from acquisition.signals import SIGNALS
 from acquisition.strategies import named_strategies
 from tests.conftest import REPOSITORY
-from tools import al_train
+from tools import al_train, bench
 from tools.benchmarks import names as measured
-from tools.benchmarks import subjects
+from tools.benchmarks import start, subjects
 from tools.data.published import NAMES, sets
+from tools.data.sandbox import draw
 
 COMMANDS = sorted(p.stem for p in (REPOSITORY / "tools").glob("*.py") if p.stem != "__init__")
 LARGE = {"torch", "torchvision", "mmengine", "mmdet", "mmcv", "sklearn", "scipy", "wandb"}
@@ -154,3 +155,31 @@ def test_data_are_prepared_without_torch(tmp_path: Path):
     )
     assert status == 1 and "annot/train.json: expected a json list of 22,246 persons" in text
     assert "numpy" in packages and not packages & {"torch", "torchvision", "mmengine"}
+
+
+def test_a_run_of_classification_imports_no_part_that_it_does_not_use(tmp_path: Path):
+    draw("cls", tmp_path, pool=60, test=20)
+    config = REPOSITORY / "configs" / "cls_sandbox.py"
+    arguments = [config, "--smoke", "--wandb", "disabled", "--work-dir", tmp_path / "run"]
+    options = [f"task.data_root={tmp_path / 'shapes'}", "training.epochs=1", "subset=None"]
+    options += ["module.detach_epoch=1"]
+    (status, text), packages = one_answer(
+        "al_train", [*arguments, "--cfg-options", *options], tmp_path
+    )
+    assert status == 0 and "area under the curve" in text and "torchvision" in packages
+    assert not packages & {"mmdet", "sklearn", "wandb", "pycocotools", "ray", "IPython"}
+
+
+def test_the_start_of_runs_and_commands_is_measured(tmp_path: Path, monkeypatch, capsys):
+    draw("cls", tmp_path, pool=60, test=20)
+    monkeypatch.setattr(start, "RUNS", {"classification": start.RUNS["classification"]})
+    monkeypatch.setattr(start, "COMMANDS", [REPOSITORY / "tools" / "planted.py"])
+    out = tmp_path / "out.json"
+    assert bench.main(["start", "--root", str(tmp_path), "--repeats", "1", "--json", str(out)]) == 0
+    runs, commands = json.loads(out.read_text())
+    names = ["import torch, torchvision, mmengine.runner", "classification, to the first iteration"]
+    assert [row["name"] for row in runs["rows"]] == names
+    assert [row["name"] for row in commands["rows"]] == ["python -c pass", "planted.py --help"]
+    assert all(row["seconds"][0] > 0 for row in [*runs["rows"], *commands["rows"]])
+    with pytest.raises(ValueError, match="expected a process that ends with 79, but got 3: late"):
+        start.ended(["-c", "print('late'); raise SystemExit(3)"], start.REACHED)

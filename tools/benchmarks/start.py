@@ -33,6 +33,7 @@ RUNS = {
         "from models.networks import mmcv_ops; mmcv_ops.install(); import mmdet.models",
     ),
 }
+COMMANDS = sorted(path for path in TOOLS.glob("*.py") if path.stem != "__init__")
 REACHED = 79  # exit status of a run that is ended at its first iteration
 RUN = f"""
 import os, runpy, sys
@@ -66,9 +67,8 @@ def measure(root: Path, repeats: int) -> Iterator[report.Report]:
                 f"{run}, to the first iteration": partial(_begun, config, root / folder, runs),
             }
             yield _report(f"start of {run}", contenders, repeats)
-    commands = sorted(path for path in TOOLS.glob("*.py") if path.stem != "__init__")
     contenders = {"python -c pass": partial(ended, ["-c", "pass"], 0)}
-    contenders |= {f"{path.name} --help": partial(ended, [path, "--help"], 0) for path in commands}
+    contenders |= {f"{path.name} --help": partial(ended, [path, "--help"], 0) for path in COMMANDS}
     yield _report("start of commands", contenders, repeats)
 
 
