@@ -8,7 +8,6 @@ import sys
 from rich.console import Console
 
 from models.process.text import printable
-from tools.record.finding import read_all
 from tools.compare.findings import findings
 from tools.compare.grouping import group
 from tools.compare.page.figure import png
@@ -17,6 +16,7 @@ from tools.compare.page.html import page
 from tools.compare.page.terminal import show
 from tools.display.looks import styles
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
+from tools.record.finding import read_all
 from tools.record.folder import RunFolderError
 from tools.record.reading import ComparisonError
 

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from models.process.stopping import listening
 from models.process.text import printable
-from tools.record.finding import find
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
 from tools.mirror.push import PushError, push
 from tools.mirror.tracking import resolve_mode
 from tools.record import plans
+from tools.record.finding import find
 from tools.record.folder import RunFolderError
 from tools.record.reading import ComparisonError
 

@@ -5,7 +5,6 @@ after it.
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import time
 from contextlib import nullcontext
@@ -21,7 +20,7 @@ from rich.console import Console
 from acquisition.canary import CanaryError
 from acquisition.steps import QueryError
 from models.networks.weights import WeightsError
-from models.process.memory import keep_freed_memory
+from models.process.memory import keep_freed_memory, set_aside, take_back
 from models.process.seeding import deterministic
 from models.process.shared_memory import SharedMemoryError, enough
 from models.process.stopping import listening, workers_may_die
@@ -90,7 +89,7 @@ def main(arguments: argparse.Namespace) -> int:
         console.print(f"{str(stop) or 'stopped'}; the same command goes on", highlight=False)
         return STOPPED
     finally:
-        gc.unfreeze()
+        take_back()
 
 
 def _say_error(console: Console, text: str) -> None:
@@ -106,8 +105,7 @@ def _say_error(console: Console, text: str) -> None:
 
 def _main(arguments: argparse.Namespace, console: Console) -> int:
     experiment = _experiment(arguments)
-    # mmengine collects garbage at each data set that it reads: a second, in all that was imported
-    gc.freeze()
+    set_aside()
     try:
         mode = resolve_mode(arguments.wandb)
     except ValueError as error:

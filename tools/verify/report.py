@@ -12,9 +12,9 @@ from typing import Any
 from rich.console import Console
 
 from models.process.text import headline, printable
-from tools.record.finding import find
 from tools.experiment.options import ConfigError
 from tools.record import facts, plans
+from tools.record.finding import find
 from tools.record.fingerprint import Fingerprint
 from tools.record.folder import RunFolder, RunFolderError
 from tools.record.reading import ComparisonError

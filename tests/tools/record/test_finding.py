@@ -17,9 +17,8 @@ from tests.conftest import REPOSITORY
 from tests.tools.compare.test_al_compare import Page
 from tests.tools.record.test_folder import in_child
 from tools import al_compare, al_verify, wandb_push
-from tools.record import finding
-
 from tools.experiment.config import load
+from tools.record import finding
 from tools.record.finding import find
 from tools.record.reading import ComparisonError, read
 
