@@ -188,11 +188,10 @@ def _in_turn(
     picked: list[int] = []
     while queue and len(picked) < budget:
         members = queue.popleft()
-        some = (
-            members
-            if len(members) <= LOOKED_AT
-            else np.sort(rng.choice(members, LOOKED_AT, replace=False))
-        )
+        if len(members) <= LOOKED_AT:
+            some = members
+        else:
+            some = np.sort(rng.choice(members, LOOKED_AT, replace=False))
         picked.append(int(some[_most_typical(points[some], neighbours)]))
         if len(members) > 1:
             queue.append(members[members != picked[-1]])

@@ -258,11 +258,10 @@ class _Search:
 
     def _rows(self, positions: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Rows (n, D) of the features for products, and their lengths (n,)."""
-        rows = (
-            self.features[positions]
-            if isinstance(positions, slice)
-            else self.features.index_select(0, positions)
-        )
+        if isinstance(positions, slice):
+            rows = self.features[positions]
+        else:
+            rows = self.features.index_select(0, positions)
         return rows.to(self.dtype), self.lengths[positions]
 
     def _centres(self, start: int, stop: int) -> Tensor:

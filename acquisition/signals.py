@@ -137,11 +137,9 @@ def aggregated(values: Tensor, weight: Tensor | None, how: Aggregate) -> Tensor:
         highest = torch.where(weight > 0, values, lowest).amax(dim=1)
         return torch.where((weight > 0).any(dim=1), highest, 0.0)
     total = (values * weight).sum(dim=1)
-    return (
-        total
-        if how == "sum"
-        else total / weight.sum(dim=1).clamp(min=torch.finfo(values.dtype).tiny)
-    )
+    if how == "sum":
+        return total
+    return total / weight.sum(dim=1).clamp(min=torch.finfo(values.dtype).tiny)
 
 
 def vote(outputs: Iterable[Output]) -> Votes:

@@ -221,9 +221,10 @@ def finite(rows: Rows, signal: str) -> np.ndarray:
         QueryError: where one is not finite, with the number of samples.
     """
     values = rows[signal]
-    bad = (
-        int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum()) if len(values) else 0
-    )
+    if len(values):
+        bad = int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum())
+    else:
+        bad = 0
     if bad:
         raise QueryError(
             f"Expected finite scores {signal!r}, but {bad} of {len(values)} are not: the training "

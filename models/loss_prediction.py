@@ -79,9 +79,10 @@ class LossPrediction(nn.Module):
 
 def _branch(channels: int, width: int, pooling: Pooling) -> nn.Sequential:
     """One tap's way: pooling -> fully connected -> ReLU."""
-    before = (
-        [nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU()] if pooling == "conv_gap" else []
-    )
+    if pooling == "conv_gap":
+        before = [nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU()]
+    else:
+        before = []
     return nn.Sequential(
         *before, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, width), nn.ReLU()
     )

@@ -79,11 +79,10 @@ def _told(group: Group, count: int) -> list[str]:
     left = len(group) - len(chosen)
     if not left:
         return chosen
-    kind = (
-        f" of the kind {group[0].kind!r}{_where(group)}"
-        if isinstance(group[0], Fault)
-        else " like that"
-    )
+    if isinstance(group[0], Fault):
+        kind = f" of the kind {group[0].kind!r}{_where(group)}"
+    else:
+        kind = " like that"
     return [*chosen, f"... and {left:,} more{kind}"]
 
 

@@ -173,11 +173,10 @@ def _torchvision_taps(name: str) -> tuple[Tap, ...]:
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         near = difflib.get_close_matches(name, [*CIFAR_NETWORKS, *known], n=1)
-        hint = (
-            f"did you mean {near[0]!r}?"
-            if near
-            else f"expected one of {', '.join(CIFAR_NETWORKS)} or torchvision's"
-        )
+        if near:
+            hint = f"did you mean {near[0]!r}?"
+        else:
+            hint = f"expected one of {', '.join(CIFAR_NETWORKS)} or torchvision's"
         raise ValueError(f"network: {name!r} is unknown; {hint}")
     maps: dict[int, Tap] = {}  # side in pixels -> the newest map of that side
     # in training these return two more classifiers' logits

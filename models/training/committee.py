@@ -45,11 +45,9 @@ class DropoutAfter:
             raise TypeError(
                 f"Expected a layer of `committee.dropout_at` to return a tensor, but got {came}"
             )
-        return (
-            F.dropout2d(out, self.p, layer.training)
-            if out.dim() == 4
-            else F.dropout(out, self.p, layer.training)
-        )
+        if out.dim() == 4:
+            return F.dropout2d(out, self.p, layer.training)
+        return F.dropout(out, self.p, layer.training)
 
 
 def add_dropout(network: nn.Module, settings: CommitteeSettings) -> list[str]:
@@ -163,10 +161,9 @@ def _masks(network: nn.Module, seed: int) -> Iterator[None]:
 def _masked_out(
     _: nn.Module, __: Any, out: Tensor, p: float, maps_from: int, generator: torch.Generator
 ) -> Tensor:
-    shape = (
-        (1, out.shape[1], *(1,) * (out.dim() - 2))
-        if out.dim() >= maps_from
-        else (1, *out.shape[1:])
-    )
+    if out.dim() >= maps_from:
+        shape = (1, out.shape[1], *(1,) * (out.dim() - 2))
+    else:
+        shape = (1, *out.shape[1:])
     kept = torch.rand(shape, generator=generator) >= p
     return out * (kept.to(out) / (1 - p))

@@ -223,9 +223,10 @@ class Classification:
         else:
             taps, logits = network(images)
         logits = logits.float()  # under mixed precision too
-        loss = (
-            F.cross_entropy(logits, batch["labels"], reduction="none") if "loss" in want else None
-        )
+        if "loss" in want:
+            loss = F.cross_entropy(logits, batch["labels"], reduction="none")
+        else:
+            loss = None
         probs = logits.softmax(dim=1).unsqueeze(1) if "probs" in want else None
         return Output(taps, loss, probs, gradient=gradient)
 
@@ -267,9 +268,10 @@ class Classification:
 
     def sources(self, split: Read) -> list[Source]:
         """The images of class folders, or digests of CIFAR's pixels; see `tasks.base.Sourced`."""
-        found = (
-            self._folder_sources(split) if self.format == "folder" else self._cifar_sources(split)
-        )
+        if self.format == "folder":
+            found = self._folder_sources(split)
+        else:
+            found = self._cifar_sources(split)
         kept = even(len(found), self.test_limit if split == "test" else None)
         return [found[i] for i in kept]
 

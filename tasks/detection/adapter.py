@@ -265,11 +265,9 @@ class Detection:
 
     @cached_property
     def _test(self) -> Dataset:
-        return (
-            self._whole_test
-            if self.test_limit is None
-            else spread(self._whole_test, self.test_limit)
-        )
+        if self.test_limit is None:
+            return self._whole_test
+        return spread(self._whole_test, self.test_limit)
 
     def dataset(self, split: Split) -> Dataset:
         """See `tasks.base.Task`; annotations are read once."""

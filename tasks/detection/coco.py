@@ -228,11 +228,10 @@ def _missing_classes(
     for name in classes if known else ():
         if name not in names:
             remedy = f"{nearest(name, names)} Correct `classes` or the json"
-            where = (
-                str(next(iter(known)))
-                if len(known) == 1
-                else f"{root}, all {len(known)} jsons of the split"
-            )
+            if len(known) == 1:
+                where = str(next(iter(known)))
+            else:
+                where = f"{root}, all {len(known)} jsons of the split"
             yield Fault(
                 "missing category", where, f"a category for {name!r} of `classes`", "none", remedy
             )

@@ -77,9 +77,9 @@ def box_faults(
 
 def _came(split: Boxes) -> str:
     where = f"in {split.images:,} images"
-    return (
-        f"{split.all:,} {where}, all of them difficult or crowds" if split.all else f"none {where}"
-    )
+    if split.all:
+        return f"{split.all:,} {where}, all of them difficult or crowds"
+    return f"none {where}"
 
 
 def _set_difficult(pool: Boxes) -> str:

@@ -137,11 +137,9 @@ def _content(folder: Path) -> str:
         names = sorted(os.listdir(folder))
     except OSError as error:
         return reason(error)
-    return (
-        ", ".join(map(shown, names[:8])) + (", ..." if len(names) > 8 else "")
-        if names
-        else "nothing"
-    )
+    if names:
+        return ", ".join(map(shown, names[:8])) + (", ..." if len(names) > 8 else "")
+    return "nothing"
 
 
 # ---------------------------------------------------------------- by a list
@@ -203,11 +201,10 @@ def _line_pair(place: str, line: str, images: Folder, xmls: Folder) -> Reading[P
     stem, suffix = os.path.splitext(line)
     if suffix.lower() not in SUFFIXES | XMLS or _there(xmls, line, ".xml"):
         stem = line
-    image = (
-        images.home / line
-        if stem != line and suffix.lower() in SUFFIXES and _there(images, line)
-        else None
-    )
+    if stem != line and suffix.lower() in SUFFIXES and _there(images, line):
+        image = images.home / line
+    else:
+        image = None
     if image is None:
         image = yield from _image(place, stem, images)
     if line.strip() != line or (len(line.split()) > 1 and not os.path.lexists(image)):

@@ -77,7 +77,9 @@ def paired(differences: Sequence[float] | np.ndarray, ends: Ends = ANY) -> Estim
 
 def claim(pairs: int) -> Claim:
     """What so many pairs of seeds can bear."""
-    return "none" if pairs < FEWEST else "preliminary" if pairs < FEW else "tested"
+    if pairs < FEWEST:
+        return "none"
+    return "preliminary" if pairs < FEW else "tested"
 
 
 def caution(pairs: int) -> str:

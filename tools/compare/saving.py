@@ -70,11 +70,10 @@ class Saving:
             return ""
         if not reached:
             return f"none of {seeds} seeds does by itself"
-        told = (
-            f"{reached[0]:,.0f} to {reached[-1]:,.0f}"
-            if reached[0] < reached[-1]
-            else f"{reached[0]:,.0f}"
-        )
+        if reached[0] < reached[-1]:
+            told = f"{reached[0]:,.0f} to {reached[-1]:,.0f}"
+        else:
+            told = f"{reached[0]:,.0f}"
         told = f"seed by seed with {told}" + (
             f", and never in {never} of {seeds} seeds" if never else ""
         )

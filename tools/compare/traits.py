@@ -59,9 +59,10 @@ def _trait(
     numeric = not any(isinstance(value, str) for value in values)
     everything = range(len(rows))
     if numeric:
-        edges = (
-            np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1))) if values else np.array([])
-        )
+        if values:
+            edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)))
+        else:
+            edges = np.array([])
         bins = tuple(
             f"{low:.3g} to {high:.3g}" for low, high in zip(edges, edges[1:], strict=False)
         )

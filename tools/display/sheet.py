@@ -117,13 +117,17 @@ class Sheet:
 def decimals(value: float) -> int:
     """Digits after the point with which a number is told: three significant ones at least."""
     size = abs(value)
-    return 3 if size < 10 else 1 if size < 1000 else 0
+    if size < 10:
+        return 3
+    return 1 if size < 1000 else 0
 
 
 def number(value: float, places: int | None = None) -> str:
     """A metric or an area; an en dash where there is none."""
     if not math.isfinite(value):
-        return "∞" if value == math.inf else "−∞" if value == -math.inf else "–"
+        if value == math.inf:
+            return "∞"
+        return "−∞" if value == -math.inf else "–"
     return f"{value:,.{decimals(value) if places is None else places}f}".replace("-", "−")
 
 

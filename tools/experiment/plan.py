@@ -68,9 +68,9 @@ class Plan:
         """What people call the strategy with this module: "random-joint" where the
         module's mode is not "auto".
         """
-        return (
-            self.strategy if self.module.mode == "auto" else f"{self.strategy}-{self.module.mode}"
-        )
+        if self.module.mode == "auto":
+            return self.strategy
+        return f"{self.strategy}-{self.module.mode}"
 
     @property
     def code(self) -> tuple[str, ...]:
@@ -132,11 +132,9 @@ def strategy_of(values: Mapping[str, Any], named: Named) -> tuple[Strategy | Non
 def _signal_problems(name: Any, named: Named) -> list[str]:
     """Make a signal of one's own known, and say what is wrong with its name."""
     if not isinstance(name, str) or "." not in name:
-        return (
-            []
-            if name in signals.SIGNALS
-            else [unknown(name, list(signals.SIGNALS), "strategy.needs")]
-        )
+        if name in signals.SIGNALS:
+            return []
+        return [unknown(name, list(signals.SIGNALS), "strategy.needs")]
     try:
         found = named(name)
         signal = found() if inspect.isclass(found) else found  # a class is made without settings
@@ -160,11 +158,10 @@ def parts(values: Mapping[str, Any], strategy: Strategy, written: dict[str, Any]
             **written,
             "module": {**written.get("module", {}), "objective": strategy.objective},
         }
-    called = (
-        values["strategy"]
-        if isinstance(values["strategy"], str)
-        else values["strategy"]["type"].__name__
-    )
+    if isinstance(values["strategy"], str):
+        called = values["strategy"]
+    else:
+        called = values["strategy"]["type"].__name__
     return dict(
         strategy=called, seed=values["seed"], test_in_pool=values[ALLOW], subset=values["subset"],
         steps=strategy.steps, config=written, **built,

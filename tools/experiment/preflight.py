@@ -203,11 +203,11 @@ def _names(task: Task) -> list[str]:
     """Whether each sample's name can be a line of `samples.txt`."""
     odd = [name for name in names(task) if not one_line(name)]
     which = f"{came(odd[0])} ({len(odd)} such)" if odd else ""
-    return (
-        [f"task.name: expected names in one line of UTF-8, but got {which}; rename the files"]
-        if odd
-        else []
-    )
+    if odd:
+        return [
+            f"task.name: expected names in one line of UTF-8, but got {which}; rename the files"
+        ]
+    return []
 
 
 def _networks(experiment: Experiment, built: Built) -> list[str]:

@@ -102,11 +102,10 @@ def not_a_class(given: Any) -> str:
         first = module.partition(".")[0]
         # and not what it imports
         itself = isinstance(error, ModuleNotFoundError) and error.name == first
-        hint = (
-            f"; where {first}.py lies beside its config, put its folder on PYTHONPATH"
-            if itself
-            else ""
-        )
+        if itself:
+            hint = f"; where {first}.py lies beside its config, put its folder on PYTHONPATH"
+        else:
+            hint = ""
         hidden = reason(getattr(error, "name", None) or "")
         return f"{given!r} ({error}){hidden or hint}"
     return f"{given!r} ({unknown(name, [n for n in known if n[0] != '_'], module)})"

@@ -216,9 +216,10 @@ def _based(
     dotted.update(base.dotted)
     for key in base.names if "*" in wanted else wanted:
         value = base.names[key]
-        into[wanted.get(key, key)] = (
-            ConfigDict(copy.deepcopy(value)) if isinstance(value, dict) else value
-        )
+        if isinstance(value, dict):
+            into[wanted.get(key, key)] = ConfigDict(copy.deepcopy(value))
+        else:
+            into[wanted.get(key, key)] = value
 
 
 def _roots(tree: ast.Module) -> dict[str, str]:

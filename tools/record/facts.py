@@ -157,11 +157,9 @@ def shown_differs(folder: Path) -> str:
         found = plain(literals.settings(text(folder / SHOWN, SMALL)))
     except Exception as error:  # it may hold anything
         return f"{SHOWN} is damaged ({type(error).__name__}: {error}); {CONFIG} counts"
-    return (
-        ""
-        if found == settings(folder)
-        else f"{SHOWN} has other settings than {CONFIG}, which counts"
-    )
+    if found == settings(folder):
+        return ""
+    return f"{SHOWN} has other settings than {CONFIG}, which counts"
 
 
 def facts(folder: Path) -> Facts | None:

@@ -234,11 +234,10 @@ def stored(file: IO[bytes], size: int) -> None:
 
 def _whole(entry: zipfile.ZipInfo, member: IO[bytes]) -> None:
     version = np.lib.format.read_magic(member)
-    header = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
+    if version == (1, 0):
+        header = np.lib.format.read_array_header_1_0
+    else:
+        header = np.lib.format.read_array_header_2_0
     shape, _, dtype = header(member)
     there, claimed = entry.file_size - member.tell(), math.prod(shape) * dtype.itemsize
     if dtype.hasobject:

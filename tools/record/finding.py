@@ -96,9 +96,10 @@ def _below(path: Path) -> tuple[dict[Identity, tuple[bool, Path]], dict[Path, Le
         try:
             status = os.stat(place)
             identity = (status.st_dev, status.st_ino)
-            entries = (
-                [] if identity in seen else sorted(os.scandir(place), key=lambda entry: entry.name)
-            )
+            if identity in seen:
+                entries = []
+            else:
+                entries = sorted(os.scandir(place), key=lambda entry: entry.name)
         # also of a run that goes on, and clears what it does not need
         except (FileNotFoundError, NotADirectoryError):
             continue

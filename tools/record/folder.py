@@ -227,9 +227,9 @@ class RunFolder:
 
     def training_folder(self, cycle: int, member: int = 0) -> Path:
         """The same for a member of an ensemble; the first is the cycle's own training."""
-        return (
-            self.cycle_folder(cycle) / f"member{member + 1}" if member else self.cycle_folder(cycle)
-        )
+        if member:
+            return self.cycle_folder(cycle) / f"member{member + 1}"
+        return self.cycle_folder(cycle)
 
     def commit(
         self,

@@ -79,11 +79,10 @@ def _value(node: ast.expr, source: str) -> Any:
     if isinstance(node, ast.Name) and node.id in NAMES:
         return NAMES[node.id]
     if isinstance(node, ast.UnaryOp):
-        number = (
-            _value(node.operand, source)
-            if isinstance(node.operand, ast.Constant | ast.Name)
-            else None
-        )
+        if isinstance(node.operand, ast.Constant | ast.Name):
+            number = _value(node.operand, source)
+        else:
+            number = None
         if isinstance(number, int | float) and isinstance(node.op, ast.USub | ast.UAdd):
             return -number if isinstance(node.op, ast.USub) else number
     if isinstance(node, ast.List | ast.Tuple):

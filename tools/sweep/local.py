@@ -50,9 +50,10 @@ class Local:
         """
         job.log.parent.mkdir(parents=True, exist_ok=True)
         threads = str(max(1, (os.cpu_count() or 1) // self.at_a_time))
-        environment = (
-            {"OMP_NUM_THREADS": threads, **os.environ} if self.at_a_time > 1 else dict(os.environ)
-        )
+        if self.at_a_time > 1:
+            environment = {"OMP_NUM_THREADS": threads, **os.environ}
+        else:
+            environment = dict(os.environ)
         with open(job.log, "ab") as log:
             return subprocess.Popen(
                 job.command, stdout=log, stderr=log, env=environment, start_new_session=True

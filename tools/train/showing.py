@@ -100,10 +100,8 @@ def _told(key: str, value: Any) -> str:
 def _number(value: Any) -> str:
     if value is None:
         return "-"
-    return (
-        f"{value:,}"
-        if isinstance(value, int)
-        else f"{value:.3f}"
-        if abs(value) < 10
-        else f"{value:,.1f}"
-    )
+    if isinstance(value, int):
+        return f"{value:,}"
+    if abs(value) < 10:
+        return f"{value:.3f}"
+    return f"{value:,.1f}"

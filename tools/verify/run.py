@@ -101,11 +101,9 @@ class Record:
     @property
     def labeled(self) -> tuple[int, ...]:
         """The initial set and all picks, in order: what state.json should hold."""
-        return (
-            (*self.cycles[-1].labeled, *self._picked(self.cycles[-1]))
-            if self.cycles
-            else self.initial
-        )
+        if self.cycles:
+            return (*self.cycles[-1].labeled, *self._picked(self.cycles[-1]))
+        return self.initial
 
     def _cycle(self, number: int, labeled: tuple[int, ...]) -> Cycle:
         try:
@@ -118,11 +116,9 @@ class Record:
         if cycle.query is not None:
             return tuple(cycle.query.picked.ravel().tolist())
         budget = self.experiment.budget
-        return (
-            ()
-            if self.state is None
-            else self.state.labeled[budget.sizes[cycle.number] :][: budget.query]
-        )
+        if self.state is None:
+            return ()
+        return self.state.labeled[budget.sizes[cycle.number] :][: budget.query]
 
 
 def read(

@@ -73,11 +73,9 @@ def doubts(of: Comparison) -> list[str]:
         f"{of.metric} is read as better where it is higher, though {word!r} in its name says an "
         "error: the task says "
     )
-    return (
-        [told + "no `lower_is_better = True`, without which every verdict is turned round"]
-        if word
-        else []
-    )
+    if word:
+        return [told + "no `lower_is_better = True`, without which every verdict is turned round"]
+    return []
 
 
 def significance(pairs: Sequence[Pair]) -> str:
@@ -87,9 +85,10 @@ def significance(pairs: Sequence[Pair]) -> str:
     if not tests:
         return f"There is no test: it takes {FEWEST} seeds that both strategies of a pair have."
     told, few = sum(pair.p < ALPHA for pair in tests), min(len(pair.seeds) for pair in tests)
-    early = (
-        f" This is preliminary, as there are {few} paired seeds and not {FEW}." if few < FEW else ""
-    )
+    if few < FEW:
+        early = f" This is preliminary, as there are {few} paired seeds and not {FEW}."
+    else:
+        early = ""
     if len(tests) == 1:
         return f"The difference in area is {'' if told else 'not '}significant {how}.{early}"
     count = f"{told or 'None'} of {len(tests)} differences in area"
@@ -101,11 +100,9 @@ def labels_saved(legs: Sequence[Leg]) -> list[str]:
     by seed.
     """
     if REFERENCE not in [leg.name for leg in legs]:
-        return (
-            [f"No run of {REFERENCE} is finished, which all others should be held against."]
-            if legs
-            else []
-        )
+        if legs:
+            return [f"No run of {REFERENCE} is finished, which all others should be held against."]
+        return []
     lines, never, at_once = [], list[Leg](), list[Leg]()
     for leg in legs:
         told = leg.saving
@@ -149,11 +146,10 @@ def module_health(legs: Sequence[Leg]) -> list[str]:
         better = sum(row.p < ALPHA and row.pairs.mean > CHANCE for row in leg.health)
         few = min((row.pairs.n for row in leg.health), default=FEW)
         about = "" if few >= FEW else f" (preliminary: {few} seeds)"
-        about = (
-            about
-            if few >= FEWEST
-            else f" ({few} seed{'s' if few > 1 else ''}: no claim about its training)"
-        )
+        if few >= FEWEST:
+            about = about
+        else:
+            about = f" ({few} seed{'s' if few > 1 else ''}: no claim about its training)"
         if leg.health and better == len(leg.health):
             lines.append(
                 f"{leg.name}'s module ranks better than chance in each of {better} cycles{about}."

@@ -25,15 +25,15 @@ def duration(seconds: float) -> str:
     """Seconds, minutes or hours."""
     if not math.isfinite(seconds):
         return "–"
-    return (
-        f"{seconds:.1f} s"
-        if seconds < 120
-        else f"{seconds / 60:.1f} min"
-        if seconds < 2 * HOUR
-        else f"{seconds / HOUR:.1f} h"
-    )
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    if seconds < 2 * HOUR:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / HOUR:.1f} h"
 
 
 def chance(p: float) -> str:
     """A p-value with two digits."""
-    return "–" if math.isnan(p) else "< .001" if p < 0.001 else f"{p:.2g}".replace("0.", ".", 1)
+    if math.isnan(p):
+        return "–"
+    return "< .001" if p < 0.001 else f"{p:.2g}".replace("0.", ".", 1)

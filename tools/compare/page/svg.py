@@ -84,9 +84,10 @@ def line_chart(
     top = min(max([*y, *bands]), max(y) + room, ends[1])
     across = _Scale(min(x), max(x), LEFT, WIDTH - RIGHT)
     upward = _Scale(bottom, top, HEIGHT - BOTTOM, TOP)
-    said = (
-        f'<text x="{WIDTH - RIGHT}" y="16" text-anchor="end">{escape(note)}</text>' if note else ""
-    )
+    if note:
+        said = f'<text x="{WIDTH - RIGHT}" y="16" text-anchor="end">{escape(note)}</text>'
+    else:
+        said = ""
     parts = [said + _grid(across, upward, x_label, y_label)]
     if chance is not None:
         at = upward(chance)

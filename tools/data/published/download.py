@@ -104,11 +104,10 @@ def _receive(address: str, part: Path, unpacked: float) -> None:
             tries = 1 if size > furthest else tries + 1
             furthest = max(furthest, size)
             if tries > len(WAITS):
-                kept = (
-                    f"{size:,} bytes are kept in {part}, and the same command goes on"
-                    if size
-                    else "try later"
-                )
+                if size:
+                    kept = f"{size:,} bytes are kept in {part}, and the same command goes on"
+                else:
+                    kept = "try later"
                 raise PrepareError(
                     f"{address}: {error}, {tries} times in a row; {kept}, or try --mirror"
                 ) from error
