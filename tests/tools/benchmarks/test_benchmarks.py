@@ -25,7 +25,7 @@ from models.training.loading import train_loader
 from models.training.settings import ModuleSettings
 from tests.conftest import REPOSITORY
 from tools import bench
-from tools.benchmarks import memory, report, score, subjects, train
+from tools.benchmarks import memory, report, score, session, subjects, train
 from tools.experiment.config import load
 from tools.train.cycle import untrained
 
@@ -285,9 +285,8 @@ def test_numbers_that_are_none_are_refused(wrong, said, capsys):
 def test_all_is_every_subject_that_needs_no_data(monkeypatch):
     asked = []
     for name in ("train", "score", "memory", "kcenter"):
-        monkeypatch.setattr(
-            bench, f"of_{name}", lambda args, name=name: asked.append((name, args.repeats)) or []
-        )
+        noted = lambda args, name=name: asked.append((name, args.repeats)) or []  # noqa: E731
+        monkeypatch.setitem(session.SUBJECTS, name, noted)
     assert bench.main(["all", "--repeats", "2"]) == 0
     assert asked == [("train", 2), ("score", 2), ("memory", 2), ("kcenter", 2)]
 
