@@ -44,8 +44,6 @@ from tools.train import cycle as cycle_parts
 from tools.train import loop
 from tools.train.cycle import Cycle
 
-pytestmark = pytest.mark.slow
-
 CONFIG = REPOSITORY / "tests/examples/toy_config.py"
 SETTINGS = scoring.ScoringSettings(batch_size=4, workers=0, control=5)
 

@@ -34,8 +34,6 @@ from tools.record.folder import RunFolder
 from tools.record.receipt import receipt_digest
 from tools.train.first_model import FirstModels
 
-pytestmark = pytest.mark.slow
-
 TOY = REPOSITORY / "tests/examples/toy_config.py"
 SECONDS = 60  # for all commands on one folder
 EVIL = """
