@@ -296,6 +296,7 @@ print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss is Linux's")
+@pytest.mark.slow
 def test_memory_stays_near_the_setting():
     """Pool times labeled would be 1,280 MB in float32 and pool times pool five times as much."""
     chunk = 2**22

@@ -112,6 +112,7 @@ def test_a_signal_that_only_the_cause_names_is_the_same_error():
         raise RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly") from cause
 
 
+@pytest.mark.slow
 def test_other_errors_stay_what_they_are():
     with pytest.raises(RuntimeError, match="another"), enough():
         raise RuntimeError("another")
@@ -185,6 +186,7 @@ def replace_free(usage: Any, free: int) -> Any:
 
 
 @pytest.mark.parametrize("part", ["training", "scoring"])
+@pytest.mark.slow
 def test_it_is_said_before_the_run_where_there_are_workers(monkeypatch, part, tmp_path, capsys):
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(

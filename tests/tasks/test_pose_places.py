@@ -322,6 +322,7 @@ def dots(count: int, seed: int) -> dict[str, Tensor]:
     }
 
 
+@pytest.mark.slow
 def test_a_trained_networks_uncertainty_ranks_its_errors():
     task = Pose(
         "nowhere",

@@ -107,6 +107,7 @@ def test_a_file_that_is_gone_is_like_no_other(tmp_path: Path):
     assert same_content([a, gone, lost]) == {a: a, gone: gone, lost: lost}
 
 
+@pytest.mark.slow
 def test_twenty_thousand_files_take_seconds(tmp_path: Path):
     rng = np.random.default_rng(0)
     many = []

@@ -67,6 +67,7 @@ def by_hand(figures: Path, seed: int, distribution: str) -> tuple[np.ndarray, np
     return np.array(entropies), np.array(wrong)
 
 
+@pytest.mark.slow
 def test_correlations_are_scipys(figures: Path, monkeypatch):
     monkeypatch.setattr(signals_and_errors, "_trained", untrained)
     options, names = {"task.data_root": str(figures)}, ["entropy", "ensemble_bald"]
