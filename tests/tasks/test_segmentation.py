@@ -37,8 +37,8 @@ def test_the_adapter_keeps_the_contract(task: Segmentation):
     contract.check_all(task)
 
 
-def test_it_is_one_file_of_at_most_120_lines():
-    assert len((REPOSITORY / "tests/examples/segmentation.py").read_text().splitlines()) <= 120
+def test_it_is_one_file_of_at_most_190_lines():
+    assert len((REPOSITORY / "tests/examples/segmentation.py").read_text().splitlines()) <= 190
 
 
 # ---------------------------------------------------------------- data

@@ -8,6 +8,7 @@ import hashlib
 import json
 import multiprocessing
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -101,7 +102,11 @@ def test_an_own_checkpoint_is_not_replaced(tmp_path):
 
 
 def keyed(
-    names: bytes = b"a\nb\n", pool: Pool = POOL, member: int = 0, tested: str = "", **options
+    names: Sequence[str] = ("a", "b"),
+    pool: Pool = POOL,
+    member: int = 0,
+    tested: str = "",
+    **options,
 ) -> str:
     return key(
         load(CONFIG, options={"strategy": "learning_loss", **options}), pool, names, member, tested
@@ -135,7 +140,7 @@ def test_other_labels_data_members_code_and_machines_have_another_key(monkeypatc
     assert keyed(pool=replace(POOL, labeled=POOL.labeled[::-1])) != first, (
         "the order of labels is that of the sampler"
     )
-    assert keyed(names=b"a\nc\n") != first and keyed(member=1) != first
+    assert keyed(names=("a", "c")) != first and keyed(member=1) != first
     assert keyed(tested="another test set") != first
     assert keyed() == first
     threads = torch.get_num_threads()
