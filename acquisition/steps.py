@@ -70,7 +70,13 @@ class Step:
 
 @dataclass(frozen=True)
 class RandomSubset(Step):
-    """Keeps `size` candidates at random, without replacement; the budget where `size` is None."""
+    """Keeps `size` candidates at random, without replacement; the budget where `size` is None.
+
+    Examples:
+        >>> seen = Seen(4, {}, labeled={})
+        >>> len(set(RandomSubset(3)(seen, 2, np.random.default_rng(0)).tolist()))
+        3
+    """
 
     size: int | None = None
 
@@ -116,6 +122,11 @@ class Shuffled(OfSignal):
     better than chance.
 
     All else is as with `Highest`: the same training, the same scoring pass.
+
+    Examples:
+        >>> seen = Seen(3, {"entropy": np.array([0.7, 0.1, 0.4])}, labeled={})
+        >>> len(set(Shuffled("entropy")(seen, 2, np.random.default_rng(0)).tolist()))
+        2
     """
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
@@ -129,6 +140,11 @@ class GumbelRanks(OfSignal):
     2023: "softrank").
 
     `beta` is more than 0; large it is `Highest`, small it is chance.
+
+    Examples:
+        >>> seen = Seen(3, {"entropy": np.array([0.7, 0.1, 0.4])}, labeled={})
+        >>> GumbelRanks("entropy", beta=1e6)(seen, 2, np.random.default_rng(0)).tolist()
+        [0, 2]
     """
 
     beta: float = 1.0
@@ -142,6 +158,12 @@ class GumbelRanks(OfSignal):
 class Densest(Step):
     """Keeps the candidates that are most like all others (Settles and Craven, EMNLP 2008,
     without uncertainty).
+
+    Examples:
+        >>> places = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]], dtype=np.float32)
+        >>> seen = Seen(3, {"embedding": places}, labeled={})
+        >>> Densest()(seen, 1, np.random.default_rng(0)).tolist()
+        [2]
     """
 
     needs = ("embedding",)
@@ -155,6 +177,13 @@ class Densest(Step):
 class KCenter(Step):
     """Keeps a cover: each pick is the farthest from all labeled and picked ones (Sener and
     Savarese, ICLR 2018).
+
+    Examples:
+        >>> places = np.array([[1.0], [5.0], [9.0]], dtype=np.float32)
+        >>> labeled = np.array([[0.0]], dtype=np.float32)
+        >>> seen = Seen(3, {"embedding": places}, {"embedding": labeled})
+        >>> KCenter()(seen, 2, np.random.default_rng(0)).tolist()  # at 9, then at 5
+        [2, 1]
     """
 
     needs = labeled = ("embedding",)
@@ -173,7 +202,14 @@ class KCenter(Step):
 
 @dataclass(frozen=True)
 class NearestToCentroids(Step):
-    """Keeps the sample nearest to each of as many centroids (k-means) as are to be labeled."""
+    """Keeps the sample nearest to each of as many centroids (k-means) as are to be labeled.
+
+    Examples:
+        >>> places = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [52.0]], dtype=np.float32)
+        >>> seen = Seen(6, {"embedding": places}, labeled={})
+        >>> sorted(NearestToCentroids()(seen, 2, np.random.default_rng(0)).tolist())
+        [1, 4]
+    """
 
     needs = ("embedding",)
 
@@ -188,6 +224,14 @@ class NearestToCentroids(Step):
 class Typical(Step):
     """Keeps the most typical sample of each cluster without labels (Hacohen et al., ICML
     2022: TypiClust).
+
+    Examples:
+        >>> slopes = (0.0, 0.3, 0.4, 0.5, 0.8)  # the third is nearest to its neighbours
+        >>> places = np.array([[1.0, slope] for slope in slopes], dtype=np.float32)
+        >>> labeled = np.array([[-1.0, 0.0]], dtype=np.float32)
+        >>> seen = Seen(5, {"embedding": places}, {"embedding": labeled})
+        >>> Typical()(seen, 1, np.random.default_rng(0)).tolist()
+        [2]
     """
 
     needs = labeled = ("embedding",)
@@ -203,7 +247,15 @@ class Typical(Step):
 
 @dataclass(frozen=True)
 class Badge(Step):
-    """Keeps a spread of gradient embeddings, by k-means++ seeding (Ash et al., ICLR 2020)."""
+    """Keeps a spread of gradient embeddings, by k-means++ seeding (Ash et al., ICLR 2020).
+
+    Examples:
+        >>> residual = np.array([[0.0, 0.0], [0.5, -0.5], [0.0, 0.0]], dtype=np.float32)
+        >>> feature = np.ones((3, 2), dtype=np.float32)
+        >>> seen = Seen(3, {"residual": residual, "feature": feature}, labeled={})
+        >>> Badge()(seen, 1, np.random.default_rng(0)).tolist()  # the one without a gradient of 0
+        [1]
+    """
 
     needs = ("residual", "feature")
 

@@ -13,7 +13,18 @@ EXAMPLES = {
     "acquisition.kcenter": {"k_center"},
     "acquisition.scoring": {"score"},
     "acquisition.signals": {"Signal"},
-    "acquisition.steps": {"Step", "Highest"},
+    "acquisition.steps": {
+        "Step",
+        "RandomSubset",
+        "Highest",
+        "Shuffled",
+        "GumbelRanks",
+        "Densest",
+        "KCenter",
+        "NearestToCentroids",
+        "Typical",
+        "Badge",
+    },
     "tasks.base": {"Task"},
 }
 
