@@ -5,7 +5,13 @@ from __future__ import annotations
 import difflib
 import functools
 import reprlib
+import sysconfig
+import traceback
 import unicodedata
+from typing import Any
+
+LIBRARIES = sysconfig.get_path("purelib")
+LONGEST = 200  # characters of a name or a value in a report
 
 _SHORT = reprlib.Repr()
 
@@ -64,3 +70,25 @@ def headline(text: str | None) -> str:
     'Check what runs left behind.'
     """
     return " ".join((text or "").partition("\n\n")[0].split())
+
+
+def came(value: Any) -> str:
+    """What was given, as a report prints it: its repr, cut in length."""
+    try:
+        text = repr(value)
+    # whole numbers of over 4,300 digits have none, and classes of others raise what they like
+    except Exception:
+        text = f"one of type {type(value).__name__} that cannot be printed"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def told(error: BaseException, place: bool = False) -> str:
+    """An exception as a report prints it, with `place` also the line of code that raised it.
+
+    The line is the last one outside of installed libraries, if there is one: wandb wraps even
+    `sys.exit`.
+    """
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    frames = traceback.extract_tb(error.__traceback__) if place else []
+    frames = [frame for frame in frames if not frame.filename.startswith(LIBRARIES)] or frames
+    return f"{text}; {frames[-1].filename}, line {frames[-1].lineno}" if frames else text

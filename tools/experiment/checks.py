@@ -15,11 +15,11 @@ from acquisition.pool import Budget
 from acquisition.settings import ScoringSettings
 from acquisition.steps import Highest, Step
 from acquisition.strategies import named_strategies
+from models.process.text import came
 from models.training.settings import CommitteeSettings, ModuleSettings, TrainingSettings
 from tasks.twins import ALLOW
 from tools.experiment.settings import (
     arguments,
-    came,
     not_a_class,
     odd_numbers,
     parameters_of,

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from acquisition.pool import Budget
+from models.process.text import told
 from tasks.base import Task, lower_is_better
 from tools.experiment import source
 from tools.experiment.checks import KNOWN, check
 from tools.experiment.options import ConfigError, require
 from tools.experiment.plan import Named, Plan, parts, strategy_of
-from tools.experiment.settings import imported, resolved, told, unknown
+from tools.experiment.settings import imported, resolved, unknown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,10 +19,11 @@ from acquisition.signals import Signal, need_committee, need_module
 from acquisition.steps import Step
 from acquisition.strategies import Strategy, named_strategies, sampled
 from models.process.seeding import stream
+from models.process.text import came, told
 from models.training.settings import CommitteeSettings, Kind, ModuleSettings, TrainingSettings
 from tasks.twins import ALLOW
 from tools.experiment.checks import SECTIONS
-from tools.experiment.settings import arguments, came, told, unknown
+from tools.experiment.settings import arguments, unknown
 
 Named = Callable[[str], Any]  # a dotted name -> what it stands for
 

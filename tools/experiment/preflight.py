@@ -22,7 +22,7 @@ from acquisition.signals import fields, need_module
 from models.networks.weights import WeightsError
 from models.process import shared_memory
 from models.process.seeding import seeded
-from models.process.text import one_line
+from models.process.text import came, one_line, told
 from models.training.committee import add_dropout
 from models.training.joint import JointModel
 from models.training.loading import length
@@ -31,7 +31,6 @@ from tasks.base import DataError, Noted, Sourced, Task
 from tasks.twins import ALLOW, shared_images
 from tools.experiment import clashes
 from tools.experiment.config import Experiment
-from tools.experiment.settings import came, told
 
 TRIED = 4  # samples whose size is looked at
 # the running cycle's, the next one beside it while it is written, and that of the cycle before

@@ -7,8 +7,6 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-import sysconfig
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, get_type_hints
@@ -16,10 +14,8 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
+from models.process.text import LONGEST, came
 from tools.experiment.clashes import reason
-
-LIBRARIES = sysconfig.get_path("purelib")
-LONGEST = 200  # characters of a name or a value in a report
 
 
 def arguments(target: Callable, given: Any, where: str) -> tuple[dict[str, Any], list[str]]:
@@ -117,28 +113,6 @@ def unknown(key: Any, known: Sequence[str], where: str = "") -> str:
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
     return f"{where + '.' if where else ''}{key}: unknown; {hint}"
-
-
-def came(value: Any) -> str:
-    """What was given, as a report prints it: its repr, cut in length."""
-    try:
-        text = repr(value)
-    # whole numbers of over 4,300 digits have none, and classes of others raise what they like
-    except Exception:
-        text = f"one of type {type(value).__name__} that cannot be printed"
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
-
-
-def told(error: BaseException, place: bool = False) -> str:
-    """An exception as a report prints it, with `place` also the line of code that raised it.
-
-    The line is the last one outside of installed libraries, if there is one: wandb wraps even
-    `sys.exit`.
-    """
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-    frames = traceback.extract_tb(error.__traceback__) if place else []
-    frames = [frame for frame in frames if not frame.filename.startswith(LIBRARIES)] or frames
-    return f"{text}; {frames[-1].filename}, line {frames[-1].lineno}" if frames else text
 
 
 def odd_numbers(value: Any, where: str = "") -> list[str]:

@@ -22,7 +22,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from tools.experiment.settings import came
+from models.process.text import came
 
 
 class Absent:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
+from models.process.text import told
 from tasks.base import Task
-from tools.experiment.settings import told
 from tools.record import data as record
 from tools.record.fingerprint import FILE, Fingerprint, difference, fingerprint
 from tools.record.folder import RunFolderError

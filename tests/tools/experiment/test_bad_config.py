@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from models.process.text import told
 from tasks.base import DataError
 from tests import commands
 from tests.conftest import REPOSITORY
@@ -23,7 +24,7 @@ from tools import al_train
 from tools.experiment import preflight
 from tools.experiment.config import load
 from tools.experiment.options import ConfigError
-from tools.experiment.settings import flat, told
+from tools.experiment.settings import flat
 
 TOY = REPOSITORY / "tests" / "examples" / "toy_config.py"
 SOURCE = TOY.read_text()
