@@ -1,6 +1,4 @@
-"""The number of samples that a network takes fastest, found by a short probe on the
-machine itself.
-"""
+"""Find the batch size at which a network is fastest, by a short measurement on this machine."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Canaries: a few samples of every scoring pass are computed again, one by one and in
-another order, and must agree.
+"""Canaries: checks that a sample's score does not depend on the rest of its batch.
+
+A few samples of every scoring pass are scored again, one by one and in another order. Both scores
+must agree.
 """
 
 from __future__ import annotations
@@ -36,15 +38,14 @@ CAUSES = (
 
 
 class CanaryError(Exception):
-    """Rows of a scoring pass that are not those of the same samples alone: ids, signals,
-    both values, and causes.
+    """A sample has another score in its batch than alone.
+
+    The message gives ids, signals, both values, and likely causes.
     """
 
 
 def chosen(ids: Sequence[int] | np.ndarray, count: int | None = None) -> list[int]:
-    """The first `count` ids in the order in which they are asked again: by chance, the
-    same for the same ids.
-    """
+    """Draw `count` ids to score again; the draw is the same for the same ids."""
     return (
         stream("canaries", len(ids)).permutation(np.asarray(ids, dtype=np.int64))[:count].tolist()
     )
@@ -58,8 +59,9 @@ def check(
     title: str,
     rounded: bool = False,
 ) -> None:
-    """Compute `CANARIES` samples of this process's share alone, and compare; on every process, as
-    they tell each other.
+    """Score `CANARIES` samples of this process's share alone, and compare.
+
+    Every process must call it, because the processes exchange their results.
 
     Where distributions have weights (boxes above a threshold), rounding can move one over it, and
     bfloat16 exchanges classes that are nearly as probable: the score jumps with nobody at fault.
@@ -109,8 +111,9 @@ def check(
 
 
 def spread(values: np.ndarray) -> float:
-    """Root of the mean squared distance of the rows (N,) or (N, D) from their mean: the standard
-    deviation of numbers.
+    """Root mean squared distance of the rows (N,) or (N, D) from their mean.
+
+    For numbers (N,) this is the standard deviation.
 
     Of every k-th row where there are more than `SAMPLED`; rows that are not finite are left out.
     """

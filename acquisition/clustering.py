@@ -61,8 +61,9 @@ def typiclust(
     max_clusters: int = 500,
     min_cluster: int = 5,
 ) -> np.ndarray:
-    """TypiClust (Hacohen, Dekel and Weinshall, ICML 2022): the most typical candidates of clusters
-    without labels.
+    """TypiClust: the most typical candidate of each cluster that has no label.
+
+    Source: Hacohen, Dekel and Weinshall, ICML 2022.
 
     Candidates and labeled samples fall into min(M + budget, max_clusters) clusters. Those with the
     fewest labeled samples come first, the largest first among them, and in that order they give one
@@ -123,8 +124,9 @@ def typiclust(
 def kmeans(
     points: np.ndarray, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """scikit-learn's k-means from one k-means++ seeding (one draw a seed), at most 20 iterations,
-    in float32.
+    """scikit-learn's k-means in float32, with at most 20 iterations.
+
+    It starts from one k-means++ seeding, with one draw for each seed.
 
     On one thread, as the sums of several are added in the order in which these finish: the last
     digits would differ from run to run. On one core 1,000 clusters of 10,000 points with D = 512
@@ -160,8 +162,9 @@ def _normalized(points: np.ndarray) -> np.ndarray:
 
 
 def _nearest_free(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """Each centroid's nearest point that none before it took: distinct positions
-    (len(centroids),).
+    """The nearest point of each centroid that no earlier centroid took.
+
+    Returns distinct positions (len(centroids),).
     """
     squares = (points**2).sum(axis=1)
     picked = np.empty(len(centroids), dtype=np.int64)

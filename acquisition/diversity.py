@@ -1,5 +1,6 @@
-"""Positions by distance and chance: information density, BADGE, and ranks under Gumbel noise.
-Arrays in, positions out.
+"""Selection by distance and by chance: information density, BADGE, Gumbel-perturbed ranks.
+
+The functions take arrays and return positions.
 
 Nothing here knows of networks, ids or labels; all chance comes from the `rng` that is handed in.
 """
@@ -12,8 +13,9 @@ import numpy as np
 
 
 def density(features: np.ndarray) -> np.ndarray:
-    """Information density (Settles and Craven, EMNLP 2008): how much a candidate is like all the
-    others.
+    """Information density: mean similarity of each candidate to all others.
+
+    Source: Settles and Craven, EMNLP 2008.
 
     It is the mean cosine similarity to every candidate, itself included as in the paper, computed
     in O(N D) as the product with the mean unit vector. Differences from the paper: features of a
@@ -38,8 +40,9 @@ def density(features: np.ndarray) -> np.ndarray:
 def badge(
     residuals: np.ndarray, features: np.ndarray, budget: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """BADGE (Ash et al., ICLR 2020): k-means++ seeding on the gradients of the last layer's
-    weights.
+    """BADGE: k-means++ seeding on the gradients of the last layer's weights.
+
+    Source: Ash et al., ICLR 2020.
 
     A candidate's gradient is the outer product of its residual (probabilities minus the one-hot
     most probable class) and its feature. It is never formed: the inner product of two of them is

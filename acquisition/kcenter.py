@@ -1,5 +1,6 @@
-"""Greedy k-center, exact and lazy: the next pick is always the sample farthest from its nearest
-centre.
+"""Greedy k-center, exact and lazy.
+
+The next pick is always the sample farthest from its nearest centre.
 
 Source: Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set
 Approach", ICLR 2018, algorithm 1. Three things make it fast, and none of them changes a pick:
@@ -52,8 +53,9 @@ class Cover(NamedTuple):
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """Squared Euclidean distances (n,) of rows (n, D), computed from float64 differences: no
-    cancellation.
+    """Squared Euclidean distances (n,) between rows (n, D).
+
+    They are computed from float64 differences, so that nothing cancels.
 
     The sum is taken in halves, element by element, so that a result depends on its two rows alone:
     not on the device, the threads or the other rows. Its relative error is at most (log2 D + 4) *
@@ -70,8 +72,9 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
 
 @torch.no_grad()
 def k_center(features: Tensor, labeled: Tensor, budget: int, *, chunk_bytes: int = 2**25) -> Cover:
-    """Pick `budget` samples, each the farthest from the labeled ones and those picked before; ties:
-    lowest position.
+    """Pick `budget` samples, each the farthest from the labeled ones and from earlier picks.
+
+    Of samples equally far, the one at the lowest position is picked.
 
     With no labeled samples, all are equally far at first, so position 0 is the first pick. Where
     all that is left coincides with a centre, the lowest positions follow.

@@ -37,8 +37,9 @@ class Budget:
 
 @dataclass(frozen=True)
 class Pool:
-    """All samples of the train split by id (0 to size - 1): labeled ones in the order of labeling,
-    and the rest.
+    """All samples of the train split: the labeled ones and the rest.
+
+    Samples are known by their ids, from 0 to size - 1. Labeled ids are in the order of labeling.
 
     Args:
         size: number of samples.

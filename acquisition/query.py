@@ -1,6 +1,4 @@
-"""Queries: run the steps of a strategy, from all unlabeled samples to those that are to be
-labeled.
-"""
+"""Queries: run the steps of a strategy on the unlabeled samples, to the ones to label."""
 
 from __future__ import annotations
 
@@ -54,8 +52,9 @@ def ask(
     rng: np.random.Generator,
     score: Score,
 ) -> Query:
-    """Run a strategy: the steps before the first that needs a signal narrow what is scored, the
-    others use the scores.
+    """Run a strategy on the unlabeled samples.
+
+    Steps that need no signal come first and reduce what must be scored. The rest use the scores.
 
     Args:
         strategy: the steps.

@@ -14,8 +14,9 @@ from models.training.joint import JointModel
 
 
 def ordered_pairs(predicted: np.ndarray, true: np.ndarray) -> float | None:
-    """Share of the pairs with different true losses that the predictions put in the right order; a
-    tie counts half.
+    """Share of pairs with different true losses that the predictions put in the right order.
+
+    A tie of two predictions counts as one half.
 
     Chance is 0.5. This is Somers' D of the predictions given the true losses, mapped from [-1, 1]
     to [0, 1].
@@ -69,8 +70,9 @@ def module_quality(
     groups: Mapping[str, np.ndarray],
     settings: ScoringSettings,
 ) -> dict[str, float | None]:
-    """`quality` on groups of samples, whose labels are looked at here: a measure, never a signal of
-    a strategy.
+    """Measure `quality` on groups of samples.
+
+    This reads labels of unlabeled samples: it is a measure for reports, and no strategy sees it.
 
     Args:
         model: with its loss-prediction module.

@@ -1,5 +1,6 @@
-"""The pass over the candidates: ids travel with their rows, whatever the order, the
-workers and the processes.
+"""The scoring pass over the candidates.
+
+Ids travel with their rows, so that order, workers and processes do not matter.
 """
 
 from __future__ import annotations

@@ -41,8 +41,7 @@ class Votes:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a signal may look at: the model, its output, the committee's votes, and how to sum
-    up.
+    """Everything that a signal may read.
 
     Args:
         model: in evaluation mode.

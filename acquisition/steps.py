@@ -1,6 +1,4 @@
-"""Steps of a strategy: each narrows the candidates, by chance, by a signal, or by where
-they lie.
-"""
+"""Steps of a strategy: each one reduces the candidates by chance, by a signal, or by position."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ Rows = Mapping[str, np.ndarray]
 
 
 class QueryError(Exception):
-    """A query that cannot be right: scores that are no numbers, or not as many samples as
-    asked for.
-    """
+    """A query is wrong: scores are not finite, or the number of samples is not the budget."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +114,9 @@ class Highest(OfSignal):
 
 @dataclass(frozen=True)
 class Shuffled(OfSignal):
-    """Deals the values of a signal anew among the candidates, then keeps the highest: a placebo, no
-    better than chance.
+    """Placebo: shuffles a signal among the candidates, then keeps the highest values.
+
+    It cannot be better than chance.
 
     All else is as with `Highest`: the same training, the same scoring pass.
 
@@ -136,8 +133,9 @@ class Shuffled(OfSignal):
 
 @dataclass(frozen=True)
 class GumbelRanks(OfSignal):
-    """Perturbs the ranks of a signal by Gumbel noise, then keeps the first (Kirsch et al., TMLR
-    2023: "softrank").
+    """Adds Gumbel noise to the ranks of a signal, then keeps the highest.
+
+    Source: "softrank" of Kirsch et al., TMLR 2023.
 
     `beta` is more than 0; large it is `Highest`, small it is chance.
 
@@ -156,8 +154,9 @@ class GumbelRanks(OfSignal):
 
 @dataclass(frozen=True)
 class Densest(Step):
-    """Keeps the candidates that are most like all others (Settles and Craven, EMNLP 2008,
-    without uncertainty).
+    """Keeps the candidates with the highest information density.
+
+    Source: Settles and Craven, EMNLP 2008, without their uncertainty term.
 
     Examples:
         >>> places = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]], dtype=np.float32)
@@ -175,8 +174,9 @@ class Densest(Step):
 
 @dataclass(frozen=True)
 class KCenter(Step):
-    """Keeps a cover: each pick is the farthest from all labeled and picked ones (Sener and
-    Savarese, ICLR 2018).
+    """Core-set: each pick is the candidate farthest from all labeled samples and earlier picks.
+
+    Source: Sener and Savarese, ICLR 2018.
 
     Examples:
         >>> places = np.array([[1.0], [5.0], [9.0]], dtype=np.float32)
@@ -222,8 +222,9 @@ class NearestToCentroids(Step):
 
 @dataclass(frozen=True)
 class Typical(Step):
-    """Keeps the most typical sample of each cluster without labels (Hacohen et al., ICML
-    2022: TypiClust).
+    """TypiClust: keeps the most typical sample of each cluster that has no label.
+
+    Source: Hacohen et al., ICML 2022.
 
     Examples:
         >>> slopes = (0.0, 0.3, 0.4, 0.5, 0.8)  # the third is nearest to its neighbours

@@ -1,5 +1,6 @@
-"""Rows of signals as batches bring them: memory for as many as are expected and no more,
-on disk where that is much.
+"""A table of signals that batches fill row by row.
+
+It takes memory for the expected number of rows and no more, or a file on disk if that is large.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ class Table:
 
     @property
     def ids(self) -> np.ndarray:
-        """Ids (M,) in the order in which they came, also of rows beyond `count`, which are
-        not kept.
+        """Ids (M,) in the order in which they were added.
+
+        They include rows beyond `count`, which are not kept.
         """
         return np.concatenate(self._ids) if self._ids else np.zeros(0, np.int64)
 

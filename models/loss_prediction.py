@@ -1,5 +1,6 @@
-"""The loss-prediction module and its objectives: one small network that ranks samples by their
-loss, for every task.
+"""The loss-prediction module and its objectives, the same for every task.
+
+The module is a small network that ranks samples by their loss.
 
 Source: Yoo and Kweon, "Learning Loss for Active Learning", CVPR 2019, section 3 (module and ranking
 loss); Shukla and Ahmed, "A Mathematical Analysis of Learning Loss for Active Learning in
@@ -89,8 +90,10 @@ def _branch(channels: int, width: int, pooling: Pooling) -> nn.Sequential:
 
 
 def ranking_loss(predicted: Tensor, target: Tensor, margin: float = 1.0) -> Tensor:
-    """The paper's objective: mean over pairs of max(0, -s * (p_i - p_j) + margin), s = +1 if l_i >
-    l_j else -1.
+    """The paper's ranking objective: a hinge on pairs of samples.
+
+    It is the mean over pairs of max(0, -s * (p_i - p_j) + margin), with s = +1 if l_i > l_j else
+    -1.
 
     The batch's samples form the pairs (i, B-1-i); an odd batch leaves its middle sample out.
 
@@ -127,8 +130,10 @@ def mse_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def kl_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """LL++'s objective: mean over pairs of KL(t || q), t = (l_i, l_j) / (l_i + l_j), q =
-    softmax(p_i, p_j).
+    """The objective of LL++: Kullback-Leibler divergence on pairs of samples.
+
+    It is the mean over pairs of KL(t || q), with t = (l_i, l_j) / (l_i + l_j) and q = softmax(p_i,
+    p_j).
 
     Pairs and shapes as in `ranking_loss`. True losses must not be negative; a pair of zeros counts
     as (1/2, 1/2).

@@ -1,5 +1,6 @@
-"""The stacked hourglass network (Newell, Yang and Deng, ECCV 2016), with its last map of each stack
-as taps.
+"""The stacked hourglass network; the last map of each stack is a tap.
+
+Source: Newell, Yang and Deng, ECCV 2016.
 
 Layer for layer the PyTorch port by W. Yang (github.com/bearpaw/pytorch-pose), whose weights for
 MPII are published (github.com/anibali/pytorch-stacked-hourglass, on PyPI): with the same weights
@@ -45,8 +46,9 @@ def _residuals(features: int, blocks: int) -> nn.Sequential:
 
 
 class Hourglass(nn.Module):
-    """Down `depth` times by max pooling and up again by nearest neighbours, with a branch at every
-    resolution.
+    """One hourglass: max pooling down `depth` times, nearest-neighbour upsampling back up.
+
+    Every resolution has a branch that skips the lower ones.
 
     Args:
         depth: how often the resolution is halved.
@@ -68,8 +70,9 @@ class Hourglass(nn.Module):
 
 
 class StackedHourglass(nn.Module):
-    """Hourglasses in a row; each gives heatmaps, which the next one takes up (intermediate
-    supervision).
+    """Hourglasses in a row, with intermediate supervision.
+
+    Each predicts heatmaps, which the next one takes as input.
 
     Args:
         joints: heatmaps of a sample.

@@ -1,5 +1,6 @@
-"""Lets mmdet's models be imported where mmcv has no compiled operators (mmcv-lite): NMS comes from
-torchvision.
+"""Makes mmdet's models importable with mmcv-lite, which has no compiled operators.
+
+Non-maximum suppression comes from torchvision instead.
 
 `mmcv` with compiled operators has no wheel for current torch versions, and SSD needs one operator
 of it: NMS. `install()` must run before mmdet is imported. It steps aside where mmcv has its own

@@ -33,8 +33,9 @@ Found = tuple[tuple[Tensor, ...], Tensor]  # taps, logits
 
 
 class CifarResNet(nn.Module):
-    """Four stages of torchvision's basic blocks on a 3x3 stem of stride 1; parameters are named as
-    in torchvision.
+    """A ResNet for small images: four stages of basic blocks on a 3x3 stem of stride 1.
+
+    Its parameters have torchvision's names.
 
     Args:
         num_classes: length of the logits.
@@ -79,8 +80,9 @@ def _stage(before: int, channels: int, stride: int, blocks: int) -> nn.Sequentia
 
 
 class Tapped(nn.Module):
-    """A network of torchvision that returns feature maps beside its logits, its graph traced and
-    nothing hooked.
+    """A network of torchvision that also returns feature maps.
+
+    Its graph is traced; there are no hooks.
 
     Args:
         network: maps images to logits.

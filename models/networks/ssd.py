@@ -1,5 +1,6 @@
-"""SSD from mmdet's own parts: taps returned, losses per image, priors known, and a small variant
-for made data.
+"""SSD from mmdet's own parts, with taps and a loss for each image.
+
+There is also a small variant for drawn data.
 
 Source: Liu et al., "SSD: Single Shot MultiBox Detector", ECCV 2016; mmdet's
 `configs/_base_/models/ssd300.py` and `configs/pascal_voc/ssd300_voc0712.py`.
@@ -202,8 +203,9 @@ def ssd300_vgg16(
 def small_ssd(
     num_classes: int, image_loss: ImageLoss = "mean", pretrained: str | None = None
 ) -> SingleStageDetector:
-    """A detector of 0.2 M parameters for 128x128 images, of mmdet's neck and head on a plain
-    backbone.
+    """A detector of 0.2 M parameters for 128x128 images.
+
+    It has mmdet's neck and head on a plain backbone.
 
     Arguments as in `ssd300_vgg16`; there are no weights to load, so `pretrained` must be None.
     """

@@ -84,8 +84,9 @@ def _download(address: str, target: Path) -> None:
 
 
 def missing(path: Path, expected: Mapping[str, Tensor]) -> list[str]:
-    """Names in `expected` that the file lacks or holds in another shape, read without running code
-    from the file.
+    """Names in `expected` that the file lacks or holds in another shape.
+
+    Reading runs no code from the file.
 
     Raises:
         WeightsError: where the file holds no weights.

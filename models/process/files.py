@@ -16,8 +16,9 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write to; when the block ends well, it is flushed to the disk and
-    renamed to `path`.
+    """Write a file whole or not at all: yields a path beside `path` to write to.
+
+    When the block ends without an error, the file is flushed to disk and renamed to `path`.
 
     What lies there is cleared first: a killed process left it, or it is a link, through which
     another file would be written over. Where the block fails, the place is cleared and `path`
@@ -43,8 +44,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other processes out of the block, as long as this one lives; `path` says which one is in
-    it.
+    """Lock `path` for this process while the block runs.
+
+    The file names the process that holds the lock. A process that ends in any way lets go of it.
 
     Raises:
         BlockingIOError: where another one is, saying which.

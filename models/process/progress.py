@@ -26,8 +26,9 @@ SHORT, LONG = 6, 40  # of the bar itself, which is left out where there is no ro
 
 
 def bar(of_bytes: bool = False, console: Console | None = None) -> Progress:
-    """A bar that shows how far it is and the time left, and is gone when done; silent where nobody
-    watches.
+    """A progress bar with the time left, which disappears at the end.
+
+    Nothing is shown if the output is not a terminal.
 
     What else is printed while it is there must go to its `console`, or it is glued to the bar.
     """

@@ -1,5 +1,6 @@
-"""Randomness derived from names, never from global state: the same (seed, cycle, purpose)
-gives the same numbers.
+"""Random numbers derived from names, never from global state.
+
+The same seed, cycle and purpose give the same numbers.
 
 torch is imported by what seeds it alone: reading and checking runs needs streams, and no torch.
 """
@@ -31,8 +32,9 @@ def stream(*parts: int | str) -> np.random.Generator:
 
 
 def seed_all(seed: int) -> None:
-    """Seed the global generators of Python, NumPy and torch, which networks and
-    augmentations draw from.
+    """Seed the global generators of Python, NumPy and torch.
+
+    Networks and augmentations draw from them.
     """
     import torch
 
@@ -77,8 +79,9 @@ def kept() -> Iterator[None]:
 
 @contextmanager
 def deterministic(asked: bool) -> Iterator[None]:
-    """Within, torch uses operations alone that give the same bytes each time, and ends with an
-    error where it has none.
+    """Within the block, torch uses deterministic operations only.
+
+    An operation that has no deterministic form raises an error.
 
     On CPUs they do so anyway, given the number of threads. Must begin before the first operation on
     a GPU.

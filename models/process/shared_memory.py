@@ -1,5 +1,4 @@
-"""Memory through which data-loading workers hand over their batches: whether it is enough, and what
-to do if not.
+"""Shared memory, through which data-loading workers hand over batches: is it enough?
 
 On Linux it is /dev/shm, of which a container has 64 MB unless told otherwise.
 """
@@ -50,8 +49,9 @@ def enough() -> Iterator[None]:
 
 
 def lack(samples: Sequence[Any], batch_size: int, workers: int, name: str) -> str | None:
-    """What is wrong where the batches that workers read ahead would not fit; None where they do, or
-    nobody knows.
+    """Say why the batches that workers read ahead do not fit into shared memory.
+
+    None if they fit, or if the size is not known.
 
     Args:
         samples: collated ones, of which the mean size counts.

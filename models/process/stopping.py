@@ -1,5 +1,8 @@
-"""Ctrl-C, SIGTERM (the warning of job schedulers) and SIGHUP (the terminal is gone): what must be
-finished is finished, and then everything ends."""
+"""Orderly stops at Ctrl-C, SIGTERM and SIGHUP.
+
+Job schedulers warn with SIGTERM; SIGHUP comes when the terminal is gone. What must be finished is
+finished first.
+"""
 
 from __future__ import annotations
 

@@ -17,9 +17,7 @@ _SHORT = reprlib.Repr()
 
 
 def printable(text: str, keep: str = "") -> str:
-    """`text` without the control characters and lone surrogates of bad input, which no
-    terminal or log can print.
-    """
+    """Escape control characters and lone surrogates, which no terminal or log can print."""
     return "".join(
         c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
     )
@@ -51,9 +49,7 @@ def reason(error: Exception) -> str:
 
 
 def folded(name: str) -> str:
-    """A name without what people take for no difference: capitals, blanks around it, forms
-    of one accented letter.
-    """
+    """A name in lower case, stripped, in Unicode's form NFC."""
     return unicodedata.normalize("NFC", name).casefold().strip()
 
 

@@ -33,8 +33,9 @@ class CheckpointError(Exception):
 
 
 class KeepCheckpoint(Hook):
-    """Keeps one checkpoint, `CHECKPOINT`: after some of the epochs, after the last, and where the
-    run is told to stop.
+    """A hook that keeps one checkpoint, `CHECKPOINT`.
+
+    It writes after every few epochs, after the last one, and when the run is told to stop.
 
     mmengine's own hook writes in place, and to keep the newest alone deletes it before it writes
     the next.
@@ -124,8 +125,9 @@ class KeepCheckpoint(Hook):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A checkpoint; no code of the file is run, and it takes no more memory than the file has
-    bytes.
+    """Read a checkpoint without running code from the file.
+
+    It takes no more memory than the file has bytes.
 
     Raises:
         OSError: or another of `UNREADABLE`, where it is missing, damaged or another file.

@@ -1,5 +1,4 @@
-"""Several opinions on the same sample: members of an ensemble, or passes through one network with
-random dropout.
+"""Committees: ensembles of networks, or passes through one network with random dropout.
 
 A pass draws one mask a layer and applies it to all samples ("consistent" dropout: Kirsch et al.,
 BatchBALD, NeurIPS 2019), so it is a member, too: what it says of a sample depends on nothing else
@@ -30,8 +29,9 @@ from models.training.settings import CommitteeSettings
 
 @dataclass(frozen=True)
 class DropoutAfter:
-    """A forward hook that drops whole channels of a layer's maps (B, C, H, W), or single numbers of
-    vectors (B, D).
+    """A forward hook that applies dropout to a layer's output.
+
+    It drops whole channels of maps (B, C, H, W), or single numbers of vectors (B, D).
 
     No module: a child of an `nn.Sequential` would run as one of its layers.
     """
@@ -117,8 +117,9 @@ def _dropouts(network: nn.Module) -> Iterator[tuple[str, nn.Module, float, int]]
 
 @dataclass(frozen=True)
 class Member:
-    """One opinion: of a network as it is, or of a pass through it with the dropout masks
-    of a seed.
+    """One member of a committee.
+
+    It is a network, or a pass through a network with the dropout masks of a seed.
     """
 
     model: JointModel
@@ -138,8 +139,9 @@ def ensemble(models: Sequence[JointModel]) -> list[Member]:
 
 
 def passes(model: JointModel, count: int, seed: int) -> list[Member]:
-    """Passes through one network, each with masks of its own: those of pass t depend on
-    `seed` and t alone.
+    """Members that are passes through one network, each with its own dropout masks.
+
+    The masks of pass t depend on `seed` and t alone.
     """
     return [Member(model.eval(), derive_seed(seed, t)) for t in range(count)]
 

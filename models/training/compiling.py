@@ -1,5 +1,7 @@
-"""torch.compile for trainings: of the network's forward alone, for as long as a training lasts, and
-never silently not.
+"""torch.compile for trainings.
+
+Only the network's forward is compiled, and only while a training runs. A failure to compile is an
+error.
 
 mmengine's own `compile` takes the whole step of a training, with what compiles badly or not at all:
 the assignment of boxes, the check for finite losses, the optimiser's wrapper. Evaluation and

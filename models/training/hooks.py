@@ -1,6 +1,4 @@
-"""Hooks of a training: what mmengine's own leave open for it to be exact, resumable and
-watchable.
-"""
+"""Training hooks beside mmengine's own, for exact resumes and progress."""
 
 from __future__ import annotations
 
@@ -24,8 +22,7 @@ def unwrapped(model: nn.Module) -> JointModel:
 
 
 class StartEpoch(Hook):
-    """Sets what depends on the epoch, and seeds what the network draws (dropout) from the iteration
-    alone.
+    """Seeds samplers by the epoch, and the network's own draws (dropout) by the iteration.
 
     mmengine restores no random state on a resume; deriving it anew in every iteration makes a
     resume exact.

@@ -48,8 +48,9 @@ def load(
     options: Mapping[str, Any] | None = None,
     further: Callable[[Task, Budget], list[str]] | None = None,
 ) -> Experiment:
-    """Read a config, lay its smoke variant and then `options` (dotted keys) over it, check all of
-    it, and build.
+    """Read a config, check all of it, and build the experiment.
+
+    The smoke variant and then `options` (dotted keys) override the config's settings.
 
     Args:
         path: of the config.

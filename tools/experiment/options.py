@@ -44,8 +44,9 @@ def _value(text: str) -> Any:
 
 
 class ConfigError(Exception):
-    """Everything wrong with a config or what it names, a line each; of many alike the first ones
-    and their number.
+    """Everything wrong with a config or with what it names, one line each.
+
+    Of many faults alike, the message shows the first ones and the count.
 
     Args:
         where: the config.

@@ -1,6 +1,4 @@
-"""What a run does apart from its task: a strategy as steps, the budget, and the settings
-of all parts.
-"""
+"""The plan of a run apart from its task: strategy, budget, and settings."""
 
 from __future__ import annotations
 

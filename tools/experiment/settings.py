@@ -1,6 +1,4 @@
-"""Settings against the parameters of what takes them: names, types, and the nearest name
-of an unknown one.
-"""
+"""Check settings against the parameters of the class or function that takes them."""
 
 from __future__ import annotations
 

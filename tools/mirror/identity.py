@@ -51,9 +51,7 @@ def tracker(
 
 
 def thumbnails(task: Task, query: Query | None) -> list[tuple[Image, str]]:
-    """Pictures of the first and the last queried samples with their annotations, and
-    captions with their scores.
-    """
+    """Pictures of the first and last queried samples, with annotations and scores."""
     if query is None:
         return []
     picked = query.picked.tolist()

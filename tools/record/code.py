@@ -1,5 +1,6 @@
-"""Code that a run folder names: losstap's own is imported, other code from folders that
-the user trusts.
+"""Import the code that a run folder names.
+
+It is losstap's own code, or comes from folders that the user trusts.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Which settings may differ between runs that are compared, said once: for reports and for
-checks of runs.
+"""Which settings may differ between runs that are compared.
+
+Reports and checks of runs both use it.
 """
 
 from __future__ import annotations

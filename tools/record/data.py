@@ -1,6 +1,4 @@
-"""The fingerprint of its data in a run folder: written when the run begins, and held
-against the data ever after.
-"""
+"""The fingerprint of a run's data: written when the run begins, compared later."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What a run folder says of its run as data: the settings, and what its code would say if
-it were imported.
-"""
+"""The settings of a run and facts about its code, as data in the run folder."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Files of a run folder, which anybody may have written: regular, inside it, of a bounded
-size, and never run.
+"""Read files of a run folder that anybody may have written.
+
+Files must be regular, inside the folder and of bounded size. No code in them is run.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Run folders looked for: whatever looks like one is read or named, so that no number of
-runs changes in silence.
+"""Find run folders.
+
+Whatever looks like a run is either read or named, so that no run is left out in silence.
 """
 
 from __future__ import annotations

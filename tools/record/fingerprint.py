@@ -1,5 +1,6 @@
-"""What a run's data were: a short digest of each image and of each annotation, by which data that
-changed are known.
+"""Fingerprint of a data set: a short digest of each image and each annotation.
+
+It shows which data changed.
 
 Of an image that is a file these are its name and its size in bytes, so that a start reads no
 pixels: another image of the same name and size is not seen. Where the data lie has no part in it.

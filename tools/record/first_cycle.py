@@ -1,5 +1,6 @@
-"""A run's first cycle, which runs of one seed share where they are trained alike: the same
-weights, the same row.
+"""The first cycle of a run.
+
+Runs of one seed that train alike must have the same weights and the same row.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The receipt of a cycle: hashes of what its query came from, saved beside the query and checked by
-`al_verify.py`.
+"""The receipt of a cycle: hashes of everything that its query came from.
+
+It is saved beside the query, and `al_verify.py` checks it.
 
 A receipt is a function of config, data, weights, and the number of processes and threads: a run
 that was killed and resumed leaves the same bytes. Receipts are a chain: each also holds the hash of

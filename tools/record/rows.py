@@ -21,8 +21,9 @@ def column(rows: Sequence[Row], key: str) -> list[float]:
 
 
 def area_under_curve(sizes: Sequence[float], scores: Sequence[float]) -> float:
-    """Area under the metric over labeled samples by the trapezoid rule, divided by the range of the
-    sizes.
+    """Area under the metric over labeled samples, divided by the range of the sizes.
+
+    It uses the trapezoid rule.
 
     So it is the mean score over the budget, in the metric's unit; with one size it is the score.
     """

@@ -86,8 +86,9 @@ class Cycle:
 
 
 def settled(experiment: Experiment, folder: RunFolder) -> Experiment:
-    """The experiment with a number for `scoring.batch_size`: where that is "auto", the run's first
-    start measures it.
+    """Replace `scoring.batch_size` by a number.
+
+    If it is "auto", the first start of the run measures it.
 
     The run folder keeps the number, as scores depend on it in their last digits.
     """
@@ -197,8 +198,10 @@ def next_query(
     pool: Pool,
     scratch: Path | None = None,
 ) -> Query:
-    """Ask the strategy; it sees ids and signals, and the pool as at test time through the weights
-    just trained.
+    """Ask the strategy which samples to label next.
+
+    It sees ids and signals only. The signals are computed on the pool as seen at test time, with
+    the weights just trained.
 
     `scratch` is a folder for vectors that are too many for memory.
     """

@@ -1,5 +1,6 @@
-"""First trainings that several runs share: the checkpoint of a finished one, under the hash of what
-it follows from.
+"""First trainings that several runs share.
+
+The checkpoint of a finished one is kept under the hash of everything that it depends on.
 
 Strategies of a seed begin with the same labels, so with the same module mode their first trainings
 are the same, to the byte on a CPU. A training that finds the checkpoint of a finished one in its

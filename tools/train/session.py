@@ -1,6 +1,4 @@
-"""What happens around the loop: checks before it, errors and signals in it, the summary
-after it.
-"""
+"""What happens around the loop: checks before it, errors and signals, the summary."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What a person looks at: a line a cycle, pictures of what was queried, a table and a
-curve in the end.
-"""
+"""What a run shows: a line for each cycle, and a table and a curve at the end."""
 
 from __future__ import annotations
 
