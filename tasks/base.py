@@ -68,8 +68,9 @@ class Task(Protocol):
     metric: str
 
     def check(self, full: bool = False) -> list[str]:
-        """Everything wrong with data and weights, each with the file and what to do; empty where
-        all is well.
+        """List everything wrong with data and weights, each with its file and what to do.
+
+        The list is empty if nothing is wrong.
 
         Runs before any other method, and must not raise for bad data. `full` takes the time to
         decode every sample.
@@ -77,14 +78,16 @@ class Task(Protocol):
         ...
 
     def dataset(self, split: Split) -> Dataset:
-        """A view of the data: "train" is augmented, "pool" is train's samples in train's
-        order seen as at test time.
+        """A view of the data.
+
+        "train" is augmented. "pool" has the same samples in the same order, as seen at test time.
         """
         ...
 
     def collate(self, samples: Sequence[Any]) -> Batch:
-        """Samples of `dataset` -> a batch for `forward` and `predict`, a dict with labels
-        under keys of their own.
+        """Make a batch for `forward` and `predict` from samples of `dataset`.
+
+        The batch is a dict that holds labels under keys of their own.
         """
         ...
 
@@ -108,15 +111,14 @@ class Task(Protocol):
         ...
 
     def name(self, index: int) -> str:
-        """What people call sample `index` of the pool, one line and no other's: what they
-        look up to label it.
+        """The name of sample `index` of the pool, by which people find it to label it.
+
+        It is one line, and no other sample has it.
         """
         ...
 
     def effort(self, index: int) -> int:
-        """Annotations that labeling sample `index` of the pool costs: boxes, joints, 1 for
-        a class.
-        """
+        """Number of annotations in sample `index` of the pool: boxes, joints, or 1 for a class."""
         ...
 
     def thumbnail(self, index: int) -> Image:
@@ -140,8 +142,9 @@ def lower_is_better(task: object) -> bool:
 
 @runtime_checkable
 class Described(Protocol):
-    """What a task may have besides: its samples' properties, which reports compare between
-    queries and pool.
+    """An optional part of a task: properties of its samples.
+
+    Reports compare them between queries and pool.
     """
 
     def traits(self, index: int) -> Mapping[str, Sequence[str] | Sequence[float]]:
@@ -188,8 +191,9 @@ class Sourced(Protocol):
     """What a task may have besides: where its samples come from, by which equal data are known."""
 
     def sources(self, split: Read) -> Sequence[Source]:
-        """One for each sample of `dataset(split)`, in its order; called where `check` found
-        nothing.
+        """The source of each sample of `dataset(split)`, in its order.
+
+        It is called if `check` found nothing wrong.
 
         It must be cheap (a second for 10,000 samples), so it reads annotations and no pixels.
         """

@@ -72,8 +72,9 @@ def first_fault_raised(reading: Reading[T | None]) -> T:
 
 
 def spread(dataset: Dataset, count: int) -> Subset:
-    """At most `count` samples at even distances: data sets are often sorted, by class or
-    by film.
+    """Take at most `count` samples at even distances.
+
+    Data sets are often sorted, by class or by film, so the first ones would be alike.
     """
     size = len(dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length
     return part(dataset, even(size, count))
@@ -94,8 +95,9 @@ def part(dataset: Dataset, indices: Sequence[int]) -> Subset:
 
 
 def drawn(names: Sequence[str], share: float, seed: int) -> list[bool]:
-    """Which samples make a test set of a `share` of all: those whose name and seed have the lowest
-    digests.
+    """Draw a test set of a `share` of all samples.
+
+    It has the samples whose name and seed have the lowest digests.
 
     So the files' order has no part in it, and a sample that comes or goes moves few others. One
     sample at least is drawn, and one is left.

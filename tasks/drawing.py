@@ -24,8 +24,7 @@ def caption_height() -> int:
 
 
 def write(image: Image.Image, at: tuple[float, float], word: str, colour: str) -> None:
-    """A word on a dark plate, moved so that it lies inside the image; a long one is written
-    smaller.
+    """Write a word on a dark plate inside the image; a long word is written smaller.
 
     Args:
         image: is drawn on.

@@ -1,6 +1,4 @@
-"""A task's metric as mmengine wants it, without what mmengine says to metrics whose keys
-are meant as they are.
-"""
+"""A task's metric as mmengine wants it, without mmengine's warning about keys."""
 
 from __future__ import annotations
 

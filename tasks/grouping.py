@@ -1,5 +1,6 @@
-"""Many faults told in a screen or two: alike ones are counted, so that another one among
-them is seen.
+"""Group many faults, so that a different one among them is seen.
+
+Faults that are alike are counted; a few examples of each group are shown.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""What systems and tools leave beside the data in its folders: every reader skips it, and
-a note says so once.
+"""Files that systems and tools leave in folders of data.
+
+Every reader skips them, and one note says so.
 """
 
 from __future__ import annotations

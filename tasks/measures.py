@@ -1,5 +1,4 @@
-"""What a metric's name says of it: an error, of which less is better, or a share, which lies
-between 0 and 1.
+"""What the name of a metric says: an error (lower is better) or a share between 0 and 1.
 
 A name decides nothing by itself: the task says which way is better (`tasks.base.lower_is_better`).
 It is what `check_task` asks by, and what tells reports where an interval must end.

@@ -1,6 +1,4 @@
-"""Images that a data set holds more than once, known by their files: test images in the
-pool, doubles in a split.
-"""
+"""Find images that a data set holds more than once, in one split or in two."""
 
 from __future__ import annotations
 

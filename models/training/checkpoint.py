@@ -53,8 +53,7 @@ class KeepCheckpoint(Hook):
         self._buffers: list[dict[str, torch.Tensor]] = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Take over what mmengine does not: of several processes each one's own statistics of batch
-        norm.
+        """Restore each process's own batch norm statistics, which mmengine does not.
 
         A config that the file keeps is left aside: mmengine would run it.
         """
@@ -76,8 +75,9 @@ class KeepCheckpoint(Hook):
                 buffer.copy_(self._buffers[get_rank()][name])
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Leave out what torch cannot load without running code from the file: log
-        history, schedules' functions.
+        """Leave out what torch could load only by running code from the file.
+
+        That is the log history and the functions of schedules.
         """
         checkpoint["message_hub"] = dict(log_scalars={}, runtime_info={}, resumed_keys={})
         # OneCycleLR's curve is one, which a new one has, too
@@ -141,8 +141,9 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def stored(path: Path) -> None:
-    """Check that a checkpoint holds its tensors as torch.save puts them there, neither packed nor
-    twice.
+    """Check that a checkpoint stores its tensors as torch.save does.
+
+    They must not be compressed, and none may be there twice.
 
     Raises:
         RuntimeError: where it does not.
@@ -160,8 +161,9 @@ def stored(path: Path) -> None:
 
 
 def bounded(value: Any, path: Path) -> None:
-    """Check that no tensor claims more numbers than the file has room for: a stride of 0 makes many
-    of one.
+    """Check that no tensor claims more numbers than the file holds.
+
+    With a stride of 0 one number would count as many.
 
     Raises:
         RuntimeError: where one does.

@@ -1,6 +1,4 @@
-"""How networks run where nothing is learned: mixed precision and memory format, undone
-afterwards.
-"""
+"""Mixed precision and memory format for passes that do not train; both are undone afterwards."""
 
 from __future__ import annotations
 
@@ -15,8 +13,7 @@ from torch import nn
 def inference(
     networks: Iterable[nn.Module], amp: bool = False, channels_last: bool = False
 ) -> Iterator[None]:
-    """No gradients; forward passes in bfloat16, kernels beside each other in memory by channel,
-    where asked for.
+    """Run networks without gradients, in bfloat16 and channels-last memory where asked for.
 
     The weights stay float32 and are rounded to bfloat16 once for all batches inside. Within,
     `full_precision` is for what must not be rounded.

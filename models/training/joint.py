@@ -35,8 +35,9 @@ class NonFiniteLoss(FloatingPointError):
 
 
 class JointModel(BaseModel):
-    """A task's network and, unless it is off, the loss-prediction module, in mmengine's modes
-    "loss" and "predict".
+    """A task's network with the loss-prediction module, as one mmengine model.
+
+    It has mmengine's modes "loss" and "predict". With the module off, it is the network alone.
 
     Args:
         network: the task's network, initialised.
@@ -73,9 +74,7 @@ class JointModel(BaseModel):
         self._task_forward, self._task_predict = forward, predict
 
     def init_weights(self) -> None:
-        """Nothing: `Task.build` hands out an initialised network, and mmengine must not do
-        it again.
-        """
+        """Does nothing, because `Task.build` returns an initialised network."""
 
     def start_epoch(self, epoch: int) -> None:
         """Detach the taps from `detach_from` on.
@@ -98,8 +97,9 @@ class JointModel(BaseModel):
             return self.loss_prediction([tap.float() for tap in taps])
 
     def forward(self, mode: str = "loss", **batch: Any) -> dict[str, Tensor] | list:
-        """mmengine's entry: a dict of losses in mode "loss", a list of predictions in mode
-        "predict".
+        """mmengine's entry point.
+
+        Returns a dict of losses in mode "loss", and a list of predictions in mode "predict".
         """
         if mode == "predict":
             return self._task_predict(self.network, batch)

@@ -1,5 +1,6 @@
-"""Loading samples: ids everywhere, and augmentation that depends on seed, epoch and sample
-alone.
+"""Loading samples by id.
+
+Augmentation depends on the seed, the epoch and the sample alone.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ Collate = Callable[[list], Any]
 
 
 class LabeledSampler(DefaultSampler):
-    """Yields (epoch, sample id) of the labeled samples, shuffled anew in every epoch and split over
-    the processes.
+    """Yields (epoch, sample id) of the labeled samples.
+
+    They are shuffled in every epoch and split over the processes.
 
     The dataset stays the whole pool, so an index is a sample id everywhere.
 
@@ -89,8 +91,9 @@ def loader(
     collate: Collate,
     keep_workers: bool = False,
 ) -> DataLoader:
-    """A data loader as every pass of this project uses it; `keep_workers` from one pass to the next
-    where it is reused.
+    """The data loader that every pass uses.
+
+    With `keep_workers` the workers stay from one pass to the next.
 
     Its own generator keeps it from drawing on torch's global one, which it does once an epoch
     without workers and once a training with them: dropout would differ with the number of workers

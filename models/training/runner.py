@@ -143,17 +143,16 @@ class TrainingRunner(Runner):
 
 
 class LogLosses(LoggerHook):
-    """mmengine's lines of the training, without the file of test metrics that it names by
-    the second.
-    """
+    """mmengine's log of the training, without its file of test metrics."""
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Nothing: the metrics go into the cycle's row."""
 
 
 class PartWiseOptimWrapper(OptimWrapper):
-    """Clips the gradients of network and module (its parameter groups) each by its own norm;
-    bfloat16 where asked for.
+    """Clips the gradients of network and module separately, each by its own norm.
+
+    It runs in bfloat16 where asked for.
 
     One norm over both would let the module's gradient scale the network's, also where the taps are
     detached. bfloat16 works on GPUs and CPUs alike; mmengine's AmpOptimWrapper refuses a CPU.

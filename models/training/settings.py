@@ -78,9 +78,7 @@ class ModuleSettings:
     detach_epoch: Annotated[int, Ge(0)] | None = None
 
     def resolved(self, needed: bool) -> Mode:
-        """The mode that "auto" stands for, where the strategy needs predicted losses or
-        does not.
-        """
+        """The mode that "auto" stands for: "joint" if predicted losses are needed, else "off"."""
         if self.mode == "auto":
             return "joint" if needed else "off"
         return self.mode

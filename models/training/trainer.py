@@ -1,6 +1,4 @@
-"""One training is one mmengine Runner: what it needs beyond mmengine's defaults to be
-exact, resumable and quiet.
-"""
+"""A training is one mmengine Runner, set up to be exact, resumable and quiet."""
 
 from __future__ import annotations
 
@@ -150,8 +148,9 @@ def _resume_arguments(folder: Path) -> dict[str, Any]:
 
 
 def warm_start(model: nn.Module, folder: Path) -> None:
-    """Load the weights that another training ended with, strictly and without running code from the
-    file.
+    """Load the final weights of another training.
+
+    Loading is strict and runs no code from the file.
 
     Raises:
         CheckpointError: where there are none, or they do not fit.

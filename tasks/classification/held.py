@@ -1,5 +1,6 @@
-"""Images that are held in memory are cropped and mirrored a batch at a time, on the host or where
-the network is.
+"""Images held in memory, cropped and mirrored a batch at a time.
+
+They are on the host or on the network's device.
 
 A loader that reads single samples gets images; one that reads batches (torch asks a dataset's
 `__getitems__`) gets what was drawn for each sample, and `collate` or `forward` makes the images.
@@ -63,8 +64,7 @@ class HeldView(View):
 
 
 def draw_crop(padding: int, flip: float) -> Crop:
-    """A corner in an image with `padding` pixels around it, and whether to mirror, which a share of
-    `flip` is.
+    """Draw a crop's corner in a padded image, and whether to mirror, with probability `flip`.
 
     The same numbers in the same order as torchvision's `v2.RandomCrop`, if there is padding, and
     `v2.RandomHorizontalFlip`.

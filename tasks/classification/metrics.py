@@ -10,8 +10,9 @@ from mmengine.evaluator import BaseMetric
 
 
 class Accuracy(BaseMetric):
-    """Share of the samples whose most probable class is the right one; of equal ones the first
-    counts.
+    """Share of the samples whose most probable class is the right one.
+
+    Of equally probable classes the first counts.
 
     Args:
         classes: names in label order.

@@ -57,8 +57,9 @@ def train_transform(augmentation: Augmentation, side: int, padding: int, flip: f
 
 
 def test_transform(augmentation: Augmentation, side: int) -> Transform:
-    """The view without chance: the image as it is for "crop", else resized and its middle
-    cut out.
+    """The view at test time, without randomness.
+
+    It is the image itself for "crop"; otherwise the image is resized and cropped at its centre.
     """
     if augmentation == "crop":
         return v2.Identity()

@@ -172,8 +172,10 @@ class Detection:
         return faults
 
     def notes(self) -> list[str]:
-        """Litter, what is read otherwise than it is written, classes and images without
-        boxes, and too many boxes.
+        """Notes on data that are valid and odd.
+
+        They name skipped files, values that are read differently than written, classes and images
+        without boxes, and images with too many boxes.
         """
         found = [note for look in self._looks for note in look.notes()]
         if self.format == "voc":

@@ -1,5 +1,6 @@
-"""COCO's json, whatever tool wrote it, read into one form: what is trained on, judged by and
-checked is the same.
+"""Read COCO's json, as any tool writes it, into one form.
+
+Training, evaluation and the check of the data use the same form.
 
 Categories are known by name and records by their place: ids may be of any kind, repeat from json to
 json, start from 0 and stand in any order. What a record says in another way than COCO's own json is
@@ -27,8 +28,7 @@ Progress = Callable[[Iterable], Iterable]
 
 @dataclass
 class Coco:
-    """What the jsons of a split say, in one numbering; the parts are those of one json that COCO
-    would write.
+    """The content of a split's json files, with one numbering, in the parts of a COCO json.
 
     Attributes:
         images: dicts with `id` (from 1 on, in the order of the jsons and, inside each, of its own

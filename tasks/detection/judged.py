@@ -87,9 +87,7 @@ def _set_difficult(pool: Boxes) -> str:
 
 
 def box_notes(pool: Boxes, test: Boxes, classes: Sequence[str]) -> list[str]:
-    """Classes without a box, a pool of images that mostly have none, and boxes that are
-    there twice.
-    """
+    """Notes on classes without a box, pools of mostly empty images, and duplicate boxes."""
     found = []
     if pool.bare > MOST * pool.images:
         found.append(f"pool: {pool.bare:,} of {pool.images:,} images have no box")

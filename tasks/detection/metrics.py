@@ -58,8 +58,9 @@ class VocMap(VOCMetric):
 
 
 class CocoMap(CocoMetric):
-    """mmdet's CocoMetric (pycocotools): mAP over IoU .5 to .95, `mAP_50`, `mAP_75` and each class's
-    AP.
+    """mmdet's CocoMetric, which uses pycocotools.
+
+    It gives mAP over IoU .5 to .95, `mAP_50`, `mAP_75` and the AP of each class.
 
     Each takes the `MOST` surest detections of a class in an image, as pycocotools does; mmdet's own
     numbers for a class and for one IoU take 1,000 and stand beside a mean over others.

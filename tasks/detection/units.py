@@ -1,5 +1,6 @@
-"""Boxes whose numbers are in another unit or order than their format wants: named, so that
-one sentence mends all.
+"""Find boxes in another unit or order than their format's.
+
+The fault names the unit, so that one change mends all boxes.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ SIDES = (
 
 
 def is_normalised(x1: float, y1: float, x2: float, y2: float) -> bool:
-    """Whether a box's corners are shares of the image's sides: no box in pixels lies
-    inside of the first one.
-    """
+    """Whether a box's corners are fractions of the image's sides instead of pixels."""
     top = 1 + ROUNDING
     return (
         0 <= x1 < x2 <= top

@@ -1,6 +1,4 @@
-"""The data of detection as mmdet reads it: train, pool and test views of boxes in VOC's or
-COCO's form.
-"""
+"""Train, pool and test views of detection data, in VOC's or COCO's form, as mmdet reads it."""
 
 from __future__ import annotations
 
@@ -61,8 +59,9 @@ class KeepDifficult(BaseTransform):
 
 
 class SSDCrop(BaseTransform):
-    """The original SSD's crop: *one* box must overlap the crop enough, where mmdet's
-    MinIoURandomCrop asks it of all.
+    """The random crop of the original SSD.
+
+    One box must overlap the crop enough; mmdet's MinIoURandomCrop asks it of all boxes.
 
     The draw is torchvision's `RandomIoUCrop`, made after the original Caffe sampler.
     """

@@ -1,6 +1,4 @@
-"""Every fault of a data set in MPII's form: its images, json files and the head boxes that
-PCKh needs.
-"""
+"""Find every fault of a data set in MPII's form: images, json files, and head boxes."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ PoseLoss = Literal["annotated", "all"]
 
 
 def targets(joints: Tensor, annotated: Tensor, side: int, sigma: float) -> tuple[Tensor, Tensor]:
-    """Gaussians of height 1 around the cells of the joints, cut off at three sigma (Newell et al.
-    2016; HRNet).
+    """Target heatmaps: gaussians of height 1 around the joints, cut off at three sigma.
+
+    Source: Newell et al. 2016, and HRNet's code.
 
     Args:
         joints: (B, J, 2), x and y in cells, the centre of the first cell at 0.
@@ -37,8 +38,9 @@ def targets(joints: Tensor, annotated: Tensor, side: int, sigma: float) -> tuple
 def pose_losses(
     heatmaps: tuple[Tensor, ...], target: Tensor, weights: Tensor, over: PoseLoss
 ) -> Tensor:
-    """Loss (B,) of each person: mean squared error over its heatmaps' cells, summed over the
-    stacks.
+    """The loss (B,) of each person.
+
+    It is the mean squared error over the cells of the heatmaps, summed over the stacks.
 
     Args:
         heatmaps: (B, J, H, W) of each stack.
@@ -56,8 +58,9 @@ def pose_losses(
 
 
 def decode(heatmaps: Tensor) -> Tensor:
-    """(B, J, H, W) -> (B, J, 2), x and y in cells: the highest cell, moved by a quarter towards its
-    higher neighbour.
+    """Decode heatmaps (B, J, H, W) into positions (B, J, 2), x and y in cells.
+
+    A position is the highest cell, moved by a quarter towards its higher neighbour.
 
     As HRNet's `get_final_preds`: cells less than two from a border stay, and equal neighbours move
     nothing. Unlike there, a map without a positive cell has its highest cell, too, not (0, 0).

@@ -1,6 +1,4 @@
-"""Percentage of correct keypoints: joints found close enough, measured by the person's
-head or by its joints' box.
-"""
+"""Percentage of correct keypoints, relative to the person's head or the box of its joints."""
 
 from __future__ import annotations
 

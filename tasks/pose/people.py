@@ -1,5 +1,6 @@
-"""Persons in MPII's form, as HRNet and mmpose read it: a json of persons, and the test persons'
-heads in a .mat.
+"""Persons in MPII's form, as HRNet and mmpose read it.
+
+A json holds the persons, and a .mat file the heads of the test persons.
 
 Coordinates on disk are 1-based; here and everywhere else the centre of the first pixel is (0, 0).
 """

@@ -1,5 +1,4 @@
-"""Heatmaps as distributions over their cells: where a joint may be, for the signals that read
-probabilities.
+"""Heatmaps as probability distributions over their cells, for uncertainty signals.
 
 The network is trained by squared error to gaussians of height 1, so what a heatmap tends to is the
 probability of the joint's place, smoothed by the gaussian: its values are in proportion to

@@ -34,8 +34,7 @@ def queries(run: Run) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How much strategies choose the same; the initial set, which a seed's strategies share, does
-    not count.
+    """How much the choices of strategies overlap; the shared initial set does not count.
 
     Args:
         legs: L names.
@@ -52,8 +51,9 @@ class Overlap:
 
 
 def overlap(legs: Legs) -> Overlap | None:
-    """Jaccard indices of the same seed's queries, cumulated over the cycles; None with less than
-    two legs or no query.
+    """Jaccard indices of the queries of the same seed, cumulated over the cycles.
+
+    None with fewer than two strategies, or without a query.
 
     Queries of one comparison have the same size, as their budget is the same.
     """

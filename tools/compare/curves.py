@@ -45,8 +45,9 @@ class Estimate:
 
 
 def estimate(values: Sequence[float] | np.ndarray, ends: Ends = ANY) -> Estimate:
-    """Mean and interval, mean ± t(n - 1) std / sqrt(n); values that are not a number are left out,
-    as `n` tells.
+    """Mean and 95% t-interval, mean ± t(n - 1) std / sqrt(n).
+
+    Values that are not a number are left out; `n` counts the rest.
 
     The interval is cut at the ends of what there can be, which the truth does not leave: so it
     holds it as often.

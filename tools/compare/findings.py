@@ -125,9 +125,7 @@ def unfinished(run: Run) -> str:
 
 
 def unrecorded(comparison: Comparison) -> list[str]:
-    """Runs that may have had other data than the rest without anybody's knowing it, in a
-    sentence.
-    """
+    """Name the runs whose data were not recorded, and so may differ."""
     runs = [f"{run.leg}, seed {run.seed}" for run in comparison.unrecorded]
     if not runs:
         return []

@@ -47,8 +47,10 @@ class Picture:
 
 
 def gallery(task: Task, legs: Legs) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
-    """Three pictures a query, of one run of each leg: of the smallest seed that all have, or of its
-    own first.
+    """Three pictures for each query of one run of each strategy.
+
+    The run is that of the smallest seed that all strategies have, or else of the strategy's first
+    seed.
 
     Returns:
         The pictures, and of each query whose file or images cannot be read what is wrong.

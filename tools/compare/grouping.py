@@ -49,9 +49,7 @@ class Comparison:
 
     @property
     def unrecorded(self) -> tuple[Run, ...]:
-        """Runs of which nobody knows what their data were: of a version before, or of a
-        task that does not tell.
-        """
+        """Runs without a record of their data: of a version before, or of a task without sources."""
         return tuple(run for run in self.runs if not run.data)
 
     @property

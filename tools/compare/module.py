@@ -1,6 +1,4 @@
-"""What the loss-prediction module has to do with it: how well it ranks, and which part of
-a gain its ranking is.
-"""
+"""How well the loss-prediction module ranks, and which part of a gain comes from it."""
 
 from __future__ import annotations
 

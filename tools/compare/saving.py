@@ -1,5 +1,6 @@
-"""Labels saved: with how many a strategy is as good as another one in the end, by mean
-curves and seed by seed.
+"""Labels saved: how many a strategy needs to reach the final score of another one.
+
+This is computed on the mean curves, and seed by seed.
 """
 
 from __future__ import annotations

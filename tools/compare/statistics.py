@@ -1,5 +1,4 @@
-"""Paired tests over seeds: which differences between strategies are more than chance, and how many
-seeds would tell.
+"""Paired tests over seeds: which differences are significant, and how many seeds would be.
 
 Runs of a seed share the initial set, so strategies are compared by their differences, seed by seed.
 Only seeds that both have count, and everything says how many these are.

@@ -1,6 +1,4 @@
-"""Checks of the data: what is read, what people see of it, and that its views are of the
-same samples.
-"""
+"""Checks of a task's data and of its views."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Checks of gradients: they come to whatever can be trained and matters, and stop where
-taps are detached.
-"""
+"""Checks of gradients: they reach all that is trained, and stop at detached taps."""
 
 from __future__ import annotations
 

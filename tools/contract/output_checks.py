@@ -1,6 +1,4 @@
-"""Checks of one forward pass: the network, its taps, and the fields that strategies and
-training read.
-"""
+"""Checks of one forward pass: network, taps, and output fields."""
 
 from __future__ import annotations
 

@@ -13,9 +13,7 @@ from tools.display.looks import LIGHT, Style
 
 
 def canvas(figsize: tuple[float, float]) -> Figure:
-    """An empty figure of so many inches that needs no window, whatever Matplotlib was told
-    to draw with.
-    """
+    """An empty Matplotlib figure that needs no window, whatever the backend; size in inches."""
     figure = Figure(figsize=figsize, layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -1,6 +1,4 @@
-"""Colour, mark and line of a strategy: they follow from its name alone, in every picture
-of every comparison.
-"""
+"""Colour, mark and line of each strategy, which follow from its name alone."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Tables in a terminal and in files, and the numbers in them: columns may be left out,
-digits never are.
+"""Tables for terminals and files, and how numbers are written in them.
+
+In a narrow terminal columns are left out, and never digits.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ class Sheet:
         self.rows.append(tuple(map(str, cells)))
 
     def print(self, console: Console) -> None:
-        """As wide as it is; on a terminal that is narrower the columns that fit, and the names of
-        the others.
+        """Print the table.
+
+        A narrow terminal shows the columns that fit, and the names of the others.
 
         Where not even two columns fit, the terminal breaks their lines.
         """

@@ -1,5 +1,6 @@
-"""The streams of a command: what cannot be written to them, as characters or at all, ends
-no command.
+"""Standard streams that a command outlives.
+
+Neither a character that cannot be encoded nor a closed or full stream ends it.
 """
 
 from __future__ import annotations

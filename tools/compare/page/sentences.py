@@ -96,8 +96,9 @@ def significance(pairs: Sequence[Pair]) -> str:
 
 
 def labels_saved(legs: Sequence[Leg]) -> list[str]:
-    """Who reaches random's final score with how many labels, by the mean curves and seed
-    by seed.
+    """How many labels each strategy needs for random's final score.
+
+    This is read from the mean curves, and seed by seed.
     """
     if REFERENCE not in [leg.name for leg in legs]:
         if legs:

@@ -1,5 +1,4 @@
-"""The data sets as they are published: where, with which checksum, and what must be there once they
-are unpacked.
+"""The published data sets: addresses, checksums, and the files they must contain.
 
 Addresses and MD5 of CIFAR-10 and PASCAL VOC are torchvision's, written down here so that a download
 needs no torch; a test compares them.
