@@ -77,7 +77,7 @@ def check(
         rounded: whether the networks ran in bfloat16.
 
     Raises:
-        CanaryError: where one does not agree.
+        CanaryError: if one does not agree.
     """
     order, ids = chosen(share, 2 * CANARIES), np.asarray(ids)
     spreads = {name: spread(values) for name, values in rows.items()}
@@ -115,7 +115,7 @@ def spread(values: np.ndarray) -> float:
 
     For numbers (N,) this is the standard deviation.
 
-    Of every k-th row where there are more than `SAMPLED`; rows that are not finite are left out.
+    Of every k-th row if there are more than `SAMPLED`; rows that are not finite are left out.
     """
     some = values[:: len(values) // SAMPLED + 1].astype(np.float64)
     some = some[np.isfinite(some).reshape(len(some), -1).all(axis=1)]

@@ -38,7 +38,7 @@ def nearest_to_centroids(features: np.ndarray, budget: int, rng: np.random.Gener
         N.
 
     Raises:
-        ValueError: where the features are no finite (N, D), or there are fewer of them than the
+        ValueError: if the features are no finite (N, D), or there are fewer of them than the
             budget.
     """
     features = rows(features, "features")
@@ -91,7 +91,7 @@ def typiclust(
         Distinct positions (budget,) into the candidates, first pick first.
 
     Raises:
-        ValueError: where an array is not finite or has another shape, there are fewer candidates
+        ValueError: if an array is not finite or has another shape, there are fewer candidates
             than the budget, or a setting is below 1.
     """
     features, labeled = rows(features, "features"), rows(labeled_features, "labeled features")
@@ -138,7 +138,7 @@ def kmeans(
         rng: seeds the clusters.
 
     Returns:
-        Centroids (count, D) and each point's cluster (N,); a cluster is empty where there are fewer
+        Centroids (count, D) and each point's cluster (N,); a cluster is empty if there are fewer
         distinct points.
     """
     with threadpool_limits(1), warnings.catch_warnings():

@@ -29,7 +29,7 @@ def density(features: np.ndarray) -> np.ndarray:
         (N,) in float64, from -1 to 1; a row of zeros has similarity 0 to everything.
 
     Raises:
-        ValueError: where the features are no finite (N, D).
+        ValueError: if the features are no finite (N, D).
     """
     features = rows(features, "features")
     norms = np.linalg.norm(features, axis=1, keepdims=True)
@@ -62,7 +62,7 @@ def badge(
         Positions (budget,), first pick first. Each costs O(N (C + D)) in float64.
 
     Raises:
-        ValueError: where an array is not finite or has another shape, or there are fewer candidates
+        ValueError: if an array is not finite or has another shape, or there are fewer candidates
             than the budget.
     """
     residuals, features = rows(residuals, "residuals"), rows(features, "features")
@@ -96,7 +96,7 @@ def gumbel_ranks(
         Positions (budget,), highest perturbed rank first.
 
     Raises:
-        ValueError: where scores are not finite or not (N,), beta is not above 0, or the budget is
+        ValueError: if scores are not finite or not (N,), beta is not above 0, or the budget is
             more than N.
     """
     scores = np.asarray(scores, dtype=np.float64)

@@ -40,7 +40,7 @@ class Cover(NamedTuple):
     Attributes:
         positions: (budget,) int64, first pick first.
         radii: (budget + 1,) float64; number k is the largest distance of a sample to its nearest
-            centre after k picks, infinite where there is no centre.
+            centre after k picks, infinite if there is no centre.
     """
 
     positions: Tensor

@@ -47,7 +47,7 @@ class Pool:
         cycle: the cycle that trains on them.
 
     Raises:
-        ValueError: where the labeled ids are not distinct ids of the pool.
+        ValueError: if the labeled ids are not distinct ids of the pool.
     """
 
     size: int

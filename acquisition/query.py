@@ -65,7 +65,7 @@ def ask(
         score: (ids, names of signals) -> rows in the order of the ids.
 
     Raises:
-        QueryError: where the budget is more than there is, or the strategy does not end with
+        QueryError: if the budget is more than there is, or the strategy does not end with
             exactly `budget` distinct candidates.
     """
     if budget > len(unlabeled):

@@ -25,7 +25,7 @@ def ordered_pairs(predicted: np.ndarray, true: np.ndarray) -> float | None:
         predicted: (N,); true: (N,).
 
     Returns:
-        None where no two true losses differ; not-a-number where an input is (it has no place in an
+        None if no two true losses differ; not-a-number where an input is (it has no place in an
         order).
     """
     _check(predicted, true)
@@ -44,7 +44,7 @@ def ordered_pairs(predicted: np.ndarray, true: np.ndarray) -> float | None:
 def spearman(predicted: np.ndarray, true: np.ndarray) -> float | None:
     """Spearman's rank correlation with average ranks for ties.
 
-    None where either side is constant.
+    None if either side is constant.
     """
     _check(predicted, true)
     if len(true) < 2 or (predicted == predicted[0]).all() or (true == true[0]).all():
@@ -95,7 +95,7 @@ def module_quality(
 
 
 def _compare(values: np.ndarray, with_value: float) -> np.ndarray:
-    """1 where larger, -1 where smaller, 0 where equal.
+    """1 if larger, -1 if smaller, 0 if equal.
 
     A difference would not do for two infinities.
     """

@@ -108,8 +108,8 @@ def score(
         process.
 
     Raises:
-        RuntimeError: where a signal does not have one row a sample, or samples got lost.
-        CanaryError: where samples computed alone have other rows.
+        RuntimeError: if a signal does not have one row a sample, or samples got lost.
+        CanaryError: if samples computed alone have other rows.
 
     Examples:
         >>> import torch

@@ -44,7 +44,7 @@ class ScoringSettings:
         """Samples a forward pass.
 
         Raises:
-            ValueError: where that is still to be measured.
+            ValueError: if that is still to be measured.
         """
         if self.batch_size == "auto":
             raise ValueError(

@@ -45,8 +45,8 @@ class Evidence:
 
     Args:
         model: in evaluation mode.
-        output: of the model for a batch; None where only the committee was asked.
-        votes: of the committee; None where there is none.
+        output: of the model for a batch; None if only the committee was asked.
+        votes: of the committee; None if there is none.
         aggregate: how the scores of a sample's distributions become one: mean, sum (both weighted)
             or maximum.
         tap: number of the tap that is a sample's embedding.
@@ -256,7 +256,7 @@ def need_committee(names: Iterable[str]) -> Kind | None:
     """Whose votes the signals count.
 
     Raises:
-        ValueError: where they count those of an ensemble and those of dropout passes.
+        ValueError: if they count those of an ensemble and those of dropout passes.
     """
     kinds = {known(name).committee for name in names} - {None}
     if len(kinds) > 1:

@@ -77,7 +77,7 @@ class RandomSubset(Step):
     size: int | None = None
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
-        """Positions in random order; all of them where there are no more than `size`."""
+        """Positions in random order; all of them if there are no more than `size`."""
         return rng.permutation(seen.count)[: budget if self.size is None else self.size]
 
 
@@ -271,7 +271,7 @@ def finite(rows: Rows, signal: str) -> np.ndarray:
     """The values of a signal.
 
     Raises:
-        QueryError: where one is not finite, with the number of samples.
+        QueryError: if one is not finite, with the number of samples.
     """
     values = rows[signal]
     if len(values):

@@ -75,5 +75,5 @@ def named_strategies(subset: int | None = None, keep: int = 4) -> dict[str, Stra
 
 
 def sampled(subset: int | None, steps: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps, after a random subset where there is one."""
+    """The steps, after a random subset if there is one."""
     return tuple(steps) if subset is None else (RandomSubset(subset), *steps)

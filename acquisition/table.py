@@ -57,7 +57,7 @@ def empty(shape: tuple[int, ...], scratch: Path | None = None) -> np.ndarray:
     """A float32 array with any numbers in it; from `MAPPED` bytes on a memory map.
 
     Raises:
-        OSError: where the disk has no room for it.
+        OSError: if the disk has no room for it.
     """
     size = math.prod(shape) * np.dtype(np.float32).itemsize
     if size < MAPPED:

@@ -67,7 +67,7 @@ class LossPrediction(nn.Module):
             objective is "mse").
 
         Raises:
-            ValueError: where the taps are not the declared ones.
+            ValueError: if the taps are not the declared ones.
         """
         came = tuple(tap.shape[1] if tap.dim() == 4 else tuple(tap.shape) for tap in taps)
         if came != self.channels:
@@ -167,5 +167,5 @@ def _pairs(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, T
 
 
 def _mean(values: Tensor, predicted: Tensor) -> Tensor:
-    """The mean, or a zero that keeps the graph where there is nothing to average."""
+    """The mean, or a zero that keeps the graph if there is nothing to average."""
     return values.mean() if values.numel() else predicted.sum() * 0.0

@@ -34,7 +34,7 @@ class Output:
             classes and background, or joints by heatmap cells. Distribution k is of the same thing
             in every pass over the sample.
         weight: (B, K) weight of each distribution in its sample's score, 0 or more; None means
-            equal weights. All are 0 where nothing is to be scored, as in an image without a found
+            equal weights. All are 0 if nothing is to be scored, as in an image without a found
             box.
         gradient: two factors of each sample's gradient embedding, residual (B, C) and feature (B,
             D): their outer product is the gradient of the cross-entropy with the likeliest class

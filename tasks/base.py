@@ -132,7 +132,7 @@ def lower_is_better(task: object) -> bool:
     A task says so by the attribute `lower_is_better = True`; without one, higher is better.
 
     Raises:
-        ValueError: where the attribute is anything but true or false.
+        ValueError: if the attribute is anything but true or false.
     """
     given = getattr(task, "lower_is_better", False)
     if not isinstance(given, bool | np.bool_):
@@ -175,7 +175,7 @@ class Source:
     """What a sample is made of, told without a pixel being decoded.
 
     Args:
-        file: the image on disk; None where many images lie in one file. Samples may share one, as
+        file: the image on disk; None if many images lie in one file. Samples may share one, as
             the persons of an image do.
         label: the annotation as text, the same for the same annotation: see `tasks.data.canonical`.
         content: bytes that tell samples without a `file` apart, such as a digest of the pixels.

@@ -27,7 +27,7 @@ def read_image(path: Path, upright: bool = True) -> np.ndarray:
         upright: turn the image as its EXIF says; else its pixels are as stored.
 
     Raises:
-        DataError: where the file holds no whole image, or one that `tasks.images.read_header`
+        DataError: if the file holds no whole image, or one that `tasks.images.read_header`
             refuses.
     """
     return cv2.cvtColor(read_bgr(path, upright), cv2.COLOR_BGR2RGB)

@@ -165,7 +165,7 @@ def read_json(
 
     Args:
         kind: dict or list, what must be at the top; `form` says it in words.
-        remedies: what to do where there is no file, and where something else is at the top.
+        remedies: what to do if there is no file, and where something else is at the top.
     """
     content = yield from read_file(path, "json", remedies[0], most)
     if content is None:

@@ -23,7 +23,7 @@ def told(faults: Sequence[str]) -> list[str]:
     """All lines where they are few; else of each kind of faults the first examples, and how many
     more there are.
 
-    Faults are alike that one check found, and in one file or folder where there are few of these.
+    Faults are alike that one check found, and in one file or folder if there are few of these.
     Lines of other sources are alike where they differ in names, paths and numbers alone.
     """
     if len(faults) <= WHOLE:

@@ -31,7 +31,7 @@ class Header:
 
     Attributes:
         stored: (width, height) as the pixels lie in the file; of TIFF, as its own tag turns them.
-        orientation: of EXIF, 1 to 8; 1 where there is none. XMP's is not followed, as most programs
+        orientation: of EXIF, 1 to 8; 1 if there is none. XMP's is not followed, as most programs
             do not either.
         deep: whether values may be of more than 8 bits, or may end below 255.
     """
@@ -63,7 +63,7 @@ class ImageCheck:
         self._turned: list[Path] = []
 
     def size(self, path: Path, without: str = LISTED) -> Reading[Size | None]:
-        """(width, height) of an image as training will see it, None where it cannot be read.
+        """(width, height) of an image as training will see it, None if it cannot be read.
 
         `without` is what a user does who has no such image to put there.
         """
@@ -250,7 +250,7 @@ def swapped(real: Size | None, declared: Size | None) -> bool:
 
 
 def orientations(path: Path) -> tuple[int, int]:
-    """Of EXIF (1 where it says none), and of XMP alone (0 where it says none).
+    """Of EXIF (1 if it says none), and of XMP alone (0 if it says none).
 
     No error for any file.
     """

@@ -44,7 +44,7 @@ def listing(folder: Path) -> list[Path]:
 def skipped(folders: Iterable[Path], place: str) -> list[str]:
     """A note of the litter in `folders`, which are of `place`, with its number.
 
-    None where there is none.
+    None if there is none.
     """
     found = Counter(
         "._*" if path.name.startswith("._") else path.name

@@ -43,7 +43,7 @@ def words(metric: str) -> set[str]:
 def error_measure(metric: str) -> str:
     """The word that tells an error, of which less is better.
 
-    Empty where there is none, or it is negated.
+    Empty if there is none, or it is negated.
     """
     said = words(metric)
     return "" if _turned(metric) else min(said & ERRORS, default="")
@@ -52,7 +52,7 @@ def error_measure(metric: str) -> str:
 def share_measure(metric: str) -> str:
     """The word that tells a share, of which more is better.
 
-    Empty where there is none, or it is negated.
+    Empty if there is none, or it is negated.
     """
     said = words(metric)
     return "" if _turned(metric) or said & ERRORS else min(said & SHARES, default="")

@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
         argv: without the program's name.
 
     Returns:
-        The exit status: 0, 1 where the report leaves something out that looks like a run, 2 where
+        The exit status: 0, 1 if the report leaves something out that looks like a run, 2 where
         runs must not be compared, one that is named cannot be read, or nothing can be written, 130
         after Ctrl-C.
     """

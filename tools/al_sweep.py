@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line: 0, 1 where a run failed, 2 where something must be put right
+    """The command line: 0, 1 if a run failed, 2 if something must be put right
     first, 130 after Ctrl-C.
     """
     arguments = parser().parse_args(argv)

@@ -9,7 +9,7 @@ the run was made of. Across runs of one config and seed: the initial set, the da
 weights where the training is the same, and the first row where the weights are. A run that is not
 finished is checked as far as it is committed.
 
-The exit status is 0 where all is well, 1 where a check failed, 2 where a folder holds no run.
+The exit status is 0 if all is well, 1 if a check failed, 2 if a folder holds no run.
 """
 
 from __future__ import annotations

@@ -99,8 +99,8 @@ def check(args: argparse.Namespace) -> None:
     """Refuse what would fail only after the measuring.
 
     Raises:
-        ValueError: where a number is below 1, or the folder of the json is missing.
-        ConfigError: where there is no such config.
+        ValueError: if a number is below 1, or the folder of the json is missing.
+        ConfigError: if there is no such config.
     """
     for name, value in vars(args).items():
         least = 0 if name in ("workers", "train_steps") else 1
@@ -115,7 +115,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; 1 where the settings are wrong."""
+    """The command line; 1 if the settings are wrong."""
     args = parser().parse_args(argv)
     try:
         check(args)

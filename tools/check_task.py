@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
         argv: without the program's name.
 
     Returns:
-        The exit status: 0, 1 where a check failed, 2 where config or adapter cannot be loaded.
+        The exit status: 0, 1 if a check failed, 2 if config or adapter cannot be loaded.
     """
     arguments = parser().parse_args(argv)
     if arguments.new is None:

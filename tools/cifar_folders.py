@@ -24,7 +24,7 @@ from tools.display.streams import command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; 1 where there is nothing to read or no place to write."""
+    """The command line; 1 if there is nothing to read or no place to write."""
     parser = argparse.ArgumentParser(description=headline(__doc__))
     parser.add_argument(
         "--root", type=Path, required=True, help="folder that holds cifar-10-batches-py"

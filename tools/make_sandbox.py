@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; 1 where the settings are wrong or the target holds something else."""
+    """The command line; 1 if the settings are wrong or the target holds something else."""
     arguments = parser().parse_args(argv)
     try:
         draw(**vars(arguments))

@@ -4,7 +4,7 @@
 
 A table of cells: what ran, in how many seconds, and the range of its scores or of its vectors'
 norms; and what was refused, with the reason. Needs what `make_sandbox.py` drew. The exit status is
-1 where a cell that was not refused failed.
+1 if a cell that was not refused failed.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from tools.display.streams import command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; 1 where a folder is not what it should be."""
+    """The command line; 1 if a folder is not what it should be."""
     parser = argparse.ArgumentParser(description=headline(__doc__))
     parser.add_argument("runs", nargs="+", type=Path, help="run folders")
     parser.add_argument("--hard", type=Path, required=True, help="hard.txt of the sandbox")

@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None, sets: Mapping[str, DataSet] | None =
         sets: what can be prepared, by name; all of `NAMES` by default.
 
     Returns:
-        The exit status: 0 where all is there, 1 where something is wrong, 130 after Ctrl-C.
+        The exit status: 0 if all is there, 1 if something is wrong, 130 after Ctrl-C.
     """
     arguments = parser(NAMES if sets is None else list(sets)).parse_args(argv)
     from tools.data.published.download import PrepareError

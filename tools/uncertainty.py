@@ -28,7 +28,7 @@ from tools.experiment.options import ConfigError, option, require
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; 1 where config, data or settings are not what they should be."""
+    """The command line; 1 if config, data or settings are not what they should be."""
     parser = argparse.ArgumentParser(description=headline(__doc__))
     parser.add_argument("config")
     parser.add_argument("--labels", type=int, required=True, help="samples to train on, at random")

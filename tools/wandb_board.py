@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line: 0, or 2 where something must be put right first."""
+    """The command line: 0, or 2 if something must be put right first."""
     arguments = parser().parse_args(argv)
     try:
         for config in arguments.configs:

@@ -7,7 +7,7 @@ by id, group, job type, tags and config, with each committed row once: online th
 lacks, offline those that no offline file of the run holds yet. Sent online, offline files are
 marked as sent, so that `wandb sync` leaves them out.
 
-The exit status is 0 where all is well, 1 where a run could not be read or sent, 2 where there is no
+The exit status is 0 if all is well, 1 if a run could not be read or sent, 2 if there is no
 run, 130 after Ctrl-C; the same command goes on.
 """
 

@@ -47,7 +47,7 @@ def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Te
         boxes: (N, 4) corners x1, y1, x2, y2 in pixels.
         scores: (N,).
         iou_threshold: a box goes when its overlap with a better one is above this.
-        offset: 1 where a box's width is x2 - x1 + 1.
+        offset: 1 if a box's width is x2 - x1 + 1.
     """
     if offset:
         boxes = boxes + boxes.new_tensor([0, 0, offset, offset])

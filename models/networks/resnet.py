@@ -112,7 +112,7 @@ def declare_taps(name: str, input_size: int) -> tuple[Tap, ...]:
         input_size: side of its input in pixels.
 
     Raises:
-        ValueError: where there is no such network, it has no four stages, or its input cannot be so
+        ValueError: if there is no such network, it has no four stages, or its input cannot be so
             small.
     """
     if name in CIFAR_NETWORKS:
@@ -145,7 +145,7 @@ def last_input(network: nn.Module) -> Iterator[list[Tensor]]:
     list.
 
     Raises:
-        ValueError: where the network has no fully connected layer.
+        ValueError: if the network has no fully connected layer.
     """
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not linear:

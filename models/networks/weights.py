@@ -45,7 +45,7 @@ def locate(source: str, cache: Path | None = None) -> Path:
         cache: where downloads are kept; torch hub's folder by default.
 
     Raises:
-        WeightsError: where there is no such file, or the address cannot be reached or sends
+        WeightsError: if there is no such file, or the address cannot be reached or sends
             something else.
     """
     address = ADDRESSES.get(source, source)
@@ -89,7 +89,7 @@ def missing(path: Path, expected: Mapping[str, Tensor]) -> list[str]:
     Reading runs no code from the file.
 
     Raises:
-        WeightsError: where the file holds no weights.
+        WeightsError: if the file holds no weights.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

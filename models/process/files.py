@@ -25,7 +25,7 @@ def replacing(path: Path) -> Iterator[Path]:
     stays.
 
     Raises:
-        OSError: where the folder cannot be written to, or there is no room.
+        OSError: if the folder cannot be written to, or there is no room.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # suffixes mean something to NumPy and Matplotlib
@@ -49,8 +49,8 @@ def locked(path: Path) -> Iterator[None]:
     The file names the process that holds the lock. A process that ends in any way lets go of it.
 
     Raises:
-        BlockingIOError: where another one is, saying which.
-        OSError: where the file cannot be written.
+        BlockingIOError: if another one is, saying which.
+        OSError: if the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     followed = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW  # of a link the target would be emptied

@@ -18,7 +18,7 @@ def keep_freed_memory() -> bool:
     128.
 
     Returns:
-        Whether that was done: False where the C library is not glibc.
+        Whether that was done: False if the C library is not glibc.
     """
     if sys.platform != "linux":
         return False

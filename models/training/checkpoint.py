@@ -146,7 +146,7 @@ def stored(path: Path) -> None:
     They must not be compressed, and none may be there twice.
 
     Raises:
-        RuntimeError: where it does not.
+        RuntimeError: if it does not.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
@@ -166,7 +166,7 @@ def bounded(value: Any, path: Path) -> None:
     With a stride of 0 one number would count as many.
 
     Raises:
-        RuntimeError: where one does.
+        RuntimeError: if one does.
     """
     most, left = path.stat().st_size, [value]
     while left:

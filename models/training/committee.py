@@ -57,7 +57,7 @@ def add_dropout(network: nn.Module, settings: CommitteeSettings) -> list[str]:
         Names of all dropout layers of the network, its own among them.
 
     Raises:
-        ValueError: where a pattern names no layer, or the network ends up without dropout.
+        ValueError: if a pattern names no layer, or the network ends up without dropout.
     """
     known = [name for name, _ in network.named_modules() if name and _runs(network, name)]
     chosen: dict[str, None] = {}  # a layer that two patterns name is dropped out after once

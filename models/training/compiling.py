@@ -56,7 +56,7 @@ class Compiled:
         came first, and a resumed training would end with other bytes.
 
         Raises:
-            CompileError: where torch cannot compile them.
+            CompileError: if torch cannot compile them.
         """
         from torch._dynamo import config, exc  # takes a second, which is for those who ask for it
 

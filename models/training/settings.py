@@ -23,7 +23,7 @@ class TrainingSettings:
 
     Args:
         epochs: passes over the labeled samples.
-        batch_size: samples an iteration (and a process, where there are several).
+        batch_size: samples an iteration (and a process, if there are several).
         optimizer: mmengine's form of a torch optimiser, ``dict(type=SGD, lr=1e-3)``.
         schedule: mmengine's parameter schedulers, each a dict.
         clip_grad: keyword arguments of `torch.nn.utils.clip_grad_norm_`, or None.

@@ -65,11 +65,11 @@ def training(
 ) -> Iterator[TrainingRunner]:
     """One training and its evaluation as an mmengine Runner: call `train()`, then `test()`.
 
-    The Runner goes on from the checkpoint in the place's folder, or does nothing where the last
+    The Runner goes on from the checkpoint in the place's folder, or does nothing if the last
     epoch is there already.
 
     Args:
-        model: initialised; moved to the device, wrapped where there are several processes.
+        model: initialised; moved to the device, wrapped if there are several processes.
         data: loaders and evaluator.
         settings: epochs, optimiser and so on.
         place: folder, seed, title and launcher.
@@ -153,7 +153,7 @@ def warm_start(model: nn.Module, folder: Path) -> None:
     Loading is strict and runs no code from the file.
 
     Raises:
-        CheckpointError: where there are none, or they do not fit.
+        CheckpointError: if there are none, or they do not fit.
     """
     path = folder / CHECKPOINT
     try:

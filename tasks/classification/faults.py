@@ -42,7 +42,7 @@ def folder_faults(
     Args:
         root: the folder, `data_root`.
         classes: the names of the setting; None takes train's folders for them.
-        side: width and height that every image must have in pixels; None where any size will do.
+        side: width and height that every image must have in pixels; None if any size will do.
         others: folders of other classes are a fault, or are left out.
         full: decode every image; without, headers are read (about 4 s for 60,000 images).
         progress: wraps the list of images that is gone through, as tqdm does.

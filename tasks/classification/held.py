@@ -45,7 +45,7 @@ class HeldView(View):
         images: shared by the views of a split.
         transform: of single samples.
         split: whose images these are, "train" or "test".
-        draw: draws a crop from torch's global generator as `transform` does; None where that leaves
+        draw: draws a crop from torch's global generator as `transform` does; None if that leaves
             images as they are.
     """
 

@@ -34,9 +34,9 @@ class Images:
 
     Args:
         labels: index of each sample's class.
-        paths: a file a sample; empty where the pixels came otherwise.
+        paths: a file a sample; empty if the pixels came otherwise.
         held: pixels (H, W, 3) uint8 RGB of each sample, one array (N, H, W, 3) where all have one
-            size; empty where they are read from the files one by one.
+            size; empty if they are read from the files one by one.
     """
 
     labels: tuple[int, ...]
@@ -95,7 +95,7 @@ def read_cifar(form: Format, root: Path, split: str) -> tuple[Images, tuple[str,
     """A split of CIFAR in the order of its files, and the names of the classes in label order.
 
     Raises:
-        RuntimeError: where torchvision finds files missing or with another MD5.
+        RuntimeError: if torchvision finds files missing or with another MD5.
     """
     data = CIFAR[form](str(root), train=split == "train")
     return Images(tuple(int(label) for label in data.targets), held=data.data), tuple(data.classes)

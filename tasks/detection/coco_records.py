@@ -41,7 +41,7 @@ class Json:
         root: the data set's folder.
         folder: of the images, below root.
         data: what is in it.
-        look: looks at every image; None where the json's word on its size is enough.
+        look: looks at every image; None if the json's word on its size is enough.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ def annotation(
 ) -> Reading[Record | None]:
     """An annotation in COCO's form, but for its `id` and `category_id`.
 
-    None where it is of no image or has no box.
+    None if it is of no image or has no box.
     """
     record, where = json.data["annotations"][index], f"{json.path}, annotations[{index}]"
     if not isinstance(record, dict):

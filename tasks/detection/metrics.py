@@ -111,7 +111,7 @@ class CocoMap(CocoMetric):
 
 
 def _share(value: float) -> float:
-    """A number of pycocotools, which says -1 where there is nothing to judge by, in [0, 1]
+    """A number of pycocotools, which says -1 if there is nothing to judge by, in [0, 1]
     or NaN.
     """
     return float("nan") if value < 0 else float(value)

@@ -104,7 +104,7 @@ def uneven(box: ET.Element) -> bool:
 def declared_size(tree: ET.Element, where: str) -> Reading[Size | None]:
     """(width, height) as <size> says.
 
-    None where it says nothing: missing, empty or 0, as some tools write it.
+    None if it says nothing: missing, empty or 0, as some tools write it.
     """
     if tree.find("size") is None:
         return None

@@ -40,7 +40,7 @@ def mpii_faults(
         root: the data set's folder, `data_root`, which holds images/.
         lists: the json files of the splits "train" and "test", below root.
         joints: how many a person has.
-        heads: the mat file with the head boxes of the test persons, below root; None where no head
+        heads: the mat file with the head boxes of the test persons, below root; None if no head
             sizes are needed.
         full: decode every image; without, headers are read.
         progress: wraps the persons of each list, as tqdm does.

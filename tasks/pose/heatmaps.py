@@ -22,7 +22,7 @@ def targets(joints: Tensor, annotated: Tensor, side: int, sigma: float) -> tuple
         sigma: standard deviation in cells.
 
     Returns:
-        Heatmaps (B, J, side, side), and (B, J) 1 where a joint counts: annotated, and with a part
+        Heatmaps (B, J, side, side), and (B, J) 1 if a joint counts: annotated, and with a part
         of its gaussian in the map.
     """
     cells = (joints + 0.5).floor()

@@ -154,7 +154,7 @@ def mirrored(joints: tuple[str, ...]) -> list[int]:
     """For each joint the one it becomes in a mirrored image: "left_x" and "right_x" change places.
 
     Raises:
-        ValueError: where one of a pair is missing, or a name says left or right in another way.
+        ValueError: if one of a pair is missing, or a name says left or right in another way.
     """
     odd = [name for name in joints if re.search(r"left|right|^[lr]_|_[lr]$", name, re.IGNORECASE)
            and not re.match(r"(left|right)_", name)]  # fmt: skip

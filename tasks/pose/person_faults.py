@@ -264,7 +264,7 @@ def _joint_faults(
 def _listed(
     record: dict, name: str, count: int, good: Callable[[object], bool], form: str, where: str
 ) -> Reading[list | None]:
-    """The field `name`, a list of `count` values that are `good`; None where it is not."""
+    """The field `name`, a list of `count` values that are `good`; None if it is not."""
     if name not in record:
         return None
     values = record[name]

@@ -22,7 +22,7 @@ def measure(config: str, options: Sequence[str], cycles: int, repeats: int) -> r
     end.
 
     Raises:
-        ValueError: where a run fails; what it said.
+        ValueError: if a run fails; what it said.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ("whole run", *STEPS, "rest")}
     for _ in range(repeats):

@@ -36,7 +36,7 @@ def measure(images: int, repeats: int) -> report.Report:
     `WIDTH` numbers.
 
     Raises:
-        OSError: where the system does not tell a process's own memory, as Linux does.
+        OSError: if the system does not tell a process's own memory, as Linux does.
     """
     seconds: dict[str, list[float]] = {}
     notes: dict[str, dict[str, Any]] = {}

@@ -184,7 +184,7 @@ def _baal(
 ) -> dict[str, Callable]:
     """baal's `predict_on_dataset` with the same network on the same images.
 
-    Nothing where it is not installed.
+    Nothing if it is not installed.
     """
     try:
         import structlog

@@ -56,7 +56,7 @@ def measure(root: Path, repeats: int) -> Iterator[report.Report]:
         repeats: rounds.
 
     Raises:
-        ValueError: where a process ends otherwise than it should; what it said.
+        ValueError: if a process ends otherwise than it should; what it said.
     """
     for run, (config, task, folder, needed) in RUNS.items():
         if not (root / folder).is_dir():
@@ -91,7 +91,7 @@ def ended(arguments: Sequence[str | Path], status: int) -> None:
     """Run Python to its end.
 
     Raises:
-        ValueError: where it ends with another exit status.
+        ValueError: if it ends with another exit status.
     """
     found = subprocess.run(
         [sys.executable, *map(str, arguments)],

@@ -39,7 +39,7 @@ def experiment(network: str, root: Path) -> Experiment:
     """The config of a network on its sandbox below `root`, which is made where it is not there.
 
     Raises:
-        ConfigError: where something in its place is no sandbox.
+        ConfigError: if something in its place is no sandbox.
     """
     config, task, changed = PAPER[network]
     folder = root / changed["data_root"]
@@ -54,7 +54,7 @@ def experiment(network: str, root: Path) -> Experiment:
 class Held(Dataset):
     """Samples in memory, so that their reading is not measured.
 
-    As many as asked for, repeated where there are less.
+    As many as asked for, repeated if there are less.
     """
 
     def __init__(self, dataset: Dataset, count: int) -> None:

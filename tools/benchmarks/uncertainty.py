@@ -90,7 +90,7 @@ def measure(
     """Train once, and correlate under the config's own settings and under each variant.
 
     Raises:
-        ConfigError, ValueError: where the config, its data or a signal does not fit.
+        ConfigError, ValueError: if the config, its data or a signal does not fit.
     """
     given = {**options, "seed": seed, "strategy": KINDS[need_committee(names)],
              "budget.initial": labels, "budget.cycles": 1}  # fmt: skip
@@ -135,7 +135,7 @@ def _same_test_set(task: Task, other: Task, variant: str) -> None:
 
 
 def _trained(experiment: Experiment) -> tuple[JointModel, list[Member]]:
-    """The first model of a run, and whom its strategy asks beside it."""
+    """The first model of a run, and the committee that its strategy asks."""
     with tempfile.TemporaryDirectory(prefix="losstap-uncertainty-") as folder:
         first = Cycle.next_of(RunFolder(Path(folder)), experiment)
         with start(first) as runner:

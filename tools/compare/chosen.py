@@ -24,7 +24,7 @@ def queries(run: Run) -> list[list[int]]:
     """Ids that a run queried after each cycle but the last, first choice first.
 
     Raises:
-        RunFolderError: where `state.json` is damaged.
+        RunFolderError: if `state.json` is damaged.
     """
     pool = RunFolder(run.folder).resume(len(RunFolder(run.folder).sample_names()))
     labeled = list(pool.labeled) if pool else []
@@ -103,10 +103,10 @@ class Chosen:
     Args:
         overlap: None with less than two strategies.
         effort: annotations a queried sample, for each leg over its seeds.
-        pool_effort: the pool's mean; None where the data are not there.
+        pool_effort: the pool's mean; None if the data are not there.
         traits: histograms; none where the data are not there, or the task tells no traits.
         pictures: of queried samples; none where the data are not there.
-        missing: why there is no more; empty where all is there.
+        missing: why there is no more; empty if all is there.
         faults: of queries without pictures, whose files or images cannot be read.
     """
 

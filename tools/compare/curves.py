@@ -150,7 +150,7 @@ def curve(runs: Sequence[Run], axis: Axis = "labeled", ends: Ends = ANY) -> Curv
 
     Along labeled samples nothing is interpolated: each size has the seeds with a value there. Along
     the other axes, where x differs between seeds, values are interpolated linearly on `GRID` points
-    over the range that all seeds cover; where there is no such range, the curve is empty. `ends`
+    over the range that all seeds cover; if there is no such range, the curve is empty. `ends`
     are the metric's.
     """
     series = [(x, y) for x, y in (points(run, axis) for run in runs) if len(x)]

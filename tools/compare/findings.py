@@ -49,7 +49,7 @@ class Leg:
         effort: annotations in the last cycle.
         seconds: of compute until the last value was known.
         saving: against random; None for random itself, and where it is missing.
-        health: of the module's ranking, a row a cycle; empty where there is no module.
+        health: of the module's ranking, a row a cycle; empty if there is no module.
         curves: by axis.
     """
 
@@ -74,7 +74,7 @@ class Findings:
         legs: those with a finished run; random comes first.
         pairs: tests of the areas.
         penalties: the matrix of wins and losses.
-        parts: of learning_loss's gain; None where a leg is missing.
+        parts: of learning_loss's gain; None if a leg is missing.
         chosen: what was queried.
     """
 

@@ -74,7 +74,7 @@ def _of_query(task: Task, run: Run, row: Mapping[str, Any]) -> list[Picture]:
     """The pictures of one cycle's query.
 
     Raises:
-        RunFolderError: where its file is missing or damaged.
+        RunFolderError: if its file is missing or damaged.
     """
     folder = RunFolder(run.folder)
     query = folder.query(row["cycle"])

@@ -49,7 +49,7 @@ class Comparison:
 
     @property
     def unrecorded(self) -> tuple[Run, ...]:
-        """Runs without a record of their data: of a version before, or of a task without sources."""
+        """Runs without a record of their data: from earlier versions, or tasks without sources."""
         return tuple(run for run in self.runs if not run.data)
 
     @property

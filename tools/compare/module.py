@@ -44,7 +44,7 @@ class Health:
     Args:
         labeled: samples in that cycle.
         pairs: share of pairs in the right order, mean over seeds, with its interval.
-        p: two-sided, against chance (0.5); not-a-number where there is no test.
+        p: two-sided, against chance (0.5); not-a-number if there is no test.
         samples: of the control, in the seed that has fewest.
         spearman: correlation of predicted and true loss, mean over seeds with its interval.
     """
@@ -80,7 +80,7 @@ class Health:
 
 
 def ranking_health(runs: Sequence[Run]) -> list[Health]:
-    """How well a leg's module ranks in each cycle; empty where there is no module.
+    """How well a leg's module ranks in each cycle; empty if there is no module.
 
     Over seeds a one-sample t-test against chance; a seed is one value, whatever its number of
     samples. Fewer than `FEWEST` seeds bear no claim about trainings, but their samples bear one
@@ -129,7 +129,7 @@ class Part:
         first: leg.
         second: leg that it is held against.
         gain: by how much the first is better, mean over the seeds with its interval: first -
-            second, or the other way round where less of the metric is better; None where a leg is
+            second, or the other way round where less of the metric is better; None if a leg is
             missing.
         seeds: that counted.
         lower: whether less of the metric is better.
@@ -155,7 +155,7 @@ def attribution(legs: Legs) -> list[Part]:
     Joint training (random-joint - random), luck of selection (placebo - random-joint) and ranking
     (learning_loss - placebo) are counted on the seeds that all of these legs have which are there,
     so that with all four they add up to the whole. The last part is an oracle's area less
-    learning_loss's: oracle_loss-joint where there is one, as oracle_loss alone trains without the
+    learning_loss's: oracle_loss-joint if there is one, as oracle_loss alone trains without the
     module, so that it differs in training, too.
     """
     by_leg = {

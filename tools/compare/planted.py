@@ -69,8 +69,8 @@ def hard_share(run: Path, hard: frozenset[str]) -> Share:
             ending (VOC's ids).
 
     Raises:
-        RunFolderError: where the folder is damaged.
-        ValueError: where no sample of the pool is in `hard`, or nothing was queried.
+        RunFolderError: if the folder is damaged.
+        ValueError: if no sample of the pool is in `hard`, or nothing was queried.
     """
     files.sound(run)
     folder = RunFolder(run)

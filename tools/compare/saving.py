@@ -23,12 +23,12 @@ class Saving:
     Args:
         target: the other's final score, mean over its seeds.
         labels: the other's final labels.
-        needed: labels with which the leg's mean curve first reaches the target; None where it does
+        needed: labels with which the leg's mean curve first reaches the target; None if it does
             not.
         at_start: whether it is reached with the initial labels, which no strategy chose.
         ends_worse: whether the mean curve's last point is worse than the target.
         by_seed: labels with which a seed's curve first reaches the other's final score of the same
-            seed; None where it does not. Seeds with a score that is null are left out.
+            seed; None if it does not. Seeds with a score that is null are left out.
         low: of the 95% interval of the median over these seeds; not-a-number with less than six.
         high: of the same interval; infinite where it cannot be told from never.
         lower: whether less of the metric is better.
@@ -46,12 +46,12 @@ class Saving:
 
     @property
     def share(self) -> float | None:
-        """Labels saved, 1 - needed / labels; None where the target is not reached."""
+        """Labels saved, 1 - needed / labels; None if the target is not reached."""
         return None if self.needed is None else 1 - self.needed / self.labels
 
     @property
     def but(self) -> str:
-        """That the curve does not stay as good, in words; nothing where it does."""
+        """That the curve does not stay as good, in words; nothing if it does."""
         return f", but ends {'above' if self.lower else 'below'} it" if self.ends_worse else ""
 
     @property
@@ -103,7 +103,7 @@ class Saving:
 
 
 def labels_needed(of: Curve, target: float, less: bool = False) -> float | None:
-    """Where a mean curve first reaches the target, linear between sizes; None where it does not.
+    """Where a mean curve first reaches the target, linear between sizes; None if it does not.
 
     The first size where the curve starts as good as the target or better. One that gets worse again
     has reached it.
@@ -142,7 +142,7 @@ def saving(runs: Sequence[Run], reference: Sequence[Run]) -> Saving | None:
     Curve and score are means over all seeds that each leg has. What single seeds need is held
     against the reference's same seed. A t-interval over it would not be honest: seeds that never
     get there have no value, and those that do save at least nothing. Counted as infinite, they have
-    a place in the median's interval. None where the reference has no run or no final score.
+    a place in the median's interval. None if the reference has no run or no final score.
     """
     of, ends, less = curve(runs), finals(reference), lower(runs)
     target = estimate(list(ends.values())).mean

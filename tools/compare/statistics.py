@@ -45,14 +45,14 @@ class PairedTest:
 
     Args:
         difference: mean paired difference with its 95% interval, and the number of pairs.
-        p: two-sided; 1 where all differences are 0, not-a-number where there is no test: with fewer
+        p: two-sided; 1 if all differences are 0, not-a-number if there is no test: with fewer
             than `FEWEST` pairs, and where all differences are the same other number, as coarse
             metrics give by chance.
         effect: Cohen's d_z, mean difference / its standard deviation (Cohen 1988, section 2.3.5); 0
             where all differences are 0, infinite where all are the same other number; not-a-number
             without enough pairs.
         effect_low: of its 95% interval by the noncentral t (Cumming and Finch 2001); not-a-number
-            where there is none.
+            if there is none.
         effect_high: of the same interval.
     """
 
@@ -159,7 +159,7 @@ class Pair:
         claim: what so many seeds can bear.
         tests: of the correction, the pairs that can be tested.
         needed: seeds that it would take to tell the difference seen, see `seeds_needed`; None where
-            it is told, where there is no test, and for more than `MOST`.
+            it is told, if there is no test, and for more than `MOST`.
         lower: whether less of the metric, and so the smaller area, is better.
     """
 

@@ -139,7 +139,7 @@ def trained_of(network: nn.Module) -> dict[str, nn.Parameter]:
 def tap_changes(subject: Subject, places: Sequence[int]) -> str:
     """A parameter that is trained and changes one of these taps.
 
-    Empty where there is none, as behind frozen layers.
+    Empty if there is none, as behind frozen layers.
     """
 
     def taps(network: nn.Module) -> Any:
@@ -153,7 +153,7 @@ def tap_changes(subject: Subject, places: Sequence[int]) -> str:
 def what_changes(
     compute: Callable[[nn.Module], Any], network: nn.Module, names: Sequence[str]
 ) -> str:
-    """The name of a parameter that changes what is computed, found by halves; empty where none
+    """The name of a parameter that changes what is computed, found by halves; empty if none
     does.
 
     Empty, too, where the same network computes something else every time: then nothing can be told.

@@ -60,7 +60,7 @@ class Verdict:
     Args:
         name: of the check.
         promise: what it holds the adapter to, one line.
-        status: "skipped" where there was nothing to look at.
+        status: "skipped" if there was nothing to look at.
         said: why it failed or was skipped; of a check that holds, what is worth knowing.
         seconds: that it took.
         error: what was raised, with its traceback.
@@ -111,7 +111,7 @@ def told(error: Exception, task: Task | None = None) -> str:
 
     Args:
         error: raised somewhere below a call of the adapter.
-        task: the adapter; None where it could not even be constructed.
+        task: the adapter; None if it could not even be constructed.
     """
     frames = list(traceback.walk_tb(error.__traceback__))
     own = [

@@ -125,7 +125,7 @@ def decimals(value: float) -> int:
 
 
 def number(value: float, places: int | None = None) -> str:
-    """A metric or an area; an en dash where there is none."""
+    """A metric or an area; an en dash if there is none."""
     if not math.isfinite(value):
         if value == math.inf:
             return "∞"
@@ -147,7 +147,7 @@ def plus_minus(mean: float, deviation: float) -> str:
 
 
 def interval(low: float, high: float) -> str:
-    """In brackets, both ends with the same digits; an en dash where there is none."""
+    """In brackets, both ends with the same digits; an en dash if there is none."""
     if math.isnan(low):
         return "–"
     places = min(decimals(end) if math.isfinite(end) else DIGITS for end in (low, high))

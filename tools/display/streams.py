@@ -44,7 +44,7 @@ class Stream(io.TextIOWrapper):
     lost = False
 
     def write(self, text: str, /) -> int:
-        """As of any file; raises nothing where there is no room."""
+        """As of any file; raises nothing if there is no room."""
         try:
             return super().write(text)
         except OSError as error:

@@ -39,7 +39,7 @@ def told() -> list[str]:
 
 
 def reason(missing: str) -> str:
-    """What may be behind an import that failed: the end of a sentence, empty where no name
+    """What may be behind an import that failed: the end of a sentence, empty if no name
     is shared.
     """
     first = missing.partition(".")[0]

@@ -147,7 +147,7 @@ def _adapter(
 ) -> tuple[Task | None, list[str]]:
     """The adapter of a checked section `task`.
 
-    None where there is none or it refuses its settings.
+    None if there is none or it refuses its settings.
     """
     if given is None:
         return None, []

@@ -92,7 +92,7 @@ def asked(experiment: Plan, pool: Pool, signals: Score) -> Query:
 
 
 def strategy_of(values: Mapping[str, Any], named: Named) -> tuple[Strategy | None, list[str]]:
-    """The steps that a checked `strategy` stands for; None where it, `subset` or `keep` is not
+    """The steps that a checked `strategy` stands for; None if it, `subset` or `keep` is not
     right.
 
     Args:

@@ -42,7 +42,7 @@ class Findings(NamedTuple):
 
     Attributes:
         problems: what must be put right first.
-        notes: what is valid and odd; told where there is no problem.
+        notes: what is valid and odd; told if there is no problem.
     """
 
     problems: list[str]
@@ -53,14 +53,14 @@ class Built:
     """What one check built and another one asks for: a network of the paper takes half a second.
 
     Attributes:
-        parameters: of network and module together; None where they are not built yet.
+        parameters: of network and module together; None if they are not built yet.
     """
 
     parameters: int | None = None
 
 
 def problems(experiment: Experiment, full: bool) -> list[str]:
-    """Those of `findings`; empty where the run can start."""
+    """Those of `findings`; empty if the run can start."""
     return findings(experiment, full).problems
 
 
@@ -110,7 +110,7 @@ def _oddities(task: Task, test_in_pool: bool) -> Findings:
 
 
 def data_problems(task: Task, budget: Budget, full: bool) -> list[str]:
-    """Faults of data and weights; where there are none, whether the budget fits the pool."""
+    """Faults of data and weights; if there are none, whether the budget fits the pool."""
     return task.check(full) or _sizes(task, budget) + _names(task) + _labels(task)
 
 

@@ -151,7 +151,7 @@ def imported(name: str) -> Any:
     """What a dotted name stands for; the module is run.
 
     Raises:
-        ImportError: where it stands for nothing.
+        ImportError: if it stands for nothing.
     """
     from mmengine.utils import get_object_from_string
 

@@ -57,7 +57,7 @@ def build(
         lower: whether less of the metric is better.
 
     Raises:
-        BoardError: where wandb-workspaces is not installed.
+        BoardError: if wandb-workspaces is not installed.
     """
     silence()
     try:
@@ -100,7 +100,7 @@ def save(board: Workspace) -> str:
     """Create the view, or write over the one that is there; its address.
 
     Raises:
-        BoardError: where W&B refuses it or there is no project yet.
+        BoardError: if W&B refuses it or there is no project yet.
     """
     from wandb_workspaces.workspaces import Workspace
 
@@ -209,7 +209,7 @@ def own_entity() -> str:
     """The user's own, as W&B tells it.
 
     Raises:
-        BoardError: where nobody is logged in or W&B does not answer.
+        BoardError: if nobody is logged in or W&B does not answer.
     """
     import wandb
 

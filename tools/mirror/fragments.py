@@ -27,7 +27,7 @@ def kept_id(folder: Path) -> str | None:
     last session.
 
     Raises:
-        ValueError: where the file holds no id.
+        ValueError: if the file holds no id.
     """
     path = folder / ID_FILE
     if not path.exists():

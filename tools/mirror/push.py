@@ -82,9 +82,9 @@ def push(path: Path, mode: str, trust: plans.Trust = ()) -> Sent:
     """Send one run.
 
     Raises:
-        RunFolderError: where it is in use or damaged.
-        ConfigError: where its config cannot be built.
-        PushError: where W&B failed.
+        RunFolderError: if it is in use or damaged.
+        ConfigError: if its config cannot be built.
+        PushError: if W&B failed.
     """
     folder, said = RunFolder(path), list[str]()
     folder.require_whole()

@@ -29,7 +29,7 @@ def named(name: str, trust: Sequence[Path], code: Mapping[str, str]) -> Any:
         code: where the run found code that is not losstap's own (see `tools.record.facts`).
 
     Raises:
-        RunFolderError: where it is code that nobody allowed, or is not there.
+        RunFolderError: if it is code that nobody allowed, or is not there.
     """
     if not all(part.isidentifier() for part in name.split(".")) or "." not in name:
         raise RunFolderError(

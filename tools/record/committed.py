@@ -15,11 +15,11 @@ from tools.record.receipt import receipt_digest
 
 
 def state(path: Path) -> tuple[Pool, str | None] | None:
-    """What is in `state.json`: the pool, and the hash of the last receipt; None where there is no
+    """What is in `state.json`: the pool, and the hash of the last receipt; None if there is no
     file.
 
     Raises:
-        RunFolderError: where it is damaged.
+        RunFolderError: if it is damaged.
     """
     if not path.exists():
         return None
@@ -43,10 +43,10 @@ def check_last(path: Path, receipt: Mapping[str, str], expected: str | None) -> 
     Args:
         path: of the file.
         receipt: that is in it.
-        expected: its hash, as `state.json` has it; None where a version before wrote that.
+        expected: its hash, as `state.json` has it; None if an earlier version wrote that.
 
     Raises:
-        RunFolderError: where it is lost, or another one.
+        RunFolderError: if it is lost, or another one.
     """
     if expected is not None and receipt_digest(receipt) != expected:
         told = f"one with the hash {receipt_digest(receipt)[:12]}" if receipt else "none"
@@ -61,7 +61,7 @@ def rows(path: Path, cycle: int) -> list[dict[str, Any]]:
     """The rows of `metrics.jsonl` before a cycle.
 
     Raises:
-        RunFolderError: where a line is damaged or a cycle's is missing.
+        RunFolderError: if a line is damaged or a cycle's is missing.
     """
     content = files.content(path, files.ROWS) if path.exists() else b""
     found = []
@@ -82,7 +82,7 @@ def rows(path: Path, cycle: int) -> list[dict[str, Any]]:
 
 
 def times(path: Path, cycle: int) -> list[str]:
-    """The lines of `seconds.txt` before a cycle; "-" where a version before kept none."""
+    """The lines of `seconds.txt` before a cycle; "-" where an earlier version kept none."""
     content = files.content(path, files.ROWS) if path.exists() else b""
     lines = content.decode("utf-8", errors="replace").split()
     return [*lines[:cycle], *["-"] * (cycle - len(lines))]

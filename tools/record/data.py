@@ -19,11 +19,11 @@ ANEW = "or start anew with another --work-dir"
 
 
 def kept(folder: Path) -> Fingerprint | None:
-    """What a run's data were; None where it was not recorded: by a version before, or of a task
+    """What a run's data were; None if it was not recorded: by an earlier version, or of a task
     that does not tell.
 
     Raises:
-        RunFolderError: where the file is damaged.
+        RunFolderError: if the file is damaged.
     """
     path = folder / FILE
     if not path.exists():
@@ -42,11 +42,11 @@ def keep(folder: Path, now: Fingerprint | None, names: Sequence[str]) -> None:
 
     Args:
         folder: of the run.
-        now: None where the task does not tell.
+        now: None if the task does not tell.
         names: of the pool's samples.
 
     Raises:
-        RunFolderError: where they changed, with what did and the first sample.
+        RunFolderError: if they changed, with what did and the first sample.
     """
     begun = (folder / "state.json").exists() or (folder / "cycles").exists()
     if begun:
@@ -60,7 +60,7 @@ def check(folder: Path, now: Fingerprint | None, names: Sequence[str]) -> None:
     """Check that the data are those that the run began with, where both are known.
 
     Raises:
-        RunFolderError: where they changed, with what did and the first sample.
+        RunFolderError: if they changed, with what did and the first sample.
     """
     there = kept(folder)
     changed = [] if there is None or now is None else difference(there, now, names)
@@ -73,7 +73,7 @@ def check_receipt(folder: Path, receipt: Mapping[str, str]) -> None:
     """Check that the file is the one that a receipt names.
 
     Raises:
-        RunFolderError: where it is lost, or another one.
+        RunFolderError: if it is lost, or another one.
     """
     expected, came = receipt.get("data"), receipt_part(folder).get("data", "(none)")
     if expected is not None and expected != came:
@@ -85,18 +85,18 @@ def check_receipt(folder: Path, receipt: Mapping[str, str]) -> None:
 
 
 def receipt_part(folder: Path) -> dict[str, str]:
-    """What receipts hold of the data; empty where it is not recorded."""
+    """What receipts hold of the data; empty if it is not recorded."""
     there = kept(folder)
     return {} if there is None else {"data": receipt_digest(there.whole)}
 
 
 def whole(folder: Path) -> dict[str, str]:
-    """Part of the data -> one hash over its samples; empty where it is not recorded."""
+    """Part of the data -> one hash over its samples; empty if it is not recorded."""
     there = kept(folder)
     return {} if there is None else there.whole
 
 
 def test_set(folder: Path) -> str:
-    """One hash over the test set; empty where it is not recorded."""
+    """One hash over the test set; empty if it is not recorded."""
     found = whole(folder)
     return "".join(found[part] for part in PARTS if found and part.startswith("test"))

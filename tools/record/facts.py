@@ -87,18 +87,18 @@ def _read(value: Any) -> Any:
 
 
 def there(folder: Path) -> bool:
-    """Whether a folder has settings: in `config.json` or, of a version before, in
+    """Whether a folder has settings: in `config.json` or, of an earlier version, in
     `config.py` alone.
     """
     return (folder / CONFIG).exists() or (folder / SHOWN).exists()
 
 
 def settings(folder: Path) -> dict[str, Any]:
-    """The settings of a run, from `config.json`; of a version before, from `config.py`, which is
+    """The settings of a run, from `config.json`; of an earlier version, from `config.py`, which is
     read and not run.
 
     Raises:
-        RunFolderError: where there is no such file, or it is damaged.
+        RunFolderError: if there is no such file, or it is damaged.
     """
     path = folder / (CONFIG if (folder / CONFIG).exists() else SHOWN)
     source = text(path, SMALL)
@@ -125,7 +125,7 @@ def describe(folder: Path, config: Mapping[str, Any], told: Facts | None) -> Non
     """Write the settings, for tools and for people, and what tools must know of the run's code.
 
     Raises:
-        RunFolderError: where the run was made with another task, or the folder cannot be written
+        RunFolderError: if the run was made with another task, or the folder cannot be written
             to.
     """
     before = facts(folder)
@@ -161,10 +161,10 @@ def shown_differs(folder: Path) -> str:
 
 
 def facts(folder: Path) -> Facts | None:
-    """What a run says of its code; None in a folder of a version before.
+    """What a run says of its code; None in a folder of an earlier version.
 
     Raises:
-        RunFolderError: where the file is damaged.
+        RunFolderError: if the file is damaged.
     """
     path = folder / FACTS
     if not path.exists():

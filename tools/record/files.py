@@ -97,7 +97,7 @@ def content(path: Path, most: int) -> bytes:
     """A file of at most `most` bytes.
 
     Raises:
-        RunFolderError: where it is missing, cannot be read, is larger, or is no file.
+        RunFolderError: if it is missing, cannot be read, is larger, or is no file.
     """
     try:
         # a pipe would be waited for
@@ -140,7 +140,7 @@ def parsed(source: str) -> Any:
     """What is in a JSON.
 
     Raises:
-        ValueError: where it is none, has a key twice, or brackets in brackets without end.
+        ValueError: if it is none, has a key twice, or brackets in brackets without end.
     """
     try:
         return json.loads(source, object_pairs_hook=_object)
@@ -162,7 +162,7 @@ def row(line: str) -> dict[str, Any]:
     """A line of metrics.jsonl: null, and numbers of at most 64 bits.
 
     Raises:
-        ValueError: where something else is in it.
+        ValueError: if something else is in it.
     """
     found = parsed(line)
     if not isinstance(found, dict):
@@ -194,7 +194,7 @@ def arrays(path: Path, part: str = "") -> dict[str, np.ndarray]:
         part: how the names of the arrays that are wanted begin.
 
     Raises:
-        RunFolderError: where the file is damaged, of another kind, or more than fits into memory.
+        RunFolderError: if the file is damaged, of another kind, or more than fits into memory.
     """
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:

@@ -35,8 +35,8 @@ def read_all(paths: Sequence[Path], trust: Trust = ()) -> tuple[list[Run], list[
     itself must be.
 
     Raises:
-        ComparisonError: where a path holds no run, or nothing can be read.
-        RunFolderError: where a path is a run that cannot be read.
+        ComparisonError: if a path holds no run, or nothing can be read.
+        RunFolderError: if a path is a run that cannot be read.
     """
     found, left_out = find(paths)
     named = [str(one) for one in left_out if one.path in paths]
@@ -65,7 +65,7 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Path], list[LeftOut]]:
     folder comes once: by its own name, where that is below the paths, too.
 
     Raises:
-        ComparisonError: where a path is not there, or holds no run.
+        ComparisonError: if a path is not there, or holds no run.
     """
     runs: dict[Identity, tuple[bool, Path]] = {}
     closed: dict[Path, LeftOut] = {}

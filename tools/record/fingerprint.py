@@ -58,7 +58,7 @@ def unpacked(arrays: Mapping[str, np.ndarray]) -> Fingerprint:
     """What `packed` packed.
 
     Raises:
-        KeyError, ValueError: where the arrays are others.
+        KeyError, ValueError: if the arrays are others.
     """
     digests = {part: arrays[part] for part in PARTS}
     for part, found in digests.items():
@@ -71,11 +71,11 @@ def unpacked(arrays: Mapping[str, np.ndarray]) -> Fingerprint:
 
 
 def fingerprint(task: Task) -> Fingerprint | None:
-    """Of a task's data as they are now, where its `check` found nothing; None where it does not
+    """Of a task's data as they are now, where its `check` found nothing; None if it does not
     tell its sources.
 
     Raises:
-        OSError: where an image is gone.
+        OSError: if an image is gone.
     """
     if not isinstance(task, Sourced):
         return None
@@ -109,7 +109,7 @@ def _array(texts: Sequence[str]) -> np.ndarray:
 
 def difference(there: Fingerprint, now: Fingerprint, names: Sequence[str]) -> list[str]:
     """What differs between the data of a run and others, a sentence a part with the first sample;
-    empty where nothing.
+    empty if nothing.
 
     Args:
         names: of the pool's samples.

@@ -21,10 +21,10 @@ class First:
     """A run's first cycle: what its row came from, and the row.
 
     Args:
-        receipt: of the cycle; empty where there is none.
+        receipt: of the cycle; empty if there is none.
         row: of the cycle.
         settings: the run's config, flat.
-        batch_size: of the passes over the test set, a measured one too; None where nobody knows it.
+        batch_size: of the passes over the test set, a measured one too; None if nobody knows it.
     """
 
     receipt: Mapping[str, str]

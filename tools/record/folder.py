@@ -48,7 +48,7 @@ class RunFolder:
         written.
 
         Raises:
-            RunFolderError: where it was made with another one, naming what differs.
+            RunFolderError: if it was made with another one, naming what differs.
         """
         self.require_whole()
         if not facts.there(self.path):
@@ -70,7 +70,7 @@ class RunFolder:
         left, or told of it.
 
         Raises:
-            RunFolderError: where one is, or the folder cannot be read.
+            RunFolderError: if one is, or the folder cannot be read.
         """
         files.sound(self.path)
         try:
@@ -88,7 +88,7 @@ class RunFolder:
         """Keep other processes out of the folder; a process that is killed lets go of it.
 
         Raises:
-            RunFolderError: where another one is in it.
+            RunFolderError: if another one is in it.
         """
         with ExitStack() as stack:
             try:
@@ -118,13 +118,13 @@ class RunFolder:
             name: of the config, written where it is given: no setting, and `config.json` does not
                 have it.
             told: what tools must know of the run's code.
-            made_of: the data as they are now; None where the task does not tell.
+            made_of: the data as they are now; None if the task does not tell.
 
         Returns:
             As `resume`.
 
         Raises:
-            RunFolderError: where the folder is of another config or other data.
+            RunFolderError: if the folder is of another config or other data.
         """
         self.check(config)
         facts.describe(self.path, config, told)
@@ -153,7 +153,7 @@ class RunFolder:
 
     @property
     def name(self) -> str | None:
-        """The config's name, as `open` wrote it; None in a folder of before."""
+        """The config's name, as `open` wrote it; None in a folder of an earlier version."""
         path = self.path / "name.txt"
         if not path.exists():
             return None
@@ -163,13 +163,13 @@ class RunFolder:
         """Names of the pool's samples by id, as `open` wrote them.
 
         Raises:
-            RunFolderError: where the file cannot be read.
+            RunFolderError: if the file cannot be read.
         """
         return files.text(self.path / "samples.txt", files.NAMES).split("\n")[:-1]
 
     @property
     def committed(self) -> int:
-        """Number of committed cycles; 0 where `state.json` is not there yet, or is damaged."""
+        """Number of committed cycles; 0 if `state.json` is not there yet, or is damaged."""
         try:
             state = files.parsed(files.text(self.path / "state.json", files.STATE))
             return int(state["cycle"])
@@ -177,13 +177,13 @@ class RunFolder:
             return 0
 
     def resume(self, size: int) -> Pool | None:
-        """The pool as the last committed cycle left it; None where no cycle was committed.
+        """The pool as the last committed cycle left it; None if no cycle was committed.
 
         Args:
             size: samples of the data set now.
 
         Raises:
-            RunFolderError: where the state cannot be read or belongs to another data set.
+            RunFolderError: if the state cannot be read or belongs to another data set.
         """
         return self._state(size)[0]
 
@@ -201,7 +201,7 @@ class RunFolder:
     def last_receipt(self) -> str | None:
         """The hash of the last cycle's receipt, as `state.json` has it.
 
-        None where a version before wrote it.
+        None if an earlier version wrote it.
         """
         found = committed.state(self.path / "state.json")
         return None if found is None else found[1]
@@ -210,14 +210,14 @@ class RunFolder:
         """The rows of `metrics.jsonl` before a cycle, a dict each.
 
         Raises:
-            RunFolderError: where a line is damaged or a cycle's is missing.
+            RunFolderError: if a line is damaged or a cycle's is missing.
         """
         return committed.rows(self.path / "metrics.jsonl", cycle)
 
     def times(self, cycle: int) -> list[str]:
         """The lines of `seconds.txt` before a cycle, see `tools/record/receipt.py`.
 
-        They are "-" where a version before kept none.
+        They are "-" where an earlier version kept none.
         """
         return committed.times(self.path / "seconds.txt", cycle)
 
@@ -301,15 +301,15 @@ class RunFolder:
         """The receipt of a cycle by itself: vectors, which may be large, are not read.
 
         Raises:
-            RunFolderError: where the file is damaged.
+            RunFolderError: if the file is damaged.
         """
         return self._read(cycle, "receipt/")[1]
 
     def saved(self, cycle: int) -> tuple[Query | None, dict[str, str]]:
-        """What was asked for in a cycle and its receipt; None and nothing where there is no file.
+        """What was asked for in a cycle and its receipt; None and nothing if there is no file.
 
         Raises:
-            RunFolderError: where the file is damaged.
+            RunFolderError: if the file is damaged.
         """
         return self._read(cycle)
 
@@ -326,7 +326,7 @@ class RunFolder:
         """Of scoring, in runs that measure it: what the first process found when the run began.
 
         Raises:
-            RunFolderError: where the file holds no such number.
+            RunFolderError: if the file holds no such number.
         """
         path = self.path / "batch_size.txt"
         if measure is not None:

@@ -29,7 +29,7 @@ def lost(folder: Path) -> tuple[list[str], str]:
     not lost but yet to come.
 
     Raises:
-        OSError: where the folder cannot be read, or RunFolderError a file.
+        OSError: if the folder cannot be read, or RunFolderError a file.
     """
     if not folder.exists() or not looks_like_run([path.name for path in folder.iterdir()]):
         return [], ""

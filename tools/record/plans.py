@@ -40,8 +40,8 @@ def plan(folder: Path, trust: Trust = ()) -> Plan:
         trust: folders whose code the user allows to be run, for a strategy or signals of one's own.
 
     Raises:
-        RunFolderError: where a file is damaged, or code is needed that nobody allowed.
-        ConfigError: where settings are not right.
+        RunFolderError: if a file is damaged, or code is needed that nobody allowed.
+        ConfigError: if settings are not right.
     """
     written, about = facts.settings(folder), facts.facts(folder)
     places, strategy, given = (
@@ -72,7 +72,7 @@ def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = No
 
     Raises:
         RunFolderError: as `plan`.
-        ConfigError: where its settings are not right.
+        ConfigError: if its settings are not right.
     """
     about, config = facts.facts(folder), facts.settings(folder)
     if options:
@@ -102,12 +102,12 @@ def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = No
 
 
 def about(folder: Path, trust: Trust = ()) -> Facts:
-    """What tools must know of a run's code; of a version before, which did not keep it, the task
+    """What tools must know of a run's code; of an earlier version, which did not keep it, the task
     itself says it.
 
     Raises:
         RunFolderError: as `plan`.
-        ConfigError: where the task's settings are not right.
+        ConfigError: if the task's settings are not right.
     """
     kept = facts.facts(folder)
     if kept is not None:

@@ -43,7 +43,7 @@ class Run:
         lower: whether less of the metric is better.
         data: what its images, labels and test set were, see `tools.record.data.whole`; empty where
             not recorded.
-        first: of its first cycle; None where none is committed.
+        first: of its first cycle; None if none is committed.
     """
 
     folder: Path
@@ -95,7 +95,7 @@ def read(path: Path, trust: plans.Trust = ()) -> Run:
             task tells.
 
     Raises:
-        RunFolderError: where something in it is damaged or missing.
+        RunFolderError: if something in it is damaged or missing.
     """
     # as it is called here, where a link leads to it
     folder, path = RunFolder(path), Path(os.path.abspath(path))

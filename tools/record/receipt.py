@@ -44,7 +44,7 @@ def receipt_of(
         task: whose data the taps are of.
         pool: of the cycle, before its query.
         model: that was evaluated and scored.
-        members: whom the strategy asked beside it.
+        members: the committee that the strategy asked.
         query: with all of its signals; None in the last cycle.
     """
     import torch  # receipts are read without it
@@ -114,7 +114,7 @@ def unpacked(arrays: Mapping[str, np.ndarray]) -> tuple[Query | None, Receipt]:
     """What `packed` packed.
 
     Raises:
-        KeyError: where there are candidates and no picks.
+        KeyError: if there are candidates and no picks.
     """
 
     def part(prefix: str) -> dict[str, np.ndarray]:

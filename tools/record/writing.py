@@ -18,7 +18,7 @@ def write_whole(path: Path, content: bytes | Callable[[Path], None]) -> None:
             more.
 
     Raises:
-        RunFolderError: where it cannot be written.
+        RunFolderError: if it cannot be written.
     """
     try:
         with replacing(path) as beside:

@@ -34,7 +34,7 @@ class Place(Protocol):
         """Start a run.
 
         Raises:
-            OSError: where that fails.
+            OSError: if that fails.
         """
 
 

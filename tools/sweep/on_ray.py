@@ -40,7 +40,7 @@ def cluster(address: str) -> Iterator[None]:
     RAY_ADDRESS, or a local one.
 
     Raises:
-        ConfigError: where nobody answers.
+        ConfigError: if nobody answers.
     """
     address = address or os.environ.get("RAY_ADDRESS", "") or "local"
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -101,7 +101,7 @@ class OnRay:
         say: for a line.
 
     Raises:
-        ConfigError: where no node has what a run asks for.
+        ConfigError: if no node has what a run asks for.
     """
 
     def __init__(

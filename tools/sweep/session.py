@@ -61,7 +61,7 @@ def _place(
     """This machine or the Ray cluster, checked.
 
     Raises:
-        ConfigError: where Ray is missing, or its cluster does not answer, is too small, or does not
+        ConfigError: if Ray is missing, or its cluster does not answer, is too small, or does not
             see the files.
     """
     if arguments.ray is None:

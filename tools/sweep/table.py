@@ -43,19 +43,19 @@ def show(jobs: Sequence[Job], console: Console) -> None:
 
 
 def _final(job: Job) -> float:
-    """NaN where the run is not finished."""
+    """NaN if the run is not finished."""
     return column(job.rows, job.metric)[-1] if job.folder.done and job.rows else math.nan
 
 
 def _area(job: Job) -> float:
-    """NaN where the run is not finished."""
+    """NaN if the run is not finished."""
     if not (job.folder.done and job.rows):
         return math.nan
     return area_under_curve(column(job.rows, "labeled"), column(job.rows, job.metric))
 
 
 def _spread(values: Sequence[float]) -> str:
-    """Mean, and standard deviation over the seeds where there are some."""
+    """Mean, and standard deviation over the seeds if there are some."""
     found = [value for value in values if math.isfinite(value)]
     if not found:
         return number(math.nan)

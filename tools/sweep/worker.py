@@ -65,7 +65,7 @@ class Worker:
             The exit status, negative where a signal ended it.
 
         Raises:
-            OSError: where it cannot be started.
+            OSError: if it cannot be started.
         """
         end = time.monotonic() + patience
         while time.monotonic() < end and not self._told and not _free(Path(folder, lock)):

@@ -43,7 +43,7 @@ class Cycle:
         folder: of the run.
         pool: as it is when the cycle begins.
         launcher: mmengine's; "none" is one process.
-        shared: where runs share their first trainings; None where they do not.
+        shared: where runs share their first trainings; None if they do not.
     """
 
     experiment: Experiment

@@ -114,7 +114,7 @@ def key(
         pool: of the first cycle: the labeled ids.
         names: what the samples are called.
         member: of an ensemble.
-        tested: hash of the test set, which an adapter may look at in training, too; empty where it
+        tested: hash of the test set, which an adapter may look at in training, too; empty if it
             is not known.
     """
     module: Any = experiment.module_mode
@@ -229,7 +229,7 @@ def machine() -> list[str]:
 
 
 def _version(name: str) -> str:
-    """Empty where another distribution provides the library."""
+    """Empty if another distribution provides the library."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -63,7 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
         arguments: the options of `al_train.py`.
 
     Returns:
-        The exit status: 0, 2 where something must be put right first, 130 after Ctrl-C or SIGTERM.
+        The exit status: 0, 2 if something must be put right first, 130 after Ctrl-C or SIGTERM.
     """
     if not torch.cuda.is_available():
         keep_freed_memory()

@@ -24,7 +24,7 @@ class Present:
         """Of the data of a task with these settings.
 
         Returns:
-            None where the task does not tell its sources, and why where the data are not here.
+            None if the task does not tell its sources, and why where the data are not here.
         """
         key = json.dumps(settings, sort_keys=True, default=str)
         if key not in self._found:

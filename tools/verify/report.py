@@ -67,7 +67,7 @@ class Report:
         self.console.print(printable(text))
 
     def line(self, check: str, compared: str, remarks: Sequence[Remark]) -> None:
-        """A check: "ok" and what was compared where there are no remarks.
+        """A check: "ok" and what was compared if there are no remarks.
 
         Else those, the first ten.
         """
@@ -101,7 +101,7 @@ class Data:
 
 
 def one(path: Path, report: Report, data: Data) -> Record | None:
-    """Check one run; None where it cannot be read."""
+    """Check one run; None if it cannot be read."""
     folder = RunFolder(path)
     try:
         folder.require_whole()

@@ -35,8 +35,8 @@ class Cycle:
         number: from 0.
         labeled: ids that it trained on: the initial set and the picks before, in order.
         query: None in the last cycle, or where the file cannot be read.
-        receipt: empty where there is none.
-        damage: why the file cannot be read; empty where it can be.
+        receipt: empty if there is none.
+        damage: why the file cannot be read; empty if it can be.
     """
 
     number: int
@@ -54,9 +54,9 @@ class Record:
         folder: of it.
         experiment: its plan, of its config.json.
         names: of the samples, by id.
-        state: the pool after the last committed cycle, from state.json; None where no cycle was
+        state: the pool after the last committed cycle, from state.json; None if no cycle was
             committed.
-        present: gives the fingerprint of the data as they are now, None where the task does not
+        present: gives the fingerprint of the data as they are now, None if the task does not
             tell it, or why they are not here.
     """
 
@@ -70,7 +70,7 @@ class Record:
     def data(self) -> Fingerprint | None:
         """What the run's data were.
 
-        None where it is not recorded, or the file is damaged, which a check says.
+        None if it is not recorded, or the file is damaged, which a check says.
         """
         try:
             return data.kept(self.folder.path)
@@ -79,7 +79,7 @@ class Record:
 
     @property
     def metric(self) -> str:
-        """Key of the task's metric; empty where a version before did not keep it."""
+        """Key of the task's metric; empty if an earlier version did not keep it."""
         about = facts.facts(self.folder.path)
         return "" if about is None else about.metric
 
@@ -129,7 +129,7 @@ def read(
     """Read a run; damaged queries are noted in its cycles.
 
     Raises:
-        RunFolderError: where samples.txt or state.json cannot be read, or do not fit.
+        RunFolderError: if samples.txt or state.json cannot be read, or do not fit.
     """
     samples, budget, cycles = (
         folder.path / "samples.txt",

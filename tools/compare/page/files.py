@@ -23,7 +23,7 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write all files, or none: they are renamed once the last one is written.
 
     Raises:
-        ComparisonError: where the folder cannot be written to.
+        ComparisonError: if the folder cannot be written to.
     """
     try:
         taken = [name for name in files if (folder / name).is_dir()]
@@ -41,7 +41,7 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
 def as_json(found: Sequence[Findings]) -> str:
     """`summary.json`: everything but the pictures.
 
-    Null where there is no number, infinity included.
+    Null if there is no number, infinity included.
     """
     rows = []
     for one in found:
@@ -90,7 +90,7 @@ def _plain(value: Any) -> Any:
 
 
 def as_csv(found: Sequence[Findings]) -> str:
-    """`summary.csv`: a row a strategy; empty where there is no number."""
+    """`summary.csv`: a row a strategy; empty if there is no number."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     numbers = [

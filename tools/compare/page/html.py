@@ -158,7 +158,7 @@ def _needed(leg: Leg) -> str:
 
 
 def _penalties(one: Findings) -> dict[str, Any]:
-    """The square of penalties, where there is a test, and what its caption says."""
+    """The square of penalties, if there is a test, and what its caption says."""
     shares = zip(one.penalties.legs, one.penalties.columns.tolist(), strict=True)
     tested = [(leg, share) for leg, share in shares if not math.isnan(share)]
     worst = sorted(tested, key=lambda one: one[1])

@@ -40,7 +40,7 @@ class Line:
         style: its colour and dashes.
         x: (N,).
         y: (N,).
-        low: (N,) of the band; not-a-number, or empty, where there is none.
+        low: (N,) of the band; not-a-number, or empty, if there is none.
         high: (N,).
         every: the first and so many points further each one is marked, and tells its value; 0 for
             none.

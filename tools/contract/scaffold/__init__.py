@@ -22,7 +22,7 @@ def write(path: Path) -> tuple[Path, Path]:
         Both paths.
 
     Raises:
-        ScaffoldError: where the name is no module's or another one's, where one of them is there
+        ScaffoldError: if the name is no module's or another one's, where one of them is there
             already, or where they cannot be written.
     """
     name, files = path.stem, (path, path.with_name(f"{path.stem}_config.py"))

@@ -15,7 +15,7 @@ def write(root: Path, out: Path, per_class: int) -> int:
     """Write the folders beside `out`, then rename; returns the number of images.
 
     Raises:
-        ValueError: where `out` is there already, or `root` does not hold CIFAR-10 whole.
+        ValueError: if `out` is there already, or `root` does not hold CIFAR-10 whole.
     """
     if out.exists():
         raise ValueError(f"{out} is there already; take it away, or name another --out")

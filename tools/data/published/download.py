@@ -49,7 +49,7 @@ def fetch(address: str, target: Path, checksum: str, unpacked: float) -> None:
             beforehand.
 
     Raises:
-        PrepareError: where the server does not send it, it is not the right file, or the disk has
+        PrepareError: if the server does not send it, it is not the right file, or the disk has
             no room for it.
     """
     part = target.with_name(target.name + ".part")

@@ -38,7 +38,7 @@ def unpack_wheel(wheel: Path, root: Path) -> None:
     Killed anywhere, a further call does it again.
 
     Raises:
-        PrepareError: where it is not that wheel, or the disk is full; nothing is then changed below
+        PrepareError: if it is not that wheel, or the disk is full; nothing is then changed below
             `root`.
     """
     try:

@@ -36,7 +36,7 @@ def unpack(archive: Path, root: Path, place: Place) -> None:
         place: path in the archive -> path below `root`, or None for a file that is not wanted.
 
     Raises:
-        PrepareError: where it is no whole archive, holds anything but files and folders below its
+        PrepareError: if it is no whole archive, holds anything but files and folders below its
             own top, or the disk is full; nothing is then changed below `root`.
     """
     try:
@@ -53,7 +53,7 @@ def staged(archive: Path, root: Path) -> Iterator[Path]:
     below `root`.
 
     Raises:
-        PrepareError: where the disk is full or refuses; in the block, nothing is then changed below
+        PrepareError: if the disk is full or refuses; in the block, nothing is then changed below
             `root`.
     """
     staging = root / f".{archive.name}.unpacking"

@@ -28,8 +28,8 @@ def draw(
         hard: share of hard samples, from 0 to 1.
 
     Raises:
-        ValueError: where a setting is wrong, or the folder holds something else.
-        OSError: where the folder cannot be written to.
+        ValueError: if a setting is wrong, or the folder holds something else.
+        OSError: if the folder cannot be written to.
     """
     from tools.data.sandbox.classification import make_classification
     from tools.data.sandbox.detection import make_detection
