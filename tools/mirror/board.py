@@ -11,7 +11,6 @@ from tools.display.looks import LIGHT, legs, styles
 from tools.mirror.modes import PROJECT
 from tools.mirror.tracking import X_AXIS, silence
 from tools.record import rows
-from tools.train import showing
 
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2 import LinePlot
@@ -126,7 +125,7 @@ def _curves(metric: str, lower: bool) -> Section:
     from wandb_workspaces.reports.v2 import BarPlot, Config, Layout, MarkdownPanel
     from wandb_workspaces.workspaces import Section
 
-    final, said = rows.final(metric), showing.measured(metric, lower)
+    final, said = rows.final(metric), rows.measured(metric, lower)
     bars = [
         BarPlot(
             title=title,

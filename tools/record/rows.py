@@ -46,3 +46,8 @@ def totals(metric: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """The final numbers of a finished run; not-a-number where a row lacks its score."""
     scores = column(rows, metric)
     return {final(metric): scores[-1], AREA: area_under_curve(column(rows, "labeled"), scores)}
+
+
+def measured(metric: str, lower: bool) -> str:
+    """A metric as people read it, with the direction where that is not the usual one."""
+    return f"{metric} (lower is better)" if lower else metric

@@ -9,9 +9,8 @@ from statistics import fmean, stdev
 from rich.console import Console
 
 from tools.display.sheet import Column, Sheet, number, plus_minus
-from tools.record.rows import area_under_curve, column
+from tools.record.rows import area_under_curve, column, measured
 from tools.sweep.jobs import Job
-from tools.train.showing import measured
 
 
 def show(jobs: Sequence[Job], console: Console) -> None:

@@ -36,7 +36,7 @@ from tools.record import data
 from tools.record.fingerprint import fingerprint
 from tools.record.folder import RunFolder, RunFolderError
 from tools.record.plans import told
-from tools.record.rows import AREA, totals
+from tools.record.rows import AREA, measured, totals
 from tools.train import loop, showing
 from tools.train.cycle import Cycle
 from tools.train.first_model import FirstModels
@@ -220,7 +220,7 @@ def _show(experiment: Experiment, rows: list[dict[str, Any]], console: Console) 
     lower = lower_is_better(experiment.task)
     showing.show(rows, experiment.task.metric, console, lower)
     area = totals(experiment.task.metric, rows)[AREA]
-    console.print(showing.measured(f"area under the curve {area:.4f}", lower), highlight=False)
+    console.print(measured(f"area under the curve {area:.4f}", lower), highlight=False)
 
 
 def _start_processes(launcher: str) -> None:

@@ -11,14 +11,9 @@ from rich.console import Console
 from models.process.files import replacing
 from tools.display.looks import styles
 from tools.display.sheet import Column, Sheet
-from tools.record.rows import STEPS, Row
+from tools.record.rows import STEPS, Row, measured
 
 NOTHING = 0.0005  # seconds: the clock's own, around a step that is not there
-
-
-def measured(metric: str, lower: bool) -> str:
-    """A metric as people read it, with the direction where that is not the usual one."""
-    return f"{metric} (lower is better)" if lower else metric
 
 
 def line(row: Row, metric: str, cycles: int) -> str:

@@ -16,7 +16,7 @@ from tools.compare.page.sentences import of_seeds
 from tools.compare.page.svg import FEW, every
 from tools.display.canvas import canvas, look_of, tick_well
 from tools.display.looks import LIGHT, Style
-from tools.train.showing import measured
+from tools.record.rows import measured
 
 WIDTH, HEIGHT, LEGEND = 3.6, 3.0, 0.5  # inches of a panel, and of the legend below all
 INK, SOFT = "#1c2024", "#60646c"  # of titles and of all else that is written

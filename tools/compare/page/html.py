@@ -26,7 +26,7 @@ from tools.compare.page.svg import Line, chip, every, line_chart, mark
 from tools.compare.statistics import ALPHA
 from tools.compare.traits import Trait
 from tools.display.looks import DARK, LIGHT, Style
-from tools.train.showing import measured
+from tools.record.rows import measured
 
 Looks = Mapping[str, Style]
 BINS = 20  # of a histogram that are shown

@@ -10,7 +10,7 @@ from tools.compare.page.sentences import crowds, doubts, labels_saved, module_he
 from tools.compare.page.style import count, duration, spread
 from tools.compare.statistics import ALPHA
 from tools.display.sheet import Column, Sheet
-from tools.train.showing import measured
+from tools.record.rows import measured
 
 SHOWN = 10  # queries without pictures; the report names all
 
