@@ -27,6 +27,7 @@ from tools.compare.page.files import as_csv, as_json
 from tools.compare.page.html import page
 from tools.compare.page.terminal import show
 from tools.compare.saving import labels_needed
+from tools.display import canvas as canvases
 from tools.display.canvas import canvas
 from tools.display.looks import styles
 from tools.mirror import board
@@ -265,7 +266,7 @@ def test_axes_say_that_lower_is_better(tmp_path: Path, monkeypatch, capsys):
     content = page(found, styles(["random"]))
     assert ">score (lower is better)</text>" in content
     drawn = []
-    monkeypatch.setattr(showing, "canvas", lambda **k: drawn.append(canvas(**k)) or drawn[-1])
+    monkeypatch.setattr(canvases, "canvas", lambda **k: drawn.append(canvas(**k)) or drawn[-1])
     rows = [{"labeled": 10, "mae": 0.5}]
     showing.draw(rows, "mae", "t", tmp_path / "curve.png", lower=True)
     assert drawn[0].axes[0].get_ylabel() == "mae (lower is better)"

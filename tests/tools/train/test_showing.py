@@ -12,9 +12,9 @@ from PIL import Image
 from rich.console import Console
 from sklearn.metrics import auc
 
+from tools.display import canvas as canvases
 from tools.display.canvas import canvas
 from tools.record.rows import area_under_curve
-from tools.train import showing
 from tools.train.showing import draw, line, show
 
 ROWS = [
@@ -130,7 +130,7 @@ def test_curve_is_a_picture_that_can_be_read(tmp_path):
 
 def test_curve_shows_the_rows(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(showing, "canvas", lambda **k: drawn.append(canvas(**k)) or drawn[-1])
+    monkeypatch.setattr(canvases, "canvas", lambda **k: drawn.append(canvas(**k)) or drawn[-1])
     draw([*ROWS, {"labeled": 3000, "mAP": None}], "mAP", "a title", tmp_path / "curve.png")
     (axes,) = drawn[0].axes
     # what is not a number is no point
