@@ -97,6 +97,7 @@ def ended(arguments: Sequence[str | Path], status: int) -> None:
         [sys.executable, *map(str, arguments)],
         capture_output=True,
         text=True,
+        encoding="utf-8",
         errors="replace",
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TOOLS.parent), *_paths()])},
     )
