@@ -78,3 +78,19 @@ def stub() -> Iterator[Stub]:
 
     with serving() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny images, a folder for each class; tests that change it take `own_image_folder`."""
+    from tests import imagekit
+
+    return imagekit.make_folder(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture
+def own_image_folder(tmp_path: Path) -> Path:
+    """The same as `image_folder`, for one test alone."""
+    from tests import imagekit
+
+    return imagekit.make_folder(tmp_path / "data")

@@ -4,6 +4,8 @@ regression on made vectors.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
@@ -14,9 +16,9 @@ from torch.utils.data import Dataset
 
 from models.output import Output, Tap
 from models.process.seeding import seeded
-from models.training.joint import JointModel
+from models.training.joint import JointModel, Mode
 from models.training.settings import ModuleSettings
-from tasks.base import Source
+from tasks.base import Source, Task
 from tasks.data import canonical
 
 NOISE = 0.5
@@ -136,15 +138,21 @@ class Told(Toy):
         ]
 
 
+def model_of(task: Task, seed: int = 5, mode: Mode = "joint", **settings: Any) -> JointModel:
+    """A task's network with a module of these settings, both untrained."""
+    with seeded(seed):
+        module = ModuleSettings(**settings)
+        return JointModel(task.build(), task.forward, task.predict, task.taps, module, mode)
+
+
 def trained(task: Toy) -> JointModel:
     """A model with a module, in training mode.
 
     Its batch norm has seen data, so evaluation mode differs from that.
     """
     with seeded(5):
-        model = JointModel(
-            task.build(), task.forward, task.predict, task.taps, ModuleSettings(width=8), "joint"
-        )
+        module = ModuleSettings(width=8)
+        model = JointModel(task.build(), task.forward, task.predict, task.taps, module, "joint")
         model.train()
         for _ in range(3):
             model.network(torch.randn(16, 6) * 2 + 1)

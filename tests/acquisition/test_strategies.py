@@ -194,13 +194,13 @@ def test_a_chain_that_would_keep_all_candidates_is_refused():
     assert load(TOY, options=options | {"keep": 3}).steps[1].keep == 3
 
 
-def test_the_plan_counts_members_and_passes(folder: Path, tmp_path: Path):
+def test_the_plan_counts_members_and_passes(image_folder: Path, tmp_path: Path):
     for strategy, trainings, times in (
         ("ensemble_bald", 4, 3),
         ("dropout_bald", 2, 3),
         ("random", 2, 1),
     ):
-        plan = preflight.plan(experiment_of(folder, strategy), tmp_path, 0)
+        plan = preflight.plan(experiment_of(image_folder, strategy), tmp_path, 0)
         assert f"training {trainings} trainings of 1 epochs" in plan
         assert (f", {times} times each" in plan) == (times > 1)
 
@@ -267,11 +267,6 @@ def test_learning_loss_without_its_module_is_refused(capsys):
 # ---------------------------------------------------------------- committees in the loop
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return imagekit.make_folder(tmp_path_factory.mktemp("images"))
-
-
 def experiment_of(folder: Path, strategy: str, **options) -> Experiment:
     budget = {"budget.initial": 4, "budget.query": 2, "budget.cycles": 2, "training.epochs": 1}
     dropout = {"committee": {"members": 3, "passes": 3, "dropout": 0.3, "dropout_at": ["layer*"]}}
@@ -291,8 +286,8 @@ def run(experiment: Experiment, where: Path) -> RunFolder:
 
 @pytest.mark.parametrize("strategy", ["ensemble_bald", "dropout_bald"])
 @pytest.mark.slow
-def test_the_same_run_twice_is_the_same(strategy, folder: Path, tmp_path: Path):
-    first, again = (run(experiment_of(folder, strategy), tmp_path / name) for name in "ab")
+def test_the_same_run_twice_is_the_same(strategy, image_folder: Path, tmp_path: Path):
+    first, again = (run(experiment_of(image_folder, strategy), tmp_path / name) for name in "ab")
     assert (first.path / "state.json").read_bytes() == (again.path / "state.json").read_bytes()
     found, other = first.query(0), again.query(0)
     assert np.array_equal(found.signals[strategy], other.signals[strategy])
@@ -301,10 +296,11 @@ def test_the_same_run_twice_is_the_same(strategy, folder: Path, tmp_path: Path):
 
 @pytest.mark.slow
 def test_members_are_trained_apart_and_the_first_is_every_strategys_network(
-    folder: Path, tmp_path: Path
+    image_folder: Path, tmp_path: Path
 ):
     ensemble, plain = (
-        run(experiment_of(folder, name), tmp_path / name) for name in ("ensemble_bald", "random")
+        run(experiment_of(image_folder, name), tmp_path / name)
+        for name in ("ensemble_bald", "random")
     )
     rows = [
         json.loads((there.path / "metrics.jsonl").read_text().splitlines()[0])
@@ -316,9 +312,9 @@ def test_members_are_trained_apart_and_the_first_is_every_strategys_network(
 
 @pytest.mark.slow
 def test_a_run_killed_among_the_members_ends_as_if_it_had_not_been(
-    folder: Path, tmp_path: Path, monkeypatch
+    image_folder: Path, tmp_path: Path, monkeypatch
 ):
-    whole = run(experiment_of(folder, "ensemble_bald"), tmp_path / "whole")
+    whole = run(experiment_of(image_folder, "ensemble_bald"), tmp_path / "whole")
     from tools.train import cycle
 
     start, calls = cycle.start, []
@@ -329,7 +325,7 @@ def test_a_run_killed_among_the_members_ends_as_if_it_had_not_been(
             raise KeyboardInterrupt
         return start(*arguments)
 
-    experiment = experiment_of(folder, "ensemble_bald")
+    experiment = experiment_of(image_folder, "ensemble_bald")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(cycle, "start", killed)
         patch.setattr(loop, "start", killed)
@@ -337,15 +333,17 @@ def test_a_run_killed_among_the_members_ends_as_if_it_had_not_been(
     assert (tmp_path / "killed/cycles/00/member2").exists() and not (
         tmp_path / "killed/state.json"
     ).exists()
-    resumed = run(experiment_of(folder, "ensemble_bald"), tmp_path / "killed")
+    resumed = run(experiment_of(image_folder, "ensemble_bald"), tmp_path / "killed")
     assert (resumed.path / "state.json").read_bytes() == (whole.path / "state.json").read_bytes()
     assert np.array_equal(
         resumed.query(0).signals["ensemble_bald"], whole.query(0).signals["ensemble_bald"]
     )
 
 
-def test_dropout_needs_a_layer_to_drop_out_after(folder: Path):
-    experiment = experiment_of(folder, "dropout_bald", **{"committee": {"dropout_at": ["stage*"]}})
+def test_dropout_needs_a_layer_to_drop_out_after(image_folder: Path):
+    experiment = experiment_of(
+        image_folder, "dropout_bald", **{"committee": {"dropout_at": ["stage*"]}}
+    )
     (problem,) = preflight.problems(experiment, full=False)
     assert "strategy 'dropout_bald': committee.dropout_at: 'stage*' names no layer" in problem
 

@@ -36,11 +36,6 @@ LOSS, BOTH = frozenset({"loss"}), frozenset({"loss", "probs"})
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return imagekit.make_folder(tmp_path_factory.mktemp("folder"))
-
-
-@pytest.fixture(scope="module")
 def large(tmp_path_factory) -> Path:
     return imagekit.make_folder(tmp_path_factory.mktemp("large"), width=90, height=70)
 
@@ -51,9 +46,9 @@ def cifar(tmp_path: Path, monkeypatch) -> Path:
 
 
 @pytest.fixture(params=["folder", "cifar10", "resnet18 on large images"])
-def task(request, folder: Path, large: Path) -> Classification:
+def task(request, image_folder: Path, large: Path) -> Classification:
     if request.param == "folder":
-        return classification(folder)
+        return classification(image_folder)
     if request.param == "cifar10":
         return classification(request.getfixturevalue("cifar"), format="cifar10")
     return classification(large, network="resnet18", input_size=64, augmentation="resized_crop")
@@ -69,8 +64,8 @@ def test_the_adapter_keeps_the_contract(task: Classification):
     }
 
 
-def test_loss_is_torchs_cross_entropy_and_probs_are_its_softmax(folder: Path):
-    task = classification(folder)
+def test_loss_is_torchs_cross_entropy_and_probs_are_its_softmax(image_folder: Path):
+    task = classification(image_folder)
     with seeded(1):
         network = task.build().eval()
     batch = contract.a_batch(task, "pool", list(range(8)))
@@ -92,10 +87,10 @@ def test_loss_is_torchs_cross_entropy_and_probs_are_its_softmax(folder: Path):
 # ---------------------------------------------------------------- data
 
 
-def test_a_folder_is_read_in_the_order_of_its_names(folder: Path):
-    task = classification(folder)
+def test_a_folder_is_read_in_the_order_of_its_names(image_folder: Path):
+    task = classification(image_folder)
     pool = task.dataset("pool")
-    paths = sorted((folder / "train").glob("*/*.png"))
+    paths = sorted((image_folder / "train").glob("*/*.png"))
     assert (
         task.classes == CLASSES
         and len(pool) == len(task.dataset("train")) == 12
@@ -108,20 +103,20 @@ def test_a_folder_is_read_in_the_order_of_its_names(folder: Path):
     assert image.dtype == torch.uint8 and image.shape == (3, 32, 32)
 
 
-def test_given_classes_set_the_labels_and_leave_the_order(folder: Path):
-    task = classification(folder, classes=["dog", "bird", "cat"])
+def test_given_classes_set_the_labels_and_leave_the_order(image_folder: Path):
+    task = classification(image_folder, classes=["dog", "bird", "cat"])
     assert task.check() == []
-    plain = classification(folder).dataset("pool")
+    plain = classification(image_folder).dataset("pool")
     for i in range(12):
         (image, label), (other, by_name) = task.dataset("pool")[i], plain[i]
         assert torch.equal(image, other) and task.classes[label] == CLASSES[by_name]
 
 
-def test_few_images_are_held_and_many_are_read(folder: Path, monkeypatch):
-    held = classification(folder)
+def test_few_images_are_held_and_many_are_read(image_folder: Path, monkeypatch):
+    held = classification(image_folder)
     assert len(held._pool_images.held) == 12
     monkeypatch.setattr(sources, "HELD_BYTES", 12 * 3072 - 1)
-    read = classification(folder)
+    read = classification(image_folder)
     assert len(read._pool_images.held) == 0
     for i in range(12):
         assert torch.equal(read.dataset("pool")[i][0], held.dataset("pool")[i][0])
@@ -137,7 +132,9 @@ def test_that_many_are_too_many_is_known_early(tmp_path: Path, monkeypatch):
     assert len(sources._held([path] * 999)) == 999
 
 
-def test_an_image_that_goes_bad_after_the_check_is_named(folder: Path, tmp_path: Path, monkeypatch):
+def test_an_image_that_goes_bad_after_the_check_is_named(
+    image_folder: Path, tmp_path: Path, monkeypatch
+):
     home = imagekit.make_folder(tmp_path)
     monkeypatch.setattr(sources, "HELD_BYTES", 0)
     pool = classification(home).dataset("pool")
@@ -177,21 +174,21 @@ def test_cifar100_has_its_fine_labels(tmp_path: Path, monkeypatch):
     assert task.build().fc.out_features == 100
 
 
-def test_the_test_limit_takes_images_of_all_classes(folder: Path):
-    test = classification(folder, test_limit=3).dataset("test")
+def test_the_test_limit_takes_images_of_all_classes(image_folder: Path):
+    test = classification(image_folder, test_limit=3).dataset("test")
     assert [test[i][1] for i in range(len(test))] == [0, 1, 2]
-    assert len(classification(folder, test_limit=99).dataset("test")) == 6
+    assert len(classification(image_folder, test_limit=99).dataset("test")) == 6
 
 
-def test_thumbnails_show_the_image_and_its_class(folder: Path, large: Path):
-    small, wide = classification(folder).thumbnail(0), classification(large).thumbnail(3)
+def test_thumbnails_show_the_image_and_its_class(image_folder: Path, large: Path):
+    small, wide = classification(image_folder).thumbnail(0), classification(large).thumbnail(3)
     line = caption_height()
     assert small.size == (192, 192 + line) and wide.size == (192, 149 + line) and line < 64
-    original = np.asarray(Image.open(folder / "train/bird/000.png"))
+    original = np.asarray(Image.open(image_folder / "train/bird/000.png"))
     assert np.array_equal(np.asarray(small)[3:192:6, 3:192:6], original)
     assert np.asarray(small)[192:].max() > 200  # something is written there
     assert not np.array_equal(
-        np.asarray(small)[192:], np.asarray(classification(folder).thumbnail(3))[192:]
+        np.asarray(small)[192:], np.asarray(classification(image_folder).thumbnail(3))[192:]
     )
 
 
@@ -211,8 +208,8 @@ def crops(image: torch.Tensor, padding: int) -> dict[bytes, tuple[int, int, bool
     return places
 
 
-def test_training_views_are_crops_of_the_image_among_zeros(folder: Path):
-    task = classification(folder)
+def test_training_views_are_crops_of_the_image_among_zeros(image_folder: Path):
+    task = classification(image_folder)
     image, _ = task.dataset("pool")[5]
     possible, seen = crops(image, 4), []
     for seed in range(400):
@@ -229,8 +226,8 @@ def test_training_views_are_crops_of_the_image_among_zeros(folder: Path):
     ("settings", "count"),
     [(dict(padding=0), 2), (dict(padding=0, flip=0.0), 1), (dict(flip=1.0), 81)],
 )
-def test_crop_and_flip_are_settings(folder: Path, settings: dict, count: int):
-    task = classification(folder, **settings)
+def test_crop_and_flip_are_settings(image_folder: Path, settings: dict, count: int):
+    task = classification(image_folder, **settings)
     image, _ = task.dataset("pool")[0]
     seen = set()
     for seed in range(600):
@@ -239,14 +236,14 @@ def test_crop_and_flip_are_settings(folder: Path, settings: dict, count: int):
     assert len(seen) == count and seen <= crops(image, task.padding).keys()
 
 
-def test_pool_and_test_views_are_the_image_itself(folder: Path):
-    task = classification(folder)
+def test_pool_and_test_views_are_the_image_itself(image_folder: Path):
+    task = classification(image_folder)
     for split, path in (("pool", "train/cat/002.png"), ("test", "test/dog/001.png")):
-        home = sorted((folder / path.split("/")[0]).glob("*/*.png"))
-        index = home.index(folder / path)
+        home = sorted((image_folder / path.split("/")[0]).glob("*/*.png"))
+        index = home.index(image_folder / path)
         views_seen = [task.dataset(split)[index][0] for _ in range(5)]
         assert all(
-            np.array_equal(view.permute(1, 2, 0), np.asarray(Image.open(folder / path)))
+            np.array_equal(view.permute(1, 2, 0), np.asarray(Image.open(image_folder / path)))
             for view in views_seen
         )
 
@@ -266,8 +263,8 @@ def test_large_images_are_resized_and_cut(large: Path):
     assert len(seen) == 5
 
 
-def test_images_are_normalised_by_the_settings(folder: Path):
-    task = classification(folder, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 0.125))
+def test_images_are_normalised_by_the_settings(image_folder: Path):
+    task = classification(image_folder, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 0.125))
     batch = contract.a_batch(task, "pool", [0, 7])
     raw = batch["images"].numpy() / 255.0
     by_hand = (raw - np.array([0.1, 0.2, 0.3]).reshape(3, 1, 1)) / np.array(
@@ -278,8 +275,8 @@ def test_images_are_normalised_by_the_settings(folder: Path):
     )
 
 
-def test_the_transforms_leave_held_images_as_they_are(folder: Path):
-    task = classification(folder)
+def test_the_transforms_leave_held_images_as_they_are(image_folder: Path):
+    task = classification(image_folder)
     before = [image.copy() for image in task._pool_images.held]
     for i in range(12):
         task.dataset("train")[i]
@@ -326,8 +323,8 @@ def test_one_sample_is_judged():
     assert judged([(1, 1)])["accuracy"] == 1.0
 
 
-def test_of_equal_probabilities_the_first_class_counts(folder: Path):
-    task = classification(folder)
+def test_of_equal_probabilities_the_first_class_counts(image_folder: Path):
+    task = classification(image_folder)
     batch = contract.a_batch(task, "test", [0, 5])
 
     def undecided(images: torch.Tensor):
@@ -337,8 +334,8 @@ def test_of_equal_probabilities_the_first_class_counts(folder: Path):
     assert [(p.label, p.predicted) for p in found] == [(0, 0), (2, 1)]
 
 
-def test_the_evaluation_of_a_network_is_sklearns(folder: Path):
-    task = classification(folder)
+def test_the_evaluation_of_a_network_is_sklearns(image_folder: Path):
+    task = classification(image_folder)
     with seeded(2):
         network = task.build().eval()
     batch = contract.a_batch(task, "test", list(range(6)))
@@ -364,9 +361,9 @@ def test_the_evaluation_of_a_network_is_sklearns(folder: Path):
         (dict(network="alexnet"), "input_size: expected one that 'alexnet' can take, but got 32"),
     ],
 )
-def test_settings_that_make_no_sense(folder: Path, settings: dict, message: str):
+def test_settings_that_make_no_sense(image_folder: Path, settings: dict, message: str):
     with pytest.raises(ValueError, match=message):
-        classification(folder, **settings)
+        classification(image_folder, **settings)
 
 
 def test_settings_of_a_config_are_reported():

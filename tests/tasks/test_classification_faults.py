@@ -22,11 +22,6 @@ from tests import imagekit
 from tests.imagekit import classification, pixels, write_image
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return imagekit.make_folder(tmp_path / "data")
-
-
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:600])
 
@@ -104,29 +99,29 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", SPOILED)
-def test_each_fault_alone(folder: Path, name: str):
+def test_each_fault_alone(own_image_folder: Path, name: str):
     spoil, expected = SPOILED[name]
-    spoil(folder)
+    spoil(own_image_folder)
     for full in (False, True):
-        (line,) = classification(folder).check(full)
-        assert line.startswith(f"{folder}{expected}"), line
+        (line,) = classification(own_image_folder).check(full)
+        assert line.startswith(f"{own_image_folder}{expected}"), line
         assert "; " in line and "\n" not in line  # what to do, in one line
 
 
-def test_pixels_that_cannot_be_decoded_are_found_by_the_full_check(folder: Path):
-    truncate(folder / "train/cat/003.png")
-    assert classification(folder).check() == []
-    (line,) = classification(folder).check(full=True)
+def test_pixels_that_cannot_be_decoded_are_found_by_the_full_check(own_image_folder: Path):
+    truncate(own_image_folder / "train/cat/003.png")
+    assert classification(own_image_folder).check() == []
+    (line,) = classification(own_image_folder).check(full=True)
     assert line.startswith(
-        f"{folder}/train/cat/003.png: expected a whole image, but got pixels that OpenCV cannot"
+        f"{own_image_folder}/train/cat/003.png: expected a whole image, but got pixels that OpenCV cannot"
     )
     assert "get the file anew" in line and "take the file away" in line
 
 
-def test_several_faults_are_all_reported(folder: Path):
+def test_several_faults_are_all_reported(own_image_folder: Path):
     for spoil in ("another name in test", "empty class", "no image", "another size"):
-        SPOILED[spoil][0](folder)
-    lines = classification(folder).check()
+        SPOILED[spoil][0](own_image_folder)
+    lines = classification(own_image_folder).check()
     assert len(lines) == 4
     assert all(
         any(SPOILED[name][1] in line for line in lines)
@@ -134,16 +129,16 @@ def test_several_faults_are_all_reported(folder: Path):
     )
 
 
-def test_good_data_has_no_fault(folder: Path):
-    (folder / "hard.txt").write_text("beside the splits anything may be")
-    (folder / "train/.hidden").write_text("")
-    (folder / "train/cat/.DS_Store").write_text("")
-    task = classification(folder)
+def test_good_data_has_no_fault(own_image_folder: Path):
+    (own_image_folder / "hard.txt").write_text("beside the splits anything may be")
+    (own_image_folder / "train/.hidden").write_text("")
+    (own_image_folder / "train/cat/.DS_Store").write_text("")
+    task = classification(own_image_folder)
     assert task.check(full=True) == [] and len(task.dataset("pool")) == 12
 
 
-def test_classes_of_the_setting_are_what_folders_must_be(folder: Path):
-    lines = classification(folder, classes=["bird", "cat", "dig"]).check()
+def test_classes_of_the_setting_are_what_folders_must_be(own_image_folder: Path):
+    lines = classification(own_image_folder, classes=["bird", "cat", "dig"]).check()
     named = (
         "dog: expected a folder named after a class of the setting task.classes, but got "
         "'dog'; did you mean 'dig'?"
@@ -152,20 +147,23 @@ def test_classes_of_the_setting_are_what_folders_must_be(folder: Path):
         "dig: expected a folder of images of a class of the setting task.classes, but got "
         "nothing at this path"
     )
-    expected = [f"{folder}/{rest}" for rest in (f"train/{named}", f"test/{named}", f"train/{lost}")]
+    expected = [
+        f"{own_image_folder}/{rest}"
+        for rest in (f"train/{named}", f"test/{named}", f"train/{lost}")
+    ]
     assert len(lines) == 3 and all(a.startswith(b) for a, b in zip(lines, expected, strict=True)), (
         lines
     )
-    assert classification(folder, classes=["dog", "cat", "bird"]).check() == []
+    assert classification(own_image_folder, classes=["dog", "cat", "bird"]).check() == []
 
 
 @pytest.mark.parametrize(
     "name", ["a b.png", "\u00e4\u65e5.png", "a..b.png", " a", "a\tb", "[a]%s.png", "x" * 250]
 )
-def test_names_that_are_right_everywhere(folder: Path, name: str):
-    write_image(folder / "train/cat/000.png", pixels(7))
-    (folder / "train/cat/000.png").rename(folder / "train/cat" / name)
-    task = classification(folder)
+def test_names_that_are_right_everywhere(own_image_folder: Path, name: str):
+    write_image(own_image_folder / "train/cat/000.png", pixels(7))
+    (own_image_folder / "train/cat/000.png").rename(own_image_folder / "train/cat" / name)
+    task = classification(own_image_folder)
     assert task.check(full=True) == []
     names = [task.name(i) for i in range(12)]
     assert f"train/cat/{name}" in names and "\n".join(names).encode().decode().splitlines() == names
@@ -175,11 +173,11 @@ def test_names_that_are_right_everywhere(folder: Path, name: str):
 
 
 @pytest.mark.parametrize("name", [b"a\nb", b"a\n", b"a\rb", "a\u2028b".encode(), b"\xff", b"a\x0b"])
-def test_a_name_that_is_no_line_of_text_is_a_fault(folder: Path, name: bytes):
+def test_a_name_that_is_no_line_of_text_is_a_fault(own_image_folder: Path, name: bytes):
     """Of images and of classes: `samples.txt` has a line for each."""
-    image = os.path.join(os.fsencode(folder / "train/cat"), name)
-    shutil.copy(folder / "train/cat/000.png", image)
-    (line,) = classification(folder).check()
+    image = os.path.join(os.fsencode(own_image_folder / "train/cat"), name)
+    shutil.copy(own_image_folder / "train/cat/000.png", image)
+    (line,) = classification(own_image_folder).check()
     assert (
         "expected a name in one line of UTF-8, but got" in line
         and line.isprintable()
@@ -187,8 +185,11 @@ def test_a_name_that_is_no_line_of_text_is_a_fault(folder: Path, name: bytes):
     )
     os.unlink(image)
     for split in ("train", "test"):
-        os.rename(folder / split / "cat", os.path.join(os.fsencode(folder / split), name))
-    lines = classification(folder).check()
+        os.rename(
+            own_image_folder / split / "cat",
+            os.path.join(os.fsencode(own_image_folder / split), name),
+        )
+    lines = classification(own_image_folder).check()
     assert len(lines) == 2 and all("expected a name in one line of UTF-8" in line for line in lines)
 
 
@@ -206,20 +207,22 @@ LOOPS = {
 
 @pytest.mark.parametrize("place", ["train/cat/x.png", "train/x", "test/x", "train"])
 @pytest.mark.parametrize("name", LOOPS)
-def test_loops_and_what_is_no_file_end_in_faults(folder: Path, place: str, name: str):
+def test_loops_and_what_is_no_file_end_in_faults(own_image_folder: Path, place: str, name: str):
     if place == "train":
-        (folder / "train").rename(folder / "moved")
-    LOOPS[name](folder / place)
-    lines = classification(folder).check(full=True)
-    assert lines and any(line.startswith(str(folder / place)) for line in lines), lines
+        (own_image_folder / "train").rename(own_image_folder / "moved")
+    LOOPS[name](own_image_folder / place)
+    lines = classification(own_image_folder).check(full=True)
+    assert lines and any(line.startswith(str(own_image_folder / place)) for line in lines), lines
 
 
-def test_one_class_is_none(folder: Path):
+def test_one_class_is_none(own_image_folder: Path):
     for split in ("train", "test"):
         for name in ("cat", "dog"):
-            shutil.rmtree(folder / split / name)
-    (line,) = classification(folder).check()
-    assert line.startswith(f"{folder}/train: expected at least 2 class folders, but got ['bird']")
+            shutil.rmtree(own_image_folder / split / name)
+    (line,) = classification(own_image_folder).check()
+    assert line.startswith(
+        f"{own_image_folder}/train: expected at least 2 class folders, but got ['bird']"
+    )
 
 
 def test_where_all_images_have_another_size_one_line_says_so(tmp_path: Path):
@@ -233,35 +236,35 @@ def test_where_all_images_have_another_size_one_line_says_so(tmp_path: Path):
     assert classification(folder, augmentation="resized_crop").check() == []
 
 
-def test_a_picture_on_its_side_has_the_size_that_training_sees(folder: Path):
+def test_a_picture_on_its_side_has_the_size_that_training_sees(own_image_folder: Path):
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(pixels(3, 40, 32)).save(folder / "train/dog/turned.jpg", exif=exif)
-    (line,) = classification(folder).check()
-    (decoded,) = classification(folder).check(full=True)
+    Image.fromarray(pixels(3, 40, 32)).save(own_image_folder / "train/dog/turned.jpg", exif=exif)
+    (line,) = classification(own_image_folder).check()
+    (decoded,) = classification(own_image_folder).check(full=True)
     assert "but got 32 x 40" in line and line == decoded
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read(folder: Path):
-    (folder / "train/dog").chmod(0)
+def test_a_folder_that_may_not_be_read(own_image_folder: Path):
+    (own_image_folder / "train/dog").chmod(0)
     try:
-        (line,) = classification(folder).check()
+        (line,) = classification(own_image_folder).check()
     finally:
-        (folder / "train/dog").chmod(0o755)
+        (own_image_folder / "train/dog").chmod(0o755)
     assert line.startswith(
-        f"{folder}/train/dog: expected a class folder that can be read, but got Permission denied"
+        f"{own_image_folder}/train/dog: expected a class folder that can be read, but got Permission denied"
     )
 
 
-def test_listing_that_fails_is_a_fault(folder: Path, monkeypatch):
+def test_listing_that_fails_is_a_fault(own_image_folder: Path, monkeypatch):
     def failing(path: Path) -> list[Path]:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(room, "listing", failing)
-    lines = classification(folder).check()
+    lines = classification(own_image_folder).check()
     assert [line.partition(";")[0] for line in lines] == [
-        f"{folder}/{split}: expected a {split} folder that can be read, but got Permission denied"
+        f"{own_image_folder}/{split}: expected a {split} folder that can be read, but got Permission denied"
         for split in ("train", "test")
     ]
 

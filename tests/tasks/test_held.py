@@ -15,14 +15,13 @@ from torch.utils.data import default_collate
 from acquisition.scoring import Samples, score
 from acquisition.settings import ScoringSettings
 from models.process.seeding import derive_seed, seeded
-from models.training.joint import JointModel
 from models.training.loading import Augmented, loader, train_loader
-from models.training.settings import ModuleSettings
 from tasks.classification import Classification
 from tasks.classification.held import HeldView, cropped, draw_crop
 from tests import contract, imagekit
 from tests.conftest import REPOSITORY
 from tests.imagekit import classification
+from tests.toy import model_of
 from tools import al_train
 from tools.data.sandbox.classification import make_classification
 
@@ -35,11 +34,6 @@ SETTINGS = [
     {"padding": 1, "flip": 0.3},
     {"padding": 0, "flip": 0.0},
 ]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return imagekit.make_folder(tmp_path_factory.mktemp("folder"))
 
 
 def one_by_one(
@@ -77,8 +71,8 @@ def same(first: dict, second: dict) -> bool:
 
 @pytest.mark.parametrize("where", ["memory", "device"])
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_training_views_are_torchvisions_to_the_bit(folder: Path, settings: dict, where: str):
-    task = classification(folder, held=where, **settings)
+def test_training_views_are_torchvisions_to_the_bit(image_folder: Path, settings: dict, where: str):
+    task = classification(image_folder, held=where, **settings)
     view = Augmented(task.dataset("train"), seed=3)
     for epoch in range(8):
         keys = [(epoch, i) for i in IDS]
@@ -87,8 +81,8 @@ def test_training_views_are_torchvisions_to_the_bit(folder: Path, settings: dict
 
 @pytest.mark.parametrize("where", ["memory", "device"])
 @pytest.mark.parametrize("workers", [0, 1, 2])
-def test_loaders_read_the_same_whatever_the_workers(folder: Path, workers: int, where: str):
-    task = classification(folder, held=where)
+def test_loaders_read_the_same_whatever_the_workers(image_folder: Path, workers: int, where: str):
+    task = classification(image_folder, held=where)
     data = train_loader(task.dataset("train"), range(2, 12), 4, workers, task.collate, seed=5)
     for epoch in range(2):
         data.sampler.set_epoch(epoch)
@@ -106,8 +100,10 @@ def test_loaders_read_the_same_whatever_the_workers(folder: Path, workers: int, 
 @pytest.mark.parametrize("where", ["memory", "device"])
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("split", ["pool", "test"])
-def test_pool_and_test_are_read_as_they_are(folder: Path, split: str, workers: int, where: str):
-    task = classification(folder, held=where, test_limit=4)
+def test_pool_and_test_are_read_as_they_are(
+    image_folder: Path, split: str, workers: int, where: str
+):
+    task = classification(image_folder, held=where, test_limit=4)
     task.dataset("train")  # whose images must not be taken for the test set's
     view = task.dataset(split)
     images, labels = default_collate([view[i] for i in range(len(view))])
@@ -116,8 +112,8 @@ def test_pool_and_test_are_read_as_they_are(folder: Path, split: str, workers: i
     assert len(labels) == {"pool": 12, "test": 4}[split]
 
 
-def test_on_the_device_a_batch_is_small_integers(folder: Path):
-    task = classification(folder, held="device")
+def test_on_the_device_a_batch_is_small_integers(image_folder: Path):
+    task = classification(image_folder, held="device")
     batch = task.collate(Augmented(task.dataset("train"), 0).__getitems__([(0, 4), (0, 9)]))
     assert {key: tuple(value.shape) for key, value in batch.items() if key != "split"} == {
         "ids": (2,), "crops": (2, 3), "labels": (2,),
@@ -143,8 +139,8 @@ def test_cifar_is_held_without_a_copy(tmp_path: Path, monkeypatch):
     assert same(task.collate(Augmented(view, 1).__getitems__(keys)), one_by_one(task, keys, 1))
 
 
-def test_a_folder_is_held_without_a_copy(folder: Path):
-    task = classification(folder)
+def test_a_folder_is_held_without_a_copy(image_folder: Path):
+    task = classification(image_folder)
     task.dataset("pool")
     (tensor,) = task._held["train"]._images.values()
     assert tensor.data_ptr() == task._pool_images.held.ctypes.data
@@ -175,8 +171,8 @@ def test_draws_are_from_the_whole_range_and_the_global_generator():
     assert np.mean(flips) == pytest.approx(0.25, abs=0.04)
 
 
-def test_reading_a_batch_leaves_the_global_generators(folder: Path):
-    view = Augmented(classification(folder).dataset("train"), seed=3)
+def test_reading_a_batch_leaves_the_global_generators(image_folder: Path):
+    view = Augmented(classification(image_folder).dataset("train"), seed=3)
     with seeded(2):
         expected = torch.rand(1).item(), np.random.rand()
     with seeded(2):
@@ -197,9 +193,9 @@ def test_images_of_any_size_are_read_one_by_one(tmp_path: Path, where: str):
     assert same(task.collate(Augmented(view, 4).__getitems__(keys)), one_by_one(task, keys, 4))
 
 
-def test_images_too_many_to_hold_are_read_one_by_one(folder: Path, monkeypatch):
+def test_images_too_many_to_hold_are_read_one_by_one(image_folder: Path, monkeypatch):
     monkeypatch.setattr("tasks.classification.sources.HELD_BYTES", 12 * 3072 - 1)
-    task = classification(folder, held="device")
+    task = classification(image_folder, held="device")
     assert not isinstance(task.dataset("train"), HeldView)
     keys = [(0, i) for i in IDS]
     assert same(
@@ -234,17 +230,17 @@ def test_one_image_of_another_size_is_named_and_not_held(tmp_path: Path):
     ],
 )  # fmt: skip
 def test_auto_is_the_gpu_where_there_is_room(
-    folder: Path, monkeypatch, where: str, gpu: bool, free: int, expected: bool
+    image_folder: Path, monkeypatch, where: str, gpu: bool, free: int, expected: bool
 ):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, 1 << 41))
-    task = classification(folder, held=where)
+    task = classification(image_folder, held=where)
     task.dataset("train")
     assert task._held["train"].on_device is expected
 
 
-def test_images_are_copied_to_a_device_once(folder: Path):
-    task = classification(folder, held="device")
+def test_images_are_copied_to_a_device_once(image_folder: Path):
+    task = classification(image_folder, held="device")
     task.dataset("pool")
     on_host, ids = task._held["train"], torch.tensor([1, 2], device="meta")
     with torch.inference_mode():
@@ -265,26 +261,19 @@ def test_images_are_copied_to_a_device_once(folder: Path):
 # ---------------------------------------------------------------- with the rest
 
 
-def test_places_keep_the_contract(folder: Path):
-    contract.check_all(classification(folder, held="device"))
+def test_places_keep_the_contract(image_folder: Path):
+    contract.check_all(classification(image_folder, held="device"))
 
 
-def model_of(task: Classification) -> JointModel:
-    with seeded(1):
-        return JointModel(
-            task.build(), task.forward, task.predict, task.taps, ModuleSettings(width=8), "joint"
-        )
-
-
-def test_scores_are_the_same_wherever_the_images_are(folder: Path):
+def test_scores_are_the_same_wherever_the_images_are(image_folder: Path):
     settings = ScoringSettings(batch_size=5, workers=0)
     found = []
     for where in ("memory", "device"):
-        task = classification(folder, held=where)
+        task = classification(image_folder, held=where)
         names = ["predicted_loss", "entropy"]
         found.append(
             score(
-                model_of(task),
+                model_of(task, seed=1, width=8),
                 Samples(task.dataset("pool"), task.collate, range(1, 12)),
                 names,
                 settings,
@@ -296,9 +285,9 @@ def test_scores_are_the_same_wherever_the_images_are(folder: Path):
     )
 
 
-def test_losses_and_predictions_of_places_are_those_of_images(folder: Path):
-    task = classification(folder, held="device")
-    model = model_of(task).eval()
+def test_losses_and_predictions_of_places_are_those_of_images(image_folder: Path):
+    task = classification(image_folder, held="device")
+    model = model_of(task, seed=1, width=8).eval()
     places = task.collate(task.dataset("test").__getitems__([0, 4, 5]))
     images = task.collate([task.dataset("test")[i] for i in (0, 4, 5)])
     assert "images" in images and "images" not in places

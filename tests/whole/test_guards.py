@@ -25,17 +25,16 @@ from acquisition.query import ask
 from acquisition.scoring import Samples
 from acquisition.steps import Highest, RandomSubset, Seen
 from models import loss_prediction
-from models.process.seeding import seeded, stream
+from models.process.seeding import stream
 from models.training import trainer
 from models.training.joint import JointModel
 from models.training.loading import LabeledSampler
-from models.training.settings import ModuleSettings
 from tasks.base import DataError
 from tasks.detection import views
 from tests import devkit
 from tests.conftest import REPOSITORY
 from tests.devkit import detection
-from tests.toy import Toy
+from tests.toy import Toy, model_of
 from tools.contract.matrix import Silent
 from tools.experiment.config import Experiment, load
 from tools.record.folder import RunFolder
@@ -50,13 +49,6 @@ SETTINGS = scoring.ScoringSettings(batch_size=4, workers=0, control=5)
 
 def experiment(**options: Any) -> Experiment:
     return load(CONFIG, options=options)
-
-
-def model_of(task: Toy, mode: str = "joint", **settings: Any) -> JointModel:
-    with seeded(5):
-        return JointModel(
-            task.build(), task.forward, task.predict, task.taps, ModuleSettings(**settings), mode
-        )
 
 
 class Observed:

@@ -17,12 +17,9 @@ from acquisition.canary import CANARIES
 from acquisition.pool import Pool
 from acquisition.query import Query
 from models.output import Tap
-from models.process.seeding import seeded
 from models.training.committee import ensemble, passes
-from models.training.joint import JointModel
-from models.training.settings import ModuleSettings
 from tests.conftest import REPOSITORY
-from tests.toy import Toy
+from tests.toy import Toy, model_of
 from tools.contract.matrix import Silent
 from tools.experiment.config import load
 from tools.record.folder import RunFolder
@@ -35,13 +32,6 @@ pytestmark = pytest.mark.slow
 
 TOY = REPOSITORY / "tests" / "examples" / "toy_config.py"
 POOL = Pool(60, (4, 17, 2))
-
-
-def model_of(task: Toy, seed: int = 5) -> JointModel:
-    with seeded(seed):
-        return JointModel(
-            task.build(), task.forward, task.predict, task.taps, ModuleSettings(width=8), "joint"
-        )
 
 
 def query() -> Query:
@@ -86,7 +76,7 @@ def test_a_digest_of_weights_is_of_names_types_shapes_bytes_and_their_order():
 
 
 def test_weights_are_all_of_the_state_buffers_too():
-    model = model_of(Toy())
+    model = model_of(Toy(), width=8)
     before = weights_digest(model.state_dict())
     model.network.first[1].running_mean += 1e-6
     after = weights_digest(model.state_dict())
@@ -96,11 +86,11 @@ def test_weights_are_all_of_the_state_buffers_too():
 
 
 def test_taps_are_those_of_weights_and_data():
-    task, model = Toy(), model_of(Toy())
+    task, model = Toy(), model_of(Toy(), width=8)
     model.train()
     first = taps_digest(task, model)
     assert len(task.dataset("pool").reads) == CANARIES
-    found = [first, taps_digest(task, model_of(task, seed=6))]
+    found = [first, taps_digest(task, model_of(task, seed=6, width=8))]
     task.dataset("pool").x += 1e-3
     found.append(taps_digest(task, model))
     other = Toy()
@@ -114,7 +104,7 @@ def test_taps_are_those_of_weights_and_data():
 
 
 def test_a_receipt_names_everything_a_query_came_from():
-    task, model = Toy(), model_of(Toy())
+    task, model = Toy(), model_of(Toy(), width=8)
     found = receipt_of(task, POOL, model, [], query())
     assert sorted(found) == [
         "candidates",
@@ -141,7 +131,7 @@ def test_a_receipt_names_everything_a_query_came_from():
 
 
 def test_members_have_hashes_of_their_own_and_passes_are_the_model():
-    models = [model_of(Toy(), seed) for seed in (5, 6, 7)]
+    models = [model_of(Toy(), seed, width=8) for seed in (5, 6, 7)]
     found = receipt_of(Toy(), POOL, models[0], ensemble(models), None)
     assert {name: value for name, value in found.items() if "weights" in name} == {
         "weights": weights_digest(models[0].state_dict()),
