@@ -34,7 +34,8 @@ RUNS = {
     ),
 }
 COMMANDS = sorted(path for path in TOOLS.glob("*.py") if path.stem != "__init__")
-CUT = "import os; os._exit(0)"  # ended at once, as runs are: after torch Python's own end takes a second
+# ended at once, as runs are: after an import of torch, Python's own end takes half a second or more
+CUT = "import os; os._exit(0)"
 REACHED = 79  # exit status of a run that is ended at its first iteration
 # data-loading workers would notice five seconds later that they are alone, and hold the output open
 RUN = f"""
