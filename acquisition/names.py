@@ -1,6 +1,7 @@
-"""What can be asked for by name, for commands that have nothing to compute yet.
+"""Names of strategies and signals, for commands that list them without importing torch.
 
-What the names stand for is in `acquisition/strategies.py` and `acquisition/signals.py`.
+What they stand for is in `acquisition/strategies.py` and `acquisition/signals.py`; a test compares
+both.
 """
 
 STRATEGIES = (

@@ -20,7 +20,7 @@ if not __package__:
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
-from models.process.text import printable
+from models.process.text import error_line
 from tools.display.streams import command
 from tools.experiment.options import USAGE_ERROR, ConfigError, option, require
 from tools.mirror.modes import MODES
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _check(arguments)
         require(arguments.config)
     except ConfigError as error:
-        print(f"error: {printable(str(error), keep=chr(10))}")
+        print(error_line(error))
         return USAGE_ERROR
     from tools.sweep import session  # what it needs takes seconds to import
 

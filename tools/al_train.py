@@ -19,9 +19,8 @@ if not __package__:
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
-from models.process.text import printable
 from tools.display.streams import command
-from tools.experiment.options import USAGE_ERROR, ConfigError, option, require
+from tools.experiment.options import USAGE_ERROR, missing, option
 from tools.mirror.modes import MODES
 
 
@@ -98,12 +97,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; see `tools.train.session.main`."""
     arguments = parser().parse_args(argv)
-    if arguments.launcher == "none":  # of several processes, the first says it
-        try:
-            require(arguments.config)
-        except ConfigError as error:
-            print(f"error: {printable(str(error), keep=chr(10))}")
-            return USAGE_ERROR
+    if arguments.launcher == "none" and missing(arguments.config):
+        return USAGE_ERROR  # of several processes, the first says it, in the session
     from tools.train import session  # what it needs takes seconds to import
 
     return session.main(arguments)

@@ -20,7 +20,7 @@ if not __package__:
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
-from models.process.text import headline
+from models.process.text import error_line, headline
 from tools.benchmarks.names import NETWORKS
 from tools.display.streams import command
 from tools.experiment.options import ConfigError, option, require
@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         check(args)
     except (ValueError, ConfigError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 1
     from tools.benchmarks import session  # what it needs takes seconds to import
 

@@ -20,7 +20,7 @@ if not __package__:
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from tools.display.streams import command
-from tools.experiment.options import USAGE_ERROR, ConfigError, option, require
+from tools.experiment.options import USAGE_ERROR, missing, option
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,12 +67,8 @@ def main(argv: Sequence[str]) -> int:
         The exit status: 0, 1 if a check failed, 2 if config or adapter cannot be loaded.
     """
     arguments = parser().parse_args(argv)
-    if arguments.new is None:
-        try:
-            require(arguments.config)
-        except ConfigError as error:
-            print(f"error: {error}")
-            return USAGE_ERROR
+    if arguments.new is None and missing(arguments.config):
+        return USAGE_ERROR
     from tools.contract import session  # what it needs takes seconds to import
 
     return session.main(arguments)

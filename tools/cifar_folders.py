@@ -19,7 +19,7 @@ if not __package__:
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 
-from models.process.text import headline
+from models.process.text import error_line, headline
 from tools.display.streams import command
 
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         count = write(arguments.root, arguments.out, max(1, arguments.per_class))
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 1
     print(f"{arguments.out}: {count:,} images")
     return 0

@@ -27,7 +27,7 @@ if not __package__:
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
-from models.process.text import headline
+from models.process.text import error_line, headline
 from tools.data.sandbox import SIZES, draw
 from tools.display.streams import command
 
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         draw(**vars(arguments))
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 1
     return 0
 

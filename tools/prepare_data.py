@@ -29,6 +29,7 @@ if not __package__:
     HERE = Path(__file__).resolve().parent
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
+from models.process.text import error_line
 from tools.data.published import NAMES, address
 from tools.display.streams import command
 
@@ -82,10 +83,10 @@ def main(argv: Sequence[str] | None = None, sets: Mapping[str, DataSet] | None =
                 prepare(archive, root, arguments.mirror, arguments.keep_archives)
         return report(data, root, "run this without --check, which gets what is missing")
     except PrepareError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return WRONG
     except OSError as error:
-        print(f"error: {error}; put it right, and the same command goes on", file=sys.stderr)
+        print(error_line(f"{error}; put it right, and the same command goes on"), file=sys.stderr)
         return WRONG
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)

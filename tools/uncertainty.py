@@ -21,7 +21,7 @@ if not __package__:
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from acquisition.names import SIGNALS
-from models.process.text import headline
+from models.process.text import error_line, headline
 from tools.benchmarks.names import OWN
 from tools.display.streams import command
 from tools.experiment.options import ConfigError, option, require
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         require(args.config)
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 1
     from tools.benchmarks import uncertainty  # what it needs takes seconds to import
 

@@ -21,7 +21,7 @@ if not __package__:
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from tools.display.streams import command
-from tools.experiment.options import USAGE_ERROR, ConfigError, require
+from tools.experiment.options import USAGE_ERROR, missing
 from tools.mirror.modes import PROJECT
 
 
@@ -47,11 +47,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line: 0, or 2 if something must be put right first."""
     arguments = parser().parse_args(argv)
-    try:
-        for config in arguments.configs:
-            require(config)
-    except ConfigError as error:
-        print(f"error: {error}")
+    if missing(*arguments.configs):
         return USAGE_ERROR
     from tools.mirror import boards  # what it needs takes seconds to import
 

@@ -28,6 +28,15 @@ def shown(value: object) -> str:
     return _SHORT.repr(value)
 
 
+def error_line(error: object) -> str:
+    r"""An error as a command prints it, with all its lines; names in it may be anybody's.
+
+    >>> error_line("no such file: a\x1b[2Jb.py")
+    'error: no such file: a\\x1b[2Jb.py'
+    """
+    return f"error: {printable(str(error), keep=chr(10))}"
+
+
 @functools.lru_cache(maxsize=1024)
 def nearest(name: str, names: tuple[str, ...]) -> str:
     """The question after an unknown name: the nearest known one, or all of them."""

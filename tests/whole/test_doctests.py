@@ -9,7 +9,7 @@ import pytest
 
 EXAMPLES = {
     "models.loss_prediction": {"LossPrediction", "ranking_loss", "mse_loss", "kl_loss"},
-    "models.process.text": {"headline"},
+    "models.process.text": {"error_line", "headline"},
     "acquisition.kcenter": {"k_center"},
     "acquisition.scoring": {"score"},
     "acquisition.signals": {"Signal"},

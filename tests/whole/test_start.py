@@ -109,6 +109,21 @@ def test_a_command_answers_before_anything_large_is_imported(command: str, tmp_p
     assert not packages & LARGE
 
 
+@pytest.mark.parametrize("command", CONFIGS)
+def test_a_name_with_codes_for_the_terminal_is_printed_escaped(command: str, tmp_path: Path):
+    missing, status = CONFIGS[command]
+    given = ["\x1b[2Jb.py" if word.endswith(".py") else word for word in missing]
+    assert given != missing
+    (came, text), _ = one_answer(command, given, tmp_path)
+    assert came == status and text.startswith("error: \\x1b[2Jb.py: ") and "\x1b" not in text
+
+
+def test_every_error_is_made_printable_in_one_place():
+    sources = {path: path.read_text() for path in (REPOSITORY / "tools").rglob("*.py")}
+    assert [path for path, text in sources.items() if 'f"error: {' in text] == []
+    assert sum("error_line(" in text for text in sources.values()) > 15
+
+
 def test_names_that_are_known_before_are_those_of_what_can_be_done():
     assert tuple(named_strategies()) == names.STRATEGIES
     assert tuple(SIGNALS) == names.SIGNALS

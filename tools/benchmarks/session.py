@@ -12,6 +12,7 @@ from dataclasses import asdict
 import torch
 from rich.console import Console
 
+from models.process.text import error_line
 from tools.benchmarks import cycle, kcenter, memory, score, start, train
 from tools.benchmarks.report import Report, machine, rows, show, side_by_side
 from tools.experiment.options import ConfigError
@@ -35,7 +36,7 @@ def main(args: argparse.Namespace, chosen: Sequence[argparse.Namespace]) -> int:
                 show(report, Console())
                 reports.append(asdict(report))
     except (ValueError, OSError, ConfigError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 1
     if args.json:
         part = args.json.with_name(f"{args.json.name}.tmp-{os.getpid()}")

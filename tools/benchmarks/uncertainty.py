@@ -17,6 +17,7 @@ from rich.console import Console
 from acquisition.ranking import spearman
 from acquisition.scoring import Pass, Samples, score
 from acquisition.signals import SIGNALS, need_committee
+from models.process.text import error_line
 from models.training import loading
 from models.training.committee import Member
 from models.training.hooks import unwrapped
@@ -70,7 +71,7 @@ def main(args: argparse.Namespace) -> int:
             for seed in args.seeds
         ]
     except (ConfigError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 1
     console = Console()
     table(found, args.seeds).print(console)

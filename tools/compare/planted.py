@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from rich.console import Console
 
-from models.process.text import printable
+from models.process.text import error_line
 from tools.display.sheet import Column, Sheet
 from tools.record import files
 from tools.record.folder import RunFolder, RunFolderError
@@ -37,7 +37,7 @@ def main(arguments: argparse.Namespace) -> int:
             ratio = share.hard / share.queried
             sheet.add(share.run, share.hard, share.queried, f"{ratio:.3f}", f"{share.pool:.3f}")
     except (OSError, ValueError, TypeError, RunFolderError) as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 1
     sheet.print(Console())
     return 0

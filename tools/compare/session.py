@@ -7,7 +7,7 @@ import sys
 
 from rich.console import Console
 
-from models.process.text import printable
+from models.process.text import error_line
 from tools.compare.findings import findings
 from tools.compare.grouping import group
 from tools.compare.page.figure import png
@@ -48,7 +48,7 @@ def main(arguments: argparse.Namespace) -> int:
             {"curves.png": png(found, looks), **{k: text.encode() for k, text in texts.items()}},
         )
     except (ComparisonError, RunFolderError, ConfigError, OSError) as error:
-        console.print(f"error: {printable(str(error), keep=chr(10))}", highlight=False)
+        console.print(error_line(error), highlight=False)
         return USAGE_ERROR
     except KeyboardInterrupt:
         console.print("stopped; nothing was written", highlight=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from models.process.text import error_line
 from tools.contract import CHECKS, Subject, scaffold, verdicts
 from tools.experiment.config import Experiment, load
 from tools.experiment.options import USAGE_ERROR, ConfigError
@@ -34,7 +35,7 @@ def main(arguments: argparse.Namespace) -> int:
             arguments.config, smoke=arguments.smoke, options=dict(arguments.cfg_options)
         )
     except ConfigError as error:
-        console.print(f"error: {error}")
+        console.print(error_line(error))
         return USAGE_ERROR
     return _report(experiment, console, arguments)
 
@@ -43,7 +44,7 @@ def _write(path: Path, console: Console) -> int:
     try:
         adapter, config = scaffold.write(path)
     except scaffold.ScaffoldError as error:
-        console.print(f"error: --new: {error}")
+        console.print(error_line(f"--new: {error}"))
         return USAGE_ERROR
     console.print(
         f"wrote {adapter}, a task that works as it is, and {config}. Change it where a TODO is; "

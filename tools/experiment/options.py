@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from models.process.text import error_line
 from tasks import grouping
 
 ALL_TOLD = "`al_train.py CONFIG --dry-run --every-fault` prints all of them"
@@ -93,6 +94,17 @@ def require(config: str | Path) -> None:
             str(config),
             [f"no such file; expected a config such as configs/det_ssd_voc.py{_beside(config)}"],
         )
+
+
+def missing(*configs: str) -> bool:
+    """Whether a config is not there; the first such one is said."""
+    try:
+        for config in configs:
+            require(config)
+    except ConfigError as error:
+        print(error_line(error))
+        return True
+    return False
 
 
 def _is_file(path: str | Path) -> bool:

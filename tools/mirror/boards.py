@@ -7,6 +7,7 @@ import json
 
 from rich.console import Console
 
+from models.process.text import error_line
 from tasks.base import lower_is_better
 from tools.experiment.config import load
 from tools.experiment.options import USAGE_ERROR, ConfigError
@@ -40,6 +41,6 @@ def main(arguments: argparse.Namespace) -> int:
                 else f"{board.name}: {save(board)}"
             )
     except (ConfigError, BoardError) as error:
-        console.print(f"error: {error}")
+        console.print(error_line(error))
         return USAGE_ERROR
     return 0

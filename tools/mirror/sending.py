@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from models.process.stopping import listening
-from models.process.text import printable
+from models.process.text import error_line, printable
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
 from tools.mirror.push import PushError, push
 from tools.mirror.tracking import resolve_mode
@@ -36,7 +36,7 @@ def main(arguments: argparse.Namespace) -> int:
         mode = resolve_mode(arguments.mode)
         paths, left_out = find(arguments.runs)
     except (ValueError, ComparisonError) as error:
-        console.print(f"error: {error}")
+        console.print(error_line(error))
         return USAGE_ERROR
     if mode == "disabled":
         console.print("error: WANDB_MODE is disabled; add --mode online or --mode offline")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from models.process.stopping import finishing, listening
-from models.process.text import printable
+from models.process.text import error_line
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
 from tools.sweep.jobs import Job, planned
 from tools.sweep.local import Local, Place, Process
@@ -40,13 +40,13 @@ def main(arguments: argparse.Namespace) -> int:
             finally:
                 end(list(running.values()), console)
     except ConfigError as error:
-        console.print(f"error: {printable(str(error), keep=chr(10))}")
+        console.print(error_line(error))
         return USAGE_ERROR
     except KeyboardInterrupt as stop:
         console.print(f"{str(stop) or 'stopped'}; the same command goes on")
         return STOPPED
     except OSError as error:
-        console.print(f"error: {error}; the same command goes on")
+        console.print(error_line(f"{error}; the same command goes on"))
         return USAGE_ERROR
     show(jobs, console)
     for job in failed:

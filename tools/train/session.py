@@ -22,7 +22,7 @@ from models.process.memory import keep_freed_memory, set_aside, take_back
 from models.process.seeding import deterministic
 from models.process.shared_memory import SharedMemoryError, enough
 from models.process.stopping import listening, workers_may_die
-from models.process.text import printable
+from models.process.text import error_line, printable
 from models.training.checkpoint import CheckpointError
 from models.training.compiling import CompileError
 from tasks import grouping
@@ -98,7 +98,7 @@ def _say_error(console: Console, text: str) -> None:
     if not is_main_process():
         time.sleep(GRACE)
         console.quiet = False
-    console.print(f"error: {printable(text, keep=chr(10))}", highlight=False)
+    console.print(error_line(text), highlight=False)
 
 
 def _main(arguments: argparse.Namespace, console: Console) -> int:

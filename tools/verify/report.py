@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from models.process.text import headline, printable
+from models.process.text import error_line, headline, printable
 from tools.experiment.options import ConfigError
 from tools.record import facts, plans
 from tools.record.finding import find
@@ -40,7 +40,7 @@ def main(arguments: argparse.Namespace) -> int:
         try:
             find([path])
         except ComparisonError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(error_line(error), file=sys.stderr)
         else:
             there.append(path)
     found, left_out = find(there)

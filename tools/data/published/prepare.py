@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from models.process.text import error_line
 from tools.data.published.download import PrepareError, digest, fetch, gigabytes, require_space
 from tools.data.published.sets import Archive, DataSet
 
@@ -63,10 +64,8 @@ def report(data: DataSet, root: Path, remedy: str) -> int:
     """Say what is there or wrong; the exit status."""
     faults = data.faults(root)
     if faults:
-        print(
-            "\n  ".join([f"error: {len(faults)} wrong in {root}; {remedy}:", *faults]),
-            file=sys.stderr,
-        )
+        text = "\n  ".join([f"{len(faults)} wrong in {root}; {remedy}:", *faults])
+        print(error_line(text), file=sys.stderr)
         return 1
     train, test = data.sizes()
     print(f"{root}: {train:,} samples to train on and {test:,} to test on; all there")
