@@ -40,7 +40,8 @@ from tasks.detection.voc_files import litter_notes
 from tasks.drawing import caption_height, write
 from tasks.images import ImageCheck
 
-from mmdet.models.detectors import SingleStageDetector  # isort: skip  # after models.networks.ssd: it installs what mmdet needs
+# after models.networks.ssd, which installs the operators that mmdet needs
+from mmdet.models.detectors import SingleStageDetector  # isort: skip
 from mmdet.structures import DetDataSample  # isort: skip
 
 VOC_CLASSES = (

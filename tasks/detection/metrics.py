@@ -8,7 +8,8 @@ from contextlib import redirect_stdout
 from io import StringIO
 from typing import Literal
 
-from models.networks import ssd  # noqa: F401  # installs the operators that mmdet needs, so it comes before mmdet
+# before mmdet: it installs the operators that mmdet needs
+from models.networks import ssd  # noqa: F401
 from tasks.detection.coco import Coco
 
 from mmdet.datasets.api_wrappers import COCO  # isort: skip

@@ -26,6 +26,7 @@ EXAMPLES = {
         "Badge",
     },
     "tasks.base": {"Task"},
+    "tools.display.console": {"Plain"},
 }
 
 

@@ -742,3 +742,7 @@ def test_a_trusted_folder_is_not_the_run_folder_by_itself(folder: Path, capsys) 
     assert f"{STRATEGY}: look at it, then add --trust {folder}\n" in capsys.readouterr().out
     assert "evil" not in sys.modules and not (folder.parents[1] / "ran").exists()
     assert load(TOY).strategy == "learning_loss"  # and nothing of it stays
+
+
+def test_a_folder_whose_name_has_escape_codes(folder: Path, capsys) -> None:
+    check_all(folder.rename(folder.with_name("\x1b[2J\x07hostile")), capsys, "", ())

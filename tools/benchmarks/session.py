@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import torch
-from rich.console import Console
 
 from models.process.text import error_line
 from tools.benchmarks import cycle, kcenter, memory, score, start, train
 from tools.benchmarks.report import Report, machine, rows, show, side_by_side
+from tools.display.console import Plain
 from tools.experiment.options import ConfigError
 
 
@@ -33,7 +33,7 @@ def main(args: argparse.Namespace, chosen: Sequence[argparse.Namespace]) -> int:
         torch.set_num_threads(args.threads)
         for one in chosen:
             for report in SUBJECTS[one.subject](one):
-                show(report, Console())
+                show(report, Plain())
                 reports.append(asdict(report))
     except (ValueError, OSError, ConfigError) as error:
         print(error_line(error), file=sys.stderr)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 
 from acquisition.ranking import spearman
 from acquisition.scoring import Pass, Samples, score
@@ -24,6 +23,7 @@ from models.training.hooks import unwrapped
 from models.training.inference import inference
 from models.training.joint import JointModel
 from tasks.base import Task, lower_is_better
+from tools.display.console import Plain
 from tools.display.sheet import Column, Sheet
 from tools.experiment import preflight
 from tools.experiment.config import Experiment, load
@@ -73,7 +73,7 @@ def main(args: argparse.Namespace) -> int:
     except (ConfigError, ValueError, OSError) as error:
         print(error_line(error), file=sys.stderr)
         return 1
-    console = Console()
+    console = Plain()
     table(found, args.seeds).print(console)
     counts = ", ".join(f"{of_seed[0].counted} of {of_seed[0].samples}" for of_seed in found)
     console.print(f"test samples whose metric alone is a number: {counts}", highlight=False)

@@ -7,9 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from rich.console import Console
-
 from models.process.text import error_line
+from tools.display.console import Plain
 from tools.display.sheet import Column, Sheet
 from tools.record import files
 from tools.record.folder import RunFolder, RunFolderError
@@ -39,7 +38,7 @@ def main(arguments: argparse.Namespace) -> int:
     except (OSError, ValueError, TypeError, RunFolderError) as error:
         print(error_line(error), file=sys.stderr)
         return 1
-    sheet.print(Console())
+    sheet.print(Plain())
     return 0
 
 

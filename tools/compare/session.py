@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-from rich.console import Console
-
 from models.process.text import error_line
 from tools.compare.findings import findings
 from tools.compare.grouping import group
@@ -14,6 +12,7 @@ from tools.compare.page.figure import png
 from tools.compare.page.files import as_csv, as_json, write
 from tools.compare.page.html import page
 from tools.compare.page.terminal import show
+from tools.display.console import Plain
 from tools.display.looks import styles
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
 from tools.record.finding import read_all
@@ -32,7 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
     Returns:
         The exit status of `al_compare.py`.
     """
-    console = Console(soft_wrap=True, markup=False)  # paths may hold [brackets]
+    console = Plain()
     try:
         runs, left_out = read_all(arguments.runs, arguments.trust)
         compared = group(runs, list(map(str, left_out)))
@@ -48,14 +47,14 @@ def main(arguments: argparse.Namespace) -> int:
             {"curves.png": png(found, looks), **{k: text.encode() for k, text in texts.items()}},
         )
     except (ComparisonError, RunFolderError, ConfigError, OSError) as error:
-        console.print(error_line(error), highlight=False)
+        console.print(error_line(error))
         return USAGE_ERROR
     except KeyboardInterrupt:
-        console.print("stopped; nothing was written", highlight=False)
+        console.print("stopped; nothing was written")
         return STOPPED
     for one in found:
         show(one, console)
-    console.print(f"report: {arguments.out / 'report.html'}", highlight=False)
+    console.print(f"report: {arguments.out / 'report.html'}")
     for closed in left_out:
         print(f"left out: {closed}", file=sys.stderr)
     return INCOMPLETE if left_out else 0

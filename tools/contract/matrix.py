@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from acquisition.query import Query
 from tools.data.sandbox import CONFIGS
+from tools.display.console import Plain
 from tools.display.sheet import Column, Sheet
 from tools.experiment import preflight
 from tools.experiment.config import load
@@ -54,7 +54,7 @@ def main(arguments: argparse.Namespace) -> int:
     Returns:
         The exit status of `matrix.py`.
     """
-    console, cells = Console(soft_wrap=True, markup=False, highlight=False), []
+    console, cells = Plain(), []
     with tempfile.TemporaryDirectory(prefix="losstap-matrix-") as runs:
         for config in arguments.configs:
             for strategy in arguments.strategies:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from models.process.text import error_line
 from tools.contract import CHECKS, Subject, scaffold, verdicts
+from tools.display.console import Plain
 from tools.experiment.config import Experiment, load
 from tools.experiment.options import USAGE_ERROR, ConfigError
 
@@ -27,7 +28,7 @@ def main(arguments: argparse.Namespace) -> int:
     Returns:
         The exit status of `check_task.py`.
     """
-    console = Console(soft_wrap=True, markup=False, highlight=False)  # paths may hold [brackets]
+    console = Plain()
     if arguments.new is not None:
         return _write(arguments.new, console)
     try:

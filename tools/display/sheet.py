@@ -15,6 +15,7 @@ from rich.segment import Segments
 from rich.table import Table
 from rich.text import Text
 
+from models.process.text import printable
 from tools.display.streams import INSTEAD
 
 DIGITS = 6  # after the point at most, where a spread is small
@@ -53,7 +54,7 @@ class Sheet:
 
     def add(self, *cells: Any) -> None:
         """A row."""
-        self.rows.append(tuple(map(str, cells)))
+        self.rows.append(tuple(printable(str(cell), keep="\n") for cell in cells))
 
     def print(self, console: Console) -> None:
         """Print the table.
@@ -79,7 +80,7 @@ class Sheet:
 
     def _say(self, text: str, console: Console) -> None:
         if text:
-            console.print(Text(text), highlight=False, soft_wrap=True)
+            console.print(Text(printable(text, keep="\n")), highlight=False, soft_wrap=True)
 
     def _table(self, kept: Sequence[int], console: Console) -> Table:
         table = Table()

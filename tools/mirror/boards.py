@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from rich.console import Console
-
 from models.process.text import error_line
 from tasks.base import lower_is_better
+from tools.display.console import Plain
 from tools.experiment.config import load
 from tools.experiment.options import USAGE_ERROR, ConfigError
 from tools.mirror.board import BoardError, build, own_entity, save, spec
@@ -24,7 +23,7 @@ def main(arguments: argparse.Namespace) -> int:
     Returns:
         The exit status of `wandb_board.py`.
     """
-    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console = Plain()
     try:
         experiments = [load(config, smoke=arguments.smoke) for config in arguments.configs]
         if not arguments.print and not logged_in():

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from models.process.stopping import listening
 from models.process.text import error_line, printable
+from tools.display.console import Plain
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
 from tools.mirror.push import PushError, push
 from tools.mirror.tracking import resolve_mode
@@ -31,7 +32,7 @@ def main(arguments: argparse.Namespace) -> int:
     Returns:
         The exit status of `wandb_push.py`.
     """
-    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console = Plain()
     try:
         mode = resolve_mode(arguments.mode)
         paths, left_out = find(arguments.runs)
@@ -60,11 +61,9 @@ def _push_all(paths: Sequence[Path], mode: str, console: Console, trust: plans.T
             console.print(f"{path}: {sent.text}")
             left += sent.unsent
         except (RunFolderError, ConfigError, PushError, OSError) as error:
-            console.print(f"{path}: FAILED: {printable(str(error), keep=chr(10))}")
+            console.print(f"{path}: FAILED: {error}")
             status = FAILED
     if left:
-        console.print(
-            f"to upload {'all of it' if len(left) > 1 else 'it'}: wandb sync "
-            f"{shlex.join(map(str, left))}"
-        )
+        what = "all of it" if len(left) > 1 else "it"
+        console.print(f"to upload {what}: wandb sync {shlex.join(map(str, left))}")
     return status

@@ -6,10 +6,9 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
-
 from models.process.stopping import finishing, listening
 from models.process.text import error_line
+from tools.display.console import Plain
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
 from tools.sweep.jobs import Job, planned
 from tools.sweep.local import Local, Place, Process
@@ -28,7 +27,7 @@ def main(arguments: argparse.Namespace) -> int:
     Returns:
         The exit status of `al_sweep.py`.
     """
-    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console = Plain()
     running: dict[Job, Process] = {}
     try:
         jobs = planned(arguments, console.print)

@@ -27,6 +27,7 @@ from models.training.checkpoint import CheckpointError
 from models.training.compiling import CompileError
 from tasks import grouping
 from tasks.base import DataError, lower_is_better
+from tools.display.console import Plain
 from tools.experiment import preflight
 from tools.experiment.config import Experiment, load
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
@@ -68,8 +69,8 @@ def main(arguments: argparse.Namespace) -> int:
     if not torch.cuda.is_available():
         keep_freed_memory()
     _start_processes(arguments.launcher)
-    # paths may hold [brackets]
-    console = Console(quiet=not is_main_process(), soft_wrap=True, markup=False)
+
+    console = Plain(quiet=not is_main_process())
     try:
         with listening(), enough(), workers_may_die():
             return _main(arguments, console)
@@ -84,7 +85,7 @@ def main(arguments: argparse.Namespace) -> int:
         _say_error(console, f"{error}; what was committed is whole, and the same command goes on")
         return USAGE_ERROR
     except KeyboardInterrupt as stop:
-        console.print(f"{str(stop) or 'stopped'}; the same command goes on", highlight=False)
+        console.print(f"{str(stop) or 'stopped'}; the same command goes on")
         return STOPPED
     finally:
         take_back()
@@ -98,7 +99,7 @@ def _say_error(console: Console, text: str) -> None:
     if not is_main_process():
         time.sleep(GRACE)
         console.quiet = False
-    console.print(error_line(text), highlight=False)
+    console.print(error_line(text))
 
 
 def _main(arguments: argparse.Namespace, console: Console) -> int:
@@ -116,9 +117,7 @@ def _main(arguments: argparse.Namespace, console: Console) -> int:
     bytes_needed = _preflight(experiment, folder, arguments.check == "full", console)
     if arguments.dry_run:
         data.check(folder.path, fingerprint(experiment.task), preflight.names(experiment.task))
-        console.print(
-            preflight.plan(experiment, folder.path, bytes_needed), markup=False, highlight=False
-        )
+        console.print(preflight.plan(experiment, folder.path, bytes_needed))
         return 0
     if experiment.training.deterministic and torch.cuda.is_available():
         console.print(
@@ -141,7 +140,7 @@ def _main(arguments: argparse.Namespace, console: Console) -> int:
 
 def _show_finished(experiment: Experiment, folder: RunFolder, mode: str, console: Console) -> int:
     folder.check(experiment.config)
-    console.print(f"{folder.path} is finished; nothing to do", highlight=False)
+    console.print(f"{folder.path} is finished; nothing to do")
     if is_main_process():
         rows = folder.rows(experiment.budget.cycles)
         if mode == "online":  # W&B may lack rows: of a run that was offline, or lost its connection
@@ -182,7 +181,7 @@ def _preflight(experiment: Experiment, folder: RunFolder, full: bool, console: C
     if faults:
         raise ConfigError(experiment.name, faults)
     for note in grouping.told(notes):
-        console.print(f"note: {printable(note)}", highlight=False)
+        console.print(f"note: {printable(note)}")
     return bytes_needed
 
 
@@ -205,22 +204,20 @@ def _run(cycle: Cycle, mode: str, console: Console) -> None:
         )
         folder.finish()
         _show(experiment, rows, console)
-        console.print(f"curve: {folder.path / 'curve.png'}", highlight=False)
+        console.print(f"curve: {folder.path / 'curve.png'}")
 
 
 def _tracker(
     experiment: Experiment, folder: RunFolder, mode: str, rows: list[dict], console: Console
 ) -> Tracker:
-    return identity.tracker(
-        experiment, folder, mode, rows, lambda text: console.print(text, highlight=False)
-    )
+    return identity.tracker(experiment, folder, mode, rows, console.print)
 
 
 def _show(experiment: Experiment, rows: list[dict[str, Any]], console: Console) -> None:
     lower = lower_is_better(experiment.task)
     showing.show(rows, experiment.task.metric, console, lower)
     area = totals(experiment.task.metric, rows)[AREA]
-    console.print(measured(f"area under the curve {area:.4f}", lower), highlight=False)
+    console.print(measured(f"area under the curve {area:.4f}", lower))
 
 
 def _start_processes(launcher: str) -> None:

@@ -9,9 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from models.process.text import error_line, headline, printable
+from tools.display.console import Plain
 from tools.experiment.options import ConfigError
 from tools.record import facts, plans
 from tools.record.finding import find
@@ -59,7 +58,7 @@ class Report:
     """Prints a line a check, and remembers whether one failed."""
 
     def __init__(self) -> None:
-        self.console = Console(soft_wrap=True, markup=False, highlight=False)
+        self.console = Plain()
         self.failed = False
 
     def title(self, text: str) -> None:

@@ -190,3 +190,12 @@ def test_the_numbers_of_a_bar_are_whole(width, lines):
         drawn = seen(written(console), width)
     assert len(drawn) == lines and "1700/1800" in drawn[0] and drawn[0].endswith("left -:--:--")
     assert "".join(drawn).count("…") == 0 and ("━" in drawn[0]) == (width == 80)
+
+
+def test_cells_hold_no_codes_for_the_terminal():
+    found = io.StringIO()
+    table = Sheet(Column("run"), title="a\x1b[2Jb")
+    table.add("c\x1b]0;owned\x07d")
+    table.print(Console(file=found, width=60))
+    assert "\x1b" not in found.getvalue() and "\x07" not in found.getvalue()
+    assert r"a\x1b[2Jb" in found.getvalue() and r"c\x1b]0;owned\x07d" in found.getvalue()

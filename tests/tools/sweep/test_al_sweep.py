@@ -316,7 +316,7 @@ def test_on_a_terminal_each_run_has_a_line_of_its_own_beside_the_bar(
     tmp_path, stub, monkeypatch, width
 ):
     console = terminal(width)
-    monkeypatch.setattr(session, "Console", lambda **_: console)
+    monkeypatch.setattr(session, "Plain", lambda **_: console)
     assert sweep(tmp_path, "random", "learning_loss", seeds=(0,)) == 0
     text = written(console)
     stands = "\n".join(seen(text, width))
