@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 from models.process.progress import track
 from models.process.text import shown
@@ -14,6 +15,7 @@ from tasks.base import Read, Source, Sourced
 from tasks.faults import Fault
 
 THREADS = 16  # reading waits for the disk, and hashing leaves Python's lock to others
+BATCH = 32  # files that a thread takes at a time: most of them are looked at in microseconds
 # bytes: at a file's middle, where most files of one size differ; read at once
 PART, BLOCK = 4096, 1 << 20
 FIRST = 3  # examples in a sentence
@@ -80,8 +82,10 @@ def _parted(groups: list[list[str]], key: Callable[[str], Hashable], what: str) 
     """The groups parted by `key`; files that are like no other are left out."""
     found: dict[tuple[int, Hashable], list[str]] = {}
     pairs = [(number, file) for number, group in enumerate(groups) for file in group]
+    files = [file for _, file in pairs]
+    batches = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
     with ThreadPoolExecutor(THREADS) as threads:
-        keys = threads.map(key, [file for _, file in pairs])
+        keys = chain.from_iterable(threads.map(lambda batch: [*map(key, batch)], batches))
         for (number, file), value in zip(track(pairs, what), keys, strict=True):
             found.setdefault((number, value), []).append(file)
     return [group for group in found.values() if len(group) > 1]
