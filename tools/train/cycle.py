@@ -78,31 +78,27 @@ class Cycle:
 
     @property
     def spared(self) -> dict[str, float]:
-        """Seconds of training that another run did for this one, as a part of the first
-        cycle's row.
-        """
-        seconds = self.shared.spared if self.shared is not None and self.pool.cycle == 0 else 0.0
-        return {"seconds/spared": seconds} if seconds else {}
+        """Seconds of training that another run did for this one; the first row holds them."""
+        if self.shared is None or self.pool.cycle > 0 or not self.shared.spared:
+            return {}
+        return {"seconds/spared": self.shared.spared}
 
 
 def settled(experiment: Experiment, folder: RunFolder) -> Experiment:
     """Replace `scoring.batch_size` by a number.
 
-    If it is "auto", the first start of the run measures it.
-
-    The run folder keeps the number, as scores depend on it in their last digits.
+    If it is "auto", the first start of the run measures it. The run folder keeps the number, as
+    scores depend on it in their last digits.
     """
     task, settings = experiment.task, experiment.scoring
     if settings.batch_size != "auto":
         return experiment
 
     def measured() -> int:
-        want, view, model = (
-            fields(needs(experiment.steps)),
-            task.dataset("pool"),
-            untrained(experiment, "joint"),
-        )
-        return fastest(model, view, task.collate, want, settings.amp, settings.channels_last)
+        want = fields(needs(experiment.steps))
+        model = untrained(experiment, "joint")
+        pool_view = task.dataset("pool")
+        return fastest(model, pool_view, task.collate, want, settings.amp, settings.channels_last)
 
     return replace(experiment, scoring=replace(settings, batch_size=folder.batch_size(measured)))
 
@@ -143,9 +139,8 @@ def start(cycle: Cycle, member: int = 0) -> Iterator[TrainingRunner]:
 def _training(cycle: Cycle, member: int) -> AbstractContextManager[TrainingRunner]:
     experiment, pool = cycle.experiment, cycle.pool
     task, settings, scoring = experiment.task, experiment.training, experiment.scoring
-    seed = derive_seed(
-        experiment.seed, pool.cycle, *(("member", member) if member else ("training",))
-    )
+    purpose = ("member", member) if member else ("training",)
+    seed = derive_seed(experiment.seed, pool.cycle, *purpose)
     with seeded(derive_seed(seed, "network")):
         network = task.build()
     if experiment.committee_kind == "dropout":
@@ -167,17 +162,15 @@ def _training(cycle: Cycle, member: int) -> AbstractContextManager[TrainingRunne
     )
     in_order = DefaultSampler(test, shuffle=False)  # split over the processes
     evaluation = loader(test, in_order, scoring.size, scoring.workers, task.collate)
-    title = f"cycle {pool.cycle + 1}/{experiment.budget.cycles}" + f", member {member + 1}" * bool(
-        member
-    )
+    title = f"cycle {pool.cycle + 1}/{experiment.budget.cycles}"
+    if member:
+        title += f", member {member + 1}"
     where = Place(cycle.folder.training_folder(pool.cycle, member), seed, title, cycle.launcher)
     return training(model, Data(train, evaluation, metric_of(task)), settings, where)
 
 
 def committee(cycle: Cycle, model: JointModel) -> list[Member]:
-    """The committee that some strategies ask: more networks, trained here, or passes of
-    the model with dropout.
-    """
+    """The committee: an ensemble's other networks, trained here, or passes with dropout."""
     experiment, settings = cycle.experiment, cycle.experiment.committee
     if experiment.committee_kind == "dropout":
         return passes(
@@ -226,6 +219,7 @@ def ranking_quality(
         return {}
     rng = stream(experiment.seed, pool.cycle, "control")
     groups = {"control": rng.permutation(pool.unlabeled)[: experiment.scoring.control]}
-    groups |= {} if query is None else {"queried": query.picked}
+    if query is not None:
+        groups["queried"] = query.picked
     task = experiment.task
     return module_quality(model, task.dataset("pool"), task.collate, groups, experiment.scoring)

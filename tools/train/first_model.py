@@ -69,8 +69,9 @@ class FirstModels:
         self.folder, self.spared = folder, 0.0
 
     def take(self, key: str, into: Path) -> None:
-        """Put the checkpoint of a finished training, if there is one, where another one
-        would be resumed from.
+        """Copy a finished training's checkpoint, if there is one, to the folder `into`.
+
+        A training that is started there loads it and does nothing more.
         """
         kept, target = self.folder / f"{key}.pth", into / CHECKPOINT
         if target.exists() or not kept.is_file():
@@ -142,11 +143,11 @@ def key(
 
 
 def code(task: Task, network: nn.Module) -> str:
-    """Of all files of the packages, by name; of the classes of task and network, wherever they lie;
-    of those beside.
+    """The hash of the code that a training may depend on.
 
-    Which of them decide how a first model comes out is not told apart: one that does not costs one
-    training anew.
+    It takes in all files of the packages by name, the files of the classes of task and network
+    wherever they lie, and the files beside them. Some of them have no effect on a training: when
+    one of these changes, one training is done again in vain.
     """
     files = {path for room in CODE for path in (ROOT / room).rglob("*.py")}
     for kind in {*type(task).__mro__, *(type(part) for part in network.modules())}:
@@ -155,7 +156,8 @@ def code(task: Task, network: nn.Module) -> str:
             if place := inspect.getsourcefile(kind):
                 files.add(Path(place))
     adapter = inspect.getsourcefile(type(task))
-    files |= set(Path(adapter).parent.glob("*.py")) if adapter else set()
+    if adapter:
+        files |= set(Path(adapter).parent.glob("*.py"))
     found = hashlib.sha256()
     for name, path in sorted((_named(path), path) for path in files):
         written = path.read_bytes()
@@ -169,17 +171,16 @@ def _named(path: Path) -> str:
 
 
 def content(task: Task, network: nn.Module, pool: Pool) -> str:
-    """Of what settings and names only point to: weights to begin with, labeled samples as
-    they are trained on.
+    """The hash of the first weights and of the labeled samples as they are trained on.
+
+    Settings and names only point to these.
     """
-    found, data = (
-        hashlib.sha256(weights_digest(network.state_dict()).encode()),
-        task.dataset("train"),
-    )
+    hashed = hashlib.sha256(weights_digest(network.state_dict()).encode())
+    data = task.dataset("train")
     for i in pool.labeled:
         with seeded(i):
-            _add(found, data[i])
-    return found.hexdigest()
+            _add(hashed, data[i])
+    return hashed.hexdigest()
 
 
 def _add(found: Any, value: Any) -> None:

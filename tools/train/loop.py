@@ -51,7 +51,7 @@ def run(cycle: Cycle, tracker: Tracker, console: Console) -> None:
         row, query, pool, receipt = run_cycle(cycle)
         row = cycle.folder.commit(row, query, pool, receipt)  # 4. commit: the last act of a cycle
         tracker.cycle(row)
-        console.print(showing.line(row, metric, cycles), highlight=False)
+        console.print(showing.line(row, metric, cycles))
         cycle = replace(cycle, pool=pool)
 
 

@@ -121,7 +121,7 @@ def _main(arguments: argparse.Namespace, console: Console) -> int:
         return 0
     if experiment.training.deterministic and torch.cuda.is_available():
         console.print(
-            "deterministic: slower, as cuDNN and torch leave out what is fastest", highlight=False
+            "deterministic: slower, as cuDNN and torch leave out what is fastest",
         )
     with (
         deterministic(experiment.training.deterministic),
@@ -153,19 +153,19 @@ def _show_finished(experiment: Experiment, folder: RunFolder, mode: str, console
 
 def _experiment(arguments: argparse.Namespace) -> Experiment:
     options: dict[str, Any] = dict(arguments.cfg_options)
+    amp = arguments.amp or None
     named = {
         "strategy": arguments.strategy,
         "seed": arguments.seed,
-        "training.amp": arguments.amp or None,
-    }
-    named |= dict.fromkeys(("scoring.amp", "scoring.channels_last"), arguments.amp or None)
-    named |= {
         "module.mode": arguments.module,
+        "training.amp": amp,
+        "scoring.amp": amp,
+        "scoring.channels_last": amp,
         "training.deterministic": arguments.deterministic or None,
+        "training.compile": arguments.compile or None,
     }
-    named |= {"training.compile": arguments.compile or None}
-    # the batch size is each one's
-    named |= {"processes": get_world_size() if get_world_size() > 1 else None}
+    if get_world_size() > 1:  # the batch size is that of one process
+        named["processes"] = get_world_size()
     options |= {key: value for key, value in named.items() if value is not None}
     further = partial(preflight.data_problems, full=arguments.check == "full")
     return load(arguments.config, smoke=arguments.smoke, options=options, further=further)

@@ -20,8 +20,12 @@ def line(row: Row, metric: str, cycles: int) -> str:
     """One cycle in one line."""
     seconds = sum(row.get(f"seconds/{step}") or 0 for step in STEPS)
     ranking = row.get("ranking/control/pairs")
-    ordered = "" if ranking is None else f"  ordered pairs {ranking:.2f}"
-    score = _number(row[metric]) + " (not a number)" * (row[metric] is None)
+    ordered = ""
+    if ranking is not None:
+        ordered = f"  ordered pairs {ranking:.2f}"
+    score = _number(row[metric])
+    if row[metric] is None:
+        score += " (not a number)"
     return (
         f"cycle {row['cycle'] + 1}/{cycles}  labeled {row['labeled']:,}  effort {row['effort']:,}  "
         f"{metric} {score}{ordered}  {seconds:.0f} s"
@@ -42,11 +46,11 @@ def show(rows: Sequence[Row], metric: str, console: Console, lower: bool = False
         columns[f"ranking/{group}/pairs"] = Column(f"ordered pairs\n{group}", 7)
     columns |= {f"seconds/{step}": Column(f"{name}\ns", 6) for step, name in STEPS.items()}
     known = [
-        key for key in columns if any(_told(key, row.get(key)) not in ("", "-") for row in rows)
+        key for key in columns if any(_cell(key, row.get(key)) not in ("", "-") for row in rows)
     ]
     sheet = Sheet(*[columns[key] for key in known])
     for row in rows:
-        sheet.add(*[_told(key, row.get(key)) for key in known])
+        sheet.add(*[_cell(key, row.get(key)) for key in known])
     sheet.print(console)
 
 
@@ -67,7 +71,8 @@ def draw(
     figure = canvas(figsize=(6, 4))
     axes = figure.subplots()
     points = [(row["labeled"], row[metric]) for row in rows if row[metric] is not None]
-    axes.plot(*zip(*points, strict=True), **look_of(styles([leg])[leg])) if points else None
+    if points:
+        axes.plot(*zip(*points, strict=True), **look_of(styles([leg])[leg]))
     axes.set(xlabel="labeled images", ylabel=measured(metric, lower), title=title)
     axes.text(
         0.99,
@@ -84,10 +89,11 @@ def draw(
         figure.savefig(beside, dpi=120)
 
 
-def _told(key: str, value: Any) -> str:
-    """A cell; empty for a step of which nothing was done."""
-    nothing = key.startswith("seconds/") and value is not None and value < NOTHING
-    return "" if nothing else _number(value)
+def _cell(key: str, value: Any) -> str:
+    """The text of a cell; empty for the seconds of a step that the cycle did not have."""
+    if key.startswith("seconds/") and value is not None and value < NOTHING:
+        return ""
+    return _number(value)
 
 
 def _number(value: Any) -> str:
