@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlparse
@@ -16,9 +16,22 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor
 
-# what mmdet's configs call it -> where it is; the end of a name is the beginning of its SHA-256
-ADDRESSES = {
-    "open-mmlab://vgg16_caffe": "https://download.openmmlab.com/pretrain/third_party/vgg16_caffe-292e1171.pth",
+from models.process.text import nearest
+
+# what mmdet's configs call it -> where else it is, for when the first address fails; the end of a
+# file's name is the beginning of its SHA-256, so any address will do
+MIRRORS = {
+    "open-mmlab://vgg16_caffe": (
+        "https://s3.ap-northeast-2.amazonaws.com/open-mmlab/pretrain/third_party/"
+        "vgg16_caffe-292e1171.pth"
+    ),
+}
+# scheme of a name -> mmengine's function that lists the zoo
+ZOOS = {
+    "torchvision": "get_torchvision_models",
+    "open-mmlab": "get_external_models",
+    "openmmlab": "get_external_models",
+    "mmcls": "get_mmcls_models",
 }
 TIMEOUT = 15  # seconds until an address counts as not reachable
 
@@ -30,6 +43,7 @@ class WeightsError(Exception):
     """
 
     def __init__(self, reason: str) -> None:
+        self.reason = reason
         super().__init__(
             f"{reason}. Put the file on this machine and give its path "
             "(`task.pretrained=/path/to/weights.pth`), "
@@ -48,21 +62,51 @@ def locate(source: str, cache: Path | None = None) -> Path:
         WeightsError: if there is no such file, or the address cannot be reached or sends
             something else.
     """
-    address = ADDRESSES.get(source, source)
-    if urlparse(address).scheme not in ("http", "https"):
-        path = Path(address).expanduser()
+    addresses = [_address(source)]
+    if urlparse(addresses[0]).scheme not in ("http", "https"):
+        path = Path(source).expanduser()
         if not path.is_file():
-            known = f" (known names: {', '.join(ADDRESSES)})" if "://" in source else ""
             raise WeightsError(
-                f"Expected weights in the file {path.absolute()}, but there is no such file{known}"
+                f"Expected weights in the file {path.absolute()}, but there is no such file"
             )
         return path
-    target = (cache or Path(torch.hub.get_dir()) / "checkpoints") / Path(
-        urlparse(address).path
-    ).name
+    if source in MIRRORS:
+        addresses.append(MIRRORS[source])
+    folder = cache or Path(torch.hub.get_dir()) / "checkpoints"
+    target = folder / Path(urlparse(addresses[0]).path).name
     if not target.is_file():
-        _download(address, target)
+        _download_from_one(addresses, target)
     return target
+
+
+def _address(source: str) -> str:
+    """The address that a name of mmengine's model zoos stands for; anything else as it is.
+
+    Raises:
+        WeightsError: if the zoo has no such name.
+    """
+    zoo, _, name = source.partition("://")
+    if zoo not in ZOOS or not name:
+        return source
+    from mmengine.runner import checkpoint  # it knows the names of all zoos
+
+    known = getattr(checkpoint, ZOOS[zoo])()
+    if name not in known:
+        raise WeightsError(
+            f"Expected weights that {zoo} has, but got {source!r}; {nearest(name, tuple(known))}"
+        )
+    return known[name]
+
+
+def _download_from_one(addresses: Sequence[str], target: Path) -> None:
+    """Try one address after the other; the error names all of them."""
+    reasons = []
+    for address in addresses:
+        try:
+            return _download(address, target)
+        except WeightsError as error:
+            reasons.append(error.reason)
+    raise WeightsError("; ".join(reasons))
 
 
 def _download(address: str, target: Path) -> None:

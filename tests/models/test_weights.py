@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.runner import checkpoint
 
 from models.networks import ssd, weights
 from models.networks.weights import WeightsError, locate, missing
@@ -131,8 +132,13 @@ def test_a_folder_is_no_file(tmp_path, cache):
     )
 
 
-def test_a_name_that_is_not_known_is_taken_for_a_file(cache):
-    refused("open-mmlab://vgg17", cache, r"file .*open-mmlab:/+vgg17, but there is no such file")
+def test_a_name_that_the_zoo_lacks(cache):
+    refused("open-mmlab://vgg16_cafe", cache, "open-mmlab has, .*did you mean 'vgg16_caffe'")
+    refused("torchvision://resnet51", cache, "torchvision has, .*did you mean 'resnet")
+
+
+def test_a_name_of_no_zoo_is_taken_for_a_file(cache):
+    refused("zoo://vgg17", cache, r"file .*zoo:/+vgg17, but there is no such file")
 
 
 # downloads
@@ -172,12 +178,36 @@ def test_download_of_a_name_without_a_checksum(site, cache, name):
 def test_a_name_that_mmdets_configs_use(site, cache, monkeypatch):
     folder, address, _ = site
     (folder / "plain.pth").write_bytes(b"anything")
-    monkeypatch.setitem(weights.ADDRESSES, "open-mmlab://vgg16_caffe", f"{address}/plain.pth")
+    monkeypatch.setattr(
+        checkpoint, "get_external_models", lambda: {"vgg16_caffe": f"{address}/plain.pth"}
+    )
     assert locate("open-mmlab://vgg16_caffe", cache) == cache / "plain.pth"
 
 
-def test_the_known_address_has_a_checksum_in_its_name():
-    assert weights.ADDRESSES["open-mmlab://vgg16_caffe"].endswith("/vgg16_caffe-292e1171.pth")
+@pytest.mark.parametrize("works", [True, False])
+def test_where_the_first_address_fails_the_second_is_asked(site, cache, monkeypatch, works):
+    folder, address, server = site
+    digest = hashlib.sha256(b"weights").hexdigest()[:8]
+    name = f"vgg16-{digest}.pth"
+    if works:
+        (folder / "mirror").mkdir()
+        (folder / "mirror" / name).write_bytes(b"weights")
+    zoo = {"vgg16_caffe": f"{address}/{name}"}
+    monkeypatch.setattr(checkpoint, "get_external_models", lambda: zoo)
+    mirror = f"{address}/mirror/{name}"
+    monkeypatch.setitem(weights.MIRRORS, "open-mmlab://vgg16_caffe", mirror)
+    if works:
+        assert locate("open-mmlab://vgg16_caffe", cache).read_bytes() == b"weights"
+    else:
+        text = refused("open-mmlab://vgg16_caffe", cache, "Could not download")
+        assert f"{address}/{name}" in text and mirror in text
+        assert left_behind(cache) == []
+
+
+def test_both_known_addresses_have_the_checksum_in_their_names():
+    name = "open-mmlab://vgg16_caffe"
+    for address in (weights._address(name), weights.MIRRORS[name]):
+        assert address.endswith("/vgg16_caffe-292e1171.pth")
 
 
 def test_the_default_cache_is_torch_hubs(site, tmp_path, monkeypatch):
