@@ -44,6 +44,9 @@ class Output:
             of a heatmap around a joint are: probabilities of at least two answers that exclude each
             other, the likeliest among them. What compares the best two, margin and least_confident,
             reads them; None means that each outcome is an answer.
+        objective: () what a training minimises where that is not the mean of `loss`, as where a
+            detector's own loss divides by what the whole batch holds; `loss` is then what the
+            loss-prediction module learns, and need not hold a graph.
     """
 
     taps: tuple[Tensor, ...]
@@ -52,3 +55,4 @@ class Output:
     weight: Tensor | None = None
     gradient: tuple[Tensor, Tensor] | None = None
     answers: Tensor | None = None
+    objective: Tensor | None = None

@@ -13,6 +13,7 @@ import yaml
 from mmengine.config import Config, ConfigDict
 
 from models.networks import mmcv_ops
+from models.process.text import nearest
 
 mmcv_ops.install()
 
@@ -92,13 +93,10 @@ def _path(config: str) -> Path:
         if path.is_file():
             return path.absolute()
     folder = CONFIGS / given.parent
-    beside = sorted(p.name for p in folder.glob("*.py")) if folder.is_dir() else []
+    beside = tuple(sorted(path.name for path in folder.glob("*.py")))
+    hint = f"those of mmdet are in {CONFIGS}"
     if beside and folder != CONFIGS:
-        from models.process.text import nearest
-
         hint = nearest(given.name, beside)
-    else:
-        hint = f"mmdet brings those of {CONFIGS}"
     raise DetectorError(f"expected a config of mmdet or a file, but got {config!r}; {hint}")
 
 

@@ -58,26 +58,16 @@ class NumberedCoder(DeltaXYWHBBoxCoder):
         return torch.cat([boxes, bboxes[:, 4:]], dim=1)
 
 
-class PerImageSSDHead(SSDHead):
-    """mmdet's SSD head whose losses of an image are its own, and whose boxes tell the prior that
-    they come from.
-
-    mmdet divides losses by the matched priors of the whole batch. Here each image's loss is divided
-    by its own ("mean"), or by nothing ("sum"). For a batch of one image "mean" is mmdet's own loss.
+class NumberedSSDHead(SSDHead):
+    """mmdet's SSD head, whose predicted boxes hold the prior that they come from.
 
     Predictions have the field `prior_ids` besides: (N,) numbers of the boxes' priors in
     `distributions`. The number goes through mmdet's own filters as a fifth coordinate of the prior,
-    so the boxes are mmdet's.
+    so the boxes are mmdet's. It needs a `NumberedCoder`.
     """
 
     # mmdet's `_predict_by_feat_single` looks at it, and `SSDHead.__init__` never sets it
     loss_cls = None
-
-    def __init__(self, *args: Any, image_loss: ImageLoss = "mean", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if image_loss not in ("mean", "sum"):
-            raise ValueError(f"Expected `image_loss` to be 'mean' or 'sum', but got {image_loss!r}")
-        self.image_loss = image_loss
 
     def forward(self, x: tuple[Tensor, ...]) -> Raw:
         """mmdet's, in float32 under mixed precision too: bfloat16 would move priors by
@@ -85,6 +75,54 @@ class PerImageSSDHead(SSDHead):
         """
         scores, offsets = super().forward(x)
         return [s.float() for s in scores], [o.float() for o in offsets]
+
+    def distributions(self, raw: Raw, samples: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        """What the head takes each prior for, and which priors count.
+
+        Args:
+            raw: the head's outputs.
+            samples: one an image; their metainfo is read, and no annotation.
+
+        Returns:
+            (B, P, num_classes + 1) probabilities of all priors, background last; (B, P) weights, 1
+            where `predict` returns a box of the prior and 0 elsewhere: 0 everywhere for an image
+            without boxes.
+        """
+        scores = [s.permute(0, 2, 3, 1).reshape(len(s), -1, self.cls_out_channels) for s in raw[0]]
+        probs = torch.cat(scores, dim=1).softmax(dim=2)
+        weight = probs.new_zeros(probs.shape[:2])
+        found = self.predict_by_feat(
+            *raw, batch_img_metas=[s.metainfo for s in samples], rescale=True
+        )
+        for row, boxes in zip(weight, found, strict=True):
+            row[boxes.prior_ids] = 1
+        return probs, weight
+
+    def _predict_by_feat_single(self, *, mlvl_priors: list[Tensor], **others: Any) -> InstanceData:
+        counts = [len(priors) for priors in mlvl_priors]
+        numbers = torch.arange(sum(counts), device=mlvl_priors[0].device).float().split(counts)
+        numbered = [
+            torch.cat([p, n[:, None]], dim=1) for p, n in zip(mlvl_priors, numbers, strict=True)
+        ]
+        return super()._predict_by_feat_single(mlvl_priors=numbered, **others)
+
+    def _bbox_post_process(self, results: InstanceData, *args: Any, **kwargs: Any) -> InstanceData:
+        results.bboxes, results.prior_ids = results.bboxes[:, :4], results.bboxes[:, 4].long()
+        return super()._bbox_post_process(results, *args, **kwargs)
+
+
+class PerImageSSDHead(NumberedSSDHead):
+    """mmdet's SSD head whose losses of an image are its own.
+
+    mmdet divides losses by the matched priors of the whole batch. Here each image's loss is divided
+    by its own ("mean"), or by nothing ("sum"). For a batch of one image "mean" is mmdet's own loss.
+    """
+
+    def __init__(self, *args: Any, image_loss: ImageLoss = "mean", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if image_loss not in ("mean", "sum"):
+            raise ValueError(f"Expected `image_loss` to be 'mean' or 'sum', but got {image_loss!r}")
+        self.image_loss = image_loss
 
     def loss_by_feat_single(  # the name and the order of the arguments are mmdet's
         self,
@@ -127,40 +165,6 @@ class PerImageSSDHead(SSDHead):
                 for c, b in zip(losses["loss_cls"], losses["loss_bbox"], strict=True)
             ]
         )
-
-    def distributions(self, raw: Raw, samples: Sequence[Any]) -> tuple[Tensor, Tensor]:
-        """What the head takes each prior for, and which priors count.
-
-        Args:
-            raw: the head's outputs.
-            samples: one an image; their metainfo is read, and no annotation.
-
-        Returns:
-            (B, P, num_classes + 1) probabilities of all priors, background last; (B, P) weights, 1
-            where `predict` returns a box of the prior and 0 elsewhere: 0 everywhere for an image
-            without boxes.
-        """
-        scores = [s.permute(0, 2, 3, 1).reshape(len(s), -1, self.cls_out_channels) for s in raw[0]]
-        probs = torch.cat(scores, dim=1).softmax(dim=2)
-        weight = probs.new_zeros(probs.shape[:2])
-        found = self.predict_by_feat(
-            *raw, batch_img_metas=[s.metainfo for s in samples], rescale=True
-        )
-        for row, boxes in zip(weight, found, strict=True):
-            row[boxes.prior_ids] = 1
-        return probs, weight
-
-    def _predict_by_feat_single(self, *, mlvl_priors: list[Tensor], **others: Any) -> InstanceData:
-        counts = [len(priors) for priors in mlvl_priors]
-        numbers = torch.arange(sum(counts), device=mlvl_priors[0].device).float().split(counts)
-        numbered = [
-            torch.cat([p, n[:, None]], dim=1) for p, n in zip(mlvl_priors, numbers, strict=True)
-        ]
-        return super()._predict_by_feat_single(mlvl_priors=numbered, **others)
-
-    def _bbox_post_process(self, results: InstanceData, *args: Any, **kwargs: Any) -> InstanceData:
-        results.bboxes, results.prior_ids = results.bboxes[:, :4], results.bboxes[:, 4].long()
-        return super()._bbox_post_process(results, *args, **kwargs)
 
 
 def ssd300_vgg16(

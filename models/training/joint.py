@@ -6,7 +6,7 @@ differ.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ class NonFiniteLoss(FloatingPointError):
 
     Args:
         terms: the batch's losses by name.
-        samples: the task's loss of each sample of the batch.
+        samples: the task's loss of each sample of the batch; empty where none was asked for.
     """
 
     def __init__(self, terms: dict[str, float], samples: list[float]) -> None:
@@ -46,6 +46,8 @@ class JointModel(BaseModel):
         taps: the taps that the task declares.
         settings: of the module.
         mode: ``"joint"``, ``"detached"`` or ``"off"``.
+        fields: what the task's `forward` can return; with "objective" among them, training
+            minimises that, and asks for the samples' losses for the module alone.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class JointModel(BaseModel):
         taps: Sequence[Tap],
         settings: ModuleSettings,
         mode: Mode,
+        fields: Collection[str] = (),
     ) -> None:
         # moves a batch to the device and does no more; loaders pin what they read, so nobody need
         # wait for the copy
@@ -71,6 +74,7 @@ class JointModel(BaseModel):
         self.settings = settings
         self.detach_from = 0 if mode == "detached" else settings.detach_epoch
         self.detached = False
+        self.wanted = _wanted(self.loss_prediction is not None, fields)
         self._task_forward, self._task_predict = forward, predict
 
     def init_weights(self) -> None:
@@ -105,32 +109,52 @@ class JointModel(BaseModel):
             return self._task_predict(self.network, batch)
         if mode != "loss":
             raise ValueError(f"Expected `mode` to be 'loss' or 'predict', but got {mode!r}")
-        return self._losses(self._task_forward(self.network, batch, frozenset({"loss"})))
+        return self._losses(self._task_forward(self.network, batch, self.wanted))
 
     def _losses(self, output: Output) -> dict[str, Tensor]:
         """`loss_task` and, with a module, the weighted `loss_rank`.
 
         Mmengine adds up every key that says "loss".
         """
+        losses = {"loss_task": self._task_loss(output)}
+        if self.loss_prediction is not None:
+            taps = [tap.detach() for tap in output.taps] if self.detached else output.taps
+            losses["loss_rank"] = self.settings.weight * self._objective(
+                self.predicted_loss(taps), self._sample_losses(output)
+            )
+        if not torch.isfinite(sum(losses.values(), start=torch.zeros_like(losses["loss_task"]))):
+            terms = {name: value.item() for name, value in losses.items()}
+            raise NonFiniteLoss(terms, [] if output.loss is None else output.loss.tolist())
+        return losses
+
+    def _task_loss(self, output: Output) -> Tensor:
+        if "objective" not in self.wanted:
+            return self._sample_losses(output).mean()
+        if output.objective is None or output.objective.dim() != 0:
+            came = None if output.objective is None else tuple(output.objective.shape)
+            raise ValueError(
+                f"Expected the task's `forward` to return one objective (), but got {came}"
+            )
+        return output.objective
+
+    @staticmethod
+    def _sample_losses(output: Output) -> Tensor:
         if output.loss is None or output.loss.dim() != 1:
             came = None if output.loss is None else tuple(output.loss.shape)
             raise ValueError(
                 f"Expected the task's `forward` to return one loss a sample (B,), but got {came}"
             )
-        losses = {"loss_task": output.loss.mean()}
-        if self.loss_prediction is not None:
-            taps = [tap.detach() for tap in output.taps] if self.detached else output.taps
-            losses["loss_rank"] = self.settings.weight * self._objective(
-                self.predicted_loss(taps), output.loss
-            )
-        if not torch.isfinite(sum(losses.values(), start=torch.zeros_like(losses["loss_task"]))):
-            raise NonFiniteLoss(
-                {name: value.item() for name, value in losses.items()}, output.loss.tolist()
-            )
-        return losses
+        return output.loss
 
     def _objective(self, predicted: Tensor, loss: Tensor) -> Tensor:
         target = loss.detach().float()
         if self.settings.objective == "ranking":
             return ranking_loss(predicted, target, self.settings.margin)
         return {"mse": mse_loss, "kl": kl_loss}[self.settings.objective](predicted, target)
+
+
+def _wanted(module: bool, fields: Collection[str]) -> frozenset[str]:
+    """The fields that training asks for."""
+    if "objective" not in fields:
+        return frozenset({"loss"})
+    return frozenset({"objective", "loss"} if module else {"objective"})

@@ -119,12 +119,11 @@ class TrainingRunner(Runner):
 
     def _keep(self, error: NonFiniteLoss) -> str:
         """Keep the weights that gave a loss which is not finite; what happened, in words."""
-        sampler, before = (
-            self.train_dataloader.sampler,
-            iteration_of_epoch(self) * self.train_dataloader.batch_size,
-        )
-        batch = list(islice(sampler.order(), before, before + len(error.samples)))
-        bad = [i for i, loss in zip(batch, error.samples, strict=True) if not math.isfinite(loss)]
+        size = self.train_dataloader.batch_size
+        before = iteration_of_epoch(self) * size
+        after = before + (len(error.samples) or size)
+        batch = list(islice(self.train_dataloader.sampler.order(), before, after))
+        bad = [i for i, loss in zip(batch, error.samples) if not math.isfinite(loss)]  # noqa: B905
         kept = Path(self.work_dir) / (
             NOT_FINITE if get_rank() == 0 else f"rank{get_rank()}-{NOT_FINITE}"
         )

@@ -38,7 +38,7 @@ def loss_reaches_the_network(subject: Subject) -> str:
 
     def loss(network: nn.Module) -> Any:
         with seeded(SEED):  # one view of the samples, and the same units dropped
-            return subject.loss("train", network)
+            return subject.objective("train", network)
 
     if lost := what_changes(loss, subject.copied(), unused):
         remedy = (
@@ -74,7 +74,7 @@ def _moved_by_training(
     """
     optimizer, moved = torch.optim.Adam(trained.values(), lr=1e-4), set[str]()
     for _ in range(OPENING):
-        loss = subject.loss("train", network).mean()
+        loss = subject.objective("train", network)
         if not loss.requires_grad:
             remedy = "use no `detach` and no `no_grad`"
             raise ContractError("a loss attached to the graph", "one that is detached", remedy)
@@ -120,7 +120,13 @@ def _ranked(subject: Subject, mode: Literal["joint", "detached"]) -> bool:
     """Whether the module's loss is connected with the network; a gradient of 0 is one, too."""
     task = subject.task
     model = JointModel(
-        subject.copied(), task.forward, task.predict, task.taps, ModuleSettings(width=16), mode
+        subject.copied(),
+        task.forward,
+        task.predict,
+        task.taps,
+        ModuleSettings(width=16),
+        mode,
+        task.fields,
     )
     model.start_epoch(0)
     model(**model.data_preprocessor(subject.batch("train"), True), mode="loss")[

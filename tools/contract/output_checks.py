@@ -12,7 +12,7 @@ from models.process.seeding import seeded
 from tools.contract.gradient_checks import tap_changes
 from tools.contract.subject import FEW, SEED, ContractError, SkippedError, Subject, same, signals
 
-FIELDS = {"loss", "probs", "gradient"}
+FIELDS = {"loss", "probs", "gradient", "objective"}
 
 
 def build_is_seeded(subject: Subject) -> None:

@@ -97,6 +97,17 @@ class Subject:
             raise ContractError("losses (B,), one a sample", came, "do not reduce over the batch")
         return loss
 
+    def objective(self, split: Split, network: nn.Module) -> Tensor:
+        """What training minimises (): the task's own objective, or the mean of the losses."""
+        if "objective" not in self.task.fields:
+            return self.loss(split, network).mean()
+        want = frozenset({"objective"})
+        objective = self.task.forward(network, self.batch(split), want).objective
+        if not isinstance(objective, Tensor) or objective.dim() != 0:
+            came = tuple(objective.shape) if isinstance(objective, Tensor) else objective
+            raise ContractError("an objective ()", came, "reduce over the batch")
+        return objective
+
     @cached_property
     def keys(self) -> tuple[list[str], list[str]]:
         """The batch's keys that the taps or probabilities depend on, and those that the loss alone

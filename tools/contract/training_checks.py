@@ -25,7 +25,7 @@ def few_samples_are_learned(subject: Subject) -> str:
     network, losses = subject.copied(), []
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     for step in range(STEPS):
-        loss = subject.loss("pool", network).mean()
+        loss = subject.objective("pool", network)
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
             raise ContractError(

@@ -229,6 +229,7 @@ def _networks(experiment: Experiment, built: Built) -> list[str]:
             task.taps,
             experiment.module,
             experiment.module_mode,
+            task.fields,
         )
     except (RuntimeError, TypeError, ValueError, MemoryError) as error:
         return [f"module: expected settings of a module that can be built, but got {told(error)}"]

@@ -108,7 +108,13 @@ def untrained(experiment: Experiment, mode: Mode) -> JointModel:
     task = experiment.task
     with seeded(0):
         model = JointModel(
-            task.build(), task.forward, task.predict, task.taps, experiment.module, mode
+            task.build(),
+            task.forward,
+            task.predict,
+            task.taps,
+            experiment.module,
+            mode,
+            task.fields,
         )
     return model.to(get_device())
 
@@ -153,6 +159,7 @@ def _training(cycle: Cycle, member: int) -> AbstractContextManager[TrainingRunne
             task.taps,
             experiment.module,
             experiment.module_mode,
+            task.fields,
         )
     if settings.start == "warm" and pool.cycle > 0:
         warm_start(model, cycle.folder.training_folder(pool.cycle - 1, member))
