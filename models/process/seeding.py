@@ -2,7 +2,7 @@
 
 The same seed, cycle and purpose give the same numbers.
 
-torch is imported by what seeds it alone: reading and checking runs needs streams, and no torch.
+Only functions that seed torch import it: reading and checking runs needs streams, and no torch.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def kept() -> Iterator[None]:
     """
     import torch
 
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    python = random.getstate()
+    numpy = np.random.get_state()
+    cpu = torch.get_rng_state()
     try:
         yield
     finally:
