@@ -26,12 +26,12 @@ Batch = dict[str, Any]
 
 
 class DataError(Exception):
-    """A sample that cannot be read after all; the message names its file and says what to do."""
+    """A sample that cannot be read after all; the message names its file and the remedy."""
 
 
 @runtime_checkable
 class Task(Protocol):
-    """What is learned: data, network, and how a batch becomes an `Output`.
+    """A learning problem: data, network, and how a batch becomes an `Output`.
 
     An adapter is a class with these members anywhere on the path; a config names it
     (``task = dict(type=MyTask, ...)``) and its constructor's parameters are the settings that the
@@ -132,7 +132,7 @@ class Task(Protocol):
 def lower_is_better(task: object) -> bool:
     """Whether less of the task's metric is better, as of an error or a loss.
 
-    A task says so by the attribute `lower_is_better = True`; without one, higher is better.
+    A task declares it by the attribute `lower_is_better = True`; without one, higher is better.
 
     Raises:
         ValueError: if the attribute is anything but true or false.

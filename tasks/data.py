@@ -25,7 +25,7 @@ def read_image(path: Path, upright: bool = True) -> np.ndarray:
 
     Args:
         path: of the file.
-        upright: turn the image as its EXIF says; else its pixels are as stored.
+        upright: turn the image by its EXIF; else its pixels are as stored.
 
     Raises:
         DataError: if the file holds no whole image, or one that `tasks.images.read_header`

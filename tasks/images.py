@@ -54,7 +54,7 @@ class ImageCheck:
     Args:
         full: decode each image; without, headers are read, and pixels where the header declares
             them deep.
-        upright: whether images are turned as their EXIF says.
+        upright: whether images are turned by their EXIF.
     """
 
     def __init__(self, full: bool, upright: bool = True) -> None:
@@ -220,7 +220,7 @@ def _pixels(path: Path, without: str) -> Reading[np.ndarray | None]:
 
 
 def decoded(content: bytes) -> np.ndarray | None:
-    """(H, W, 3) uint8, BGR, as stored; None or cv2.error where OpenCV cannot."""
+    """Decode an image to (H, W, 3) uint8, BGR, as stored; None or cv2.error where that fails."""
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
 

@@ -93,7 +93,7 @@ def missing(path: Path, expected: Mapping[str, Tensor]) -> list[str]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for files that are none of its own
+    except Exception as error:  # torch raises many kinds for files of other programs
         raise WeightsError(
             f"Expected a checkpoint of torch in {path}, but it cannot be read "
             f"({type(error).__name__})"

@@ -80,7 +80,7 @@ def kept() -> Iterator[None]:
 
 
 @contextmanager
-def deterministic(asked: bool) -> Iterator[None]:
+def deterministic(enabled: bool) -> Iterator[None]:
     """Within the block, torch uses deterministic operations only.
 
     An operation that has no deterministic form raises an error.
@@ -91,8 +91,8 @@ def deterministic(asked: bool) -> Iterator[None]:
     import torch
 
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
-    if asked:
-        # which torch asks for, of cuBLAS
+    if enabled:
+        # torch requires it, for cuBLAS
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.deterministic = True

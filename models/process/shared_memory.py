@@ -38,7 +38,7 @@ def enough() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        texts = [str(error), str(error.__cause__ or "")]  # the cause says it where a worker died
+        texts = [str(error), str(error.__cause__ or "")]  # the cause has it where a worker died
         about = [text for text in texts if "shared memory" in text or "Bus error" in text]
         if not about:
             raise

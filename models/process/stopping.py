@@ -97,7 +97,7 @@ def _hear(number: int, frame: FrameType | None) -> None:
     if again or not _heard.finishing:
         raise Stopped(f"stopped by {name()}; what was trained is kept")
     if is_main_process():  # past Python's buffers, which may be in use at this moment
-        with suppress(OSError):  # Ctrl-C ends `| tee`, too, and then nobody reads
+        with suppress(OSError):  # Ctrl-C ends `| tee`, too, and then the pipe is closed
             os.write(
                 2,
                 f"\n{name()}: finishing this iteration (Ctrl-C once more: ending at "

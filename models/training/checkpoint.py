@@ -35,10 +35,10 @@ class CheckpointError(Exception):
 class KeepCheckpoint(Hook):
     """A hook that keeps one checkpoint, `CHECKPOINT`.
 
-    It writes after every few epochs, after the last one, and when the run is told to stop.
+    It writes after every few epochs, after the last one, and when the run is stopped.
 
-    mmengine's own hook writes in place, and to keep the newest alone deletes it before it writes
-    the next.
+    mmengine's own hook writes in place, and to keep only the newest it deletes that before it
+    writes the next.
 
     Args:
         every: epochs.
@@ -68,7 +68,7 @@ class KeepCheckpoint(Hook):
             )
 
     def before_train(self, runner: Runner) -> None:
-        """Go on within the epoch, where the training was stopped."""
+        """Continue within the epoch in which the training was stopped."""
         runner.train_dataloader.sampler.skip = self.batch_size * iteration_of_epoch(runner)
         for name, buffer in unwrapped(runner.model).named_buffers():
             if self._buffers:

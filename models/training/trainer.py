@@ -44,7 +44,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a training runs.
+    """The folder, seed, title and launcher of a training.
 
     Args:
         folder: of this training alone: mmengine resumes whatever is in it.

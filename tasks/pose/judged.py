@@ -12,7 +12,7 @@ from tasks.data import few
 from tasks.faults import Fault
 from tasks.pose.metrics import Pck
 
-MOST = 0.5  # share of the pool's persons that may have no joint before a note says so
+MOST = 0.5  # share of the pool's persons that may have no joint before a note reports it
 
 
 def judging_faults(

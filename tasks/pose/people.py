@@ -151,7 +151,7 @@ def mirrored(joints: tuple[str, ...]) -> list[int]:
     """The joint that each becomes in a mirrored image: "left_x" and "right_x" change places.
 
     Raises:
-        ValueError: if one of a pair is missing, or a name says left or right in another way.
+        ValueError: if one of a pair is missing, or a name has left or right in another form.
     """
     odd = [name for name in joints if re.search(r"left|right|^[lr]_|_[lr]$", name, re.IGNORECASE)
            and not re.match(r"(left|right)_", name)]  # fmt: skip

@@ -26,7 +26,7 @@ def places(heatmaps: Tensor, how: Distribution) -> Tensor:
             ``"squared"`` squares the values first: noise with a deviation of 0.005 has more mass in
             64 x 64 cells than the gaussian of a joint, but a fiftieth of its squares.
             ``"softmax"`` is that of the values themselves. A map without a positive cell, or with
-            none of at least `LEAST`, says nothing of the place: uniform.
+            none of at least `LEAST`, has no information on the place: uniform.
     """
     cells = heatmaps.float().flatten(2)
     if how == "softmax":
