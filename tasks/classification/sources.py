@@ -85,7 +85,7 @@ def _held(paths: Sequence[Path]) -> list[np.ndarray] | np.ndarray:
     for path in track(paths, "reading the images"):
         held.append(read_image(path))
         size += held[-1].nbytes
-        judged = max(len(held), min(len(paths), FIRST))  # the mean of the first ones tells soon
+        judged = max(len(held), min(len(paths), FIRST))  # the mean of the first ones decides early
         if size / judged * len(paths) > HELD_BYTES:
             return []
     if len({image.shape for image in held}) > 1:

@@ -3,8 +3,9 @@
 Training, evaluation and the check of the data use the same form.
 
 Categories are known by name and records by their place: ids may be of any kind, repeat from json to
-json, start from 0 and stand in any order. What a record says in another way than COCO's own json is
-taken and counted (`Coco.notes`); what contradicts itself, the images or the settings is a fault.
+json, start from 0 and stand in any order. A value in another form than in COCO's own json is
+accepted and counted (`Coco.notes`); one that contradicts others, the images or the settings is a
+fault.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ AGAIN = (
     "are the same as another one of their class in their image: each counts, to be labeled and "
     "to be found"
 )
-MOST = 0.5  # share of the pool's images that may have no box before a note says so
+MOST = 0.5  # share of the pool's images that may have no box before a note reports it
 
 
 @dataclass(frozen=True)

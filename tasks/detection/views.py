@@ -40,7 +40,7 @@ class LoadImage(BaseTransform):
     """mmcv's `LoadImageFromFile` for files that are checked first."""
 
     def transform(self, results: dict) -> dict:
-        """Read `img_path` into `img`, BGR, turned as its EXIF says."""
+        """Read `img_path` into `img`, BGR, turned by its EXIF."""
         results["img"] = read_bgr(Path(results["img_path"]))
         results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
         return results

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from models.process.text import reason, shown
+from models.process.text import abridged, reason, shown
 from tasks.data import few, first_fault_raised
 from tasks.detection.voc_folder import SUFFIXES, XMLS, Folder
 from tasks.faults import LIST_BYTES, Fault, Reading, escapes, misleads, path_fault, read_file
@@ -97,7 +97,8 @@ def litter_notes(root: Path, lists: Sequence[str], split: str) -> list[str]:
     names = sorted(name for folder in folders for name in folder.others())
     if names:
         notes.append(
-            f"{split}: {len(names):,} files are skipped that are no images or no XML: {few(names)}"
+            f"{split}: {len(names):,} files are skipped that are neither images nor XML: "
+            f"{few(names)}"
         )
     return notes
 
@@ -143,10 +144,7 @@ def _content(folder: Path) -> str:
         names = sorted(os.listdir(folder))
     except OSError as error:
         return reason(error)
-    text = ", ".join(map(shown, names[:8])) or "nothing"
-    if len(names) > 8:
-        text += ", ..."
-    return text
+    return abridged([shown(name) for name in names], 8) or "nothing"
 
 
 # ---------------------------------------------------------------- by a list
