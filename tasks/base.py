@@ -144,6 +144,15 @@ def lower_is_better(task: object) -> bool:
     return bool(given)
 
 
+def no_committee(task: object) -> str:
+    """Why the distributions of several passes over a sample cannot be compared; else empty.
+
+    A task says so by the attribute `no_committee`, where distribution k is not of the same thing in
+    every pass. Strategies that ask a committee are refused for it.
+    """
+    return str(getattr(task, "no_committee", ""))
+
+
 @runtime_checkable
 class Described(Protocol):
     """An optional part of a task: properties of its samples.

@@ -47,7 +47,8 @@ def build(plan: Blueprint, num_classes: int, pretrained: str | None = None) -> B
         num_classes: without background.
         pretrained: ``"backbone"``, the weights that the config names for its parts, mostly of
             ImageNet; ``"detector"``, those of the whole detector, as mmdet trained it; an address
-            or a path of such weights; None leaves all weights random.
+            or a path of such weights; None leaves all weights random, and then trains the parts
+            of the backbone, too, that the config freezes for weights of ImageNet.
 
     Raises:
         WeightsError: if there are no such weights, or they cannot be had.
@@ -60,6 +61,8 @@ def build(plan: Blueprint, num_classes: int, pretrained: str | None = None) -> B
             part["checkpoint"] = str(weights.locate(part["checkpoint"]))
     else:
         _forget_weights(model)
+    if pretrained is None:
+        _train_all(model["backbone"])
     if not MMLogger.check_instance_created("losstap"):  # else it tells three lines a parameter
         MMLogger.get_instance("losstap", log_level="ERROR")
     try:
@@ -96,6 +99,17 @@ def _forget_weights(model: ConfigDict) -> None:
         own = part.get("init_cfg")
         if isinstance(own, dict) and own.get("type") == "Pretrained":
             part["init_cfg"] = None
+
+
+def _train_all(backbone: ConfigDict) -> None:
+    """Freeze nothing, as mmdet's own configs for training from scratch do."""
+    scratch = {"frozen_stages": -1, "norm_eval": False}
+    for key, value in scratch.items():
+        if key in backbone:
+            backbone[key] = value
+    norm = backbone.get("norm_cfg")
+    if isinstance(norm, dict) and "requires_grad" in norm:
+        norm["requires_grad"] = True
 
 
 def _of_detector(plan: Blueprint, pretrained: str) -> Path:

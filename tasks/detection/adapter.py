@@ -17,7 +17,7 @@ from mmengine.structures import InstanceData
 from PIL import Image, ImageDraw
 from torch.utils.data import Dataset
 
-from models.networks import ssd, weights
+from models.networks import ssd
 from models.output import Output
 from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
@@ -34,6 +34,7 @@ from tasks.detection.judged import (
     crowded,
 )
 from tasks.detection.metrics import MOST, CocoMap, VocMap
+from tasks.detection.networks import network_of
 from tasks.detection.others import Others
 from tasks.detection.voc_faults import voc_faults
 from tasks.detection.voc_files import litter_notes
@@ -41,7 +42,8 @@ from tasks.drawing import caption_height, write
 from tasks.images import ImageCheck
 
 # after models.networks.ssd, which installs the operators that mmdet needs
-from mmdet.models.detectors import SingleStageDetector  # isort: skip
+from mmdet.datasets import CocoDataset  # isort: skip
+from mmdet.models.detectors import BaseDetector  # isort: skip
 from mmdet.structures import DetDataSample  # isort: skip
 
 VOC_CLASSES = (
@@ -66,15 +68,12 @@ VOC_CLASSES = (
     "train",
     "tvmonitor",
 )
-NETWORKS = {
-    "ssd300_vgg16": (ssd.ssd300_vgg16, ssd.SSD300_TAPS, 300),
-    "small_ssd": (ssd.small_ssd, ssd.SMALL_TAPS, 128),
-}
+COCO_CLASSES = CocoDataset.METAINFO["classes"]
 THUMBNAIL = 256  # pixels of the longer side
 
 
 class Detection:
-    """Object detection with SSD.
+    """Object detection with SSD or any detector of mmdet.
 
     Args:
         data_root: folder of the data, such as VOC's devkit (holding VOC2007, VOC2012); what follows
@@ -85,11 +84,16 @@ class Detection:
             `docs/data.md`.
         test: lists of the test set, in the same form.
         classes: names in label order.
-        network: ``"ssd300_vgg16"``, or ``"small_ssd"`` for 128-pixel images.
-        pretrained: VGG-16 weights: what mmdet's config names (downloaded on first use), an address,
-            a file, or None.
-        image_loss: an image's loss divided by its own matched priors (``"mean"``) or not
-            (``"sum"``: ranks crowded images first). Training uses the same loss.
+        network: ``"ssd300_vgg16"``; ``"small_ssd"`` for 128-pixel images; or
+            ``dict(type="mmdet", config="retinanet/retinanet_r50_fpn_1x_coco.py")`` for any detector
+            that mmdet has a config of, with the settings of `networks.MmdetSettings`.
+        pretrained: weights to begin with. ``"backbone"``: of the backbone on ImageNet, as the
+            network's config names them, downloaded on first use; ``"detector"``: of the whole
+            detector, as mmdet trained it; None: random; or the address or the path of weights, of
+            VGG-16 for SSD300 and of a whole detector for mmdet's.
+        image_loss: of the SSDs here: an image's loss divided by its own matched priors
+            (``"mean"``) or not (``"sum"``: ranks crowded images first). Training uses the same
+            loss.
         difficult: boxes marked difficult (crowds in COCO) in training: ``"ignore"`` takes priors
             that overlap them as neither positive nor negative; ``"train"`` trains on them.
             Evaluation never counts them.
@@ -104,7 +108,6 @@ class Detection:
             None means all.
     """
 
-    fields = frozenset({"loss", "probs"})
     metric = "mAP"
 
     def __init__(
@@ -114,8 +117,8 @@ class Detection:
         test: Sequence[str] = (),
         format: views.Format = "voc",
         classes: Sequence[str] = VOC_CLASSES,
-        network: Literal["ssd300_vgg16", "small_ssd"] = "ssd300_vgg16",
-        pretrained: str | None = "open-mmlab://vgg16_caffe",
+        network: str | dict[str, Any] = "ssd300_vgg16",
+        pretrained: str | None = "backbone",
         image_loss: ssd.ImageLoss = "mean",
         difficult: views.Difficult = "ignore",
         augmentation: views.Augmentation = "ssd",
@@ -136,13 +139,16 @@ class Detection:
         self.split_seed = split_seed
         self.test_limit = test_limit
         self._both = bool(test) and test_share is not None
-        self._make, self.taps, self.input_size = NETWORKS[network]
-        self.pretrained = pretrained
-        self.image_loss = image_loss
+        self._network = network_of(network, len(self.classes), pretrained, image_loss)
+        self.taps = self._network.taps
+        self.fields = self._network.fields
+        self.no_committee = self._network.no_committee
         self.difficult = difficult
         self.augmentation = augmentation
         self.eval_mode = eval_mode
-        self._looks: list[ImageCheck] = []  # of the last check
+        # of the last check
+        self._looks: list[ImageCheck] = []
+        self._network_notes: list[str] = []
 
     def check(self, full: bool = False) -> list[str]:
         """Return the faults of both splits' files and of the weights, which it downloads."""
@@ -163,7 +169,8 @@ class Detection:
             faults += box_faults(
                 self._pool_boxes, self._test_boxes, self.test_limit, self.test_share
             )
-        return faults + self._weight_faults()
+        network_faults, self._network_notes = self._network.findings()
+        return faults + network_faults
 
     def _list_faults(self) -> list[str]:
         faults = []
@@ -197,7 +204,8 @@ class Detection:
             for part in whole.datasets:
                 notes += part.notes
         notes += box_notes(self._pool_boxes, self._test_boxes, self.classes)
-        limits = {HANDED_OUT: ssd.MOST}
+        notes += self._network_notes
+        limits = {HANDED_OUT: self._network.most}
         if self.format == "coco":
             limits[JUDGED] = MOST
         return [*dict.fromkeys(notes), *crowded(self._infos("test"), limits)]
@@ -210,44 +218,25 @@ class Detection:
     def _test_boxes(self) -> Boxes:
         return boxes_of(self._infos("test"), ignored=True)
 
-    def _weight_faults(self) -> list[str]:
-        if self.pretrained is None:
-            return []
-        if self._make is ssd.small_ssd:
-            return [
-                "task.pretrained: expected None for the network 'small_ssd', but got "
-                f"{self.pretrained!r}"
-            ]
-        try:
-            path = weights.locate(self.pretrained)
-            network = self._make(len(self.classes))
-            convolutions = {
-                k: v for k, v in network.backbone.state_dict().items() if int(k.split(".")[1]) < 30
-            }
-            lacking = weights.missing(path, convolutions)
-            if lacking:
-                raise weights.WeightsError(
-                    f"Expected VGG-16's convolutions in {path}, but it lacks {lacking[:3]}"
-                )
-        except weights.WeightsError as error:
-            return [f"task.pretrained: {error}"]
-        return []
+    @property
+    def _canvas(self) -> views.Canvas:
+        return self._network.canvas
 
     @cached_property
     def _train(self) -> ConcatDataset:
         return self._read(
-            "train", views.train_pipeline(self.augmentation, self.input_size, self.difficult)
+            "train", views.train_pipeline(self.augmentation, self._canvas, self.difficult)
         )
 
     @cached_property
     def _pool(self) -> ConcatDataset:
         return views.seen_as_at_test_time(
-            self._train, views.test_pipeline(self.input_size, self.difficult)
+            self._train, views.test_pipeline(self._canvas, self.difficult)
         )
 
     @cached_property
     def _whole_test(self) -> ConcatDataset:
-        return self._read("test", views.test_pipeline(self.input_size, self.difficult))
+        return self._read("test", views.test_pipeline(self._canvas, self.difficult))
 
     def _read(self, split: Literal["train", "test"], pipeline: list[dict]) -> ConcatDataset:
         if self.format == "voc":
@@ -291,37 +280,22 @@ class Detection:
         """A list of images (3, H, W) and a list of `DetDataSample`, as mmdet wants them."""
         return pseudo_collate(samples)
 
-    def build(self) -> SingleStageDetector:
-        """A fresh detector; mmdet's `SingleStageDetector`."""
-        path = None if self.pretrained is None else str(weights.locate(self.pretrained))
-        return self._make(len(self.classes), self.image_loss, path)
+    def build(self) -> BaseDetector:
+        """A fresh detector, mmdet's own."""
+        return self._network.build()
 
-    def forward(self, network: SingleStageDetector, batch: Batch, want: frozenset[str]) -> Output:
-        """Return the source maps as taps, and the wanted fields.
+    def forward(self, network: BaseDetector, batch: Batch, want: frozenset[str]) -> Output:
+        """Return the maps that the heads see as taps, and the wanted fields.
 
-        These are the loss of each image and the distributions of its priors.
+        These are the loss of each image, the distributions of its boxes, and what training
+        minimises where that is not the mean of the losses.
         """
-        data = network.data_preprocessor(batch)
-        taps, sources = ssd.features(network, data["inputs"])
-        if not want & self.fields:
-            return Output(taps)
-        head = network.bbox_head
-        samples = data["data_samples"]
-        raw = head(sources)
-        loss = probs = weight = None
-        if "loss" in want:
-            loss = head.image_losses(raw, samples)
-        if "probs" in want:
-            probs, weight = head.distributions(raw, samples)
-        return Output(taps, loss, probs, weight)
+        return self._network.output(network, batch, want)
 
-    def predict(self, network: SingleStageDetector, batch: Batch) -> list[DetDataSample]:
+    def predict(self, network: BaseDetector, batch: Batch) -> list[DetDataSample]:
         """Return boxes in the pixels of the image as it is on disk, beside its annotation."""
-        data = network.data_preprocessor(batch)
-        samples = data["data_samples"]
-        _, sources = ssd.features(network, data["inputs"])
-        predicted = network.bbox_head.predict(sources, samples, rescale=True)
-        return [_judged(*pair) for pair in zip(samples, predicted, strict=True)]
+        predicted = self._network.boxes(network, batch)
+        return [_judged(*pair) for pair in zip(batch["data_samples"], predicted, strict=True)]
 
     def evaluator(self) -> BaseMetric:
         """mAP as VOC or COCO defines it."""

@@ -6,8 +6,9 @@ import copy
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import cv2
 import torch
 from mmengine.dataset import Compose, ConcatDataset
 from mmengine.registry import DefaultScope
@@ -25,6 +26,7 @@ from tasks.images import read_header
 
 from mmcv.transforms import BaseTransform  # isort: skip
 from mmdet.datasets import CocoDataset, XMLDataset  # isort: skip
+from mmdet.datasets.transforms import Resize  # isort: skip
 
 Format = Literal["voc", "coco"]
 Augmentation = Literal["ssd", "mmdet", "flip"]
@@ -34,6 +36,45 @@ UNEVEN = (
     "fractions cut off"
 )
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
+
+
+class Canvas(NamedTuple):
+    """How an image becomes a network's input.
+
+    Args:
+        width: of the input in pixels.
+        height: of it.
+        keep_ratio: whether images keep their ratio and are padded on the right and below; else
+            they are stretched.
+        pad: colour (B, G, R) of what is padded.
+    """
+
+    width: int
+    height: int
+    keep_ratio: bool = False
+    pad: tuple[int, int, int] = (0, 0, 0)
+
+
+class FitInside(BaseTransform):
+    """Resizes an image, and its boxes, to fit into a canvas, and pads it to the whole canvas.
+
+    All inputs have one size, so what a network makes of an image does not depend on the batch.
+    """
+
+    def __init__(self, canvas: Canvas) -> None:
+        self._canvas = canvas
+
+    def transform(self, results: dict) -> dict:
+        """Resize and pad; `img_shape` is the image's size without the padding."""
+        height, width = results["img"].shape[:2]
+        scale = min(self._canvas.width / width, self._canvas.height / height)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        results = Resize(scale=size, keep_ratio=False).transform(results)
+        below, right = self._canvas.height - size[1], self._canvas.width - size[0]
+        results["img"] = cv2.copyMakeBorder(
+            results["img"], 0, below, 0, right, cv2.BORDER_CONSTANT, value=self._canvas.pad
+        )
+        return results
 
 
 class LoadImage(BaseTransform):
@@ -94,13 +135,13 @@ class SSDCrop(BaseTransform):
         return results
 
 
-def train_pipeline(augmentation: Augmentation, size: int, difficult: Difficult) -> list[dict]:
+def train_pipeline(augmentation: Augmentation, canvas: Canvas, difficult: Difficult) -> list[dict]:
     """Return the steps from file to network input, with augmentation.
 
     Args:
         augmentation: ``"ssd"``, the original order and crop; ``"mmdet"``, those of mmdet's
             `ssd300_voc0712.py`; ``"flip"``, mirroring alone.
-        size: side of the network's square input in pixels.
+        canvas: the network's input.
         difficult: what becomes of boxes marked difficult.
     """
     colour = dict(
@@ -112,7 +153,7 @@ def train_pipeline(augmentation: Augmentation, size: int, difficult: Difficult) 
     )
     expand = dict(type="Expand", mean=MEAN_RGB, to_rgb=True, ratio_range=(1, 4))
     crop = dict(type="MinIoURandomCrop", min_ious=(0.1, 0.3, 0.5, 0.7, 0.9), min_crop_size=0.3)
-    resize = dict(type="Resize", scale=(size, size), keep_ratio=False)
+    resize = _resize(canvas)
     flip = dict(type="RandomFlip", prob=0.5)
     steps: dict[str, list[dict]] = {
         "ssd": [colour, expand, dict(type=SSDCrop), resize, flip],
@@ -122,13 +163,19 @@ def train_pipeline(augmentation: Augmentation, size: int, difficult: Difficult) 
     return [*_load(difficult), *steps[augmentation], dict(type="PackDetInputs", meta_keys=META)]
 
 
-def test_pipeline(size: int, difficult: Difficult) -> list[dict]:
+def test_pipeline(canvas: Canvas, difficult: Difficult) -> list[dict]:
     """Return the steps from file to network input at test time.
 
     Boxes are in the input's pixels; `instances` has the annotation itself.
     """
-    resize = dict(type="Resize", scale=(size, size), keep_ratio=False)
-    return [*_load(difficult), resize, dict(type="PackDetInputs", meta_keys=(*META, "instances"))]
+    pack = dict(type="PackDetInputs", meta_keys=(*META, "instances"))
+    return [*_load(difficult), _resize(canvas), pack]
+
+
+def _resize(canvas: Canvas) -> dict:
+    if canvas.keep_ratio:
+        return dict(type=FitInside, canvas=canvas)
+    return dict(type="Resize", scale=(canvas.width, canvas.height), keep_ratio=False)
 
 
 def _load(difficult: Difficult) -> list[dict]:

@@ -5,6 +5,8 @@ clear error.
 from __future__ import annotations
 
 import importlib.util
+import math
+import sys
 
 import numpy as np
 import pytest
@@ -14,8 +16,18 @@ from models.networks import mmcv_ops
 
 mmcv_ops.install()
 
-from mmcv.ops import RoIAlign, batched_nms, nms  # noqa: E402  # imports every operator of mmcv, so after `install`
+# imports every operator of mmcv, so after `install`
+from mmcv.ops import (  # noqa: E402
+    RoIAlign,
+    batched_nms,
+    deform_conv2d,
+    modulated_deform_conv2d,
+    nms,
+    sigmoid_focal_loss,
+    soft_nms,
+)
 from mmcv.utils import ext_loader  # noqa: E402
+from mmdet.models.losses.focal_loss import py_sigmoid_focal_loss  # noqa: E402
 
 FOUND = importlib.util.find_spec  # the real one
 COMPILED = FOUND("mmcv._ext") is not None
@@ -136,8 +148,129 @@ def test_another_operator_says_its_name():
 
 @needs_stand_in
 def test_another_operator_says_its_name_when_called_through_mmcv():
-    with pytest.raises(NotImplementedError, match="`roi_align_forward`"):
-        RoIAlign(2)(torch.zeros(1, 1, 4, 4), torch.tensor([[0.0, 0, 0, 3, 3]]))
+    with pytest.raises(NotImplementedError, match="`softnms`"):
+        soft_nms(torch.zeros(1, 4), torch.zeros(1))
+
+
+@needs_stand_in
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize("samples", [0, 1, 3])
+def test_roi_align_against_bilinear_means(samples, aligned):
+    torch.manual_seed(0)
+    maps = torch.randn(2, 3, 12, 10)
+    rois = torch.tensor([[0, 4.0, 4, 20, 28], [1, 0, 8, 16, 24], [1, 8, 8, 30, 40]])
+    found = RoIAlign((2, 3), 0.25, samples, aligned=aligned)(maps, rois)
+    for row, roi in zip(found, rois, strict=True):
+        expected = plain_roi_align(maps[int(roi[0])], roi[1:] * 0.25, (2, 3), samples, aligned)
+        torch.testing.assert_close(row, expected, atol=1e-5, rtol=1e-5)
+
+
+def plain_roi_align(one, box, size, samples, aligned) -> torch.Tensor:
+    """Means of bilinear samples in each bin, point by point."""
+    left, top, right, bottom = (box - 0.5 if aligned else box).tolist()
+    width, height = right - left, bottom - top
+    if not aligned:
+        width, height = max(width, 1.0), max(height, 1.0)
+    across = samples or math.ceil(width / size[1])
+    down = samples or math.ceil(height / size[0])
+    found = torch.zeros(len(one), *size)
+    for i in range(size[0]):
+        for j in range(size[1]):
+            points = [
+                bilinear(
+                    one,
+                    top + height / size[0] * (i + (a + 0.5) / down),
+                    left + width / size[1] * (j + (b + 0.5) / across),
+                )
+                for a in range(down)
+                for b in range(across)
+            ]
+            found[:, i, j] = torch.stack(points).mean(dim=0)
+    return found
+
+
+def bilinear(one, y: float, x: float) -> torch.Tensor:
+    """The map (C, H, W) between four of its cells; 0 beyond one cell outside of it."""
+    height, width = one.shape[1:]
+    if not (-1 <= y <= height and -1 <= x <= width):
+        return torch.zeros(len(one))
+    y, x = min(max(y, 0.0), height - 1), min(max(x, 0.0), width - 1)
+    y0, x0 = int(y), int(x)
+    y1, x1 = min(y0 + 1, height - 1), min(x0 + 1, width - 1)
+    v, u = y - y0, x - x0
+    above = one[:, y0, x0] * (1 - u) + one[:, y0, x1] * u
+    below = one[:, y1, x0] * (1 - u) + one[:, y1, x1] * u
+    return above * (1 - v) + below * v
+
+
+@needs_stand_in
+def test_roi_align_of_no_region():
+    assert RoIAlign(2)(torch.zeros(1, 3, 4, 4), torch.zeros(0, 5)).shape == (0, 3, 2, 2)
+
+
+@needs_stand_in
+def test_roi_align_by_maxima_is_refused():
+    with pytest.raises(NotImplementedError, match="roi_align with pool_mode='max'"):
+        RoIAlign(2, pool_mode="max")(torch.zeros(1, 1, 4, 4), torch.tensor([[0.0, 0, 0, 3, 3]]))
+
+
+@needs_stand_in
+@pytest.mark.parametrize("groups", [1, 2])
+def test_deformable_convolutions_without_offsets_are_plain_ones(groups):
+    torch.manual_seed(0)
+    maps, weight = torch.randn(2, 4, 9, 7), torch.randn(6, 4 // groups, 3, 3)
+    expected = torch.conv2d(maps, weight, None, 2, 1, 1, groups)
+    offset = torch.zeros(2, 2 * 9, *expected.shape[2:])
+    found = deform_conv2d(maps, offset, weight, 2, 1, 1, groups)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    bias, half = torch.randn(6), torch.full((2, 9, *expected.shape[2:]), 0.5)
+    found = modulated_deform_conv2d(maps, offset, half, weight, bias, 2, 1, 1, groups)
+    torch.testing.assert_close(found, expected / 2 + bias.view(1, -1, 1, 1), atol=1e-5, rtol=1e-5)
+
+
+@needs_stand_in
+def test_an_offset_is_y_before_x():
+    maps = torch.arange(20.0).reshape(1, 1, 4, 5)
+    offset = torch.zeros(1, 2, 4, 5)
+    offset[:, 0] = 1  # one row below, of a kernel of one cell
+    found = deform_conv2d(maps, offset, torch.ones(1, 1, 1, 1))
+    assert torch.equal(found[0, 0, :3], maps[0, 0, 1:]) and not found[0, 0, 3].any()
+
+
+@needs_stand_in
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_focal_loss_against_mmdets_python(reduction):
+    torch.manual_seed(0)
+    logits = torch.randn(50, 3, requires_grad=True)
+    labels = torch.arange(50) % 4  # 3 is background
+    found = sigmoid_focal_loss(logits, labels, 1.5, 0.3, None, reduction)
+    hot = torch.eye(4)[labels][:, :3]
+    plain = py_sigmoid_focal_loss(logits, hot, None, 1.5, 0.3, "none")
+    expected = {"none": plain, "mean": plain.sum() / 50, "sum": plain.sum()}[reduction]
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(one.sum(), logits)[0] for one in (found, expected)]
+    torch.testing.assert_close(*gradients)
+
+
+@needs_stand_in
+def test_focal_loss_with_weights_of_classes_is_refused():
+    with pytest.raises(NotImplementedError, match="weights of classes"):
+        sigmoid_focal_loss(torch.zeros(1, 2), torch.zeros(1).long(), 2.0, 0.25, torch.ones(2))
+
+
+@needs_stand_in
+def test_attention_on_gpus_takes_the_way_of_cpus():
+    torch.manual_seed(0)
+    module = sys.modules["mmcv.ops.multi_scale_deform_attn"]
+    shapes = torch.tensor([[4, 4], [2, 2]])
+    value, locations = torch.randn(1, 20, 2, 4), torch.rand(1, 3, 2, 2, 5, 2)
+    weights = torch.rand(1, 3, 2, 2, 5).softmax(dim=-1)
+    starts = torch.tensor([0, 16])
+    found = module.MultiScaleDeformableAttnFunction.apply(
+        value, shapes, starts, locations, weights, 64
+    )
+    expected = module.multi_scale_deformable_attn_pytorch(value, shapes, locations, weights)
+    assert found.shape == (1, 3, 8) and torch.equal(found, expected)
 
 
 def pretend(monkeypatch, **specs) -> None:

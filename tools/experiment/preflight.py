@@ -27,7 +27,7 @@ from models.training.committee import add_dropout
 from models.training.joint import JointModel
 from models.training.loading import length
 from models.training.settings import TrainingSettings
-from tasks.base import DataError, Noted, Sourced, Task
+from tasks.base import DataError, Noted, Sourced, Task, no_committee
 from tasks.twins import ALLOW, shared_images
 from tools.experiment import clashes
 from tools.experiment.config import Experiment
@@ -128,6 +128,12 @@ def _fit(experiment: Experiment) -> list[str]:
         found.append(
             f"strategy {experiment.strategy!r} needs the loss-prediction module, but module.mode "
             "is 'off'"
+        )
+    reason = no_committee(experiment.task)
+    if experiment.committee_kind and reason:
+        found.append(
+            f"strategy {experiment.strategy!r} compares the members of a committee, but {reason}; "
+            "choose a strategy that needs one network"
         )
     return found
 
