@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 from models.training.inference import full_precision, inference
 from models.training.joint import JointModel
 
-SMALLEST, LARGEST = 8, 1024
+SMALLEST = 8
+LARGEST = 1024
 DISTINCT = 16  # samples that are read; larger batches repeat them
 SPAN = 0.5  # seconds that one size is measured for, at least
 SLOWEST = 10.0  # seconds of a batch from which on none larger is tried
@@ -29,19 +30,20 @@ def fastest(
     amp: bool = False,
     channels_last: bool = False,
 ) -> int:
-    """The batch size to score with, a power of 2: doubled while that pays, and memory is enough.
+    """Find the fastest batch size to score with, a power of 2 that fits into memory.
 
     Args:
         model: of any weights, on the device that is to be measured.
         dataset: the pool as seen at test time, with at least one sample.
         collate: the task's.
-        want: fields that the pass will ask for.
+        want: fields that the pass will request.
         amp: see `models.training.inference.inference`, as is `channels_last`.
     """
     # see `preflight.length`
     samples = [dataset[i] for i in range(min(DISTINCT, len(dataset)))]  # type: ignore[arg-type]
     model.eval()
-    best, fastest_so_far = SMALLEST, 0.0
+    best = SMALLEST
+    highest = 0.0  # samples a second
     with inference([model.network], amp, channels_last):
         for size in _sizes():
             batch = list(islice(cycle(samples), size))
@@ -50,8 +52,9 @@ def fastest(
             except (torch.cuda.OutOfMemoryError, MemoryError):
                 torch.cuda.empty_cache()
                 break
-            if size / seconds > WORTH * fastest_so_far:
-                best, fastest_so_far = size, size / seconds
+            if size / seconds > WORTH * highest:
+                best = size
+                highest = size / seconds
             elif size >= 4 * best:  # two sizes in a row that were not worth it
                 break
             if seconds > SLOWEST:
@@ -69,7 +72,7 @@ def _sizes() -> Iterator[int]:
 def _pass(
     model: JointModel, samples: list, collate: Callable[[list], Any], want: frozenset[str]
 ) -> None:
-    """What scoring does with a batch, to its end on a GPU, too."""
+    """Run a batch as scoring does, and wait for the GPU's end of it."""
     output = model.output(collate(samples), want)
     if model.loss_prediction is not None:
         with full_precision(output.taps[0].device):
@@ -79,12 +82,15 @@ def _pass(
 
 
 def _seconds(step: Callable[[], None]) -> float:
-    """The fastest of some runs after a first one that is not measured."""
-    best, began = float("inf"), time.perf_counter()
-    for run in range(100):
+    """The time of the fastest of some runs after a first one that does not count."""
+    best = float("inf")
+    began = time.perf_counter()
+    step()
+    for _ in range(99):
         start = time.perf_counter()
         step()
-        best = min(best, time.perf_counter() - start) if run else best
-        if run and time.perf_counter() - began > SPAN:
+        end = time.perf_counter()
+        best = min(best, end - start)
+        if end - began > SPAN:
             break
     return best

@@ -16,11 +16,12 @@ CANARIES = 8  # samples of each process's share
 # A row may be so far off: of its own size, and of the spread over the pass. On the sandboxes, under
 # all strategies, the rounding of a CPU's float32 reached 0.02% of that, and TF32 in all
 # convolutions of one of the two sides 41%.
-RELATIVE, OF_SPREAD = 1e-3, 1e-2
+RELATIVE = 1e-3
+OF_SPREAD = 1e-2
 # times as far in bfloat16: against float32 it moved signals of classification by up to 8.5 times
 # that
 BFLOAT16 = 10.0
-# float32's rounding of values around 1, where a pass has no spread: below it nothing is told apart
+# float32's rounding of values around 1, for passes without spread: smaller differences do not count
 NOISE = 1e-5
 SAMPLED = 10_000  # rows that the spread is measured on
 
@@ -30,15 +31,14 @@ Alone = Callable[[int], tuple[Rows, bool]]
 
 CAUSES = (
     "What may cause it: a layer that is not in evaluation mode or looks at the other samples of a "
-    "batch; a dataset "
-    'whose "pool" view is random; a `collate` that pads by the batch; rows that came to wrong ids. '
-    "Nothing of this "
-    "cycle is committed; `python tools/check_task.py CONFIG` looks for such faults of a task."
+    'batch; a dataset whose "pool" view is random; a `collate` that pads by the batch; rows that '
+    "came to wrong ids. Nothing of this cycle is committed; `python tools/check_task.py CONFIG` "
+    "looks for such faults of a task."
 )
 
 
 class CanaryError(Exception):
-    """A sample has another score in its batch than alone.
+    """A sample's score in its batch differs from its score alone.
 
     The message gives ids, signals, both values, and likely causes.
     """
@@ -64,9 +64,9 @@ def check(
     Every process must call it, because the processes exchange their results.
 
     Where distributions have weights (boxes above a threshold), rounding can move one over it, and
-    bfloat16 exchanges classes that are nearly as probable: the score jumps with nobody at fault.
-    There a sample that is alone in disagreeing has as many others asked, and counts if one of them
-    does too.
+    bfloat16 exchanges classes that are nearly as probable: the score jumps without a fault. There,
+    if a single sample disagrees, as many others are compared, and it counts only if one of them
+    disagrees too.
 
     Args:
         ids: of the pass (N,).
@@ -79,31 +79,35 @@ def check(
     Raises:
         CanaryError: if one does not agree.
     """
-    order, ids = chosen(share, 2 * CANARIES), np.asarray(ids)
+    order = chosen(share, 2 * CANARIES)
+    ids = np.asarray(ids)
     spreads = {name: spread(values) for name, values in rows.items()}
 
     def compare(some: Sequence[int]) -> tuple[list[str], bool]:
-        told, weighted = [], False
+        """Lines on samples that disagree, and whether distributions have weights."""
+        lines = []
+        weighted = False
         for i in some:
             try:
                 again, weighted = alone(i)
-            # as of batch norm in training mode, which cannot do with one sample
+            # as of batch norm in training mode, which cannot take one sample
             except ValueError as error:
-                told.append(f"sample {i}: cannot be computed alone ({error})")
+                lines.append(f"sample {i}: cannot be computed alone ({error})")
                 continue
             position = int(np.flatnonzero(ids == i)[0])
-            told += _disagreement(
-                i, {name: v[position] for name, v in rows.items()}, again, spreads, rounded
-            )
-        return told, weighted
+            passed = {name: values[position] for name, values in rows.items()}
+            lines += _disagreement(i, passed, again, spreads, rounded)
+        return lines, weighted
 
-    told, weighted = compare(order[:CANARIES])
-    if (weighted or rounded) and len(told) == 1:
-        told += compare(order[CANARIES:])[0]
-        told = told if len(told) > 1 else []
+    lines, weighted = compare(order[:CANARIES])
+    if (weighted or rounded) and len(lines) == 1:
+        others, _ = compare(order[CANARIES:])
+        if not others:
+            lines = []
+        lines += others
     from mmengine.dist import all_gather_object
 
-    everyone = [line for part in all_gather_object(told) for line in part]
+    everyone = [line for part in all_gather_object(lines) for line in part]
     if everyone:
         raise CanaryError(
             "\n  ".join([f"{title}: samples do not agree with themselves alone", *everyone, CAUSES])
@@ -119,13 +123,15 @@ def spread(values: np.ndarray) -> float:
     """
     some = values[:: len(values) // SAMPLED + 1].astype(np.float64)
     some = some[np.isfinite(some).reshape(len(some), -1).all(axis=1)]
-    return float(np.sqrt(some.var(axis=0).sum())) if len(some) else 0.0
+    if not len(some):
+        return 0.0
+    return float(np.sqrt(some.var(axis=0).sum()))
 
 
 def agree(passed: np.ndarray, alone: np.ndarray, spread: float, rounded: bool = False) -> bool:
     """Whether two rows, numbers () or vectors (D,), are the same but for rounding.
 
-    Not-a-number is itself.
+    Not-a-number equals itself.
     """
     if passed.shape == alone.shape and np.array_equal(passed, alone, equal_nan=True):
         return True
@@ -133,7 +139,9 @@ def agree(passed: np.ndarray, alone: np.ndarray, spread: float, rounded: bool = 
         return False
     distance = np.linalg.norm(passed.astype(np.float64) - alone.astype(np.float64))
     allowed = RELATIVE * np.linalg.norm(alone) + OF_SPREAD * spread + NOISE
-    return bool(distance <= allowed * (BFLOAT16 if rounded else 1))
+    if rounded:
+        allowed *= BFLOAT16
+    return bool(distance <= allowed)
 
 
 def _disagreement(
@@ -146,7 +154,9 @@ def _disagreement(
         for name in passed
         if not agree(passed[name], alone[name], spreads[name], rounded)
     ]
-    return [f"sample {i}: " + "; ".join(parts)] if parts else []
+    if not parts:
+        return []
+    return [f"sample {i}: " + "; ".join(parts)]
 
 
 def _shown(row: np.ndarray) -> str:

@@ -38,8 +38,8 @@ def nearest_to_centroids(features: np.ndarray, budget: int, rng: np.random.Gener
         N.
 
     Raises:
-        ValueError: if the features are no finite (N, D), or there are fewer of them than the
-            budget.
+        ValueError: if the features are not finite or not (N, D), or there are fewer of them than
+            the budget.
     """
     features = rows(features, "features")
     check_budget(budget, len(features))
@@ -75,15 +75,15 @@ def typiclust(
     clusters; distances as in the paper, where the code averages their squares; clusters of exactly
     `min_cluster` samples count; a cluster without candidates is passed over, and where all have run
     out the smaller ones give theirs in the same order (there: an error); of a cluster with more
-    than `LOOKED_AT` candidates, so many at random are looked at for a pick, as the time is
-    quadratic in their number.
+    than `LOOKED_AT` candidates, a pick considers so many at random, as the time is quadratic in
+    their number.
 
     Args:
         features: (N, D).
         labeled_features: (M, D) of the labeled samples; M may be 0.
         budget: number of picks, at most N.
         rng: the query's random stream.
-        neighbours: most neighbours that typicality looks at.
+        neighbours: most neighbours that typicality considers.
         max_clusters: most clusters.
         min_cluster: clusters with fewer samples, labeled ones included, come last.
 
@@ -94,7 +94,8 @@ def typiclust(
         ValueError: if an array is not finite or has another shape, there are fewer candidates
             than the budget, or a setting is below 1.
     """
-    features, labeled = rows(features, "features"), rows(labeled_features, "labeled features")
+    features = rows(features, "features")
+    labeled = rows(labeled_features, "labeled features")
     if features.shape[1] != labeled.shape[1]:
         raise ValueError(
             f"Expected one width D, but got features {features.shape} and labeled ones "
@@ -142,20 +143,19 @@ def kmeans(
         distinct points.
     """
     with threadpool_limits(1), warnings.catch_warnings():
-        # said where there are fewer distinct points than clusters
+        # it warns where there are fewer distinct points than clusters
         warnings.simplefilter("ignore", ConvergenceWarning)
-        seeds = points[spread([points], int(rng.integers(len(points))), count, rng)].astype(
-            np.float32
-        )
-        found = KMeans(count, init=seeds, n_init=1, max_iter=ITERATIONS, random_state=0).fit(
-            points.astype(np.float32)
-        )
-    return found.cluster_centers_.astype(np.float64), found.labels_
+        first = int(rng.integers(len(points)))
+        seeds = points[spread([points], first, count, rng)].astype(np.float32)
+        clusters = KMeans(count, init=seeds, n_init=1, max_iter=ITERATIONS, random_state=0)
+        clusters.fit(points.astype(np.float32))
+    return clusters.cluster_centers_.astype(np.float64), clusters.labels_
 
 
 def _normalized(points: np.ndarray) -> np.ndarray:
-    """Around 0 and at most 1 large: clusters stay what they are, and float32 has the
-    digits where they matter.
+    """Move points around 0 and scale them to at most 1.
+
+    Clusters stay the same, and float32 has its digits where they matter.
     """
     centred = points - points.mean(axis=0)
     return centred / (np.abs(centred).max() or 1.0)
@@ -184,8 +184,9 @@ def _in_turn(
     neighbours: int,
     rng: np.random.Generator,
 ) -> list[int]:
-    """Up to `budget` positions: each cluster gives its most typical member in turn, until
-    all are empty.
+    """Pick up to `budget` positions: the most typical member of each cluster in turn.
+
+    It ends earlier when all clusters are empty.
     """
     queue = deque(members for members in clusters if len(members))
     picked: list[int] = []
@@ -202,9 +203,7 @@ def _in_turn(
 
 
 def _most_typical(points: np.ndarray, neighbours: int) -> int:
-    """The point with the smallest mean distance to its nearest others, the first where
-    several have it.
-    """
+    """The first point with the smallest mean distance to its nearest others."""
     count = min(neighbours, len(points) // 2)
     if not count:
         return 0

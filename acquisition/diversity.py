@@ -29,7 +29,7 @@ def density(features: np.ndarray) -> np.ndarray:
         (N,) in float64, from -1 to 1; a row of zeros has similarity 0 to everything.
 
     Raises:
-        ValueError: if the features are no finite (N, D).
+        ValueError: if the features are not finite or not (N, D).
     """
     features = rows(features, "features")
     norms = np.linalg.norm(features, axis=1, keepdims=True)
@@ -48,13 +48,13 @@ def badge(
     most probable class) and its feature. It is never formed: the inner product of two of them is
     the product of those of their factors. As in the public implementation (`init_centers`) the
     first pick has the largest gradient and each further one is drawn with probability proportional
-    to its squared distance from the nearest pick. Differences: largest gradients that tie are told
-    apart by `rng`, not by position; no candidate comes twice, without drawing again; and where all
-    that is left equals a pick, the draw is uniform (there: a breakpoint).
+    to its squared distance from the nearest pick. Differences: `rng`, not the position, decides
+    between largest gradients that tie; no candidate comes twice, without drawing again; and where
+    all that is left equals a pick, the draw is uniform (there: a breakpoint).
 
     Args:
         residuals: (N, C); their sign does not matter.
-        features: (N, D), what the last layer sees.
+        features: (N, D), the last layer's input.
         budget: number of picks, at most N.
         rng: the query's random stream.
 
@@ -65,7 +65,8 @@ def badge(
         ValueError: if an array is not finite or has another shape, or there are fewer candidates
             than the budget.
     """
-    residuals, features = rows(residuals, "residuals"), rows(features, "features")
+    residuals = rows(residuals, "residuals")
+    features = rows(features, "features")
     if len(residuals) != len(features):
         raise ValueError(
             f"Expected as many residuals as features, but got {residuals.shape} and "
@@ -115,7 +116,7 @@ def gumbel_ranks(
 def spread(
     factors: Sequence[np.ndarray], first: int, budget: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """k-means++ seeding (Arthur and Vassilvitskii, SODA 2007): far from what was picked, by chance.
+    """k-means++ seeding (Arthur and Vassilvitskii, SODA 2007): random picks far from each other.
 
     A sample is the outer product of its row in each of the factors, (N, C) and (N, D) in float64,
     or (N, D) alone. Squared distances are |x|^2 + |y|^2 - 2 x y; one below the rounding error of
@@ -142,9 +143,10 @@ def spread(
 
 
 def rows(values: np.ndarray, name: str) -> np.ndarray:
-    """The values as float64 (N, D) with D of at least 1.
+    """Return the values as float64 (N, D) with D of at least 1.
 
-    A ValueError where they are not that, or not finite.
+    Raises:
+        ValueError: if they have another shape, or are not finite.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or not values.shape[1]:
@@ -154,7 +156,7 @@ def rows(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def check_budget(budget: int, count: int) -> None:
-    """A ValueError where `count` candidates cannot give `budget` distinct picks."""
+    """Raise a ValueError if `count` candidates cannot give `budget` distinct picks."""
     if not 1 <= budget <= count:
         raise ValueError(f"Expected a budget from 1 to {count} (all candidates), but got {budget}")
 
@@ -169,7 +171,7 @@ def _check_finite(values: np.ndarray, name: str) -> None:
 
 
 def _draw(weights: np.ndarray, picked: list[int], rng: np.random.Generator) -> int:
-    """A position by weight; what was picked weighs 0."""
+    """Draw a position by weight; earlier picks have weight 0."""
     total = weights.sum()
     if total == 0:
         return int(rng.choice(np.delete(np.arange(len(weights)), picked)))

@@ -12,7 +12,7 @@ Approach", ICLR 2018, algorithm 1. Three things make it fast, and none of them c
   pick of the same run may have come nearer to.
 - The first bounds come from a few of the labeled centres (pivots), and from those near each
   sample's nearest pivot.
-- Matrix products say which pairs cannot matter, with a bound on their rounding error;
+- Matrix products exclude pairs that cannot matter, with a bound on their rounding error;
   `squared_distances` decides.
 
 The picks are those of the plain algorithm on `squared_distances`, bit for bit, ties to the lowest
@@ -31,11 +31,12 @@ from torch import Tensor
 
 WINDOW = 1024  # samples brought up to date at once, where memory allows it
 PIVOTS = 64  # labeled centres that every sample meets first, and as many near the nearest of them
-FAR, PICKED = float("inf"), -1.0
+FAR = float("inf")
+PICKED = -1.0
 
 
 class Cover(NamedTuple):
-    """What was picked, and how well the centres cover all samples.
+    """The picks, and how well the centres cover all samples.
 
     Attributes:
         positions: (budget,) int64, first pick first.
@@ -105,15 +106,18 @@ def k_center(features: Tensor, labeled: Tensor, budget: int, *, chunk_bytes: int
 
 
 class _Search:
-    """The state: centres are a sequence, `labeled` and then the picks; every sample has met a
-    beginning of it.
+    """The state of the search.
+
+    Centres are a sequence, `labeled` and then the picks; every sample has met a beginning of it.
 
     `bounds` (N,) are squared distances. Each is at least the sample's true value, and is that value
     once the sample has met all centres.
     """
 
     def __init__(self, features: Tensor, labeled: Tensor, budget: int, chunk_bytes: int) -> None:
-        self.features, self.labeled, self.budget = features, labeled, budget
+        self.features = features
+        self.labeled = labeled
+        self.budget = budget
         self.dtype = _product_dtype(features, labeled)
         size = torch.finfo(self.dtype).bits // 8
         dims = features.shape[1]
@@ -131,7 +135,7 @@ class _Search:
         self.radii: list[float] = []
 
     def run(self) -> Cover:
-        """All picks."""
+        """Make all picks."""
         if len(self.features) == 0:
             self.radii.append(0.0)
         elif len(self.labeled) == 0:
@@ -172,8 +176,9 @@ class _Search:
                 break
 
     def _pick_among(self, window: Tensor, floor: float, rival: int) -> bool:
-        """Pick the best of a window that is up to date, in turn, until one may be nearer to a pick
-        than known.
+        """Pick the best of a window that is up to date, in turn.
+
+        It ends at the first sample that may be nearer to a pick than its value.
 
         Args:
             window: (n,) positions, ascending.
@@ -184,7 +189,8 @@ class _Search:
         Returns:
             Whether there may be more to pick in this window.
         """
-        values, rows, lengths = self.bounds[window], *self._rows(window)
+        values = self.bounds[window]
+        rows, lengths = self._rows(window)
         # of equals, the lowest position first
         best = values.sort(descending=True, stable=True).indices[:PIVOTS]
         distances, error = self._estimates(rows[best], lengths[best], rows)
@@ -202,8 +208,7 @@ class _Search:
         return 0 < len(ready) == len(picks)
 
     def _meet(self, positions: Tensor, start: int, floor: float) -> None:
-        """Have samples that have met the centres before `start` meet some more of them, ever more
-        at a time.
+        """Let samples that have met the centres before `start` meet more, ever more at a time.
 
         Those whose bounds fall below the floor stop here: they are not brought up to date.
         """
@@ -228,10 +233,10 @@ class _Search:
             self.bounds.scatter_reduce_(0, part, distances, "amin")
 
     def _first_bounds(self) -> None:
-        """Bounds of all samples by the pivots, then by the centres near each sample's
-        nearest pivot.
-        """
-        centres = self.labeled if len(self.labeled) else self.features[:1]
+        """Bound all samples by the pivots, then by the centres near each one's nearest pivot."""
+        centres = self.labeled
+        if not len(centres):
+            centres = self.features[:1]
         pivots, near = _pivots(centres)
         starts = range(0, len(self.features), self.window)
         cell = torch.cat(
@@ -242,7 +247,7 @@ class _Search:
                 self._lower(part, centres[members])
 
     def _lower(self, positions: Tensor | slice, centres: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Lower bounds to what is certain of the distances to some centres.
+        """Lower the bounds by what is certain of the distances to some centres.
 
         Returns:
             Estimates (n, m) of the squared distances, the least (n,), and the error (n,) of this
@@ -284,8 +289,9 @@ class _Search:
         return distances, self.slack * (lengths.double() + theirs.max()).square() + self.tiny
 
     def _within(self, reach: Tensor, lengths: Tensor, error: Tensor) -> Tensor:
-        """The error of estimates of what lies within `reach` and so is not much longer: an
-        outlier's is not for all.
+        """The error of estimates for rows within `reach` of a sample.
+
+        They are not much longer than it, so an outlier's error does not count for all.
         """
         return torch.minimum(
             error, self.slack * (2 * lengths.double() + reach).square() + self.tiny
@@ -293,15 +299,15 @@ class _Search:
 
 
 def _pivots(labeled: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Some labeled rows far from each other, and for each the positions of the labeled rows near
-    it.
+    """Some labeled rows far from each other, and the positions of the labeled rows near each.
 
     They decide how good the first bounds are, and never what is picked: rounding does not matter
     here.
     """
     sample = labeled[:: len(labeled) // (4 * PIVOTS) + 1]
     squares = sample.square().sum(1)
-    nearest, chosen = torch.full_like(squares, FAR), [0]
+    nearest = torch.full_like(squares, FAR)
+    chosen = [0]
     for _ in range(min(PIVOTS, len(sample)) - 1):
         to_last = squares + squares[chosen[-1]] - 2 * (sample @ sample[chosen[-1]])
         nearest = torch.minimum(nearest, to_last)
@@ -314,21 +320,23 @@ def _pivots(labeled: Tensor) -> tuple[Tensor, list[Tensor]]:
 
 
 def _slack(dims: int, dtype: torch.dtype) -> tuple[float, float]:
-    """What bounds the error of |a|^2 + |b|^2 - 2ab: this times (|a| + |b|)^2, plus what underflow
-    may cost.
+    """Two numbers that bound the error of |a|^2 + |b|^2 - 2ab.
+
+    It is at most the first times (|a| + |b|)^2, plus the second, which is for underflow.
 
     A sum of D products, taken in any order, is wrong by at most D u times the sum of their sizes, u
     the unit roundoff; the three sums and what joins them by (D + 8) u (|a| + |b|)^2. Twice that
     leaves room for the lengths' rounding.
     """
-    return (dims + 16) * torch.finfo(dtype).eps, dims * (
-        2.0**-120 if dtype == torch.float32 else 2.0**-1000
-    )
+    underflow = 2.0**-120 if dtype == torch.float32 else 2.0**-1000
+    return (dims + 16) * torch.finfo(dtype).eps, dims * underflow
 
 
 def _product_dtype(features: Tensor, labeled: Tensor) -> torch.dtype:
-    """Of the matrix products: float32 where it is computed as such, and tells typical
-    distances apart.
+    """The dtype of matrix products.
+
+    It is float32 where that is computed as such and is exact enough for typical distances, else
+    float64.
     """
     if (
         features.device.type != "cpu"
@@ -346,8 +354,9 @@ def _product_dtype(features: Tensor, labeled: Tensor) -> torch.dtype:
     distance = float(squared_distances(some, some[:1]).median())
     slack, tiny = _slack(features.shape[1], torch.float32)
     sharp = slack * (2 * typical) ** 2 + tiny < distance / 128
-    # squares of longer ones may overflow
-    return torch.float32 if sharp and longest < 2.0**60 else torch.float64
+    if sharp and longest < 2.0**60:  # squares of longer ones may overflow
+        return torch.float32
+    return torch.float64
 
 
 def _check(features: Tensor, labeled: Tensor, budget: int, chunk_bytes: int) -> None:

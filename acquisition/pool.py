@@ -17,7 +17,7 @@ from models.process.seeding import stream
 
 @dataclass(frozen=True)
 class Budget:
-    """How many labels, and when.
+    """The number of labels in each cycle.
 
     Args:
         initial: samples labeled at random before the first cycle.

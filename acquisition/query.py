@@ -1,4 +1,4 @@
-"""Queries: run the steps of a strategy on the unlabeled samples, to the ones to label."""
+"""Queries: run the steps of a strategy on the unlabeled samples to choose those to label."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Score = Callable[[np.ndarray, tuple[str, ...]], dict[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class Query:
-    """What a strategy asked for.
+    """The samples that a strategy chose, and the signals by which it did.
 
     Args:
         candidates: ids (N,) that were scored.
@@ -31,7 +31,7 @@ class Query:
     labeled: dict[str, np.ndarray] = field(default_factory=dict)
 
     def without_vectors(self) -> Query:
-        """The same with the signals alone that are one number a sample."""
+        """The same query without signals that are vectors."""
         kept = [
             {n: rows for n, rows in part.items() if rows.ndim == 1}
             for part in (self.signals, self.labeled)
@@ -75,10 +75,8 @@ def ask(
         )
     first = next((i for i, step in enumerate(strategy) if step.needs), len(strategy))
     candidates = _narrow(strategy[:first], unlabeled, {}, {}, budget, rng)
-    names, known = (
-        needs(strategy),
-        tuple(dict.fromkeys(name for step in strategy for name in step.labeled)),
-    )
+    names = needs(strategy)
+    known = tuple(dict.fromkeys(name for step in strategy for name in step.labeled))
     rows = score(candidates, names) if names else {}
     own = score(labeled, known) if known else {}
     picked = _narrow(strategy[first:], candidates, rows, own, budget, rng)

@@ -38,7 +38,9 @@ def ordered_pairs(predicted: np.ndarray, true: np.ndarray) -> float | None:
         pairs += int(comparable.sum())
         right += int((sign[comparable] > 0).sum())
         ties += int((sign[comparable] == 0).sum())
-    return (right + 0.5 * ties) / pairs if pairs else None
+    if not pairs:
+        return None
+    return (right + 0.5 * ties) / pairs
 
 
 def spearman(predicted: np.ndarray, true: np.ndarray) -> float | None:
@@ -49,7 +51,7 @@ def spearman(predicted: np.ndarray, true: np.ndarray) -> float | None:
     _check(predicted, true)
     if len(true) < 2 or (predicted == predicted[0]).all() or (true == true[0]).all():
         return None
-    from scipy.stats import rankdata  # it takes a second, which a run's start is spared
+    from scipy.stats import rankdata  # takes a second, so not at a run's start
 
     return float(np.corrcoef(rankdata(predicted), rankdata(true))[0, 1])
 
@@ -86,12 +88,12 @@ def module_quality(
     ids = np.unique(np.concatenate(list(groups.values())))
     samples = Samples(dataset, collate, ids)
     rows = score(model, samples, ("predicted_loss", "loss"), settings, Pass("ranking quality"))
-    found: dict[str, float | None] = {}
+    measures: dict[str, float | None] = {}
     for group, members in groups.items():
         at = np.searchsorted(ids, members)
         measured = quality(rows["predicted_loss"][at], rows["loss"][at])
-        found |= {f"ranking/{group}/{name}": value for name, value in measured.items()}
-    return found
+        measures |= {f"ranking/{group}/{name}": value for name, value in measured.items()}
+    return measures
 
 
 def _compare(values: np.ndarray, with_value: float) -> np.ndarray:

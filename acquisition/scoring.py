@@ -38,7 +38,7 @@ class WithId(Dataset):
         return index, self.dataset[index]
 
     def __getitems__(self, indices: list[int]) -> list[tuple[int, Any]]:
-        """A batch; read at once where the dataset can."""
+        """Read a batch of samples with their ids; at once where the dataset can."""
         return list(zip(indices, read(self.dataset, indices), strict=True))
 
 
@@ -72,11 +72,11 @@ class Samples:
 
 @dataclass(frozen=True)
 class Pass:
-    """What a pass over samples uses beside the model.
+    """The settings of one pass over samples.
 
     Args:
-        title: what the progress bar says.
-        committee: members whose votes some signals count, each asked about every batch.
+        title: of the progress bar.
+        committee: members whose votes some signals count, each run on every batch.
         tap: number of the tap that is a sample's embedding.
         scratch: folder for vectors that are too many for memory; the system's by default.
     """
@@ -94,7 +94,7 @@ def score(
     settings: ScoringSettings,
     how: Pass | None = None,
 ) -> dict[str, np.ndarray]:
-    """Signals of some samples.
+    """Compute signals of some samples.
 
     Args:
         model: trained; it scores as it is, in evaluation mode.
@@ -127,25 +127,23 @@ def score(
         [0.365..., 0.693...]
     """
     how = how or Pass()
-    dataset, collate, ids = (
-        samples.dataset,
-        samples.collate,
-        np.asarray(samples.ids, dtype=np.int64),
-    )
+    ids = np.asarray(samples.ids, dtype=np.int64)
     if not len(ids):
         return {name: np.zeros(0, np.float32) for name in names}
     share = ids[get_rank() :: get_world_size()]
-    gather = partial(_collate, collate=collate)
-    batches = loader(WithId(dataset), Ids(share), settings.size, settings.workers, gather)
+    gather = partial(_collate, collate=samples.collate)
+    batches = loader(WithId(samples.dataset), Ids(share), settings.size, settings.workers, gather)
     model.eval()
 
     def rows_of(batch: dict[str, Any], count: int) -> tuple[dict[str, Tensor], bool]:
+        """The signals of a batch, and whether distributions have weights."""
         evidence = _evidence(model, batch, names, settings, how)
         with full_precision(next(model.parameters()).device):
             return {name: _rows(name, evidence, count) for name in names}, evidence.weighted
 
     def alone(i: int) -> tuple[dict[str, np.ndarray], bool]:
-        rows, weighted = rows_of(collate([dataset[i]]), 1)
+        """The signals of one sample, computed without others."""
+        rows, weighted = rows_of(samples.collate([samples.dataset[i]]), 1)
         return {name: values[0] for name, values in _numbers(rows).items()}, weighted
 
     table = Table(len(share), how.scratch)
@@ -160,9 +158,9 @@ def score(
             waiting = batch_ids, rows
         if waiting:
             table.add(waiting[0], _numbers(waiting[1]))
-        found = _in_order(ids, table.ids, table.rows)
-        canary.check(ids, found, share, alone, how.title, rounded=settings.amp)
-    return found
+        scores = _in_order(ids, table.ids, table.rows)
+        canary.check(ids, scores, share, alone, how.title, rounded=settings.amp)
+    return scores
 
 
 def _collate(pairs: list[tuple[int, Any]], collate: Collate) -> tuple[list[int], dict[str, Any]]:
@@ -176,13 +174,14 @@ def _evidence(
     settings: ScoringSettings,
     how: Pass,
 ) -> signals.Evidence:
-    """What the signals look at for one batch: a forward pass of the model, one of each
-    member, or both.
-    """
+    """What the signals read of one batch: a pass of the model, one of each member, or both."""
     own = [name for name in names if signals.known(name).committee is None]
-    output = model.output(batch, signals.fields(own)) if own else None
     counted = signals.fields(name for name in names if name not in own)
-    votes = signals.vote(member(batch, counted) for member in how.committee) if counted else None
+    output = votes = None
+    if own:
+        output = model.output(batch, signals.fields(own))
+    if counted:
+        votes = signals.vote(member(batch, counted) for member in how.committee)
     return signals.Evidence(model, output, votes, settings.aggregate, how.tap)
 
 
@@ -204,7 +203,7 @@ def _in_order(
 ) -> dict[str, np.ndarray]:
     """Put every process's rows together, in the order of `ids`.
 
-    As they are where that is their order already.
+    They are returned as they are if they are in that order already.
     """
     parts = [part for part in all_gather_object((seen, rows)) if len(part[0])]
     everyone = np.concatenate([part_ids for part_ids, _ in parts]) if parts else seen

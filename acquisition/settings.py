@@ -1,4 +1,4 @@
-"""What a config may say of the passes that do not train; reading it needs no torch."""
+"""The settings of the passes that do not train; reading them needs no torch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class ScoringSettings:
     """The passes that do not train: evaluation, scoring, and the measure of the module's ranking.
 
     Args:
-        batch_size: samples a forward pass; ``"auto"`` has a run measure once what is fastest, and
-            keep to that.
+        batch_size: samples a forward pass; with ``"auto"`` a run measures once what is fastest and
+            keeps it.
         workers: data-loading processes.
         amp: bfloat16 for the network in scoring; signals and the module's predictions are float32
             all the same.
@@ -26,8 +26,8 @@ class ScoringSettings:
         aggregate: how the scores of a sample's distributions (boxes, joints) become one.
         embedding: name of the tap whose mean over the map is a sample's embedding; None means the
             last one.
-        keep_vectors: save what strategies by place look at, a vector a candidate, so that
-            `al_verify.py` can replay their picks; else its hash alone is saved.
+        keep_vectors: save the vectors of the candidates that strategies by place read, so that
+            `al_verify.py` can replay their picks; else their hash alone is saved.
     """
 
     batch_size: Annotated[int, Ge(1)] | Literal["auto"]

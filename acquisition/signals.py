@@ -1,7 +1,7 @@
 """Signals: what a strategy may know of a sample.
 
 Each reduces outputs to one row a sample, inside the batch. What a signal needs is known without
-torch, which is imported by what computes it.
+torch, which only the code that computes it imports.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Given = TypeVar("Given")
 
 @dataclass(frozen=True)
 class Votes:
-    """What the members of a committee make of B samples with K distributions over C outcomes each.
+    """The committee's output for B samples with K distributions over C outcomes each.
 
     Args:
         probs: (B, K, C) mean of the members' probabilities.
@@ -45,7 +45,7 @@ class Evidence:
 
     Args:
         model: in evaluation mode.
-        output: of the model for a batch; None if only the committee was asked.
+        output: of the model for a batch; None if only the committee was run.
         votes: of the committee; None if there is none.
         aggregate: how the scores of a sample's distributions become one: mean, sum (both weighted)
             or maximum.
@@ -99,8 +99,9 @@ def entropy(probs: Tensor) -> Tensor:
 
 
 def margin(probs: Tensor) -> Tensor:
-    """(..., C) -> (...) 1 minus the distance of the two largest probabilities: high near
-    the decision boundary.
+    """(..., C) -> (...) 1 minus the difference of the two largest probabilities.
+
+    It is high near the decision boundary.
     """
     first, second = probs.topk(2, dim=-1).values.unbind(dim=-1)
     return 1 - (first - second)
@@ -117,20 +118,23 @@ def variance(votes: Votes) -> Tensor:
 
 
 def mutual_information(votes: Votes) -> Tensor:
-    """(B, K) of outcome and member, in nats: entropy of the mean less mean of the
-    entropies (Houlsby et al. 2011).
+    """(B, K) mutual information of outcome and member, in nats.
+
+    It is the entropy of the mean less the mean of the entropies (Houlsby et al. 2011).
     """
     return (entropy(votes.probs) - votes.entropies).clamp(min=0)
 
 
 def aggregated(values: Tensor, weight: Tensor | None, how: Aggregate) -> Tensor:
-    """(B, K) scores of distributions -> (B,).
+    """Combine scores (B, K) of distributions into one a sample (B,).
 
-    0 for a sample none of whose distributions has weight.
+    It is 0 for a sample none of whose distributions has weight.
     """
     import torch
 
-    weight = torch.ones_like(values) if weight is None else weight.to(values)
+    if weight is None:
+        weight = torch.ones_like(values)
+    weight = weight.to(values)
     if how == "max":
         lowest = torch.finfo(values.dtype).min
         highest = torch.where(weight > 0, values, lowest).amax(dim=1)
@@ -142,7 +146,7 @@ def aggregated(values: Tensor, weight: Tensor | None, how: Aggregate) -> Tensor:
 
 
 def vote(outputs: Iterable[Output]) -> Votes:
-    """Sum up the members' outputs for one batch, one at a time."""
+    """Average the members' outputs for one batch, one at a time."""
     import torch
 
     total: list[Tensor] = []
@@ -152,15 +156,19 @@ def vote(outputs: Iterable[Output]) -> Votes:
         # members that nearly agree differ in the last digits of float32
         probs = given(output.probs, "probs").double()
         parts = [probs, probs**2, entropy(probs)]
-        total = [a + b for a, b in zip(total, parts, strict=True)] if total else parts
-        weights += [] if output.weight is None else [output.weight.float()]
+        if total:
+            parts = [a + b for a, b in zip(total, parts, strict=True)]
+        total = parts
+        if output.weight is not None:
+            weights.append(output.weight.float())
         count += 1
     probs, squares, entropies = (part / count for part in total)
-    return Votes(probs, squares, entropies, torch.stack(weights).mean(dim=0) if weights else None)
+    weight = torch.stack(weights).mean(dim=0) if weights else None
+    return Votes(probs, squares, entropies, weight)
 
 
 def given(value: Given | None, field: str) -> Given:
-    """A field that `forward` was asked for; ValueError where it is None."""
+    """A field that was requested of `forward`; ValueError where it is None."""
     if value is None:
         raise ValueError(
             f"Expected the task's `forward` to return the field {field!r}, but got None"
@@ -170,26 +178,28 @@ def given(value: Given | None, field: str) -> Given:
 
 def _output(evidence: Evidence) -> Output:
     if evidence.output is None:
-        raise ValueError("Expected an output of the model, but only the committee was asked")
+        raise ValueError("Expected an output of the model, but only the committee was run")
     return evidence.output
 
 
 def _votes(evidence: Evidence) -> Votes:
     if evidence.votes is None:
-        raise ValueError("Expected the votes of a committee, but none was asked")
+        raise ValueError("Expected the votes of a committee, but none was run")
     return evidence.votes
 
 
 def _of_probs(measure: Callable[[Tensor], Tensor], best: bool = False) -> Signal:
-    """Of the distributions.
+    """A signal that measures the distributions.
 
-    `best`: it compares the best answers, which may be several outcomes each.
+    With `best` it compares the best answers, which may be several outcomes each.
     """
 
     def rows(evidence: Evidence) -> Tensor:
+        """The rows (B,) of the signal."""
         output = _output(evidence)
-        probs = given(output.probs, "probs")
-        compared = output.answers if best and output.answers is not None else probs
+        compared = given(output.probs, "probs")
+        if best and output.answers is not None:
+            compared = output.answers
         return aggregated(measure(compared.float()), output.weight, evidence.aggregate)
 
     return Signal(rows, frozenset({"probs"}))
@@ -197,6 +207,7 @@ def _of_probs(measure: Callable[[Tensor], Tensor], best: bool = False) -> Signal
 
 def _of_votes(measure: Callable[[Votes], Tensor], committee: Kind) -> Signal:
     def rows(evidence: Evidence) -> Tensor:
+        """The rows (B,) of the signal."""
         votes = _votes(evidence)
         return aggregated(measure(votes), votes.weight, evidence.aggregate)
 
@@ -205,6 +216,7 @@ def _of_votes(measure: Callable[[Votes], Tensor], committee: Kind) -> Signal:
 
 def _gradient(place: int) -> Signal:
     def rows(evidence: Evidence) -> Tensor:
+        """One of the gradient's two factors."""
         return given(_output(evidence).gradient, "gradient")[place]
 
     return Signal(rows, frozenset({"gradient"}))
@@ -222,7 +234,7 @@ SIGNALS = {
     "embedding": Signal(lambda e: _output(e).taps[e.tap].float().mean(dim=(2, 3))),
     "residual": _gradient(0),
     "feature": _gradient(1),
-    # looks at labels: for measuring, and for the oracle, which is no honest strategy
+    # reads labels: for measuring, and for the oracle, which is a bound and not a method
     "loss": Signal(lambda e: given(_output(e).loss, "loss"), frozenset({"loss"})),
 }
 
@@ -231,19 +243,21 @@ _own: dict[str, Signal] = {}  # dotted names
 
 
 def add(name: str, signal: Signal) -> None:
-    """Make a signal of somebody's own known under its dotted name, such as `my_signals.spread`."""
+    """Register a signal of a user under its dotted name, such as `my_signals.spread`."""
     if "." not in name:
         raise ValueError(f"Expected a dotted name, such as 'my_signals.spread', but got {name!r}")
     _own[name] = signal
 
 
 def known(name: str) -> Signal:
-    """The signal of a name; KeyError where nobody made it known."""
-    return SIGNALS[name] if name in SIGNALS else _own[name]
+    """The signal of a name; KeyError if it is not registered."""
+    if name in SIGNALS:
+        return SIGNALS[name]
+    return _own[name]
 
 
 def fields(names: Iterable[str]) -> frozenset[str]:
-    """The union of what the signals need of `forward`."""
+    """The union of the fields that the signals need of `forward`."""
     return frozenset().union(*(known(name).fields for name in names))
 
 
@@ -253,7 +267,7 @@ def need_module(names: Iterable[str]) -> bool:
 
 
 def need_committee(names: Iterable[str]) -> Kind | None:
-    """Whose votes the signals count.
+    """The kind of committee whose votes the signals count; None without any.
 
     Raises:
         ValueError: if they count those of an ensemble and those of dropout passes.

@@ -18,7 +18,7 @@ class QueryError(Exception):
 
 @dataclass(frozen=True)
 class Seen:
-    """What a step may know: signals, and nothing of labels or the model.
+    """What a step may read: signals, and neither labels nor the model.
 
     Args:
         count: number of candidates N.
@@ -78,7 +78,8 @@ class RandomSubset(Step):
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions in random order; all of them if there are no more than `size`."""
-        return rng.permutation(seen.count)[: budget if self.size is None else self.size]
+        size = budget if self.size is None else self.size
+        return rng.permutation(seen.count)[:size]
 
 
 @dataclass(frozen=True)
@@ -268,21 +269,19 @@ class Badge(Step):
 
 
 def finite(rows: Rows, signal: str) -> np.ndarray:
-    """The values of a signal.
+    """Return the values of a signal.
 
     Raises:
         QueryError: if one is not finite, with the number of samples.
     """
     values = rows[signal]
-    if len(values):
-        bad = int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum())
-    else:
-        bad = 0
+    if not len(values):
+        return values
+    bad = int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum())
     if bad:
         raise QueryError(
             f"Expected finite scores {signal!r}, but {bad} of {len(values)} are not: the training "
-            "went astray. A "
-            "smaller learning rate, a warm-up or `training.clip_grad` may help."
+            "went astray. A smaller learning rate, a warm-up or `training.clip_grad` may help."
         )
     return values
 

@@ -22,11 +22,11 @@ from acquisition.steps import (
 
 @dataclass(frozen=True)
 class Strategy:
-    """How samples are chosen.
+    """The steps by which samples are chosen.
 
     Args:
         steps: each narrows the candidates.
-        objective: of the loss-prediction module, where the strategy is about it; None leaves the
+        objective: of the loss-prediction module, where the strategy sets it; None leaves the
             config's.
     """
 
@@ -38,11 +38,12 @@ def named_strategies(subset: int | None = None, keep: int = 4) -> dict[str, Stra
     """The strategies by name.
 
     Args:
-        subset: those that score look at so many random candidates alone, or at all (None).
+        subset: strategies with scores read so many random candidates alone, or all (None).
         keep: chains keep so many times the budget by score before they choose by place.
     """
 
     def scored(*steps: Step, objective: Literal["ranking", "mse", "kl"] | None = None) -> Strategy:
+        """A strategy whose steps follow the random subset."""
         return Strategy(sampled(subset, steps), objective)
 
     highest = (
@@ -76,4 +77,6 @@ def named_strategies(subset: int | None = None, keep: int = 4) -> dict[str, Stra
 
 def sampled(subset: int | None, steps: Sequence[Step]) -> tuple[Step, ...]:
     """The steps, after a random subset if there is one."""
-    return tuple(steps) if subset is None else (RandomSubset(subset), *steps)
+    if subset is None:
+        return tuple(steps)
+    return (RandomSubset(subset), *steps)

@@ -29,7 +29,8 @@ class Table:
     """
 
     def __init__(self, count: int, scratch: Path | None = None) -> None:
-        self.count, self.scratch = count, scratch
+        self.count = count
+        self.scratch = scratch
         self.rows: dict[str, np.ndarray] = {}
         self._ids: list[np.ndarray] = []
         self._filled = 0
@@ -40,11 +41,14 @@ class Table:
 
         They include rows beyond `count`, which are not kept.
         """
-        return np.concatenate(self._ids) if self._ids else np.zeros(0, np.int64)
+        if not self._ids:
+            return np.zeros(0, np.int64)
+        return np.concatenate(self._ids)
 
     def add(self, ids: Sequence[int], rows: Mapping[str, np.ndarray]) -> None:
-        """A batch's ids (B,) and rows (B,) or (B, D)."""
-        start, end = self._filled, min(self._filled + len(ids), self.count)
+        """Add a batch's ids (B,) and rows (B,) or (B, D)."""
+        start = self._filled
+        end = min(start + len(ids), self.count)
         for name, values in rows.items():
             if name not in self.rows:
                 self.rows[name] = empty((self.count, *values.shape[1:]), self.scratch)
@@ -54,7 +58,7 @@ class Table:
 
 
 def empty(shape: tuple[int, ...], scratch: Path | None = None) -> np.ndarray:
-    """A float32 array with any numbers in it; from `MAPPED` bytes on a memory map.
+    """An uninitialised float32 array; from `MAPPED` bytes on a memory map.
 
     Raises:
         OSError: if the disk has no room for it.
@@ -64,7 +68,7 @@ def empty(shape: tuple[int, ...], scratch: Path | None = None) -> np.ndarray:
         return np.empty(shape, np.float32)
     with tempfile.TemporaryFile(dir=scratch) as file:
         if hasattr(os, "posix_fallocate"):  # not on macOS
-            # a disk that is full is an error here, and a crash later
+            # a full disk is an error here; later it would be a crash
             os.posix_fallocate(file.fileno(), 0, size)
         else:
             file.truncate(size)

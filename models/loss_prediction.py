@@ -69,21 +69,27 @@ class LossPrediction(nn.Module):
         Raises:
             ValueError: if the taps are not the declared ones.
         """
-        came = tuple(tap.shape[1] if tap.dim() == 4 else tuple(tap.shape) for tap in taps)
-        if came != self.channels:
+        channels = tuple(_channels(tap) for tap in taps)
+        if channels != self.channels:
             raise ValueError(
-                f"Expected taps (B, C, H, W) with channels {self.channels}, but got {came}"
+                f"Expected taps (B, C, H, W) with channels {self.channels}, but got {channels}"
             )
         pooled = [branch(tap) for branch, tap in zip(self.branches, taps, strict=True)]
         return self.head(torch.cat(pooled, dim=1)).squeeze(1)
 
 
+def _channels(tap: Tensor) -> int | tuple[int, ...]:
+    """The channels of a map (B, C, H, W); of another tensor, its shape."""
+    if tap.dim() == 4:
+        return tap.shape[1]
+    return tuple(tap.shape)
+
+
 def _branch(channels: int, width: int, pooling: Pooling) -> nn.Sequential:
-    """One tap's way: pooling -> fully connected -> ReLU."""
+    """The layers for one tap: pooling -> fully connected -> ReLU."""
+    before: list[nn.Module] = []
     if pooling == "conv_gap":
         before = [nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU()]
-    else:
-        before = []
     return nn.Sequential(
         *before, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, width), nn.ReLU()
     )
@@ -168,4 +174,6 @@ def _pairs(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, T
 
 def _mean(values: Tensor, predicted: Tensor) -> Tensor:
     """The mean, or a zero that keeps the graph if there is nothing to average."""
-    return values.mean() if values.numel() else predicted.sum() * 0.0
+    if not values.numel():
+        return predicted.sum() * 0.0
+    return values.mean()

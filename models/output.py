@@ -1,4 +1,4 @@
-"""What a network hands out: declared taps, and named per-sample fields of one forward pass."""
+"""What a network returns: declared taps, and named per-sample fields of one forward pass."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Tap:
 
 @dataclass(frozen=True)
 class Output:
-    """One forward pass over B samples; a field is None unless it was asked for.
+    """One forward pass over B samples; a field is None unless it was requested.
 
     Args:
         taps: one tensor (B, channels_k, H_k, W_k) for every declared tap, in the declared order,

@@ -14,7 +14,7 @@ import numpy as np
 
 from models.output import Output, Tap
 
-if TYPE_CHECKING:  # the contract is known to what reads runs, too, without torch
+if TYPE_CHECKING:  # code that only reads runs imports the contract without torch
     from mmengine.evaluator import BaseMetric
     from PIL.Image import Image
     from torch import nn
@@ -26,16 +26,16 @@ Batch = dict[str, Any]
 
 
 class DataError(Exception):
-    """A sample that cannot be read after all; the message names its file and says what to do."""
+    """A sample that cannot be read after all; the message names its file and the remedy."""
 
 
 @runtime_checkable
 class Task(Protocol):
-    """What is learned: data, network, and how a batch becomes an `Output`.
+    """A learning problem: data, network, and how a batch becomes an `Output`.
 
     An adapter is a class with these members anywhere on the path; a config names it
     (``task = dict(type=MyTask, ...)``) and its constructor's parameters are the settings that the
-    config may give. ``python tools/check_task.py CONFIG`` holds it to what is promised here.
+    config may give. ``python tools/check_task.py CONFIG`` checks it against this contract.
 
     Attributes:
         taps: the network's feature maps for the loss-prediction module, declared before data flows.
@@ -111,14 +111,17 @@ class Task(Protocol):
         ...
 
     def name(self, index: int) -> str:
-        """The name of sample `index` of the pool, by which people find it to label it.
+        """The name of sample `index` of the pool, by which annotators find it.
 
-        It is one line, and no other sample has it.
+        It is one line and unique.
         """
         ...
 
     def effort(self, index: int) -> int:
-        """Number of annotations in sample `index` of the pool: boxes, joints, or 1 for a class."""
+        """The number of annotations in sample `index` of the pool.
+
+        They are its boxes or joints; it is 1 for a class.
+        """
         ...
 
     def thumbnail(self, index: int) -> Image:
@@ -129,7 +132,7 @@ class Task(Protocol):
 def lower_is_better(task: object) -> bool:
     """Whether less of the task's metric is better, as of an error or a loss.
 
-    A task says so by the attribute `lower_is_better = True`; without one, higher is better.
+    A task declares it by the attribute `lower_is_better = True`; without one, higher is better.
 
     Raises:
         ValueError: if the attribute is anything but true or false.
@@ -148,37 +151,38 @@ class Described(Protocol):
     """
 
     def traits(self, index: int) -> Mapping[str, Sequence[str] | Sequence[float]]:
-        """What the annotation says of sample `index` of the pool: {"class": ["cat", "dog"], "box
-        size": [0.1, 0.4]}.
+        """The annotated properties of sample `index` of the pool, by name.
 
-        The same names for every sample, each with words (a class of each box, the visible joints)
-        or with finite numbers (sizes, in a unit that the name tells); none of either where the
-        sample has none.
+        An example: {"class": ["cat", "dog"], "box size": [0.1, 0.4]}. The names are the same for
+        every sample, each with words (a class of each box, the visible joints) or with finite
+        numbers (sizes, in a unit that the name states); the list is empty where the sample has
+        none.
         """
         ...
 
 
 @runtime_checkable
 class Noted(Protocol):
-    """What a task may have besides: words on data that are valid and odd."""
+    """An optional part of a task: notes on data that are valid but unusual."""
 
     def notes(self) -> list[str]:
-        """What is said once before a run, a line each; called where `check` found nothing.
+        """Return notes to print once before a run, a line each.
 
-        Files that are skipped, classes without test samples, samples without labels: with counts.
+        They name skipped files, classes without test samples, samples without labels, with counts.
+        It is called where `check` found nothing wrong.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a sample is made of, told without a pixel being decoded.
+    """The file and the annotation of a sample, known without decoding a pixel.
 
     Args:
         file: the image on disk; None if many images lie in one file. Samples may share one, as
             the persons of an image do.
         label: the annotation as text, the same for the same annotation: see `tasks.data.canonical`.
-        content: bytes that tell samples without a `file` apart, such as a digest of the pixels.
+        content: bytes that identify a sample without a `file`, such as a digest of the pixels.
     """
 
     file: Path | None
@@ -188,13 +192,12 @@ class Source:
 
 @runtime_checkable
 class Sourced(Protocol):
-    """What a task may have besides: where its samples come from, by which equal data are known."""
+    """An optional part of a task: the sources of its samples, by which equal data are found."""
 
     def sources(self, split: Read) -> Sequence[Source]:
         """The source of each sample of `dataset(split)`, in its order.
 
-        It is called if `check` found nothing wrong.
-
-        It must be cheap (a second for 10,000 samples), so it reads annotations and no pixels.
+        It is called if `check` found nothing wrong. It must be cheap (a second for 10,000 samples),
+        so it reads annotations and no pixels.
         """
         ...

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset, Subset
 
+from models.process.text import abridged
 from tasks.base import DataError
 from tasks.faults import Reading
 from tasks.images import decoded, read_header
@@ -24,7 +25,7 @@ def read_image(path: Path, upright: bool = True) -> np.ndarray:
 
     Args:
         path: of the file.
-        upright: turn the image as its EXIF says; else its pixels are as stored.
+        upright: turn the image by its EXIF; else its pixels are as stored.
 
     Raises:
         DataError: if the file holds no whole image, or one that `tasks.images.read_header`
@@ -34,10 +35,10 @@ def read_image(path: Path, upright: bool = True) -> np.ndarray:
 
 
 def read_bgr(path: Path, upright: bool = True) -> np.ndarray:
-    """As `read_image`, in OpenCV's order of channels.
+    """Read an image as `read_image` does, in OpenCV's order of channels.
 
-    The header decides as in the data check: nothing else keeps a pipe or a bomb out of a long run,
-    and what the check and the run take for the image's orientation is the same.
+    The header is checked as in the data check: nothing else keeps a pipe or a bomb out of a long
+    run, and the check and the run then agree on the image's orientation.
     """
     header = first_fault_raised(read_header(path))
     try:
@@ -51,19 +52,23 @@ def read_bgr(path: Path, upright: bool = True) -> np.ndarray:
         raise DataError(
             f"{path} is no image that OpenCV can decode; `--check full` finds all such files"
         )
-    return turned(pixels, header.orientation) if upright else pixels
+    if not upright:
+        return pixels
+    return turned(pixels, header.orientation)
 
 
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """The image (H, W, 3) as an EXIF `orientation` of 1 to 8 wants it to be seen."""
+    """Turn an image (H, W, 3) as its EXIF `orientation` of 1 to 8 demands."""
     if orientation >= 5:
         pixels = cv2.transpose(pixels)
     mirror = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
-    return pixels if mirror is None else cv2.flip(pixels, mirror)
+    if mirror is None:
+        return pixels
+    return cv2.flip(pixels, mirror)
 
 
 def first_fault_raised(reading: Reading[T | None]) -> T:
-    """What a check returns that found no fault; its first fault becomes a DataError."""
+    """Return what a check without faults returns; raise its first fault as a DataError."""
     try:
         fault = next(reading)
     except StopIteration as end:
@@ -81,8 +86,9 @@ def spread(dataset: Dataset, count: int) -> Subset:
 
 
 def even(size: int, count: int | None) -> list[int]:
-    """Which samples of `size` a limit of `count` leaves, at even distances; None leaves all."""
-    count = size if count is None else min(count, size)
+    """Indices of at most `count` of `size` samples, at even distances; None takes all."""
+    if count is None or count > size:
+        count = size
     return [k * size // count for k in range(count)]
 
 
@@ -95,12 +101,10 @@ def part(dataset: Dataset, indices: Sequence[int]) -> Subset:
 
 
 def drawn(names: Sequence[str], share: float, seed: int) -> list[bool]:
-    """Draw a test set of a `share` of all samples.
+    """Draw a test set of a `share` of all samples: those with the lowest digests.
 
-    It has the samples whose name and seed have the lowest digests.
-
-    So the files' order has no part in it, and a sample that comes or goes moves few others. One
-    sample at least is drawn, and one is left.
+    A digest is of the sample's name and the seed. So the files' order does not matter, and a sample
+    that is added or removed moves few others. One sample at least is drawn, and one is left.
     """
     count = min(max(1, round(share * len(names))), len(names) - 1)
     digests = [hashlib.sha256(f"{seed}:{name}".encode()).digest() for name in names]
@@ -114,5 +118,5 @@ def canonical(**parts: Any) -> str:
 
 
 def few(names: Sequence[str], most: int = 5) -> str:
-    """The first names of a list, as a note shows them."""
-    return ", ".join(map(repr, names[:most])) + (", ..." if len(names) > most else "")
+    """The first names of a list, quoted, as a note shows them."""
+    return abridged([repr(name) for name in names], most)

@@ -16,7 +16,7 @@ def metric_of(task: Task) -> BaseMetric:
     """A fresh `task.evaluator()`.
 
     A metric without a prefix is right: `task.metric` is the key as the metric returns it. mmengine
-    warns of it for runs with several metrics, whose keys could be alike; here there is one.
+    warns of it for runs with several metrics, whose keys could be equal; here there is one.
     """
     logger = MMLogger.get_current_instance()
     logger.addFilter(_but_of_prefixes)

@@ -1,4 +1,4 @@
-"""What is wrong with a data set, found before any training: the parts that all tasks share.
+"""Faults of a data set, found before any training: the parts that all tasks share.
 
 Every check is a generator: it yields the faults that it finds and returns what it could read (None
 where it could not). Bad data raises nothing, and the checks after a fault go on with what there is.
@@ -28,7 +28,7 @@ _SHORT.maxstring = _SHORT.maxother = 100
 
 
 class Fault(str):
-    """One thing that is wrong: the sentence for the user, which also knows its parts.
+    """One thing that is wrong: the sentence for the user, which also keeps its parts.
 
     Args:
         kind: which check found it: `tasks.grouping` counts faults by it.
@@ -46,8 +46,11 @@ class Fault(str):
         fault = super().__new__(
             cls, printable(f"{where}: expected {expected}, but got {came}; {remedy}")
         )
-        fault.kind, fault.where = kind, where
-        fault.expected, fault.came, fault.remedy = expected, came, remedy
+        fault.kind = kind
+        fault.where = where
+        fault.expected = expected
+        fault.came = came
+        fault.remedy = remedy
         return fault
 
     def __getnewargs__(self) -> tuple[str, ...]:  # type: ignore[override]  # of str: its text alone
@@ -60,9 +63,7 @@ def escapes(path: str) -> bool:
 
 
 def misleads(name: str) -> bool:
-    """Whether a file's name in a list or json leads out of its folder, or cannot be a line
-    of `samples.txt`.
-    """
+    """Whether a file's name leads out of its folder, or cannot be a line of `samples.txt`."""
     return escapes(name) or not one_line(name)
 
 
@@ -71,11 +72,13 @@ def slashed(folder: Path, name: str) -> str:
 
     Unless `folder` has a file of that name.
     """
-    return name.replace("\\", "/") if "\\" in name and not os.path.lexists(folder / name) else name
+    if "\\" not in name or os.path.lexists(folder / name):
+        return name
+    return name.replace("\\", "/")
 
 
 def finite(value: object) -> bool:
-    """Whether a value of a json is a finite number; true and false are none."""
+    """Whether a value of a json is a finite number; true and false are not."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:
@@ -85,8 +88,9 @@ def finite(value: object) -> bool:
 
 
 def path_fault(path: Path, what: str, remedy: str, most: int = 0) -> Fault | None:
-    """A fault unless `path` is a file of at most `most` bytes (with `most` 0: a folder)."""
-    kind, right = ("file", stat.S_ISREG) if most else ("folder", stat.S_ISDIR)
+    """Return a fault unless `path` is a file of at most `most` bytes (with `most` 0: a folder)."""
+    kind = "file" if most else "folder"
+    right = stat.S_ISREG if most else stat.S_ISDIR
     expected = f"{what} (a {kind})"
     try:
         status = os.stat(path)
@@ -112,40 +116,43 @@ def path_fault(path: Path, what: str, remedy: str, most: int = 0) -> Fault | Non
 
 
 def _instead(path: Path) -> str:
-    """What is there in place of a missing file or folder: one of nearly the same name, or
-    the folders above alone.
+    """The remark on what exists in place of a missing file or folder.
+
+    It names one of nearly the same name, or the first folder above that is missing.
     """
     if os.path.islink(path):
         return f" (a link to {shown(os.readlink(path))}, which is not there)"
-    there = next((folder for folder in path.parents if os.path.isdir(folder)), path.parent)
-    if there != path.parent:
-        return f" ({there} has no folder {path.relative_to(there).parts[0]!r})"
-    names = _names(str(there), os.stat(there).st_mtime_ns)
+    home = next((folder for folder in path.parents if os.path.isdir(folder)), path.parent)
+    if home != path.parent:
+        return f" ({home} has no folder {path.relative_to(home).parts[0]!r})"
+    names = _names(str(home), os.stat(home).st_mtime_ns)
     other = names.get(folded(path.name)) or names.get(f"{folded(path.stem)}.*")
-    return f" (but {other!r} is there{otherwise(path.name, other)})" if other else ""
+    if not other:
+        return ""
+    return f" (but {other!r} is there{otherwise(path.name, other)})"
 
 
 @functools.lru_cache(maxsize=16)
 def _names(folder: str, _: int) -> dict[str, str]:
-    """What is in a folder by its folded name, and by that without suffix.
+    """The entries of a folder by their folded name, and by that without suffix.
 
-    The time of its change is for the cache.
+    The second argument, the time of the folder's last change, is for the cache.
     """
-    found: dict[str, str] = {}
+    entries: dict[str, str] = {}
     try:
         names = sorted(os.listdir(folder))
     except OSError:
-        return found
+        return entries
     for name in names:
         stem, suffix = os.path.splitext(name)
-        found.setdefault(folded(name), name)
+        entries.setdefault(folded(name), name)
         if suffix:
-            found.setdefault(f"{folded(stem)}.*", name)
-    return found
+            entries.setdefault(f"{folded(stem)}.*", name)
+    return entries
 
 
 def read_file(path: Path, what: str, remedy: str, most: int) -> Reading[bytes | None]:
-    """The content of a file of at most `most` bytes."""
+    """Read a file of at most `most` bytes."""
     fault = path_fault(path, what, remedy, most)
     if fault is None:
         try:
@@ -161,10 +168,10 @@ def read_file(path: Path, what: str, remedy: str, most: int) -> Reading[bytes | 
 def read_json(
     path: Path, kind: type[T], form: str, remedies: tuple[str, str], most: int
 ) -> Reading[T | None]:
-    """What is in a json of at most `most` bytes.
+    """Read a json of at most `most` bytes.
 
     Args:
-        kind: dict or list, what must be at the top; `form` says it in words.
+        kind: dict or list, what must be at the top; `form` is the same in words.
         remedies: what to do if there is no file, and where something else is at the top.
     """
     content = yield from read_file(path, "json", remedies[0], most)
@@ -184,18 +191,19 @@ def read_json(
 
 
 def text_of(content: bytes) -> str:
-    """The text of a json in UTF-8, -16 or -32, with or without a byte order mark: Windows'
-    editors write each.
+    """Decode a json in UTF-8, -16 or -32, with or without a byte order mark.
+
+    Windows' editors write each.
     """
     return content.decode(json.detect_encoding(content))
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object of a json; of a key that comes twice every reader keeps the one that it likes."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    """An object of a json; a repeated key is refused, as readers differ in which one they keep."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
         keys = [key for key, _ in pairs]
         raise ValueError(
             f"the key {shown(next(key for key in keys if keys.count(key) > 1))} twice in one object"
         )
-    return found
+    return result

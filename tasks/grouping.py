@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from tasks.faults import Fault
 
-WHOLE = 20  # so many faults are all told
+WHOLE = 20  # at most so many faults are all listed
 PLACES = 3  # files, or else folders, in which faults of a kind are counted apart
 GROUPS = 40
 EXAMPLES = ((5, 3), (10, 2), (GROUPS, 1))  # of at most so many groups that many examples each
@@ -20,17 +20,17 @@ Group = list[str]
 
 
 def told(faults: Sequence[str]) -> list[str]:
-    """All lines where they are few; else of each kind of faults the first examples, and how many
-    more there are.
+    """Return all lines if there are few, else examples of each kind and the number of others.
 
-    Faults are alike that one check found, and in one file or folder if there are few of these.
-    Lines of other sources are alike where they differ in names, paths and numbers alone.
+    Faults are of one kind that one check found, and in one file or folder if there are few of
+    these. Lines of other sources are of one kind where they differ in names, paths and numbers
+    alone.
     """
     if len(faults) <= WHOLE:
         return list(faults)
     groups = grouped(faults)
     each = next((count for most, count in EXAMPLES if len(groups) <= most), 1)
-    lines = [line for group in groups[:GROUPS] for line in _told(group, each)]
+    lines = [line for group in groups[:GROUPS] for line in _shortened(group, each)]
     left = groups[GROUPS:]
     if left:
         lines.append(f"... and {sum(map(len, left)):,} more of {len(left):,} other kinds")
@@ -38,7 +38,7 @@ def told(faults: Sequence[str]) -> list[str]:
 
 
 def grouped(faults: Sequence[str]) -> list[Group]:
-    """Those that are alike, in the order in which their first one came."""
+    """Group faults of one kind; the groups are in the order of their first faults."""
     kinds: dict[str, Group] = {}
     for fault in faults:
         kinds.setdefault(_kind(fault), []).append(fault)
@@ -56,7 +56,7 @@ def _kind(fault: str) -> str:
 
 
 def _by_place(kind: Group) -> list[Group]:
-    """Apart by file or, where these are many, by folder; all together where these are many, too."""
+    """Split a kind by file, or by folder if files are many; keep it whole if both are."""
     for place in (_file, _folder):
         places: dict[str, Group] = {}
         for fault in kind:
@@ -67,15 +67,17 @@ def _by_place(kind: Group) -> list[Group]:
 
 
 def _file(fault: str) -> str:
-    return fault.where.partition(", ")[0] if isinstance(fault, Fault) else ""
+    if not isinstance(fault, Fault):
+        return ""
+    return fault.where.partition(", ")[0]
 
 
 def _folder(fault: str) -> str:
     return str(PurePath(_file(fault)).parent)
 
 
-def _told(group: Group, count: int) -> list[str]:
-    """The first examples, different ones before equal ones, and how many more there are."""
+def _shortened(group: Group, count: int) -> list[str]:
+    """The first examples, different ones before equal ones, and the number of others."""
     chosen = _examples(group, count)
     left = len(group) - len(chosen)
     if not left:
@@ -90,7 +92,8 @@ def _told(group: Group, count: int) -> list[str]:
 def _examples(group: Group, count: int) -> Group:
     first: dict[str, int] = {}
     for place, fault in enumerate(group):
-        first.setdefault(fault.came if isinstance(fault, Fault) else fault, place)
+        value = fault.came if isinstance(fault, Fault) else fault
+        first.setdefault(value, place)
         if len(first) == count:
             break
     places = list(first.values())
@@ -103,4 +106,6 @@ def _where(group: Group) -> str:
     if len(files) == 1:
         return f" in {files.pop()}"
     folders = {_folder(fault) for fault in group}
-    return f" in {folders.pop()}" if len(folders) == 1 else f" in {len(folders):,} folders"
+    if len(folders) == 1:
+        return f" in {folders.pop()}"
+    return f" in {len(folders):,} folders"

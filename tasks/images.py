@@ -1,4 +1,4 @@
-"""What is wrong with an image file, found by its header or, with `full`, by its pixels."""
+"""Faults of an image file, found by its header or, with `full`, by its pixels."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ LISTED = "take it off the list"
 
 @dataclass(frozen=True)
 class Header:
-    """What the header says of the pixels.
+    """What an image's header declares of its pixels.
 
     Attributes:
         stored: (width, height) as the pixels lie in the file; of TIFF, as its own tag turns them.
-        orientation: of EXIF, 1 to 8; 1 if there is none. XMP's is not followed, as most programs
-            do not either.
+        orientation: of EXIF, 1 to 8; 1 if there is none. XMP's is not followed, as in most
+            programs.
         deep: whether values may be of more than 8 bits, or may end below 255.
     """
 
@@ -43,20 +43,23 @@ class Header:
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the image as its EXIF turns it."""
-        return self.stored[::-1] if self.orientation >= 5 else self.stored
+        if self.orientation >= 5:
+            return self.stored[::-1]
+        return self.stored
 
 
 class ImageCheck:
-    """Looks at the images of a split, one after the other.
+    """The check of a split's images, one after the other.
 
     Args:
-        full: decode each image; without, headers are read, and pixels where the header says that
-            they are deep.
-        upright: whether images are turned as their EXIF says.
+        full: decode each image; without, headers are read, and pixels where the header declares
+            them deep.
+        upright: whether images are turned by their EXIF.
     """
 
     def __init__(self, full: bool, upright: bool = True) -> None:
-        self.full, self.upright = full, upright
+        self.full = full
+        self.upright = upright
         self.turned: dict[Path, int] = {}  # the EXIF orientation of images that it turns
         self._deep: list[Path] = []
         self._brightest = 0
@@ -84,15 +87,16 @@ class ImageCheck:
         return header.size if self.upright else header.stored
 
     def together(self) -> Iterator[Fault]:
-        """What only all images together show: deep values that do not use their range are
-        nearly black as 8 bits.
+        """Report faults that only all images together show.
+
+        Deep values that do not use their range are nearly black as 8 bits.
         """
         if self._deep and self._brightest < DARK:
             expected = (
                 "16-bit values up to 65535, of which 8 bits are read (one above "
                 f"{DARK * 256} in a split)"
             )
-            came = (
+            value = (
                 f"{len(self._deep)} such images without one above "
                 f"{self._brightest * 256 + 255}: nearly black"
             )
@@ -100,19 +104,19 @@ class ImageCheck:
                 "scale the values of all images to the whole range (those of 12 bits by 16), "
                 "or write 8 bits"
             )
-            yield Fault("dark images", str(self._deep[0]), expected, came, remedy)
+            yield Fault("dark images", str(self._deep[0]), expected, value, remedy)
 
     def notes(self) -> list[str]:
-        """Images of which no size can show whether they were annotated before or after
-        EXIF turned them.
+        """Return a note on images that EXIF turns without changing their size.
+
+        For these no size can show whether they were annotated before or after the turn.
         """
         if not self._turned:
             return []
-        said = (
+        return [
             f"{self._turned[0]}: turned by EXIF, and of the same size ({len(self._turned):,} "
-            "such images);"
-        )
-        return [f"{said} annotations are taken as those of the turned image"]
+            "such images); annotations are taken as those of the turned image"
+        ]
 
 
 def image_size(path: Path, full: bool, without: str = LISTED) -> Reading[Size | None]:
@@ -121,7 +125,7 @@ def image_size(path: Path, full: bool, without: str = LISTED) -> Reading[Size | 
 
 
 def read_header(path: Path, without: str = LISTED) -> Reading[Header | None]:
-    """The header of an image that is neither too large nor too thin to be read."""
+    """Read the header of an image that is neither too large nor too thin to be read."""
     fault = path_fault(path, "image", f"put the image there, or {without}", IMAGE_BYTES)
     if fault is None:
         try:
@@ -149,21 +153,23 @@ def read_header(path: Path, without: str = LISTED) -> Reading[Header | None]:
 
 
 def _shape_fault(path: Path, size: tuple[int, int], without: str) -> Fault | None:
-    """Said by the header, before anything is decoded: a file of some MB can hold thousands
-    of times as much.
+    """The fault of an image that is too large or too thin.
+
+    The header shows it before anything is decoded: a file of some MB can hold thousands of times as
+    much.
     """
-    came = "{} x {}".format(*size)
+    value = "{} x {}".format(*size)
     if size[0] * size[1] > IMAGE_PIXELS:
-        return _large_image(path, came, without)
+        return _large_image(path, value, without)
     if max(size) > IMAGE_RATIO * min(size):
         expected = f"a longer side of at most {IMAGE_RATIO} times the shorter one"
-        return Fault("thin image", str(path), expected, came, f"cut it into pieces, or {without}")
+        return Fault("thin image", str(path), expected, value, f"cut it into pieces, or {without}")
     return None
 
 
-def _large_image(path: Path, came: str, without: str) -> Fault:
+def _large_image(path: Path, value: str, without: str) -> Fault:
     expected = f"at most {IMAGE_PIXELS:,} pixels"
-    return Fault("large image", str(path), expected, came, f"make it smaller, or {without}")
+    return Fault("large image", str(path), expected, value, f"make it smaller, or {without}")
 
 
 def _orientation(image: Image.Image) -> int:
@@ -174,17 +180,22 @@ def _orientation(image: Image.Image) -> int:
         value = exif.get(ORIENTATION)
     except Exception:  # EXIF that PIL cannot parse
         return 1
-    return value if isinstance(value, int) and value in range(1, 9) else 1
+    if isinstance(value, int) and value in range(1, 9):
+        return value
+    return 1
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Told by PIL's raw mode, as "RGB;16B" of a PNG; JPEG 2000 in colour is opened without it."""
-    tiles = getattr(image, "tile", [])
-    modes = [
-        str(part)
-        for tile in tiles
-        for part in (tile[3] if isinstance(tile[3], tuple) else [tile[3]])
-    ]
+    """Whether values may be of more than 8 bits, by PIL's raw mode, as "RGB;16B" of a PNG.
+
+    JPEG 2000 in colour is opened without one.
+    """
+    modes: list[str] = []
+    for tile in getattr(image, "tile", []):
+        arguments = tile[3]
+        if not isinstance(arguments, tuple):
+            arguments = (arguments,)
+        modes += map(str, arguments)
     if image.format == "PPM":
         return modes[-1] not in ("255", image.mode) and image.mode != "1"
     return image.mode[0] in "IF" or any(";16" in mode for mode in modes)
@@ -196,30 +207,29 @@ def _pixels(path: Path, without: str) -> Reading[np.ndarray | None]:
     content = yield from read_file(path, "image", remedy, IMAGE_BYTES)
     if content is None:
         return None
-    came = "pixels that OpenCV cannot decode"
+    value = "pixels that OpenCV cannot decode"
     try:
         pixels = decoded(content)
         if pixels is not None:
             return pixels
     except (cv2.error, MemoryError) as error:
-        came = reason(error)
-    came += f" ({len(content)} bytes)"
-    yield Fault("undecodable image", str(path), "a whole image", came, remedy)
+        value = reason(error)
+    value += f" ({len(content)} bytes)"
+    yield Fault("undecodable image", str(path), "a whole image", value, remedy)
     return None
 
 
 def decoded(content: bytes) -> np.ndarray | None:
-    """(H, W, 3) uint8, BGR, as stored; None or cv2.error where OpenCV cannot."""
+    """Decode an image to (H, W, 3) uint8, BGR, as stored; None or cv2.error where that fails."""
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
 
 
 def wrong_size(where: str, path: Path, real: Size, declared: Size, record: str) -> Fault:
-    """The annotation's `declared` size (in its `record`, such as "<size>") is not the image's
-    `real` one.
+    """The fault of an annotation whose `declared` size is not the image's `real` one.
 
-    Where the two sides are swapped the image was turned between the annotation and now; a corrected
-    record would leave all boxes in wrong places.
+    The size is in its `record`, such as "<size>". Where the two sides are swapped the image was
+    turned between the annotation and now; a corrected record would leave all boxes in wrong places.
     """
     expected = f"the image's size {real} (width, height)"
     remedy = f"correct {record}, or look whether {path} is the image that was annotated"
@@ -234,8 +244,8 @@ def wrong_size(where: str, path: Path, real: Size, declared: Size, record: str) 
             expected += f" as its EXIF orientation {exif} turns it"
             remedy = (
                 "boxes have to lie on the turned image; where they were drawn on the pixels as "
-                "stored, take the "
-                f"orientation out of the file (exiftool -Orientation= '{path}'); {no}"
+                f"stored, take the orientation out of the file (exiftool -Orientation= '{path}'); "
+                f"{no}"
             )
         elif xmp:
             expected += (
@@ -250,9 +260,9 @@ def swapped(real: Size | None, declared: Size | None) -> bool:
 
 
 def orientations(path: Path) -> tuple[int, int]:
-    """Of EXIF (1 if it says none), and of XMP alone (0 if it says none).
+    """The orientations of EXIF (1 if it has none) and of XMP alone (0 if it has none).
 
-    No error for any file.
+    No file raises an error.
     """
     try:
         with warnings.catch_warnings():
@@ -262,4 +272,6 @@ def orientations(path: Path) -> tuple[int, int]:
                 either = image.getexif().get(ORIENTATION, 1)  # XMP's, too
     except Exception:
         return 1, 0
-    return exif, either if exif == 1 and either in range(2, 9) else 0
+    if exif == 1 and either in range(2, 9):
+        return exif, either
+    return exif, 0

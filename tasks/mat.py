@@ -28,32 +28,38 @@ ELEMENT = {
     12: "i8",
     13: "u8",
 }
-MATRIX, COMPRESSED = 14, 15
+MATRIX = 14
+COMPRESSED = 15
 # of an array's flags: classes double to uint64, and a bit
-NUMERIC_CLASSES, COMPLEX = range(6, 16), 0x0800
+NUMERIC_CLASSES = range(6, 16)
+COMPLEX = 0x0800
 # of all arrays together, as they are before compression and as they are handed out
 MOST_BYTES = 64 << 20
 TOO_LARGE = f"expected arrays of at most {MOST_BYTES} bytes in all, got more"
 
 
 def read_arrays(content: bytes) -> dict[str, NDArray[np.float64]]:
-    """All real full arrays by name; what else is in the file is left out.
+    """Read all real full arrays by name; everything else in the file is left out.
 
-    ValueError: not such a file, or broken.
+    Raises:
+        ValueError: if it is not such a file, or broken.
     """
     order = {b"IM": "<", b"MI": ">"}.get(content[HEADER - 2 : HEADER])
     if order is None:
         raise ValueError("no header of a MAT-file of version 5")
     if content[:10] == b"MATLAB 7.3":
         raise ValueError("version 7.3 (HDF5); save it with MATLAB's '-v7'")
-    arrays, room = {}, MOST_BYTES
+    arrays = {}
+    room = MOST_BYTES
     try:
         for kind, data in _elements(content[HEADER:], order):
             if kind == COMPRESSED:
                 data = _unpacked(data, room)
                 room -= len(data)
                 kind, data = next(_elements(data, order), (0, b""))
-            named = _array(data, order, room) if kind == MATRIX else None
+            if kind != MATRIX:
+                continue
+            named = _array(data, order, room)
             if named is not None:
                 arrays[named[0]] = named[1]
                 room -= named[1].nbytes
@@ -69,22 +75,25 @@ def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         kind, size = struct.unpack_from(f"{order}II", data, place)
         start = place + 8
         if kind >> 16:  # a small element: its size is in the upper half, its content in the tag
-            kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
+            size = kind >> 16
+            kind &= 0xFFFF
+            start = place + 4
             if size > 4:
                 raise ValueError(f"expected at most 4 bytes in a small element, got {size}")
         if start + size > len(data):
             raise ValueError(f"expected {size} bytes in an element, got {len(data) - start}")
         yield kind, data[start : start + size]
-        end = start + size
-        place = end if kind == COMPRESSED else -(-end // 8) * 8  # padded
+        place = start + size
+        if kind != COMPRESSED:
+            place = -(-place // 8) * 8  # padded to 8 bytes
 
 
 def _unpacked(data: bytes, room: int) -> bytes:
     unpacker = zlib.decompressobj()
-    found = unpacker.decompress(data, max(1, room))  # 0 would be no limit at all
+    unpacked = unpacker.decompress(data, max(1, room))  # 0 would be no limit at all
     if unpacker.unconsumed_tail:
         raise ValueError(TOO_LARGE)
-    return found
+    return unpacked
 
 
 def _array(data: bytes, order: str, room: int) -> tuple[str, NDArray[np.float64]] | None:
@@ -93,11 +102,9 @@ def _array(data: bytes, order: str, room: int) -> tuple[str, NDArray[np.float64]
     flags = struct.unpack_from(f"{order}I", next(parts, (0, b""))[1])[0]
     if flags & 0xFF not in NUMERIC_CLASSES or flags & COMPLEX:
         return None
-    shape, name, (kind, values) = (
-        next(parts, (0, b""))[1],
-        next(parts, (0, b""))[1],
-        next(parts, (0, b"")),
-    )
+    _, shape = next(parts, (0, b""))
+    _, name = next(parts, (0, b""))
+    kind, values = next(parts, (0, b""))
     sides = struct.unpack(f"{order}{len(shape) // 4}i", shape)
     if kind not in ELEMENT:
         raise ValueError(f"expected numbers in {name!r}, got elements of type {kind}")

@@ -1,7 +1,8 @@
-"""What the name of a metric says: an error (lower is better) or a share between 0 and 1.
+"""What the name of a metric means: an error (lower is better) or a share between 0 and 1.
 
-A name decides nothing by itself: the task says which way is better (`tasks.base.lower_is_better`).
-It is what `check_task` asks by, and what tells reports where an interval must end.
+A name decides nothing by itself: the task declares which way is better
+(`tasks.base.lower_is_better`). `check_task` compares the two, and reports end their intervals by
+the name.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ _SHARES = """
     acc accuracy ap auc auprc auroc dice f1 fscore iou jaccard map miou oks pck pckh precision
     recall sensitivity specificity top1 top5
 """
-ERRORS, SHARES = frozenset(_ERRORS.split()), frozenset(_SHARES.split())
+ERRORS = frozenset(_ERRORS.split())
+SHARES = frozenset(_SHARES.split())
 # errors that may fall below 0
 SIGNED = {"bpd", "deviance", "kid", "loss", "losses", "nll", "silog"}
 TURNED = {"inverse", "inverted", "minus", "neg", "negated", "negative", "reduction"}  # `neg_mse`
 
 
 def words(metric: str) -> set[str]:
-    """A name's words in small letters: between separators, and between capitals and digits.
+    """Split a name into words in small letters: at separators, capitals and digits.
 
     So "val/MAE", "valLoss", "NME@0.1" and "EPE3D" hold "mae", "loss", "nme" and "epe"; "lossless"
     holds no "loss".
@@ -41,29 +43,30 @@ def words(metric: str) -> set[str]:
 
 
 def error_measure(metric: str) -> str:
-    """The word that tells an error, of which less is better.
+    """The word of a name that means an error; empty if there is none, or it is negated.
 
-    Empty if there is none, or it is negated.
+    Of an error less is better.
     """
-    said = words(metric)
-    return "" if _turned(metric) else min(said & ERRORS, default="")
+    if _turned(metric):
+        return ""
+    return min(words(metric) & ERRORS, default="")
 
 
 def share_measure(metric: str) -> str:
-    """The word that tells a share, of which more is better.
+    """The word of a name that means a share; empty if there is none, or it is negated.
 
-    Empty if there is none, or it is negated.
+    Of a share more is better.
     """
-    said = words(metric)
-    return "" if _turned(metric) or said & ERRORS else min(said & SHARES, default="")
+    if _turned(metric) or words(metric) & ERRORS:
+        return ""
+    return min(words(metric) & SHARES, default="")
 
 
 def ends(metric: str, values: Iterable[float]) -> tuple[float, float]:
-    """The least and the largest value that a metric can take, as far as its name tells; infinite
-    where it does not.
+    """The least and the largest value that a metric can take, by its name; else infinite.
 
     A share lies in [0, 1], or in [0, 100] where its values are in percent, and an error is 0 at
-    least. Values that say otherwise are believed.
+    least. Where the values contradict the name, the values count.
     """
     known = [value for value in values if math.isfinite(value)]
     error = error_measure(metric)
@@ -71,9 +74,13 @@ def ends(metric: str, values: Iterable[float]) -> tuple[float, float]:
     if not named or min(known, default=0.0) < 0:
         return -math.inf, math.inf
     top = max(known, default=0.0)
-    return 0.0, math.inf if error or top > 100 else 100.0 if top > 1 else 1.0
+    if error or top > 100:
+        return 0.0, math.inf
+    if top > 1:
+        return 0.0, 100.0
+    return 0.0, 1.0
 
 
 def _turned(metric: str) -> bool:
-    """Whether it is the opposite of what its words name, such as "neg_mse" or "1 - IoU"."""
+    """Whether a metric is the opposite of its words, such as "neg_mse" or "1 - IoU"."""
     return bool(words(metric) & TURNED) or re.match(r"\s*1\s*[-\u2212]", metric) is not None

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from itertools import chain
 
 from models.process.progress import track
-from models.process.text import shown
+from models.process.text import abridged, shown
 from tasks.base import Read, Source, Sourced
 from tasks.faults import Fault
 
 THREADS = 16  # reading waits for the disk, and hashing leaves Python's lock to others
 BATCH = 32  # files that a thread takes at a time: most of them are looked at in microseconds
-# bytes: at a file's middle, where most files of one size differ; read at once
-PART, BLOCK = 4096, 1 << 20
+PART = 4096  # bytes at a file's middle, where most files of one size differ
+BLOCK = 1 << 20  # bytes that are read at once
 FIRST = 3  # examples in a sentence
 ALLOW = "test_in_pool"  # the config's key
 
@@ -33,16 +33,18 @@ class Split:
     images: Sequence[Image]
 
     def called(self, index: int) -> str:
-        """Sample `index` as people find it."""
+        """The file of sample `index`, or else its number."""
         file = self.sources[index].file
-        return f"{self.name} sample {index}" if file is None else str(file)
+        if file is None:
+            return f"{self.name} sample {index}"
+        return str(file)
 
 
 def shared_images(task: Sourced) -> tuple[list[Fault], list[str]]:
-    """Test images that are pool images, as a fault; and, as notes, images that a split holds twice.
+    """Find test images in the pool, as a fault, and images that a split holds twice, as notes.
 
     Files are of one image where their paths are the same, or their content. Samples of one path are
-    no doubles where their annotations differ: so do the persons of an image.
+    not duplicates where their annotations differ, as those of an image's persons do.
     """
     sources = {"pool": task.sources("pool"), "test": task.sources("test")}
     files = [source.file for part in sources.values() for source in part if source.file is not None]
@@ -57,11 +59,13 @@ def shared_images(task: Sourced) -> tuple[list[Fault], list[str]]:
 def _image(source: Source, contents: dict[str, str]) -> Image:
     if source.file is not None:
         return contents[os.path.abspath(source.file)]
-    return object() if source.content is None else source.content
+    if source.content is not None:
+        return source.content
+    return object()  # equal to no other
 
 
 def same_content(files: Sequence[str]) -> dict[str, str]:
-    """For each file the first one that holds the same bytes.
+    """Map each file to the first one that holds the same bytes.
 
     Only files of one size are opened, and only those whose middle is the same are read.
     """
@@ -79,22 +83,22 @@ def same_content(files: Sequence[str]) -> dict[str, str]:
 
 
 def _parted(groups: list[list[str]], key: Callable[[str], Hashable], what: str) -> list[list[str]]:
-    """The groups parted by `key`; files that are like no other are left out."""
-    found: dict[tuple[int, Hashable], list[str]] = {}
+    """Split the groups by `key`; files that are alone are left out."""
+    parts: dict[tuple[int, Hashable], list[str]] = {}
     pairs = [(number, file) for number, group in enumerate(groups) for file in group]
     files = [file for _, file in pairs]
     batches = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
     with ThreadPoolExecutor(THREADS) as threads:
         keys = chain.from_iterable(threads.map(lambda batch: [*map(key, batch)], batches))
         for (number, file), value in zip(track(pairs, what), keys, strict=True):
-            found.setdefault((number, value), []).append(file)
-    return [group for group in found.values() if len(group) > 1]
+            parts.setdefault((number, value), []).append(file)
+    return [part for part in parts.values() if len(part) > 1]
 
 
 def _size(file: str) -> Hashable:
     try:
         return os.stat(file).st_size
-    except OSError:  # gone since it was checked: like no other
+    except OSError:  # gone since it was checked: equal to no other
         return file
 
 
@@ -126,29 +130,25 @@ def _across(pool: Split, test: Split) -> list[Fault]:
     if not both:
         return []
     pairs = _listed([_equal([test.called(index), pool.called(other)]) for index, other in both])
-    came = f"{len(both):,} of {len(test.images):,} samples that are: {pairs}"
+    value = f"{len(both):,} of {len(test.images):,} samples that are: {pairs}"
     remedy = (
         f"take them out of one of the two, or set {ALLOW}=True in the config where that is meant"
     )
-    return [Fault("test image in the pool", "test set", "no image of the pool", came, remedy)]
+    return [Fault("test image in the pool", "test set", "no image of the pool", value, remedy)]
 
 
 def _doubles(split: Split) -> list[str]:
-    """One note of the images that are there more than once, and one of those whose
-    annotations differ.
-    """
-    found: dict[Image, dict[str, list[str]]] = {}
+    """A note on images that a split holds twice, and one on those whose annotations differ."""
+    labels: dict[Image, dict[str, list[str]]] = {}
     for index, (source, image) in enumerate(zip(split.sources, split.images, strict=True)):
-        found.setdefault(image, {}).setdefault(split.called(index), []).append(source.label)
-    doubles = [copies for copies in found.values() if len(copies) > 1 or _repeats(copies)]
+        labels.setdefault(image, {}).setdefault(split.called(index), []).append(source.label)
+    doubles = [copies for copies in labels.values() if len(copies) > 1 or _repeats(copies)]
     if not doubles:
         return []
     which = _listed([_equal(list(copies)) for copies in doubles])
     notes = [f"{split.name}: {len(doubles):,} images are there more than once: {which}"]
     differing = [
-        copies
-        for copies in doubles
-        if len({tuple(sorted(labels)) for labels in copies.values()}) > 1
+        copies for copies in doubles if len({tuple(sorted(own)) for own in copies.values()}) > 1
     ]
     if differing:
         which = _listed([_contrast(copies) for copies in differing])
@@ -163,7 +163,10 @@ def _repeats(copies: dict[str, list[str]]) -> bool:
 
 
 def _equal(names: list[str]) -> str:
-    return " = ".join(dict.fromkeys(names[:FIRST])) + (" = ..." if len(names) > FIRST else "")
+    equal = " = ".join(dict.fromkeys(names[:FIRST]))
+    if len(names) > FIRST:
+        equal += " = ..."
+    return equal
 
 
 def _contrast(copies: dict[str, list[str]]) -> str:
@@ -174,8 +177,8 @@ def _contrast(copies: dict[str, list[str]]) -> str:
 
 
 def _shown(labels: list[str]) -> str:
-    return shown(labels[0] if len(labels) == 1 else " ".join(labels)).strip("'")
+    return shown(" ".join(labels)).strip("'")
 
 
 def _listed(examples: list[str]) -> str:
-    return "; ".join(examples[:FIRST]) + ("; ..." if len(examples) > FIRST else "")
+    return abridged(examples, FIRST, "; ")

@@ -59,9 +59,11 @@ class Hourglass(nn.Module):
     def __init__(self, depth: int, features: int, blocks: int) -> None:
         super().__init__()
         self.branch, self.down, self.up = (_residuals(features, blocks) for _ in range(3))
-        self.inner = (
-            Hourglass(depth - 1, features, blocks) if depth > 1 else _residuals(features, blocks)
-        )
+        self.inner: nn.Module
+        if depth > 1:
+            self.inner = Hourglass(depth - 1, features, blocks)
+        else:
+            self.inner = _residuals(features, blocks)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, features, H, W) -> the same; H and W are divisible by 2 ** depth."""
@@ -108,13 +110,14 @@ class StackedHourglass(nn.Module):
         self.scores_back = nn.ModuleList(nn.Conv2d(joints, features, 1) for _ in range(stacks - 1))
 
     def forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """(B, 3, H, W) -> for every stack its last map (B, features, H/4, W/4), and its heatmaps
-        (B, joints, H/4, W/4).
+        """Compute the last map and the heatmaps of every stack from images (B, 3, H, W).
 
-        H and W are divisible by 4 * 2 ** depth.
+        The maps are (B, features, H/4, W/4) and the heatmaps (B, joints, H/4, W/4). H and W are
+        divisible by 4 * 2 ** depth.
         """
         x = self.stem(images)
-        maps, heatmaps = [], []
+        maps = []
+        heatmaps = []
         for k, (hourglass, score) in enumerate(zip(self.hourglasses, self.scores, strict=True)):
             maps.append(hourglass(x))
             heatmaps.append(score(maps[-1]))

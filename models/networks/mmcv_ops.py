@@ -1,9 +1,9 @@
-"""Makes mmdet's models importable with mmcv-lite, which has no compiled operators.
+"""Make mmdet's models importable with mmcv-lite, which has no compiled operators.
 
 Non-maximum suppression comes from torchvision instead.
 
 `mmcv` with compiled operators has no wheel for current torch versions, and SSD needs one operator
-of it: NMS. `install()` must run before mmdet is imported. It steps aside where mmcv has its own
+of it: NMS. `install()` must run before mmdet is imported. It does nothing where mmcv has its own
 extension.
 """
 
@@ -19,8 +19,9 @@ from torch import Tensor
 
 
 def install() -> None:
-    """Make `mmcv.utils.ext_loader` hand out torchvision's NMS, and a clear error in place
-    of any other operator.
+    """Make `mmcv.utils.ext_loader` return torchvision's NMS.
+
+    Any other operator raises a clear error when it is called.
     """
     if importlib.util.find_spec("mmcv") is None:
         raise ImportError(
@@ -34,10 +35,11 @@ def install() -> None:
 
 
 def _load(name: str, functions: Sequence[str]) -> SimpleNamespace:
-    """Stand in for `mmcv.utils.ext_loader.load_ext`: an object with one callable for every
-    name in `functions`.
-    """
-    return SimpleNamespace(**{f: _nms if f == "nms" else _missing(f) for f in functions})
+    """Replace `mmcv.utils.ext_loader.load_ext`: return one callable for each of `functions`."""
+    operators = {function: _missing(function) for function in functions}
+    if "nms" in operators:
+        operators["nms"] = _nms
+    return SimpleNamespace(**operators)
 
 
 def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
@@ -56,10 +58,11 @@ def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Te
 
 def _missing(name: str) -> Callable[..., Any]:
     def fail(*args: Any, **kwargs: Any) -> Any:
+        """Raise the error of an operator that is not installed."""
         raise NotImplementedError(
             f"The operator `{name}` needs mmcv's compiled extension, which is not installed "
-            "(mmcv-lite has none). "
-            "Install `mmcv` with its extension, or choose a model that does not use this operator."
+            "(mmcv-lite has none). Install `mmcv` with its extension, or choose a model that does "
+            "not use this operator."
         )
 
     return fail

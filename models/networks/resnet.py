@@ -29,7 +29,7 @@ CIFAR_NETWORKS = {  # name -> channels of the first stage, blocks a stage
     "resnet10_cifar_w8": (8, 1),
 }
 
-Found = tuple[tuple[Tensor, ...], Tensor]  # taps, logits
+Outputs = tuple[tuple[Tensor, ...], Tensor]  # taps, logits
 
 
 class CifarResNet(nn.Module):
@@ -58,9 +58,10 @@ class CifarResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, images: Tensor) -> Found:
-        """Normalised images (B, 3, H, W) -> the outputs of the four stages, strides 1, 2,
-        4 and 8; logits (B, C).
+    def forward(self, images: Tensor) -> Outputs:
+        """Compute the outputs of the four stages and logits (B, C) of images (B, 3, H, W).
+
+        The images are normalised; the stages have strides 1, 2, 4 and 8.
         """
         first = self.layer1(self.relu(self.bn1(self.conv1(images))))
         second = self.layer2(first)
@@ -98,10 +99,10 @@ class Tapped(nn.Module):
             network, train_return_nodes=train, eval_return_nodes=test
         )
 
-    def forward(self, images: Tensor) -> Found:
+    def forward(self, images: Tensor) -> Outputs:
         """Normalised images (B, 3, H, W) -> maps in the order of `names`; logits (B, C)."""
-        found = self.network(images)
-        return tuple(found[name] for name in self.names), found["logits"]
+        outputs = self.network(images)
+        return tuple(outputs[name] for name in self.names), outputs["logits"]
 
 
 def declare_taps(name: str, input_size: int) -> tuple[Tap, ...]:
@@ -141,8 +142,7 @@ def build(name: str, num_classes: int) -> nn.Module:
 
 @contextmanager
 def last_input(network: nn.Module) -> Iterator[list[Tensor]]:
-    """Within, a forward pass puts what goes into the last fully connected layer (B, D) into the
-    list.
+    """Within, a forward pass adds the last fully connected layer's input (B, D) to the list.
 
     Raises:
         ValueError: if the network has no fully connected layer.
@@ -161,16 +161,15 @@ def last_input(network: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def residual(logits: Tensor) -> Tensor:
-    """(B, C) -> (B, C): the gradient, by the logits, of the cross-entropy with the
-    likeliest class as label.
-    """
+    """The cross-entropy's gradient (B, C) by logits (B, C), the likeliest class as label."""
     return logits.softmax(dim=1) - F.one_hot(logits.argmax(dim=1), logits.shape[1])
 
 
 @lru_cache
 def _torchvision_taps(name: str) -> tuple[Tap, ...]:
-    """The last maps of the four coarsest resolutions before the pooling: in a ResNet,
-    layer1 to layer4.
+    """The last maps of the four coarsest resolutions before the pooling.
+
+    In a ResNet they are layer1 to layer4.
     """
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
@@ -205,8 +204,9 @@ def _shapes_alone(name: str) -> nn.Module:
 
 
 def _body(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Modules whose maps may be a stage's: children, and those of sequences, up to the
-    classifier's pooling.
+    """Modules whose maps may be a stage's, up to the classifier's pooling.
+
+    They are the children, and the children of sequences.
     """
     for name, child in module.named_children():
         if isinstance(child, nn.AdaptiveAvgPool2d) or name == "classifier":

@@ -38,7 +38,7 @@ IGNORE_IOF = 0.5
 # mmdet's 0 would match an object whose priors are all ignored to a prior that does not touch it
 MIN_IOU = 1e-6
 MEAN_RGB = (123.675, 116.28, 103.53)
-MOST = 200  # boxes of an image that are handed out
+MOST = 200  # boxes of an image that are returned
 
 SSD300_TAPS = (
     Tap("conv4_3", 512), Tap("conv7", 1024), Tap("conv8_2", 512),
@@ -48,8 +48,9 @@ SMALL_TAPS = (Tap("stage3", 64), Tap("stage4", 64), Tap("extra1", 64), Tap("extr
 
 
 class NumberedCoder(DeltaXYWHBBoxCoder):
-    """mmdet's decoding of offsets into boxes, which hands on what stands beside a prior's
-    four coordinates.
+    """mmdet's decoding of offsets into boxes that keeps a prior's further columns.
+
+    These are the columns after its four coordinates.
     """
 
     def decode(self, bboxes: Tensor, pred_bboxes: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -59,8 +60,7 @@ class NumberedCoder(DeltaXYWHBBoxCoder):
 
 
 class PerImageSSDHead(SSDHead):
-    """mmdet's SSD head whose losses of an image are its own, and whose boxes tell the prior that
-    they come from.
+    """mmdet's SSD head with losses for each image alone, and with the prior of each box.
 
     mmdet divides losses by the matched priors of the whole batch. Here each image's loss is divided
     by its own ("mean"), or by nothing ("sum"). For a batch of one image "mean" is mmdet's own loss.
@@ -80,8 +80,9 @@ class PerImageSSDHead(SSDHead):
         self.image_loss = image_loss
 
     def forward(self, x: tuple[Tensor, ...]) -> Raw:
-        """mmdet's, in float32 under mixed precision too: bfloat16 would move priors by
-        whole pixels.
+        """Run mmdet's head; its results are float32 under mixed precision too.
+
+        bfloat16 would move priors by whole pixels.
         """
         scores, offsets = super().forward(x)
         return [s.float() for s in scores], [o.float() for o in offsets]
@@ -115,8 +116,9 @@ class PerImageSSDHead(SSDHead):
         )
 
     def image_losses(self, raw: Raw, samples: Sequence[Any]) -> Tensor:
-        """(B,) loss of each image from the head's raw outputs and samples with boxes in
-        the network's pixels.
+        """The loss (B,) of each image, from the head's raw outputs.
+
+        The boxes of `samples` are in the network's pixels.
         """
         truth = [s.gt_instances for s in samples]
         ignored = [s.ignored_instances for s in samples]
@@ -129,7 +131,7 @@ class PerImageSSDHead(SSDHead):
         )
 
     def distributions(self, raw: Raw, samples: Sequence[Any]) -> tuple[Tensor, Tensor]:
-        """What the head takes each prior for, and which priors count.
+        """The class distribution of each prior, and which priors count.
 
         Args:
             raw: the head's outputs.
@@ -143,10 +145,10 @@ class PerImageSSDHead(SSDHead):
         scores = [s.permute(0, 2, 3, 1).reshape(len(s), -1, self.cls_out_channels) for s in raw[0]]
         probs = torch.cat(scores, dim=1).softmax(dim=2)
         weight = probs.new_zeros(probs.shape[:2])
-        found = self.predict_by_feat(
+        predicted = self.predict_by_feat(
             *raw, batch_img_metas=[s.metainfo for s in samples], rescale=True
         )
-        for row, boxes in zip(weight, found, strict=True):
+        for row, boxes in zip(weight, predicted, strict=True):
             row[boxes.prior_ids] = 1
         return probs, weight
 
@@ -159,7 +161,8 @@ class PerImageSSDHead(SSDHead):
         return super()._predict_by_feat_single(mlvl_priors=numbered, **others)
 
     def _bbox_post_process(self, results: InstanceData, *args: Any, **kwargs: Any) -> InstanceData:
-        results.bboxes, results.prior_ids = results.bboxes[:, :4], results.bboxes[:, 4].long()
+        results.prior_ids = results.bboxes[:, 4].long()
+        results.bboxes = results.bboxes[:, :4]
         return super()._bbox_post_process(results, *args, **kwargs)
 
 
@@ -233,8 +236,9 @@ def small_ssd(
 def features(
     detector: SingleStageDetector, images: Tensor
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """The source maps of normalised images (B, 3, H, W): as taps (the first before its L2
-    norm), and for the head.
+    """The source maps of normalised images (B, 3, H, W), as taps and for the head.
+
+    The first tap is the map before its L2 norm.
     """
     maps = detector.backbone(images)
     sources = detector.neck(maps)
@@ -244,22 +248,26 @@ def features(
 class PlainBackbone(BaseModule):
     """Four stages of convolutions with batch norm, strides 2, 4, 8 and 16.
 
-    Hands out the last two.
+    It returns the maps of the last two.
     """
 
     def __init__(
         self, widths: Sequence[int] = (16, 32, 64, 64), blocks: Sequence[int] = (1, 1, 2, 2)
     ) -> None:
         super().__init__(init_cfg=dict(type="Kaiming", layer="Conv2d"))
-        stages, channels = [], 3
+        stages = []
+        channels = 3
         for width, count in zip(widths, blocks, strict=True):
             layers: list[nn.Module] = []
-            for i in range(count):
+            stride = 2  # of the stage's first convolution
+            for _ in range(count):
                 layers += [
-                    nn.Conv2d(channels, width, 3, stride=2 if i == 0 else 1, padding=1, bias=False)
+                    nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False),
+                    nn.BatchNorm2d(width),
+                    nn.ReLU(),
                 ]
-                layers += [nn.BatchNorm2d(width), nn.ReLU()]
                 channels = width
+                stride = 1
             stages.append(nn.Sequential(*layers))
         self.stages = nn.ModuleList(stages)
 
@@ -285,7 +293,7 @@ def _head(num_classes: int, channels: Sequence[int], anchors: dict, image_loss: 
 
 
 def _detector(backbone: dict, neck: dict, head: dict, std: Sequence[float]) -> SingleStageDetector:
-    """Build and initialise.
+    """Build and initialise a detector.
 
     Training and test settings are those of mmdet's `ssd300.py` but for the two constants.
     """
@@ -331,7 +339,7 @@ def _detector(backbone: dict, neck: dict, head: dict, std: Sequence[float]) -> S
     )
     with DefaultScope.overwrite_default_scope("mmdet"):
         detector = MODELS.build(config)
-    # mmengine tells the current logger three lines a parameter
+    # mmengine writes three lines a parameter to the current logger
     if not MMLogger.check_instance_created("losstap"):
         MMLogger.get_instance("losstap", log_level="ERROR")
     detector.entries = (

@@ -1,4 +1,4 @@
-"""Weights trained elsewhere: found, downloaded, checked, and looked into before any training.
+"""Weights trained elsewhere: find, download and check them before any training.
 
 Downloads are torch hub's, with its cache and its checksum by the first digits of a SHA-256, which
 file names hold; pooch compares whole checksums alone.
@@ -24,9 +24,9 @@ TIMEOUT = 15  # seconds until an address counts as not reachable
 
 
 class WeightsError(Exception):
-    """Weights that are not there or not the right ones.
+    """Weights that are missing or not the right ones.
 
-    The message says where they were looked for and what to do.
+    The message names the place that was searched and what to do.
     """
 
     def __init__(self, reason: str) -> None:
@@ -75,10 +75,10 @@ def _download(address: str, target: Path) -> None:
         # beside, then renamed
         torch.hub.download_url_to_file(address, str(target), checksum and checksum[1])
         if size not in (-1, target.stat().st_size):
-            found = target.stat().st_size
+            received = target.stat().st_size
             target.unlink()
-            raise OSError(f"expected {size} bytes, but got {found}")
-    # RuntimeError: torch's word for a wrong checksum
+            raise OSError(f"expected {size} bytes, but got {received}")
+    # RuntimeError: torch's for a wrong checksum
     except (OSError, HTTPException, RuntimeError) as error:
         raise WeightsError(f"Could not download {address} to {target}: {error}") from error
 
@@ -93,13 +93,15 @@ def missing(path: Path, expected: Mapping[str, Tensor]) -> list[str]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for files that are none of its own
+    except Exception as error:  # torch raises many kinds for files of other programs
         raise WeightsError(
             f"Expected a checkpoint of torch in {path}, but it cannot be read "
             f"({type(error).__name__})"
         ) from error
-    state = state.get("state_dict", state) if isinstance(state, Mapping) else {}
-    state = state if isinstance(state, Mapping) else {}
+    if isinstance(state, Mapping):
+        state = state.get("state_dict", state)
+    if not isinstance(state, Mapping):
+        state = {}
     return [
         name
         for name, tensor in expected.items()

@@ -20,9 +20,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
     When the block ends without an error, the file is flushed to disk and renamed to `path`.
 
-    What lies there is cleared first: a killed process left it, or it is a link, through which
-    another file would be written over. Where the block fails, the place is cleared and `path`
-    stays.
+    A file that is there already is removed first: a killed process left it, or it is a link,
+    through which another file would be overwritten. Where the block fails, the new file is removed
+    and `path` stays.
 
     Raises:
         OSError: if the folder cannot be written to, or there is no room.
@@ -36,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush(beside)
         os.replace(beside, path)
     except BaseException:
-        with suppress(OSError):  # where the folder itself is the trouble, there is nothing to clear
+        with suppress(OSError):  # if the folder itself failed, there is nothing to remove
             beside.unlink()
         raise
     _flush(path.parent)  # or a power cut could undo the renames of two files in the wrong order
@@ -46,10 +46,10 @@ def replacing(path: Path) -> Iterator[Path]:
 def locked(path: Path) -> Iterator[None]:
     """Lock `path` for this process while the block runs.
 
-    The file names the process that holds the lock. A process that ends in any way lets go of it.
+    The file names the process that holds the lock. A process that ends in any way releases it.
 
     Raises:
-        BlockingIOError: if another one is, saying which.
+        BlockingIOError: if another process holds it; the message names that process.
         OSError: if the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def _clear(path: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """To the disk; a folder's names, or a file's content."""
+    """Flush a folder's names or a file's content to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

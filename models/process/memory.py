@@ -1,4 +1,4 @@
-"""Memory on CPUs: what a step frees, the next one takes again, without the system in between."""
+"""Memory on CPUs: memory that a step frees stays with the process, for the next step."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import ctypes
 import gc
 import sys
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
-MOST = 2**31 - 1  # bytes at the end of the heap that are kept; what an int can say
+M_TRIM_THRESHOLD = -1  # of glibc's malloc.h; M_MMAP_MAX too
+M_MMAP_MAX = -4
+MOST = 2**31 - 1  # bytes at the end of the heap that are kept; the largest int
 
 
 def keep_freed_memory() -> bool:
-    """Have the process keep what it frees; for its whole life, and of the processes that it forks.
+    """Make the process, and those that it forks, keep the memory that they free.
 
     By default glibc gives large blocks (feature maps) back to the system and takes them again,
     zeroed page by page, in every step: a fifth of the time of a training step of ResNet-18 at batch
@@ -33,7 +34,7 @@ _aside = False
 
 
 def set_aside() -> None:
-    """Leave all that there is so far out of the collection of garbage, where nobody did before.
+    """Exclude all present objects from garbage collection, unless some are excluded already.
 
     mmengine collects garbage for each data set that it reads, which takes a second in all that
     mmdet's import made.
@@ -45,7 +46,7 @@ def set_aside() -> None:
 
 
 def take_back() -> None:
-    """End what `set_aside` began."""
+    """Undo `set_aside`."""
     global _aside
     if _aside:
         gc.unfreeze()

@@ -1,4 +1,4 @@
-"""Progress bars with the time left, alike for every pass."""
+"""Progress bars with the time left, the same for every pass."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ from models.process.ranks import get_rank
 
 Item = TypeVar("Item")
 WORDS = 66  # characters of a terminal that words and numbers need
-SHORT, LONG = 6, 40  # of the bar itself, which is left out where there is no room for a short one
+SHORT = 6  # characters of the bar itself, which is left out where there is no room for so many
+LONG = 40
 
 
 def bar(of_bytes: bool = False, console: Console | None = None) -> Progress:
     """A progress bar with the time left, which disappears at the end.
 
-    Nothing is shown if the output is not a terminal.
-
-    What else is printed while it is there must go to its `console`, or it is glued to the bar.
+    Nothing is shown if the output is not a terminal. Other output must go to its `console` while
+    the bar is shown, or the two mix on one line.
     """
     console = console or Console()
     # where there is no room, words break, not numbers
-    whole, may_break = Column(no_wrap=True), Column(no_wrap=False)
-    done: ProgressColumn = (
-        DownloadColumn(table_column=whole) if of_bytes else MofNCompleteColumn(table_column=whole)
-    )
+    whole = Column(no_wrap=True)
+    may_break = Column(no_wrap=False)
+    done: ProgressColumn = MofNCompleteColumn(table_column=whole)
+    if of_bytes:
+        done = DownloadColumn(table_column=whole)
     columns: list[ProgressColumn] = [TextColumn("{task.description}", table_column=may_break)]
     room = console.width - WORDS
     if room < SHORT:

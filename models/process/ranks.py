@@ -1,7 +1,7 @@
-"""Which of several processes this is, asked of mmengine only where there can be several.
+"""The number of this process among several; mmengine is imported only where there can be several.
 
-Whatever joined processes has imported torch. Where nobody has, this is the only one, and torch need
-not be imported to say so.
+Code that joined processes has imported torch. Without that this is the only process, and torch need
+not be imported to know it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def get_rank() -> int:
 
 
 def get_world_size() -> int:
-    """How many processes there are."""
+    """The number of processes."""
     if not _joined():
         return 1
     from mmengine import dist

@@ -2,7 +2,7 @@
 
 The same seed, cycle and purpose give the same numbers.
 
-torch is imported by what seeds it alone: reading and checking runs needs streams, and no torch.
+Only functions that seed torch import it: reading and checking runs needs streams, and no torch.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def kept() -> Iterator[None]:
     """
     import torch
 
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    python = random.getstate()
+    numpy = np.random.get_state()
+    cpu = torch.get_rng_state()
     try:
         yield
     finally:
@@ -78,7 +80,7 @@ def kept() -> Iterator[None]:
 
 
 @contextmanager
-def deterministic(asked: bool) -> Iterator[None]:
+def deterministic(enabled: bool) -> Iterator[None]:
     """Within the block, torch uses deterministic operations only.
 
     An operation that has no deterministic form raises an error.
@@ -89,8 +91,8 @@ def deterministic(asked: bool) -> Iterator[None]:
     import torch
 
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
-    if asked:
-        # which torch asks for, of cuBLAS
+    if enabled:
+        # torch requires it, for cuBLAS
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.deterministic = True

@@ -1,6 +1,6 @@
-"""Shared memory, through which data-loading workers hand over batches: is it enough?
+"""Checks that data-loading workers have enough shared memory to hand over their batches.
 
-On Linux it is /dev/shm, of which a container has 64 MB unless told otherwise.
+On Linux it is /dev/shm, of which a container has 64 MB by default.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ ADVICE = (
 
 
 class SharedMemoryError(Exception):
-    """Workers cannot hand over their batches; the message says what to do."""
+    """Workers cannot hand over their batches; the message names the remedy."""
 
 
 @contextmanager
 def enough() -> Iterator[None]:
-    """Within, what torch says where shared memory is full says what to do about it.
+    """Within, torch's error for full shared memory becomes one that names the remedy.
 
     Raises:
         SharedMemoryError: in place of torch's error.
@@ -38,7 +38,7 @@ def enough() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        texts = [str(error), str(error.__cause__ or "")]  # the cause says it where a worker died
+        texts = [str(error), str(error.__cause__ or "")]  # the cause has it where a worker died
         about = [text for text in texts if "shared memory" in text or "Bus error" in text]
         if not about:
             raise
@@ -49,9 +49,9 @@ def enough() -> Iterator[None]:
 
 
 def lack(samples: Sequence[Any], batch_size: int, workers: int, name: str) -> str | None:
-    """Say why the batches that workers read ahead do not fit into shared memory.
+    """Return why the batches that workers read ahead do not fit into shared memory.
 
-    None if they fit, or if the size is not known.
+    It is None if they fit, or if the size is not known.
 
     Args:
         samples: collated ones, of which the mean size counts.
@@ -86,7 +86,7 @@ def size(batch: Any) -> int:
 
 
 def say_what_cannot_be_sent() -> None:
-    """Called in a worker: a batch that cannot be sent becomes an error of the pass.
+    """Make a batch that cannot be sent an error of the pass; called in a worker.
 
     Batches are sent by a thread of the worker, whose errors Python prints and forgets: the pass
     would wait for the batch for ever.
@@ -104,7 +104,9 @@ def _send_error(queue: Queue, error: Exception, batch: Any) -> None:
 
 
 def _room() -> str:
-    """Free bytes, as people read them."""
-    if not PLACE.is_dir():
-        return f"there is no {PLACE}" if sys.platform == "linux" else "this system has no /dev/shm"
-    return f"{PLACE} has {shutil.disk_usage(PLACE).free / 1e6:,.1f} MB free"
+    """The free shared memory, in MB and words."""
+    if PLACE.is_dir():
+        return f"{PLACE} has {shutil.disk_usage(PLACE).free / 1e6:,.1f} MB free"
+    if sys.platform == "linux":
+        return f"there is no {PLACE}"
+    return "this system has no /dev/shm"

@@ -21,13 +21,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
-    """The run was told to end, and everything that the message says was kept."""
+    """The run was stopped by a signal; the message names what was kept."""
 
 
 @dataclass
 class _Heard:
     by: signal.Signals | None = None  # the first signal
-    finishing: bool = False  # whether somebody looks at `asked` before long
+    finishing: bool = False  # whether the running block calls `asked` often
     before: dict[signal.Signals, Any] = field(default_factory=dict)  # handlers
 
 
@@ -36,10 +36,9 @@ _heard = _Heard()
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Within, a signal raises `Stopped`: at once, or in a block of `finishing` where that chooses
-    to.
+    """Within, a signal raises `Stopped`: at once, or in a block of `finishing` when that checks.
 
-    The second Ctrl-C is at once, too. A signal that is ignored (as under `nohup`) stays so.
+    The second Ctrl-C raises it at once, too. A signal that is ignored (as under `nohup`) stays so.
     """
     chosen = [s for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
     if threading.current_thread() is not threading.main_thread():
@@ -66,15 +65,17 @@ _forking = _Forking()
 
 
 def _hold() -> None:
-    """A signal that comes to a child before it has its own handlers would be forgotten
-    with ours.
+    """Block signals during a fork.
+
+    One that reaches a child before it has its own handlers would be lost with ours.
     """
     if _heard.before:
         _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 def _release() -> None:
-    mask, _forking.mask = _forking.mask, None
+    mask = _forking.mask
+    _forking.mask = None
     if mask is not None:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
@@ -89,13 +90,14 @@ os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_begi
 
 
 def _hear(number: int, frame: FrameType | None) -> None:
-    again, _heard.by = _heard.by is not None, _heard.by or signal.Signals(number)
+    again = _heard.by is not None
+    _heard.by = _heard.by or signal.Signals(number)
     if again and number != signal.SIGINT:
         return  # schedulers repeat themselves
     if again or not _heard.finishing:
         raise Stopped(f"stopped by {name()}; what was trained is kept")
     if is_main_process():  # past Python's buffers, which may be in use at this moment
-        with suppress(OSError):  # Ctrl-C ends `| tee`, too, and then nobody reads
+        with suppress(OSError):  # Ctrl-C ends `| tee`, too, and then the pipe is closed
             os.write(
                 2,
                 f"\n{name()}: finishing this iteration (Ctrl-C once more: ending at "
@@ -107,7 +109,7 @@ def _hear(number: int, frame: FrameType | None) -> None:
 def finishing() -> Iterator[None]:
     """Within, a signal is only noted.
 
-    The block asks `asked` often, keeps what is to be kept, and raises `Stopped`.
+    The block calls `asked` often, keeps what is to be kept, and raises `Stopped`.
     """
     _heard.finishing = True
     try:
@@ -118,8 +120,9 @@ def finishing() -> Iterator[None]:
 
 
 def stop_if_asked() -> None:
-    """Raise `Stopped` where a signal came whose own was lost, as Python drops what is
-    raised in a `__del__`.
+    """Raise `Stopped` after a signal whose own exception was lost.
+
+    Python drops exceptions that are raised in a `__del__`.
     """
     if _heard.by is not None:
         raise Stopped(f"stopped by {name()}; what was trained is kept")
@@ -127,8 +130,9 @@ def stop_if_asked() -> None:
 
 @contextmanager
 def workers_may_die() -> Iterator[None]:
-    """Within, a data-loading worker that the same signal ended (before it could leave the
-    group) is no fault.
+    """Within, a data-loading worker that the same signal ended raises `Stopped`, not an error.
+
+    The signal reached it before it could leave the process group.
     """
     try:
         yield
@@ -140,10 +144,10 @@ def workers_may_die() -> Iterator[None]:
 
 
 def asked() -> bool:
-    """Whether a process of the run was told to stop; all of them must ask at the same moment."""
+    """Whether a process of the run got a signal to stop; all must call this at the same moment."""
     if get_world_size() == 1:
         return _heard.by is not None
-    import torch  # there are several processes alone where it is imported already
+    import torch  # where there are several processes, it is imported already
     from mmengine.dist import all_reduce
 
     flag = torch.tensor(int(_heard.by is not None))
@@ -152,5 +156,7 @@ def asked() -> bool:
 
 
 def name() -> str:
-    """Of the signal that was heard."""
-    return "another process's signal" if _heard.by is None else _heard.by.name
+    """The name of the signal that stopped the run."""
+    if _heard.by is None:
+        return "another process's signal"
+    return _heard.by.name

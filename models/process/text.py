@@ -1,4 +1,4 @@
-"""Words for messages: text that can be printed, values in short, names that are near."""
+"""Text for messages: printable names, shortened values and lists, names nearest to a wrong one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import reprlib
 import sysconfig
 import traceback
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 LIBRARIES = sysconfig.get_path("purelib")
@@ -18,9 +19,15 @@ _SHORT = reprlib.Repr()
 
 def printable(text: str, keep: str = "") -> str:
     """Escape control characters and lone surrogates, which no terminal or log can print."""
-    return "".join(
-        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
-    )
+    if text.isprintable():
+        return text
+    return "".join(_escaped(c, keep) for c in text)
+
+
+def _escaped(character: str, keep: str) -> str:
+    if character.isprintable() or character in keep:
+        return character
+    return character.encode("unicode_escape").decode()
 
 
 def shown(value: object) -> str:
@@ -39,12 +46,26 @@ def error_line(error: object) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def nearest(name: str, names: tuple[str, ...]) -> str:
-    """The question after an unknown name: the nearest known one, or all of them."""
+    """The advice after an unknown name: the nearest known one, or all of them."""
     same = next((known for known in names if folded(known) == folded(name)), None)
     if same is not None:
         return f"did you mean {same!r}{otherwise(name, same)}?"
     close = difflib.get_close_matches(name[:80], names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)[:400]}."
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known are {', '.join(names)[:400]}."
+
+
+def abridged(words: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Join the first `most` words; "..." stands for the others.
+
+    >>> abridged(["cat", "dog", "cow"], 2)
+    'cat, dog, ...'
+    """
+    listed = list(words[:most])
+    if len(words) > most:
+        listed.append("...")
+    return separator.join(listed)
 
 
 def one_line(name: str) -> bool:
@@ -63,9 +84,13 @@ def folded(name: str) -> str:
 
 
 def otherwise(name: str, other: str) -> str:
-    """Words on two names that look the same; macOS writes an accented letter as two characters."""
-    alike = unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other)
-    return " (the same letters in another Unicode form, NFC or NFD)" if alike else ""
+    """The remark that two names differ in Unicode's form alone, else nothing.
+
+    macOS writes an accented letter as two characters.
+    """
+    if unicodedata.normalize("NFC", name) != unicodedata.normalize("NFC", other):
+        return ""
+    return " (the same letters in another Unicode form, NFC or NFD)"
 
 
 def headline(text: str | None) -> str:
@@ -78,13 +103,15 @@ def headline(text: str | None) -> str:
 
 
 def came(value: Any) -> str:
-    """What was given, as a report prints it: its repr, cut in length."""
+    """The repr of a given value as a report prints it, cut in length."""
     try:
         text = repr(value)
-    # whole numbers of over 4,300 digits have none, and classes of others raise what they like
+    # whole numbers of over 4,300 digits have none, and foreign classes may raise anything
     except Exception:
         text = f"one of type {type(value).__name__} that cannot be printed"
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST - 3]}..."
+    return text
 
 
 def told(error: BaseException, place: bool = False) -> str:
@@ -94,6 +121,9 @@ def told(error: BaseException, place: bool = False) -> str:
     `sys.exit`.
     """
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-    frames = traceback.extract_tb(error.__traceback__) if place else []
-    frames = [frame for frame in frames if not frame.filename.startswith(LIBRARIES)] or frames
-    return f"{text}; {frames[-1].filename}, line {frames[-1].lineno}" if frames else text
+    if not place or error.__traceback__ is None:
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(LIBRARIES)]
+    last = (own or frames)[-1]
+    return f"{text}; {last.filename}, line {last.lineno}"

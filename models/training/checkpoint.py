@@ -1,4 +1,4 @@
-"""The one checkpoint of a training: what a killed or stopped one goes on from, to the bit."""
+"""The one checkpoint of a training, from which a stopped one continues, exact to the bit."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ UNREADABLE = (
 
 
 class CheckpointError(Exception):
-    """A checkpoint that the training cannot go on from; the message says what to do."""
+    """A checkpoint that the training cannot continue from; the message names the remedy."""
 
 
 class KeepCheckpoint(Hook):
     """A hook that keeps one checkpoint, `CHECKPOINT`.
 
-    It writes after every few epochs, after the last one, and when the run is told to stop.
+    It writes after every few epochs, after the last one, and when the run is stopped.
 
-    mmengine's own hook writes in place, and to keep the newest alone deletes it before it writes
-    the next.
+    mmengine's own hook writes in place, and to keep only the newest it deletes that before it
+    writes the next.
 
     Args:
         every: epochs.
@@ -49,26 +49,26 @@ class KeepCheckpoint(Hook):
     priority = "VERY_LOW"  # after the schedulers, whose state goes into the checkpoint
 
     def __init__(self, every: int, batch_size: int) -> None:
-        self.every, self.batch_size = every, batch_size
+        self.every = every
+        self.batch_size = batch_size
         self._buffers: list[dict[str, torch.Tensor]] = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Restore each process's own batch norm statistics, which mmengine does not.
 
-        A config that the file keeps is left aside: mmengine would run it.
+        A config in the file is ignored: mmengine would run it.
         """
         bounded(checkpoint, Path(runner.work_dir) / CHECKPOINT)
         checkpoint["meta"].pop("config", None)
         self._buffers = checkpoint["buffers"]
         if len(self._buffers) not in (0, get_world_size()):
-            there, now = len(self._buffers), get_world_size()
             raise CheckpointError(
-                f"{runner.work_dir}: expected {there} processes, as many as were stopped within an "
-                f"epoch, but got {now}"
+                f"{runner.work_dir}: expected {len(self._buffers)} processes, as many as were "
+                f"stopped within an epoch, but got {get_world_size()}"
             )
 
     def before_train(self, runner: Runner) -> None:
-        """Go on within the epoch, where the training was stopped."""
+        """Continue within the epoch in which the training was stopped."""
         runner.train_dataloader.sampler.skip = self.batch_size * iteration_of_epoch(runner)
         for name, buffer in unwrapped(runner.model).named_buffers():
             if self._buffers:
@@ -89,7 +89,7 @@ class KeepCheckpoint(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """An iteration is over, though not counted yet.
+        """Save and stop after an iteration if a signal came; it is not counted yet.
 
         The last of an epoch is left to `after_train_epoch`.
         """
@@ -98,7 +98,7 @@ class KeepCheckpoint(Hook):
             self._stop(runner, runner.iter + 1)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """An epoch is over, though not counted yet."""
+        """Save after an epoch if that is due, and stop if a signal came; it is not counted yet."""
         stop = stopping.asked()
         if stop or self.every_n_epochs(runner, self.every) or self.is_last_train_epoch(runner):
             self._save(runner, by_epoch=True)
@@ -133,17 +133,17 @@ def read(path: Path) -> dict[str, Any]:
         OSError: or another of `UNREADABLE`, where it is missing, damaged or another file.
     """
     stored(path)
-    found = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(found, dict):
-        raise KeyError(f"expected what a training keeps, but got {type(found).__name__}")
-    bounded(found, path)
-    return found
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(checkpoint, dict):
+        raise KeyError(f"expected what a training keeps, but got {type(checkpoint).__name__}")
+    bounded(checkpoint, path)
+    return checkpoint
 
 
 def stored(path: Path) -> None:
     """Check that a checkpoint stores its tensors as torch.save does.
 
-    They must not be compressed, and none may be there twice.
+    They must not be compressed, and none may be stored twice.
 
     Raises:
         RuntimeError: if it does not.
@@ -168,7 +168,8 @@ def bounded(value: Any, path: Path) -> None:
     Raises:
         RuntimeError: if one does.
     """
-    most, left = path.stat().st_size, [value]
+    most = path.stat().st_size
+    left = [value]
     while left:
         item = left.pop()
         if isinstance(item, torch.Tensor):
@@ -184,8 +185,8 @@ def bounded(value: Any, path: Path) -> None:
 
 
 def iteration_of_epoch(runner: Runner) -> int:
-    """Iterations of the running epoch that are over.
+    """The number of finished iterations of the running epoch.
 
-    Mmengine counts batches from where the process started.
+    mmengine counts batches from where the process started.
     """
     return runner.iter - runner.epoch * len(runner.train_dataloader)

@@ -1,7 +1,7 @@
 """Committees: ensembles of networks, or passes through one network with random dropout.
 
 A pass draws one mask a layer and applies it to all samples ("consistent" dropout: Kirsch et al.,
-BatchBALD, NeurIPS 2019), so it is a member, too: what it says of a sample depends on nothing else
+BatchBALD, NeurIPS 2019), so it is a member, too: its output for a sample depends on nothing else
 in the batch.
 """
 
@@ -41,9 +41,9 @@ class DropoutAfter:
     def __call__(self, layer: nn.Module, _: Any, out: Any) -> Tensor:
         """The same shape; unchanged in evaluation mode."""
         if not isinstance(out, Tensor):
-            came = type(out).__name__
             raise TypeError(
-                f"Expected a layer of `committee.dropout_at` to return a tensor, but got {came}"
+                "Expected a layer of `committee.dropout_at` to return a tensor, but got "
+                f"{type(out).__name__}"
             )
         if out.dim() == 4:
             return F.dropout2d(out, self.p, layer.training)
@@ -60,32 +60,29 @@ def add_dropout(network: nn.Module, settings: CommitteeSettings) -> list[str]:
         ValueError: if a pattern names no layer, or the network ends up without dropout.
     """
     known = [name for name, _ in network.named_modules() if name and _runs(network, name)]
-    chosen: dict[str, None] = {}  # a layer that two patterns name is dropped out after once
+    chosen: dict[str, None] = {}  # a layer that two patterns name gets dropout once
     for pattern in settings.dropout_at:
-        found = [name for name in known if _matches(name, pattern)]
-        if not found:
+        matching = [name for name in known if _matches(name, pattern)]
+        if not matching:
             near = difflib.get_close_matches(pattern, known, n=3) or known[:8]
             raise ValueError(
                 f"committee.dropout_at: {pattern!r} names no layer of the network; it has {near}, "
                 "..."
             )
-        chosen |= dict.fromkeys(found)
+        chosen |= dict.fromkeys(matching)
     for name in chosen:
         network.get_submodule(name).register_forward_hook(DropoutAfter(settings.dropout))
     layers = [name for name, *_ in _dropouts(network)]
     if not layers:
-        lack = (
+        raise ValueError(
             "committee.dropout_at: expected layers to drop out after, as the network has no "
-            "dropout of its own"
+            f"dropout of its own, but got none; it has {known[:8]}, ..."
         )
-        raise ValueError(f"{lack}, but got none; it has {known[:8]}, ...")
     return layers
 
 
 def _runs(network: nn.Module, name: str) -> bool:
-    """Whether a module is called: of a traced graph the containers are not, though they
-    are there by name.
-    """
+    """Whether a module is called: the containers of a traced graph exist but are not."""
     parts = name.split(".")
     for depth in range(len(parts)):
         graph = network.get_submodule(".".join(parts[:depth]))
@@ -96,20 +93,22 @@ def _runs(network: nn.Module, name: str) -> bool:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Part by part: "layer*" is "layer1", and not "layer1.0.conv1"."""
-    parts, patterns = name.split("."), pattern.split(".")
+    """Match part by part: "layer*" matches "layer1", and not "layer1.0.conv1"."""
+    parts = name.split(".")
+    patterns = pattern.split(".")
     return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
 
 
 def _dropouts(network: nn.Module) -> Iterator[tuple[str, nn.Module, float, int]]:
-    """Layers with dropout after them or of dropout: name, layer, share, and from how many
-    dimensions on maps are meant.
+    """Layers of dropout and those with dropout after them: name, layer, share, dimensions.
 
-    Of maps whole channels are dropped, else single numbers.
+    Outputs with at least so many dimensions are maps, whose whole channels are dropped; of others
+    single numbers are.
     """
     for name, layer in network.named_modules():
         if isinstance(layer, _DropoutNd) and layer.p > 0:
-            yield name, layer, layer.p, 9 if isinstance(layer, nn.Dropout) else 3
+            maps_from = 9 if isinstance(layer, nn.Dropout) else 3
+            yield name, layer, layer.p, maps_from
         for hook in layer._forward_hooks.values():
             if isinstance(hook, DropoutAfter):
                 yield name, layer, hook.p, 4
@@ -126,7 +125,7 @@ class Member:
     seed: int | None = None
 
     def __call__(self, batch: Any, want: frozenset[str]) -> Output:
-        """A collated batch and the wanted fields -> the output."""
+        """Return the member's output for a collated batch, with the wanted fields."""
         if self.seed is None:
             return self.model.output(batch, want)
         with _masks(self.model.network, self.seed):
@@ -148,8 +147,9 @@ def passes(model: JointModel, count: int, seed: int) -> list[Member]:
 
 @contextmanager
 def _masks(network: nn.Module, seed: int) -> Iterator[None]:
-    """Dropout, inactive in evaluation mode, multiplies by a mask of this seed at each of
-    its places.
+    """Within, the masks of this seed are applied at each place of dropout.
+
+    Dropout itself is inactive in evaluation mode.
     """
     with ExitStack() as hooks:
         for name, layer, p, maps_from in list(_dropouts(network)):

@@ -22,14 +22,14 @@ from torch import nn
 BACKEND: str | Callable = "inductor"
 # batch sizes that a process may compile for: the full one, and in each cycle that of the last batch
 SIZES = 64
-SAID = 300  # characters of what torch says
+LONGEST = 300  # characters of torch's message
 DYNAMO: dict[str, Any] = dict(
     recompile_limit=SIZES, fail_on_recompile_limit_hit=True, skip_nnmodule_hook_guards=False
 )
 
 
 class CompileError(Exception):
-    """A network that torch.compile can do nothing with; the message says why, and what to do."""
+    """A network that torch.compile cannot compile; the message names the cause and the remedy."""
 
 
 class Compiled:
@@ -58,7 +58,7 @@ class Compiled:
         Raises:
             CompileError: if torch cannot compile them.
         """
-        from torch._dynamo import config, exc  # takes a second, which is for those who ask for it
+        from torch._dynamo import config, exc  # takes a second, so only where it is needed
 
         try:
             with config.patch(DYNAMO):
@@ -68,16 +68,17 @@ class Compiled:
                     )
                 yield
         except exc.TorchDynamoException as error:
-            said = " ".join(str(error).split())[:SAID]
+            message = " ".join(str(error).split())[:LONGEST]
             raise CompileError(
-                f"training.compile: torch cannot compile the network ({said}); set it to False"
+                f"training.compile: torch cannot compile the network ({message}); set it to False"
             ) from error
         finally:
             for part in self.parts:
-                part.__dict__.pop("forward", None)  # the class's own is there again
+                part.__dict__.pop("forward", None)  # so that the class's own counts again
 
     def _noted(self, forward: Callable) -> Callable:
         def noted(*args: Any, **kwargs: Any) -> Any:
+            """Run the compiled forward, and record that it ran."""
             self.called = True
             return forward(*args, **kwargs)
 
@@ -93,14 +94,15 @@ class CheckCompiled(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """An iteration is over."""
+        """Raise an error if no part has run compiled."""
         if not self.compiled.called:
-            parts = " or ".join(
-                repr(name) if name else "the network" for name in self.compiled.names
-            )
+            parts = " or ".join(_described(name) for name in self.compiled.names)
             raise CompileError(
                 f"training.compile: expected the task's `forward` to call {parts}, but it did not; "
-                "name the modules "
-                "that it calls in the network's attribute `entries`, or set training.compile to "
-                "False"
+                "name the modules that it calls in the network's attribute `entries`, or set "
+                "training.compile to False"
             )
+
+
+def _described(name: str) -> str:
+    return repr(name) if name else "the network"

@@ -18,7 +18,9 @@ from models.training.joint import JointModel
 
 def unwrapped(model: nn.Module) -> JointModel:
     """The model inside the wrapper that several processes need."""
-    return model.module if is_model_wrapper(model) else model  # type: ignore[return-value]
+    if is_model_wrapper(model):
+        return model.module  # type: ignore[return-value]
+    return model  # type: ignore[return-value]
 
 
 class StartEpoch(Hook):
@@ -34,11 +36,11 @@ class StartEpoch(Hook):
         self.seed = seed
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Tell the model."""
+        """Start the epoch in the model."""
         unwrapped(runner.model).start_epoch(runner.epoch)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Seed."""
+        """Seed the iteration."""
         seed_all(derive_seed(self.seed, "iteration", runner.iter, get_rank()))
 
 
@@ -63,18 +65,18 @@ class ProgressHook(Hook):
             self._bar = None
 
     def before_train(self, runner: Runner) -> None:
-        """Open the training's bar where the training stands."""
+        """Open the training's bar at the current iteration."""
         self._open("training", runner.max_iters, runner.iter)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """One iteration further."""
+        """Advance the bar by an iteration."""
         if self._bar is not None:
             self._bar.advance(self._task)
 
     def after_train(self, runner: Runner) -> None:
-        """Training is over."""
+        """Close the training's bar."""
         self.close()
 
     def before_test(self, runner: Runner) -> None:
@@ -84,10 +86,10 @@ class ProgressHook(Hook):
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """One batch further."""
+        """Advance the bar by a batch."""
         if self._bar is not None:
             self._bar.advance(self._task)
 
     def after_test(self, runner: Runner) -> None:
-        """Evaluation is over."""
+        """Close the evaluation's bar."""
         self.close()

@@ -13,7 +13,7 @@ from torch import nn
 def inference(
     networks: Iterable[nn.Module], amp: bool = False, channels_last: bool = False
 ) -> Iterator[None]:
-    """Run networks without gradients, in bfloat16 and channels-last memory where asked for.
+    """Run networks without gradients, in bfloat16 and channels-last memory where requested.
 
     The weights stay float32 and are rounded to bfloat16 once for all batches inside. Within,
     `full_precision` is for what must not be rounded.
@@ -21,8 +21,7 @@ def inference(
     Args:
         networks: all that are to run, on one device.
         amp: bfloat16 for convolutions and matrix products.
-        channels_last: also as the networks' memory format; they have their own again afterwards,
-            bit for bit.
+        channels_last: also as the networks' memory format; it is undone afterwards, bit for bit.
     """
     networks = list(networks)
     turned = [network for network in networks if channels_last and _plain(network)]
@@ -39,7 +38,7 @@ def inference(
 
 
 def full_precision(device: torch.device | str) -> torch.autocast:
-    """No rounding to bfloat16 inside."""
+    """A block without rounding to bfloat16."""
     return torch.autocast(torch.device(device).type, enabled=False)
 
 

@@ -22,7 +22,7 @@ Predict = Callable[[nn.Module, Any], list]
 
 
 class NonFiniteLoss(FloatingPointError):
-    """A loss that is no finite number, found before any weight was changed by it.
+    """A loss that is not finite, found before it changed any weight.
 
     Args:
         terms: the batch's losses by name.
@@ -30,7 +30,8 @@ class NonFiniteLoss(FloatingPointError):
     """
 
     def __init__(self, terms: dict[str, float], samples: list[float]) -> None:
-        self.terms, self.samples = terms, samples
+        self.terms = terms
+        self.samples = samples
         super().__init__(f"Expected finite losses, but got {terms}")
 
 
@@ -57,8 +58,8 @@ class JointModel(BaseModel):
         settings: ModuleSettings,
         mode: Mode,
     ) -> None:
-        # moves a batch to the device and does no more; loaders pin what they read, so nobody need
-        # wait for the copy
+        # only moves a batch to the device; loaders pin what they read, so nothing waits for the
+        # copy
         super().__init__(dict(type="BaseDataPreprocessor", non_blocking=True))
         self.network = network
         # must not be called `module`: mmengine would take this model for a wrapper and optimise
@@ -71,10 +72,11 @@ class JointModel(BaseModel):
         self.settings = settings
         self.detach_from = 0 if mode == "detached" else settings.detach_epoch
         self.detached = False
-        self._task_forward, self._task_predict = forward, predict
+        self._task_forward = forward
+        self._task_predict = predict
 
     def init_weights(self) -> None:
-        """Does nothing, because `Task.build` returns an initialised network."""
+        """Do nothing, because `Task.build` returns an initialised network."""
 
     def start_epoch(self, epoch: int) -> None:
         """Detach the taps from `detach_from` on.
@@ -110,16 +112,18 @@ class JointModel(BaseModel):
     def _losses(self, output: Output) -> dict[str, Tensor]:
         """`loss_task` and, with a module, the weighted `loss_rank`.
 
-        Mmengine adds up every key that says "loss".
+        mmengine adds up every key with "loss" in it.
         """
         if output.loss is None or output.loss.dim() != 1:
-            came = None if output.loss is None else tuple(output.loss.shape)
+            shape = None if output.loss is None else tuple(output.loss.shape)
             raise ValueError(
-                f"Expected the task's `forward` to return one loss a sample (B,), but got {came}"
+                f"Expected the task's `forward` to return one loss a sample (B,), but got {shape}"
             )
         losses = {"loss_task": output.loss.mean()}
         if self.loss_prediction is not None:
-            taps = [tap.detach() for tap in output.taps] if self.detached else output.taps
+            taps = output.taps
+            if self.detached:
+                taps = tuple(tap.detach() for tap in taps)
             losses["loss_rank"] = self.settings.weight * self._objective(
                 self.predicted_loss(taps), output.loss
             )

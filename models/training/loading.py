@@ -37,7 +37,8 @@ class LabeledSampler(DefaultSampler):
         super().__init__(self.labeled, shuffle=True, seed=seed)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        skip, self.skip = self.skip, 0
+        skip = self.skip
+        self.skip = 0
         return ((self.epoch, i) for i in islice(self.order(), skip, None))
 
     def order(self) -> Iterator[int]:
@@ -52,7 +53,8 @@ class Augmented(Dataset):
     """
 
     def __init__(self, dataset: Dataset, seed: int) -> None:
-        self.dataset, self.seed = dataset, seed
+        self.dataset = dataset
+        self.seed = seed
 
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length
@@ -63,11 +65,10 @@ class Augmented(Dataset):
             return self.dataset[index]
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list:
-        """A batch at once, as torch's loaders ask for it: the generators are put by and given back
-        once.
+        """Read a batch at once, as torch's loaders do; the generators are restored only once.
 
         Samples are drawn one by one, each from its seed; where the dataset reads batches, it may
-        hand out what it drew, for `collate` to read.
+        return what it drew, for `collate` to read.
         """
         with kept():
             return [sample for epoch, index in keys for sample in self._drawn(epoch, index)]
@@ -78,9 +79,11 @@ class Augmented(Dataset):
 
 
 def read(dataset: Dataset, indices: Sequence[int]) -> list:
-    """Samples of a dataset; at once where it can."""
+    """Read samples of a dataset; at once where it can."""
     at_once = getattr(dataset, "__getitems__", None)
-    return at_once(indices) if at_once else [dataset[i] for i in indices]
+    if at_once:
+        return at_once(indices)
+    return [dataset[i] for i in indices]
 
 
 def loader(
@@ -114,8 +117,9 @@ def loader(
 
 
 def _begin(worker: int) -> None:
-    """Out of reach of Ctrl-C and of what a scheduler sends to all: the training still
-    needs its batch then.
+    """Leave the process group, so that neither Ctrl-C nor a scheduler's signal ends the worker.
+
+    The training still needs its batch then.
     """
     os.setpgrp()
     say_what_cannot_be_sent()
@@ -126,7 +130,8 @@ def stop_workers(loader: DataLoader) -> None:
 
     Left to the garbage collector, torch waits five seconds for each of them.
     """
-    iterator, loader._iterator = loader._iterator, None
+    iterator = loader._iterator
+    loader._iterator = None
     if iterator is not None:
         # only iterators with workers are kept
         iterator._shutdown_workers()  # type: ignore[attr-defined]
@@ -147,5 +152,5 @@ def train_loader(
 
 
 def length(dataset: Dataset) -> int:
-    """Number of samples."""
+    """The number of samples."""
     return len(dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length

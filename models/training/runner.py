@@ -1,4 +1,4 @@
-"""mmengine's Runner and its step of the optimiser, with what this project asks of them.
+"""mmengine's Runner and its step of the optimiser, as this project needs them.
 
 Kept by hand: mmengine leaves open what makes a resumed training the same to the bit.
 """
@@ -44,9 +44,10 @@ class Blind(Visualizer):
 
 
 class TrainingRunner(Runner):
-    """mmengine's Runner that logs to `train.log` in its folder, lets only errors through to the
-    terminal, resumes from what fits alone, and stops between two iterations, where it is told to,
-    or where a loss is not finite.
+    """mmengine's Runner with strict resumes, orderly stops and a quiet terminal.
+
+    It logs to `train.log` in its folder and prints only errors. It resumes only from a checkpoint
+    that fits. It stops between two iterations at a signal, or where a loss is not finite.
 
     Args:
         compiled: what runs compiled in the training; None for nothing.
@@ -67,10 +68,10 @@ class TrainingRunner(Runner):
         self._log_dir = self.work_dir
 
     def dump_config(self) -> None:
-        """Nothing: the run folder has the config, and mmengine's is empty."""
+        """Do nothing: the run folder has the config, and mmengine's is empty."""
 
     def _log_env(self, env_cfg: dict) -> None:
-        """What torch says of itself; mmengine would also ask compilers, which takes a second."""
+        """Log torch's own settings; mmengine would also run compilers, which takes a second."""
         about = {"seed": self._seed, "processes": self._world_size, "torch": torch.__version__}
         lines = [*(f"{name}: {value}" for name, value in about.items()), torch.__config__.show()]
         self.logger.info("\n".join(["", *lines]))
@@ -78,7 +79,7 @@ class TrainingRunner(Runner):
     def build_logger(
         self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any
     ) -> Any:
-        """To a file; and to the terminal what is an error."""
+        """Log to a file, and errors to the terminal too."""
         logger = super().build_logger(log_level, str(Path(self.work_dir) / "train.log"), **kwargs)
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
@@ -86,7 +87,7 @@ class TrainingRunner(Runner):
         return logger
 
     def load_or_resume(self) -> None:
-        """mmengine prints the checkpoint's path besides logging it."""
+        """Load silently: mmengine prints the checkpoint's path besides logging it."""
         try:
             with redirect_stdout(StringIO()):
                 super().load_or_resume()
@@ -102,12 +103,12 @@ class TrainingRunner(Runner):
     def load_checkpoint(
         self, filename: str, map_location: Any = "cpu", strict: bool = True, **kwargs: Any
     ) -> Any:
-        """Strictly: mmengine would only log which weights do not fit."""
+        """Load strictly: mmengine would only log which weights do not fit."""
         stored(Path(filename))
         return super().load_checkpoint(filename, map_location, strict, **kwargs)
 
     def train(self) -> nn.Module:
-        """Train; a signal to stop is heeded between two iterations."""
+        """Train; a signal to stop takes effect between two iterations."""
         began = time.perf_counter()
         with finishing(), self._compiled():
             try:
@@ -118,16 +119,14 @@ class TrainingRunner(Runner):
                 self.seconds = time.perf_counter() - began
 
     def _keep(self, error: NonFiniteLoss) -> str:
-        """Keep the weights that gave a loss which is not finite; what happened, in words."""
-        sampler, before = (
-            self.train_dataloader.sampler,
-            iteration_of_epoch(self) * self.train_dataloader.batch_size,
-        )
+        """Save the weights that gave a loss which is not finite; return a message about it."""
+        sampler = self.train_dataloader.sampler
+        before = iteration_of_epoch(self) * self.train_dataloader.batch_size
         batch = list(islice(sampler.order(), before, before + len(error.samples)))
         bad = [i for i, loss in zip(batch, error.samples, strict=True) if not math.isfinite(loss)]
-        kept = Path(self.work_dir) / (
-            NOT_FINITE if get_rank() == 0 else f"rank{get_rank()}-{NOT_FINITE}"
-        )
+        kept = Path(self.work_dir) / NOT_FINITE
+        if get_rank() != 0:
+            kept = kept.with_name(f"rank{get_rank()}-{NOT_FINITE}")
         with replacing(kept) as beside:
             what = dict(
                 epoch=self.epoch,
@@ -146,13 +145,13 @@ class LogLosses(LoggerHook):
     """mmengine's log of the training, without its file of test metrics."""
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Nothing: the metrics go into the cycle's row."""
+        """Do nothing: the metrics go into the cycle's row."""
 
 
 class PartWiseOptimWrapper(OptimWrapper):
     """Clips the gradients of network and module separately, each by its own norm.
 
-    It runs in bfloat16 where asked for.
+    It runs in bfloat16 where `amp` is set.
 
     One norm over both would let the module's gradient scale the network's, also where the taps are
     detached. bfloat16 works on GPUs and CPUs alike; mmengine's AmpOptimWrapper refuses a CPU.
@@ -162,7 +161,8 @@ class PartWiseOptimWrapper(OptimWrapper):
         self, optimizer: Optimizer, clip_grad: dict[str, Any] | None = None, amp: bool = False
     ) -> None:
         super().__init__(optimizer)
-        self.clip, self.amp = clip_grad, amp
+        self.clip = clip_grad
+        self.amp = amp
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:

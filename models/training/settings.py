@@ -1,4 +1,4 @@
-"""What a config may say of a training, the module and a committee.
+"""The settings of a training, the module and a committee.
 
 Reading a config, or the settings of a run that is finished, needs no torch.
 """
@@ -60,7 +60,8 @@ class ModuleSettings:
     Args:
         mode: ``"auto"`` trains it jointly where the strategy needs predicted losses and leaves it
             out elsewhere; ``"joint"``, ``"detached"`` (the network gets none of its gradient) and
-            ``"off"`` make the legs that tell the effect of joint training from that of the choice.
+            ``"off"`` make the control runs that separate the effect of joint training from that of
+            the choice.
         width: features kept of each tap.
         pooling: ``"gap"`` or ``"conv_gap"``.
         objective: ``"ranking"``, ``"mse"`` or ``"kl"``.
@@ -86,7 +87,7 @@ class ModuleSettings:
 
 @dataclass(frozen=True)
 class CommitteeSettings:
-    """Of the strategies that ask several opinions; others do not look at them.
+    """Settings of the strategies that use a committee; others ignore them.
 
     Args:
         members: networks of an ensemble, each trained from a seed of its own; the first is the one

@@ -29,12 +29,12 @@ from models.training.settings import TrainingSettings
 
 @dataclass(frozen=True)
 class Data:
-    """What a training reads.
+    """The data of a training.
 
     Args:
         train: loader of the labeled samples.
         test: loader of the test set, read by the Runner's `test()` alone.
-        evaluator: takes what the model predicts.
+        evaluator: takes the model's predictions.
     """
 
     train: DataLoader
@@ -44,12 +44,12 @@ class Data:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a training runs.
+    """The folder, seed, title and launcher of a training.
 
     Args:
-        folder: of this training alone: mmengine resumes whatever it finds there.
+        folder: of this training alone: mmengine resumes whatever is in it.
         seed: of this training.
-        title: what the progress bars say.
+        title: of the progress bars.
         launcher: mmengine's; "none" is one process.
     """
 
@@ -63,10 +63,10 @@ class Place:
 def training(
     model: JointModel, data: Data, settings: TrainingSettings, place: Place
 ) -> Iterator[TrainingRunner]:
-    """One training and its evaluation as an mmengine Runner: call `train()`, then `test()`.
+    """Yield an mmengine Runner for a training and its evaluation: call `train()`, then `test()`.
 
-    The Runner goes on from the checkpoint in the place's folder, or does nothing if the last
-    epoch is there already.
+    The Runner continues from the checkpoint in the place's folder, or does nothing if that is of
+    the last epoch.
 
     Args:
         model: initialised; moved to the device, wrapped if there are several processes.
@@ -74,10 +74,9 @@ def training(
         settings: epochs, optimiser and so on.
         place: folder, seed, title and launcher.
     """
-    train, evaluator, folder = data.train, data.evaluator, place.folder
     progress = ProgressHook(place.title)
-    # where processes meet; by default in the current folder
-    evaluator.collect_dir = str(folder / "collected")
+    # where processes exchange results; by default in the current folder
+    data.evaluator.collect_dir = str(place.folder / "collected")
     keep = KeepCheckpoint(settings.checkpoint_every, settings.batch_size)
     hooks = [StartEpoch(place.seed), keep, progress, dict(type="SyncBuffersHook")]
     compiled = Compiled(model.network) if settings.compile else None
@@ -90,10 +89,10 @@ def training(
     runner = TrainingRunner(
         compiled,
         model=_wrap(model, place.launcher),
-        work_dir=str(folder),
-        **_train_arguments(model, train, settings),
+        work_dir=str(place.folder),
+        **_train_arguments(model, data.train, settings),
         test_dataloader=data.test,
-        test_evaluator=Evaluator([evaluator]),
+        test_evaluator=Evaluator([data.evaluator]),
         test_cfg=dict(),
         custom_hooks=hooks,
         launcher=place.launcher,
@@ -101,13 +100,13 @@ def training(
         visualizer=dict(type=Blind, vis_backends=[]),
         # two Runners of one name would mix their logs and their history
         experiment_name=uuid.uuid4().hex,
-        **_resume_arguments(folder),
+        **_resume_arguments(place.folder),
     )
     try:
         yield runner
     finally:
         progress.close()
-        stop_workers(train)
+        stop_workers(data.train)
         for handler in list(runner.logger.handlers):
             # mmengine never drops a logger; the next build must not write here
             runner.logger.removeHandler(handler)
@@ -142,9 +141,11 @@ def _train_arguments(
 
 
 def _resume_arguments(folder: Path) -> dict[str, Any]:
-    """The Runner's arguments for going on where a killed training stood."""
+    """The Runner's arguments to continue a killed training."""
     checkpoint = folder / CHECKPOINT
-    return dict(load_from=str(checkpoint), resume=True) if checkpoint.exists() else {}
+    if not checkpoint.exists():
+        return {}
+    return dict(load_from=str(checkpoint), resume=True)
 
 
 def warm_start(model: nn.Module, folder: Path) -> None:
@@ -173,11 +174,11 @@ def _wrap(model: JointModel, launcher: str) -> nn.Module:
 
 
 def evaluate(runner: Runner, metric: str) -> dict[str, float]:
-    """Evaluate on the test set: the evaluator's metrics as plain numbers, `metric` among them."""
-    found = {key: float(value) for key, value in runner.test().items()}
-    if metric not in found:
+    """Return the evaluator's metrics on the test set as plain numbers, `metric` among them."""
+    metrics = {key: float(value) for key, value in runner.test().items()}
+    if metric not in metrics:
         raise KeyError(
             f"Expected the task's evaluator to return its metric {metric!r}, but got "
-            f"{sorted(found)}"
+            f"{sorted(metrics)}"
         )
-    return found
+    return metrics

@@ -106,16 +106,25 @@ class Classification:
             raise ValueError(
                 f"classes: expected at least 2 different names, but got {list(classes)}"
             )
-        self.root, self.format, self.download = Path(data_root).expanduser(), format, download
-        self._given, self.others = None if classes is None else tuple(classes), others
-        self.network, self.input_size = network, input_size
-        self.augmentation, self.padding, self.flip = augmentation, padding, flip
-        self.mean, self.std, self.test_limit = tuple(mean), tuple(std), test_limit
-        self.where, self._held = held, dict[str, Held]()
+        self.root = Path(data_root).expanduser()
+        self.format = format
+        self.download = download
+        self.others = others
+        self._given = None if classes is None else tuple(classes)
+        self.network = network
+        self.input_size = input_size
+        self.augmentation = augmentation
+        self.padding = padding
+        self.flip = flip
+        self.mean = tuple(mean)
+        self.std = tuple(std)
+        self.test_limit = test_limit
+        self.where = held
+        self._held: dict[str, Held] = {}
         self.taps = resnet.declare_taps(network, input_size)
 
     def check(self, full: bool = False) -> list[str]:
-        """Faults of both splits' files; CIFAR is downloaded here."""
+        """Return the faults of both splits' files; download CIFAR where `download` is set."""
         side = self.input_size if self.augmentation == "crop" else None
         if self.format != "folder":
             return cifar_faults(self.format, self.root, side, self.download)
@@ -176,10 +185,13 @@ class Classification:
         transform: views.Transform,
         draw: Callable[[], Crop] | None = None,
     ) -> views.View:
-        """Of images that all have the network's size and are held, one that can be read a
-        batch at a time.
+        """A view of a split's images.
+
+        It can be read a batch at a time if the images are held and all have the network's size.
         """
-        pixels = stacked(images, self.input_size) if self.augmentation == "crop" else None
+        pixels = None
+        if self.augmentation == "crop":
+            pixels = stacked(images, self.input_size)
         if pixels is None:
             return views.View(images, transform)
         self._held.setdefault(split, Held(pixels, self.padding, self.where))
@@ -194,28 +206,30 @@ class Classification:
         }[split]()
 
     def collate(self, samples: Sequence[tuple[Tensor, int]] | Sequence[Place]) -> Batch:
-        """`images` (B, 3, side, side) uint8 and `labels` (B,).
+        """Return `images` (B, 3, side, side) uint8 and `labels` (B,).
 
-        Of places on the device what `batch_of` makes.
+        For places whose images are on the device, return what `batch_of` makes of them.
         """
         places = [sample for sample in samples if isinstance(sample, Place)]
         if not places:
             images, labels = default_collate(list(samples))
             return {"images": images, "labels": labels}
         batch = batch_of(places)
-        on_device = self._held[places[0].split].on_device
-        return batch if on_device else {"images": self._images(batch), "labels": batch["labels"]}
+        if self._held[places[0].split].on_device:
+            return batch
+        return {"images": self._images(batch), "labels": batch["labels"]}
 
     def build(self) -> nn.Module:
         """A fresh network; its `forward` returns taps and logits."""
         return resnet.build(self.network, len(self.classes))
 
     def forward(self, network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
-        """Stage outputs as taps.
+        """Return the stages' outputs as taps, and the wanted fields.
 
-        Cross-entropy (B,) in nats, probabilities (B, 1, C) and gradients where wanted.
+        These are the cross-entropy (B,) in nats, probabilities (B, 1, C) and gradients.
         """
-        images, gradient = self._normalised(self._images(batch)), None
+        images = self._normalised(self._images(batch))
+        loss = probs = gradient = None
         if "gradient" in want:
             with resnet.last_input(network) as last:
                 taps, logits = network(images)
@@ -225,9 +239,8 @@ class Classification:
         logits = logits.float()  # under mixed precision too
         if "loss" in want:
             loss = F.cross_entropy(logits, batch["labels"], reduction="none")
-        else:
-            loss = None
-        probs = logits.softmax(dim=1).unsqueeze(1) if "probs" in want else None
+        if "probs" in want:
+            probs = logits.softmax(dim=1).unsqueeze(1)
         return Output(taps, loss, probs, gradient=gradient)
 
     def predict(self, network: nn.Module, batch: Batch) -> list[BaseDataElement]:
@@ -251,15 +264,14 @@ class Classification:
         return Accuracy(self.classes)
 
     def name(self, index: int) -> str:
-        """The path of the image below `data_root`.
-
-        Of CIFAR its number in the order of the files.
-        """
+        """The path of the image below `data_root`; for CIFAR, its number in the files' order."""
         paths = self._pool_images.paths
-        return os.path.relpath(paths[index], self.root) if paths else f"{self.format} train {index}"
+        if not paths:
+            return f"{self.format} train {index}"
+        return os.path.relpath(paths[index], self.root)
 
     def effort(self, index: int) -> int:
-        """One: a class."""
+        """Return 1: each image has one class."""
         return 1
 
     def traits(self, index: int) -> dict[str, list[str]]:
@@ -269,15 +281,16 @@ class Classification:
     def sources(self, split: Read) -> list[Source]:
         """The images of class folders, or digests of CIFAR's pixels; see `tasks.base.Sourced`."""
         if self.format == "folder":
-            found = self._folder_sources(split)
+            samples = self._folder_sources(split)
         else:
-            found = self._cifar_sources(split)
-        kept = even(len(found), self.test_limit if split == "test" else None)
-        return [found[i] for i in kept]
+            samples = self._cifar_sources(split)
+        if split == "pool":
+            return samples
+        return [samples[i] for i in even(len(samples), self.test_limit)]
 
     def _folder_sources(self, split: Read) -> list[Source]:
-        folder = sources.FOLDERS["train" if split == "pool" else "test"]
-        listed = sources.list_folder(self.root / folder, self.classes)
+        name = "train" if split == "pool" else "test"
+        listed = sources.list_folder(self.root / sources.FOLDERS[name], self.classes)
         return [Source(path, canonical(label=name)) for path, name in listed]
 
     def _cifar_sources(self, split: Read) -> list[Source]:
@@ -288,45 +301,39 @@ class Classification:
         return [Source(None, label, digest) for label, digest in pairs]
 
     def notes(self) -> list[str]:
-        """Litter that is skipped, classes that are left out, and those without a test image.
+        """Notes on skipped litter, left-out classes, and classes without a test image.
 
         See `tasks.base.Noted`.
         """
-        found: list[str] = []
+        notes: list[str] = []
         if self.format == "folder":
             for split, name in sources.FOLDERS.items():
-                folder = self.root / name
-                homes = litter.listing(folder)
-                found += litter.skipped(
-                    [folder, *(home for home in homes if home.name in self.classes)], split
-                )
-                left = {
-                    home.name: len(litter.listing(home))
-                    for home in homes
-                    if home.name not in self.classes
-                }
-                said = ", ".join(f"{count:,} of {name!r}" for name, count in left.items())
-                found += (
-                    [f"{split}: images of classes that `classes` lacks are left out: {said}"]
-                    if left
-                    else []
-                )
+                notes += self._folder_notes(split, self.root / name)
         tested = {source.label for source in self.sources("test")}
         lacking = [name for name in self.classes if canonical(label=name) not in tested]
         if lacking:
             which = f"{len(lacking)} of {len(self.classes)} classes: {few(lacking)}"
-            found.append(f"test: no image of {which}; their accuracy is not a number")
-        return found
+            notes.append(f"test: no image of {which}; their accuracy is not a number")
+        return notes
+
+    def _folder_notes(self, split: str, folder: Path) -> list[str]:
+        homes = litter.listing(folder)
+        known = [home for home in homes if home.name in self.classes]
+        others = [home for home in homes if home.name not in self.classes]
+        notes = litter.skipped([folder, *known], split)
+        if others:
+            counts = ", ".join(f"{len(litter.listing(home)):,} of {home.name!r}" for home in others)
+            notes.append(f"{split}: images of classes that `classes` lacks are left out: {counts}")
+        return notes
 
     def thumbnail(self, index: int) -> Image.Image:
         """The image, small ones enlarged, above the name of its class."""
         image = Image.fromarray(self._pool_images.pixels(index))
         scale = THUMBNAIL / max(image.size)
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        sampling = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
         sheet = Image.new("RGB", (max(size[0], THUMBNAIL), size[1] + caption_height()))
-        sheet.paste(
-            image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX)
-        )
+        sheet.paste(image.resize(size, sampling))
         name = self.classes[self._pool_images.labels[index]]
         write(sheet, (0, size[1]), name, "white")
         return sheet
@@ -334,6 +341,6 @@ class Classification:
 
 @lru_cache
 def _by_channel(values: Channels, device: torch.device) -> Tensor:
-    """(3, 1, 1), kept on the device: to send it there with every batch, a GPU would wait."""
+    """(3, 1, 1), kept on the device: a copy with every batch would make a GPU wait."""
     with torch.inference_mode(False):
         return torch.tensor(values, device=device).view(3, 1, 1)

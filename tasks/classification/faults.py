@@ -19,8 +19,7 @@ OTHERS = "Rename it or take it away, or leave such folders out: task.others='dro
 OTHERWISE = "take the file away"
 LOOSE = (
     "move it into its class's folder, or take it away; where nothing can be moved, make a folder "
-    "of links to the class "
-    "folders (ln -s SHARE/train/*/ mine/train/) and name it as task.data_root"
+    "of links to the class folders (ln -s SHARE/train/*/ mine/train/) and name it as task.data_root"
 )
 SIZES = (
     "resize the images, set task.input_size, or take images of any size with "
@@ -45,7 +44,7 @@ def folder_faults(
         side: width and height that every image must have in pixels; None if any size will do.
         others: folders of other classes are a fault, or are left out.
         full: decode every image; without, headers are read (about 4 s for 60,000 images).
-        progress: wraps the list of images that is gone through, as tqdm does.
+        progress: wraps the list of images, as tqdm does.
     """
     return list(_folder_faults(Path(root).absolute(), classes, side, others, full, progress))
 
@@ -62,39 +61,38 @@ def _folder_faults(
     if fault is not None:
         yield fault
         return
-    found = {}
+    content = {}
     for split, name in FOLDERS.items():
-        found[split] = yield from _listed(root / name, f"{split} folder", LAYOUT)
+        content[split] = yield from _listed(root / name, f"{split} folder", LAYOUT)
     if others == "drop":
-        known = [home.name for home in found["train"]] if classes is None else classes
-        found = {
-            split: [h for h in homes if h.name in known or h.is_file()]
-            for split, homes in found.items()
-        }
-    if all(found.values()):
-        yield from _class_faults(root, found, classes)
+        known = classes
+        if known is None:
+            known = [home.name for home in content["train"]]
+        for split, homes in content.items():
+            content[split] = [h for h in homes if h.name in known or h.is_file()]
+    if all(content.values()):
+        yield from _class_faults(root, content, classes)
     look = ImageCheck(full)
-    for split, homes in found.items():
+    for split, homes in content.items():
         files: list[Path] = []
         for home in homes:
             files += yield from _class_files(home, split)
         yield from _image_faults(files, side, look, progress)
         if split == "test" and homes and not files and all(home.is_dir() for home in homes):
-            came = f"none in {len(homes)} class folders"
             yield Fault(
                 "no test images",
                 str(root / FOLDERS[split]),
                 "an image at least to test on",
-                came,
+                f"none in {len(homes)} class folders",
                 LAYOUT,
             )
     yield from look.together()
 
 
 def _class_files(home: Path, split: str) -> Reading[list[Path]]:
-    """What is in a class's folder.
+    """The files in a class's folder.
 
-    That of test may be empty: the other classes are still judged.
+    A test folder may be empty: the other classes are still judged.
     """
     if home.is_file():
         yield Fault("loose file", str(home), "class folders alone", "a file", LOOSE)
@@ -106,13 +104,13 @@ def _class_files(home: Path, split: str) -> Reading[list[Path]]:
 def _listed(
     folder: Path, what: str, remedy: str, may_be_empty: bool = False
 ) -> Reading[list[Path]]:
-    """What is in a folder; a fault where it is none or there is nothing in it."""
+    """The files in a folder; a fault if it is not a folder or is empty."""
     fault = path_fault(folder, what, remedy)
     if fault is None:
         try:
-            found = listing(folder)
-            if found or may_be_empty:
-                return (yield from _named(found))
+            paths = listing(folder)
+            if paths or may_be_empty:
+                return (yield from _named(paths))
             fault = Fault(
                 f"empty {what}", str(folder), f"something in the {what}", "an empty folder", remedy
             )
@@ -129,49 +127,47 @@ def _listed(
 
 
 def _named(paths: list[Path]) -> Reading[list[Path]]:
-    """Those whose name can be a line of a text."""
+    """The paths whose name is one line of text; the others are faults."""
     for path in paths:
         if not one_line(path.name):
-            came = shown(path.name)
             yield Fault(
                 "file name",
                 str(path),
                 "a name in one line of UTF-8",
-                came,
+                shown(path.name),
                 f"rename it, or {OTHERWISE}",
             )
     return [path for path in paths if one_line(path.name)]
 
 
 def _class_faults(
-    root: Path, found: dict[str, list[Path]], classes: Sequence[str] | None
+    root: Path, content: dict[str, list[Path]], classes: Sequence[str] | None
 ) -> Iterator[Fault]:
     folders = {
-        split: [home.name for home in homes if home.is_dir()] for split, homes in found.items()
+        split: [home.name for home in homes if home.is_dir()] for split, homes in content.items()
     }
-    known = tuple(folders["train"] if classes is None else classes)
-    if classes is None and len(known) < 2:
-        yield Fault(
-            "classes",
-            str(root / FOLDERS["train"]),
-            "at least 2 class folders",
-            shown(list(known)),
-            LAYOUT,
-        )
-    whose = "a class of train" if classes is None else "a class of the setting task.classes"
+    train = root / FOLDERS["train"]
+    if classes is None:
+        whose = "a class of train"
+        known = tuple(folders["train"])
+        if len(known) < 2:
+            expected = "at least 2 class folders"
+            yield Fault("classes", str(train), expected, shown(list(known)), LAYOUT)
+    else:
+        whose = "a class of the setting task.classes"
+        known = tuple(classes)
     for split, names in folders.items():
         for name in names:
             if name not in known:
-                where, what = str(root / FOLDERS[split] / name), f"{nearest(name, known)} {OTHERS}"
-                yield Fault(
-                    "unknown class", where, f"a folder named after {whose}", shown(name), what
-                )
-    for name in known:  # without test images a class's accuracy is no number, and a note says so
+                where = str(root / FOLDERS[split] / name)
+                expected = f"a folder named after {whose}"
+                remedy = f"{nearest(name, known)} {OTHERS}"
+                yield Fault("unknown class", where, expected, shown(name), remedy)
+    for name in known:  # without test images a class's accuracy is NaN, which a note reports
         if name not in folders["train"]:
-            where = str(root / FOLDERS["train"] / name)
             yield Fault(
                 "missing class",
-                where,
+                str(train / name),
                 f"a folder of images of {whose}",
                 "nothing at this path",
                 f"put images there, or leave {name!r} out everywhere",
@@ -191,18 +187,22 @@ def _image_faults(
             yield Fault(
                 "image size", str(path), f"{side} x {side} pixels", "{} x {}".format(*size), SIZES
             )
-    elif wrong:  # not a file is wrong but the setting: one line for all of them
+    elif wrong:  # the setting is wrong, not the files: one line for all of them
         (size, count), *_ = Counter(wrong.values()).most_common()
-        came = f"none of {len(files)} such images, {count} of them are {size[0]} x {size[1]}"
+        value = f"none of {len(files)} such images, {count} of them are {size[0]} x {size[1]}"
         yield Fault(
-            "image size", str(files[0].parents[1]), f"images of {side} x {side} pixels", came, SIZES
+            "image size",
+            str(files[0].parents[1]),
+            f"images of {side} x {side} pixels",
+            value,
+            SIZES,
         )
 
 
 def cifar_faults(form: Format, root: Path, side: int | None, download: bool) -> list[str]:
-    """What is missing of CIFAR, after a download where `download` says so.
+    """Report missing files of CIFAR, after a download if `download` is set.
 
-    The three ways to get it.
+    The fault names the three ways to get them.
     """
     data = CIFAR[form]
     home = Path(root).absolute() / data.base_folder
@@ -210,23 +210,23 @@ def cifar_faults(form: Format, root: Path, side: int | None, download: bool) -> 
     if side not in (None, CIFAR_SIDE):
         faults.append(
             f"task.input_size: expected {CIFAR_SIDE} for {form!r}, but got {side}; or resize its "
-            "images with "
-            "task.augmentation=resized_crop"
+            "images with task.augmentation=resized_crop"
         )
     bad = _bad_files(form, home)
     if not bad:
         return faults
-    why = download_cifar(form, root) if download else None
-    bad = _bad_files(form, home) if download else bad
-    if bad or why:
-        tried = f"; the download of {data.url} failed ({why})" if why else ""
-        ways = "" if download else "set task.download=True, "
-        faults.append(
-            f"{home}: expected the files of {form!r} with torchvision's MD5, but got "
-            f"{', '.join(bad)}{tried}; {ways}"
-            f"put {data.url} there by other means and unpack it, or take a folder of images "
-            "(task.format=folder)"
-        )
+    advice = "set task.download=True, "
+    if download:
+        error = download_cifar(form, root)
+        bad = _bad_files(form, home)
+        if not bad and not error:
+            return faults
+        advice = f"the download of {data.url} failed ({error}); " if error else ""
+    faults.append(
+        f"{home}: expected the files of {form!r} with torchvision's MD5, but got "
+        f"{', '.join(bad)}; {advice}put {data.url} there by other means and unpack it, or take a "
+        "folder of images (task.format=folder)"
+    )
     return faults
 
 
@@ -238,7 +238,7 @@ def _bad_files(form: Format, home: Path) -> list[str]:
 
 
 def _state(path: Path, md5: str) -> str:
-    """What is wrong with a file, or nothing."""
+    """How a file differs from the expected one; empty if it does not."""
     if not path.is_file():
         return "missing"
     try:

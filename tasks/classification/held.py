@@ -2,7 +2,7 @@
 
 They are on the host or on the network's device.
 
-A loader that reads single samples gets images; one that reads batches (torch asks a dataset's
+A loader that reads single samples gets images; one that reads batches (torch calls a dataset's
 `__getitems__`) gets what was drawn for each sample, and `collate` or `forward` makes the images.
 They are the same to the bit: the numbers are drawn as torchvision draws them.
 """
@@ -27,9 +27,9 @@ SHARE = 0.1  # of a GPU's free memory: a split that takes more is left on the ho
 
 
 class Place(NamedTuple):
-    """Where a view is found: the split whose images hold it, and what was drawn.
+    """Where a view's pixels are: the split, the sample in it, and the crop that was drawn.
 
-    None for the image as it is.
+    A `crop` of None is the image as it is.
     """
 
     split: str
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
 
 class HeldView(View):
-    """A view that hands out places where it is asked for several samples at once.
+    """A view that returns places when several samples are read at once.
 
     Args:
         images: shared by the views of a split.
@@ -53,14 +53,16 @@ class HeldView(View):
         self, images: Images, transform: Transform, split: str, draw: Callable[[], Crop] | None
     ) -> None:
         super().__init__(images, transform)
-        self.split, self.draw = split, draw
+        self.split = split
+        self.draw = draw
 
     def __getitems__(self, indices: Sequence[int]) -> list[Place]:
         """A place for each sample."""
-        labels = self.images.labels
-        return [
-            Place(self.split, i, labels[i], self.draw() if self.draw else None) for i in indices
-        ]
+        return [self._place(i) for i in indices]
+
+    def _place(self, index: int) -> Place:
+        crop = self.draw() if self.draw else None
+        return Place(self.split, index, self.images.labels[index], crop)
 
 
 def draw_crop(padding: int, flip: float) -> Crop:
@@ -69,12 +71,15 @@ def draw_crop(padding: int, flip: float) -> Crop:
     The same numbers in the same order as torchvision's `v2.RandomCrop`, if there is padding, and
     `v2.RandomHorizontalFlip`.
     """
-    row, column = (int(torch.randint(0, 2 * padding + 1, ())) if padding else 0 for _ in range(2))
+    row = column = 0
+    if padding:
+        row = int(torch.randint(0, 2 * padding + 1, ()))
+        column = int(torch.randint(0, 2 * padding + 1, ()))
     return row, column, int(torch.rand(()) < flip)
 
 
 class Held:
-    """The images of a split as one tensor, copied to a device where it is first asked for there.
+    """The images of a split as one tensor, copied to a device when first used there.
 
     Args:
         images: (N, 3, side, side) uint8.
@@ -84,19 +89,22 @@ class Held:
     """
 
     def __init__(self, images: Tensor, padding: int, where: Where) -> None:
-        self.padding, self.on_device = padding, where == "device"
-        # asked here: worker processes may not touch the GPU
+        self.padding = padding
+        self.on_device = where == "device"
+        # decided here: worker processes may not touch the GPU
         if where == "auto" and torch.cuda.is_available():
             self.on_device = images.nbytes <= SHARE * torch.cuda.mem_get_info()[0]
         self._images = {images.device: images}
 
     def views(self, ids: Tensor, crops: Tensor | None) -> Tensor:
-        """(B, 3, side, side) uint8 on the device of `ids` (B,).
+        """Return views (B, 3, side, side) uint8 on the device of `ids` (B,).
 
-        `crops` (B, 3) as in `Crop`, None for whole images.
+        `crops` (B, 3) are as in `Crop`; None takes whole images.
         """
         images = self._on(ids.device).index_select(0, ids)
-        return images if crops is None else cropped(images, crops, self.padding)
+        if crops is None:
+            return images
+        return cropped(images, crops, self.padding)
 
     def _on(self, device: torch.device) -> Tensor:
         if device not in self._images:
@@ -107,9 +115,11 @@ class Held:
 
 
 def cropped(images: Tensor, crops: Tensor, padding: int) -> Tensor:
-    """Of each image (B, 3, side, side) a part of its own size, from among `padding` black pixels
-    around it, mirrored where drawn; by one gather for the batch, which no device has to wait
-    for."""
+    """Crop each image (B, 3, side, side), padded with black pixels, to its own size.
+
+    It is mirrored where that was drawn. One gather for the batch does it, without making a device
+    wait.
+    """
     count, channels, side, _ = images.shape
     padded = F.pad(images, (padding, padding, padding, padding))
     along = torch.arange(side, device=images.device)
@@ -121,22 +131,19 @@ def cropped(images: Tensor, crops: Tensor, padding: int) -> Tensor:
 
 
 def stacked(images: Images, side: int) -> Tensor | None:
-    """(N, 3, side, side) uint8, sharing the memory of images that all have this size.
-
-    None for others.
-    """
+    """(N, 3, side, side) uint8, sharing the images' memory; None unless all have this size."""
     if not isinstance(images.held, np.ndarray) or images.held.shape[1:] != (side, side, 3):
         return None
     return torch.from_numpy(images.held).permute(0, 3, 1, 2).contiguous()
 
 
 def batch_of(places: Sequence[Place]) -> dict[str, Tensor | str]:
-    """`ids` (B,) and, of a training view, `crops` (B, 3) in the images of `split`.
+    """Return `ids` (B,) in the images of `split`, `labels` (B,) and, for training, `crops`.
 
-    `labels` (B,).
+    `crops` (B, 3) is left out where images are taken as they are.
     """
     split, indices, labels, crops = zip(*places, strict=True)
     batch = {"ids": torch.tensor(indices), "labels": torch.tensor(labels)}
-    return (
-        batch | ({} if crops[0] is None else {"crops": torch.tensor(crops)}) | {"split": split[0]}
-    )
+    if crops[0] is not None:
+        batch["crops"] = torch.tensor(crops)
+    return batch | {"split": split[0]}

@@ -29,16 +29,16 @@ class Accuracy(BaseMetric):
         self.results += [(sample["label"], sample["predicted"]) for sample in data_samples]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """`accuracy` and `accuracy/<class>` in [0, 1].
+        """Return `accuracy` and `accuracy/<class>` in [0, 1].
 
-        NaN for a class that the test set does not hold.
+        A class that the test set does not hold has NaN.
         """
         truth, predicted = np.array(results, dtype=np.int64).T
         right = np.bincount(truth[truth == predicted], minlength=len(self.classes))
-        there = np.bincount(truth, minlength=len(self.classes))
-        each = np.divide(right, there, out=np.full(len(there), np.nan), where=there > 0)
+        counts = np.bincount(truth, minlength=len(self.classes))
+        each = np.divide(right, counts, out=np.full(len(counts), np.nan), where=counts > 0)
         names = (f"accuracy/{name}" for name in self.classes)
         return {
-            "accuracy": float(right.sum() / there.sum()),
+            "accuracy": float(right.sum() / counts.sum()),
             **dict(zip(names, each.tolist(), strict=True)),
         }

@@ -1,6 +1,6 @@
 """Where the images come from: CIFAR's files, or a folder for each class.
 
-Held in memory as bytes where they are few.
+They are held in memory as bytes where they are few.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Images:
 
     Args:
         labels: index of each sample's class.
-        paths: a file a sample; empty if the pixels came otherwise.
+        paths: a file a sample; empty if the pixels are not from image files.
         held: pixels (H, W, 3) uint8 RGB of each sample, one array (N, H, W, 3) where all have one
             size; empty if they are read from the files one by one.
     """
@@ -48,19 +48,21 @@ class Images:
 
     def pixels(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8, RGB."""
-        return self.held[index] if len(self.held) else read_image(self.paths[index])
+        if len(self.held):
+            return self.held[index]
+        return read_image(self.paths[index])
 
 
 def read_folder(folder: Path, classes: Sequence[str]) -> Images:
-    """All images of these classes in a split's folder, sorted by class name and then by file name,
-    whatever the order of `classes`.
+    """All images of these classes in a split's folder, sorted by class and file name.
 
-    They are held in memory where their pixels come to at most `HELD_BYTES`.
+    The order of `classes` has no part in it. They are held in memory where their pixels come to at
+    most `HELD_BYTES`.
     """
     label = {name: k for k, name in enumerate(classes)}
-    found = list_folder(folder, label)
-    paths = tuple(path for path, _ in found)
-    return Images(tuple(label[name] for _, name in found), paths, _held(paths))
+    listed = list_folder(folder, label)
+    paths = tuple(path for path, _ in listed)
+    return Images(tuple(label[name] for _, name in listed), paths, _held(paths))
 
 
 def list_folder(folder: Path, classes: Container[str]) -> list[tuple[Path, str]]:
@@ -76,14 +78,14 @@ def list_folder(folder: Path, classes: Container[str]) -> list[tuple[Path, str]]
 def _held(paths: Sequence[Path]) -> list[np.ndarray] | np.ndarray:
     """The pixels of all images, or none where they are too many.
 
-    Of one size, laid out as torchvision does CIFAR's.
+    Images of one size are laid out in memory as torchvision's CIFAR is.
     """
     held: list[np.ndarray] = []
     size = 0
     for path in track(paths, "reading the images"):
         held.append(read_image(path))
         size += held[-1].nbytes
-        judged = max(len(held), min(len(paths), FIRST))  # the mean of the first ones tells soon
+        judged = max(len(held), min(len(paths), FIRST))  # the mean of the first ones decides early
         if size / judged * len(paths) > HELD_BYTES:
             return []
     if len({image.shape for image in held}) > 1:
@@ -102,9 +104,9 @@ def read_cifar(form: Format, root: Path, split: str) -> tuple[Images, tuple[str,
 
 
 def download_cifar(form: Format, root: Path) -> str | None:
-    """Download, check and unpack what is not there, by torchvision; on one process.
+    """Download, check and unpack missing files, by torchvision and on one process.
 
-    Why it failed, or None.
+    Return why it failed, or None.
     """
     reason = None
     if is_main_process():

@@ -27,7 +27,8 @@ class View(Dataset):
     """
 
     def __init__(self, images: Images, transform: Transform) -> None:
-        self.images, self.transform = images, transform
+        self.images = images
+        self.transform = transform
         self.metainfo: dict[str, Any] = {}  # mmengine's test loop looks for it
 
     def __len__(self) -> int:
@@ -39,7 +40,7 @@ class View(Dataset):
 
 
 def train_transform(augmentation: Augmentation, side: int, padding: int, flip: float) -> Transform:
-    """Random views; torch's global generator draws.
+    """Return the transform of training; torch's global generator draws.
 
     Args:
         augmentation: ``"crop"``, a random crop of the image with black pixels around it, for images
@@ -49,15 +50,16 @@ def train_transform(augmentation: Augmentation, side: int, padding: int, flip: f
         padding: pixels around the image for "crop".
         flip: share of the views that are mirrored.
     """
-    steps: dict[str, list] = {
-        "crop": [v2.RandomCrop(side, padding=padding)] if padding else [],
-        "resized_crop": [v2.RandomResizedCrop(side, antialias=True)],
-    }
-    return v2.Compose([*steps[augmentation], v2.RandomHorizontalFlip(flip)])
+    steps: list[v2.Transform] = []
+    if augmentation == "resized_crop":
+        steps.append(v2.RandomResizedCrop(side, antialias=True))
+    elif padding:
+        steps.append(v2.RandomCrop(side, padding=padding))
+    return v2.Compose([*steps, v2.RandomHorizontalFlip(flip)])
 
 
 def test_transform(augmentation: Augmentation, side: int) -> Transform:
-    """The view at test time, without randomness.
+    """Return the transform at test time, without randomness.
 
     It is the image itself for "crop"; otherwise the image is resized and cropped at its centre.
     """

@@ -125,27 +125,37 @@ class Detection:
         split_seed: Annotated[int, Ge(0)] = 0,
         others: Others = "fault",
     ) -> None:
-        self.root, self.format, self.classes = Path(data_root).expanduser(), format, tuple(classes)
-        self.lists = {"train": tuple(train), "test": tuple(test if test_share is None else train)}
-        self.test_share, self.split_seed, self._both = (
-            test_share,
-            split_seed,
-            bool(test) and test_share is not None,
-        )
-        self.pretrained, self.image_loss = pretrained, image_loss
-        self.difficult, self.augmentation = difficult, augmentation
-        self.eval_mode, self.test_limit, self.others = eval_mode, test_limit, others
+        self.root = Path(data_root).expanduser()
+        self.format = format
+        self.classes = tuple(classes)
+        self.others = others
+        self.lists = {"train": tuple(train), "test": tuple(test)}
+        if test_share is not None:
+            self.lists["test"] = self.lists["train"]
+        self.test_share = test_share
+        self.split_seed = split_seed
+        self.test_limit = test_limit
+        self._both = bool(test) and test_share is not None
         self._make, self.taps, self.input_size = NETWORKS[network]
+        self.pretrained = pretrained
+        self.image_loss = image_loss
+        self.difficult = difficult
+        self.augmentation = augmentation
+        self.eval_mode = eval_mode
         self._looks: list[ImageCheck] = []  # of the last check
 
     def check(self, full: bool = False) -> list[str]:
-        """Faults of both splits' files, and of the weights (which are downloaded here)."""
-        find = partial(voc_faults if self.format == "voc" else coco_faults, others=self.others)
+        """Return the faults of both splits' files and of the weights, which it downloads."""
+        find = voc_faults if self.format == "voc" else coco_faults
         shown = partial(track, what="checking the data")
-        faults, self._looks = self._list_faults(), []
+        faults = self._list_faults()
+        self._looks = []
         for lists in dict.fromkeys(filter(None, self.lists.values())):
-            self._looks.append(ImageCheck(full))
-            faults += find(self.root, lists, self.classes, look=self._looks[-1], progress=shown)
+            look = ImageCheck(full)
+            self._looks.append(look)
+            faults += find(
+                self.root, lists, self.classes, others=self.others, look=look, progress=shown
+            )
         faults = list(dict.fromkeys(faults))  # what both splits lack is one fault
         if len(set(self.classes)) != len(self.classes):
             faults.append(f"task.classes: expected each name once, but got {self.classes}")
@@ -173,25 +183,24 @@ class Detection:
         return faults
 
     def notes(self) -> list[str]:
-        """Notes on data that are valid and odd.
+        """Return notes on data that are valid but unusual.
 
         They name skipped files, values that are read differently than written, classes and images
         without boxes, and images with too many boxes.
         """
-        found = [note for look in self._looks for note in look.notes()]
+        notes = [note for look in self._looks for note in look.notes()]
         if self.format == "voc":
             for lists, split in {self.lists["test"]: "test", self.lists["train"]: "train"}.items():
                 # once where the test set is drawn from `train`
-                found += litter_notes(self.root, lists, split)
-        found += [
-            note
-            for whole in (self._train, self._whole_test)
-            for part in whole.datasets
-            for note in part.notes
-        ]
-        found += box_notes(self._pool_boxes, self._test_boxes, self.classes)
-        limits = {HANDED_OUT: ssd.MOST} | ({JUDGED: MOST} if self.format == "coco" else {})
-        return [*dict.fromkeys(found), *crowded(self._infos("test"), limits)]
+                notes += litter_notes(self.root, lists, split)
+        for whole in (self._train, self._whole_test):
+            for part in whole.datasets:
+                notes += part.notes
+        notes += box_notes(self._pool_boxes, self._test_boxes, self.classes)
+        limits = {HANDED_OUT: ssd.MOST}
+        if self.format == "coco":
+            limits[JUDGED] = MOST
+        return [*dict.fromkeys(notes), *crowded(self._infos("test"), limits)]
 
     @property
     def _pool_boxes(self) -> Boxes:
@@ -256,9 +265,7 @@ class Detection:
 
     @cached_property
     def _truth(self) -> Coco:
-        """What the test set's jsons say: the data set hands it out, and the evaluation
-        judges by it.
-        """
+        """The content of the test set's jsons, for the data set and for its evaluation."""
         return self._coco("test")
 
     def _coco(self, split: str) -> Coco:
@@ -290,29 +297,31 @@ class Detection:
         return self._make(len(self.classes), self.image_loss, path)
 
     def forward(self, network: SingleStageDetector, batch: Batch, want: frozenset[str]) -> Output:
-        """Source maps as taps.
+        """Return the source maps as taps, and the wanted fields.
 
-        The loss of each image and the distributions of its priors where they are wanted.
+        These are the loss of each image and the distributions of its priors.
         """
         data = network.data_preprocessor(batch)
         taps, sources = ssd.features(network, data["inputs"])
         if not want & self.fields:
             return Output(taps)
-        head, samples = network.bbox_head, data["data_samples"]
+        head = network.bbox_head
+        samples = data["data_samples"]
         raw = head(sources)
-        loss = head.image_losses(raw, samples) if "loss" in want else None
-        probs, weight = head.distributions(raw, samples) if "probs" in want else (None, None)
+        loss = probs = weight = None
+        if "loss" in want:
+            loss = head.image_losses(raw, samples)
+        if "probs" in want:
+            probs, weight = head.distributions(raw, samples)
         return Output(taps, loss, probs, weight)
 
     def predict(self, network: SingleStageDetector, batch: Batch) -> list[DetDataSample]:
-        """Boxes in the pixels of the image as it is on disk, beside its annotation."""
+        """Return boxes in the pixels of the image as it is on disk, beside its annotation."""
         data = network.data_preprocessor(batch)
+        samples = data["data_samples"]
         _, sources = ssd.features(network, data["inputs"])
-        found = network.bbox_head.predict(sources, data["data_samples"], rescale=True)
-        return [
-            _judged(sample, boxes)
-            for sample, boxes in zip(data["data_samples"], found, strict=True)
-        ]
+        predicted = network.bbox_head.predict(sources, samples, rescale=True)
+        return [_judged(*pair) for pair in zip(samples, predicted, strict=True)]
 
     def evaluator(self) -> BaseMetric:
         """mAP as VOC or COCO defines it."""
@@ -328,13 +337,14 @@ class Detection:
         return PurePath(os.path.relpath(info["img_path"], self.root))
 
     def effort(self, index: int) -> int:
-        """Annotated boxes of an image, difficult ones included: somebody drew them too."""
+        """Return the number of an image's annotated boxes, difficult ones included."""
         return len(self._train.get_data_info(index)["instances"])
 
     def traits(self, index: int) -> dict[str, list[str] | list[float]]:
         """Classes and sizes of the boxes, difficult ones included; see `tasks.base.Described`."""
         info = self._train.get_data_info(index)
-        boxes, area = info["instances"], info["width"] * info["height"]
+        boxes = info["instances"]
+        area = info["width"] * info["height"]
         sizes = [
             math.sqrt((x2 - x1) * (y2 - y1) / area)
             for x1, y1, x2, y2 in (box["bbox"] for box in boxes)
@@ -343,14 +353,15 @@ class Detection:
         return {"class": classes, "size of a box (as a share of the image's side)": sizes}
 
     def sources(self, split: Read) -> list[Source]:
-        """The images and their boxes in whatever order; see `tasks.base.Sourced`."""
+        """The images, with the boxes of each in sorted order; see `tasks.base.Sourced`."""
         return [self._source(info) for info in self._infos(split)]
 
     def _infos(self, split: Read) -> Iterator[dict]:
-        """What mmdet read of each sample, without its pixels."""
-        whole = self._train if split == "pool" else self._whole_test
-        kept = even(len(whole), self.test_limit if split == "test" else None)
-        return (whole.get_data_info(i) for i in kept)
+        """The record that mmdet made of each sample, without its pixels."""
+        if split == "pool":
+            return map(self._train.get_data_info, range(len(self._train)))
+        kept = even(len(self._whole_test), self.test_limit)
+        return map(self._whole_test.get_data_info, kept)
 
     def _source(self, info: dict) -> Source:
         boxes = sorted(
@@ -368,28 +379,22 @@ class Detection:
         image = image.resize(
             (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         )
-        draw, named = ImageDraw.Draw(image), list[tuple[tuple[float, float], str, str]]()
+        draw = ImageDraw.Draw(image)
+        captions: list[tuple[tuple[float, float], str, str]] = []
         for box in info["instances"]:
             corners = [c * scale for c in box["bbox"]]
             colour = "gray" if box["ignore_flag"] else "lime"
             draw.rectangle(corners, outline=colour, width=2)
-            named.append(
-                (
-                    (corners[0], corners[1] - caption_height()),
-                    self.classes[box["bbox_label"]],
-                    colour,
-                )
-            )
-        for place, word, colour in named:  # above their boxes, and on all of them
-            write(image, place, word, colour)
+            above = (corners[0], corners[1] - caption_height())
+            captions.append((above, self.classes[box["bbox_label"]], colour))
+        for place, name, colour in captions:  # last, so that no box covers a name
+            write(image, place, name, colour)
         return image
 
 
-def _judged(sample: DetDataSample, found: InstanceData) -> DetDataSample:
-    """A prediction beside the annotation itself, both in the pixels of the image as it is
-    on disk.
-    """
-    judged = DetDataSample(metainfo=sample.metainfo, pred_instances=found)
+def _judged(sample: DetDataSample, predicted: InstanceData) -> DetDataSample:
+    """A prediction and its annotation, both in the pixels of the image as it is on disk."""
+    judged = DetDataSample(metainfo=sample.metainfo, pred_instances=predicted)
     for field, flag in (("gt_instances", 0), ("ignored_instances", 1)):
         boxes = [i for i in sample.instances if i["ignore_flag"] == flag]
         corners = torch.tensor([i["bbox"] for i in boxes], dtype=torch.float32).reshape(-1, 4)

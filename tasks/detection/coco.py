@@ -3,8 +3,9 @@
 Training, evaluation and the check of the data use the same form.
 
 Categories are known by name and records by their place: ids may be of any kind, repeat from json to
-json, start from 0 and stand in any order. What a record says in another way than COCO's own json is
-taken and counted (`Coco.notes`); what contradicts itself, the images or the settings is a fault.
+json, start from 0 and stand in any order. A value in another form than in COCO's own json is
+accepted and counted (`Coco.notes`); one that contradicts others, the images or the settings is a
+fault.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def read_coco(
     look: ImageCheck | None = None,
     progress: Progress = iter,
 ) -> Reading[Coco]:
-    """The boxes of a split; without its faults where it has some.
+    """Read the boxes of a split; what is at fault is left out.
 
     Args:
         root: the data set's folder, `data_root`.
@@ -78,11 +79,12 @@ def read_coco(
             "train2017:annotations/instances_train2017.json"; the folder may be "".
         classes: the class names of the setting.
         others: boxes of categories that `classes` lacks are a fault, or are left out.
-        look: looks at every image; without, at those of which the json does not tell the size.
+        look: looks at every image; without, only at those whose size the json does not give.
         progress: wraps the list of image records of each json, as tqdm does.
     """
-    root, found = Path(root).absolute(), Coco()
-    found.categories = [{"id": place, "name": name} for place, name in enumerate(classes, 1)]
+    root = Path(root).absolute()
+    coco = Coco()
+    coco.categories = [{"id": place, "name": name} for place, name in enumerate(classes, 1)]
     fault = path_fault(
         root, "data_root", "data_root is the folder that holds the images' folder and the json"
     )
@@ -91,27 +93,23 @@ def read_coco(
         fault = Fault("list name", str(root), form, shown(lists), "name a json at least")
     if fault is not None:
         yield fault
-        return found
+        return coco
     # image files are unique over the split: they name the pool's samples
     files: dict[Path, str] = {}
     known: dict[Path, set[str]] = {}
     for entry in lists:
         json = yield from _opened(root, entry, look)
         if json is not None:
-            known[json.path] = yield from _read(
-                json, found, files, tuple(classes), others, progress
-            )
+            known[json.path] = yield from _read(json, coco, files, tuple(classes), others, progress)
     yield from _missing_classes(root, known, classes)
-    return found
+    return coco
 
 
 def _opened(root: Path, entry: str, look: ImageCheck | None) -> Reading[Json | None]:
     folder, colon, name = entry.partition(":")
     if not colon or not name or escapes(folder) or escapes(name):
-        form, remedy = (
-            "'<image folder>:<json>', both below data_root",
-            "write 'train2017:annotations/train.json'",
-        )
+        form = "'<image folder>:<json>', both below data_root"
+        remedy = "write 'train2017:annotations/train.json'"
         yield Fault("list name", str(root), form, shown(entry), remedy)
         return None
     path = root / name
@@ -137,21 +135,21 @@ def _opened(root: Path, entry: str, look: ImageCheck | None) -> Reading[Json | N
 
 def _read(
     json: Json,
-    found: Coco,
+    coco: Coco,
     files: dict[Path, str],
     classes: tuple[str, ...],
     others: Others,
     progress: Progress,
 ) -> Reading[set[str]]:
-    """Adds a json to `found`. Returns the names of its categories."""
+    """Add a json to `coco`; return the names of its categories."""
     images = yield from _images(json, files, progress)
     ordered = sorted(
         images, key=lambda key: (isinstance(images[key]["id"], str), images[key]["id"])
     )
     # in the order in which pycocotools judges them
-    for place, key in enumerate(ordered, len(found.images) + 1):
+    for place, key in enumerate(ordered, len(coco.images) + 1):
         images[key]["id"] = place
-    found.images += images.values()
+    coco.images += images.values()
     names = yield from records.category_names(json)
     labels = {key: classes.index(name) + 1 for key, name in names.items() if name in classes}
     left: Counter[str] = Counter()
@@ -163,12 +161,12 @@ def _read(
                 continue
         annotation = yield from records.annotation(json, index, images, names)
         if annotation is not None and category in labels:
-            number = {"id": len(found.annotations) + 1, "category_id": labels[category]}
-            found.annotations.append(annotation | number)
+            number = {"id": len(coco.annotations) + 1, "category_id": labels[category]}
+            coco.annotations.append(annotation | number)
     yield from json.many_tiny()
-    found.notes += json.notes()
+    coco.notes += json.notes()
     if others == "drop":
-        found.notes += left_out(json.path, left)
+        coco.notes += left_out(json.path, left)
     else:
         yield from _other_classes(json.path, left, classes)
     return set(names.values())
@@ -177,7 +175,7 @@ def _read(
 def _images(
     json: Json, files: dict[Path, str], progress: Progress
 ) -> Reading[dict[Id, dict[str, Any]]]:
-    """The image of each id, which stands in it as the json has it."""
+    """The image record of each id; its own `id` is as written in the json."""
     if not json.data["images"]:
         yield Fault(
             "no images", str(json.path), "an image at least", "none", "export the file anew"
@@ -202,36 +200,36 @@ def _images(
                 "number the images",
             )
         elif key in places:
-            came, remedy = (
-                f"{shown(key)} again",
-                f"see {places[key]}; number the images anew, or export them apart",
-            )
-            yield Fault("image id", where, "every id once in a json", came, remedy)
+            remedy = f"see {places[key]}; number the images anew, or export them apart"
+            yield Fault("image id", where, "every id once in a json", f"{shown(key)} again", remedy)
         else:
-            places[key], images[key] = where, image
+            places[key] = where
+            images[key] = image
     return images
 
 
 def _other_classes(path: Path, left: Counter[str], classes: tuple[str, ...]) -> Iterator[Fault]:
     for name, count in sorted(left.items()):
-        came, remedy = f"{count} of {name!r}", f"{nearest(name, classes)} Or {ADVICE}"
+        value = f"{count} of {name!r}"
+        remedy = f"{nearest(name, classes)} Or {ADVICE}"
         yield Fault(
-            "category not in classes", str(path), "annotations of `classes` alone", came, remedy
+            "category not in classes", str(path), "annotations of `classes` alone", value, remedy
         )
 
 
 def _missing_classes(
     root: Path, known: dict[Path, set[str]], classes: Sequence[str]
 ) -> Iterator[Fault]:
-    """Classes that no json of the split has: misspelt, or of other data."""
+    """Report classes that no json of the split has: misspelt, or of other data."""
+    if not known:
+        return
+    where = f"{root}, all {len(known)} jsons of the split"
+    if len(known) == 1:
+        where = str(next(iter(known)))
     names = tuple(sorted(set().union(*known.values())))
-    for name in classes if known else ():
+    for name in classes:
         if name not in names:
             remedy = f"{nearest(name, names)} Correct `classes` or the json"
-            if len(known) == 1:
-                where = str(next(iter(known)))
-            else:
-                where = f"{root}, all {len(known)} jsons of the split"
             yield Fault(
                 "missing category", where, f"a category for {name!r} of `classes`", "none", remedy
             )

@@ -47,38 +47,46 @@ class Json:
     def __init__(
         self, path: Path, root: Path, folder: str, data: Record, look: ImageCheck | None
     ) -> None:
-        self.path, self.root, self.folder, self.data, self.look = path, root, folder, data, look
+        self.path = path
+        self.root = root
+        self.folder = folder
+        self.data = data
+        self.look = look
         self.odd: Counter[str] = Counter()
         self.first: dict[Id, int] = {}  # annotation of each id
         self.tiny: list[Fault] = []  # boxes under a pixel
 
     def id(self, value: object) -> Id | None:
-        """The id in its one form; counted where it is written in another."""
-        found = whole(value)
-        self.odd[TEXTS] += isinstance(found, int) and not isinstance(value, int)
-        return found
+        """Return the id in its canonical form (`whole`); count those written in another."""
+        key = whole(value)
+        self.odd[TEXTS] += isinstance(key, int) and not isinstance(value, int)
+        return key
 
     def notes(self) -> list[str]:
-        """A line for each way in which records are odd."""
-        found = [
+        """Return a line for each way in which records differ from COCO's own."""
+        lines = [
             f"{self.path}: {text.format(f'{count:,}')}" for text, count in self.odd.items() if count
         ]
         if self.tiny:
             one = f"{self.tiny[0].where.rpartition(', ')[2]} {self.tiny[0].came}"
             text = TINIES.format(f"{len(self.tiny):,}", f"{len(self.data['annotations']):,}", one)
-            found.append(f"{self.path}: {text}")
-        return found
+            lines.append(f"{self.path}: {text}")
+        return lines
 
     def many_tiny(self) -> list[Fault]:
-        """Boxes under a pixel where they are more than a few: mmdet drops them, and
-        pycocotools would judge by them.
+        """Return the faults of boxes under a pixel if there are more than a few.
+
+        mmdet drops such boxes, and pycocotools would judge by them.
         """
-        return self.tiny if len(self.tiny) > TINY * len(self.data["annotations"]) else []
+        if len(self.tiny) > TINY * len(self.data["annotations"]):
+            return self.tiny
+        return []
 
 
 def whole(value: object) -> Id | None:
-    """An id in the one form in which equal ids are equal: 7 for 7, 7.0 and "7", other
-    texts as they are; else None.
+    """Return an id in its canonical form, in which equal ids are equal.
+
+    It is 7 for 7, 7.0 and "7"; other texts stay as they are; anything else is None.
     """
     if isinstance(value, str):
         return int(value) if re.fullmatch("0|-?[1-9][0-9]{0,17}", value) else value
@@ -90,13 +98,15 @@ def whole(value: object) -> Id | None:
 def image(json: Json, where: str, record: Record, files: dict[Path, str]) -> Reading[Record]:
     """An image record in COCO's form with its own `id`.
 
-    `width` and `height` are missing where nothing tells them.
+    `width` and `height` are missing where neither the json nor the file gives them.
     """
-    name, size = record.get("file_name"), _sides(record)
+    name = record.get("file_name")
+    size = _sides(record)
     json.odd[SIZES] += size is None
     folder = json.root / json.folder
     if isinstance(name, str):
-        written, name = name, slashed(folder, name)
+        written = name
+        name = slashed(folder, name)
         json.odd[SEPARATORS] += name != written
     if not isinstance(name, str) or not name or misleads(name):
         yield Fault(
@@ -116,8 +126,10 @@ def image(json: Json, where: str, record: Record, files: dict[Path, str]) -> Rea
         )
     else:
         size = yield from _size(json, where, folder / name, size)
-    sides = {} if size is None else {"width": size[0], "height": size[1]}
-    return {"id": record.get("id"), "file_name": os.path.join(json.folder, str(name)), **sides}
+    result: Record = {"id": record.get("id"), "file_name": os.path.join(json.folder, str(name))}
+    if size is not None:
+        result["width"], result["height"] = size
+    return result
 
 
 def _sides(record: Record) -> Size | None:
@@ -126,15 +138,18 @@ def _sides(record: Record) -> Size | None:
 
 
 def _size(json: Json, where: str, path: Path, declared: Size | None) -> Reading[Size | None]:
-    """The image's own where it is looked at, else the json's."""
-    if json.look is None and declared is not None:
+    """The image's own size where the image is read, else the json's."""
+    if json.look is not None:
+        real = yield from json.look.size(path)
+    elif declared is not None:
         return declared
-    real = (
-        yield from json.look.size(path) if json.look is not None else image_size(path, full=False)
-    )
+    else:
+        real = yield from image_size(path, full=False)
     if real and declared and real != declared:
         yield wrong_size(where, path, real, declared, "the json's size")
-    return declared if swapped(real, declared) else real or declared  # one fault tells it
+    if swapped(real, declared):  # one fault is enough: boxes are judged by the json's size
+        return declared
+    return real or declared
 
 
 def category_names(json: Json) -> Reading[dict[Id, str]]:
@@ -148,7 +163,8 @@ def category_names(json: Json) -> Reading[dict[Id, str]]:
     used = {whole(record.get("category_id")) for record in annotations} - {None}
     for index, category in enumerate(json.data["categories"]):
         record = category if isinstance(category, dict) else {}
-        key, name = json.id(record.get("id")), record.get("name")
+        key = json.id(record.get("id"))
+        name = record.get("name")
         taken = isinstance(name, str) and {key, owners.get(name)} <= used
         if key is None or key in names or not isinstance(name, str) or taken:
             expected = "a category with an 'id' and a 'name' that no other has"
@@ -169,14 +185,15 @@ def annotation(
 
     None if it is of no image or has no box.
     """
-    record, where = json.data["annotations"][index], f"{json.path}, annotations[{index}]"
+    record = json.data["annotations"][index]
+    where = f"{json.path}, annotations[{index}]"
     if not isinstance(record, dict):
         yield Fault("broken annotation", where, "an object", shown(record), "export the file anew")
         return None
     key = yield from _known(json, record, "image", where, images)
     image = {} if key is None else images[key]
     yield from _known(json, record, "category", where, names)
-    yield from _twice(json, index, where)
+    yield from _duplicate(json, index, where)
     crowd = yield from _crowd(json, record, where)
     box = yield from _box(json, record.get("bbox"), where, _sides(image))
     area: Any = record.get("area")
@@ -191,9 +208,9 @@ def _known(
 ) -> Reading[Id | None]:
     """The id that the annotation gives as `<what>_id` where `ids` has it, else None."""
     value = record.get(f"{what}_id")
-    found = json.id(value)
-    if found is not None and found in ids:
-        return found
+    key = json.id(value)
+    if key is not None and key in ids:
+        return key
     yield Fault(
         f"unknown {what}",
         where,
@@ -204,11 +221,13 @@ def _known(
     return None
 
 
-def _twice(json: Json, index: int, where: str) -> Reading[None]:
-    """An id that another has, too, is odd; with the same box, it is the same annotation."""
+def _duplicate(json: Json, index: int, where: str) -> Reading[None]:
+    """Count an id that another annotation has; with the same box too, it is a fault."""
     records = json.data["annotations"]
     key = whole(records[index].get("id"))
-    first = index if key is None else json.first.setdefault(key, index)
+    first = index
+    if key is not None:
+        first = json.first.setdefault(key, index)
     # 0 marks a detection that pycocotools did not match
     if not isinstance(key, int) or key == 0 or first != index:
         json.odd[IDS] += 1
@@ -216,13 +235,15 @@ def _twice(json: Json, index: int, where: str) -> Reading[None]:
     if first != index and all(
         records[first].get(name) == records[index].get(name) for name in fields
     ):
-        came = f"{shown(key)} with the same box as annotations[{first}]"
-        yield Fault("annotation twice", where, "every annotation once", came, "delete one")
+        value = f"{shown(key)} with the same box as annotations[{first}]"
+        yield Fault("annotation twice", where, "every annotation once", value, "delete one")
 
 
 def _crowd(json: Json, record: Record, where: str) -> Reading[int]:
-    """1 for what is neither to be found nor missed: mmdet drops annotations to ignore, and
-    pycocotools counts them.
+    """1 for a region that counts neither as found nor as missed, else 0.
+
+    It is COCO's `iscrowd` or `ignore`: mmdet drops annotations with `ignore`, and pycocotools
+    counts them.
     """
     flags = {}
     for name in ("iscrowd", "ignore"):

@@ -16,12 +16,12 @@ AGAIN = (
     "are the same as another one of their class in their image: each counts, to be labeled and "
     "to be found"
 )
-MOST = 0.5  # share of the pool's images that may have no box before a note says so
+MOST = 0.5  # share of the pool's images that may have no box before a note reports it
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """What a split has.
+    """The boxes of a split, counted.
 
     Attributes:
         images: how many.
@@ -39,11 +39,13 @@ class Boxes:
 
 
 def boxes_of(infos: Iterable[dict], ignored: bool) -> Boxes:
-    """Those of a split as mmdet read it.
+    """Count the boxes of a split as mmdet read it.
 
     Boxes marked difficult (or crowds) do not count where they are `ignored`.
     """
-    sizes, counted, again = [], Counter[int](), 0
+    sizes = []
+    counted: Counter[int] = Counter()
+    again = 0
     for info in infos:
         boxes = info["instances"]
         sizes.append(len(boxes))
@@ -55,61 +57,60 @@ def boxes_of(infos: Iterable[dict], ignored: bool) -> Boxes:
 def box_faults(
     pool: Boxes, test: Boxes, limit: int | None, share: float | None = None
 ) -> list[Fault]:
-    """A pool or a test set without a single box that counts.
+    """Report a pool or a test set without a single box that counts.
 
     `limit` and `share` made the test set.
     """
-    found = []
+    faults = []
     if not pool.counted:
-        remedy = "name lists with annotations as task.train" + _set_difficult(pool)
-        found.append(
-            Fault("no labels", "task.train", "a box to train on in the pool", _came(pool), remedy)
-        )
+        remedy = "name lists with annotations as task.train"
+        if pool.all:
+            remedy += ", or set task.difficult=train"
+        expected = "a box to train on in the pool"
+        faults.append(Fault("no labels", "task.train", expected, _counted(pool), remedy))
     if not test.counted:
         remedy = "name a list with annotations as task.test"
         if share is not None:
             remedy = f"raise task.test_share ({share}), or draw by another task.split_seed"
-        remedy += "" if limit is None else f", or raise task.test_limit ({limit})"
+        if limit is not None:
+            remedy += f", or raise task.test_limit ({limit})"
         expected = "a box in the test set that its evaluation counts"
-        found.append(Fault("nothing to judge by", "task.test", expected, _came(test), remedy))
-    return found
+        faults.append(Fault("nothing to judge by", "task.test", expected, _counted(test), remedy))
+    return faults
 
 
-def _came(split: Boxes) -> str:
+def _counted(split: Boxes) -> str:
     where = f"in {split.images:,} images"
     if split.all:
         return f"{split.all:,} {where}, all of them difficult or crowds"
     return f"none {where}"
 
 
-def _set_difficult(pool: Boxes) -> str:
-    return ", or set task.difficult=train" if pool.all else ""
-
-
 def box_notes(pool: Boxes, test: Boxes, classes: Sequence[str]) -> list[str]:
     """Notes on classes without a box, pools of mostly empty images, and duplicate boxes."""
-    found = []
+    notes = []
     if pool.bare > MOST * pool.images:
-        found.append(f"pool: {pool.bare:,} of {pool.images:,} images have no box")
+        notes.append(f"pool: {pool.bare:,} of {pool.images:,} images have no box")
     splits: tuple[tuple[Literal["pool", "test"], Boxes, str], ...] = (
         ("pool", pool, "nothing of them can be learned"),
         ("test", test, "their AP is not a number and not in mAP"),
     )
     for split, boxes, what in splits:
         if boxes.again:
-            found.append(f"{split}: {boxes.again:,} boxes {AGAIN}")
+            notes.append(f"{split}: {boxes.again:,} boxes {AGAIN}")
         lacking = [name for label, name in enumerate(classes) if not boxes.counted[label]]
         if lacking:
-            found.append(
+            notes.append(
                 f"{split}: no box of {len(lacking)} of {len(classes)} classes: {few(lacking)}; "
                 f"{what}"
             )
-    return found
+    return notes
 
 
 def crowded(infos: Iterable[dict], limits: Mapping[str, int]) -> list[str]:
-    """Words on test images with more boxes than are handed out or judged: no detector's AP can
-    reach 1 there.
+    """Notes on test images with more boxes than are handed out or judged.
+
+    No detector's AP can reach 1 there.
 
     Args:
         infos: what mmdet read of each image.
@@ -120,15 +121,19 @@ def crowded(infos: Iterable[dict], limits: Mapping[str, int]) -> list[str]:
         Counter(box["bbox_label"] for box in info["instances"] if not box["ignore_flag"])
         for info in infos
     ]
-    said = []
+    notes = []
     for words, most in limits.items():
-        what = "boxes of one class" if "class" in words else "boxes"
-        sizes = [max(c.values(), default=0) if "class" in words else c.total() for c in counts]
+        if "class" in words:
+            what = "boxes of one class"
+            sizes = [max(count.values(), default=0) for count in counts]
+        else:
+            what = "boxes"
+            sizes = [count.total() for count in counts]
         above = [size for size in sizes if size > most]
         if above:
             text = (
                 f"task.test: {len(above):,} images have more than {most} {what} (up to "
                 f"{max(above):,})"
             )
-            said.append(f"{text}; {words.format(most)}, so that AP cannot reach 1")
-    return said
+            notes.append(f"{text}; {words.format(most)}, so that AP cannot reach 1")
+    return notes

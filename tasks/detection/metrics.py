@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -33,10 +34,10 @@ class VocMap(VOCMetric):
         self.classes = tuple(classes)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """`mAP` and `AP/<class>` in [0, 1]; NaN for a class that the test set does not hold, and
-        not in the mean.
+        """Return `mAP` and `AP/<class>` in [0, 1].
 
-        Without a box to judge by, all are NaN.
+        A class that the test set does not hold has NaN and is not in the mean. Without a box to
+        judge by, all are NaN.
         """
         truth, detections = zip(*results, strict=True)
         # called as VOCMetric does, which throws the classes' results away
@@ -50,18 +51,19 @@ class VocMap(VOCMetric):
             use_legacy_coordinate=True,
             nproc=min(4, os.cpu_count() or 1),
         )
-        each = {
-            f"AP/{name}": float(result["ap"]) if result["num_gts"] > 0 else float("nan")
-            for name, result in zip(self.classes, classes, strict=True)
-        }
-        judged = any(result["num_gts"] > 0 for result in classes)
-        return {"mAP": float(mean) if judged else float("nan"), **each}
+        each = dict.fromkeys((f"AP/{name}" for name in self.classes), math.nan)
+        for name, result in zip(self.classes, classes, strict=True):
+            if result["num_gts"] > 0:
+                each[f"AP/{name}"] = float(result["ap"])
+        if not any(result["num_gts"] > 0 for result in classes):
+            mean = math.nan
+        return {"mAP": float(mean), **each}
 
 
 class CocoMap(CocoMetric):
-    """mmdet's CocoMetric, which uses pycocotools.
+    """mmdet's CocoMetric, which uses pycocotools, with the AP of each class.
 
-    It gives mAP over IoU .5 to .95, `mAP_50`, `mAP_75` and the AP of each class.
+    It returns mAP over IoU .5 to .95, `mAP_50`, `mAP_75` and the AP of each class.
 
     Each takes the `MOST` surest detections of a class in an image, as pycocotools does; mmdet's own
     numbers for a class and for one IoU take 1,000 and stand beside a mean over others.
@@ -85,17 +87,17 @@ class CocoMap(CocoMetric):
             self._coco_api.createIndex()
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """CocoMetric's numbers (it rounds them to three digits) under the names that
-        VocMap uses too.
+        """Return CocoMetric's numbers under the names that VocMap uses too.
+
+        CocoMetric rounds them to three digits.
         """
         # else all images of the json, seen or not
         self.img_ids = [truth["img_id"] for truth, _ in results]
         with redirect_stdout(StringIO()):
             raw = super().compute_metrics(results)
-        if not raw:  # CocoMetric gives nothing at all where nothing was detected
-            return dict.fromkeys(
-                ("mAP", "mAP_50", "mAP_75"), 0.0 if self._judged() else float("nan")
-            )
+        if not raw:  # CocoMetric returns nothing where nothing was detected
+            value = 0.0 if self._judged() else math.nan
+            return dict.fromkeys(("mAP", "mAP_50", "mAP_75"), value)
         each = {
             f"AP/{k.removesuffix('_precision')}": float(v)
             for k, v in raw.items()
@@ -112,7 +114,5 @@ class CocoMap(CocoMetric):
 
 
 def _share(value: float) -> float:
-    """A number of pycocotools, which says -1 if there is nothing to judge by, in [0, 1]
-    or NaN.
-    """
-    return float("nan") if value < 0 else float(value)
+    """Return a number of pycocotools in [0, 1], with NaN for its -1: nothing to judge by."""
+    return math.nan if value < 0 else float(value)

@@ -10,6 +10,6 @@ ADVICE = "add it to `classes`, or leave such boxes out: task.others='drop'"
 
 
 def left_out(where: object, counts: Mapping[str, int]) -> list[str]:
-    """What is said of boxes that were left out, a line a class."""
-    said = f"{where}: boxes of classes that `classes` lacks are left out:"
-    return [f"{said} {count:,} of {name!r}" for name, count in sorted(counts.items())]
+    """Return notes on boxes that were left out, a line a class."""
+    note = f"{where}: boxes of classes that `classes` lacks are left out:"
+    return [f"{note} {count:,} of {name!r}" for name, count in sorted(counts.items())]

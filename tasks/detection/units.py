@@ -24,24 +24,20 @@ def is_normalised(x1: float, y1: float, x2: float, y2: float) -> bool:
     )
 
 
-def normalised(where: str, what: str, came: str) -> Fault:
+def normalised(where: str, what: str, value: str) -> Fault:
     """The fault of such a box; `what` has its numbers."""
     remedy = (
         "they look normalised: multiply those along x by the image's width, those along y by "
         "its height"
     )
-    return Fault("normalised box", where, f"{what} in pixels", came, remedy)
+    return Fault("normalised box", where, f"{what} in pixels", value, remedy)
 
 
 def are_corners(x: float, y: float, w: float, h: float, size: Size) -> bool:
-    """Whether x, y, width and height are a box inside the image where they are taken as
-    its two corners.
-    """
+    """Whether x, y, width and height, taken as two corners, are a box inside the image."""
     return 0 <= x < w <= size[0] and 0 <= y < h <= size[1]
 
 
 def are_sides(x1: float, y1: float, x2: float, y2: float, size: Size) -> bool:
-    """Whether two corners are a box inside the image where they are taken as x, y, width
-    and height.
-    """
+    """Whether two corners, taken as x, y, width and height, are a box inside the image."""
     return min(x1, y1) >= 0 and min(x2, y2) > 0 and x1 + x2 <= size[0] and y1 + y2 <= size[1]

@@ -40,7 +40,7 @@ class LoadImage(BaseTransform):
     """mmcv's `LoadImageFromFile` for files that are checked first."""
 
     def transform(self, results: dict) -> dict:
-        """Read `img_path` into `img`, BGR, turned as its EXIF says."""
+        """Read `img_path` into `img`, BGR, turned by its EXIF."""
         results["img"] = read_bgr(Path(results["img_path"]))
         results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
         return results
@@ -61,7 +61,7 @@ class KeepDifficult(BaseTransform):
 class SSDCrop(BaseTransform):
     """The random crop of the original SSD.
 
-    One box must overlap the crop enough; mmdet's MinIoURandomCrop asks it of all boxes.
+    One box must overlap the crop enough; mmdet's MinIoURandomCrop requires it of all boxes.
 
     The draw is torchvision's `RandomIoUCrop`, made after the original Caffe sampler.
     """
@@ -80,7 +80,8 @@ class SSDCrop(BaseTransform):
         crop = self._draw.make_params([torch.empty(3, height, width, device="meta"), corners])
         if not crop:
             return results
-        top, left = crop["top"], crop["left"]
+        top = crop["top"]
+        left = crop["left"]
         inside = crop["is_within_crop_area"]
         results["img"] = results["img"][top : top + crop["height"], left : left + crop["width"]]
         results["img_shape"] = results["img"].shape[:2]
@@ -94,7 +95,7 @@ class SSDCrop(BaseTransform):
 
 
 def train_pipeline(augmentation: Augmentation, size: int, difficult: Difficult) -> list[dict]:
-    """From file to network input with augmentation.
+    """Return the steps from file to network input, with augmentation.
 
     Args:
         augmentation: ``"ssd"``, the original order and crop; ``"mmdet"``, those of mmdet's
@@ -111,10 +112,8 @@ def train_pipeline(augmentation: Augmentation, size: int, difficult: Difficult) 
     )
     expand = dict(type="Expand", mean=MEAN_RGB, to_rgb=True, ratio_range=(1, 4))
     crop = dict(type="MinIoURandomCrop", min_ious=(0.1, 0.3, 0.5, 0.7, 0.9), min_crop_size=0.3)
-    resize, flip = (
-        dict(type="Resize", scale=(size, size), keep_ratio=False),
-        dict(type="RandomFlip", prob=0.5),
-    )
+    resize = dict(type="Resize", scale=(size, size), keep_ratio=False)
+    flip = dict(type="RandomFlip", prob=0.5)
     steps: dict[str, list[dict]] = {
         "ssd": [colour, expand, dict(type=SSDCrop), resize, flip],
         "mmdet": [expand, crop, resize, flip, colour],
@@ -124,16 +123,19 @@ def train_pipeline(augmentation: Augmentation, size: int, difficult: Difficult) 
 
 
 def test_pipeline(size: int, difficult: Difficult) -> list[dict]:
-    """From file to network input as at test time: boxes in its pixels, and the annotation
-    itself in `instances`.
+    """Return the steps from file to network input at test time.
+
+    Boxes are in the input's pixels; `instances` has the annotation itself.
     """
     resize = dict(type="Resize", scale=(size, size), keep_ratio=False)
     return [*_load(difficult), resize, dict(type="PackDetInputs", meta_keys=(*META, "instances"))]
 
 
 def _load(difficult: Difficult) -> list[dict]:
-    keep = [dict(type=KeepDifficult)] if difficult == "train" else []
-    return [dict(type=LoadImage), dict(type="LoadAnnotations", with_bbox=True), *keep]
+    steps: list[dict] = [dict(type=LoadImage), dict(type="LoadAnnotations", with_bbox=True)]
+    if difficult == "train":
+        steps.append(dict(type=KeepDifficult))
+    return steps
 
 
 class VocBoxes(XMLDataset):
@@ -149,7 +151,9 @@ class VocBoxes(XMLDataset):
         self._left: Counter[str] = Counter()
         self._uneven = 0
         super().__init__(**options)
-        self.notes = left_out(pairs[0].xml.parent, self._left) if pairs else []
+        self.notes: list[str] = []
+        if pairs:
+            self.notes += left_out(pairs[0].xml.parent, self._left)
         if self._uneven:
             self.notes.append(f"{pairs[0].xml.parent}: {UNEVEN.format(f'{self._uneven:,}')}")
         self._pairs = ()
@@ -165,7 +169,8 @@ class VocBoxes(XMLDataset):
         width, height = size or first_fault_raised(read_header(pair.image, pair.no_image)).size
         boxes = self._parse_instance_info(tree, minus_one=True)
         for item in tree.findall("object"):
-            name, box = item.findtext("name", ""), item.find("bndbox")
+            name = item.findtext("name", "")
+            box = item.find("bndbox")
             if name not in self.cat2label:
                 self._left[name] += 1
             elif box is not None:
@@ -178,7 +183,8 @@ class CocoBoxes(CocoDataset):
     """mmdet's data set over annotations that were read before."""
 
     def __init__(self, coco: Coco, **options: Any) -> None:
-        self._coco, self.notes = coco, coco.notes
+        self._coco = coco
+        self.notes = coco.notes
         super().__init__(**options)
 
     def load_data_list(self) -> list[dict]:
@@ -244,5 +250,6 @@ def seen_as_at_test_time(dataset: ConcatDataset, pipeline: list[dict]) -> Concat
     parts = [copy.copy(part) for part in dataset.datasets]
     with DefaultScope.overwrite_default_scope("mmdet"):
         for part in parts:
-            part.pipeline, part.test_mode = Compose(pipeline), True
+            part.pipeline = Compose(pipeline)
+            part.test_mode = True
     return ConcatDataset(parts, ignore_keys=["dataset_type"])

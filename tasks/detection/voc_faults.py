@@ -37,7 +37,7 @@ def voc_faults(
         others: objects of classes that `classes` lacks are a fault, or are left out.
         look: looks at the images: by their headers (with XML about 1 s for 3,000 images), or at the
             pixels too.
-        progress: wraps the list of samples that is gone through, as tqdm does.
+        progress: wraps the list of samples, as tqdm does.
     """
     look = look or ImageCheck(full=False)
     return list(_split_faults(Path(root).absolute(), lists, tuple(classes), others, look, progress))
@@ -75,27 +75,29 @@ def _split_faults(
 def _sample_faults(
     pair: Pair, classes: tuple[str, ...], others: Others, look: ImageCheck
 ) -> Iterator[Fault]:
-    image, path = pair.image, pair.xml
-    real = yield from look.size(image, pair.no_image)
+    path = pair.xml
+    real = yield from look.size(pair.image, pair.no_image)
     tree = yield from read_xml(path, pair.no_xml)
     if tree is None:
         return
     declared = yield from declared_size(tree, str(path))
     if real and declared and real != declared:
-        yield wrong_size(str(path), image, real, declared, "<size>")
-    size = declared if swapped(real, declared) else real or declared  # one fault tells it
+        yield wrong_size(str(path), pair.image, real, declared, "<size>")
+    size = real or declared
+    if swapped(real, declared):  # one fault is enough: boxes are judged by the XML's size
+        size = declared
     objects = tree.findall("object")
     yield from _stray_faults(tree, objects, str(path))
     # else it would count as an image without objects
     if not objects and tree.tag.lower() != "annotation":
-        came, remedy = f"<{tree.tag}>", "export it as Pascal VOC's XML, without a namespace"
-        yield Fault("no annotation", str(path), "<annotation> at the top", came, remedy)
+        remedy = "export it as Pascal VOC's XML, without a namespace"
+        yield Fault("no annotation", str(path), "<annotation> at the top", f"<{tree.tag}>", remedy)
     for number, item in enumerate(objects, 1):
         yield from _object_faults(item, f"{path}, object {number}", size, classes, others)
 
 
 def _stray_faults(tree: ET.Element, objects: list[ET.Element], where: str) -> Iterator[Fault]:
-    """Objects and boxes at a place where mmdet does not look.
+    """Report objects and boxes at a place where mmdet does not look for them.
 
     The <part> of an <object> has boxes, too.
     """
@@ -165,21 +167,22 @@ def _corner(box: ET.Element, tag: str, where: str) -> Reading[float | None]:
 
 
 def _box_faults(box: tuple[int, int, int, int], where: str, size: Size | None) -> Iterator[Fault]:
-    """`box` has 1-based corners that belong to it.
+    """Faults of a box with 1-based corners, both inside the box.
 
-    0 is let pass, for mmdet subtracts the 1 unseen.
+    0 is accepted, as mmdet subtracts 1 without a check.
     """
-    (x1, y1, x2, y2), (width, height) = box, size or (float("inf"), float("inf"))
-    came = f"{shown(box)} (xmin, ymin, xmax, ymax, fractions cut off)"
+    x1, y1, x2, y2 = box
+    width, height = size or (float("inf"), float("inf"))
+    value = f"{shown(box)} (xmin, ymin, xmax, ymax, fractions cut off)"
     if x1 > x2 or y1 > y2:
         remedy = "swap the corners"
         if size is not None and are_sides(x1, y1, x2, y2, size):
             remedy += f"; {SIDES}"
-        yield Fault("inverted box", where, "xmin < xmax and ymin < ymax", came, remedy)
+        yield Fault("inverted box", where, "xmin < xmax and ymin < ymax", value, remedy)
     elif x1 == x2 or y1 == y2:
         yield Fault(
-            "box of no area", where, "xmin < xmax and ymin < ymax", came, "widen or delete the box"
+            "box of no area", where, "xmin < xmax and ymin < ymax", value, "widen or delete the box"
         )
     if min(x1, x2, y1, y2) < 0 or max(x1, x2) > width or max(y1, y2) > height:
         expected = f"a box inside the image of {size} (width, height)"
-        yield Fault("box outside the image", where, expected, came, "correct or clip the box")
+        yield Fault("box outside the image", where, expected, value, "correct or clip the box")

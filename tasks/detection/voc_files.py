@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from models.process.text import reason, shown
+from models.process.text import abridged, reason, shown
 from tasks.data import few, first_fault_raised
 from tasks.detection.voc_folder import SUFFIXES, XMLS, Folder
 from tasks.faults import LIST_BYTES, Fault, Reading, escapes, misleads, path_fault, read_file
@@ -40,8 +40,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Entry:
-    """What one entry of `train` or `test` means: a folder of images, one of XML, and a
-    list of ids unless all count.
+    """One entry of `train` or `test`: a folder of images, one of XML, and a list of ids.
+
+    Without a list all files of the folders count.
     """
 
     images: Path
@@ -50,8 +51,7 @@ class Entry:
 
 
 def pairs(root: Path, text: str, first: dict[Path, str]) -> Reading[list[Pair]]:
-    """The samples of one entry of `train` or `test`, in its order: as its list says, else by their
-    paths.
+    """The samples of one entry of `train` or `test`, in the order of its list or else by path.
 
     Args:
         root: `data_root`.
@@ -61,8 +61,9 @@ def pairs(root: Path, text: str, first: dict[Path, str]) -> Reading[list[Pair]]:
     entry = yield from _entry(root, text)
     if entry is None:
         return []
-    images, xmls = Folder(entry.images, SUFFIXES), Folder(entry.xmls, XMLS)
-    named = _found(images, xmls)
+    images = Folder(entry.images, SUFFIXES)
+    xmls = Folder(entry.xmls, XMLS)
+    named = _matched(images, xmls)
     if entry.list is not None:
         named = _listed(
             entry.list, f"the list {text!r} is this file; {ROOT}, here {root}", images, xmls
@@ -70,8 +71,9 @@ def pairs(root: Path, text: str, first: dict[Path, str]) -> Reading[list[Pair]]:
     pairs = []
     for pair in (yield from named):
         if pair.image in first:
-            came, remedy = f"{shown(pair.name)} again", f"see {first[pair.image]}"
-            yield Fault("id twice", pair.place, "every image once in a split", came, remedy)
+            value = f"{shown(pair.name)} again"
+            remedy = f"see {first[pair.image]}"
+            yield Fault("id twice", pair.place, "every image once in a split", value, remedy)
         else:
             first[pair.image] = pair.place
             pairs.append(pair)
@@ -79,20 +81,24 @@ def pairs(root: Path, text: str, first: dict[Path, str]) -> Reading[list[Pair]]:
 
 
 def litter_notes(root: Path, lists: Sequence[str], split: str) -> list[str]:
-    """What is skipped in the folders of a split's entries, which are all valid, where no
-    list names the files.
+    """Notes on files that are skipped in the folders of a split's entries.
+
+    Entries with a list are passed over, as it names the files. All entries are valid.
     """
     entries = [first_fault_raised(_entry(root, text)) for text in lists]
     kinds: dict[Path, frozenset[str]] = {}
     for entry in entries:
-        for home, suffixes in () if entry.list else ((entry.images, SUFFIXES), (entry.xmls, XMLS)):
+        if entry.list is not None:
+            continue
+        for home, suffixes in ((entry.images, SUFFIXES), (entry.xmls, XMLS)):
             kinds[home] = kinds.get(home, frozenset()) | suffixes
-    looked_at = [Folder(home, suffixes) for home, suffixes in kinds.items()]
-    notes = skipped(dict.fromkeys(folder for each in looked_at for folder in each.folders()), split)
-    names = sorted(name for each in looked_at for name in each.others())
+    folders = [Folder(home, suffixes) for home, suffixes in kinds.items()]
+    notes = skipped(dict.fromkeys(path for folder in folders for path in folder.folders()), split)
+    names = sorted(name for folder in folders for name in folder.others())
     if names:
         notes.append(
-            f"{split}: {len(names):,} files are skipped that are no images or no XML: {few(names)}"
+            f"{split}: {len(names):,} files are skipped that are neither images nor XML: "
+            f"{few(names)}"
         )
     return notes
 
@@ -112,7 +118,8 @@ def _entry(root: Path, text: str) -> Reading[Entry | None]:
             if fault is not None:
                 yield fault
                 return None
-        return Entry(root / parts[0], root / parts[1], root / parts[2] if parts[2:] else None)
+        ids = root / parts[2] if len(parts) == 3 else None
+        return Entry(root / parts[0], root / parts[1], ids)
     folder, _, name = PurePath(text).as_posix().rpartition("/")
     home = root / folder
     path = home / "ImageSets" / "Main" / f"{name}.txt"
@@ -120,12 +127,12 @@ def _entry(root: Path, text: str) -> Reading[Entry | None]:
         if os.path.isdir(root / text):
             return Entry(root / text, root / text)
         if not os.path.isdir(home / "ImageSets"):
-            came = f"{shown(text)}, which is neither a list nor a folder"
+            value = f"{shown(text)}, which is neither a list nor a folder"
             yield Fault(
                 "list name",
                 str(root),
                 FORMS,
-                came,
+                value,
                 f"{ROOT}, or your folders; it holds {_content(root)}",
             )
             return None
@@ -137,9 +144,7 @@ def _content(folder: Path) -> str:
         names = sorted(os.listdir(folder))
     except OSError as error:
         return reason(error)
-    if names:
-        return ", ".join(map(shown, names[:8])) + (", ..." if len(names) > 8 else "")
-    return "nothing"
+    return abridged([shown(name) for name in names], 8) or "nothing"
 
 
 # ---------------------------------------------------------------- by a list
@@ -147,12 +152,13 @@ def _content(folder: Path) -> str:
 
 def _listed(path: Path, remedy: str, images: Folder, xmls: Folder) -> Reading[list[Pair]]:
     content = yield from read_file(path, "list", remedy, LIST_BYTES)
-    found = []
+    pairs = []
     for number, line in enumerate((yield from _lines(path, content)), 1):
         place = f"{path}, line {number}"
         pair = yield from _line_pair(place, line, images, xmls)
-        found += [pair] if pair else []
-    return found
+        if pair is not None:
+            pairs.append(pair)
+    return pairs
 
 
 def _lines(path: Path, content: bytes | None) -> Reading[list[str]]:
@@ -187,7 +193,7 @@ def _line_pair(place: str, line: str, images: Folder, xmls: Folder) -> Reading[P
             "list line", place, "an image id", f"the blank line {shown(line)}", "delete the line"
         )
         return None
-    if "\\" in line and not _there(images, line, ".jpg"):  # written on Windows
+    if "\\" in line and not _exists(images, line, ".jpg"):  # written on Windows
         line = line.replace("\\", "/")
     if misleads(line):
         yield Fault(
@@ -199,13 +205,11 @@ def _line_pair(place: str, line: str, images: Folder, xmls: Folder) -> Reading[P
         )
         return None
     stem, suffix = os.path.splitext(line)
-    if suffix.lower() not in SUFFIXES | XMLS or _there(xmls, line, ".xml"):
+    if suffix.lower() not in SUFFIXES | XMLS or _exists(xmls, line, ".xml"):
         stem = line
-    if stem != line and suffix.lower() in SUFFIXES and _there(images, line):
+    if stem != line and suffix.lower() in SUFFIXES and _exists(images, line):
         image = images.home / line
     else:
-        image = None
-    if image is None:
         image = yield from _image(place, stem, images)
     if line.strip() != line or (len(line.split()) > 1 and not os.path.lexists(image)):
         remedy = "keep the first column alone (lists of one class, 'dog_train.txt', cannot be used)"
@@ -214,47 +218,51 @@ def _line_pair(place: str, line: str, images: Folder, xmls: Folder) -> Reading[P
     return Pair(stem, image, _xml(stem, xmls), place)
 
 
-def _there(folder: Folder, name: str, suffix: str = "") -> bool:
+def _exists(folder: Folder, name: str, suffix: str = "") -> bool:
     return os.path.lexists(folder.home / f"{name}{suffix}")
 
 
 def _image(place: str, stem: str, images: Folder) -> Reading[Path]:
     """The image of an id: VOC's own .jpg, else the one of another suffix."""
     usual = images.home / f"{stem}.jpg"
-    others = [] if os.path.lexists(usual) else images.named(stem)
+    if os.path.lexists(usual):
+        return usual
+    others = images.named(stem)
     if len(others) > 1:
         yield _several(place, stem, others)
     return others[0] if others else usual
 
 
 def _several(place: str, stem: str, files: list[Path]) -> Fault:
-    came = " and ".join(shown(path.name) for path in files)
+    value = " and ".join(shown(path.name) for path in files)
     return Fault(
-        "several images", place, f"one image of the name {stem!r}", came, "take all but one away"
+        "several images", place, f"one image of the name {stem!r}", value, "take all but one away"
     )
 
 
 def _xml(stem: str, xmls: Folder) -> Path:
     usual = xmls.home / f"{stem}.xml"
-    others = [] if os.path.lexists(usual) else xmls.named(stem)
-    return others[0] if others else usual
+    if os.path.lexists(usual):
+        return usual
+    return next(iter(xmls.named(stem)), usual)
 
 
 # ---------------------------------------------------------------- all of a folder
 
 
-def _found(images: Folder, xmls: Folder) -> Reading[list[Pair]]:
-    """An image and an XML of one name.
+def _matched(images: Folder, xmls: Folder) -> Reading[list[Pair]]:
+    """Pair images and XML files of the same name.
 
-    Where one of the two is missing, that is told with the sample.
+    Where one of the two is missing, the check of the sample reports it.
     """
-    photos, notes = images.stems(), xmls.stems()
+    photos = images.stems()
+    notes = xmls.stems()
     if not set(photos) & set(notes):
         expected = f"images in {images.home} and an XML of the same name for each in {xmls.home}"
-        came = f"{len(photos):,} images and {len(notes):,} XML files, none of one name"
-        yield Fault("no pairs", str(images.home), expected, came, _advice(photos, notes))
+        value = f"{len(photos):,} images and {len(notes):,} XML files, none of one name"
+        yield Fault("no pairs", str(images.home), expected, value, _advice(photos, notes))
         return []
-    found = []
+    pairs = []
     for stem in sorted({*photos, *notes}):
         files = images.named(stem)
         image = files[0] if files else images.home / f"{stem}.jpg"
@@ -270,12 +278,12 @@ def _found(images: Folder, xmls: Folder) -> Reading[list[Pair]]:
             continue
         if len(files) > 1:
             yield _several(place, stem, files)
-        found.append(Pair(stem, image, _xml(stem, xmls), place, *WITHOUT))
-    return found
+        pairs.append(Pair(stem, image, _xml(stem, xmls), place, *WITHOUT))
+    return pairs
 
 
 def _advice(photos: list[str], notes: list[str]) -> str:
-    """What to write where the two lie in folders of their own below the one that was named."""
+    """The remedy where no image has an XML of its name; both may lie in folders of their own."""
     heads = [
         sorted({PurePath(stem).parent.as_posix() for stem in stems}) for stems in (photos, notes)
     ]

@@ -36,7 +36,7 @@ XMLS = frozenset({".xml"})
 class Folder:
     """Files of some suffixes below a folder, found by their path without suffix.
 
-    A folder is looked into once.
+    Each folder is listed once.
     """
 
     home: Path
@@ -45,7 +45,8 @@ class Folder:
 
     def named(self, stem: str) -> list[Path]:
         """The files with this path without suffix, in order."""
-        parent, name = PurePath(stem).parent, PurePath(stem).name
+        parent = PurePath(stem).parent
+        name = PurePath(stem).name
         if parent not in self._seen:
             self._seen[parent] = self._names(self.home / parent)
         return [self.home / parent / file for file in self._seen[parent].get(name, [])]
@@ -53,10 +54,10 @@ class Folder:
     def _names(self, folder: Path) -> dict[str, list[str]]:
         names: dict[str, list[str]] = {}
         try:
-            found = listing(folder)
-        except (OSError, ValueError):  # said where the folder itself is looked at
-            found = []
-        for path in found:
+            paths = listing(folder)
+        except (OSError, ValueError):  # reported where the folder itself is checked
+            paths = []
+        for path in paths:
             if path.suffix.lower() in self.suffixes:
                 names.setdefault(path.stem, []).append(path.name)
         return names
@@ -71,13 +72,15 @@ class Folder:
 
     def folders(self) -> Iterator[Path]:
         """The folder and those below it, behind links too."""
-        visited: set[str] = set()  # a link to a folder above would lead around
+        visited: set[str] = set()  # a link to a folder above would never end
         for folder, below, _ in os.walk(self.home, followlinks=True):
             real = os.path.realpath(folder)
-            below[:] = [] if real in visited else [name for name in below if not is_litter(name)]
-            if real not in visited:
-                yield Path(folder)
+            if real in visited:
+                below.clear()
+                continue
             visited.add(real)
+            below[:] = [name for name in below if not is_litter(name)]
+            yield Path(folder)
 
     def others(self) -> list[str]:
         """Files of other suffixes, by name."""

@@ -14,7 +14,7 @@ XML_BYTES = 4_000_000  # 15,000 boxes; parsed it takes at most a hundred times a
 
 
 def read_xml(path: Path, without: str) -> Reading[ET.Element | None]:
-    """The annotation; blanks around class names, as of indented XML, are no part of them.
+    """Read an annotation; blanks around class names, as of indented XML, are cut off.
 
     `without` is what a user does who has no XML to put there.
     """
@@ -80,31 +80,33 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def only(parent: ET.Element, tag: str, where: str) -> Reading[ET.Element | None]:
-    """The one child of a name."""
-    found = parent.findall(tag)
-    if len(found) == 1:
-        return found[0]
-    came = str(len(found) or "none")
-    if not found and tag == "bndbox":
+    """Return the single child with this tag; none or several are a fault."""
+    children = parent.findall(tag)
+    if len(children) == 1:
+        return children[0]
+    value = str(len(children) or "none")
+    if not children and tag == "bndbox":
         # <polygon>, <robndbox>
         others = [child.tag for child in parent if len(child) and child.tag != "part"]
-        came += f" (but <{others[0]}>)" if others else ""
-    yield Fault(f"<{tag}>", where, f"one <{tag}> in <{parent.tag}>", came, "mend the annotation")
+        if others:
+            value += f" (but <{others[0]}>)"
+    yield Fault(f"<{tag}>", where, f"one <{tag}> in <{parent.tag}>", value, "mend the annotation")
     return None
 
 
 def uneven(box: ET.Element) -> bool:
-    """Whether a <bndbox> is no 1-based box of whole pixels, as tools write that count
-    pixels from 0.
+    """Whether a <bndbox> has a corner at 0 or a fraction.
+
+    VOC's boxes are 1-based and in whole pixels; tools that count pixels from 0 write others.
     """
     values = [float(corner.text or "") for corner in box if corner.tag in CORNERS]
     return any(value != int(value) or value == 0 for value in values)
 
 
 def declared_size(tree: ET.Element, where: str) -> Reading[Size | None]:
-    """(width, height) as <size> says.
+    """(width, height) as <size> declares it.
 
-    None if it says nothing: missing, empty or 0, as some tools write it.
+    None if it declares none: it is missing, empty or 0, as some tools write it.
     """
     if tree.find("size") is None:
         return None
@@ -119,15 +121,17 @@ def declared_size(tree: ET.Element, where: str) -> Reading[Size | None]:
         try:
             numbers.append(_whole(element.text or ""))
         except (ValueError, OverflowError):
-            came = shown(element.text)
+            value = shown(element.text)
             yield Fault(
                 f"<{tag}>",
                 where,
                 f"a whole number of pixels as <{tag}>",
-                came,
+                value,
                 "write the image's own",
             )
-    return (numbers[0], numbers[1]) if len(numbers) == 2 and any(numbers) else None
+    if len(numbers) != 2 or not any(numbers):
+        return None
+    return numbers[0], numbers[1]
 
 
 def _whole(text: str) -> int:

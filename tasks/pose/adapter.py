@@ -1,6 +1,4 @@
-"""The pose task: a stacked hourglass, mean squared error of heatmaps, and persons in
-MPII's form.
-"""
+"""The pose task: a stacked hourglass, squared error of heatmaps, and persons in MPII's form."""
 
 from __future__ import annotations
 
@@ -43,7 +41,8 @@ from tasks.pose.views import Augmentation, View
 
 THRESHOLDS = {"PCKh": 0.5, "PCK": 0.2}
 UNSCORED = ("pelvis", "thorax")  # left out of MPII's mean
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as HRNet takes them
+MEAN = (0.485, 0.456, 0.406)  # ImageNet's, as HRNet takes them; STD too
+STD = (0.229, 0.224, 0.225)
 
 
 class Pose:
@@ -124,40 +123,46 @@ class Pose:
                 "heads: expected a .mat with head boxes for PCKh, but got None; or set "
                 "measure='PCK'"
             )
-        self.root, self.lists = Path(data_root).expanduser(), {"train": train, "test": test}
+        self.root = Path(data_root).expanduser()
+        self.lists = {"train": train, "test": test}
         self.heads = heads if measure == "PCKh" else None
-        self.joints, self.mirrored = tuple(joints), mirrored(tuple(joints))
+        self.joints = tuple(joints)
+        self.mirrored = mirrored(self.joints)
         self.settings = {"stacks": stacks, "features": features, "blocks": blocks, "depth": depth}
         self.taps = declare_taps(stacks, features)
-        self.input_size, self.sigma, self.pose_loss = input_size, sigma, pose_loss
-        self.distribution, self.reach = distribution, max(1, round(sigma))
+        self.input_size = input_size
+        self.sigma = sigma
+        self.pose_loss = pose_loss
+        self.distribution = distribution
+        self.reach = max(1, round(sigma))
         self.augmentation = Augmentation(scale, rotation, flip, colour)
-        self.flip_test, self.metric = flip_test, measure
+        self.flip_test = flip_test
+        self.metric = measure
         self.unscored = UNSCORED if self.joints == MPII_JOINTS else ()
         self.threshold = THRESHOLDS[measure] if threshold is None else threshold
         self.test_limit = test_limit
         self._notes: list[str] = []
 
     def check(self, full: bool = False) -> list[str]:
-        """Faults of both splits' files."""
-        shown, self._notes = partial(track, what="checking the data"), []
-        found = mpii_faults(
+        """Return the faults of both splits' files."""
+        self._notes = []
+        faults: list[str] = []
+        faults += mpii_faults(
             self.root,
             self.lists,
             len(self.joints),
             self.heads,
             full=full,
-            progress=shown,
+            progress=partial(track, what="checking the data"),
             notes=self._notes,
         )
-        faults: list[str] = list(found)
         if not faults:
             path = self.root / self.lists["test"]
             faults += judging_faults(path, self.evaluator(), self._tested, self.test_limit)
         return faults
 
     def notes(self) -> list[str]:
-        """What the last `check` saw, and what is not annotated; see `tasks.base.Noted`."""
+        """Notes of the last `check`, and on unannotated joints; see `tasks.base.Noted`."""
         joints = joint_notes(self.joints, self._people.annotated, self.evaluator(), self._tested)
         return self._notes + joints
 
@@ -204,36 +209,37 @@ class Pose:
         return StackedHourglass(len(self.joints), **self.settings)
 
     def forward(self, network: StackedHourglass, batch: Batch, want: frozenset[str]) -> Output:
-        """Last maps as taps.
+        """Return the last maps as taps, and the wanted fields.
 
-        Each person's loss (B,) and its joints' distributions (B, J, cells).
+        These are each person's loss (B,) and its joints' distributions (B, J, cells).
         """
-        taps, found = network(self._normalised(batch["image"]))
+        taps, heatmaps = network(self._normalised(batch["image"]))
+        last = heatmaps[-1]
+        side = last.shape[-1]
         loss = None
         if "loss" in want:
-            side = found[-1].shape[-1]
             target, weights = maps.targets(
                 batch["joints"] / STRIDE, batch["annotated"], side, self.sigma
             )
-            loss = maps.pose_losses(found, target, weights, self.pose_loss)
+            loss = maps.pose_losses(heatmaps, target, weights, self.pose_loss)
         if "probs" not in want:
             return Output(taps, loss)
-        probs = places(found[-1], self.distribution)
+        probs = places(last, self.distribution)
         if self.distribution == "softmax":
             return Output(taps, loss, probs)
-        return Output(taps, loss, probs, answers=answers(probs, found[-1].shape[-1], self.reach))
+        return Output(taps, loss, probs, answers=answers(probs, side, self.reach))
 
     def predict(self, network: StackedHourglass, batch: Batch) -> list[BaseDataElement]:
-        """The joints of each person in pixels of the image as it is on disk."""
+        """Return the joints of each person in pixels of the image as it is on disk."""
         images = self._normalised(batch["image"])
-        found = network(images)[1][-1].float()
+        heatmaps = network(images)[1][-1].float()
         if self.flip_test:
-            found = (
-                found + maps.unflipped(network(images.flip(3))[1][-1].float(), self.mirrored)
-            ) / 2
-        joints = maps.to_image(maps.decode(found.detach()), STRIDE, batch["inverse"]).cpu().numpy()
+            flipped = network(images.flip(3))[1][-1].float()
+            heatmaps = (heatmaps + maps.unflipped(flipped, self.mirrored)) / 2
+        cells = maps.decode(heatmaps.detach())
+        joints = maps.to_image(cells, STRIDE, batch["inverse"]).cpu().numpy()
         pairs = zip(batch["person"].tolist(), joints, strict=True)
-        return [BaseDataElement(person=person, joints=found) for person, found in pairs]
+        return [BaseDataElement(person=person, joints=own) for person, own in pairs]
 
     def _normalised(self, images: Tensor) -> Tensor:
         """Bytes -> about zero mean and unit variance, on the images' device."""
@@ -241,16 +247,13 @@ class Pose:
         return (images.float() / 255 - mean) / std
 
     def evaluator(self) -> Pck:
-        """PCKh by the published truth and head boxes, or PCK by the json.
-
-        Of all and of each joint.
-        """
+        """PCKh by the published truth and head boxes, or PCK by the json; also of each joint."""
         truth, annotated, sizes = self._truth
         return Pck(self.metric, self.joints, self.unscored, truth, annotated, sizes, self.threshold)
 
     @cached_property
     def _heads(self) -> Truth | None:
-        """What MPII's evaluation takes for the truth; None for PCK, which goes by the json."""
+        """The ground truth of MPII's evaluation; None for PCK, which takes the json's."""
         return None if self.heads is None else read_heads(self.root / self.heads)
 
     @property
@@ -259,11 +262,11 @@ class Pose:
         return self._heads or (people.joints, people.annotated, box_sizes(people))
 
     def name(self, index: int) -> str:
-        """The path of the image below `data_root`, and which of its persons in the json's order."""
+        """The path of the image below `data_root`, and the person's number in it."""
         return self._people.names[index]
 
     def effort(self, index: int) -> int:
-        """Annotated joints of a person."""
+        """Return the number of a person's annotated joints."""
         return int(self._people.annotated[index].sum())
 
     def traits(self, index: int) -> dict[str, list[str] | list[float]]:
@@ -296,10 +299,7 @@ class Pose:
 
 
 def _label(people: People, index: int, heads: Truth | None) -> str:
-    """All that is known of a person.
-
-    Joints that are not annotated are None, whatever the file says there.
-    """
+    """The annotation of a person as text; joints that are not annotated are None."""
     parts = {
         "centre": people.centres[index].tolist(),
         "side": float(people.sides[index]),
@@ -312,5 +312,7 @@ def _label(people: People, index: int, heads: Truth | None) -> str:
 
 
 def _known(joints: np.ndarray, annotated: np.ndarray) -> list[list[float] | None]:
-    pairs = zip(joints.tolist(), annotated, strict=True)
-    return [joint if known else None for joint, known in pairs]
+    listed: list[list[float] | None] = joints.tolist()
+    for index in np.flatnonzero(~annotated):
+        listed[index] = None
+    return listed

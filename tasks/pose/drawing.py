@@ -1,4 +1,4 @@
-"""A person as people look at it: the crop, its joints, and the bones between them."""
+"""Drawing of a person: the crop, its joints, and the bones between them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 SIDE = 256  # pixels
-RIGHT, OTHER = (255, 128, 0), (0, 200, 255)
+RIGHT = (255, 128, 0)
+OTHER = (0, 200, 255)
 
 
 def drawn(
@@ -20,7 +21,7 @@ def drawn(
     names: Sequence[str],
     bones: Sequence[tuple[int, int]],
 ) -> Image.Image:
-    """The crop with its annotated joints; those of the right side have a colour of their own.
+    """Draw the annotated joints onto the crop; those of the right side in their own colour.
 
     Args:
         image: (3, size, size) uint8, RGB.
@@ -36,9 +37,9 @@ def drawn(
     right = [name.startswith("right") for name in names]
     for a, b in bones:
         if annotated[a] and annotated[b]:
-            cv2.line(
-                sheet, spots[a], spots[b], RIGHT if right[a] or right[b] else OTHER, 2, cv2.LINE_AA
-            )
+            colour = RIGHT if right[a] or right[b] else OTHER
+            cv2.line(sheet, spots[a], spots[b], colour, 2, cv2.LINE_AA)
     for joint in np.flatnonzero(annotated.numpy()):
-        cv2.circle(sheet, spots[joint], 4, RIGHT if right[joint] else OTHER, -1, cv2.LINE_AA)
+        colour = RIGHT if right[joint] else OTHER
+        cv2.circle(sheet, spots[joint], 4, colour, -1, cv2.LINE_AA)
     return Image.fromarray(sheet)

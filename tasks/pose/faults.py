@@ -39,15 +39,16 @@ def mpii_faults(
     Args:
         root: the data set's folder, `data_root`, which holds images/.
         lists: the json files of the splits "train" and "test", below root.
-        joints: how many a person has.
+        joints: their number for a person.
         heads: the mat file with the head boxes of the test persons, below root; None if no head
             sizes are needed.
         full: decode every image; without, headers are read.
         progress: wraps the persons of each list, as tqdm does.
-        notes: gets what is valid and odd, a line each.
+        notes: gets a line for each thing that is valid but unusual.
     """
-    told = [] if notes is None else notes
-    return list(_faults(Path(root).absolute(), lists, joints, heads, full, progress, told))
+    if notes is None:
+        notes = []
+    return list(_faults(Path(root).absolute(), lists, joints, heads, full, progress, notes))
 
 
 def _faults(
@@ -66,23 +67,25 @@ def _faults(
     fault = path_fault(root / "images", "images folder", LAYOUT)
     if fault is not None:
         yield fault
-    look, splits = ImageCheck(full, upright=False), {}
+    splits = {}
+    look = ImageCheck(full, upright=False)
     images = Images(root / "images", fault is None, look)
     for split, name in lists.items():
         records = yield from read_records(root, name)
         if records is not None:
             mended = mend_separators(records, root / "images")
-            notes += [f"{root / name}: {SEPARATORS.format(f'{mended:,}')}"] if mended else []
+            if mended:
+                notes.append(f"{root / name}: {SEPARATORS.format(f'{mended:,}')}")
             splits[split] = yield from person_faults(
                 root / name, records, joints, images, progress, notes
             )
     yield from look.together()
     if look.turned:
-        count, one = len(look.turned), next(iter(look.turned))
+        one = next(iter(look.turned))
         notes.append(
-            f"{count} images such as {one} have an EXIF orientation, which is not followed for "
-            "poses: "
-            "joints are taken to lie on the pixels as stored, as MPII's and HRNet's do"
+            f"{len(look.turned)} images such as {one} have an EXIF orientation, which is not "
+            "followed for poses: joints are taken to lie on the pixels as stored, as MPII's and "
+            "HRNet's do"
         )
     if heads is not None:
         yield from _head_faults(root, heads, splits.get("test"), joints)
@@ -99,14 +102,9 @@ def _head_faults(root: Path, name: str, test: Persons | None, joints: int) -> It
         expected = (
             f"numbers of the shape {shapes[key]} as {key!r}, for the {count} persons of {test.path}"
         )
-        came = f"the shape {arrays[key].shape}"
-        yield Fault(
-            "head sizes",
-            str(root / name),
-            expected,
-            came,
-            "take the mat file that belongs to the json",
-        )
+        value = f"the shape {arrays[key].shape}"
+        remedy = "take the mat file that belongs to the json"
+        yield Fault("head sizes", str(root / name), expected, value, remedy)
     if not wrong:
         boxes, missing, positions = (arrays[key] for key in ARRAYS)
         with np.errstate(all="ignore"):
@@ -116,12 +114,11 @@ def _head_faults(root: Path, name: str, test: Persons | None, joints: int) -> It
                 root / name, positions.transpose(2, 0, 1), missing.T == 0, sizes, test
             )
         if not (missing == 0).any():
-            came = "1 for all of them"
             yield Fault(
                 "head sizes",
                 str(root / name),
                 "a joint with 0 in 'jnt_missing'",
-                came,
+                "1 for all of them",
                 "there is nothing to score",
             )
 
@@ -131,32 +128,30 @@ def _size_faults(
 ) -> Iterator[Fault]:
     ordered = (boxes[1] > boxes[0]).all(axis=0)
     for index in np.flatnonzero(~(np.isfinite(sizes) & ordered)).tolist():
-        where, came = f"{path}, headboxes_src[:, :, {index}]", shown(boxes[:, :, index].tolist())
+        where = f"{path}, headboxes_src[:, :, {index}]"
         expected = f"the first corner [x, y] left of and above the second for {test.where(index)}"
-        yield Fault("head box", where, expected, came, "correct it")
+        value = shown(boxes[:, :, index].tolist())
+        yield Fault("head box", where, expected, value, "correct it")
     away = np.linalg.norm(boxes.mean(0).T[:, None] - test.joints, axis=-1)  # (N, joints)
     away = np.where(test.annotated, away, np.inf).min(1)
     far = test.annotated.any(1) & ordered & (away > FAR * sizes)
     for index in np.flatnonzero(far).tolist():
-        where, came = (
-            f"{path}, headboxes_src[:, :, {index}]",
-            f"one {away[index]:.0f} px away from all of them",
-        )
+        where = f"{path}, headboxes_src[:, :, {index}]"
         expected = f"a head near the joints of {test.where(index)}"
-        yield Fault(
-            "head elsewhere", where, expected, came, "correct the box, or the order of the mat file"
-        )
+        value = f"one {away[index]:.0f} px away from all of them"
+        remedy = "correct the box, or the order of the mat file"
+        yield Fault("head elsewhere", where, expected, value, remedy)
 
 
 def _order_faults(
     path: Path,
     positions: NDArray[Any],
-    there: NDArray[np.bool_],
+    annotated: NDArray[np.bool_],
     sizes: NDArray[Any],
     test: Persons,
 ) -> Iterator[Fault]:
-    """Whether the mat file has its persons, positions (N, joints, 2), where the json has them."""
-    both = there & test.annotated
+    """Report a mat file whose persons, positions (N, joints, 2), are not in the json's order."""
+    both = annotated & test.annotated
     distances = np.linalg.norm(positions - test.joints, axis=-1)
     means = np.where(both, distances, 0).sum(1) / both.sum(1)  # NaN without a joint in both
     wrong = np.flatnonzero(both.any(1) & (sizes > 0) & ~(means <= sizes)).tolist()
@@ -164,17 +159,17 @@ def _order_faults(
         expected = (
             f"the persons of {test.path} in its order, 'pos_gt_src' within a head size of 'joints'"
         )
-        came = (
+        value = (
             f"{len(wrong)} elsewhere, the first of them {means[wrong[0]]:.1f} px from "
             f"{test.where(wrong[0])}"
         )
         yield Fault(
-            "order of heads", str(path), expected, came, "put mat file and json in the same order"
+            "order of heads", str(path), expected, value, "put mat file and json in the same order"
         )
 
 
 def _head_arrays(root: Path, name: str) -> Reading[dict[str, NDArray[Any]] | None]:
-    what, remedy = "head sizes", "put MPII's gt_valid.mat there, in the order of the test json"
+    remedy = "put MPII's gt_valid.mat there, in the order of the test json"
     if escapes(name):
         yield Fault(
             "head sizes name",
@@ -184,7 +179,7 @@ def _head_arrays(root: Path, name: str) -> Reading[dict[str, NDArray[Any]] | Non
             "'annot/gt_valid.mat'",
         )
         return None
-    content = yield from read_file(root / name, what, remedy, MAT_BYTES)
+    content = yield from read_file(root / name, "head sizes", remedy, MAT_BYTES)
     if content is None:
         return None
     expected = f"a MAT-file of version 5 with the arrays of numbers {ARRAYS}"
@@ -196,4 +191,5 @@ def _head_arrays(root: Path, name: str) -> Reading[dict[str, NDArray[Any]] | Non
     lacking = [key for key in ARRAYS if key not in arrays]
     if lacking:
         yield Fault("head sizes", str(root / name), expected, f"none of {lacking}", remedy)
-    return None if lacking else arrays
+        return None
+    return arrays

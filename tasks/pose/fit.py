@@ -1,7 +1,7 @@
 """Whether a person's crop and joints fit each other and the image.
 
 Where they do not, a number is in another unit or of another image: every joint would be learned at
-the wrong place and PCKh be 0, without a word.
+the wrong place and PCKh be 0, without any message.
 """
 
 from __future__ import annotations
@@ -30,46 +30,49 @@ SCALE = "'scale' is the person's height divided by 200 pixels"
 def normalised(
     where: str, centre: list | None, spots: NDArray[np.float64], size: Size | None
 ) -> Iterator[Fault]:
-    """Joints `spots` (n, 2), the annotated ones, that are shares of the image's sides and no
-    pixels.
+    """Report annotated joints `spots` (n, 2) in shares of the image's sides, not in pixels.
 
     One joint may lie in the first pixel, if the crop's centre does not, too.
     """
     both = centre is not None and _is_share(centre)
     if len(spots) and _is_share(spots) and (len(spots) > 1 or both):
-        of = "" if size is None else f" of the image of {size} (width, height)"
-        came = f"{len(spots)} annotated within 0 and 1, such as {shown(spots[0].tolist())}"
+        expected = "'joints' in 1-based pixels"
+        if size is not None:
+            expected += f" of the image of {size} (width, height)"
+        value = f"{len(spots)} annotated within 0 and 1, such as {shown(spots[0].tolist())}"
         what = "'joints' and 'center'" if both else "'joints'"
         remedy = f"they look normalised: multiply {what} by width and height; {SCALE}"
-        yield Fault("normalised joints", where, f"'joints' in 1-based pixels{of}", came, remedy)
+        yield Fault("normalised joints", where, expected, value, remedy)
 
 
 def too_small(where: str, scale: float, spots: NDArray[np.float64], joints: int) -> Iterator[Fault]:
-    """A crop that the person fills next to nothing of.
+    """Report a crop of which the person fills next to nothing.
 
-    Of `joints` that a person has, enough are annotated to tell.
+    Nothing is reported of a person with too few of its `joints` annotated.
     """
+    if len(spots) < max(FEWEST, joints / 3):
+        return
     side = UNIT * MARGIN * scale
-    extent = float((spots.max(0) - spots.min(0)).max()) if len(spots) else 0.0
-    if len(spots) < max(FEWEST, joints / 3) or extent >= FILLED * side:
+    extent = float((spots.max(0) - spots.min(0)).max())
+    if extent >= FILLED * side:
         return
     expected = (
         f"joints across at least {FILLED:.0%} of the crop, here {FILLED * side:.0f} of "
         f"{side:.0f} px"
     )
-    came = f"{len(spots)} annotated joints across {extent:.1f} px with the scale {shown(scale)}"
+    value = f"{len(spots)} annotated joints across {extent:.1f} px with the scale {shown(scale)}"
     remedy = f"correct 'scale' or 'joints'; {SCALE}"
     if USUAL[0] <= extent / (side / UNIT) <= USUAL[1]:
         remedy = f"'scale' looks like pixels: divide it by 200; {SCALE}"
-    yield Fault("person too small", where, expected, came, remedy)
+    yield Fault("person too small", where, expected, value, remedy)
 
 
 def astray(
     where: str, centre: NDArray[np.float64], scale: float, spots: NDArray[np.float64]
 ) -> Iterator[Fault]:
-    """Joints most of which are not in the crop, as `tasks.pose.views` cuts it.
+    """Report joints most of which are outside the crop, as `tasks.pose.views` cuts it.
 
-    Of one joint alone nothing is said.
+    A single joint is never reported.
     """
     side = UNIT * MARGIN * scale
     middle = centre + [0, LOWERED * scale]
@@ -80,20 +83,21 @@ def astray(
         f"most of the annotated joints in the crop of {side:.0f} px around 'center' "
         f"{shown(centre.tolist())}"
     )
-    came = f"{outside} of {len(spots)} outside, such as {shown(spots[0].tolist())}"
+    value = f"{outside} of {len(spots)} outside, such as {shown(spots[0].tolist())}"
     remedy = f"correct 'center', 'scale' or 'joints'; {SCALE}"
     if _is_share(centre):
         remedy = "'center' looks normalised: multiply it by width and height"
     elif float((spots.max(0) - spots.min(0)).max()) > USUAL[1] * side:
         remedy = f"'scale' looks too small: {SCALE}"
-    yield Fault(OUTSIDE, where, expected, came, remedy)
+    yield Fault(OUTSIDE, where, expected, value, remedy)
 
 
 def of_the_turned_image(
     where: str, size: Size, orientation: int, spots: NDArray[np.float64]
 ) -> Iterator[Fault]:
-    """Joints that the image of `size` holds only as its EXIF turns it, while poses are on
-    the pixels as stored.
+    """Report joints that are inside the image of `size` only as its EXIF turns it.
+
+    Poses are on the pixels as stored.
     """
     turned = size[::-1]
     if orientation < 5 or turned == size:
@@ -101,16 +105,16 @@ def of_the_turned_image(
     out = [k for k, spot in enumerate(spots.tolist()) if (np.array(spot) > size).any()]
     if out and (spots <= turned).all():
         expected = f"joints on the pixels as stored, {size} (width, height)"
-        came = (
+        value = (
             f"{shown(spots[out[0]].tolist())}, which is inside only as EXIF orientation "
             f"{orientation} turns it"
         )
         remedy = (
             "EXIF is not followed for poses, as MPII's are on stored pixels: turn the file's "
-            "pixels and take the "
-            "orientation out of it (mogrify -auto-orient), or annotate the image as it is stored"
+            "pixels and take the orientation out of it (mogrify -auto-orient), or annotate the "
+            "image as it is stored"
         )
-        yield Fault("joints of the turned image", where, expected, came, remedy)
+        yield Fault("joints of the turned image", where, expected, value, remedy)
 
 
 def _is_share(values: NDArray[np.float64] | list) -> bool:

@@ -67,17 +67,17 @@ def decode(heatmaps: Tensor) -> Tensor:
     """
     *_, height, width = heatmaps.shape
     flat = heatmaps.flatten(2).argmax(dim=2)
-    x, y = flat % width, flat // width
+    x = flat % width
+    y = flat // width
     inner = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
     rows = heatmaps.flatten(2)
 
     def slope(offset: int) -> Tensor:
+        """The sign (B, J) of the slope between the two cells `offset` before and after."""
         position = flat.clamp(offset, height * width - 1 - offset)
-        up, down = (
-            rows.gather(2, (position + offset).unsqueeze(2)),
-            rows.gather(2, (position - offset).unsqueeze(2)),
-        )
-        return (up - down).squeeze(2).sign() * inner
+        after = rows.gather(2, (position + offset).unsqueeze(2))
+        before = rows.gather(2, (position - offset).unsqueeze(2))
+        return (after - before).squeeze(2).sign() * inner
 
     return torch.stack([x + 0.25 * slope(1), y + 0.25 * slope(width)], dim=2)
 
@@ -94,8 +94,9 @@ def unflipped(heatmaps: Tensor, mirrored: list[int]) -> Tensor:
 
 
 def to_image(cells: Tensor, stride: int, inverse: Tensor) -> Tensor:
-    """(B, J, 2) in cells -> pixels of the image, through the inverse (B, 2, 3) of each
-    crop's matrix.
+    """Map positions (B, J, 2) in cells to pixels of the image.
+
+    `inverse` (B, 2, 3) is that of each crop's matrix.
     """
     pixels = cells.to(inverse.dtype) * stride
     return pixels @ inverse[:, :, :2].transpose(1, 2) + inverse[:, None, :, 2]

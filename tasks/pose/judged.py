@@ -12,13 +12,15 @@ from tasks.data import few
 from tasks.faults import Fault
 from tasks.pose.metrics import Pck
 
-MOST = 0.5  # share of the pool's persons that may have no joint before a note says so
+MOST = 0.5  # share of the pool's persons that may have no joint before a note reports it
 
 
 def judging_faults(
     path: Path, metric: Pck, persons: Sequence[int], limit: int | None
 ) -> list[Fault]:
-    """A test set whose every joint is unannotated, left out of the mean, or of a person of no size.
+    """Report a test set without any joint that counts.
+
+    Each is unannotated, left out of the mean, or of a person of no size.
 
     Args:
         path: the test set's json.
@@ -28,32 +30,35 @@ def judging_faults(
         return []
     expected = f"a person with a size and a joint that counts for {metric.key}"
     remedy = "annotate some (a size takes a head box for PCKh, two joints for PCK)"
-    remedy += "" if limit is None else f", or raise task.test_limit ({limit})"
-    came = f"none among {len(persons):,}"
-    return [Fault("nothing to judge by", str(path), expected, came, remedy)]
+    if limit is not None:
+        remedy += f", or raise task.test_limit ({limit})"
+    value = f"none among {len(persons):,}"
+    return [Fault("nothing to judge by", str(path), expected, value, remedy)]
 
 
 def joint_notes(
     joints: Sequence[str], annotated: NDArray, metric: Pck, persons: Sequence[int]
 ) -> list[str]:
-    """Joints that nobody has, and a pool of persons that mostly have none.
+    """Notes on joints that no person has, and on a pool of persons that mostly have none.
 
     Args:
         joints: their names.
         annotated: (N, J) bool, of the pool.
         persons: the test persons that are judged.
     """
-    found = []
+    notes = []
     bare = int((~annotated.any(axis=1)).sum())
     if bare > MOST * len(annotated):
-        found.append(f"pool: {bare:,} of {len(annotated):,} persons have no annotated joint")
-    found += _lacking("pool", joints, annotated, "nothing of them can be learned")
+        notes.append(f"pool: {bare:,} of {len(annotated):,} persons have no annotated joint")
+    notes += _lacking("pool", joints, annotated, "nothing of them can be learned")
     judged = metric.counted[list(persons)]
-    return found + _lacking("test", joints, judged, f"their {metric.key} is not a number")
+    return notes + _lacking("test", joints, judged, f"their {metric.key} is not a number")
 
 
-def _lacking(split: str, joints: Sequence[str], there: NDArray, what: str) -> list[str]:
-    anywhere = np.any(there, axis=0).tolist()
+def _lacking(split: str, joints: Sequence[str], annotated: NDArray, what: str) -> list[str]:
+    anywhere = np.any(annotated, axis=0).tolist()
     lacking = [name for name, some in zip(joints, anywhere, strict=True) if not some]
+    if not lacking:
+        return []
     which = f"{len(lacking)} of {len(joints)} joints: {few(lacking)}"
-    return [f"{split}: nobody has {which}; {what}"] if lacking else []
+    return [f"{split}: no person has {which}; {what}"]

@@ -38,12 +38,16 @@ class Pck(BaseMetric):
         super().__init__(prefix="pose")
         # keys as they are; given to the constructor, None would mean mmengine's default
         self.prefix = None
-        self.key, self.joints, self.threshold = key, tuple(joints), threshold
+        self.key = key
+        self.joints = tuple(joints)
+        self.threshold = threshold
         self.scored = np.array([name not in unscored for name in joints])
-        self.truth, self.counted, self.sizes = truth, annotated & (sizes > 0)[:, None], sizes
+        self.truth = truth
+        self.counted = annotated & (sizes > 0)[:, None]
+        self.sizes = sizes
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep which joints of each person count and which are right."""
+        """Record which joints of each person count and which are right."""
         for sample in data_samples:
             person = sample["person"]
             errors = np.linalg.norm(sample["joints"] - self.truth[person], axis=1)
@@ -52,7 +56,7 @@ class Pck(BaseMetric):
             self.results.append((self.counted[person], self.counted[person] & right))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Shares in [0, 1]; NaN for a joint that is annotated in no person."""
+        """Return shares in [0, 1]; NaN for a joint that is annotated in no person."""
         counted, right = (np.array(column).sum(axis=0) for column in zip(*results, strict=True))
         each = np.divide(right, counted, out=np.full(len(counted), np.nan), where=counted > 0)
         total = counted[self.scored].sum()

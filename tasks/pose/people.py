@@ -61,8 +61,8 @@ class People:
 
     Args:
         paths: a file a person; persons may share one.
-        names: what people call each person, ``"images/0001.jpg person 2"``: the second of this
-            image in the json.
+        names: of each person, ``"images/0001.jpg person 2"``: the second of this image in the
+            json.
         centres: (N, 2) of the crops.
         sides: (N,) of the crops, which are squares.
         joints: (N, J, 2); arbitrary where not annotated.
@@ -81,7 +81,7 @@ class People:
 
 
 def read_people(root: Path, name: str) -> People:
-    """The persons of a json that was found to be without fault, in its order."""
+    """Read the persons of a json without faults, in its order."""
     persons = json.loads(text_of(_content(root / name, "json")))
     mend_separators(persons, root / IMAGES)
     seen: Counter[str] = Counter()
@@ -103,39 +103,36 @@ def read_people(root: Path, name: str) -> People:
 
 
 def _content(path: Path, what: str) -> bytes:
-    """A file that the check has seen.
-
-    Where nobody checked it, a pipe or a device is none all the same.
-    """
+    """Read a file that was checked; without a check, a pipe or a device is still refused."""
     return first_fault_raised(read_file(path, what, "put it there", JSON_BYTES))
 
 
 def mend_separators(records: Sequence[object], images: Path) -> int:
-    """Takes Windows' separators in the names of image files as "/".
+    """Replace Windows' separators in the names of image files by "/".
 
-    Returns how many names have some.
+    Return how many names had some.
     """
     count = 0
     for record in records:
-        name = record.get("image") if isinstance(record, dict) else None
-        if isinstance(record, dict) and isinstance(name, str):
+        if isinstance(record, dict) and isinstance(record.get("image"), str):
+            name = record["image"]
             record["image"] = slashed(images, name)
             count += record["image"] != name
     return count
 
 
 def read_heads(path: Path) -> Truth:
-    """What MPII's evaluation takes for the truth; sizes are those of heads."""
-    found = read_arrays(_content(path, "file of heads"))
+    """Read the ground truth of MPII's evaluation; sizes are those of heads."""
+    arrays = read_arrays(_content(path, "file of heads"))
     return (
-        found["pos_gt_src"].transpose(2, 0, 1) - 1,
-        found["jnt_missing"].T == 0,
-        head_sizes(found["headboxes_src"]),
+        arrays["pos_gt_src"].transpose(2, 0, 1) - 1,
+        arrays["jnt_missing"].T == 0,
+        head_sizes(arrays["headboxes_src"]),
     )
 
 
 def head_sizes(boxes: np.ndarray) -> np.ndarray:
-    """(2, 2, N), two corners by x and y -> (N,) in pixels."""
+    """Head sizes (N,) in pixels of boxes (2, 2, N): two corners by x and y."""
     return HEAD_SHARE * np.linalg.norm(boxes[1] - boxes[0], axis=0)
 
 
@@ -151,10 +148,10 @@ def box_sizes(people: People) -> np.ndarray:
 
 
 def mirrored(joints: tuple[str, ...]) -> list[int]:
-    """For each joint the one it becomes in a mirrored image: "left_x" and "right_x" change places.
+    """The joint that each becomes in a mirrored image: "left_x" and "right_x" change places.
 
     Raises:
-        ValueError: if one of a pair is missing, or a name says left or right in another way.
+        ValueError: if one of a pair is missing, or a name has left or right in another form.
     """
     odd = [name for name in joints if re.search(r"left|right|^[lr]_|_[lr]$", name, re.IGNORECASE)
            and not re.match(r"(left|right)_", name)]  # fmt: skip
@@ -166,10 +163,12 @@ def mirrored(joints: tuple[str, ...]) -> list[int]:
     swapped = []
     for name in joints:
         side, _, part = name.partition("_")
-        swapped.append(f"{other[side]}_{part}" if side in other else name)
+        if side in other:
+            name = f"{other[side]}_{part}"
+        swapped.append(name)
     lone = sorted(set(swapped) - set(joints))
     if lone:
         raise ValueError(
-            f"joints: expected left and right ones in pairs, but got none that is called {lone}"
+            f"joints: expected left and right ones in pairs, but got none named {lone}"
         )
     return [joints.index(name) for name in swapped]

@@ -25,13 +25,13 @@ LARGEST = 20.0
 
 @dataclass
 class Images:
-    """Images, each looked at once.
+    """Images, each checked once.
 
-    Where the folder is missing (`there` False), nothing is said of the images.
+    Where the folder is missing (`exists` False), no image is checked.
     """
 
     folder: Path
-    there: bool
+    exists: bool
     look: ImageCheck
     sizes: dict[PurePath, Size | None] = field(default_factory=dict)
 
@@ -47,7 +47,7 @@ class Images:
             )
             return None
         key = PurePath(name)
-        if self.there and key not in self.sizes:
+        if self.exists and key not in self.sizes:
             self.sizes[key] = yield from self.look.size(
                 self.folder / name, f"take {where} off the list"
             )
@@ -55,7 +55,7 @@ class Images:
 
 
 class Persons(NamedTuple):
-    """What a list says of its N persons; rows of broken records are unannotated."""
+    """The content of a list of N persons; rows of broken records are unannotated."""
 
     path: Path
     names: list[str | None]  # of the images, None where there is none
@@ -65,7 +65,10 @@ class Persons(NamedTuple):
     def where(self, index: int) -> str:
         """A person as faults name it."""
         name = self.names[index]
-        return f"{self.path}, persons[{index}]" + ("" if name is None else f" (image {name[:100]})")
+        where = f"{self.path}, persons[{index}]"
+        if name is not None:
+            where += f" (image {name[:100]})"
+        return where
 
     def spots(self, index: int) -> NDArray[np.float64]:
         """The annotated joints of a person, (n, 2)."""
@@ -83,7 +86,8 @@ def read_records(root: Path, name: str) -> Reading[list | None]:
             "write 'annot/train.json'",
         )
         return None
-    form, otherwise = "a list of persons", "write it as HRNet's train.json is"
+    form = "a list of persons"
+    otherwise = "write it as HRNet's train.json is"
     remedies = f"lists are relative to data_root, here {root}", otherwise
     records = yield from read_json(root / name, list, form, remedies, JSON_BYTES)
     if records == []:
@@ -99,45 +103,21 @@ def person_faults(
     progress: Callable[[Iterable], Iterable],
     notes: list[str],
 ) -> Reading[Persons]:
-    """What `records` of the json at `path` say, each person with `joints` joints.
+    """Read `records` of the json at `path`, each person with `joints` joints.
 
-    `notes` gets what is merely odd.
+    `notes` gets what is unusual but no fault.
     """
-    names = [
-        r["image"] if isinstance(r, dict) and isinstance(r.get("image"), str) else None
-        for r in records
-    ]
+    names = [_image_name(record) for record in records]
     shape = (len(records), joints)
     persons = Persons(path, names, np.full((*shape, 2), np.nan), np.zeros(shape, bool))
     first: dict[str, str] = {}
     astray: list[Fault] = []
     for index, record in enumerate(progress(records)):
-        where = persons.where(index)
-        if not isinstance(record, dict):
+        if isinstance(record, dict):
+            astray += yield from _record_faults(record, index, persons, images, first)
+        else:
+            where = persons.where(index)
             yield Fault("broken record", where, "an object", shown(record), "write the person anew")
-            continue
-        missing = [name for name in FIELDS if name not in record]
-        if missing:
-            yield Fault(
-                "missing field",
-                where,
-                f"the fields {FIELDS}",
-                f"none of {missing}",
-                "annotate the person",
-            )
-        size = (yield from images.size(record["image"], where)) if "image" in record else None
-        yield from _twice(record, where, first)
-        crop, joint = (
-            list(_crop_faults(record, where, size)),
-            list(_joint_faults(record, where, size, persons, index)),
-        )
-        other = list(_other_image(record, where, size, images, persons.spots(index)))
-        yield from (fault for fault in crop if not other or fault.kind != OFF)
-        yield from joint + other
-        if size is not None and not crop + joint + other:
-            misfits = list(_misfits(record, where, persons.spots(index), joints))
-            yield from (fault for fault in misfits if fault.kind != fit.OUTSIDE)
-            astray += [fault for fault in misfits if fault.kind == fit.OUTSIDE]
     if len(astray) > fit.ASTRAY * len(records):
         yield from astray
     elif astray:
@@ -146,22 +126,53 @@ def person_faults(
         )
     if not persons.annotated.any():
         expected = "a person at least with an annotated joint (1 in 'joints_vis')"
-        yield Fault(
-            "no annotated joint",
-            str(path),
-            expected,
-            f"none in {len(records)} persons",
-            "annotate some",
-        )
+        value = f"none in {len(records)} persons"
+        yield Fault("no annotated joint", str(path), expected, value, "annotate some")
     return persons
+
+
+def _image_name(record: object) -> str | None:
+    if not isinstance(record, dict):
+        return None
+    name = record.get("image")
+    return name if isinstance(name, str) else None
+
+
+def _record_faults(
+    record: dict, index: int, persons: Persons, images: Images, first: dict[str, str]
+) -> Reading[list[Fault]]:
+    """Check one person and fill in row `index` of `persons`.
+
+    Return the faults of joints outside the crop, which a few persons of a list may have.
+    """
+    where = persons.where(index)
+    missing = [name for name in FIELDS if name not in record]
+    if missing:
+        expected = f"the fields {FIELDS}"
+        yield Fault("missing field", where, expected, f"none of {missing}", "annotate the person")
+    size = None
+    if "image" in record:
+        size = yield from images.size(record["image"], where)
+    yield from _duplicate(record, where, first)
+    crop = list(_crop_faults(record, where, size))
+    joint = list(_joint_faults(record, where, size, persons, index))
+    spots = persons.spots(index)
+    other = list(_other_image(record, where, size, images, spots))
+    yield from (fault for fault in crop if not other or fault.kind != OFF)
+    yield from joint + other
+    if size is None or crop or joint or other:
+        return []
+    misfits = list(_misfits(record, where, spots, persons.joints.shape[1]))
+    yield from (fault for fault in misfits if fault.kind != fit.OUTSIDE)
+    return [fault for fault in misfits if fault.kind == fit.OUTSIDE]
 
 
 def _other_image(
     record: dict, where: str, size: Size | None, images: Images, spots: NDArray[np.float64]
 ) -> Iterator[Fault]:
-    """Joints of the image in other coordinates.
+    """Report joints in other coordinates than the image's pixels.
 
-    A fault of the crop may be no more than what follows from them.
+    A fault of the crop may only follow from them.
     """
     centre = record["center"] if _pair(record.get("center")) else None
     yield from fit.normalised(where, centre, spots[spots.any(1)], size)  # [0, 0] is no joint
@@ -171,7 +182,7 @@ def _other_image(
 
 
 def _misfits(record: dict, where: str, spots: NDArray[np.float64], joints: int) -> Iterator[Fault]:
-    """Of a person whose fields are right each by itself: whether they fit each other."""
+    """Report fields of a person that are each valid but do not fit each other."""
     if "center" in record and "scale" in record:
         small = list(fit.too_small(where, record["scale"], spots, joints))
         yield from small or fit.astray(
@@ -179,17 +190,17 @@ def _misfits(record: dict, where: str, spots: NDArray[np.float64], joints: int) 
         )
 
 
-def _twice(record: dict, where: str, first: dict[str, str]) -> Iterator[Fault]:
-    """A person that is in the list already: it would be labeled, paid for and scored twice."""
+def _duplicate(record: dict, where: str, first: dict[str, str]) -> Iterator[Fault]:
+    """Report a person that is in the list already: it would be labeled and scored twice."""
     parts = [record[name] for name in ("image", "center", "joints") if name in record]
     key = repr(parts)
     if len(parts) == 3 and first.setdefault(key, where) != where:
-        came = f"{shown(record['image'])} with the same center and joints again"
+        value = f"{shown(record['image'])} with the same center and joints again"
         yield Fault(
             "person twice",
             where,
             "every person once in a list",
-            came,
+            value,
             f"see {first[key]}; delete one",
         )
 
@@ -203,7 +214,7 @@ def _flag(value: object) -> bool:
 
 
 def _crop_faults(record: dict, where: str, size: Size | None) -> Iterator[Fault]:
-    """Of the fields 'center' and 'scale' where they are there, and of the crop that they make."""
+    """Check the fields 'center' and 'scale', where present, and the crop that they make."""
     centre: Any = record.get("center")
     scale: Any = record.get("scale")
     remedy = "write the person's height divided by 200 pixels"
@@ -226,11 +237,9 @@ def _crop_faults(record: dict, where: str, size: Size | None) -> Iterator[Fault]
             )
             yield Fault("scale", where, expected, shown(scale), remedy)
         elif _apart(centre, scale, size):
-            expected, came = (
-                f"a crop that meets the image of {size} (width, height)",
-                f"one of {side:.0f} px around ",
-            )
-            yield Fault(OFF, where, expected, came + shown(centre), "correct 'center' or 'image'")
+            expected = f"a crop that meets the image of {size} (width, height)"
+            value = f"one of {side:.0f} px around {shown(centre)}"
+            yield Fault(OFF, where, expected, value, "correct 'center' or 'image'")
 
 
 def _apart(centre: Any, scale: Any, size: Size) -> bool:
@@ -243,7 +252,7 @@ def _apart(centre: Any, scale: Any, size: Size) -> bool:
 def _joint_faults(
     record: dict, where: str, size: Size | None, persons: Persons, index: int
 ) -> Iterator[Fault]:
-    """Also fills in row `index` of `persons` where nothing is wrong."""
+    """Check the joints of a person; fill in row `index` of `persons` where they are valid."""
     count = persons.joints.shape[1]
     joints = yield from _listed(
         record, "joints", count, _pair, "pairs of finite numbers x, y", where
@@ -251,12 +260,13 @@ def _joint_faults(
     flags = yield from _listed(record, "joints_vis", count, _flag, "0 (not annotated) or 1", where)
     if joints is None or flags is None:
         return
-    persons.joints[index], persons.annotated[index] = joints, np.array(flags) == 1
+    persons.joints[index] = joints
+    persons.annotated[index] = np.array(flags) == 1
     unmarked = [k for k, joint in enumerate(joints) if joint in UNANNOTATED and flags[k] == 1]
     if unmarked:
-        came = f"{joints[unmarked[0]]} as joints[{unmarked[0]}] with 1 ({len(unmarked)} such)"
+        value = f"{joints[unmarked[0]]} as joints[{unmarked[0]}] with 1 ({len(unmarked)} such)"
         expected = "0 in 'joints_vis' for a joint at [-1, -1] or [0, 0], which is not annotated"
-        yield Fault("joint not annotated", where, expected, came, "write 0, or where the joint is")
+        yield Fault("joint not annotated", where, expected, value, "write 0, or where the joint is")
     elif size is not None:
         yield from _far_joints(where, size, persons.joints[index], persons.annotated[index])
 
@@ -269,35 +279,34 @@ def _listed(
         return None
     values = record[name]
     if not isinstance(values, list) or len(values) != count:
-        came = f"{len(values)}" if isinstance(values, list) else shown(values)
+        value = f"{len(values)}" if isinstance(values, list) else shown(values)
         yield Fault(
-            name, where, f"a list of {count} joints as {name!r}", came, "annotate the person anew"
+            name, where, f"a list of {count} joints as {name!r}", value, "annotate the person anew"
         )
         return None
-    bad = [k for k, value in enumerate(values) if not good(value)]
-    if bad:
-        came = f"{shown(values[bad[0]])} as {name}[{bad[0]}]" + (
-            f" and {len(bad) - 1} more such" if bad[1:] else ""
-        )
-        remedy = (
-            "annotate the joint anew; one that is not annotated has [-1, -1] and 0 in 'joints_vis'"
-        )
-        yield Fault(name, where, f"{form} for each joint in {name!r}", came, remedy)
-    return None if bad else values
+    bad = [k for k, entry in enumerate(values) if not good(entry)]
+    if not bad:
+        return values
+    value = f"{shown(values[bad[0]])} as {name}[{bad[0]}]"
+    if len(bad) > 1:
+        value += f" and {len(bad) - 1} more such"
+    remedy = "annotate the joint anew; one that is not annotated has [-1, -1] and 0 in 'joints_vis'"
+    yield Fault(name, where, f"{form} for each joint in {name!r}", value, remedy)
+    return None
 
 
 def _far_joints(
     where: str, size: Size, joints: NDArray[Any], annotated: NDArray[np.bool_]
 ) -> Iterator[Fault]:
-    """MPII's joints leave the image by some pixels.
+    """Report joints that are outside the image by more than its longer side.
 
-    By a whole image is another image or another unit.
+    MPII's joints leave the image by some pixels; these are of another image or in another unit.
     """
     outside = np.maximum(-joints, joints - size).max(-1)
     far = np.flatnonzero(annotated & (outside > max(size)))
     if len(far):
         expected = f"annotated joints in or near the image of {size} (width, height)"
-        came = f"{shown(joints[far[0]].tolist())} as number {far[0]} ({len(far)} such)"
+        value = f"{shown(joints[far[0]].tolist())} as number {far[0]} ({len(far)} such)"
         yield Fault(
-            "joint far outside", where, expected, came, "correct it, or set 0 in 'joints_vis'"
+            "joint far outside", where, expected, value, "correct it, or set 0 in 'joints_vis'"
         )

@@ -18,7 +18,7 @@ LEAST = 1e-32  # of a map's highest value: the gradient of a lower one may be no
 
 
 def places(heatmaps: Tensor, how: Distribution) -> Tensor:
-    """(B, J, H, W) of any values -> (B, J, H * W), distributions over the cells, float32.
+    """Turn heatmaps (B, J, H, W) into distributions (B, J, H * W) over the cells, float32.
 
     Args:
         heatmaps: of the last stack.
@@ -26,7 +26,7 @@ def places(heatmaps: Tensor, how: Distribution) -> Tensor:
             ``"squared"`` squares the values first: noise with a deviation of 0.005 has more mass in
             64 x 64 cells than the gaussian of a joint, but a fiftieth of its squares.
             ``"softmax"`` is that of the values themselves. A map without a positive cell, or with
-            none of at least `LEAST`, says nothing of the place: uniform.
+            none of at least `LEAST`, has no information on the place: uniform.
     """
     cells = heatmaps.float().flatten(2)
     if how == "softmax":
@@ -36,13 +36,14 @@ def places(heatmaps: Tensor, how: Distribution) -> Tensor:
     top = positive.amax(dim=2, keepdim=True).detach()
     empty = top < LEAST
     scaled = positive / torch.where(empty, 1, top)
-    weights = torch.where(empty, 1, scaled if how == "mass" else scaled.square())
+    if how == "squared":
+        scaled = scaled.square()
+    weights = torch.where(empty, 1, scaled)
     return weights / weights.sum(dim=2, keepdim=True)
 
 
 def answers(probs: Tensor, width: int, reach: int) -> Tensor:
-    """The best answers to "where is the joint?": (B, J, H * W) -> (B, J, 2), the likeliest cell's
-    first.
+    """Probabilities (B, J, 2) of the two best answers to "where is the joint?", best first.
 
     An answer is a cell together with those at most `reach` cells from it along x and y; the second
     one is the likeliest cell outside of the first, with what is left around it. A joint between two
@@ -50,18 +51,19 @@ def answers(probs: Tensor, width: int, reach: int) -> Tensor:
     equally likely where the network is surest.
 
     Args:
-        probs: distributions over the cells, row by row.
+        probs: distributions (B, J, H * W) over the cells, row by row.
         width: cells of a row.
         reach: in cells.
     """
     height = probs.shape[2] // width
-    left, found = probs, []
+    left = probs
+    best = []
     rows, columns = (torch.arange(size, device=probs.device) for size in (height, width))
     for _ in range(2):
         top = left.argmax(dim=2, keepdim=True)
         # (B, J, H), (B, J, W)
         close = ((rows - top // width).abs() <= reach, (columns - top % width).abs() <= reach)
         around = (close[0].unsqueeze(3) & close[1].unsqueeze(2)).flatten(2)
-        found.append(torch.where(around, left, 0).sum(dim=2))
+        best.append(torch.where(around, left, 0).sum(dim=2))
         left = torch.where(around, 0, left)
-    return torch.stack(found, dim=2)
+    return torch.stack(best, dim=2)

@@ -52,7 +52,8 @@ def crop_matrix(
         angle: degrees by which the crop is turned in the image, clockwise.
         flip: mirror the crop.
     """
-    zoom, turn = size / side, np.deg2rad(angle)
+    zoom = size / side
+    turn = np.deg2rad(angle)
     matrix = np.empty((2, 3))
     matrix[:, :2] = zoom * np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     matrix[:, 2] = size / 2 - matrix[:, :2] @ centre
@@ -82,25 +83,25 @@ class View(Dataset):
         mirrored: Sequence[int],
         augmentation: Augmentation | None = None,
     ) -> None:
-        self.people, self.size, self.mirrored, self.augmentation = (
-            people,
-            size,
-            list(mirrored),
-            augmentation,
-        )
+        self.people = people
+        self.size = size
+        self.mirrored = list(mirrored)
+        self.augmentation = augmentation
         self.metainfo: dict[str, Any] = {}  # mmengine's test loop looks for it
 
     def __len__(self) -> int:
         return len(self.people)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        people, pixels = self.people, read_image(self.people.paths[index], upright=False)
+        people = self.people
+        pixels = read_image(people.paths[index], upright=False)
         matrix, gains = self._draw(people.centres[index], people.sides[index])
         crop = cv2.warpAffine(pixels, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR)
         joints = people.joints[index] @ matrix[:, :2].T + matrix[:, 2]
         annotated = people.annotated[index]
         if np.linalg.det(matrix[:, :2]) < 0:
-            joints, annotated = joints[self.mirrored], annotated[self.mirrored]
+            joints = joints[self.mirrored]
+            annotated = annotated[self.mirrored]
         if gains is not None:
             crop = (crop * gains).clip(0, 255).astype(np.uint8)
         return {
@@ -119,6 +120,8 @@ class View(Dataset):
         scale, angle = torch.randn(2).tolist()
         rotated, flip = (torch.rand(2) < torch.tensor([ROTATED, chosen.flip])).tolist()
         factor = float(np.clip(1 + chosen.scale * scale, 1 - chosen.scale, 1 + chosen.scale))
-        degrees = float(np.clip(angle, -2, 2)) * chosen.rotation if rotated else 0.0
+        degrees = 0.0
+        if rotated:
+            degrees = float(np.clip(angle, -2, 2)) * chosen.rotation
         gains = 1 + chosen.colour * (2 * torch.rand(3) - 1)
         return crop_matrix(centre, side * factor, self.size, degrees, flip), gains.numpy()

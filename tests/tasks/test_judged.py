@@ -292,8 +292,8 @@ def test_joints_that_nobody_has_and_persons_without_any_are_noted(tmp_path: Path
     rest = "'right_ankle', 'left_hip', 'left_knee', 'left_ankle', 'pelvis', ..."
     assert notes == [
         "pool: 7 of 12 persons have no annotated joint",
-        f"pool: nobody has 14 of 16 joints: {named}; nothing of them can be learned",
-        f"test: nobody has 14 of 16 joints: {rest}; their PCK is not a number",
+        f"pool: no person has 14 of 16 joints: {named}; nothing of them can be learned",
+        f"test: no person has 14 of 16 joints: {rest}; their PCK is not a number",
     ]
     assert posekit.pose(posekit.make_mpii(tmp_path / "whole")).notes() == []
 

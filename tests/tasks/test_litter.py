@@ -62,7 +62,7 @@ def test_it_is_skipped_in_every_folder_and_said_once(own_image_folder: Path, pla
     assert [task.name(i) for i in range(12)] == names and len(task.dataset("test")) == 6
     (note,) = task.notes()
     split = place.partition("/")[0]
-    assert note.startswith(f"{split}: 13 files and folders are skipped that are no data: 1 ")
+    assert note.startswith(f"{split}: 13 files and folders without data are skipped: 1 ")
 
 
 def test_the_note_counts_by_name(own_image_folder: Path):
@@ -73,7 +73,7 @@ def test_the_note_counts_by_name(own_image_folder: Path):
     (own_image_folder / "train/desktop.ini").write_text("")
     (note,) = classification(own_image_folder).notes()
     assert note == (
-        "train: 19 files and folders are skipped that are no data: 15 '._*', 3 'Thumbs.db', 1 "
+        "train: 19 files and folders without data are skipped: 15 '._*', 3 'Thumbs.db', 1 "
         "'desktop.ini'"
     )
 
@@ -123,8 +123,7 @@ def test_a_dry_run_says_it_once(own_image_folder: Path, tmp_path: Path, capsys):
     assert commands.train([*arguments, "--cfg-options", *options], lambda *_: None) == 0
     said = capsys.readouterr().out
     assert (
-        said.count("note: train: 1 files and folders are skipped that are no data: 1 'Thumbs.db'")
-        == 1
+        said.count("note: train: 1 files and folders without data are skipped: 1 'Thumbs.db'") == 1
     )
     assert said.count("note: test: no image of 1 of 3 classes: 'cat'") == 1
 

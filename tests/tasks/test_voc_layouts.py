@@ -142,10 +142,10 @@ def test_sub_folders_links_and_litter(tmp_path: Path) -> None:
     )
     note, other = task.notes()
     assert other.startswith(
-        "train: 2 files are skipped that are no images or no XML: 'README.roboflow.txt', 'classes"
+        "train: 2 files are skipped that are neither images nor XML: 'README.roboflow.txt', 'classes"
     )
     assert (
-        note.startswith("train: 4 files and folders are skipped that are no data: 1 ")
+        note.startswith("train: 4 files and folders without data are skipped: 1 ")
         and "'__MACOSX'" in note
     )
 
