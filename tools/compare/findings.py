@@ -139,7 +139,7 @@ def unrecorded(comparison: Comparison) -> list[str]:
         return []
     if len(runs) == len(comparison.runs):
         runs = ["all runs"]
-    return [f"nothing is recorded of the images, labels and test set of {'; '.join(runs)}"]
+    return [f"no record of the images, labels and test set of {'; '.join(runs)}"]
 
 
 def gaps(comparison: Comparison) -> list[str]:

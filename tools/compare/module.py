@@ -66,7 +66,7 @@ class Health:
             return f"{share}{rest}: no test"
         result = f"{share} [{self.pairs.low:.3f}, {self.pairs.high:.3f}]{rest}"
         if self.p >= ALPHA:
-            return f"ranks no better than chance, as far as can be told: {result}"
+            return f"does not rank significantly better than chance: {result}"
         if self.pairs.mean > CHANCE:
             return f"ranks better than chance: {result}"
         return f"ranks WORSE than chance: {result}"

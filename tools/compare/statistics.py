@@ -227,9 +227,9 @@ class Pair:
         if self.test.p < ALPHA:
             size += "; significant before the correction alone"
         return (
-            f"{self.first} and {self.second}: not told apart; {better} by {size}. To tell the "
-            f"difference seen takes {self.many} seeds ({at_power(self.tests)}); optimistic, as "
-            "differences seen in few seeds tend to be too large"
+            f"{self.first} and {self.second}: no significant difference; {better} by {size}. "
+            f"Detecting the difference seen takes {self.many} seeds ({at_power(self.tests)}); this "
+            "is optimistic, as differences seen in few seeds tend to be too large"
         )
 
     @property

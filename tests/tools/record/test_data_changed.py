@@ -362,10 +362,10 @@ def test_what_is_not_recorded_is_said(root, tmp_path, capsys):
     _, other = two(root, tmp_path, lambda root: None)
     without_fingerprint(other)
     code, said = compare(tmp_path, capsys)
-    line = "nothing is recorded of the images, labels and test set of random-joint, seed 0"
-    assert code == 0 and f"not known: {line}" in said
+    line = "no record of the images, labels and test set of random-joint, seed 0"
+    assert code == 0 and f"unknown: {line}" in said
     assert json.loads((tmp_path / "out/summary.json").read_text(encoding="utf-8"))[0][
         "unrecorded"
     ] == [line]
     page = Page((tmp_path / "out/report.html").read_text(encoding="utf-8"))
-    assert "Whether all runs had the same data cannot be told:" in page.said and line in page.said
+    assert "It is unknown whether all runs had the same data:" in page.said and line in page.said

@@ -102,7 +102,7 @@ def _view(one: Findings, looks: Looks) -> dict[str, Any]:
 
 def _curves(one: Findings, looks: Looks) -> dict[str, Any]:
     lines = sentences.verdicts(one.pairs)
-    lines = lines or ["There is one strategy alone, and so nothing to compare."]
+    lines = lines or ["There is only one strategy, so there is nothing to compare."]
     names = [leg.name for leg in one.legs] + [run.leg for run in one.comparison.unfinished]
     first = min if one.comparison.lower else max
     areas = [leg.area.mean for leg in one.legs if not math.isnan(leg.area.mean)]

@@ -41,9 +41,10 @@ def _alike(pairs: Sequence[Pair]) -> str:
     others = _others(pairs)
     seeds = [f"{pair.many} ({leg})" for leg, pair in zip(others, pairs, strict=True)]
     return (
-        f"Not told apart from {REFERENCE} with {_paired(pairs)}: {listed(others)}. To tell the "
-        f"differences seen, each with {at_power(pairs[0].tests)}, takes {listed(seeds)} seeds; "
-        "these numbers are optimistic, as differences seen in few seeds tend to be too large."
+        f"No significant difference from {REFERENCE} with {_paired(pairs)}: {listed(others)}. "
+        f"Detecting the differences seen, each with {at_power(pairs[0].tests)}, takes "
+        f"{listed(seeds)} seeds; these numbers are optimistic, as differences seen in few seeds "
+        "tend to be too large."
     )
 
 
@@ -88,9 +89,9 @@ def doubts(of: Comparison) -> list[str]:
     if not word:
         return []
     return [
-        f"{of.metric} is read as better where it is higher, though {word!r} in its name says an "
-        "error: the task says no `lower_is_better = True`, without which every verdict is turned "
-        "round"
+        f"{of.metric} counts as better where it is higher, though {word!r} in its name suggests an "
+        "error; set `lower_is_better = True` in the task if less of it is better, or every verdict "
+        "is reversed"
     ]
 
 
@@ -122,7 +123,7 @@ def labels_saved(legs: Sequence[Leg]) -> list[str]:
     """
     if REFERENCE not in [leg.name for leg in legs]:
         if legs:
-            return [f"No run of {REFERENCE} is finished, which all others should be held against."]
+            return [f"No run of {REFERENCE} is finished, with which to compare all others."]
         return []
     lines = []
     never: list[Leg] = []
@@ -149,7 +150,7 @@ def labels_saved(legs: Sequence[Leg]) -> list[str]:
     if at_once:
         lines.append(
             f"{REFERENCE}'s final score is reached with the initial labels already, before "
-            f"anything was chosen, by {_named(at_once)}: the curve tells no saving."
+            f"anything was chosen, by {_named(at_once)}: the curve shows no saving."
         )
     return lines
 
@@ -171,14 +172,11 @@ def module_health(legs: Sequence[Leg]) -> list[str]:
         cycles = len(leg.health)
         better = sum(row.p < ALPHA and row.pairs.mean > CHANCE for row in leg.health)
         note = _seeds_note(min(row.pairs.n for row in leg.health))
-        if better == cycles:
-            how = f"better than chance in each of {cycles} cycles"
-        else:
-            how = (
-                f"no better than chance, as far as can be told, in {cycles - better} of {cycles} "
-                "cycles"
-            )
-        lines.append(f"{leg.name}'s module ranks {how}{note}.")
+        how = f"ranks better than chance in each of {cycles} cycles"
+        if better < cycles:
+            worse = cycles - better
+            how = f"does not rank significantly better than chance in {worse} of {cycles} cycles"
+        lines.append(f"{leg.name}'s module {how}{note}.")
     return lines
 
 

@@ -41,16 +41,16 @@ def show(one: Findings, console: Console) -> None:
 
 def _lines(one: Findings) -> list[str]:
     lines = [*doubts(one.comparison)]
-    lines += [f"not finished, in no number: {unfinished(run)}" for run in one.comparison.unfinished]
+    lines += [f"not finished, not counted: {unfinished(run)}" for run in one.comparison.unfinished]
     lines += [f"without an area: {gap}" for gap in gaps(one.comparison)]
-    lines += [f"not known: {line}" for line in unrecorded(one.comparison)]
+    lines += [f"unknown: {line}" for line in unrecorded(one.comparison)]
     lines += verdicts(one.pairs)
     others = [pair for pair in one.pairs if REFERENCE not in (pair.first, pair.second)]
     if len(others) < len(one.pairs):  # without random, the verdicts list all pairs already
         lines += [f"{pair}." for pair in others if pair.p < ALPHA]
         left = sum(not pair.p < ALPHA for pair in others)
         if left:
-            lines.append(f"{left} more pairs, none told apart, are in the report.")
+            lines.append(f"{left} more pairs, without significant differences, are in the report.")
     lines += [*labels_saved(one.legs), *module_health(one.legs)]
     lines += crowds(one.chosen)
     lines += [f"no pictures: {fault}" for fault in one.chosen.faults[:SHOWN]]
