@@ -252,10 +252,10 @@ def test_al_verify_finds_data_that_moved(root, tmp_path, capsys):
     assert train(root, tmp_path / "run") == 0
     moved = shutil.move(root, tmp_path / "elsewhere")
     code, said = verify(capsys, tmp_path / "run")
-    assert code == 0 and "  not compared  data           the data cannot be looked at (" in said
+    assert code == 0 and "  not compared  data           the data cannot be read (" in said
     assert (
         f"No such file or directory: '{root}" in said
-        and "where they moved, add --cfg-options task.data_root=..." in said
+        and "if they have moved, add --cfg-options task.data_root=..." in said
     )
     code, said = verify(capsys, tmp_path / "run", "--cfg-options", f"task.data_root={moved}")
     assert code == 0 and "  ok            data " in said
@@ -296,7 +296,8 @@ def test_of_a_folder_of_before_it_is_not_recorded(root, tmp_path, capsys):
     code, said = verify(capsys, tmp_path / "run")
     assert (
         code == 0
-        and "  not compared  data           not recorded: a version before made the run, or" in said
+        and "  not compared  data           not recorded: an earlier version made the run, or"
+        in said
     )
 
 
