@@ -106,7 +106,9 @@ def _of_query(task: Task, run: Run, row: Mapping[str, Any]) -> list[Picture]:
 
 def ends_and_middle(count: int) -> Sequence[int]:
     """Return the places of the first, the middle and the last of `count`, each once."""
-    return sorted({0, (count - 1) // 2, count - 1}) if count else []
+    if count == 0:
+        return []
+    return sorted({0, (count - 1) // 2, count - 1})
 
 
 def data_uri(image: Image) -> str:

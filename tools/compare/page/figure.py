@@ -74,7 +74,9 @@ def _panel(axes: Axes, one: Findings, axis: Axis, looks: Mapping[str, Style]) ->
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=SOFT, labelsize=9)
-    alpha = 0.14 if len(one.legs) <= FEW else 0.08
+    alpha = 0.14  # of bands
+    if len(one.legs) > FEW:
+        alpha = 0.08
     drawn: list[float] = []
     for place, leg in enumerate(one.legs):
         drawn += _leg(axes, leg.curves[axis], looks[leg.name], place, alpha)

@@ -123,7 +123,7 @@ def labels_saved(legs: Sequence[Leg]) -> list[str]:
     """
     if REFERENCE not in [leg.name for leg in legs]:
         if legs:
-            return [f"No run of {REFERENCE} is finished, with which to compare all others."]
+            return [f"No run of {REFERENCE} is finished, so no strategy can be compared with it."]
         return []
     lines = []
     never: list[Leg] = []
