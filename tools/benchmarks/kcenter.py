@@ -26,7 +26,10 @@ EPOCHS = 8
 
 
 def plain(features: Tensor, labeled: Tensor, budget: int) -> Tensor:
-    """Pick with the plain greedy algorithm in float32: one matrix product for each new centre."""
+    """Pick with the plain greedy algorithm in float32.
+
+    It takes matrix products over all samples, one for each new centre.
+    """
     squares = features.square().sum(1)
     nearest = torch.full_like(squares, float("inf"))
     for part in labeled.split(256):

@@ -1,4 +1,4 @@
-"""What each strategy chose: how much of it others chose too, and how it differs from the pool."""
+"""The samples that each strategy chose: their overlap with others', and how the pool differs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tools.record.reading import Run
 
 
 def queries(run: Run) -> list[list[int]]:
-    """Ids that a run queried after each cycle but the last, first choice first.
+    """Return the ids that a run queried after each cycle but the last, first choice first.
 
     Raises:
         RunFolderError: if `state.json` is damaged.

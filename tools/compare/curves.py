@@ -1,4 +1,4 @@
-"""Curves over the budget and what is read off them: intervals over seeds, areas, final scores."""
+"""Curves over the budget and their statistics: intervals over seeds, areas, final scores."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def estimate(values: Sequence[float] | np.ndarray, ends: Ends = ANY) -> Estimate
 
 
 def paired(differences: Sequence[float] | np.ndarray, ends: Ends = ANY) -> Estimate:
-    """Estimate the mean of differences seed by seed, without an interval of fewer than `FEWEST`.
+    """Estimate the mean of differences seed by seed, without an interval for fewer than `FEWEST`.
 
     An interval that leaves out 0 is a claim, and with two seeds chance alone can make any.
 
@@ -196,7 +196,7 @@ def curve(runs: Sequence[Run], axis: Axis = "labeled", ends: Ends = ANY) -> Curv
 
 
 def areas(runs: Sequence[Run]) -> dict[int, float]:
-    """Return the normalised area under each seed's curve: its mean score over the labeled samples.
+    """Return the normalised area under each seed's curve over labeled samples: its mean score.
 
     In [0, 1] for a metric in [0, 1]; not-a-number where a cycle's metric is.
     """

@@ -1,4 +1,4 @@
-"""What may be compared: runs of one experiment that differ in strategy and seed alone."""
+"""Groups of runs that may be compared: of one experiment, with any strategies and seeds."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Comparison:
 
     @property
     def unfinished(self) -> tuple[Run, ...]:
-        """Runs that lack cycles; no number that needs all cycles takes part of them."""
+        """Runs that lack cycles, which do not count in numbers that need all cycles."""
         return tuple(run for run in self.runs if not run.finished)
 
 

@@ -134,7 +134,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
     covers the median with 94%.
     """
     ordered = sorted(values)
-    # the probability that fewer than `place` values lie below the median is < 2.5%; so it is above
+    # with a probability < 2.5% fewer than `place` values lie below the median, or above it
     place = int(stats.binom.ppf((1 - LEVEL) / 2, len(ordered), 0.5))
     if place == 0:
         return math.nan, math.nan

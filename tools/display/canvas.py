@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from tools.display.looks import LIGHT, Style
 
-SIZES = {"*": 9, "P": 7, "X": 7}  # points across of marks that would look small, others have 5.5
+SIZES = {"*": 9, "P": 7, "X": 7}  # in points; all other marks have 5.5
 
 
 def canvas(figsize: tuple[float, float]) -> Figure:

@@ -189,7 +189,7 @@ def _seeds_note(seeds: int) -> str:
 
 
 def costs_the_same(chosen: Chosen) -> bool:
-    """Return whether every queried sample is known to cost as much as the pool's mean."""
+    """Return whether each leg's annotations a queried sample equal the pool's mean."""
     pool = chosen.pool_effort
     return pool is not None and all(value.mean == pool for value in chosen.effort.values())
 
