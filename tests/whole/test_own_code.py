@@ -192,7 +192,7 @@ def test_settings_of_a_strategy_on_the_command_line(own: Path) -> None:
     [
         (
             "mine.nothing",
-            "the signal mine.nothing cannot be had (ImportError: 'mine.nothing' (mine.nothing: "
+            "the signal mine.nothing cannot be loaded (ImportError: 'mine.nothing' (mine.nothing: "
             "unknown; ",
         ),
         (
@@ -201,7 +201,7 @@ def test_settings_of_a_strategy_on_the_command_line(own: Path) -> None:
         ),
         (
             "nowhere.signal",
-            "the signal nowhere.signal cannot be had (ImportError: 'nowhere.signal' (No module "
+            "the signal nowhere.signal cannot be loaded (ImportError: 'nowhere.signal' (No module "
             "named ",
         ),
         ("entropi", "entropi: unknown; did you mean 'entropy'?"),
