@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MISSING = "(missing)"
-# what changes a machine's load alone
+# what changes the load of a machine, and nothing else
 LOAD = (
     "training.workers",
     "training.checkpoint_every",
     "training.deterministic",
     "scoring.workers",
 )
-# between any two runs: that, the noise, and what changes rounding, or what is kept
+# between any two runs: the load, the seed, and what changes rounding, or what is kept
 ANYWHERE = ("seed", *LOAD, "scoring.batch_size", "scoring.channels_last", "scoring.keep_vectors")
-# between strategies, though not between two runs of one: all that makes one, with what it sets
-# itself
+# between strategies, though not between two runs of one: settings of strategies, and those that a
+# strategy sets itself
 BETWEEN_LEGS = (
     "strategy",
     "subset",
@@ -31,7 +31,7 @@ BETWEEN_LEGS = (
     "scoring.embedding",
     "scoring.control",
 )
-# where the first training and its test alone are compared: all that comes after them
+# where only the first training and its test are compared: all that comes after them
 AFTER_THE_FIRST = (*ANYWHERE, *BETWEEN_LEGS, "scoring", "budget.query", "budget.cycles")
 
 
