@@ -225,7 +225,7 @@ def test_two_classes_of_one_name_do_not_mix(own: Path, tmp_path: Path, capsys) -
     arguments = [str(config), "--strategies", "mine.Undecided", "other.Undecided", "--seeds", "0"]
     assert al_sweep.main(arguments) == 2
     assert (
-        "Undecided, seed 0 is named twice (mine.Undecided and other.Undecided are called alike"
+        "Undecided, seed 0 is named twice (mine.Undecided and other.Undecided have one class name"
         in (capsys.readouterr().out)
     )
     train(config, "runs/a/seed0", "--strategy", "mine.Undecided")
