@@ -112,18 +112,12 @@ def test_a_strategy_of_ones_own_is_swept_compared_and_verified(
     assert al_compare.main([str(runs), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     assert "Undecided" in said and "fit" in said and not {*OURS} & sys.modules.keys()
-    advice = (
-        "its adapter.Mine is code that is not losstap's own, which is run where you say so alone"
-    )
+    advice = "its adapter.Mine is code that is not losstap's own, which is run only if you trust it"
     assert advice in (tmp_path / "out/report.html").read_text().replace("&#39;", "'")
     assert al_verify.main([str(runs / "Undecided/seed0"), str(runs / "random/seed0")]) == 1
     said = capsys.readouterr().out
-    why = (
-        "its mine.Undecided is code that is not losstap's own, which is run where you say so alone"
-    )
-    why = (
-        "its mine.Undecided is code that is not losstap's own, which is run where you say so alone"
-    )
+    why = "its mine.Undecided is code that is not losstap's own, which is run only if you trust it"
+    why = "its mine.Undecided is code that is not losstap's own, which is run only if you trust it"
     assert f"readable       {why}: look at it, then add --trust {own}\n" in said
     # the other one is verified
     assert "random/seed0: 2 of 2 cycles" in said and not {*OURS} & sys.modules.keys()

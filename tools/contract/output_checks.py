@@ -161,7 +161,7 @@ def probs_are_distributions(subject: Subject) -> str:
     output = subject.output(subject.batch("pool"), frozenset({"probs"}))
     if output.probs is None:
         raise ContractError(
-            "`probs` where they are asked for", None, "return them, or take them out of `fields`"
+            "`probs` if they are in `want`", None, "return them, or take them out of `fields`"
         )
     _check_shapes(output, len(subject.ids()))
     off = (output.probs.sum(dim=-1) - 1).abs().max().item()

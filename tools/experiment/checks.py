@@ -1,7 +1,4 @@
-"""What can be wrong with the settings of a config, each alone and together.
-
-Nothing is built here.
-"""
+"""Check the settings of a config, each alone and together, without building anything."""
 
 from __future__ import annotations
 
@@ -45,7 +42,7 @@ NOT_SETTINGS = {"params", "optimizer"}  # what mmengine gives to optimisers and 
 
 
 def check(given: dict[str, Any], code: bool = True) -> tuple[dict[str, Any], list[str]]:
-    """Checked values of every section with which nothing is wrong, and all problems.
+    """Return the checked values of every section without problems, and all problems.
 
     Args:
         given: the settings, with classes as themselves.

@@ -55,7 +55,7 @@ def load(
 
     Args:
         path: of the config.
-        smoke: whether its smoke variant is asked for.
+        smoke: whether to use its smoke variant.
         options: settings over the config's.
         further: finds further problems of a sound task and budget, for one report of all; called
             only where something else is wrong.
@@ -81,7 +81,7 @@ def load(
 def _read(
     path: str | Path, smoke: bool, options: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The config as plain data, with classes as dotted names and as themselves."""
+    """Return the config as plain data, with classes as dotted names and as themselves."""
     require(path)
     if str(Path(path).resolve().parent) not in sys.path:
         sys.path.append(str(Path(path).resolve().parent))  # an adapter may lie beside its config
@@ -114,9 +114,9 @@ def _read(
 
 
 def _asked(options: Mapping[str, Any], own: Any) -> dict[str, Any]:
-    """The options over a config's settings.
+    """Return the options that override a config's settings.
 
-    A strategy that is the config's own by name keeps its settings there.
+    If the strategy is the config's own by name, its settings in the config are kept.
     """
     name = options.get("strategy")
     if not isinstance(name, str):
@@ -152,9 +152,9 @@ def _line(error: BaseException, path: str | Path) -> str:
 def _adapter(
     given: Mapping[str, Any] | None, scoring: Mapping[str, Any]
 ) -> tuple[Task | None, list[str]]:
-    """The adapter of a checked section `task`.
+    """Build the adapter of a checked section `task`, and return it with all problems.
 
-    None if there is none or it refuses its settings.
+    None in its place if there is no section or the adapter refuses its settings.
     """
     if given is None:
         return None, []

@@ -158,7 +158,7 @@ def _signal_problems(name: Any, named: Named) -> list[str]:
 
 
 def parts(values: Mapping[str, Any], strategy: Strategy, written: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a `Plan`."""
+    """Return the arguments of a `Plan`."""
     built = {key: section(**values[key]) for key, section in SECTIONS.items()}
     if strategy.objective is not None:
         built["module"] = replace(built["module"], objective=strategy.objective)

@@ -209,7 +209,7 @@ def own_entity() -> str:
     """Return the user's own entity, as W&B has it.
 
     Raises:
-        BoardError: if nobody is logged in or W&B does not answer.
+        BoardError: if the user is not logged in or W&B does not answer.
     """
     import wandb
 

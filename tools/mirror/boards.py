@@ -1,4 +1,4 @@
-"""The views of several configs, printed or saved: what `wandb_board.py` does."""
+"""Print or save the views of several configs: what `wandb_board.py` does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What W&B's client wrote into a run folder: the run's id, sessions, and rows.
+"""Read what W&B's client wrote into a run folder: the run's id, sessions, and rows.
 
 A session is a process from `wandb.init` to its end; its folder is `wandb/run-<time>-<id>` or
 `wandb/offline-run-...`. A run that was stopped and went on has several. Offline ones hold each row

@@ -3,8 +3,8 @@
 The files of the run folder are the truth; W&B shows them and can be rebuilt from them. Hence two
 rules: nothing that goes wrong in W&B stops a run, and a Tracker first sends those of the finished
 rows that W&B does not know: online those that the server lacks, offline those that no file of the
-run holds. wandb is imported inside functions only, so that a run with tracking disabled
-needs no wandb at all.
+run holds. wandb is imported inside functions only, so that a run with tracking disabled needs no
+wandb at all.
 """
 
 from __future__ import annotations

@@ -26,10 +26,11 @@ def named(name: str, trust: Sequence[Path], code: Mapping[str, str]) -> Any:
     Args:
         name: such as `tasks.detection.Detection`.
         trust: folders whose code the user allows to be run.
-        code: where the run found code that is not losstap's own (see `tools.record.facts`).
+        code: folders where the run found code that is not losstap's own (see
+            `tools.record.facts`).
 
     Raises:
-        RunFolderError: if it is code that nobody allowed, or is not there.
+        RunFolderError: if it is code that the user did not allow, or does not exist.
     """
     if not all(part.isidentifier() for part in name.split(".")) or "." not in name:
         raise RunFolderError(
@@ -42,7 +43,7 @@ def named(name: str, trust: Sequence[Path], code: Mapping[str, str]) -> Any:
     if folder is None:
         where = code.get(name, f"FOLDER, the one that {first} is in")
         raise RunFolderError(
-            f"its {name} is code that is not losstap's own, which is run where you say so alone: "
+            f"its {name} is code that is not losstap's own, which is run only if you trust it: "
             f"look at it, then add --trust {where}"
         )
     if str(folder) not in sys.path:

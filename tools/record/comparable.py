@@ -1,7 +1,4 @@
-"""Which settings may differ between runs that are compared.
-
-Reports and checks of runs both use it.
-"""
+"""The settings that may differ between runs that are compared, in reports and in checks."""
 
 from __future__ import annotations
 
@@ -43,7 +40,7 @@ def free(key: str, may: Sequence[str]) -> bool:
 def differing(
     one: Mapping[str, Any], other: Mapping[str, Any], may: Sequence[str] = ()
 ) -> list[str]:
-    """Dotted keys, sorted, in which two flat configs differ and must not."""
+    """Return the dotted keys, sorted, in which two flat configs differ and must not."""
     keys = sorted(one.keys() | other.keys())
     return [
         key

@@ -128,7 +128,7 @@ def settings(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def describe(folder: Path, config: Mapping[str, Any], told: Facts | None) -> None:
+def describe(folder: Path, config: Mapping[str, Any], about: Facts | None) -> None:
     """Write the settings, for tools and for people, and the facts about the run's code.
 
     Raises:
@@ -136,9 +136,9 @@ def describe(folder: Path, config: Mapping[str, Any], told: Facts | None) -> Non
             to.
     """
     before = facts(folder)
-    if before is not None and told is not None and before.digest != told.digest:
+    if before is not None and about is not None and before.digest != about.digest:
         raise RunFolderError(
-            f"{folder} was made with other code: {before} there, {told} now; take another "
+            f"{folder} was made with other code: {before} there, {about} now; take another "
             "--work-dir"
         )
     if not (folder / SHOWN).exists():
@@ -147,8 +147,8 @@ def describe(folder: Path, config: Mapping[str, Any], told: Facts | None) -> Non
         write_whole(folder / SHOWN, Config(dict(config)).pretty_text.encode())
     if not (folder / CONFIG).exists():
         write_whole(folder / CONFIG, as_json(config))
-    if told is not None and before != told:  # the code may lie elsewhere now
-        write_whole(folder / FACTS, facts_json(told))
+    if about is not None and before != about:  # the code may lie elsewhere now
+        write_whole(folder / FACTS, facts_json(about))
 
 
 def shown_differs(folder: Path) -> str:

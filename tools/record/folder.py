@@ -228,7 +228,7 @@ class RunFolder:
         return self.path / "cycles" / f"{cycle:02d}"
 
     def training_folder(self, cycle: int, member: int = 0) -> Path:
-        """The same for a member of an ensemble; the first is the cycle's own training."""
+        """The folder of an ensemble member's training; the first one is the cycle's own."""
         if member:
             return self.cycle_folder(cycle) / f"member{member + 1}"
         return self.cycle_folder(cycle)

@@ -38,7 +38,7 @@ def plan(folder: Path, trust: Trust = ()) -> Plan:
         trust: folders whose code the user allows to be run, for a strategy or signals of one's own.
 
     Raises:
-        RunFolderError: if a file is damaged, or code is needed that nobody allowed.
+        RunFolderError: if a file is damaged, or code is needed that the user did not allow.
         ConfigError: if settings are not right.
     """
     written = facts.settings(folder)

@@ -1,4 +1,4 @@
-"""What a sweep does on a node of a Ray cluster.
+"""The part of a sweep that runs on a node of a Ray cluster.
 
 Nothing here needs more than Python: it is imported in each worker.
 """

@@ -99,7 +99,7 @@ def publish(
         if note.exists():
             made = json.loads(note.read_text(encoding="utf-8"))
         other = [
-            f"{k}: {made.get(k)} there, {v} asked" for k, v in settings.items() if made.get(k) != v
+            f"{k}: {made.get(k)} there, {v} now" for k, v in settings.items() if made.get(k) != v
         ]
         if other:
             raise FileExistsError(
