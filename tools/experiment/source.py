@@ -248,9 +248,11 @@ def _dotted(tree: ast.Module, roots: Mapping[str, str], names: Mapping[str, Any]
     for node in ast.walk(tree):
         chain: list[str] = []
         while isinstance(node, ast.Attribute):
-            chain, node = [node.attr, *chain], node.value
+            chain.insert(0, node.attr)
+            node = node.value
         if isinstance(node, ast.Name) and node.id in roots and node.id in names:
-            parent, value = None, names[node.id]
+            parent = None
+            value = names[node.id]
             for part in chain:
                 parent, value = value, getattr(value, part, None)
             # else it may be made for the moment, as a bound method

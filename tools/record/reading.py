@@ -118,13 +118,7 @@ def read(path: Path, trust: plans.Trust = ()) -> Run:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         what = f"{path / facts.CONFIG} is not what a run has ({type(error).__name__}: {error})"
         raise RunFolderError(f"{what}; restore it, or leave the run out") from error
-    try:
-        names = folder.sample_names()
-        pool = folder.resume(len(names)) or Pool(len(names), (), 0)
-        rows = folder.rows(pool.cycle)
-    except (OSError, UnicodeDecodeError) as error:
-        what = f"{path} cannot be read ({type(error).__name__}: {error})"
-        raise RunFolderError(f"{what}; restore the file, or leave the run out") from error
+    names, pool, rows = _committed(folder, path)
     if finished and len(rows) != cycles:
         raise RunFolderError(
             f"{path} is marked as done: expected {cycles} cycles, but got {len(rows)}; restore it"
@@ -133,9 +127,7 @@ def read(path: Path, trust: plans.Trust = ()) -> Run:
         raise RunFolderError(f"{path / 'metrics.jsonl'}: {odd}; restore it, or leave the run out")
     mark = hashlib.sha256("\n".join(names).encode()).hexdigest()
     name = folder.name or _name(path, leg(strategy, mode), seed)
-    first = None
-    if rows:
-        first = first_cycle(folder, rows[0], flat(config))
+    first = first_cycle(folder, rows[0], flat(config)) if rows else None
     return Run(
         path,
         printable(name),
@@ -152,6 +144,17 @@ def read(path: Path, trust: plans.Trust = ()) -> Run:
         whole(path),
         first,
     )
+
+
+def _committed(folder: RunFolder, path: Path) -> tuple[list[str], Pool, list[dict[str, Any]]]:
+    """Read the names of the pool's samples, and pool and rows of the committed cycles."""
+    try:
+        names = folder.sample_names()
+        pool = folder.resume(len(names)) or Pool(len(names), ())
+        return names, pool, folder.rows(pool.cycle)
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"{path} cannot be read ({type(error).__name__}: {error})"
+        raise RunFolderError(f"{what}; restore the file, or leave the run out") from error
 
 
 def _odd(rows: Sequence[Mapping[str, Any]], metric: str, labeled: int, whole: bool) -> str:
