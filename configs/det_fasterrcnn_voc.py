@@ -59,7 +59,9 @@ smoke = dict(
     task=dict(
         train=["VOC2007/trainval"],
         test_limit=24,
-        network=dict(config="faster_rcnn/faster-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco.py", size=(256, 192)),
+        network=dict(
+            config="faster_rcnn/faster-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco.py", size=(256, 192)
+        ),
     ),
     budget=dict(initial=12, query=6, cycles=2),
     training=dict(

@@ -3,7 +3,7 @@
     python tools/al_compare.py work_dirs/det_ssd_voc --out report
 
 Reads run folders, finished or not, and writes `report.html`, `curves.png`, `summary.json` and
-`summary.csv`. What is computed is in `tools/compare`.
+`summary.csv`. The computation is in `tools/compare`.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Read, compare, write, and show.
+    """Run the command line: read the runs, compare them, and write and show the report.
 
     Args:
         argv: without the program's name.
 
     Returns:
-        The exit status: 0, 1 if the report leaves something out that looks like a run, 2 where
-        runs must not be compared, one that is named cannot be read, or nothing can be written, 130
-        after Ctrl-C.
+        The exit status: 0, 1 if the report leaves something out that looks like a run, 2 if runs
+        must not be compared, one that is named cannot be read, or nothing can be written, 130 after
+        Ctrl-C.
     """
     arguments = parser().parse_args(argv)
     from tools.compare import session  # what it needs takes long to import

@@ -1,4 +1,4 @@
-"""Strategies x seeds.
+"""Run strategies x seeds.
 
     python tools/al_sweep.py configs/det_ssd_voc.py --strategies random learning_loss --seeds 0 1 2
 
@@ -52,20 +52,19 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         const="",
         metavar="ADDRESS",
-        help="run on the Ray cluster at host:port, or "
-        "auto: on that of this machine; without an address on that of RAY_ADDRESS, else on a Ray "
-        "of its own on this machine",
+        help="run on the Ray cluster at host:port, or auto: on that of this machine; without an "
+        "address on that of RAY_ADDRESS, otherwise on a new one on this machine",
     )
     parse.add_argument(
         "--cpus",
         type=int,
-        help="with --ray: CPUs, and so threads, that a run asks for (default: 1)",
+        help="with --ray: CPUs, and so threads, of a run (default: 1)",
     )
     parse.add_argument(
         "--gpus",
         type=float,
-        help="with --ray: GPUs that a run asks for, 0.5 for two runs on one "
-        "(default: 1 where the cluster has GPUs, else 0)",
+        help="with --ray: GPUs of a run, 0.5 for two runs on one (default: 1 if the cluster has "
+        "GPUs, otherwise 0)",
     )
     parse.add_argument(
         "--work-dir",
@@ -82,8 +81,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line: 0, 1 if a run failed, 2 if something must be put right
-    first, 130 after Ctrl-C.
+    """Run the command line.
+
+    Returns:
+        The exit status: 0, 1 if a run failed, 2 if something must be put right first, 130 after
+        Ctrl-C.
     """
     arguments = parser().parse_args(argv)
     try:
@@ -98,28 +100,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """What the numbers may be.
+    """Check the numbers among the options.
 
     Raises:
         ConfigError: with all that is wrong.
     """
     jobs, cpus, gpus = arguments.jobs, arguments.cpus, arguments.gpus
-    found = [
+    problems = [
         f"{name}: expected at least 1, but got {number}"
         for name, number in (("--jobs", jobs), ("--cpus", cpus))
         if number is not None and number < 1
     ]
     if gpus is not None and not (0 <= gpus <= 1 or 1 < gpus < float("inf") and gpus == int(gpus)):
-        found.append(f"--gpus: expected a whole number, or a part of one, but got {gpus}")
+        problems.append(f"--gpus: expected a whole number, or a part of one, but got {gpus}")
     if arguments.ray is None:
         given = (("--cpus", cpus), ("--gpus", gpus))
-        found += [
+        problems += [
             f"{name}: expected with --ray, but there is none"
             for name, number in given
             if number is not None
         ]
-    if found:
-        raise ConfigError("al_sweep.py", found)
+    if problems:
+        raise ConfigError("al_sweep.py", problems)
 
 
 if __name__ == "__main__":

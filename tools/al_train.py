@@ -1,4 +1,4 @@
-"""Active learning, from a config to a curve.
+"""Run active learning, from a config to a curve.
 
     python tools/al_train.py configs/det_ssd_voc.py --strategy learning_loss
 
@@ -95,10 +95,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; see `tools.train.session.main`."""
+    """Run the command line and return its exit status; see `tools.train.session.main`."""
     arguments = parser().parse_args(argv)
     if arguments.launcher == "none" and missing(arguments.config):
-        return USAGE_ERROR  # of several processes, the first says it, in the session
+        return USAGE_ERROR  # the first of several processes reports it, in the session
     from tools.train import session  # what it needs takes seconds to import
 
     return session.main(arguments)

@@ -1,13 +1,13 @@
-"""Check what runs left behind.
+"""Check run folders from their files.
 
     python tools/al_verify.py work_dirs/cls_sandbox/*/seed0
 
 For each run folder: the labeled sets follow from seed and picks, candidates and picks are what they
-must be, files agree with each other and with the receipts' hashes, and the strategy, asked again
-with the saved signals, picks the same; images and labels, where they are at hand, are those that
-the run was made of. Across runs of one config and seed: the initial set, the data, the first
-weights where the training is the same, and the first row where the weights are. A run that is not
-finished is checked as far as it is committed.
+must be, files agree with each other and with the receipts' hashes, and the strategy picks the same
+when it is run again with the saved signals. Images and labels, if they are on this machine, are
+those that the run was made of. Across runs of one config and seed: the initial set and the data are
+the same, the first weights if the training is, and the first row if the weights are. A run that is
+not finished is checked as far as it is committed.
 
 The exit status is 0 if all is well, 1 if a check failed, 2 if a folder holds no run.
 """
@@ -31,7 +31,7 @@ from tools.experiment.options import add_trust, option
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(description=headline(__doc__))
     parser.add_argument(
         "runs",

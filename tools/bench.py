@@ -1,4 +1,4 @@
-"""How fast losstap is beside what it could be and beside others.
+"""Measure how fast losstap is beside what it could be and beside other libraries.
 
     python tools/bench.py score --network resnet18
 
@@ -30,7 +30,7 @@ ALL = ("train", "score", "memory", "kcenter")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The options of `bench.py`."""
     top = argparse.ArgumentParser(description=headline(__doc__))
     subs = top.add_subparsers(required=True)
 
@@ -44,18 +44,14 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", type=Path, help="file for settings, times, machine and versions")
         return sub
 
-    for name, what in (
-        (
-            "train",
-            "a training step with the module joint, detached and off; through the Runner and "
-            "without",
-        ),
-        (
-            "score",
-            "the scoring pass beside the bare network, the reading, and baal's pass",
-        ),
-    ):
-        sub = subject(name, what)
+    train_sub = subject(
+        "train",
+        "a training step with the module joint, detached and off; through the Runner and without",
+    )
+    score_sub = subject(
+        "score", "the scoring pass beside the bare network, the reading, and baal's pass"
+    )
+    for sub in (train_sub, score_sub):
         sub.add_argument(
             "--network", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="whose"
         )
@@ -65,7 +61,6 @@ def parser() -> argparse.ArgumentParser:
             default=Path("data/sandbox"),
             help="sandboxes; made where they are not",
         )
-    train_sub, score_sub = subs.choices["train"], subs.choices["score"]
     train_sub.add_argument("--batch-size", type=int, help="samples; the paper's by default")
     train_sub.add_argument("--steps", type=int, default=2, help="iterations a round")
     score_sub.add_argument("--images", type=int, default=512, help="of the pool")
@@ -96,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuse what would fail only after the measuring.
+    """Refuse options that would fail only after the measurements.
 
     Raises:
         ValueError: if a number is below 1, or the folder of the json is missing.
@@ -115,7 +110,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; 1 if the settings are wrong."""
+    """Run the command line; the exit status is 1 if the settings are wrong."""
     args = parser().parse_args(argv)
     try:
         check(args)
@@ -124,12 +119,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     from tools.benchmarks import session  # what it needs takes seconds to import
 
-    chosen = [each(name, args) for name in ALL] if args.subject == "all" else [args]
+    chosen = [args]
+    if args.subject == "all":
+        chosen = [each(name, args) for name in ALL]
     return session.main(args, chosen)
 
 
 def each(subject: str, args: argparse.Namespace) -> argparse.Namespace:
-    """A subject with its defaults, as a part of all."""
+    """Return the options of a subject with its defaults, as a part of all."""
     return parser().parse_args(
         [subject, "--repeats", str(args.repeats), "--threads", str(args.threads)]
     )

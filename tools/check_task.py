@@ -1,4 +1,4 @@
-"""Does a task keep the contract of tasks/base.py?
+"""Check that a task keeps the contract of tasks/base.py.
 
     python tools/check_task.py configs/det_sandbox.py
 
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Check, and say a line for each check.
+    """Check a task and print a line for each check.
 
     Args:
         argv: without the program's name.

@@ -1,9 +1,9 @@
-"""A part of CIFAR-10 as folders of images.
+"""Write a part of CIFAR-10 as folders of images.
 
     python tools/cifar_folders.py --root data/cifar --out data/cifar10
 
 Writes `out`/{train,test}/<class>/*.png, the first so many images of each class in the order of
-CIFAR's files (which is random). `--root` holds what `prepare_data.py cifar10` brought.
+CIFAR's files (which is random). `--root` holds the files of `prepare_data.py cifar10`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tools.display.streams import command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; 1 if there is nothing to read or no place to write."""
+    """Run the command line; the exit status is 1 if it cannot read or write."""
     parser = argparse.ArgumentParser(description=headline(__doc__))
     parser.add_argument(
         "--root", type=Path, required=True, help="folder that holds cifar-10-batches-py"

@@ -1,19 +1,17 @@
-"""Draw a small synthetic data set in the layout of a real one, so that every command can be tried
-without a download.
+"""Draw a small data set in the layout of a real one, to try every command without a download.
 
-    python tools/make_sandbox.py det --root data/sandbox            # 800 + 400 scenes, about 5 s
-    python tools/make_sandbox.py cls --root data/sandbox            # 2,000 + 1,000 images, about 2
-    s python tools/make_sandbox.py pose --root data/sandbox           # 1,000 + 400 persons, about 6
-    s
+    python tools/make_sandbox.py det --root data/sandbox    # 800 + 400 scenes, about 5 s
+    python tools/make_sandbox.py cls --root data/sandbox    # 2,000 + 1,000 images, about 2 s
+    python tools/make_sandbox.py pose --root data/sandbox   # 1,000 + 400 persons, about 6 s
 
 `det` writes circles, squares and triangles as a PASCAL VOC devkit; ImageSets/Main/hard.txt names
 the known share of hard scenes. `cls` writes coloured shapes, a folder a class; `pose` jointed
-figures as MPII's json files. A further task is a file in `tools/data/sandbox` with a writer that it
-hands to `publish`, and a subcommand here.
+figures with MPII's json files. A further task is a file in `tools/data/sandbox` with a writer that
+it passes to `publish`, and a subcommand here.
 
 The same settings give the same bytes on one machine. Scene k of a list depends on (seed, list, k)
-and on whether it is hard. Hardness is dealt in blocks of 20 scenes, so sets that differ in size
-alone share every scene whose block is whole in both: with sizes that are multiples of 20 the
+and on whether it is hard. Hard scenes are chosen within blocks of 20 scenes, so sets that differ
+only in size share every scene whose block is whole in both: with sizes that are multiples of 20 the
 smaller set is the beginning of the larger.
 """
 
@@ -74,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; 1 if the settings are wrong or the target holds something else."""
+    """Run the command line; the exit status is 1 if settings are wrong or the target is another."""
     arguments = parser().parse_args(argv)
     try:
         draw(**vars(arguments))

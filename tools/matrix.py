@@ -1,10 +1,10 @@
-"""Every strategy on every sandbox for two short cycles.
+"""Run every strategy on every sandbox for two short cycles.
 
     python tools/matrix.py --root data/sandbox
 
-A table of cells: what ran, in how many seconds, and the range of its scores or of its vectors'
-norms; and what was refused, with the reason. Needs what `make_sandbox.py` drew. The exit status is
-1 if a cell that was not refused failed.
+Prints a table of cells: the seconds of a cell, and the range of its scores or of its vectors'
+norms, or the reason why it was refused. Needs the sandboxes of `make_sandbox.py`. The exit status
+is 1 if a cell that was not refused failed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tools.display.streams import command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(description=headline(__doc__))
     parser.add_argument(
         "--root", type=Path, required=True, help="folder with the sandboxes of make_sandbox.py"

@@ -1,9 +1,9 @@
-"""How many of a sandbox's planted hard samples the queries took.
+"""Count how many of a sandbox's planted hard samples the queries took.
 
     python tools/planted.py RUN... --hard HARD.txt
 
-Reads run folders on a sandbox of `make_sandbox.py` and its hard.txt; says, for every run, the share
-of hard samples among all that was queried, beside the share in the pool.
+Reads run folders on a sandbox of `make_sandbox.py` and its hard.txt, and prints, for every run, the
+share of hard samples among all queried ones, beside the share in the pool.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tools.display.streams import command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; 1 if a folder is not what it should be."""
+    """Run the command line; the exit status is 1 if a folder is not what it should be."""
     parser = argparse.ArgumentParser(description=headline(__doc__))
     parser.add_argument("runs", nargs="+", type=Path, help="run folders")
     parser.add_argument("--hard", type=Path, required=True, help="hard.txt of the sandbox")

@@ -1,4 +1,4 @@
-"""Download a published data set, check it, unpack it, and count what is there.
+"""Download a published data set, check it, unpack it, and count its samples.
 
     python tools/prepare_data.py voc --root data/VOCdevkit
     python tools/prepare_data.py cifar10 --root data/cifar
@@ -6,13 +6,12 @@
     python tools/prepare_data.py voc --root data/VOCdevkit --check   # only look
 
 The result is what the configs read: `VOC2007/` and `VOC2012/`; `cifar-10-batches-py/`; `images/`
-and `annot/`. Stopped or killed anywhere, the same command goes on, and where all is there it does
-nothing but check. Where something is missing, its archive is unpacked again, over files of the same
-names.
+and `annot/`. Stopped or killed anywhere, the same command goes on, and if nothing is missing it
+only checks. If something is missing, its archive is unpacked again, over files of the same names.
 
 An archive that lies in the root already (copied from another machine) is used instead of a
-download, and kept; one that was downloaded is deleted once what is in it is there and checked,
-unless with `--keep-archives`. Addresses, checksums and counts are in
+download, and kept. One that was downloaded is deleted once its files are unpacked and checked,
+unless `--keep-archives` is given. Addresses, checksums and counts are in
 `tools/data/published/sets.py`.
 """
 
@@ -40,7 +39,7 @@ WRONG, STOPPED = 1, 130
 
 
 def parser(names: Sequence[str]) -> argparse.ArgumentParser:
-    """The options."""
+    """The options of `prepare_data.py`."""
     parse = argparse.ArgumentParser(
         prog="prepare_data.py",
         description="Download, check, unpack and count a published data set. The same command goes "
@@ -61,22 +60,22 @@ def parser(names: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None, sets: Mapping[str, DataSet] | None = None) -> int:
-    """The command line.
+    """Run the command line.
 
     Args:
         argv: without the program's name.
-        sets: what can be prepared, by name; all of `NAMES` by default.
+        sets: data sets that can be prepared, by name; all of `NAMES` by default.
 
     Returns:
         The exit status: 0 if all is there, 1 if something is wrong, 130 after Ctrl-C.
     """
-    arguments = parser(NAMES if sets is None else list(sets)).parse_args(argv)
+    arguments = parser(list(sets or NAMES)).parse_args(argv)
     from tools.data.published.download import PrepareError
     from tools.data.published.prepare import prepare, report
     from tools.data.published.sets import SETS
 
-    sets = SETS if sets is None else sets
-    data, root = sets[arguments.data], arguments.root
+    data = (sets or SETS)[arguments.data]
+    root = arguments.root
     try:
         if not arguments.check:
             for archive in data.archives:

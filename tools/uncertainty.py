@@ -1,11 +1,11 @@
-"""How well uncertainty ranks true errors.
+"""Measure how well uncertainty ranks true errors.
 
     python tools/uncertainty.py CONFIG --labels 200 --seeds 0 1 2
 
-Trains once a seed on so many random samples of the pool, scores the test set by signals, and prints
-Spearman's correlation of each with two errors of a test sample: 1 minus the metric of the sample
-alone, and its loss. `--variants task.distribution=mass ...` scores the same networks under further
-settings, which must not be of the training.
+Trains once per seed on so many random samples of the pool, scores the test set by signals, and
+prints Spearman's correlation of each with two errors of a test sample: 1 minus the metric of the
+sample alone, and its loss. `--variants task.distribution=mass ...` scores the same networks under
+further settings, which must not be of the training.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tools.experiment.options import ConfigError, option, require
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; 1 if config, data or settings are not what they should be."""
+    """Run the command line; the exit status is 1 if config, data or settings are wrong."""
     parser = argparse.ArgumentParser(description=headline(__doc__))
     parser.add_argument("config")
     parser.add_argument("--labels", type=int, required=True, help="samples to train on, at random")

@@ -1,11 +1,11 @@
-"""A saved view in W&B that compares strategies.
+"""Save a view in W&B that compares strategies.
 
     python tools/wandb_board.py configs/det_ssd_voc.py
 
-Of the runs of a config: the metric by strategy over labeled images and over annotations, mean and
-standard deviation over seeds; how well the module ranks; seconds of a cycle's steps; the areas. The
-same command updates the same view; what was changed in it by hand is lost, so save a copy under
-another name. Needs wandb-workspaces (`pip install -e '.[board]'`).
+For the runs of a config it shows the metric by strategy over labeled images and over annotations,
+mean and standard deviation over seeds; how well the module ranks; seconds of a cycle's steps; the
+areas. The same command updates the same view; changes made in it by hand are lost, so save a copy
+under another name. Needs wandb-workspaces (`pip install -e '.[board]'`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line: 0, or 2 if something must be put right first."""
+    """Run the command line; the exit status is 2 if something must be put right first."""
     arguments = parser().parse_args(argv)
     if missing(*arguments.configs):
         return USAGE_ERROR

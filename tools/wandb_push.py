@@ -2,10 +2,10 @@
 
     python tools/wandb_push.py work_dirs/det_ssd_voc
 
-For runs made with `--wandb disabled`, or after a lost upload: the same W&B run as `al_train.py`'s,
-by id, group, job type, tags and config, with each committed row once: online those that the server
-lacks, offline those that no offline file of the run holds yet. Sent online, offline files are
-marked as sent, so that `wandb sync` leaves them out.
+For runs made with `--wandb disabled`, or after a lost upload. The W&B run is that of `al_train.py`,
+by id, group, job type, tags and config, with each committed row once: online it gets the rows that
+the server lacks, offline those that no offline file of the run holds yet. Offline files that are
+sent online are marked as sent, so that `wandb sync` leaves them out.
 
 The exit status is 0 if all is well, 1 if a run could not be read or sent, 2 if there is no
 run, 130 after Ctrl-C; the same command goes on.
@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line and return its exit status."""
     arguments = parser().parse_args(argv)
     from tools.mirror import sending  # what it needs takes long to import
 

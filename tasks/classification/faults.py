@@ -19,8 +19,7 @@ OTHERS = "Rename it or take it away, or leave such folders out: task.others='dro
 OTHERWISE = "take the file away"
 LOOSE = (
     "move it into its class's folder, or take it away; where nothing can be moved, make a folder "
-    "of links to the class "
-    "folders (ln -s SHARE/train/*/ mine/train/) and name it as task.data_root"
+    "of links to the class folders (ln -s SHARE/train/*/ mine/train/) and name it as task.data_root"
 )
 SIZES = (
     "resize the images, set task.input_size, or take images of any size with "
@@ -211,8 +210,7 @@ def cifar_faults(form: Format, root: Path, side: int | None, download: bool) -> 
     if side not in (None, CIFAR_SIDE):
         faults.append(
             f"task.input_size: expected {CIFAR_SIDE} for {form!r}, but got {side}; or resize its "
-            "images with "
-            "task.augmentation=resized_crop"
+            "images with task.augmentation=resized_crop"
         )
     bad = _bad_files(form, home)
     if not bad:

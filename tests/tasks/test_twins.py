@@ -372,4 +372,4 @@ def test_tasks_of_ones_own_are_looked_at_by_what_they_tell(tmp_path: Path):
     ]
     assert preflight.findings(load(config), False) == ([], [])  # it tells none
     (problem,), _ = preflight.findings(load(config, options={"task.type": BrokenToy}), False)
-    assert "task: expected `sources` to tell where samples come from, but got KeyError" in problem
+    assert "task: expected `sources` to return where samples come from, but got KeyError" in problem

@@ -220,9 +220,7 @@ def test_literals_are_what_mmengine_writes_and_nothing_else() -> None:
 
 # ---------------------------------------------------------------- settings
 
-STRATEGY = (
-    "its evil.Strategy is code that is not losstap's own, which is run where you say so alone"
-)
+STRATEGY = "its evil.Strategy is code that is not losstap's own, which is run only if you trust it"
 SETTINGS = {
     "a task that is a function": ({"task": {"type": "os.system"}}, None),
     "a strategy that is a function": (

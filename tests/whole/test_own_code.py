@@ -112,18 +112,12 @@ def test_a_strategy_of_ones_own_is_swept_compared_and_verified(
     assert al_compare.main([str(runs), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     assert "Undecided" in said and "fit" in said and not {*OURS} & sys.modules.keys()
-    advice = (
-        "its adapter.Mine is code that is not losstap's own, which is run where you say so alone"
-    )
+    advice = "its adapter.Mine is code that is not losstap's own, which is run only if you trust it"
     assert advice in (tmp_path / "out/report.html").read_text().replace("&#39;", "'")
     assert al_verify.main([str(runs / "Undecided/seed0"), str(runs / "random/seed0")]) == 1
     said = capsys.readouterr().out
-    why = (
-        "its mine.Undecided is code that is not losstap's own, which is run where you say so alone"
-    )
-    why = (
-        "its mine.Undecided is code that is not losstap's own, which is run where you say so alone"
-    )
+    why = "its mine.Undecided is code that is not losstap's own, which is run only if you trust it"
+    why = "its mine.Undecided is code that is not losstap's own, which is run only if you trust it"
     assert f"readable       {why}: look at it, then add --trust {own}\n" in said
     # the other one is verified
     assert "random/seed0: 2 of 2 cycles" in said and not {*OURS} & sys.modules.keys()
@@ -192,7 +186,7 @@ def test_settings_of_a_strategy_on_the_command_line(own: Path) -> None:
     [
         (
             "mine.nothing",
-            "the signal mine.nothing cannot be had (ImportError: 'mine.nothing' (mine.nothing: "
+            "the signal mine.nothing cannot be loaded (ImportError: 'mine.nothing' (mine.nothing: "
             "unknown; ",
         ),
         (
@@ -201,7 +195,7 @@ def test_settings_of_a_strategy_on_the_command_line(own: Path) -> None:
         ),
         (
             "nowhere.signal",
-            "the signal nowhere.signal cannot be had (ImportError: 'nowhere.signal' (No module "
+            "the signal nowhere.signal cannot be loaded (ImportError: 'nowhere.signal' (No module "
             "named ",
         ),
         ("entropi", "entropi: unknown; did you mean 'entropy'?"),
@@ -225,7 +219,7 @@ def test_two_classes_of_one_name_do_not_mix(own: Path, tmp_path: Path, capsys) -
     arguments = [str(config), "--strategies", "mine.Undecided", "other.Undecided", "--seeds", "0"]
     assert al_sweep.main(arguments) == 2
     assert (
-        "Undecided, seed 0 is named twice (mine.Undecided and other.Undecided are called alike"
+        "Undecided, seed 0 is named twice (mine.Undecided and other.Undecided have one class name"
         in (capsys.readouterr().out)
     )
     train(config, "runs/a/seed0", "--strategy", "mine.Undecided")

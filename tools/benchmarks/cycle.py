@@ -1,4 +1,4 @@
-"""A whole run of a config, split into its steps."""
+"""A benchmark of a whole run of a config, split into its steps."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ STEPS = ("train", "evaluate", "score", "ranking")
 
 
 def measure(config: str, options: Sequence[str], cycles: int, repeats: int) -> report.Report:
-    """Runs of the first cycles as a user starts them; the rest is start, checks, commits and the
-    end.
+    """Measure runs of the first cycles as a user starts them.
+
+    The rest is start, checks, commits and the end.
 
     Raises:
-        ValueError: if a run fails; what it said.
+        ValueError: if a run fails, with its output.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ("whole run", *STEPS, "rest")}
     for _ in range(repeats):
@@ -40,7 +41,7 @@ def measure(config: str, options: Sequence[str], cycles: int, repeats: int) -> r
 
 
 def once(config: str, options: Sequence[str], cycles: int) -> dict[str, float]:
-    """Seconds of one run and of its steps."""
+    """Return the seconds of one run and of its steps."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             sys.executable,
@@ -52,7 +53,7 @@ def once(config: str, options: Sequence[str], cycles: int) -> dict[str, float]:
             "disabled",
         ]
         began = time.perf_counter()
-        found = subprocess.run(
+        process = subprocess.run(
             [*command, "--cfg-options", f"budget.cycles={cycles}", *options],
             capture_output=True,
             text=True,
@@ -60,15 +61,10 @@ def once(config: str, options: Sequence[str], cycles: int) -> dict[str, float]:
             errors="replace",
         )
         whole = time.perf_counter() - began
-        if found.returncode:
-            raise ValueError(
-                f"{config}: the run failed: {(found.stdout + found.stderr).strip()[-500:]}"
-            )
-        rows = [
-            json.loads(line)
-            for line in (Path(folder) / "run/metrics.jsonl")
-            .read_text(encoding="utf-8")
-            .splitlines()
-        ]
+        if process.returncode:
+            output = (process.stdout + process.stderr).strip()
+            raise ValueError(f"{config}: the run failed: {output[-500:]}")
+        metrics = Path(folder, "run/metrics.jsonl").read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in metrics.splitlines()]
     steps = {step: sum(row.get(f"seconds/{step}", 0.0) for row in rows) for step in STEPS}
     return {"whole run": whole, **steps, "rest": whole - sum(steps.values())}

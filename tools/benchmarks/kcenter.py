@@ -20,13 +20,15 @@ from models.networks.resnet import build
 Picker = Callable[[Tensor, Tensor, int], Tensor]
 MADE = ("random", "clustered", "cifar")
 CLUSTERS = 100
-# torchvision's, whose last stage has 512 channels
-NETWORK, TRAINED_ON, EPOCHS = "resnet18", 5000, 8
+NETWORK = "resnet18"  # torchvision's, whose last stage has 512 channels
+TRAINED_ON = 5000
+EPOCHS = 8
 
 
 def plain(features: Tensor, labeled: Tensor, budget: int) -> Tensor:
-    """The plain greedy algorithm in float32: matrix products over all samples, one for
-    each new centre.
+    """Pick with the plain greedy algorithm in float32.
+
+    It takes matrix products over all samples, one for each new centre.
     """
     squares = features.square().sum(1)
     nearest = torch.full_like(squares, float("inf"))
@@ -43,8 +45,9 @@ def plain(features: Tensor, labeled: Tensor, budget: int) -> Tensor:
 
 
 def scikit_activeml(features: Tensor, labeled: Tensor, budget: int) -> Tensor:
-    """scikit-activeml's `k_greedy_center`, which takes one array, and labels of which some
-    are missing.
+    """Pick with scikit-activeml's `k_greedy_center`.
+
+    It takes one array of all samples, and their labels, of which some are missing.
     """
     from skactiveml.pool import k_greedy_center
 
@@ -55,8 +58,8 @@ def scikit_activeml(features: Tensor, labeled: Tensor, budget: int) -> Tensor:
 
 
 def contenders() -> dict[str, Picker]:
-    """By name; without scikit-activeml where it is not installed."""
-    found: dict[str, Picker] = {
+    """Return the contenders by name, with scikit-activeml if it is installed."""
+    pickers: dict[str, Picker] = {
         "losstap": lambda *args: k_center(*args).positions,
         "plain float32": plain,
     }
@@ -67,26 +70,27 @@ def contenders() -> dict[str, Picker]:
             "scikit-activeml is not installed and not measured: python -m pip install -e '.[bench]'"
         )
     else:
-        found[f"scikit-activeml {skactiveml.__version__}"] = scikit_activeml
-    return found
+        pickers[f"scikit-activeml {skactiveml.__version__}"] = scikit_activeml
+    return pickers
 
 
 def arrays(
     features: str, n: int, dims: int, labeled: int, data_root: Path | None
 ) -> tuple[Tensor, Tensor]:
-    """Candidates (n, dims) and labeled rows (labeled, dims), float32.
+    """Return candidates (n, dims) and labeled rows (labeled, dims), float32.
 
     Args:
         features: `random` (normal), `clustered` (100 normal clusters, their centres three times as
             spread), `cifar` (of a network, on the image folder at `data_root`), or a path to rows
             in an .npy file.
-        n: candidates; a file's rows beyond those needed are left out, at random with a fixed seed.
-        dims: of made rows.
-        labeled: rows that are centres already.
+        n: number of candidates; if a file has more rows than needed, they are drawn from it with a
+            fixed seed.
+        dims: of generated rows.
+        labeled: number of rows that are centres already.
         data_root: holds `train/<class>/*` and `test/<class>/*`.
 
     Raises:
-        ValueError: for another name, or where a file or a folder holds too few rows.
+        ValueError: for another name, or if a file or a folder holds too few rows.
     """
     if features not in MADE and not features.endswith(".npy"):
         raise ValueError(f"--features: expected {', '.join(MADE)} or PATH.npy, but got {features}")
@@ -100,21 +104,24 @@ def arrays(
             total, dims, generator=rng
         )
     else:
-        made = cifar(data_root) if features == "cifar" else torch.from_numpy(np.load(features))
-        if len(made) < total:
+        if features == "cifar":
+            known = cifar(data_root)
+        else:
+            known = torch.from_numpy(np.load(features))
+        if len(known) < total:
             raise ValueError(
-                f"--n, --labeled: expected at most {len(made)} rows ({features}) in all, but got "
+                f"--n, --labeled: expected at most {len(known)} rows ({features}) in all, but got "
                 f"{total}"
             )
-        rows = made[torch.randperm(len(made), generator=rng)[:total]]
+        rows = known[torch.randperm(len(known), generator=rng)[:total]]
     return rows[labeled:].clone(), rows[:labeled].clone()
 
 
 def cifar(data_root: Path | None) -> Tensor:
-    """Pooled last-stage features (images, 512) of a network that is first trained, for minutes, on
-    some of them.
+    """Return pooled last-stage features (images, 512) of a network that is trained first.
 
-    The images are those of both splits, train's first.
+    The training takes minutes and uses some of the images. These are those of both splits, train's
+    first.
     """
     if data_root is None or not all((data_root / split).is_dir() for split in ("train", "test")):
         raise ValueError(

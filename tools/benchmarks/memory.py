@@ -1,6 +1,4 @@
-"""Memory of the scoring pass and of the query after it: how much more a pool a hundred
-times larger takes.
-"""
+"""A benchmark of the memory of scoring pass and query: what a pool 100 times larger adds."""
 
 from __future__ import annotations
 
@@ -27,38 +25,37 @@ from models.training.joint import JointModel
 from models.training.settings import ModuleSettings
 from tools.benchmarks import report
 
-TIMES, WIDTH = 100, 64
+TIMES = 100
+WIDTH = 64
 STATUS = Path("/proc/self/status")
 
 
 def measure(images: int, repeats: int) -> report.Report:
-    """Passes over a made pool and one `TIMES` as large, for predicted losses and for vectors of
-    `WIDTH` numbers.
+    """Measure passes over a generated pool and one `TIMES` as large.
+
+    Signals are predicted losses and vectors of `WIDTH` numbers.
 
     Raises:
-        OSError: if the system does not tell a process's own memory, as Linux does.
+        OSError: if the system does not report a process's own memory, as Linux does.
     """
     seconds: dict[str, list[float]] = {}
     notes: dict[str, dict[str, Any]] = {}
     usual = table.MAPPED
-    for name, signal, mapped in (
-        ("predicted loss", "predicted_loss", usual),
-        ("vectors in memory", "embedding", 1 << 50),
-        ("vectors in a file", "embedding", 1 << 20),
+    for name, signal, numbers, mapped in (
+        ("predicted loss", "predicted_loss", 1, usual),
+        ("vectors in memory", "embedding", WIDTH, 1 << 50),
+        ("vectors in a file", "embedding", WIDTH, 1 << 20),
     ):
         table.MAPPED = mapped
         try:
-            once(images, signal)  # what a first pass loads and keeps
+            once(images, signal)  # a first pass loads modules and keeps buffers
             small, _ = once(images, signal)
             large = [once(images * TIMES, signal) for _ in range(repeats)]
         finally:
             table.MAPPED = usual
         seconds[name] = [took for _, took in large]
         more = (max(peak for peak, _ in large) - small) / (images * (TIMES - 1))
-        notes[name] = {
-            "bytes more a sample": round(more, 1),
-            "of the signal": 4 * (WIDTH if "vectors" in name else 1),
-        }
+        notes[name] = {"bytes more a sample": round(more, 1), "of the signal": 4 * numbers}
     small, _ = ask_once(images)
     large = [ask_once(images * TIMES) for _ in range(repeats)]
     more = (max(peak for peak, _ in large) - small) / (images * (TIMES - 1))
@@ -69,8 +66,10 @@ def measure(images: int, repeats: int) -> report.Report:
 
 
 def once(images: int, signal: str) -> tuple[int, float]:
-    """Peak of the process's own memory above that before the pass, in bytes, and the
-    pass's seconds.
+    """Measure one pass.
+
+    Returns:
+        The peak of the process's own memory above that before the pass, in bytes, and its seconds.
     """
     torch.manual_seed(0)
     model = JointModel(
@@ -89,17 +88,20 @@ def once(images: int, signal: str) -> tuple[int, float]:
 
 
 def ask_once(images: int) -> tuple[int, float]:
-    """The same for what follows the pass: the ids without labels, and the highest scores
-    among them.
+    """Measure the query after a pass, as `once` does.
+
+    It lists the ids without labels, and picks the highest scores among them.
     """
-    pool, rng = Pool.initial(images, 10, seed=0), np.random.default_rng(0)
-    watch, began = Watch(), time.perf_counter()
+    pool = Pool.initial(images, 10, seed=0)
+    rng = np.random.default_rng(0)
+    watch = Watch()
+    began = time.perf_counter()
     with watch:
         ids = pool.unlabeled
-        found = ask(
+        query = ask(
             [Highest("predicted_loss")], ids, np.array(pool.labeled), 100, rng, _random_scores
         )
-        pool.label(found.picked.tolist())
+        pool.label(query.picked.tolist())
     return watch.peak - watch.before, time.perf_counter() - began
 
 
@@ -109,9 +111,7 @@ def _random_scores(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarra
 
 
 class Watch:
-    """Looks at the process's own memory (files that are mapped do not count) every few
-    milliseconds.
-    """
+    """Samples the process's own memory, without mapped files, every few milliseconds."""
 
     def __enter__(self) -> Watch:
         self.before = self.peak = own_memory()
@@ -130,22 +130,22 @@ class Watch:
 
 
 def own_memory() -> int:
-    """Bytes of the process that no file backs."""
-    found = re.search(r"^RssAnon:\s+(\d+) kB", STATUS.read_text(encoding="utf-8"), re.MULTILINE)
-    if found is None:
+    """Return the bytes of the process that are not backed by a file."""
+    line = re.search(r"^RssAnon:\s+(\d+) kB", STATUS.read_text(encoding="utf-8"), re.MULTILINE)
+    if line is None:
         raise OSError(f"{STATUS}: expected a line RssAnon, but there is none")
-    return int(found.group(1)) * 1024
+    return int(line.group(1)) * 1024
 
 
 class Numbers(Dataset):
-    """As many samples as one asks for, each its number."""
+    """A dataset of any size, whose samples are their own indices."""
 
     def __getitem__(self, index: int) -> int:
         return index
 
 
 class Tiny(nn.Module):
-    """A map of `WIDTH` channels from a number."""
+    """A network from a number to a map of `WIDTH` channels."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What can be measured, for a command that has nothing to measure yet."""
+"""Names of what can be measured, for commands that must not import torch to list them."""
 
 NETWORKS = ("resnet18", "ssd300", "hourglass")  # see `subjects.PAPER`
 OWN = ("entropy", "margin", "least_confident")  # signals that need neither module nor committee

@@ -1,4 +1,4 @@
-"""What a benchmark found: times of contenders side by side, as a table and as json."""
+"""The results of a benchmark: times of contenders side by side, as a table and as json."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Row:
     """One contender's times.
 
     Args:
-        name: the contender.
+        name: of the contender.
         seconds: of each round.
-        ratio: the median over the rounds of its time over the first contender's.
-        ratios: the smallest and the largest of these.
-        notes: what else was seen, such as agreement.
+        ratio: median over the rounds of its time divided by the first contender's.
+        ratios: the smallest and the largest of these ratios.
+        notes: further results, such as agreement.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """A benchmark's settings, rows and machine; what the json holds."""
+    """A benchmark's settings, rows and machine, which are the content of the json."""
 
     subject: str
     settings: dict[str, Any]
@@ -59,7 +59,7 @@ class Report:
 
 
 def stopwatch(run: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds of a call, and what it returned."""
+    """Return the seconds and the result of a call."""
     start = time.perf_counter()
     result = run()
     return time.perf_counter() - start, result
@@ -68,12 +68,18 @@ def stopwatch(run: Callable[[], Any]) -> tuple[float, Any]:
 def side_by_side(
     runs: Mapping[str, Callable[[], Any]], repeats: int, measure: Callable = stopwatch
 ) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    """Seconds of each round and the last result, by name; each runs once unmeasured, then they take
-    turns.
+    """Measure the contenders in turn, after one unmeasured run of each.
 
-    Each round begins with another one: what a contender leaves in memory and caches costs the next
-    one some percent. `measure` runs one and returns its seconds and its result; a stopwatch by
-    default.
+    Each round begins with another contender, as what one leaves in memory and caches costs the next
+    one some percent.
+
+    Args:
+        runs: by name.
+        repeats: rounds.
+        measure: runs a contender and returns its seconds and its result.
+
+    Returns:
+        Seconds of each round and the last result, by name.
     """
     results = {name: measure(run)[1] for name, run in runs.items()}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
@@ -88,41 +94,37 @@ def side_by_side(
 
 
 def rows(seconds: Mapping[str, list[float]], notes: Mapping[str, dict[str, Any]]) -> list[Row]:
-    """Rows with ratios over the first contender, round by round."""
+    """Make rows with ratios over the first contender, round by round."""
     first = next(iter(seconds.values()))
-    found = []
+    made = []
     for name, times in seconds.items():
         ratios = [time / other for time, other in zip(times, first, strict=True)]
-        found.append(
-            Row(
-                name,
-                times,
-                statistics.median(ratios),
-                (min(ratios), max(ratios)),
-                notes.get(name, {}),
-            )
-        )
-    return found
+        ends = (min(ratios), max(ratios))
+        made.append(Row(name, times, statistics.median(ratios), ends, notes.get(name, {})))
+    return made
 
 
 def over(seconds: Mapping[str, list[float]], name: str, other: str) -> float:
-    """The median over the rounds of one contender's time over another's."""
+    """Return the median over the rounds of one contender's time divided by another's."""
     return statistics.median(a / b for a, b in zip(seconds[name], seconds[other], strict=True))
 
 
 def machine() -> dict[str, Any]:
-    """The processor's kind or the GPU's name, threads, and versions."""
+    """Describe the machine: processor, GPU, threads and versions."""
     versions: dict[str, str | None] = {}
     for library in LIBRARIES:
         try:
             versions[library] = metadata.version(library)
         except metadata.PackageNotFoundError:
             versions[library] = None
+    gpu = None
+    if torch.cuda.is_available():
+        gpu = torch.cuda.get_device_name()
     return {
         "processor": platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "gpu": gpu,
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "system": platform.system(),
         "python": platform.python_version(),
@@ -131,7 +133,7 @@ def machine() -> dict[str, Any]:
 
 
 def show(report: Report, console: Console) -> None:
-    """The table in the terminal."""
+    """Print a report as a table."""
     settings = ", ".join(f"{name} {value}" for name, value in report.settings.items())
     first = report.rows[0].name
     sheet = Sheet(

@@ -1,5 +1,6 @@
-"""Images a second of the whole scoring pass, beside the bare network, the reading alone,
-and another library's pass.
+"""A benchmark of the scoring pass, in images a second.
+
+It is compared with the bare network, with reading alone, and with another library's pass.
 """
 
 from __future__ import annotations
@@ -36,21 +37,23 @@ USUAL = {"resnet18": 128, "ssd300": 32, "hourglass": 16}  # batch sizes of a pla
 def measure(
     network: str, root: Path, images: int, train_steps: int, workers: int, repeats: int
 ) -> report.Report:
-    """The pass as it is without settings and with all that make it fast.
+    """Measure the pass with the default settings, and with all settings that make it faster.
 
-    Canaries are as many in a pass over a whole pool as over these few images: their time is
-    measured by itself.
+    A pass has the same number of canaries over a whole pool as over these few images, so their time
+    is measured separately.
 
     Args:
         network: a key of `subjects.PAPER`.
         root: folder of the sandboxes.
-        images: of the pool, read from disk but for classification, whose images are in memory.
+        images: size of the pool, which is read from disk; classification has its images in memory.
         train_steps: of a training before, so that predicted losses are not those of random weights.
         workers: processes that read.
         repeats: rounds.
     """
-    experiment, usual = subjects.experiment(network, root), USUAL[network]
-    task, model = experiment.task, untrained(experiment, "joint")
+    experiment = subjects.experiment(network, root)
+    usual = USUAL[network]
+    task = experiment.task
+    model = untrained(experiment, "joint")
     _train(experiment, model, train_steps)
     model.eval()
     pool = Repeated(task.dataset("pool"), images)
@@ -81,13 +84,10 @@ def _notes(
 ) -> dict[str, dict[str, Any]]:
     """Rates and ratios, from the contenders in the order of `measure`."""
     _, plain_pass, alone_fast, last, read_alone, canaries, *_ = names
+    counts = dict.fromkeys(names, images) | {canaries: CANARIES}
     notes: dict[str, dict[str, Any]] = {
-        name: {
-            "images/s": round(
-                (CANARIES if name == canaries else images) / np.median(seconds[name]), 1
-            )
-        }
-        for name in names
+        name: {"images/s": round(count / np.median(seconds[name]), 1)}
+        for name, count in counts.items()
     }
     for name in (plain_pass, last):
         bare = name.replace("losstap", "network alone")
@@ -108,10 +108,11 @@ def _notes(
 
 
 class Repeated(Dataset):
-    """A dataset gone through as often as it takes; each sample is read anew."""
+    """A dataset that is repeated up to a size; each sample is read anew."""
 
     def __init__(self, dataset: Dataset, count: int) -> None:
-        self.dataset, self.count = dataset, count
+        self.dataset = dataset
+        self.count = count
         self.size = len(dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length
 
     def __len__(self) -> int:
@@ -121,19 +122,20 @@ class Repeated(Dataset):
         return self.dataset[index % self.size]
 
     def __getitems__(self, indices: list[int]) -> list:
-        """A batch; read at once where the dataset can."""
+        """Return a batch, which is read at once if the dataset supports that."""
         return read(self.dataset, [index % self.size for index in indices])
 
 
 def _train(experiment: Experiment, model: JointModel, steps: int) -> None:
-    """A few steps of the paper's optimiser at a tenth of its learning rate, which random
-    weights can take.
+    """Train a few steps with the paper's optimiser.
+
+    The learning rate is a tenth of the paper's, as random weights diverge with more.
     """
-    given, size = experiment.training.optimizer, 32
-    settings = {key: value for key, value in given.items() if key != "type"} | {
-        "lr": given["lr"] / 10
-    }
-    optimizer = given["type"](model.parameters(), **settings)
+    size = 32
+    settings = dict(experiment.training.optimizer)
+    optimizer = settings.pop("type")
+    settings["lr"] /= 10
+    optimizer = optimizer(model.parameters(), **settings)
     samples = Held(experiment.task.dataset("train"), size * min(steps, 10))
     model.train()
     for step in range(steps):
@@ -149,8 +151,9 @@ def _train(experiment: Experiment, model: JointModel, steps: int) -> None:
 def alone(
     experiment: Experiment, model: JointModel, held: Held, images: int, settings: ScoringSettings
 ) -> None:
-    """The network on batches that are in memory already: what no pass can be faster than."""
-    task, size = experiment.task, settings.size
+    """Run the network on batches in memory; no pass can be faster."""
+    task = experiment.task
+    size = settings.size
     batch = model.data_preprocessor(task.collate([held[i] for i in range(size)]))
     with inference([model.network], settings.amp, settings.channels_last):
         for start in range(0, images, size):
@@ -165,15 +168,13 @@ def alone(
 def whole(
     experiment: Experiment, model: JointModel, pool: Dataset, settings: ScoringSettings
 ) -> np.ndarray:
-    """Predicted losses of the pool, by the pass that a run makes: reading, canaries and all."""
-    ids = np.arange(len(pool))  # type: ignore[arg-type]
-    return score(model, Samples(pool, experiment.task.collate, ids), ("predicted_loss",), settings)[
-        "predicted_loss"
-    ]
+    """Return predicted losses of the pool from a run's whole pass, with reading and canaries."""
+    samples = Samples(pool, experiment.task.collate, np.arange(len(pool)))  # type: ignore[arg-type]
+    return score(model, samples, ("predicted_loss",), settings)["predicted_loss"]
 
 
 def reading(experiment: Experiment, pool: Dataset, settings: ScoringSettings) -> None:
-    """The batches of the pass, and nothing done with them."""
+    """Read the batches of the pass, and do nothing with them."""
     ids = range(len(pool))  # type: ignore[arg-type]
     for _ in loader(pool, ids, settings.size, settings.workers, experiment.task.collate):
         pass
@@ -182,16 +183,16 @@ def reading(experiment: Experiment, pool: Dataset, settings: ScoringSettings) ->
 def _baal(
     experiment: Experiment, model: JointModel, pool: Dataset, size: int, workers: int
 ) -> dict[str, Callable]:
-    """baal's `predict_on_dataset` with the same network on the same images.
+    """The contender baal, by its `predict_on_dataset` with the same network and images.
 
-    Nothing if it is not installed.
+    Empty if it is not installed.
     """
     try:
         import structlog
         from baal.modelwrapper import ModelWrapper, TrainingArgs
     except ImportError:
         return {}
-    # a line a pass
+    # otherwise it logs a line for each pass
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     logits = Logits(model)
     args = TrainingArgs(batch_size=size, workers=workers, use_cuda=torch.cuda.is_available())
@@ -200,9 +201,9 @@ def _baal(
 
 
 class Logits(nn.Module):
-    """A network as others want it: bytes in, logits out.
+    """A network in the form that other libraries expect, from bytes to logits.
 
-    The mean and spread of the bytes are taken inside.
+    It normalises the bytes itself.
     """
 
     def __init__(self, model: JointModel) -> None:
@@ -216,7 +217,7 @@ class Logits(nn.Module):
 
 
 class Pairs(Dataset):
-    """(image, label) of each sample."""
+    """A dataset of (image, label) pairs."""
 
     def __init__(self, pool: Dataset) -> None:
         self.pool = pool

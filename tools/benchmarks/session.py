@@ -1,4 +1,4 @@
-"""Measure the subjects that were asked for, show them, and write them down."""
+"""Measure the chosen subjects, show the results, and write them to a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tools.experiment.options import ConfigError
 
 
 def main(args: argparse.Namespace, chosen: Sequence[argparse.Namespace]) -> int:
-    """Measure, show and write.
+    """Measure the chosen subjects, show the results, and write them to a file.
 
     Args:
         args: the options of `bench.py`.
@@ -39,22 +39,21 @@ def main(args: argparse.Namespace, chosen: Sequence[argparse.Namespace]) -> int:
         print(error_line(error), file=sys.stderr)
         return 1
     if args.json:
+        content = reports[0] if len(reports) == 1 else reports
         part = args.json.with_name(f"{args.json.name}.tmp-{os.getpid()}")
-        part.write_text(
-            json.dumps(reports[0] if len(reports) == 1 else reports, indent=1), encoding="utf-8"
-        )
+        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
         part.replace(args.json)
     return 0
 
 
 def of_train(args: argparse.Namespace) -> Iterator[Report]:
-    """A training step of each network."""
+    """Measure a training step of each network."""
     for network in args.network:
         yield train.measure(network, args.root, args.batch_size, args.steps, args.repeats)
 
 
 def of_score(args: argparse.Namespace) -> Iterator[Report]:
-    """The scoring pass of each network."""
+    """Measure the scoring pass of each network."""
     for network in args.network:
         yield score.measure(
             network, args.root, args.images, args.train_steps, args.workers, args.repeats
@@ -62,18 +61,18 @@ def of_score(args: argparse.Namespace) -> Iterator[Report]:
 
 
 def of_memory(args: argparse.Namespace) -> Iterator[Report]:
-    """Memory of the scoring pass."""
+    """Measure the memory of the scoring pass."""
     yield memory.measure(args.images, args.repeats)
 
 
 def of_cycle(args: argparse.Namespace) -> Iterator[Report]:
-    """A run and its steps."""
+    """Measure a run and its steps."""
     options = [f"{key}={value}" for key, value in args.cfg_options]
     yield cycle.measure(args.config, options, args.cycles, args.repeats)
 
 
 def of_kcenter(args: argparse.Namespace) -> Iterator[Report]:
-    """`k_center` beside the plain version and scikit-activeml."""
+    """Measure `k_center`, the plain version and scikit-activeml."""
     features, labeled = kcenter.arrays(args.features, args.n, args.d, args.labeled, args.data_root)
     runs = {
         name: (lambda pick=pick: pick(features, labeled, args.budget))
@@ -96,7 +95,7 @@ def of_kcenter(args: argparse.Namespace) -> Iterator[Report]:
 
 
 def of_start(args: argparse.Namespace) -> Iterator[Report]:
-    """The starts of runs and of commands."""
+    """Measure the starts of runs and of commands."""
     yield from start.measure(args.root, args.repeats)
 
 

@@ -1,6 +1,6 @@
-"""What it takes before anything happens: `--help`, and the start of a run to its first iteration.
+"""A benchmark of start times: of `--help`, and of a run up to its first iteration.
 
-Every contender is a process of its own, from its first to its last moment.
+Every contender is a process of its own, measured from its start to its end.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tools.data.sandbox import draw
 
 TOOLS = Path(__file__).resolve().parents[1]
 CONFIGS = TOOLS.parent / "configs"
-# run -> its config, its sandbox's task and folder, and what it cannot do without
+# run -> its config, its sandbox's task and folder, and the imports that it needs
 RUNS = {
     "classification": (
         "cls_sandbox",
@@ -37,7 +37,7 @@ COMMANDS = sorted(path for path in TOOLS.glob("*.py") if path.stem != "__init__"
 # ended at once, as runs are: after an import of torch, Python's own end takes half a second or more
 CUT = "import os; os._exit(0)"
 REACHED = 79  # exit status of a run that is ended at its first iteration
-# data-loading workers would notice five seconds later that they are alone, and hold the output open
+# data-loading workers would notice the end after five seconds, and keep the output open until then
 RUN = f"""
 import multiprocessing, os, runpy, sys
 from models.training.joint import JointModel
@@ -54,14 +54,14 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def measure(root: Path, repeats: int) -> Iterator[report.Report]:
-    """A table of the starts of runs beside what they import, and one of `--help`.
+    """Measure the start of each run and its imports, and `--help` of each command.
 
     Args:
-        root: of the sandboxes, which are made where they are not.
+        root: folder of the sandboxes, which are made if they are missing.
         repeats: rounds.
 
     Raises:
-        ValueError: if a process ends otherwise than it should; what it said.
+        ValueError: if a process ends with another exit status, with its output.
     """
     for run, (config, task, folder, needed) in RUNS.items():
         if not (root / folder).is_dir():
@@ -85,7 +85,7 @@ def _report(
 
 
 def _begun(config: str, data: Path, runs: str) -> None:
-    """A run's start, in a folder that no run has had yet."""
+    """Start a run in a new folder, up to its first iteration."""
     folder = tempfile.mkdtemp(dir=runs)
     options = ["--smoke", "--strategy", "random", "--wandb", "disabled", "--work-dir", folder]
     train = [str(TOOLS / "al_train.py"), str(CONFIGS / f"{config}.py"), *options]
@@ -98,7 +98,7 @@ def ended(arguments: Sequence[str | Path], status: int) -> None:
     Raises:
         ValueError: if it ends with another exit status.
     """
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *map(str, arguments)],
         capture_output=True,
         text=True,
@@ -106,10 +106,10 @@ def ended(arguments: Sequence[str | Path], status: int) -> None:
         errors="replace",
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TOOLS.parent), *_paths()])},
     )
-    if found.returncode != status:
-        said = (found.stdout + found.stderr).strip()[-500:]
+    if process.returncode != status:
+        output = (process.stdout + process.stderr).strip()[-500:]
         raise ValueError(
-            f"expected a process that ends with {status}, but got {found.returncode}: {said}"
+            f"expected a process that ends with {status}, but got {process.returncode}: {output}"
         )
 
 

@@ -1,5 +1,6 @@
-"""The three networks of the paper with the paper's settings, on made data: what is
-measured, not what is learned.
+"""The three networks of the paper with the paper's settings, on generated data.
+
+Benchmarks measure their time; what they learn does not matter.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from tools.data.sandbox import draw
 from tools.experiment.config import Experiment, load
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-# network -> its config, the sandbox that stands in for the data, and what differs with it
+# network -> its config, the sandbox that replaces its data, and the task's settings for it
 PAPER: dict[str, tuple[str, str, dict[str, Any]]] = {
     "resnet18": (
         "cls_resnet18_cifar10.py",
@@ -36,25 +37,24 @@ PAPER: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 def experiment(network: str, root: Path) -> Experiment:
-    """The config of a network on its sandbox below `root`, which is made where it is not there.
+    """Return the config of a network on its sandbox below `root`, which is made if it is missing.
 
     Raises:
-        ConfigError: if something in its place is no sandbox.
+        ConfigError: if something else is in the sandbox's place.
     """
     config, task, changed = PAPER[network]
     folder = root / changed["data_root"]
     if not folder.is_dir():
         draw(task, root)
-    options = {f"task.{key}": value for key, value in changed.items()} | {
-        "task.data_root": str(folder)
-    }
+    options = {f"task.{key}": value for key, value in changed.items()}
+    options["task.data_root"] = str(folder)
     return load(CONFIGS / config, options=options)
 
 
 class Held(Dataset):
-    """Samples in memory, so that their reading is not measured.
+    """A dataset in memory, whose reading takes no time.
 
-    As many as asked for, repeated if there are less.
+    Its samples are repeated if there are fewer than `count`.
     """
 
     def __init__(self, dataset: Dataset, count: int) -> None:

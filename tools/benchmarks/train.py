@@ -1,6 +1,6 @@
-"""A training step with the module joint, detached and off.
+"""A benchmark of a training step with the module joint, detached and off.
 
-As a bare loop and through the Runner.
+Each is measured in a bare loop and through the Runner.
 """
 
 from __future__ import annotations
@@ -34,19 +34,20 @@ from tools.experiment.config import Experiment
 from tools.train.cycle import untrained
 
 MODES: tuple[Mode, ...] = ("off", "joint", "detached")
-STILL = 1e-9  # learning rate: the same step is measured again and again
+STILL = 1e-9  # learning rate: all measured steps are the same
 
 
 def measure(
     network: str, root: Path, batch_size: int | None, steps: int, repeats: int
 ) -> report.Report:
-    """Six contenders on one network: three modes of the module, each in a plain loop and through
-    the Runner.
+    """Measure six contenders on one network.
+
+    They are the three modes of the module, each in a plain loop and through the Runner.
 
     Args:
         network: a key of `subjects.PAPER`.
         root: folder of the sandboxes.
-        batch_size: the paper's where it is None.
+        batch_size: the paper's if it is None.
         steps: iterations that a round measures.
         repeats: rounds.
     """
@@ -82,10 +83,10 @@ def measure(
 
 
 def bare(experiment: Experiment, model: JointModel, batches: DataLoader) -> float:
-    """Seconds of a plain loop of torch over the batches: forward, backward, step, and
-    nothing else.
-    """
-    task, module, settings = experiment.task, model.loss_prediction, experiment.module
+    """Return the seconds of a plain torch loop over the batches: forward, backward and step."""
+    task = experiment.task
+    module = model.loss_prediction
+    settings = experiment.module
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = OPTIMIZERS.build(dict(experiment.training.optimizer, params=parameters, lr=STILL))
     model.train()
@@ -95,40 +96,44 @@ def bare(experiment: Experiment, model: JointModel, batches: DataLoader) -> floa
         losses = given(output.loss, "loss")
         loss = losses.mean()
         if module is not None:
-            taps = [tap.detach() for tap in output.taps] if model.detached else output.taps
+            taps = output.taps
+            if model.detached:
+                taps = tuple(tap.detach() for tap in taps)
             loss = loss + settings.weight * ranking_loss(
                 module(taps), losses.detach(), settings.margin
             )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        loss.item()  # as the Runner looks at losses, too
+        loss.item()  # as the Runner reads losses, too
         done = time.perf_counter()
     return done - began
 
 
 class Stamps(Hook):
-    """When the first iteration began and the last one ended, all other hooks included."""
+    """Records when the first iteration begins and when the last one ends, with all other hooks."""
 
     priority = "LOWEST"
     began = done = 0.0
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """The last that is done before the first batch."""
+        """Record the time just before the first batch."""
         self.began = time.perf_counter()
 
     def after_train_iter(self, *given: Any, **more: Any) -> None:
-        """The last that is done after a batch."""
+        """Record the time after a batch and all other hooks."""
         self.done = time.perf_counter()
 
 
 def through_runner(experiment: Experiment, model: JointModel, batches: DataLoader) -> float:
-    """Seconds of the same batches in an epoch of a training, from its first iteration to
-    the end of its last.
+    """Return the seconds of the same batches in an epoch of the Runner.
+
+    They are counted from its first iteration to the end of its last.
     """
     optimizer = dict(experiment.training.optimizer, lr=STILL)
     settings = replace(experiment.training, epochs=1, optimizer=optimizer, schedule=(), workers=0)
-    task, stamps = experiment.task, Stamps()
+    task = experiment.task
+    stamps = Stamps()
     test = loader(
         batches.dataset, DefaultSampler(batches.dataset, shuffle=False), 1, 0, task.collate
     )
@@ -144,7 +149,7 @@ def through_runner(experiment: Experiment, model: JointModel, batches: DataLoade
 
 
 def held(model: JointModel, batch: Any) -> int:
-    """Bytes that a step keeps from the forward for the backward pass, weights aside."""
+    """Return the bytes that a step keeps for the backward pass, without weights."""
     kept: dict[int, int] = {}
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
 
@@ -157,6 +162,6 @@ def held(model: JointModel, batch: Any) -> int:
     model.train()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         losses = model(mode="loss", **model.data_preprocessor(batch))
-        total = sum(kept.values())  # before anything is let go
+        total = sum(kept.values())  # before anything is released
     del losses
     return total

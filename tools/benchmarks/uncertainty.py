@@ -1,4 +1,4 @@
-"""How well signals rank a trained network's errors on the test set."""
+"""A benchmark of signals: how well they rank a trained network's errors on the test set."""
 
 from __future__ import annotations
 
@@ -31,20 +31,21 @@ from tools.experiment.options import ConfigError
 from tools.record.folder import RunFolder
 from tools.train.cycle import Cycle, committee, start
 
-# a trained network does not change by them
+# settings that decide how a network is trained, which no variant may change
 FIXED = ("training", "budget", "module", "seed", "strategy", "committee")
 
-KINDS = {"ensemble": "ensemble_bald", "dropout": "dropout_bald", None: "random"}  # who trains so
+# kind of committee -> a strategy that trains it
+KINDS = {"ensemble": "ensemble_bald", "dropout": "dropout_bald", None: "random"}
 
 
 @dataclass(frozen=True)
 class Found:
-    """Of one seed, under one variant.
+    """The correlations of one seed, under one variant.
 
     Args:
-        variant: settings over the config's, as they were given.
-        samples: of the test set.
-        counted: those whose metric alone is a number; the others count for neither error.
+        variant: settings over the config's, as given in the options.
+        samples: number in the test set.
+        counted: number of samples whose metric alone is a number; the others do not count.
         correlations: signal -> Spearman's with (the error by the metric, the loss).
     """
 
@@ -65,9 +66,9 @@ def main(args: argparse.Namespace) -> int:
     """
     torch.set_num_threads(args.threads)
     try:
-        options, variants = dict(args.cfg_options), args.variants
+        options = dict(args.cfg_options)
         found = [
-            measure(args.config, options, variants, args.signals, args.labels, seed)
+            measure(args.config, options, args.variants, args.signals, args.labels, seed)
             for seed in args.seeds
         ]
     except (ConfigError, ValueError, OSError) as error:
@@ -100,33 +101,35 @@ def measure(
     fixed = [key for key, _ in variants if key.partition(".")[0] in FIXED]
     if fixed:
         problems.append(
-            f"--variants: expected settings by which a trained network is scored, but got {fixed}"
+            f"--variants: expected settings of how a trained network is scored, but got {fixed}"
         )
     lacking = [
         n for n in names if not SIGNALS[n].fields <= experiment.task.fields or SIGNALS[n].module
     ]
     if lacking:
         problems.append(
-            f"--signals: expected what the task gives without the module, but got {lacking}"
+            f"--signals: expected signals of the task without the module, but got {lacking}"
         )
     if problems:
         raise ValueError("; ".join(problems))
     model, members = _trained(experiment)
     errors = _errors(experiment, model)
-    found = []
-    for key, value in [("", None), *variants]:
-        chosen = load(path, options={**given, **({key: value} if key else {})})
-        _same_test_set(experiment.task, chosen.task, f"{key}={value}")
-        found.append(
-            _correlated(
-                chosen, model, members, names, errors, f"{key}={value}" if key else "as configured"
-            )
-        )
+    plain = load(path, options=given)
+    found = [_correlated(plain, model, members, names, errors, "as configured")]
+    for key, value in variants:
+        variant = f"{key}={value}"
+        chosen = load(path, options={**given, key: value})
+        _same_test_set(experiment.task, chosen.task, variant)
+        found.append(_correlated(chosen, model, members, names, errors, variant))
     return found
 
 
 def _same_test_set(task: Task, other: Task, variant: str) -> None:
-    """Errors are of the samples of the first one."""
+    """Check that both tasks have as many test samples.
+
+    Raises:
+        ValueError: if they have not.
+    """
     sizes = [loading.length(each.dataset("test")) for each in (task, other)]
     if sizes[0] != sizes[1]:
         raise ValueError(
@@ -136,22 +139,24 @@ def _same_test_set(task: Task, other: Task, variant: str) -> None:
 
 
 def _trained(experiment: Experiment) -> tuple[JointModel, list[Member]]:
-    """The first model of a run, and the committee that its strategy asks."""
+    """The first model of a run, and the members of its strategy's committee."""
     with tempfile.TemporaryDirectory(prefix="losstap-uncertainty-") as folder:
         first = Cycle.next_of(RunFolder(Path(folder)), experiment)
         with start(first) as runner:
             runner.train()
             model = unwrapped(runner.model)
-        asked = committee(first, model) if experiment.committee_kind else []
-    return model.eval(), asked
+        members = []
+        if experiment.committee_kind:
+            members = committee(first, model)
+    return model.eval(), members
 
 
 def _errors(experiment: Experiment, model: JointModel) -> np.ndarray:
-    """(N,) 1 minus the metric of each test sample alone, or the metric itself where lower
-    is better.
-    """
-    task, found = experiment.task, []
-    test, metric = task.dataset("test"), task.evaluator()
+    """(N,) 1 minus the metric of each test sample alone; the metric itself if lower is better."""
+    task = experiment.task
+    test = task.dataset("test")
+    metric = task.evaluator()
+    found = []
     with inference([model.network]):
         for index in range(len(test)):  # type: ignore[arg-type]
             batch = model.data_preprocessor(task.collate([test[index]]))
@@ -177,14 +182,12 @@ def _correlated(
             trained.network, task.forward, task.predict, task.taps, experiment.module, "off"
         ).eval()
 
-    asked = [replace(member, model=under(member.model)) for member in members]
-    settings, ids = experiment.scoring, np.arange(len(errors))
     rows = score(
         under(model),
-        Samples(task.dataset("test"), task.collate, ids),
+        Samples(task.dataset("test"), task.collate, np.arange(len(errors))),
         [*names, "loss"],
-        settings,
-        Pass(committee=asked),
+        experiment.scoring,
+        Pass(committee=[replace(member, model=under(member.model)) for member in members]),
     )
     known = np.isfinite(errors)
     pairs = {
@@ -198,8 +201,9 @@ def _correlated(
 
 
 def table(found: Sequence[Sequence[Found]], seeds: Sequence[int]) -> Sheet:
-    """A row a variant and signal: means over the seeds, and each seed's correlation with
-    the error.
+    """Return a table with a row for each variant and signal.
+
+    It has means over the seeds, and each seed's correlation with the error.
     """
     each = [Column(f"seed {seed}", 1) for seed in seeds]
     sheet = Sheet(
@@ -208,16 +212,18 @@ def table(found: Sequence[Sequence[Found]], seeds: Sequence[int]) -> Sheet:
     for of_variant in zip(*found, strict=True):
         for name in of_variant[0].correlations:
             error, loss = zip(*(each.correlations[name] for each in of_variant), strict=True)
-            told = [_told(value) for value in error]
-            sheet.add(of_variant[0].variant, name, _mean(error), *told, _mean(loss))
+            each_seed = [_text(value) for value in error]
+            sheet.add(of_variant[0].variant, name, _mean(error), *each_seed, _mean(loss))
     return sheet
 
 
-def _told(value: float | None) -> str:
+def _text(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
 def _mean(values: Sequence[float | None]) -> str:
-    """Over all seeds; none where a seed has no correlation, as where all errors are equal."""
+    """The mean over all seeds; a dash if a seed has no correlation, as if all errors are equal."""
     known = [value for value in values if value is not None]
-    return _told(sum(known) / len(known) if len(known) == len(values) else None)
+    if len(known) < len(values):
+        return _text(None)
+    return _text(sum(known) / len(known))

@@ -1,4 +1,4 @@
-"""What each strategy chose: how much of it others chose too, and how it differs from the pool."""
+"""The samples that each strategy chose: their overlap with others', and how the pool differs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tools.record.reading import Run
 
 
 def queries(run: Run) -> list[list[int]]:
-    """Ids that a run queried after each cycle but the last, first choice first.
+    """Return the ids that a run queried after each cycle but the last, first choice first.
 
     Raises:
         RunFolderError: if `state.json` is damaged.
@@ -34,13 +34,14 @@ def queries(run: Run) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How much the choices of strategies overlap; the shared initial set does not count.
+    """How much the queries of strategies overlap; the shared initial set does not count.
 
     Args:
         legs: L names.
         queried: (Q,) samples queried up to each query, by each leg.
-        matrices: (Q, L, L) Jaccard index of all that two legs queried so far, |A and B| / |A or B|,
-            mean over the seeds that both have; not-a-number where they have none in common.
+        matrices: (Q, L, L) Jaccard index of all samples that two legs queried so far,
+            |A and B| / |A or B|, mean over the seeds that both have; not-a-number where they have
+            none in common.
         chance: (Q,) the index's expectation for two random draws from the same unlabeled samples.
     """
 
@@ -51,44 +52,48 @@ class Overlap:
 
 
 def overlap(legs: Legs) -> Overlap | None:
-    """Jaccard indices of the queries of the same seed, cumulated over the cycles.
-
-    None with fewer than two strategies, or without a query.
+    """Compute Jaccard indices of the queries of the same seed, cumulated over the cycles.
 
     Queries of one comparison have the same size, as their budget is the same.
+
+    Returns:
+        None with fewer than two strategies, or without a query.
     """
-    asked = {leg: {run.seed: queries(run) for run in runs} for leg, runs in legs.items()}
-    rounds = min((len(q) for seeds in asked.values() for q in seeds.values()), default=0)
-    if len(asked) < 2 or not rounds:
+    by_leg = {leg: {run.seed: queries(run) for run in runs} for leg, runs in legs.items()}
+    rounds = min((len(q) for seeds in by_leg.values() for q in seeds.values()), default=0)
+    if len(by_leg) < 2 or not rounds:
         return None
-    matrices = np.full((rounds, len(asked), len(asked)), np.nan)
-    for i, first in enumerate(asked.values()):
-        for j, second in enumerate(asked.values()):
+    matrices = np.full((rounds, len(by_leg), len(by_leg)), np.nan)
+    for i, first in enumerate(by_leg.values()):
+        for j, second in enumerate(by_leg.values()):
+            pairs = [(first[seed], second[seed]) for seed in first.keys() & second.keys()]
+            if not pairs:
+                continue
             for upto in range(rounds):
-                pairs = [(first[seed], second[seed]) for seed in first.keys() & second.keys()]
-                found = [jaccard(_until(a, upto), _until(b, upto)) for a, b in pairs]
-                matrices[upto, i, j] = np.mean(found) if found else np.nan
+                matrices[upto, i, j] = np.mean(
+                    [jaccard(_until(a, upto), _until(b, upto)) for a, b in pairs]
+                )
     run = next(iter(legs.values()))[0]
     free = len(RunFolder(run.folder).sample_names()) - run.labeled[0]
     counts = tuple(len(_until(queries(run), upto)) for upto in range(rounds))
-    return Overlap(
-        tuple(asked), counts, matrices, tuple(jaccard_by_chance(free, count) for count in counts)
-    )
+    chance = tuple(jaccard_by_chance(free, count) for count in counts)
+    return Overlap(tuple(by_leg), counts, matrices, chance)
 
 
-def _until(asked: Sequence[Sequence[int]], last: int) -> set[int]:
-    return {i for query in asked[: last + 1] for i in query}
+def _until(rounds: Sequence[Sequence[int]], last: int) -> set[int]:
+    """The ids of all queries up to the given one."""
+    return {i for query in rounds[: last + 1] for i in query}
 
 
 def jaccard(first: set[int], second: set[int]) -> float:
-    """|A and B| / |A or B| (Jaccard 1901); of two sets of which one has something in it."""
+    """Return |A and B| / |A or B| (Jaccard 1901); at least one of the sets is not empty."""
     return len(first & second) / len(first | second)
 
 
 def jaccard_by_chance(size: int, count: int) -> float:
-    """Expected Jaccard index of two random draws of `count` from `size`.
+    """Return the expected Jaccard index of two random draws of `count` samples from `size`.
 
-    What they share is hypergeometric.
+    The number of samples that they share is hypergeometric.
     """
     common = np.arange(max(0, 2 * count - size), count + 1)
     return float(
@@ -98,15 +103,15 @@ def jaccard_by_chance(size: int, count: int) -> float:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What was chosen in a comparison.
+    """The samples that the strategies of a comparison chose.
 
     Args:
-        overlap: None with less than two strategies.
+        overlap: None with fewer than two strategies.
         effort: annotations a queried sample, for each leg over its seeds.
-        pool_effort: the pool's mean; None if the data are not there.
-        traits: histograms; none where the data are not there, or the task tells no traits.
-        pictures: of queried samples; none where the data are not there.
-        missing: why there is no more; empty if all is there.
+        pool_effort: the pool's mean; None if the data are missing.
+        traits: histograms; empty if the data are missing, or the task has no traits.
+        pictures: of queried samples; empty if the data are missing.
+        missing: why the data could not be read; empty if they could.
         faults: of queries without pictures, whose files or images cannot be read.
     """
 
@@ -122,7 +127,7 @@ class Chosen:
 def chosen(
     comparison: Comparison, options: Mapping[str, Any] | None = None, trust: plans.Trust = ()
 ) -> Chosen:
-    """Look at everything that the finished runs of a comparison queried.
+    """Describe all samples that the finished runs of a comparison queried.
 
     Args:
         comparison: its runs are of one pool, as `group` has checked.
@@ -130,18 +135,14 @@ def chosen(
         trust: folders with code that may be run: of tasks that are not losstap's own.
     """
     legs = comparison.legs
-    shared, effort = (
-        overlap(legs),
-        {leg: estimate(_efforts(runs), COUNT) for leg, runs in legs.items()},
-    )
+    shared = overlap(legs)
+    effort = {leg: estimate(_efforts(runs), COUNT) for leg, runs in legs.items()}
     if not legs:
         return Chosen(shared, effort, missing="No run is finished.")
     first = next(iter(legs.values()))[0]
     try:
-        task, names = (
-            plans.task(first.folder, trust, options),
-            RunFolder(first.folder).sample_names(),
-        )
+        task = plans.task(first.folder, trust, options)
+        names = RunFolder(first.folder).sample_names()
         # torch's Dataset declares no length
         size = len(task.dataset("pool"))  # type: ignore[arg-type]
         if [task.name(i) for i in range(size)] != names:
@@ -149,25 +150,22 @@ def chosen(
                 f"expected the {len(names)} samples of {first.folder / 'samples.txt'}, but got "
                 "others"
             )
-        asked = {
+        queried = {
             leg: [[i for query in queries(run) for i in query] for run in runs]
             for leg, runs in legs.items()
         }
         mean = float(np.mean([task.effort(i) for i in range(size)]))
         pictures, faults = gallery(task, legs)
-        return Chosen(shared, effort, mean, traits(task, size, asked), pictures, faults=faults)
-    except Exception as error:  # any kind: data that are gone make an adapter fail in its own way
-        return Chosen(
-            shared,
-            effort,
-            missing=printable(f"{type(error).__name__}: {' '.join(str(error).split())}"),
-        )
+        return Chosen(shared, effort, mean, traits(task, size, queried), pictures, faults=faults)
+    except Exception as error:  # adapters may raise anything if their data are missing
+        message = " ".join(str(error).split())
+        return Chosen(shared, effort, missing=printable(f"{type(error).__name__}: {message}"))
 
 
 def _efforts(runs: Sequence[Run]) -> list[float]:
     """Annotations a queried sample of each run that queried.
 
-    Of tasks that count none, not-a-number.
+    Not-a-number for tasks that do not count annotations.
     """
     return [
         (run.column("effort")[-1] - run.column("effort")[0]) / (run.labeled[-1] - run.labeled[0])

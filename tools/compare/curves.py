@@ -1,4 +1,4 @@
-"""Curves over the budget and what is read off them: intervals over seeds, areas, final scores."""
+"""Curves over the budget and their statistics: intervals over seeds, areas, final scores."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from tools.record.rows import STEPS, area_under_curve
 
 Axis = Literal["labeled", "effort", "seconds"]
 LEVEL = 0.95  # of all intervals
-# pairs of seeds: with fewer there is no claim; with fewer one is called preliminary
-FEWEST, FEW = 3, 5
-Ends = tuple[float, float]  # the least and the largest value that there can be
-ANY, COUNT, SHARE = (-math.inf, math.inf), (0.0, math.inf), (0.0, 1.0)
+FEWEST = 3  # pairs of seeds: with fewer there is no claim
+FEW = 5  # pairs of seeds: with fewer a claim is called preliminary
+Ends = tuple[float, float]  # the least and the largest possible value
+ANY = (-math.inf, math.inf)
+COUNT = (0.0, math.inf)
+SHARE = (0.0, 1.0)
 Claim = Literal["none", "preliminary", "tested"]
 GRID = 50  # points where runs are interpolated
 
@@ -45,60 +47,80 @@ class Estimate:
 
 
 def estimate(values: Sequence[float] | np.ndarray, ends: Ends = ANY) -> Estimate:
-    """Mean and 95% t-interval, mean ± t(n - 1) std / sqrt(n).
+    """Compute the mean and its 95% t-interval, mean ± t(n - 1) std / sqrt(n).
 
     Values that are not a number are left out; `n` counts the rest.
 
-    The interval is cut at the ends of what there can be, which the truth does not leave: so it
-    holds it as often.
+    The interval is cut at `ends`. The true mean lies between them, so the coverage stays the same.
     """
     kept = np.asarray(values, dtype=float)
     kept = kept[~np.isnan(kept)]
     n = len(kept)
-    if n < 2:
-        return Estimate(float(kept[0]) if n else math.nan, math.nan, math.nan, math.nan, n)
-    mean, std = float(kept.mean()), float(kept.std(ddof=1))
+    if n == 0:
+        return Estimate(math.nan, math.nan, math.nan, math.nan, 0)
+    if n == 1:
+        return Estimate(float(kept[0]), math.nan, math.nan, math.nan, 1)
+    mean = float(kept.mean())
+    std = float(kept.std(ddof=1))
     half = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1)) * std / math.sqrt(n)
     return Estimate(mean, std, max(mean - half, ends[0]), min(mean + half, ends[1]), n)
 
 
 def paired(differences: Sequence[float] | np.ndarray, ends: Ends = ANY) -> Estimate:
-    """As `estimate`, of differences seed by seed: fewer than `FEWEST` have no interval.
+    """Estimate the mean of differences seed by seed, without an interval for fewer than `FEWEST`.
 
-    An interval that leaves out 0 is a claim, and of two seeds chance alone makes any.
+    An interval that leaves out 0 is a claim, and with two seeds chance alone can make any.
 
     Args:
-        differences: a pair each.
+        differences: one for each pair.
         ends: of the values that were subtracted.
     """
     width = ends[1] - ends[0]
-    found = estimate(differences, (-width, width))
-    return found if found.n >= FEWEST else replace(found, low=math.nan, high=math.nan)
+    result = estimate(differences, (-width, width))
+    if result.n < FEWEST:
+        return replace(result, low=math.nan, high=math.nan)
+    return result
 
 
 def claim(pairs: int) -> Claim:
-    """What so many pairs of seeds can bear."""
+    """Return the kind of claim that a number of pairs of seeds supports."""
     if pairs < FEWEST:
         return "none"
-    return "preliminary" if pairs < FEW else "tested"
+    if pairs < FEW:
+        return "preliminary"
+    return "tested"
 
 
 def caution(pairs: int) -> str:
-    """What must be said beside a result of so many pairs of seeds; nothing with enough of them."""
-    told = f"{pairs} paired seed{'s' if pairs != 1 else ''}"
-    return {"none": f" (no claim: {told})", "preliminary": f" (preliminary: {told})", "tested": ""}[
-        claim(pairs)
-    ]
+    """Return the warning for a result of so many pairs of seeds; empty if there are enough."""
+    seeds = plural(pairs, "paired seed")
+    return {
+        "none": f" (no claim: {seeds})",
+        "preliminary": f" (preliminary: {seeds})",
+        "tested": "",
+    }[claim(pairs)]
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    Examples:
+        >>> plural(1, "seed"), plural(2, "seed")
+        ('1 seed', '2 seeds')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def metric_ends(runs: Iterable[Run]) -> Ends:
-    """See `tasks.measures.ends`; of all runs that are compared."""
+    """Return the metric's ends over all runs that are compared, see `tasks.measures.ends`."""
     runs = list(runs)
-    return ends(runs[0].metric, (value for run in runs for value in run.values)) if runs else ANY
+    if not runs:
+        return ANY
+    return ends(runs[0].metric, (value for run in runs for value in run.values))
 
 
 def lower(runs: Iterable[Run]) -> bool:
-    """Whether less of the runs' metric is better; `group` has seen to it that they agree."""
+    """Return whether less of the runs' metric is better; `group` has checked that they agree."""
     return any(run.lower for run in runs)
 
 
@@ -125,12 +147,12 @@ class Curve:
 
 
 def points(run: Run, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
-    """A run's x and metric, (N,) each; cycles without a finite metric or x are left out.
+    """Return a run's x and metric, (N,) each, without cycles where either is not finite.
 
     Seconds are those of everything that had to run before the value was known: earlier cycles, the
-    training and its evaluation. What a first training shared with another run spared counts as
-    spent, or the run that came first would look dearer. The measure of the module's ranking is no
-    part of the method, and does not count.
+    training and its evaluation. Time saved by sharing a first training with another run counts as
+    spent, or the run that came first would look more expensive. The measurement of the module's
+    ranking is not part of the method, and does not count.
     """
     if axis == "seconds":
         steps = {step: np.array(run.column(f"seconds/{step}")) for step in (*STEPS, "spared")}
@@ -146,46 +168,49 @@ def points(run: Run, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
 
 
 def curve(runs: Sequence[Run], axis: Axis = "labeled", ends: Ends = ANY) -> Curve:
-    """Mean and interval over the seeds of a leg.
+    """Compute mean and interval over the seeds of a leg.
 
     Along labeled samples nothing is interpolated: each size has the seeds with a value there. Along
     the other axes, where x differs between seeds, values are interpolated linearly on `GRID` points
-    over the range that all seeds cover; if there is no such range, the curve is empty. `ends`
-    are the metric's.
+    over the range that all seeds cover; if there is no such range, the curve is empty. `ends` are
+    the metric's.
     """
     series = [(x, y) for x, y in (points(run, axis) for run in runs) if len(x)]
     if not series:
         return Curve(axis, np.array([]), (), False)
     same = all(np.array_equal(x, series[0][0]) for x, _ in series)
     if same:
-        at, columns = series[0][0], np.stack([y for _, y in series], axis=1)
+        at = series[0][0]
+        columns = np.stack([y for _, y in series], axis=1)
     elif axis == "labeled":
         at = np.unique(np.concatenate([x for x, _ in series]))
         known = [dict(zip(x.tolist(), y.tolist(), strict=True)) for x, y in series]
         columns = np.array([[run.get(x, math.nan) for run in known] for x in at.tolist()])
     else:
-        low, high = max(x[0] for x, _ in series), min(x[-1] for x, _ in series)
-        at = np.linspace(low, high, GRID) if low <= high else np.array([])
+        low = max(x[0] for x, _ in series)
+        high = min(x[-1] for x, _ in series)
+        at = np.linspace(low, high, GRID if low <= high else 0)
         columns = np.stack([np.interp(at, x, y) for x, y in series], axis=1)
-    return Curve(
-        axis,
-        at,
-        tuple(estimate(column, ends) for column in columns),
-        not same and axis != "labeled",
-    )
+    estimates = tuple(estimate(column, ends) for column in columns)
+    return Curve(axis, at, estimates, interpolated=not same and axis != "labeled")
 
 
 def areas(runs: Sequence[Run]) -> dict[int, float]:
-    """Normalised area under each seed's curve over labeled samples: its mean score over the budget.
+    """Return the normalised area under each seed's curve over labeled samples: its mean score.
 
     In [0, 1] for a metric in [0, 1]; not-a-number where a cycle's metric is.
     """
-    return {
-        run.seed: area_under_curve(run.labeled, run.values) if run.rows else math.nan
-        for run in runs
-    }
+    return {run.seed: _area(run) for run in runs}
+
+
+def _area(run: Run) -> float:
+    return area_under_curve(run.labeled, run.values) if run.rows else math.nan
 
 
 def finals(runs: Sequence[Run]) -> dict[int, float]:
-    """Each seed's metric in its last cycle."""
-    return {run.seed: run.values[-1] if run.rows else math.nan for run in runs}
+    """Return each seed's metric in its last cycle; not-a-number without a cycle."""
+    return {run.seed: _final(run) for run in runs}
+
+
+def _final(run: Run) -> float:
+    return run.values[-1] if run.rows else math.nan

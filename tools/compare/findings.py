@@ -1,4 +1,4 @@
-"""All that is said about a comparison, as values; `summary.json` and `summary.csv` are these."""
+"""All results of a comparison as values, which `summary.json` and `summary.csv` hold."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ AXES: dict[Axis, str] = {
 
 @dataclass(frozen=True)
 class Leg:
-    """What is said about a strategy.
+    """The results of a strategy.
 
     Args:
         name: of the leg.
@@ -48,7 +48,7 @@ class Leg:
         labels: in the last cycle.
         effort: annotations in the last cycle.
         seconds: of compute until the last value was known.
-        saving: against random; None for random itself, and where it is missing.
+        saving: against random; None for random itself, and if random is missing.
         health: of the module's ranking, a row a cycle; empty if there is no module.
         curves: by axis.
     """
@@ -67,14 +67,14 @@ class Leg:
 
 @dataclass(frozen=True)
 class Findings:
-    """What is said about a comparison.
+    """The results of a comparison.
 
     Args:
         comparison: its runs.
-        legs: those with a finished run; random comes first.
+        legs: those with a finished run, random first.
         pairs: tests of the areas.
         penalties: the matrix of wins and losses.
-        parts: of learning_loss's gain; None if a leg is missing.
+        parts: of learning_loss's gain; their gain is None if a leg is missing.
         chosen: what was queried.
     """
 
@@ -89,17 +89,25 @@ class Findings:
 def findings(
     comparison: Comparison, options: Mapping[str, Any] | None = None, trust: plans.Trust = ()
 ) -> Findings:
-    """Compute everything; `options` and `trust` are for the runs' data, see `chosen`."""
+    """Compute all results; `options` and `trust` are for the runs' data, see `chosen`."""
     legs = comparison.legs
     ends = metric_ends(run for runs in legs.values() for run in runs)
-    told = tuple(_leg(name, runs, legs.get(REFERENCE, ()), ends) for name, runs in legs.items())
-    pairs = tuple(compare_areas(legs))
-    picked = chosen(comparison, options, trust)
-    return Findings(comparison, told, pairs, penalties(legs), tuple(attribution(legs)), picked)
+    reference = legs.get(REFERENCE, ())
+    return Findings(
+        comparison,
+        legs=tuple(_leg(name, runs, reference, ends) for name, runs in legs.items()),
+        pairs=tuple(compare_areas(legs)),
+        penalties=penalties(legs),
+        parts=tuple(attribution(legs)),
+        chosen=chosen(comparison, options, trust),
+    )
 
 
 def _leg(name: str, runs: Sequence[Run], reference: Sequence[Run], ends: Ends) -> Leg:
     spent = [x[-1] for x, _ in (points(run, "seconds") for run in runs) if len(x)]
+    against = None
+    if reference and name != REFERENCE:
+        against = saving(runs, reference)
     return Leg(
         name=name,
         seeds=tuple(run.seed for run in runs),
@@ -108,14 +116,14 @@ def _leg(name: str, runs: Sequence[Run], reference: Sequence[Run], ends: Ends) -
         labels=runs[0].labeled[-1],
         effort=estimate([run.column("effort")[-1] for run in runs], COUNT),
         seconds=estimate(spent, COUNT),
-        saving=saving(runs, reference) if reference and name != REFERENCE else None,
+        saving=against,
         health=tuple(ranking_health(runs)),
         curves={axis: curve(runs, axis, ends) for axis in AXES},
     )
 
 
 def unfinished(run: Run) -> str:
-    """What a run that lacks cycles came to."""
+    """Return how far a run that lacks cycles has come."""
     where = f"{run.leg}, seed {run.seed}: {len(run.rows)} of {run.settings['budget.cycles']} cycles"
     if not run.rows:
         return where
@@ -129,19 +137,20 @@ def unrecorded(comparison: Comparison) -> list[str]:
     runs = [f"{run.leg}, seed {run.seed}" for run in comparison.unrecorded]
     if not runs:
         return []
-    which = "all runs" if len(runs) == len(comparison.runs) else "; ".join(runs)
-    return [f"nothing is recorded of the images, labels and test set of {which}"]
+    if len(runs) == len(comparison.runs):
+        runs = ["all runs"]
+    return [f"no record of the images, labels and test set of {'; '.join(runs)}"]
 
 
 def gaps(comparison: Comparison) -> list[str]:
-    """Finished runs without a score in some cycle, which have no area."""
-    found = []
+    """Name the finished runs without a score in some cycle, which have no area."""
+    lines = []
     for run in (run for runs in comparison.legs.values() for run in runs):
         sizes = [
             f"{n:,}" for n, value in zip(run.labeled, run.values, strict=True) if math.isnan(value)
         ]
         if sizes:
-            found.append(
+            lines.append(
                 f"{run.leg}, seed {run.seed}: no {run.metric} at {', '.join(sizes)} labels"
             )
-    return found
+    return lines

@@ -21,15 +21,15 @@ QUALITY = 82  # of JPEG: a picture of 256 pixels takes about 10 kB
 
 @dataclass(frozen=True)
 class Picture:
-    """A queried sample.
+    """The picture of a queried sample.
 
     Args:
-        leg: that asked for it.
+        leg: that queried it.
         seed: of its run.
         labeled: samples before the query.
         choice: 1 for the first.
         of: size of the query.
-        name: as the task calls it.
+        name: the task's name for it.
         effort: its annotations.
         scores: signal name -> its value.
         uri: a JPEG as a data URI.
@@ -47,27 +47,29 @@ class Picture:
 
 
 def gallery(task: Task, legs: Legs) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
-    """Three pictures for each query of one run of each strategy.
+    """Make three pictures for each query of one run of each strategy.
 
     The run is that of the smallest seed that all strategies have, or else of the strategy's first
     seed.
 
     Returns:
-        The pictures, and of each query whose file or images cannot be read what is wrong.
+        The pictures, and a message for each query whose file or images cannot be read.
     """
     common = set.intersection(*({run.seed for run in runs} for runs in legs.values()))
-    found: list[Picture] = []
+    pictures: list[Picture] = []
     faults = []
     for runs in legs.values():
         run = next((run for run in runs if run.seed == min(common, default=None)), runs[0])
         for row in run.rows[:-1]:  # the last cycle queries nothing
             try:
-                found += _of_query(task, run, row)
-            except Exception as error:  # of damaged files and of adapters, which are anybody's
-                kind = "" if isinstance(error, RunFolderError) else f"{type(error).__name__}: "
+                pictures += _of_query(task, run, row)
+            except Exception as error:  # files may be damaged, and adapters may raise anything
+                message = " ".join(str(error).split())
+                if not isinstance(error, RunFolderError):
+                    message = f"{type(error).__name__}: {message}"
                 where = f"{run.leg}, seed {run.seed}, the query after {row['labeled']:,} labels"
-                faults.append(printable(f"{where}: {kind}{' '.join(str(error).split())}"))
-    return tuple(found), tuple(faults)
+                faults.append(printable(f"{where}: {message}"))
+    return tuple(pictures), tuple(faults)
 
 
 def _of_query(task: Task, run: Run, row: Mapping[str, Any]) -> list[Picture]:
@@ -80,12 +82,13 @@ def _of_query(task: Task, run: Run, row: Mapping[str, Any]) -> list[Picture]:
     query = folder.query(row["cycle"])
     if query is None:
         raise RunFolderError(f"{folder.query_file(row['cycle'])} is missing; restore it")
-    picked, position = query.picked.tolist(), {int(i): p for p, i in enumerate(query.candidates)}
-    found = []
+    picked = query.picked.tolist()
+    position = {int(i): p for p, i in enumerate(query.candidates)}
+    pictures = []
     for place in ends_and_middle(len(picked)):
         i = picked[place]
         scores = {k: float(v[position[i]]) for k, v in query.signals.items() if v.ndim == 1}
-        found.append(
+        pictures.append(
             Picture(
                 run.leg,
                 run.seed,
@@ -98,16 +101,18 @@ def _of_query(task: Task, run: Run, row: Mapping[str, Any]) -> list[Picture]:
                 data_uri(task.thumbnail(i)),
             )
         )
-    return found
+    return pictures
 
 
 def ends_and_middle(count: int) -> Sequence[int]:
-    """Places of the first, the middle and the last of so many; fewer where they are the same."""
-    return sorted({0, (count - 1) // 2, count - 1}) if count else []
+    """Return the places of the first, the middle and the last of `count`, each once."""
+    if count == 0:
+        return []
+    return sorted({0, (count - 1) // 2, count - 1})
 
 
 def data_uri(image: Image) -> str:
-    """A picture that needs no file."""
+    """Return an image as a JPEG in a data URI, which needs no file."""
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "JPEG", quality=QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""What may be compared: runs of one experiment that differ in strategy and seed alone."""
+"""Groups of runs that may be compared: of one experiment, with any strategies and seeds."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Comparison:
         metric: see `Run`.
         runs: all of them, by leg and seed; "random" comes first.
         lower: see `Run`.
-        left_out: what looks like a run and could not be read, whatever experiment it is of, a
-            sentence each.
+        left_out: a sentence for each folder that looks like a run and could not be read, whatever
+            experiment it belongs to.
     """
 
     config: str
@@ -54,18 +54,19 @@ class Comparison:
 
     @property
     def unfinished(self) -> tuple[Run, ...]:
-        """Runs that lack cycles; no number that needs all cycles takes part of them."""
+        """Runs that lack cycles, which do not count in numbers that need all cycles."""
         return tuple(run for run in self.runs if not run.finished)
 
 
 def group(runs: Sequence[Run], left_out: Sequence[str] = ()) -> list[Comparison]:
     """Put runs of one config and one task together, and refuse what must not be compared.
 
-    `tools/record/comparable.py` says which settings may differ: of those that a leg is made of
-    between legs alone. All else must be the same: the budget, what is trained and how, the module's
-    other settings, the task with its data, test set and metric; so must the samples, name by name,
-    and images, labels and test set where runs recorded what they were. `task.data_root` is among
-    it: two drawn sandboxes have the same names, and runs of before have no other sign of it.
+    `tools/record/comparable.py` lists the settings that may differ; those that define a leg may
+    differ between legs only. Everything else must be the same: the budget, what is trained and how,
+    the module's other settings, the task with its data, test set and metric; the samples, name by
+    name; and images, labels and test set where runs recorded them. `task.data_root` must be the
+    same, too: two drawn sandboxes have the same names, and nothing else in runs of earlier versions
+    shows that they differ.
 
     Raises:
         ComparisonError: with what differs, and where a leg has a seed twice.
@@ -77,9 +78,11 @@ def group(runs: Sequence[Run], left_out: Sequence[str] = ()) -> list[Comparison]
         together[run.config, run.task].append(run)
     problems = [line for group in together.values() for line in _problems(group)]
     if problems:
-        more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
-        what = "These runs must not be compared; leave some out, or compare them apart:"
-        raise ComparisonError("\n  ".join([what, *problems[:SHOWN], *more]))
+        lines = ["These runs must not be compared; leave some out, or compare them apart:"]
+        lines += problems[:SHOWN]
+        if len(problems) > SHOWN:
+            lines.append(f"and {len(problems) - SHOWN} more")
+        raise ComparisonError("\n  ".join(lines))
     return [
         Comparison(*key, runs[0].metric, tuple(runs), runs[0].lower, tuple(left_out))
         for key, runs in sorted(together.items())
@@ -87,8 +90,9 @@ def group(runs: Sequence[Run], left_out: Sequence[str] = ()) -> list[Comparison]
 
 
 def _problems(runs: Sequence[Run]) -> list[str]:
-    """What speaks against a comparison: a run is held against the first of its leg, and
-    that one against the first.
+    """List what speaks against a comparison.
+
+    A run is compared with the first of its leg, and that one with the first of all.
     """
     firsts: dict[str, Run] = {}
     seen: dict[tuple[str, int], Run] = {}
@@ -107,31 +111,33 @@ def _problems(runs: Sequence[Run]) -> list[str]:
 
 
 def _other_data(first: Run, second: Run) -> list[str]:
-    """What differs between the images, labels and test sets of two runs, where both
-    recorded them.
-    """
+    """List the differences between images, labels and test sets of two runs that recorded them."""
     if not (first.data and second.data) or first.data == second.data:
         return []
-    there, here = (kept(run.folder) for run in (first, second))
-    return difference(there, here, RunFolder(first.folder).sample_names()) if there and here else []
+    before, after = (kept(run.folder) for run in (first, second))
+    if not (before and after):
+        return []
+    return difference(before, after, RunFolder(first.folder).sample_names())
 
 
 def _first_rows(runs: Sequence[Run]) -> list[str]:
-    """Runs whose first rows differ though their first weights are the same."""
+    """Name the runs whose first rows differ though their first weights are the same."""
     firsts: dict[str, tuple[Run, First]] = {}
     lines = []
     for run in runs:
         one = run.first
         if one is None or one.weights is None:
             continue
-        known, there = firsts.setdefault(one.weights, (run, one))
-        if there.alike(one) and there.differing(one):
-            lines.append(f"{known.folder} and {run.folder}: {there.other_test(one)}")
+        known, known_first = firsts.setdefault(one.weights, (run, one))
+        if known_first.alike(one) and known_first.differing(one):
+            lines.append(f"{known.folder} and {run.folder}: {known_first.other_test(one)}")
     return lines
 
 
 def _differences(first: Run, second: Run, may: Sequence[str]) -> list[str]:
-    a, b, where = first.settings, second.settings, f"{first.folder} and {second.folder}"
+    a = first.settings
+    b = second.settings
+    where = f"{first.folder} and {second.folder}"
     lines = [
         f"{where}: {k}: {a.get(k, MISSING)!r} and {b.get(k, MISSING)!r}"
         for k in differing(a, b, may)
@@ -144,6 +150,6 @@ def _differences(first: Run, second: Run, may: Sequence[str]) -> list[str]:
     if first.samples != second.samples:
         names = [RunFolder(run.folder).sample_names() for run in (first, second)]
         pairs = enumerate(itertools.zip_longest(*names, fillvalue=MISSING))
-        place, (there, here) = next((i, pair) for i, pair in pairs if pair[0] != pair[1])
-        lines.append(f"{where}: samples.txt, sample {place}: {there!r} and {here!r}")
+        place, (name, other) = next((i, pair) for i, pair in pairs if pair[0] != pair[1])
+        lines.append(f"{where}: samples.txt, sample {place}: {name!r} and {other!r}")
     return lines

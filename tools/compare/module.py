@@ -1,4 +1,4 @@
-"""How well the loss-prediction module ranks, and which part of a gain comes from it."""
+"""The quality of the loss-prediction module's ranking, and its part in a gain."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ ORACLES = ("oracle_loss-joint", "oracle_loss")  # the first trains as learning_l
 
 @dataclass(frozen=True)
 class Health:
-    """The module's ranking in one cycle, on the random control; `str` is the verdict.
+    """The quality of the module's ranking in one cycle, on the random control.
+
+    `str` is the verdict.
 
     Args:
         labeled: samples in that cycle.
@@ -56,40 +58,46 @@ class Health:
     spearman: Estimate
 
     def __str__(self) -> str:
-        rank, share = self.spearman, f"{self.pairs.mean:.3f} of the pairs in order"
-        about = self.about
-        rho = "" if math.isnan(rank.mean) else f", Spearman's correlation {rank.mean:.3f}"
+        share = f"{self.pairs.mean:.3f} of the pairs in order"
+        rest = f" ({self.about})"
+        if not math.isnan(self.spearman.mean):
+            rest = f", Spearman's correlation {self.spearman.mean:.3f}{rest}"
         if math.isnan(self.p):
-            return f"{share}{rho} ({about}): no test"
-        told = f"{share} [{self.pairs.low:.3f}, {self.pairs.high:.3f}]{rho} ({about})"
+            return f"{share}{rest}: no test"
+        result = f"{share} [{self.pairs.low:.3f}, {self.pairs.high:.3f}]{rest}"
         if self.p >= ALPHA:
-            return f"ranks no better than chance, as far as can be told: {told}"
-        return f"ranks {'better' if self.pairs.mean > CHANCE else 'WORSE'} than chance: {told}"
+            return f"does not rank significantly better than chance: {result}"
+        if self.pairs.mean > CHANCE:
+            return f"ranks better than chance: {result}"
+        return f"ranks WORSE than chance: {result}"
 
     @property
     def about(self) -> str:
-        """What the verdict is about, in words: the training over its seeds, or with few
-        seeds these modules alone.
+        """The scope of the verdict in words.
+
+        That is the training over its seeds, or, with few seeds, these modules alone.
         """
         n = self.pairs.n
         if n == 1:
             return f"one seed, {self.samples} samples: this one module, not its training"
         if n < FEWEST:
             return f"{n} seeds, {self.samples} samples: these {n} modules, not their training"
-        return f"{n} seeds{', preliminary' if n < FEW else ''}"
+        if n < FEW:
+            return f"{n} seeds, preliminary"
+        return f"{n} seeds"
 
 
 def ranking_health(runs: Sequence[Run]) -> list[Health]:
-    """How well a leg's module ranks in each cycle; empty if there is no module.
+    """Assess how well a leg's module ranks in each cycle; empty if there is no module.
 
-    Over seeds a one-sample t-test against chance; a seed is one value, whatever its number of
-    samples. Fewer than `FEWEST` seeds bear no claim about trainings, but their samples bear one
-    about these modules. The n (n - 1) / 2 pairs are no independent trials, as each sample is in n -
-    1 of them. A share of pairs is a U-statistic, whose variance is at most 2 / n of one pair's
-    (Hoeffding 1948, theorem 5.2): the pairs are worth at least n / 2 independent ones. The bound
-    0.25 / (n / 2) makes a cautious normal interval and test.
+    Over seeds it is a one-sample t-test against chance; a seed is one value, whatever its number of
+    samples. Fewer than `FEWEST` seeds support no claim about trainings, but their samples support
+    one about these modules. The n (n - 1) / 2 pairs are not independent trials, as each sample is
+    in n - 1 of them. A share of pairs is a U-statistic, whose variance is at most 2 / n of one
+    pair's (Hoeffding 1948, theorem 5.2): the pairs are worth at least n / 2 independent ones. The
+    bound 0.25 / (n / 2) gives a conservative normal interval and test.
     """
-    found = []
+    cycles = []
     for size in sorted({labeled for run in runs for labeled in run.labeled}):
         rows = [row for run in runs for row in run.rows if row["labeled"] == size]
         shares, counts, ranks = (
@@ -101,18 +109,17 @@ def ranking_health(runs: Sequence[Run]) -> list[Health]:
             if share == share and n == n
         ]
         if known:
-            kept, samples = [share for share, _ in known], [n for _, n in known]
-            pairs, p = _of_these(kept, samples) if len(kept) < FEWEST else _over_seeds(kept)
-            found.append(Health(size, pairs, p, min(samples), estimate(ranks, (-1.0, 1.0))))
-    return found
+            kept = [share for share, _ in known]
+            samples = [n for _, n in known]
+            pairs, p = _tested(kept, samples)
+            cycles.append(Health(size, pairs, p, min(samples), estimate(ranks, (-1.0, 1.0))))
+    return cycles
 
 
-def _over_seeds(values: Sequence[float]) -> tuple[Estimate, float]:
-    return estimate(values, SHARE), paired_test(values, [CHANCE] * len(values)).p
-
-
-def _of_these(shares: Sequence[float], samples: Sequence[int]) -> tuple[Estimate, float]:
-    """The mean of some modules' shares, each on samples of its own."""
+def _tested(shares: Sequence[float], samples: Sequence[int]) -> tuple[Estimate, float]:
+    """The mean share over seeds and its p-value; of few seeds, by the samples of each."""
+    if len(shares) >= FEWEST:
+        return estimate(shares, SHARE), paired_test(shares, [CHANCE] * len(shares)).p
     seen = estimate(shares)
     error = math.sqrt(sum(0.25 / (n / 2) for n in samples)) / len(samples)
     half = float(stats.norm.ppf(0.5 + LEVEL / 2)) * error
@@ -125,13 +132,13 @@ class Part:
     """A part of a gain in area.
 
     Args:
-        name: what made it.
+        name: what caused it.
         first: leg.
-        second: leg that it is held against.
+        second: leg that the first is compared with.
         gain: by how much the first is better, mean over the seeds with its interval: first -
             second, or the other way round where less of the metric is better; None if a leg is
             missing.
-        seeds: that counted.
+        seeds: that count.
         lower: whether less of the metric is better.
     """
 
@@ -144,26 +151,29 @@ class Part:
 
     @property
     def difference(self) -> str:
-        """What was subtracted from what."""
-        return f"{self.second} − {self.first}" if self.lower else f"{self.first} − {self.second}"
+        """The subtraction that gives the gain, in words."""
+        if self.lower:
+            return f"{self.second} − {self.first}"
+        return f"{self.first} − {self.second}"
 
 
 def attribution(legs: Legs) -> list[Part]:
-    """Split learning_loss's gain in area over random, and say what a perfect ranking would have
-    added.
+    """Split learning_loss's gain in area over random, and add what a perfect ranking would gain.
 
     Joint training (random-joint - random), luck of selection (placebo - random-joint) and ranking
-    (learning_loss - placebo) are counted on the seeds that all of these legs have which are there,
+    (learning_loss - placebo) are computed on the seeds that all present ones of these legs share,
     so that with all four they add up to the whole. The last part is an oracle's area less
-    learning_loss's: oracle_loss-joint if there is one, as oracle_loss alone trains without the
-    module, so that it differs in training, too.
+    learning_loss's: that of oracle_loss-joint if it is present, as oracle_loss alone trains without
+    the module, and so differs in training, too.
     """
     by_leg = {
         leg: {seed: a for seed, a in areas(runs).items() if not math.isnan(a)}
         for leg, runs in legs.items()
     }
     chain = [leg for leg in ("random", "random-joint", "placebo", "learning_loss") if leg in by_leg]
-    shared = set.intersection(*(set(by_leg[leg]) for leg in chain)) if chain else set()
+    shared = set[int]()
+    if chain:
+        shared = set.intersection(*(set(by_leg[leg]) for leg in chain))
     runs = [run for of_leg in legs.values() for run in of_leg]
     part = partial(_part, by_leg=by_leg, ends=metric_ends(runs), less=lower(runs))
     parts = [part(name, first, second, seeds=shared) for name, first, second in PARTS]

@@ -15,7 +15,7 @@ from tools.record.folder import RunFolder, RunFolderError
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Count what each run queried, and show the table.
+    """Count the hard samples that each run queried, and show the table.
 
     Args:
         arguments: the options of `planted.py`.
@@ -44,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class Share:
-    """Hard samples among the queried of a run.
+    """The hard samples among those that a run queried.
 
     Args:
         run: its folder.
@@ -60,11 +60,11 @@ class Share:
 
 
 def hard_share(run: Path, hard: frozenset[str]) -> Share:
-    """Count what a run queried.
+    """Count the hard samples that a run queried.
 
     Args:
         run: its folder.
-        hard: names in hard.txt: of samples as `samples.txt` has them, or of their files without the
+        hard: names in hard.txt: of samples as in `samples.txt`, or of their files without the
             ending (VOC's ids).
 
     Raises:
@@ -84,8 +84,8 @@ def hard_share(run: Path, hard: frozenset[str]) -> Share:
     if outside := [i for i in picked if not 0 <= i < len(names)]:
         raise ValueError(f"{run}: expected picks from 0 to {len(names) - 1}, but got {outside[:5]}")
     if not any(marked) or not picked:
-        came = f"{len(picked)} queried and {sum(marked)} hard ones"
         raise ValueError(
-            f"{run}: expected queries on a pool with samples of hard.txt, but got {came}"
+            f"{run}: expected queries on a pool with samples of hard.txt, but got {len(picked)} "
+            f"queried and {sum(marked)} hard ones"
         )
     return Share(run, sum(marked[i] for i in picked), len(picked), sum(marked) / len(marked))

@@ -1,6 +1,6 @@
-"""Labels saved: how many a strategy needs to reach the final score of another one.
+"""Labels saved: the labels that a strategy needs to reach the final score of another one.
 
-This is computed on the mean curves, and seed by seed.
+They are computed on the mean curves, and seed by seed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tools.record.reading import Run
 
 @dataclass(frozen=True)
 class Saving:
-    """What a leg needs to be as good as another one in the end.
+    """The labels that a leg needs to reach another one's final score.
 
     Args:
         target: the other's final score, mean over its seeds.
@@ -29,8 +29,8 @@ class Saving:
         ends_worse: whether the mean curve's last point is worse than the target.
         by_seed: labels with which a seed's curve first reaches the other's final score of the same
             seed; None if it does not. Seeds with a score that is null are left out.
-        low: of the 95% interval of the median over these seeds; not-a-number with less than six.
-        high: of the same interval; infinite where it cannot be told from never.
+        low: of the 95% interval of the median over these seeds; not-a-number with fewer than six.
+        high: of the same interval; infinite if the target may never be reached.
         lower: whether less of the metric is better.
     """
 
@@ -51,44 +51,42 @@ class Saving:
 
     @property
     def but(self) -> str:
-        """That the curve does not stay as good, in words; nothing if it does."""
-        return f", but ends {'above' if self.lower else 'below'} it" if self.ends_worse else ""
+        """A remark that the curve ends worse than the target; empty if it does not."""
+        if not self.ends_worse:
+            return ""
+        if self.lower:
+            return ", but ends above it"
+        return ", but ends below it"
 
     @property
     def caution(self) -> str:
-        """What must be said beside it with so few seeds that both have.
-
-        Nothing with enough of them.
-        """
+        """A warning that few seeds are paired; empty if there are enough."""
         return caution(len(self.by_seed))
 
     @property
     def spread(self) -> str:
-        """What single seeds need, in words; nothing with less than two."""
+        """The labels that single seeds need, in words; empty with fewer than two seeds."""
         reached = sorted(value for value in self.by_seed.values() if value is not None)
-        seeds, never = len(self.by_seed), len(self.by_seed) - len(reached)
+        seeds = len(self.by_seed)
+        never = seeds - len(reached)
         if seeds < 2:
             return ""
         if not reached:
             return f"none of {seeds} seeds does by itself"
+        text = f"seed by seed with {reached[0]:,.0f}"
         if reached[0] < reached[-1]:
-            told = f"{reached[0]:,.0f} to {reached[-1]:,.0f}"
-        else:
-            told = f"{reached[0]:,.0f}"
-        told = f"seed by seed with {told}" + (
-            f", and never in {never} of {seeds} seeds" if never else ""
-        )
-        if math.isnan(self.low):
-            return told
-        upper = "never" if math.isinf(self.high) else f"{self.high:,.0f}"
-        return (
-            f"{told}; 95% interval of the median "
-            f"{'never' if math.isinf(self.low) else f'{self.low:,.0f}'} to {upper}"
-        )
+            text += f" to {reached[-1]:,.0f}"
+        if never:
+            text += f", and never in {never} of {seeds} seeds"
+        if not math.isnan(self.low):
+            text += f"; 95% interval of the median {_labels(self.low)} to {_labels(self.high)}"
+        return text
 
     def __str__(self) -> str:
         final = f"the final {self.target:.4g} at {self.labels:,.0f} labels"
-        seeds = (f"; {self.spread}" if self.spread else "") + self.caution
+        seeds = self.caution
+        if self.spread:
+            seeds = f"; {self.spread}{seeds}"
         if self.needed is None:
             return f"does not reach {final}{seeds}"
         if self.at_start:
@@ -102,11 +100,15 @@ class Saving:
         )
 
 
-def labels_needed(of: Curve, target: float, less: bool = False) -> float | None:
-    """Where a mean curve first reaches the target, linear between sizes; None if it does not.
+def _labels(count: float) -> str:
+    return "never" if math.isinf(count) else f"{count:,.0f}"
 
-    The first size where the curve starts as good as the target or better. One that gets worse again
-    has reached it.
+
+def labels_needed(of: Curve, target: float, less: bool = False) -> float | None:
+    """Return the labels with which a mean curve first reaches the target; None if it does not.
+
+    Between sizes it is interpolated linearly; if the curve starts as good as the target or better,
+    it is the first size. A curve that gets worse again has reached the target.
 
     Args:
         of: the curve.
@@ -114,7 +116,8 @@ def labels_needed(of: Curve, target: float, less: bool = False) -> float | None:
         less: whether less of it is better.
     """
     known = np.isfinite(of.mean)
-    x, y = of.x[known], of.mean[known]
+    x = of.x[known]
+    y = of.mean[known]
     reached = np.flatnonzero(y <= target if less else y >= target)
     if not len(reached):
         return None
@@ -125,26 +128,30 @@ def labels_needed(of: Curve, target: float, less: bool = False) -> float | None:
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """95% interval of a median by order statistics, whatever the distribution; infinite values are
-    values.
+    """Return the 95% interval of a median by order statistics, whatever the distribution.
 
-    Not-a-number with less than six values: the whole range of five covers the median with 94%.
+    Infinite values count. It is not-a-number with fewer than six values: the whole range of five
+    covers the median with 94%.
     """
     ordered = sorted(values)
-    # so many and less lie beyond the ends with < 2.5%
+    # with a probability < 2.5% fewer than `place` values lie below the median, or above it
     place = int(stats.binom.ppf((1 - LEVEL) / 2, len(ordered), 0.5))
-    return (ordered[place - 1], ordered[-place]) if place else (math.nan, math.nan)
+    if place == 0:
+        return math.nan, math.nan
+    return ordered[place - 1], ordered[-place]
 
 
 def saving(runs: Sequence[Run], reference: Sequence[Run]) -> Saving | None:
-    """Labels that a leg needs to reach the reference's (random's) final score.
+    """Compute the labels that a leg needs to reach the reference's (random's) final score.
 
-    Curve and score are means over all seeds that each leg has. What single seeds need is held
-    against the reference's same seed. A t-interval over it would not be honest: seeds that never
-    get there have no value, and those that do save at least nothing. Counted as infinite, they have
-    a place in the median's interval. None if the reference has no run or no final score.
+    Curve and score are means over all seeds that each leg has. Single seeds are compared with the
+    reference's same seed. A t-interval over them would be misleading: seeds that never reach the
+    score have no value, and those that do save at least nothing. Counted as infinite, they have a
+    place in the median's interval. None if the reference has no run or no final score.
     """
-    of, ends, less = curve(runs), finals(reference), lower(runs)
+    of = curve(runs)
+    ends = finals(reference)
+    less = lower(runs)
     target = estimate(list(ends.values())).mean
     if not len(of.x) or math.isnan(target):
         return None
@@ -154,10 +161,17 @@ def saving(runs: Sequence[Run], reference: Sequence[Run]) -> Saving | None:
         if not math.isnan(ends.get(run.seed, math.nan)) and not np.isnan(run.values).any()
     ]
     by_seed = {run.seed: labels_needed(curve([run]), ends[run.seed], less) for run in whole}
-    needed, worse = (
-        labels_needed(of, target, less),
-        bool(of.mean[-1] > target if less else of.mean[-1] < target),
+    reached = [value for value in by_seed.values() if value is not None]
+    low, high = median_interval(reached + [math.inf] * (len(by_seed) - len(reached)))
+    needed = labels_needed(of, target, less)
+    return Saving(
+        target,
+        labels=float(reference[0].labeled[-1]),
+        needed=needed,
+        at_start=needed == of.x[0],
+        ends_worse=bool(of.mean[-1] > target if less else of.mean[-1] < target),
+        by_seed=by_seed,
+        low=low,
+        high=high,
+        lower=less,
     )
-    interval = median_interval([math.inf if value is None else value for value in by_seed.values()])
-    labels = float(reference[0].labeled[-1])
-    return Saving(target, labels, needed, needed == of.x[0], worse, by_seed, *interval, less)

@@ -1,4 +1,4 @@
-"""Read run folders, compare them, write the report, and show what was found."""
+"""Read run folders, compare them, write the report, and show the results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INCOMPLETE = 1
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Read, compare, write, and show.
+    """Read and compare runs, write the report, and show the results.
 
     Args:
         arguments: the options of `al_compare.py`.

@@ -1,10 +1,10 @@
-"""Paired tests over seeds: which differences are significant, and how many seeds would be.
+"""Paired tests over seeds: which differences are significant, and how many seeds would suffice.
 
 Runs of a seed share the initial set, so strategies are compared by their differences, seed by seed.
-Only seeds that both have count, and everything says how many these are.
+Only seeds that both have count, and every result states their number.
 
-Kept by hand, on scipy's distributions: statsmodels does it too, and is the oracle of the tests, but
-would be a dependency of every installation for a page of formulas.
+The formulas are written out here, on scipy's distributions. statsmodels has them, too, and the
+tests compare with it, but it would be a dependency of every installation for a page of formulas.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from tools.compare.curves import (
 )
 from tools.record.reading import Run
 
-ALPHA, POWER = 0.05, 0.8
+ALPHA = 0.05
+POWER = 0.8
 MOST = 100  # seeds; hardly anybody trains more
 SAME = 1e-12  # relative to the values: what floating point adds to equal numbers
 Legs = Mapping[str, Sequence[Run]]
@@ -68,25 +69,28 @@ def paired_test(first: Sequence[float], second: Sequence[float], ends: Ends = AN
 
     `ends` are those of both.
     """
-    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    a = np.asarray(first, dtype=float)
+    b = np.asarray(second, dtype=float)
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"Expected two arrays of one shape (N,), but got {a.shape} and {b.shape}")
     differences = np.where(np.isclose(a, b, rtol=SAME, atol=0), 0.0, a - b)
-    found = paired(differences, ends)
-    if found.n < FEWEST:
-        return PairedTest(found, math.nan, math.nan, math.nan, math.nan)
-    if found.std <= SAME * np.nanmax(np.abs([a, b])):
-        effect = math.copysign(math.inf, found.mean) if found.mean else 0.0
-        return PairedTest(found, math.nan if found.mean else 1.0, effect, math.nan, math.nan)
-    effect = found.mean / found.std
-    t = effect * math.sqrt(found.n)
-    p = 2 * float(stats.t.sf(abs(t), found.n - 1))
-    return PairedTest(found, p, effect, *_effect_interval(t, found.n))
+    difference = paired(differences, ends)
+    mean = difference.mean
+    if difference.n < FEWEST:
+        return PairedTest(difference, math.nan, math.nan, math.nan, math.nan)
+    if difference.std <= SAME * np.nanmax(np.abs([a, b])):
+        if mean == 0:
+            return PairedTest(difference, 1.0, 0.0, math.nan, math.nan)
+        return PairedTest(difference, math.nan, math.copysign(math.inf, mean), math.nan, math.nan)
+    effect = mean / difference.std
+    t = effect * math.sqrt(difference.n)
+    p = 2 * float(stats.t.sf(abs(t), difference.n - 1))
+    return PairedTest(difference, p, effect, *_effect_interval(t, difference.n))
 
 
 def _effect_interval(t: float, n: int) -> tuple[float, float]:
     """Effects whose noncentral t has the observed t as its upper or lower quantile."""
-    if abs(t) > 1000:  # where SciPy's distribution gives up
+    if abs(t) > 1000:  # beyond that SciPy's distribution fails
         return math.nan, math.nan
     size = abs(t)
 
@@ -95,27 +99,29 @@ def _effect_interval(t: float, n: int) -> tuple[float, float]:
             brentq(lambda c: stats.nct.cdf(size, n - 1, c) - share, -5, 3 * size + 5)
         ) / math.sqrt(n)
 
-    low, high = centre(0.5 + LEVEL / 2), centre(0.5 - LEVEL / 2)
+    low = centre(0.5 + LEVEL / 2)
+    high = centre(0.5 - LEVEL / 2)
     return (low, high) if t >= 0 else (-high, -low)
 
 
 def power(effect: float, n: int, alpha: float = ALPHA) -> float:
-    """Power of the two-sided paired t-test with n pairs, by the noncentral t (Cohen 1988,
-    section 2.3).
+    """Return the power of the two-sided paired t-test with n pairs.
+
+    It follows from the noncentral t (Cohen 1988, section 2.3).
     """
-    limit, centre = stats.t.ppf(1 - alpha / 2, n - 1), abs(effect) * math.sqrt(n)
+    limit = stats.t.ppf(1 - alpha / 2, n - 1)
+    centre = abs(effect) * math.sqrt(n)
     return float(stats.nct.sf(limit, n - 1, centre) + stats.nct.sf(limit, n - 1, -centre))
 
 
 def seeds_needed(effect: float, tests: int = 1) -> int | None:
-    """Fewest seeds that tell such an effect with 80% power after Holm's correction over so many
-    tests.
+    """Return the fewest seeds that detect an effect with 80% power after Holm's correction.
 
-    They are counted at .05 / tests, the limit of Holm's smallest p-value. Whatever the other tests
-    come to, a p-value below it is significant (the correction rejects all that Bonferroni's does),
-    so the power is 80% at least; where others are significant, too, fewer may do. They are always
-    more than those that were not enough: the effect of a p-value above the limit has less than 64%
-    power with as many pairs.
+    They are computed at .05 / tests, the limit of Holm's smallest p-value, where `tests` is the
+    number of tests. Whatever the other tests result in, a p-value below it is significant (the
+    correction rejects all that Bonferroni's does), so the power is at least 80%; if others are
+    significant, too, fewer seeds may suffice. They are always more than those that were not enough:
+    the effect of a p-value above the limit has less than 64% power with as many pairs.
 
     For an observed effect that is optimistic: effects that were noticed are overestimated, more so
     with few seeds (Hoenig and Heisey 2001; Gelman and Carlin 2014).
@@ -123,27 +129,33 @@ def seeds_needed(effect: float, tests: int = 1) -> int | None:
     Returns:
         None for no effect, or more than `MOST`.
     """
-    size, alpha = min(abs(effect), 100.0), ALPHA / tests
+    size = min(abs(effect), 100.0)
+    alpha = ALPHA / tests
     if math.isnan(effect) or power(size, MOST, alpha) < POWER:
         return None
-    low, high = FEWEST - 1, MOST  # power grows with n: low is too few, high is enough
+    low = FEWEST - 1  # too few; power grows with n
+    high = MOST  # enough
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(size, middle, alpha) >= POWER else (middle, high)
+        if power(size, middle, alpha) >= POWER:
+            high = middle
+        else:
+            low = middle
     return high
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """P-values after Holm's correction (1979).
+    """Return p-values after Holm's correction (1979).
 
-    A not-a-number was no test, stays, and does not count.
+    A not-a-number stands for a missing test: it stays, and does not count.
     """
     tested = sorted((p, place) for place, p in enumerate(ps) if not math.isnan(p))
-    found, largest = list(ps), 0.0
+    corrected = list(ps)
+    largest = 0.0
     for rank, (p, place) in enumerate(tested):
         largest = max(largest, min(1.0, (len(tested) - rank) * p))
-        found[place] = largest
-    return found
+        corrected[place] = largest
+    return corrected
 
 
 @dataclass(frozen=True)
@@ -156,10 +168,10 @@ class Pair:
         seeds: that both have, with an area.
         test: first - second.
         p: of the test, after Holm's correction over all pairs of the comparison.
-        claim: what so many seeds can bear.
+        claim: the kind of claim that so many seeds support.
         tests: of the correction, the pairs that can be tested.
-        needed: seeds that it would take to tell the difference seen, see `seeds_needed`; None where
-            it is told, if there is no test, and for more than `MOST`.
+        needed: seeds that would detect the difference seen, see `seeds_needed`; None if it is
+            significant, if there is no test, and for more than `MOST`.
         lower: whether less of the metric, and so the smaller area, is better.
     """
 
@@ -174,9 +186,11 @@ class Pair:
     lower: bool
 
     def __str__(self) -> str:
-        both, n, seen = f"{self.first} and {self.second}", len(self.seeds), self.test.difference
+        both = f"{self.first} and {self.second}"
+        n = len(self.seeds)
+        seen = self.test.difference
         if self.claim == "none":
-            return f"{both}: {self._untold(n, seen)}; no claim"
+            return f"{both}: {self._few_seeds(n, seen)}; no claim"
         if math.isinf(self.test.effect):
             return (
                 f"{both}: {seen.mean:+.4g} in each of {n} seeds; no claim, as a test needs "
@@ -184,70 +198,76 @@ class Pair:
             )
         if seen.std == 0:
             return f"{both}: the same area in each of {n} seeds"
-        return self._told(n, seen)
+        return self._tested(n, seen)
 
-    def _untold(self, n: int, seen: Estimate) -> str:
-        if not n:
+    def _few_seeds(self, n: int, seen: Estimate) -> str:
+        if n == 0:
             return "no seed in common"
-        told = f"one seed ({seen.mean:+.4g})" if n == 1 else f"{n} seeds (mean {seen.mean:+.4g})"
-        return f"{told} cannot tell a difference from chance"
+        if n == 1:
+            return f"one seed ({seen.mean:+.4g}) cannot tell a difference from chance"
+        return f"{n} seeds (mean {seen.mean:+.4g}) cannot tell a difference from chance"
 
-    def _told(self, n: int, seen: Estimate) -> str:
-        ahead, behind = (self.first, self.second) if seen.mean > 0 else (self.second, self.first)
-        better, worse = (behind, ahead) if self.lower else (ahead, behind)
-        low, high = (seen.low, seen.high) if seen.mean > 0 else (-seen.high, -seen.low)
-        told = (
+    def _tested(self, n: int, seen: Estimate) -> str:
+        low, high = seen.low, seen.high
+        if seen.mean <= 0:
+            low, high = -high, -low
+        better, worse = self.first, self.second
+        first_is_better = (seen.mean > 0) != self.lower
+        if not first_is_better:
+            better, worse = worse, better
+        size = (
             f"{abs(seen.mean):.4g} [{low:.4g}, {high:.4g}], p = {self.p:.2g} after Holm, {n} "
             "paired seeds"
         )
-        told += ", so preliminary" if self.claim == "preliminary" else ""
+        if self.claim == "preliminary":
+            size += ", so preliminary"
         if self.p < ALPHA:
-            return (
-                f"{better} has a {'smaller' if self.lower else 'larger'} area than {worse}: by "
-                f"{told}"
-            )
-        alone = "; significant before the correction alone" if self.test.p < ALPHA else ""
+            which = "smaller" if self.lower else "larger"
+            return f"{better} has a {which} area than {worse}: by {size}"
+        if self.test.p < ALPHA:
+            size += "; significant before the correction alone"
         return (
-            f"{self.first} and {self.second}: not told apart; {better} by {told}{alone}. To tell "
-            "the difference seen "
-            f"takes {self.many} seeds ({at_power(self.tests)}); optimistic, as differences seen in "
-            "few seeds tend to "
-            f"be too large"
+            f"{self.first} and {self.second}: no significant difference; {better} by {size}. "
+            f"Detecting the difference seen takes {self.many} seeds ({at_power(self.tests)}); this "
+            "is optimistic, as differences seen in few seeds tend to be too large"
         )
 
     @property
     def many(self) -> str:
-        """The number of seeds that it would take, in words."""
+        """The number of seeds that would detect the difference, in words."""
         return f"more than {MOST:,}" if self.needed is None else f"about {self.needed:,}"
 
 
 def at_power(tests: int) -> str:
-    """What a number of seeds that it would take is computed for, in words."""
-    return (
-        "80% power at "
-        f".05{f' / {tests}, which Holm asks of {tests} pairs' if tests > 1 else ', one test'}"
-    )
+    """Return the power and level that a number of needed seeds is computed for, in words."""
+    if tests == 1:
+        return "80% power at .05, one test"
+    return f"80% power at .05 / {tests}, which Holm asks of {tests} pairs"
 
 
 def compare_areas(legs: Legs) -> list[Pair]:
-    """The test on the area of every pair of legs, in the legs' order."""
+    """Test the areas of every pair of legs, in the legs' order."""
     by_leg = {
         leg: {seed: a for seed, a in areas(runs).items() if not math.isnan(a)}
         for leg, runs in legs.items()
     }
-    ends, less, found = metric_ends(_all(legs)), lower(_all(legs)), list[Pair]()
+    ends = metric_ends(_all(legs))
+    less = lower(_all(legs))
+    pairs = []
     for first, second in itertools.combinations(legs, 2):
-        a, b = by_leg[first], by_leg[second]
+        a = by_leg[first]
+        b = by_leg[second]
         seeds = tuple(sorted(a.keys() & b.keys()))
         test = paired_test([a[seed] for seed in seeds], [b[seed] for seed in seeds], ends)
-        found.append(Pair(first, second, seeds, test, test.p, claim(len(seeds)), 0, None, less))
-    tests = sum(not math.isnan(pair.p) for pair in found)
-    corrected = [
-        replace(pair, p=p, tests=tests)
-        for pair, p in zip(found, holm([x.p for x in found]), strict=True)
-    ]
-    return [replace(pair, needed=seeds_needed(pair.test.effect, tests)) if pair.p >= ALPHA else pair
-            for pair in corrected]  # fmt: skip
+        pairs.append(Pair(first, second, seeds, test, test.p, claim(len(seeds)), 0, None, less))
+    tests = sum(not math.isnan(pair.p) for pair in pairs)
+    corrected = []
+    for pair, p in zip(pairs, holm([pair.p for pair in pairs]), strict=True):
+        needed = None
+        if p >= ALPHA:
+            needed = seeds_needed(pair.test.effect, tests)
+        corrected.append(replace(pair, p=p, tests=tests, needed=needed))
+    return corrected
 
 
 def _all(legs: Legs) -> Iterator[Run]:
@@ -261,8 +281,8 @@ class Penalties:
     Args:
         legs: L names.
         matrix: (L, L); entry i, j is the share of labeled sizes at which i beats j significantly
-            (paired t-test at .05, uncorrected, as there); not-a-number where no size has three
-            paired seeds, and on the diagonal.
+            (paired t-test at .05, uncorrected, as in the paper); not-a-number where no size has
+            three paired seeds, and on the diagonal.
     """
 
     legs: tuple[str, ...]
@@ -275,16 +295,18 @@ class Penalties:
         The lower, the better.
         """
         known = ~np.isnan(self.matrix)
-        total, count = np.where(known, self.matrix, 0).sum(axis=0), known.sum(axis=0)
+        total = np.where(known, self.matrix, 0).sum(axis=0)
+        count = known.sum(axis=0)
         return np.divide(total, count, out=np.full(len(self.legs), math.nan), where=count > 0)
 
 
 def penalties(legs: Legs) -> Penalties:
-    """Count the sizes at which one leg beats another.
+    """Count the labeled sizes at which one leg beats another.
 
     Every size counts in the share, tested or not.
     """
-    names, better = tuple(legs), -1 if lower(_all(legs)) else 1
+    names = tuple(legs)
+    better = -1 if lower(_all(legs)) else 1
     scores = {
         leg: {run.seed: dict(zip(run.labeled, run.values, strict=True)) for run in legs[leg]}
         for leg in names
@@ -294,7 +316,8 @@ def penalties(legs: Legs) -> Penalties:
     )
     matrix = np.full((len(names), len(names)), math.nan)
     for i, j in itertools.combinations(range(len(names)), 2):
-        first, second = scores[names[i]], scores[names[j]]
+        first = scores[names[i]]
+        second = scores[names[j]]
         seeds = sorted(first.keys() & second.keys())
         a, b = (
             [[run[s].get(size, math.nan) for s in seeds] for size in sizes]
@@ -306,5 +329,6 @@ def penalties(legs: Legs) -> Penalties:
             wins = [
                 math.copysign(1, better * test.difference.mean) for test in tests if test.p < ALPHA
             ]
-            matrix[i, j], matrix[j, i] = wins.count(1) / len(sizes), wins.count(-1) / len(sizes)
+            matrix[i, j] = wins.count(1) / len(sizes)
+            matrix[j, i] = wins.count(-1) / len(sizes)
     return Penalties(names, matrix)

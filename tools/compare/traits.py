@@ -1,4 +1,4 @@
-"""Histograms of what the annotations say, queried samples against the pool."""
+"""Histograms of the samples' traits, queried samples against the pool."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ BINS = 10  # of numbers; each holds a tenth of the pool's
 
 @dataclass(frozen=True)
 class Trait:
-    """One property of the samples.
+    """The histogram of one trait of the samples.
 
     Args:
-        name: as the task calls it.
-        numeric: whether it is numbers, whose bins hold shares of all values; words count once a
-            sample, and their shares are of samples: they add up to 1 only where each sample has
+        name: the task's name for it.
+        numeric: whether its values are numbers, whose bins hold shares of all values. Words count
+            once a sample, and their shares are of samples: they add up to 1 only if each sample has
             one.
         bins: B words, the pool's most frequent first, or ranges of numbers, ascending.
         pool: B shares.
@@ -39,7 +39,7 @@ class Trait:
 def traits(
     task: Task, size: int, queried: Mapping[str, Sequence[Sequence[int]]]
 ) -> tuple[Trait, ...]:
-    """Histograms of all traits that a task tells of its samples; none where it tells nothing.
+    """Make histograms of all traits that a task has of its samples; empty if it has none.
 
     Args:
         task: may be `tasks.base.Described`.
@@ -57,12 +57,10 @@ def _trait(
 ) -> Trait:
     values = [value for row in rows for value in row]
     numeric = not any(isinstance(value, str) for value in values)
-    everything = range(len(rows))
     if numeric:
+        edges = np.array([])
         if values:
             edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)))
-        else:
-            edges = np.array([])
         bins = tuple(
             f"{low:.3g} to {high:.3g}" for low, high in zip(edges, edges[1:], strict=False)
         )
@@ -77,32 +75,30 @@ def _trait(
         def shares(ids: Sequence[int]) -> list[float]:
             return word_shares([rows[i] for i in ids], bins)
 
-    found = {leg: [shares(ids) for ids in runs if ids] for leg, runs in queried.items()}
+    by_run = {leg: [shares(ids) for ids in runs if ids] for leg, runs in queried.items()}
     over_seeds = {
         leg: tuple(estimate(column, SHARE) for column in zip(*runs, strict=True))
-        for leg, runs in found.items()
+        for leg, runs in by_run.items()
     }
-    return Trait(
-        name,
-        numeric,
-        bins,
-        tuple(shares(everything)),
-        {leg: e for leg, e in over_seeds.items() if e},
-    )
+    known = {leg: estimates for leg, estimates in over_seeds.items() if estimates}
+    return Trait(name, numeric, bins, tuple(shares(range(len(rows)))), known)
 
 
 def word_shares(rows: Sequence[Sequence[str]], words: Sequence[str]) -> list[float]:
-    """Share of samples that have each word, once or several times; at least one sample."""
+    """Return the share of the samples, at least one, that have each word, once or more often."""
     counts = Counter(word for row in rows for word in set(row))
     return [counts[word] / len(rows) for word in words]
 
 
 def number_shares(values: Sequence[float], edges: np.ndarray) -> list[float]:
-    """Share of values in each bin, from its lower edge to below the upper one, the last with it.
+    """Return the share of values in each bin; 0 without values.
 
-    0 without values.
+    A bin holds its lower edge and not its upper one; the last bin holds both.
     """
+    if len(edges) == 0:
+        return []
     if len(edges) == 1:
-        return [float(np.mean(np.equal(values, edges[0])))] if values else [0.0]
-    counts = np.histogram(values, edges)[0] if len(edges) else np.array([])
+        counts = np.array([np.sum(np.equal(values, edges[0]))])
+    else:
+        counts = np.histogram(values, edges)[0]
     return (counts / max(1, len(values))).tolist()

@@ -23,8 +23,11 @@ from tasks.twins import shared_images
 from tools.contract.subject import ContractError, SkippedError, Subject, same
 
 THUMBNAIL = 256  # pixels of the longer side
-LEAST = 5  # samples of which one order can be told from another
-DRAWS, LOOKED_AT, PERMUTATIONS, CHANCE = 8, 24, 2000, 0.01
+LEAST = 5  # samples that a comparison of orders needs
+DRAWS = 8  # of the augmentation
+LOOKED_AT = 24  # samples
+PERMUTATIONS = 2000  # random orders
+CHANCE = 0.01  # most of them that may look as much alike
 TEST_TIME: tuple[Split, ...] = ("pool", "test")
 READ: tuple[Read, ...] = ("pool", "test")
 
@@ -36,8 +39,9 @@ def data_is_whole(subject: Subject) -> str:
         raise ContractError(
             "no faults", f"{len(faults)}, the first: {faults[0]}", "mend the data or the settings"
         )
-    notes = subject.task.notes() if isinstance(subject.task, Noted) else []
-    return "; ".join(told(notes))
+    if not isinstance(subject.task, Noted):
+        return ""
+    return "; ".join(told(subject.task.notes()))
 
 
 def views_have_samples(subject: Subject) -> str:
@@ -51,7 +55,7 @@ def views_have_samples(subject: Subject) -> str:
 
 
 def names_tell_samples_apart(subject: Subject) -> None:
-    """Every sample of the pool has a name of one line, which is no other's."""
+    """Every sample of the pool has a name of one line, which no other sample has."""
     first: dict[str, int] = {}
     for i in range(subject.length("pool")):
         name = subject.task.name(i)
@@ -78,11 +82,9 @@ def efforts_are_counts(subject: Subject) -> str:
 
 
 def traits_are_words_or_numbers(subject: Subject) -> str:
-    """Traits, where a task tells any, are words or finite numbers under the same names for
-    every sample.
-    """
+    """Traits, if a task has any, are words or finite numbers, with one set of names."""
     if not isinstance(subject.task, Described):
-        return "it tells none"
+        return "the task has no traits"
     rows = [subject.task.traits(i) for i in subject.ids(LOOKED_AT)]
     remedy = "return a dict of lists, an empty one where a sample has none"
     for row in rows:
@@ -103,19 +105,18 @@ def traits_are_words_or_numbers(subject: Subject) -> str:
 
 
 def sources_are_one_a_sample(subject: Subject) -> str:
-    """Sources, where a task tells any, are one for each sample of pool and test: a file
-    that is there, or content.
-    """
+    """Sources, if a task has any, are a file that exists or content, one for each sample."""
     if not isinstance(subject.task, Sourced):
-        return "it tells none"
+        return "the task has no sources"
     for split in READ:
-        found, size = subject.task.sources(split), subject.length(split)
-        if len(found) != size:
-            came = f"{len(found)} for the {size} of {split!r}"
+        sources = subject.task.sources(split)
+        size = subject.length(split)
+        if len(sources) != size:
+            actual = f"{len(sources)} for the {size} of {split!r}"
             raise ContractError(
-                "a source for each sample", came, "go through the samples in their order"
+                "a source for each sample", actual, "go through the samples in their order"
             )
-        for source in found:
+        for source in sources:
             _check_source(source, split)
     shared, _ = shared_images(subject.task)
     return "; ".join(fault.came for fault in shared)
@@ -132,7 +133,7 @@ def _check_source(source: Source, split: Read) -> None:
         raise ContractError(f"a file or bytes in {split!r}", repr(source)[:100], remedy)
     if source.file is not None and not Path(source.file).is_file():
         raise ContractError(
-            f"files that are there in {split!r}", str(source.file), "give the path that is read"
+            f"files that exist in {split!r}", str(source.file), "give the path that is read"
         )
 
 
@@ -141,9 +142,11 @@ def thumbnails_are_small(subject: Subject) -> None:
     for i in subject.ids():
         image = subject.task.thumbnail(i)
         if not isinstance(image, Image) or max(image.size) > THUMBNAIL:
-            came = image.size if isinstance(image, Image) else type(image).__name__
+            actual = image.size if isinstance(image, Image) else type(image).__name__
             raise ContractError(
-                f"an image of PIL, at most {THUMBNAIL} pixels a side", came, "use `Image.thumbnail`"
+                f"an image of PIL, at most {THUMBNAIL} pixels a side",
+                actual,
+                "use `Image.thumbnail`",
             )
 
 
@@ -156,15 +159,16 @@ def scored_views_hold_no_chance(subject: Subject) -> None:
             with seeded(seed):
                 reads.append(subject.samples(split, ids))
         if not same(*reads):
-            came = f"two different ones in {split!r}"
+            actual = f"two different ones in {split!r}"
             raise ContractError(
-                "one view of a sample", came, "use no augmentation in 'pool' and 'test'"
+                "one view of a sample", actual, "use no augmentation in 'pool' and 'test'"
             )
 
 
 def augmentation_follows_the_seed(subject: Subject) -> None:
-    """A training view is the same after the same seed of Python's, NumPy's and torch's
-    global generators.
+    """A training view is the same after the same seed of the global generators.
+
+    Those are Python's, NumPy's and torch's.
     """
     reads = []
     for _ in range(2):
@@ -179,23 +183,24 @@ def augmentation_follows_the_seed(subject: Subject) -> None:
 
 
 def workers_read_the_same(subject: Subject) -> None:
-    """A view that was pickled and is read by a worker process is the same as read here, at
-    once and one by one.
+    """A view that a worker process reads from a pickle gives the same samples as in this process.
+
+    It does so for a batch at once and for one sample after the other.
     """
-    ids, collate = subject.ids(), subject.task.collate
+    ids = subject.ids()
+    collate = subject.task.collate
     dataset = pickle.loads(pickle.dumps(subject.task.dataset("pool")))
-    (here,) = loader(subject.task.dataset("pool"), ids, len(ids), 0, collate)
+    (own,) = loader(subject.task.dataset("pool"), ids, len(ids), 0, collate)
     with enough():
-        (there,) = loader(dataset, ids, len(ids), 1, collate)
-    if not same(_plain(here), _plain(there)):
+        (workers,) = loader(dataset, ids, len(ids), 1, collate)
+    if not same(_plain(own), _plain(workers)):
         raise ContractError(
             "the batch that is read here", "another from a worker", "keep no state between reads"
         )
     if not hasattr(dataset, "__getitems__"):
         return
-    at_once, one_by_one = (
-        subject.output(batch, subject.task.fields) for batch in (here, subject.batch("pool", ids))
-    )
+    at_once = subject.output(own, subject.task.fields)
+    one_by_one = subject.output(subject.batch("pool", ids), subject.task.fields)
     if not same(at_once, one_by_one):
         raise ContractError(
             "the outputs of samples read one by one", "others from `__getitems__`", "mend that"
@@ -203,25 +208,26 @@ def workers_read_the_same(subject: Subject) -> None:
 
 
 def _plain(batch: Any) -> Any:
-    """A batch as it is without a loader, which may turn sequences and subclasses of Tensor
-    into their own.
-    """
-    return {
-        key: value.as_subclass(Tensor) if isinstance(value, Tensor) else value
-        for key, value in batch.items()
-    }
+    """Return a batch with plain tensors: a loader may replace subclasses of Tensor."""
+    plain = dict(batch)
+    for key, value in batch.items():
+        if isinstance(value, Tensor):
+            plain[key] = value.as_subclass(Tensor)
+    return plain
 
 
 def train_and_pool_are_in_one_order(subject: Subject) -> str:
-    """Sample i of train and of pool are one: labels that no draw changes are equal, and inputs look
-    alike on the whole.
+    """Sample i of train and of pool are one: fixed labels are equal, and inputs look alike.
 
-    Inputs are compared by 8 x 8 thumbnails of the network's input, averaged over draws of the
-    augmentation: matching them by id must do better than 99% of random matchings. A few samples out
-    of place, or a shift among samples that look alike, are not seen.
+    Labels are fixed if no draw of the augmentation changes them. Inputs are compared by 8 x 8
+    thumbnails of the network's input, averaged over draws of the augmentation: matching them by id
+    must do better than 99% of random matchings. A few samples out of place, or a shift among
+    samples that look alike, are not noticed.
     """
-    (inputs, labels), ids = subject.keys, subject.ids(LOOKED_AT)
-    pool, draws = subject.batch("pool", ids), []
+    inputs, labels = subject.keys
+    ids = subject.ids(LOOKED_AT)
+    pool = subject.batch("pool", ids)
+    draws = []
     for seed in range(DRAWS):
         with seeded(seed):
             draws.append(subject.batch("train", ids))
@@ -235,54 +241,55 @@ def train_and_pool_are_in_one_order(subject: Subject) -> str:
         _looks(pool, inputs), np.mean([_looks(draw, inputs) for draw in draws], axis=0)
     )
     if better > CHANCE:
-        came = f"{better:.0%} of random orders at least as much alike"
+        actual = f"{better:.0%} of random orders at least as much alike"
         raise ContractError(
-            "inputs of train to look most like those of pool by id", came, "read one list for both"
+            "inputs of train to look most like those of pool by id",
+            actual,
+            "read one list for both",
         )
     return f"equal: {', '.join(fixed) or 'no label'}; alike: {', '.join(inputs)}"
 
 
 def _looks(batch: dict[str, Any], keys: list[str]) -> np.ndarray:
-    """(B, D) small versions of the inputs that are tensors of one shape."""
-    found = []
+    """Return small versions (B, D) of the inputs that are tensors of one shape."""
+    small = []
     for key in keys:
         entries = list(batch[key])
         if all(isinstance(e, Tensor) and e.shape == entries[0].shape for e in entries):
             values = torch.stack([e.as_subclass(Tensor) for e in entries]).float()
-            found.append(
-                (F.adaptive_avg_pool2d(values, 8) if values.dim() == 4 else values).reshape(
-                    len(values), -1
-                )
-            )
+            if values.dim() == 4:
+                values = F.adaptive_avg_pool2d(values, 8)
+            small.append(values.reshape(len(values), -1))
     count = max((len(batch[key]) for key in keys), default=0)
     if count < LEAST:
         raise SkippedError(f"because it takes {LEAST} samples at least, and the pool has {count}")
-    if not found:
+    if not small:
         raise SkippedError(
             f"because no input is a tensor of one shape in all samples: {_forms(batch, keys)}"
         )
-    return torch.cat(found, dim=1).numpy()
+    return torch.cat(small, dim=1).numpy()
 
 
 def _forms(batch: dict[str, Any], keys: list[str]) -> str:
-    """What the inputs are: the shapes of tensors, the types of others."""
-    told = {
-        key: [list(e.shape) if isinstance(e, Tensor) else type(e).__name__ for e in batch[key]]
-        for key in keys
-    }
-    return (
-        ", ".join(f"{key} {' '.join(map(str, forms[:2]))}" for key, forms in told.items())
-        or "there is none"
-    )
+    """Describe the inputs: the shapes of tensors, the types of others."""
+
+    def form(entry: Any) -> str:
+        return str(list(entry.shape)) if isinstance(entry, Tensor) else type(entry).__name__
+
+    forms = [f"{key} {' '.join(map(form, list(batch[key])[:2]))}" for key in keys]
+    return ", ".join(forms) or "there is none"
 
 
 def _better_matchings(pool: np.ndarray, train: np.ndarray) -> float:
-    """Share of random matchings that make the rows as similar as the matching by position
-    does, or more.
+    """Return the share of random matchings that are at least as good as that by position.
+
+    A matching is good if its rows are similar.
     """
     spread = pool.std(axis=0) + 1e-12
     rows = [(part - part.mean(axis=0)) / spread for part in (pool, train)]
     first, second = (part / (np.linalg.norm(part, axis=1, keepdims=True) + 1e-12) for part in rows)
-    alike, rng, order = first @ second.T, np.random.default_rng(0), np.arange(len(pool))
+    alike = first @ second.T
+    rng = np.random.default_rng(0)
+    order = np.arange(len(pool))
     random = np.array([alike[order, rng.permutation(len(pool))].sum() for _ in range(PERMUTATIONS)])
     return float((random >= np.trace(alike)).mean())

@@ -13,15 +13,13 @@ from models.training.joint import JointModel
 from models.training.settings import ModuleSettings
 from tools.contract.subject import SEED, ContractError, SkippedError, Subject, same
 
-OPENING = 5  # steps after which gates that begin at 0 are open, also where some lie behind others
-# share of the parameters that may have gradients of 0 all that time, as behind units that are dead
+OPENING = 5  # steps after which gates that begin at 0 are open, even some behind others
+# share of the parameters that may have gradients of 0 all that time, as behind dead units
 STILL = 0.2
 
 
 def loss_reaches_the_network(subject: Subject) -> str:
-    """The loss of a training batch has a gradient for every parameter that is trained and
-    changes it.
-    """
+    """The loss of a training batch has a gradient for every trained parameter that changes it."""
     network = subject.copied()
     trained = trained_of(network)
     if not trained:
@@ -31,9 +29,9 @@ def loss_reaches_the_network(subject: Subject) -> str:
     moved = _moved_by_training(subject, network, trained)
     unused = [name for name, parameter in trained.items() if parameter.grad is None]
     if len(unused) == len(trained):
-        came = f"none for {len(unused)} of {len(trained)}, such as {unused[:3]}"
+        actual = f"none for {len(unused)} of {len(trained)}, such as {unused[:3]}"
         raise ContractError(
-            "a gradient for the parameters", came, "compute the loss from the network's output"
+            "a gradient for the parameters", actual, "compute the loss from the network's output"
         )
 
     def loss(network: nn.Module) -> Any:
@@ -45,34 +43,34 @@ def loss_reaches_the_network(subject: Subject) -> str:
             "use no `detach`, `no_grad` or `.data` between them and the loss, or freeze what "
             "is not to be trained"
         )
-        came = f"none for {len(unused)} of {len(trained)}, among them {lost!r}, which changes it"
-        raise ContractError("a gradient for every parameter that changes the loss", came, remedy)
+        actual = f"none for {len(unused)} of {len(trained)}, among them {lost!r}, which changes it"
+        raise ContractError("a gradient for every parameter that changes the loss", actual, remedy)
     still = [name for name in trained if name not in moved and name not in unused]
     if len(still) > STILL * (len(trained) - len(unused)):
-        came = (
+        actual = (
             f"0 in each of {OPENING} steps for {len(still)} of {len(trained)}, such as {still[:3]}"
         )
         remedy = "look for rounding, comparisons, argmax or a factor of 0 before the loss"
-        raise ContractError("gradients other than 0", came, remedy)
+        raise ContractError("gradients other than 0", actual, remedy)
     frozen = [name for name, _ in network.named_parameters() if name not in trained]
-    told = {
+    groups = {
         "not in the loss": unused,
         f"gradients of 0 in {OPENING} steps": still,
         "frozen": frozen,
     }
-    return "; ".join(f"{what}: {_some(names)}" for what, names in told.items() if names)
+    return "; ".join(f"{what}: {_some(names)}" for what, names in groups.items() if names)
 
 
 def _moved_by_training(
     subject: Subject, network: nn.Module, trained: dict[str, nn.Parameter]
 ) -> set[str]:
-    """The names whose gradient is not 0 in some of a few steps; gradients of the last step are left
-    in the network.
+    """Return the names whose gradient is not 0 in some of a few steps.
 
-    By `backward` and not `autograd.grad`, which networks that compute parts twice to save memory do
-    not bear.
+    The gradients of the last step stay in the network. They come from `backward`, as
+    `autograd.grad` fails on networks that compute parts twice to save memory.
     """
-    optimizer, moved = torch.optim.Adam(trained.values(), lr=1e-4), set[str]()
+    optimizer = torch.optim.Adam(trained.values(), lr=1e-4)
+    moved: set[str] = set()
     for _ in range(OPENING):
         loss = subject.objective("train", network)
         if not loss.requires_grad:
@@ -97,9 +95,7 @@ def _moved_by_training(
 
 
 def gradients_stop_where_detached(subject: Subject) -> None:
-    """The ranking loss has a gradient for the network in mode "joint", and has none in
-    mode "detached".
-    """
+    """The ranking loss has a gradient for the network in mode "joint", and none in "detached"."""
     if "loss" not in subject.task.fields:
         raise SkippedError("because `fields` has no 'loss'")
     if _ranked(subject, "detached"):
@@ -117,7 +113,7 @@ def gradients_stop_where_detached(subject: Subject) -> None:
 
 
 def _ranked(subject: Subject, mode: Literal["joint", "detached"]) -> bool:
-    """Whether the module's loss is connected with the network; a gradient of 0 is one, too."""
+    """Whether the module's loss has a gradient for the network; it may be 0."""
     task = subject.task
     model = JointModel(
         subject.copied(),
@@ -136,14 +132,14 @@ def _ranked(subject: Subject, mode: Literal["joint", "detached"]) -> bool:
 
 
 def trained_of(network: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that are not frozen, by name; what two layers share comes once."""
+    """Return the parameters that are not frozen, by name; what two layers share comes once."""
     return {
         name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad
     }
 
 
 def tap_changes(subject: Subject, places: Sequence[int]) -> str:
-    """A parameter that is trained and changes one of these taps.
+    """Return the name of a trained parameter that changes one of these taps.
 
     Empty if there is none, as behind frozen layers.
     """
@@ -159,17 +155,18 @@ def tap_changes(subject: Subject, places: Sequence[int]) -> str:
 def what_changes(
     compute: Callable[[nn.Module], Any], network: nn.Module, names: Sequence[str]
 ) -> str:
-    """The name of a parameter that changes what is computed, found by halves; empty if none
-    does.
+    """Return the name of a parameter that changes what is computed; empty if none does.
 
-    Empty, too, where the same network computes something else every time: then nothing can be told.
+    It is searched for by halves. Empty, too, if the same network computes something else every
+    time, as no change can be noticed then.
 
     Args:
-        compute: from the network; what it does to the network's buffers is undone.
+        compute: from the network; its changes of the network's buffers are undone.
         network: its parameters are changed, and put back.
         names: of the parameters to try.
     """
-    parameters, buffers = dict(network.named_parameters()), dict(network.named_buffers())
+    parameters = dict(network.named_parameters())
+    buffers = dict(network.named_buffers())
     noted = {name: buffer.clone() for name, buffer in buffers.items()}
 
     def computed(changed: Sequence[str]) -> Any:
@@ -178,10 +175,10 @@ def what_changes(
             buffer.copy_(noted[name])
         for name, value in kept.items():
             parameters[name].add_(torch.randn_like(value) * (0.1 + value.abs().mean()))
-        found = compute(network)
+        result = compute(network)
         for name, value in kept.items():
             parameters[name].copy_(value)
-        return found
+        return result
 
     with torch.no_grad(), seeded(SEED):
         before = computed([])
@@ -194,5 +191,5 @@ def what_changes(
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    first = ", ".join(names[:3])
+    return f"{first} and {len(names) - 3} more" if len(names) > 3 else first

@@ -34,14 +34,14 @@ class Cell:
         config: the task's.
         strategy: name.
         status: "ok", "refused" or "FAILED".
-        told: the range of the scores, or the reason.
+        detail: the range of the scores, or the reason.
         seconds: of both cycles.
     """
 
     config: str
     strategy: str
     status: str
-    told: str
+    detail: str
     seconds: float = 0.0
 
 
@@ -54,7 +54,8 @@ def main(arguments: argparse.Namespace) -> int:
     Returns:
         The exit status of `matrix.py`.
     """
-    console, cells = Plain(), []
+    console = Plain()
+    cells = []
     with tempfile.TemporaryDirectory(prefix="losstap-matrix-") as runs:
         for config in arguments.configs:
             for strategy in arguments.strategies:
@@ -73,25 +74,24 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 class Silent:
-    """A tracker and console that say nothing."""
+    """A tracker and console that print nothing."""
 
     def __getattr__(self, name: str) -> Any:
         return lambda *args, **kwargs: None
 
 
 def run_cell(config: str, strategy: str, data_root: Path, folder: Path) -> Cell:
-    """Two cycles of the config's smoke variant, as `al_train.py` would run them, in this
-    process.
-    """
+    """Run two cycles of the config's smoke variant in this process, as `al_train.py` would."""
     options = {"strategy": strategy, "task.data_root": str(data_root)}
     experiment = load(FOLDER / f"{config}.py", smoke=True, options=options)
     problems = preflight.problems(experiment, full=False)
     if problems:
         return Cell(config, strategy, "refused", "; ".join(problems))
-    began, run = time.perf_counter(), RunFolder(folder)
+    began = time.perf_counter()
+    run = RunFolder(folder)
     try:
         run.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
-        # it stands for both
+        # for the tracker and for the console
         loop.run(Cycle.next_of(run, experiment), Silent(), Silent())  # type: ignore[arg-type]
         query = run.query(0)
     except Exception as error:  # one cell must not end the others
@@ -106,17 +106,19 @@ def run_cell(config: str, strategy: str, data_root: Path, folder: Path) -> Cell:
 
 
 def _ranges(query: Query | None) -> str:
-    told = []
-    for name, values in ({} if query is None else query.signals).items():
-        sizes = values if values.ndim == 1 else np.linalg.norm(values, axis=1)
-        told.append(
-            f"{name if values.ndim == 1 else f'|{name}|'} {sizes.min():.3g} ... {sizes.max():.3g}"
-        )
-    return ", ".join(told)
+    if query is None:
+        return ""
+    ranges = []
+    for name, values in query.signals.items():
+        if values.ndim > 1:
+            name = f"|{name}|"
+            values = np.linalg.norm(values, axis=1)
+        ranges.append(f"{name} {values.min():.3g} ... {values.max():.3g}")
+    return ", ".join(ranges)
 
 
 def table(cells: Sequence[Cell]) -> Sheet:
-    """The cells as they are shown."""
+    """Return the table of the cells."""
     sheet = Sheet(
         Column("task"),
         Column("strategy", 3, text=True),
@@ -125,5 +127,5 @@ def table(cells: Sequence[Cell]) -> Sheet:
         Column("scores, or why not", 2, text=True),
     )
     for cell in cells:
-        sheet.add(cell.config, cell.strategy, cell.status, f"{cell.seconds:.1f}", cell.told)
+        sheet.add(cell.config, cell.strategy, cell.status, f"{cell.seconds:.1f}", cell.detail)
     return sheet

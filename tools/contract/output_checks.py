@@ -34,20 +34,25 @@ def build_is_seeded(subject: Subject) -> None:
         raise ContractError("finite weights", f"others in {bad[:3]}", "initialise every parameter")
     differ = [key for key in first if not same(first[key], second.get(key))]
     if differ or first.keys() != second.keys():
-        came = differ[:3] or "other parameters"
+        actual = differ[:3] or "other parameters"
         raise ContractError(
-            "equal weights after equal seeds", f"{came} that differ", "draw from torch's generator"
+            "equal weights after equal seeds",
+            f"{actual} that differ",
+            "draw from torch's generator",
         )
 
 
 def _bad(value: Tensor, trained: bool) -> bool:
-    """Whether it is not finite; a buffer may be infinite, as masks of attention are."""
-    return bool((~torch.isfinite(value) if trained else torch.isnan(value)).any())
+    """Whether a value is not finite; a buffer may be infinite, as masks of attention are."""
+    if trained:
+        return not torch.isfinite(value).all()
+    return bool(torch.isnan(value).any())
 
 
 def taps_are_the_declared_ones(subject: Subject) -> str:
-    """`forward` returns the declared taps (B, channels, H, W) in their order, attached to
-    the graph unless frozen.
+    """`forward` returns the declared taps (B, channels, H, W) in order, attached unless frozen.
+
+    Attached to the graph, that is, so that a loss on a tap has a gradient for the network.
     """
     declared = subject.task.taps
     if not declared or not all(isinstance(tap, Tap) for tap in declared):
@@ -57,22 +62,21 @@ def taps_are_the_declared_ones(subject: Subject) -> str:
     ids = subject.ids()
     taps = subject.task.forward(subject.network, subject.batch("pool", ids), frozenset()).taps
     shapes = [tuple(tap.shape) for tap in taps]
-    if [(len(shape), *shape[:2]) for shape in shapes] != [
-        (4, len(ids), tap.channels) for tap in declared
-    ]:
+    promised = [(4, len(ids), tap.channels) for tap in declared]
+    if [(len(shape), *shape[:2]) for shape in shapes] != promised:
         expected = ", ".join(
             f"({len(ids)}, {tap.channels}, H, W) as {tap.name!r}" for tap in declared
         )
         raise ContractError(f"the taps {expected}", shapes, _as_map(shapes))
     loose = [place for place, value in enumerate(taps) if not value.requires_grad]
     if loose and (changing := tap_changes(subject, loose)):
-        came = (
+        actual = (
             f"{[declared[place].name for place in loose]} detached, though {changing!r} changes "
             "them"
         )
         remedy = "return what the network computed"
         raise ContractError(
-            "taps attached to the graph where their layers are trained", came, remedy
+            "taps attached to the graph where their layers are trained", actual, remedy
         )
     sizes = [
         "x".join(map(str, value.shape[1:])) + " (frozen)" * (not value.requires_grad)
@@ -82,12 +86,12 @@ def taps_are_the_declared_ones(subject: Subject) -> str:
 
 
 def _as_map(shapes: Sequence[tuple[int, ...]]) -> str:
-    """What to do with taps of other shapes: tokens (B, N, D) and vectors (B, D) are no maps."""
+    """Return how to make maps of taps of other shapes: tokens (B, N, D) and vectors (B, D)."""
     if any(len(shape) == 3 for shape in shapes):
         return (
             "of tokens (B, N, D) make a map, `tokens.mT.unflatten(2, (h, w))` with N = h * w "
-            "(leave class tokens out "
-            "before that: `tokens[:, 1:]`), or pool them: `tokens.mean(1)[:, :, None, None]`"
+            "(leave class tokens out before that: `tokens[:, 1:]`), or pool them: "
+            "`tokens.mean(1)[:, :, None, None]`"
         )
     if any(len(shape) == 2 for shape in shapes):
         return "of vectors (B, D) make maps of one cell: `vectors[:, :, None, None]`"
@@ -95,7 +99,7 @@ def _as_map(shapes: Sequence[tuple[int, ...]]) -> str:
 
 
 def fields_are_those_asked_for(subject: Subject) -> str:
-    """A field is returned where it was asked for, with its shape, and is None elsewhere."""
+    """A field is returned if it is in `want`, with its shape, and is None otherwise."""
     fields = subject.task.fields
     if not fields <= FIELDS:
         raise ContractError(
@@ -104,10 +108,10 @@ def fields_are_those_asked_for(subject: Subject) -> str:
     wants = [frozenset(), *(frozenset({field}) for field in sorted(fields)), fields]
     for want in dict.fromkeys(wants):
         output = subject.output(subject.batch("pool"), want)
-        came = {field for field in FIELDS if getattr(output, field) is not None}
-        if came != want:
+        actual = {field for field in FIELDS if getattr(output, field) is not None}
+        if actual != want:
             expected = f"the fields {sorted(want)} where they are wanted"
-            raise ContractError(expected, sorted(came), "return None for what is not in `want`")
+            raise ContractError(expected, sorted(actual), "return None for what is not in `want`")
         for name in ("weight", "answers"):
             if getattr(output, name) is not None and output.probs is None:
                 remedy = "return None for what is not in `want`"
@@ -126,11 +130,11 @@ def _check_shapes(output: Output, count: int) -> None:
         raise ContractError(
             "finite losses", _short(loss), "look for divisions by 0 and logarithms of 0"
         )
-    parts = [] if output.gradient is None else [(part.dim(), len(part)) for part in output.gradient]
-    if parts not in ([], [(2, count)] * 2):
-        came = [tuple(part.shape) for part in output.gradient or ()]
+    parts = output.gradient or ()
+    if [(part.dim(), len(part)) for part in parts] not in ([], [(2, count)] * 2):
+        actual = [tuple(part.shape) for part in parts]
         raise ContractError(
-            f"a gradient of ({count}, C) and ({count}, D)", came, "return residuals and features"
+            f"a gradient of ({count}, C) and ({count}, D)", actual, "return residuals and features"
         )
     if probs is not None and (probs.dim() != 3 or len(probs) != count):
         raise ContractError(
@@ -157,15 +161,15 @@ def probs_are_distributions(subject: Subject) -> str:
     output = subject.output(subject.batch("pool"), frozenset({"probs"}))
     if output.probs is None:
         raise ContractError(
-            "`probs` where they are asked for", None, "return them, or take them out of `fields`"
+            "`probs` if they are in `want`", None, "return them, or take them out of `fields`"
         )
     _check_shapes(output, len(subject.ids()))
     off = (output.probs.sum(dim=-1) - 1).abs().max().item()
     low = output.probs.min().item()
     if not (off < 1e-4 and low >= 0):
-        came = f"sums off by {off:.3g} and {low:.3g} as the least"
+        actual = f"sums off by {off:.3g} and {low:.3g} as the least"
         raise ContractError(
-            "sums of 1 and nothing below 0", came, "softmax over the last dimension"
+            "sums of 1 and nothing below 0", actual, "softmax over the last dimension"
         )
     if output.weight is not None and not (output.weight >= 0).all():
         raise ContractError(
@@ -177,18 +181,19 @@ def probs_are_distributions(subject: Subject) -> str:
 
 
 def _check_answers(answers: Tensor, probs: Tensor) -> None:
-    """Two answers at least, which exclude each other, the best no less likely than an outcome."""
+    """Check that two answers exclude each other, and the best is as likely as any outcome."""
     if answers.shape[2] < 2:
         raise ContractError("at least two `answers`", answers.shape[2], "return the likeliest two")
-    most, least = answers.sum(dim=-1).max().item(), answers.min().item()
+    most = answers.sum(dim=-1).max().item()
+    least = answers.min().item()
     if not (most < 1 + 1e-4 and least >= 0):
-        came = f"sums up to {most:.3g} and {least:.3g} as the least"
+        actual = f"sums up to {most:.3g} and {least:.3g} as the least"
         expected = "`answers` that add up to 1 at most and none below 0"
-        raise ContractError(expected, came, "count each outcome once")
+        raise ContractError(expected, actual, "count each outcome once")
     short = (probs.amax(dim=-1) - answers.amax(dim=-1)).max().item()
     if short > 1e-4:
-        expected, came = "the likeliest outcome among the `answers`", f"{short:.3g} less at best"
-        raise ContractError(expected, came, "begin with the likeliest")
+        expected = "the likeliest outcome among the `answers`"
+        raise ContractError(expected, f"{short:.3g} less at best", "begin with the likeliest")
 
 
 def loss_is_per_sample(subject: Subject) -> None:
@@ -201,9 +206,9 @@ def loss_is_per_sample(subject: Subject) -> None:
     if together.shape != alone.shape or not torch.allclose(
         together, alone, rtol=1e-4, atol=1e-4 * largest
     ):
-        came = f"{_short(together)} together and {_short(alone)} alone"
+        actual = f"{_short(together)} together and {_short(alone)} alone"
         raise ContractError(
-            "losses that do not depend on the batch", came, "divide by what is the sample's own"
+            "losses that do not depend on the batch", actual, "divide by what is the sample's own"
         )
 
 
@@ -222,13 +227,12 @@ def fields_stay_float32(subject: Subject) -> None:
         output = subject.output(subject.batch("pool", subject.ids()[:2]), subject.task.fields)
     names = sorted(FIELDS | {"answers"})
     given = {field: value for field in names if (value := getattr(output, field)) is not None}
-    came = {
-        field: value[0].dtype if isinstance(value, tuple) else value.dtype
-        for field, value in given.items()
-    }
-    if set(came.values()) - {torch.float32}:
+    if "gradient" in given:
+        given["gradient"] = given["gradient"][0]  # of its two parts
+    actual = {field: value.dtype for field, value in given.items()}
+    if set(actual.values()) - {torch.float32}:
         raise ContractError(
-            "torch.float32", came, "use `.float()` on what the network returns, before the loss"
+            "torch.float32", actual, "use `.float()` on what the network returns, before the loss"
         )
 
 
@@ -241,14 +245,14 @@ def labels_count_for_the_loss_alone(subject: Subject) -> str:
     inputs, labels = subject.keys
     if not labels:
         remedy = "keep labels under keys of their own, and out of the taps and probabilities"
-        came = f"inputs {inputs} alone: each changes taps or probabilities, or else nothing"
-        raise ContractError("a key of the batch that changes the loss alone", came, remedy)
+        actual = f"inputs {inputs} alone: each changes taps or probabilities, or else nothing"
+        raise ContractError("a key of the batch that changes the loss alone", actual, remedy)
     plain = subject.output(subject.batch("pool"), subject.task.fields)
     swapped = subject.output(subject.swapped(labels), subject.task.fields)
     if not same(signals(plain), signals(swapped)):
-        came = f"others where {labels} are other samples'"
+        actual = f"others where {labels} are other samples'"
         raise ContractError(
-            "the same taps and probabilities", came, "compute them from the inputs alone"
+            "the same taps and probabilities", actual, "compute them from the inputs alone"
         )
     return f"taken for inputs: {', '.join(inputs)}; for labels: {', '.join(labels)}"
 

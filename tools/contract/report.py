@@ -1,4 +1,4 @@
-"""Running the checks: every one, also after one that failed, each with a verdict."""
+"""Run the checks: every one, even after one that failed, each with a verdict."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ FIRST = CHECKS[:2]  # without data there is nothing to check
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one check.
+    """The result of one check.
 
     Args:
         name: of the check.
-        promise: what it holds the adapter to, one line.
+        promise: what the adapter must keep, one line.
         status: "skipped" if there was nothing to look at.
-        said: why it failed or was skipped; of a check that holds, what is worth knowing.
-        seconds: that it took.
-        error: what was raised, with its traceback.
+        said: why it failed or was skipped, or a note of a check that passed.
+        seconds: time that it took.
+        error: the exception that it raised, with its traceback.
     """
 
     name: str
@@ -74,12 +74,12 @@ class Verdict:
     error: Exception | None = None
 
     def __str__(self) -> str:
-        said = f": {self.said}" if self.said else ""
-        return f"{self.status:8}{self.seconds:6.1f} s  {self.promise}{said}"
+        line = f"{self.status:8}{self.seconds:6.1f} s  {self.promise}"
+        return f"{line}: {self.said}" if self.said else line
 
 
 def verdicts(subject: Subject, checks: Sequence[Check] = CHECKS) -> Iterator[Verdict]:
-    """Run the checks one after the other; where the data are at fault, the rest is left out."""
+    """Run the checks one after the other; leave out the rest if the data are at fault."""
     for check in checks:
         verdict = judged(check, subject)
         yield verdict
@@ -97,17 +97,21 @@ def judged(check: Check, subject: Subject) -> Verdict:
         with seeded(0):
             said = check(subject) or ""
     except SkippedError as reason:
-        status, said = "skipped", str(reason)
+        status = "skipped"
+        said = str(reason)
     except ContractError as fault:
-        status, said, error = "FAILED", str(fault), fault
+        status = "FAILED"
+        said = str(fault)
+        error = fault
     except Exception as fault:  # any kind: it is the adapter's code that ran
-        status, said, error = "FAILED", told(fault, subject.task), fault
+        status = "FAILED"
+        said = told(fault, subject.task)
+        error = fault
     return Verdict(check.__name__, promise, status, said, time.perf_counter() - start, error)
 
 
 def told(error: Exception, task: Task | None = None) -> str:
-    """An exception as one line: the adapter's method, the error, and the last line of the adapter's
-    own that ran.
+    """Return an exception as one line: the adapter's method, the error, and its last own line.
 
     Args:
         error: raised somewhere below a call of the adapter.
@@ -117,9 +121,10 @@ def told(error: Exception, task: Task | None = None) -> str:
     own = [
         (frame, line) for frame, line in frames if _is_own(frame.f_code.co_filename, task)
     ] or frames[-1:]
-    message = (str(error).strip().splitlines() or [""])[
-        -1 if "Original Traceback" in str(error) else 0
-    ]
+    lines = str(error).strip().splitlines() or [""]
+    message = lines[0]
+    if "Original Traceback" in str(error):  # of a worker process
+        message = lines[-1]
     text = f"{type(error).__name__}: {message}"[:300]
     if not own:
         return text
@@ -133,14 +138,14 @@ def told(error: Exception, task: Task | None = None) -> str:
 
 def _method(frame: FrameType, task: Task | None) -> str:
     holder = frame.f_locals.get("self")
-    prefix = "" if holder is None or holder is task else f"{type(holder).__name__}."
-    return f"{prefix}{frame.f_code.co_name}"
+    name = frame.f_code.co_name
+    if holder is None or holder is task:
+        return name
+    return f"{type(holder).__name__}.{name}"
 
 
 def _is_own(file: str, task: Task | None) -> bool:
-    """Whether a file is the adapter's: its class's or a parent's, or in the package of one
-    of them.
-    """
+    """Whether a file is the adapter's: its class's or a parent's, or of the package of one."""
     if task is None:
         here = Path(__file__).parents[1]
         return not file.startswith(

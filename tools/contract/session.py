@@ -1,4 +1,4 @@
-"""Check a task and say a line for each check, or write one to begin with."""
+"""Check a task and print a line for each check, or write a task to begin with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAILED = 1
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Check, or write.
+    """Check a task, or write one.
 
     Args:
         arguments: the options of `check_task.py`.
@@ -58,16 +58,19 @@ def _write(path: Path, console: Console) -> int:
 
 
 def _report(experiment: Experiment, console: Console, arguments: argparse.Namespace) -> int:
-    kind, count = type(experiment.task), Counter[str]()
+    kind = type(experiment.task)
+    count: Counter[str] = Counter()
     console.print(f"{experiment.name}: {kind.__module__}.{kind.__qualname__}")
     for verdict in verdicts(Subject(experiment.task, arguments.check == "full")):
         count[verdict.status] += 1
         console.print(str(verdict))
         if arguments.traceback and verdict.error is not None:
             console.print("".join(traceback.format_exception(verdict.error)))
-    left = len(CHECKS) - count.total()
-    console.print(
+    line = (
         f"{len(CHECKS)} checks: {count['ok']} ok, {count['FAILED']} failed, {count['skipped']} "
-        "skipped" + (f", {left} left out, for there is nothing to read" if left else "")
+        "skipped"
     )
+    if left := len(CHECKS) - count.total():
+        line += f", {left} left out, as there is nothing to read"
+    console.print(line)
     return FAILED if count["FAILED"] else 0

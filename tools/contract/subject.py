@@ -1,4 +1,4 @@
-"""What is checked: an adapter, and what several checks need of it."""
+"""The adapter that is checked, and what several checks need of it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SEED = 3
 
 
 class ContractError(Exception):
-    """A promise that an adapter does not keep: what was expected, what came, and what to do."""
+    """A promise that an adapter breaks: the expected value, the actual one, and what to do."""
 
-    def __init__(self, expected: str, came: object, remedy: str) -> None:
-        super().__init__(f"expected {expected}, but got {came}; {remedy}")
+    def __init__(self, expected: str, actual: object, remedy: str) -> None:
+        super().__init__(f"expected {expected}, but got {actual}; {remedy}")
 
 
 class SkippedError(Exception):
-    """A check that finds nothing to look at; the message says why."""
+    """Raised by a check that has nothing to look at; the message says why."""
 
 
 class Subject:
@@ -36,30 +36,32 @@ class Subject:
 
     Args:
         task: constructed; nothing read yet.
-        full: have its `check` decode every sample.
+        full: whether its `check` decodes every sample.
     """
 
     def __init__(self, task: Task, full: bool = False) -> None:
         self.task, self.full = task, full
 
     def length(self, split: Split) -> int:
-        """Samples of a split."""
+        """Return the number of samples of a split."""
         # torch's Dataset declares no length
         return len(self.task.dataset(split))  # type: ignore[arg-type]
 
     def ids(self, count: int = FEW) -> list[int]:
-        """At most `count` ids of the pool at even distances: a pool may be sorted by class."""
+        """Return at most `count` ids of the pool at even distances: it may be sorted by class."""
         size = self.length("pool")
         count = min(count, size)
         return [k * size // count for k in range(count)]
 
     def samples(self, split: Split, ids: Sequence[int] | None = None) -> list[Any]:
-        """Some samples of a split, read anew."""
+        """Read some samples of a split anew."""
         dataset = self.task.dataset(split)
-        return [dataset[i] for i in (self.ids() if ids is None else ids)]
+        if ids is None:
+            ids = self.ids()
+        return [dataset[i] for i in ids]
 
     def batch(self, split: Split, ids: Sequence[int] | None = None) -> Batch:
-        """Some samples as a batch, read anew; `forward` may change what it is given."""
+        """Read some samples anew as a batch; `forward` may change what it is given."""
         batch = self.task.collate(self.samples(split, ids))
         if not isinstance(batch, dict) or not all(isinstance(key, str) for key in batch):
             raise ContractError(
@@ -74,27 +76,27 @@ class Subject:
             return self.task.build().eval()
 
     def copied(self) -> nn.Module:
-        """The seeded network in training mode, for one check alone."""
+        """Return the seeded network in training mode, for one check alone."""
         try:
             return copy.deepcopy(self.network).train()
-        # of torch's older weight_norm once it has computed: its weight is no leaf
+        # torch's older weight_norm cannot be copied after a forward pass: its weight is no leaf
         except RuntimeError:
             with seeded(SEED):
                 return self.task.build().train()
 
     def output(self, batch: Batch, want: frozenset[str]) -> Output:
-        """What `forward` returns for a batch without gradients."""
+        """Return the output of `forward` for a batch, without gradients."""
         with torch.no_grad():
             return self.task.forward(self.network, batch, want)
 
     def loss(self, split: Split, network: nn.Module, ids: Sequence[int] | None = None) -> Tensor:
-        """The losses (B,) of some samples."""
+        """Return the losses (B,) of some samples."""
         if "loss" not in self.task.fields:
             raise SkippedError("because `fields` has no 'loss'")
         loss = self.task.forward(network, self.batch(split, ids), frozenset({"loss"})).loss
         if not isinstance(loss, Tensor) or loss.dim() != 1:
-            came = tuple(loss.shape) if isinstance(loss, Tensor) else loss
-            raise ContractError("losses (B,), one a sample", came, "do not reduce over the batch")
+            actual = tuple(loss.shape) if isinstance(loss, Tensor) else loss
+            raise ContractError("losses (B,), one a sample", actual, "do not reduce over the batch")
         return loss
 
     def objective(self, split: Split, network: nn.Module) -> Tensor:
@@ -110,12 +112,13 @@ class Subject:
 
     @cached_property
     def keys(self) -> tuple[list[str], list[str]]:
-        """The batch's keys that the taps or probabilities depend on, and those that the loss alone
-        depends on.
+        """The batch's keys that taps or probabilities depend on, and those of the loss alone.
 
         Found by giving the batch the other samples' values of one key at a time.
         """
-        plain, inputs, labels = self.output(self.batch("pool"), self.task.fields), [], []
+        plain = self.output(self.batch("pool"), self.task.fields)
+        inputs = []
+        labels = []
         for key in self.batch("pool"):
             swapped = self.output(self.swapped([key]), self.task.fields)
             if not same(signals(plain), signals(swapped)):
@@ -125,21 +128,19 @@ class Subject:
         return inputs, labels
 
     def swapped(self, keys: Sequence[str]) -> Batch:
-        """A batch of the pool in which each sample has the next one's values of `keys`."""
+        """Return a batch of the pool in which each sample has the next one's values of `keys`."""
         ids = self.ids()
         others = self.batch("pool", ids[1:] + ids[:1])
         return self.batch("pool") | {key: others[key] for key in keys}
 
 
 def signals(output: Output) -> tuple:
-    """All that a strategy may see of an output."""
+    """Return all that a strategy may see of an output."""
     return output.taps, output.probs, output.weight, output.answers
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two values are the same to the last bit, whatever they are made of: tensors,
-    arrays, lists, objects.
-    """
+    """Whether two values are the same to the last bit: tensors, arrays, lists or objects."""
     if type(first) is not type(second):
         return False
     if isinstance(first, Tensor):

@@ -13,7 +13,8 @@ from tasks.evaluation import metric_of
 from tasks.measures import error_measure, share_measure
 from tools.contract.subject import ContractError, SkippedError, Subject
 
-STEPS, LEARNED = 80, 0.5  # steps at most, and the share of the first loss that is to be reached
+STEPS = 80  # at most
+LEARNED = 0.5  # share of the first loss that is to be reached
 TESTED = 6  # samples of an evaluation
 
 
@@ -22,7 +23,8 @@ def few_samples_are_learned(subject: Subject) -> str:
 
     The learning rate grows until it does.
     """
-    network, losses = subject.copied(), []
+    network = subject.copied()
+    losses: list[float] = []
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     for step in range(STEPS):
         loss = subject.objective("pool", network)
@@ -41,46 +43,42 @@ def few_samples_are_learned(subject: Subject) -> str:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    came = f"{losses[0]:.4g} to {losses[-1]:.4g} in {STEPS} steps"
+    actual = f"{losses[0]:.4g} to {losses[-1]:.4g} in {STEPS} steps"
     raise ContractError(
         f"a mean loss below {LEARNED:.0%} of the first",
-        came,
+        actual,
         "see whether labels and inputs belong together",
     )
 
 
 def direction_is_told(subject: Subject) -> str:
-    """A metric that is called like an error says that lower is better, and one called like
-    a share does not.
-    """
+    """A metric with the name of an error declares that lower is better, and that of a share not."""
     task = subject.task
-    lower, error, share = (
-        lower_is_better(task),
-        error_measure(task.metric),
-        share_measure(task.metric),
-    )
+    lower = lower_is_better(task)
+    error = error_measure(task.metric)
+    share = share_measure(task.metric)
     if error and not hasattr(task, "lower_is_better"):
-        came = f"nothing said, though {error!r} in {task.metric!r} tells an error"
+        actual = f"no `lower_is_better`, though {error!r} in {task.metric!r} means an error"
         remedy = "add `lower_is_better = True` to the class, or False where it is turned round"
-        raise ContractError("to know whether lower is better", came, remedy)
+        raise ContractError("a declared direction", actual, remedy)
     if share and lower:
-        came = (
-            f"lower_is_better = True, though {share!r} in {task.metric!r} tells that more is better"
+        actual = (
+            f"lower_is_better = True, though {share!r} in {task.metric!r} means that more is better"
         )
         raise ContractError(
-            "a metric and its direction", came, "take `lower_is_better` out, or rename the metric"
+            "a metric and its direction", actual, "take `lower_is_better` out, or rename the metric"
         )
-    return f"{'lower' if lower else 'higher'} is better"
+    return "lower is better" if lower else "higher is better"
 
 
 def predictions_are_one_a_sample(subject: Subject) -> None:
     """`predict` returns a list with one prediction for each sample."""
     for ids in ([0], list(range(min(2, subject.length("test"))))):
-        found = _predicted(subject, ids)
-        if not isinstance(found, list) or len(found) != len(ids):
-            came = f"{type(found).__name__} of {len(found)}"
+        values = _predicted(subject, ids)
+        if not isinstance(values, list) or len(values) != len(ids):
+            actual = f"{type(values).__name__} of {len(values)}"
             raise ContractError(
-                f"a list of {len(ids)}", came, "return one prediction a sample of the batch"
+                f"a list of {len(ids)}", actual, "return one prediction a sample of the batch"
             )
 
 
@@ -89,11 +87,12 @@ def evaluation_gives_the_metric(subject: Subject) -> str:
 
     In parts it gives the same as in one go.
     """
-    task, ids = subject.task, list(range(min(TESTED, subject.length("test"))))
+    task = subject.task
+    ids = list(range(min(TESTED, subject.length("test"))))
     metrics = [metric_of(task), metric_of(task)]
     if metrics[0] is metrics[1] or not isinstance(metrics[0], BaseMetric):
-        came = "one for all" if metrics[0] is metrics[1] else type(metrics[0]).__name__
-        raise ContractError("a new `BaseMetric` each time", came, "construct it in `evaluator`")
+        actual = "one for all" if metrics[0] is metrics[1] else type(metrics[0]).__name__
+        raise ContractError("a new `BaseMetric` each time", actual, "construct it in `evaluator`")
     parts = [ids[k : k + 2] for k in range(0, len(ids), 2)]
     predictions = [_predicted(subject, part) for part in parts]
     at_once = _evaluated(subject, metrics[0], [ids], [[p for part in predictions for p in part]])
@@ -103,9 +102,9 @@ def evaluation_gives_the_metric(subject: Subject) -> str:
             f"the metric {task.metric!r}", sorted(at_once), "return it, or mend `metric`"
         )
     if not math.isfinite(at_once[task.metric]):
-        came = f"{at_once[task.metric]} of {len(ids)} samples"
+        actual = f"{at_once[task.metric]} of {len(ids)} samples"
         raise ContractError(
-            f"a finite {task.metric!r}", came, "see that the first test samples can be scored"
+            f"a finite {task.metric!r}", actual, "see that the first test samples can be scored"
         )
     differ = [key for key in at_once if not _equal(at_once[key], in_parts.get(key, math.inf))]
     if differ:
@@ -126,11 +125,10 @@ def _evaluated(
 ) -> dict[str, float]:
     evaluator = Evaluator([metric])
     evaluator.dataset_meta = getattr(subject.task.dataset("test"), "metainfo", None)
-    for ids, found in zip(parts, predictions, strict=True):
-        evaluator.process(found, subject.batch("test", ids))
-    return {
-        key: _number(key, value) for key, value in evaluator.evaluate(sum(map(len, parts))).items()
-    }
+    for ids, predicted in zip(parts, predictions, strict=True):
+        evaluator.process(predicted, subject.batch("test", ids))
+    numbers = evaluator.evaluate(sum(map(len, parts)))
+    return {key: _number(key, value) for key, value in numbers.items()}
 
 
 def _number(key: str, value: Any) -> float:
@@ -141,6 +139,5 @@ def _number(key: str, value: Any) -> float:
 
 
 def _equal(first: float, second: float) -> bool:
-    return math.isclose(first, second, rel_tol=1e-6, abs_tol=1e-9) or (
-        math.isnan(first) and math.isnan(second)
-    )
+    both_nan = math.isnan(first) and math.isnan(second)
+    return both_nan or math.isclose(first, second, rel_tol=1e-6, abs_tol=1e-9)

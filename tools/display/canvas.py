@@ -1,4 +1,4 @@
-"""Matplotlib's side of a picture: an empty figure, a strategy's look, readable ticks."""
+"""Matplotlib's part of a picture: an empty figure, a strategy's look, readable ticks."""
 
 from __future__ import annotations
 
@@ -11,34 +11,42 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from tools.display.looks import LIGHT, Style
 
+SIZES = {"*": 9, "P": 7, "X": 7}  # in points; all other marks have 5.5
+
 
 def canvas(figsize: tuple[float, float]) -> Figure:
-    """An empty Matplotlib figure that needs no window, whatever the backend; size in inches."""
+    """Return an empty figure that needs no window, whatever the backend; size in inches."""
     figure = Figure(figsize=figsize, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def look_of(style: Style) -> dict[str, Any]:
-    """How Matplotlib draws a strategy's line and marks on a white page."""
+    """Return Matplotlib's options for a strategy's line and marks on a white page."""
     colour = LIGHT[style.colour]
-    dashes = (0, tuple(length / 2 for length in style.dash)) if style.dash else "-"
-    inside = "white" if style.hollow else colour
-    size = 9 if style.mark == "*" else 7 if style.mark in "PX" else 5.5
-    return {
+    look = {
         "color": colour,
-        "linestyle": dashes,
+        "linestyle": "-",
         "linewidth": 1.8,
         "marker": style.mark,
-        "markersize": size,
-        "markerfacecolor": inside,
-        "markeredgecolor": colour if style.hollow else "white",
-        "markeredgewidth": 1.2 if style.hollow else 0.5,
+        "markersize": SIZES.get(style.mark, 5.5),
+        "markerfacecolor": colour,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.5,
     }
+    if style.dash:
+        look["linestyle"] = (0, tuple(length / 2 for length in style.dash))
+    if style.hollow:
+        look |= {
+            "markerfacecolor": "white",
+            "markeredgecolor": colour,
+            "markeredgewidth": 1.2,
+        }
+    return look
 
 
 def tick_well(axes: Axes) -> None:
-    """Four ticks or more on each axis, numbers of thousands with commas."""
+    """Set at least four ticks on each axis, and write thousands with commas."""
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], min_n_ticks=4))
     low, high = axes.get_xlim()

@@ -1,4 +1,4 @@
-"""The console that commands print lines to, whatever names stand in them."""
+"""The console that commands print lines to, whatever names they contain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.process.text import printable
 class Plain(Console):
     r"""A console that prints text as it is: no markup, no emoji codes, no codes for the terminal.
 
-    Lines hold names of files, samples and strategies, which may be anybody's.
+    Lines contain names of files, samples and strategies, which may be chosen by anybody.
 
     Args:
         quiet: whether nothing is printed, as in all processes but the first.
@@ -27,5 +27,5 @@ class Plain(Console):
         super().__init__(quiet=quiet, soft_wrap=True, markup=False, emoji=False, highlight=False)
 
     def render_str(self, text: str, **how: Any) -> Text:
-        """Rich's own, after what cannot be printed is escaped."""
+        """Return Rich's text, with escapes for characters that cannot be printed."""
         return super().render_str(printable(text, keep="\n"), **how)

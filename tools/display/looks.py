@@ -1,4 +1,4 @@
-"""Colour, mark and line of each strategy, which follow from its name alone."""
+"""Colour, mark and line of each strategy, which depend on its name only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MARKS = {  # Matplotlib's, and the same as a path in pixels about (0, 0)
     ">": "M4.8,0L-3.4,4.6V-4.6Z",
     "p": "M0,-4.8L4.6,-1.5L2.8,3.9H-2.8L-4.6,-1.5Z",
 }
-# What is often compared, such as the legs of one network, differs in colour and in mark
+# Strategies that are often compared, such as those of one network, differ in colour and in mark
 NAMED = {
     "random": (GREY, "o"),
     "learning_loss": (BLUE, "s"),
@@ -51,22 +51,22 @@ NAMED = {
     "entropy_coreset": (ORANGE, "X"),
     "power_learning_loss": (SKY, "^"),
 }
-# of control runs
+# lines of control runs
 DASHES: dict[str, tuple[int, ...]] = {"joint": (7, 3), "detached": (7, 3, 2, 3), "off": (14, 3)}
-# of one's own strategies, once all else is taken; control runs of these are alike in their lines,
-# not in their marks
+# lines of one's own strategies if all marks and colours are taken; control runs of such strategies
+# share their lines, and differ in their marks
 MORE: tuple[tuple[int, ...], ...] = ((), (4, 2), (3, 2, 1, 2), (10, 2))
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a leg is drawn.
+    """The look of a leg in pictures.
 
     Args:
         colour: number in `LIGHT` and `DARK`.
         mark: key of `MARKS`.
-        dash: lengths of dashes and gaps in pixels; none for a whole line.
-        hollow: whether marks are outlines, as those of control runs are.
+        dash: lengths of dashes and gaps in pixels; empty for a solid line.
+        hollow: whether marks are outlines, as for control runs.
     """
 
     colour: int
@@ -76,10 +76,10 @@ class Style:
 
 
 def styles(names: Iterable[str]) -> dict[str, Style]:
-    """The look of each leg, a strategy alone or with the module's mode: random-joint.
+    """Return the look of each leg: a strategy, or a strategy and the module's mode (random-joint).
 
-    A strategy of one's own has a look that no named one has: the first in an order that its name
-    draws which no other one in the picture took.
+    A strategy that is not in `NAMED` has a look that no named one has: the first free one in an
+    order that is drawn from its name.
     """
     names = list(dict.fromkeys(names))
     looks = {name: Style(*look) for name, look in NAMED.items()}
@@ -92,12 +92,12 @@ def styles(names: Iterable[str]) -> dict[str, Style]:
 
 
 def legs() -> list[str]:
-    """The named strategies, each alone and with each mode of the module."""
+    """Return the named strategies, each alone and with each mode of the module."""
     return [leg for name in NAMED for leg in (name, *(f"{name}-{mode}" for mode in DASHES))]
 
 
 def split(leg: str) -> tuple[str, str]:
-    """The strategy, and the module's mode where that was chosen, else nothing."""
+    """Return a leg's strategy, and the module's mode, empty if the leg has none."""
     name, dash, mode = leg.rpartition("-")
     return (name, mode) if dash and mode in DASHES else (leg, "")
 
@@ -105,13 +105,15 @@ def split(leg: str) -> tuple[str, str]:
 def _of(leg: str, looks: dict[str, Style]) -> Style:
     name, mode = split(leg)
     look = looks[name]
-    return Style(look.colour, look.mark, DASHES[mode], True) if mode else look
+    if not mode:
+        return look
+    return Style(look.colour, look.mark, DASHES[mode], hollow=True)
 
 
 def _order(name: str) -> Sequence[Style]:
-    """All looks but those of the named strategies, as the name draws them.
+    """All looks but those of the named strategies, in an order drawn from the name.
 
-    Those with whole lines first.
+    Looks with solid lines come first.
     """
     free = [
         look

@@ -1,6 +1,6 @@
-"""Tables for terminals and files, and how numbers are written in them.
+"""Tables for terminals and files, and the texts of numbers in them.
 
-In a narrow terminal columns are left out, and never digits.
+A narrow terminal shows fewer columns, but all digits.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from rich.text import Text
 from models.process.text import printable
 from tools.display.streams import INSTEAD
 
-DIGITS = 6  # after the point at most, where a spread is small
-NARROW = 20  # characters that text needs beside columns of numbers
+DIGITS = 6  # most digits after the point, for a small spread
+NARROW = 20  # least characters of a column of text
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Column:
     """A column of a table.
 
     Args:
-        name: above it; lines are separated by newlines.
-        worth: where a terminal is narrow, columns of the least worth are left out first, of equal
-            ones the last.
-        text: of words, which may go on in a further line; numbers stand at the right and in one
-            line.
+        name: its heading; lines are separated by newlines.
+        worth: in a narrow terminal the columns of the least worth are left out first, and of
+            equal ones the last.
+        text: whether it holds words, which may be broken into lines; numbers are aligned to the
+            right and in one line.
     """
 
     name: str
@@ -40,30 +40,32 @@ class Column:
 
 
 class Sheet:
-    """A table whose first column, which names the rows, is always there.
+    """A table whose first column, which names the rows, is always shown.
 
     Args:
         columns: from left to right.
-        title: above it.
-        caption: below it.
+        title: text above the table.
+        caption: text below the table.
     """
 
     def __init__(self, *columns: Column, title: str = "", caption: str = "") -> None:
-        self.columns, self.title, self.caption = columns, title, caption
+        self.columns = columns
+        self.title = title
+        self.caption = caption
         self.rows: list[tuple[str, ...]] = []
 
     def add(self, *cells: Any) -> None:
-        """A row."""
+        """Add a row."""
         self.rows.append(tuple(printable(str(cell), keep="\n") for cell in cells))
 
     def print(self, console: Console) -> None:
         """Print the table.
 
-        A narrow terminal shows the columns that fit, and the names of the others.
-
-        Where not even two columns fit, the terminal breaks their lines.
+        A narrow terminal shows the columns that fit, and the names of the others. If not even two
+        columns fit, the terminal breaks their lines.
         """
-        kept, hidden = list(range(len(self.columns))), []
+        kept = list(range(len(self.columns)))
+        hidden = []
         while console.is_terminal and len(kept) > 2 and self._least(kept, console) > console.width:
             hidden.append(min(kept[1:], key=lambda i: (self.columns[i].worth, -i)))
             kept.remove(hidden[-1])
@@ -84,60 +86,62 @@ class Sheet:
 
     def _table(self, kept: Sequence[int], console: Console) -> Table:
         table = Table()
-        for place, column in ((i, self.columns[i]) for i in kept):
-            words = column.text or place == 0
-            table.add_column(self._cell(column.name, console), justify="left" if words else "right",
-                             no_wrap=not column.text, overflow="fold")  # fmt: skip
+        for i in kept:
+            column = self.columns[i]
+            table.add_column(
+                self._cell(column.name, console),
+                justify="left" if column.text or i == 0 else "right",
+                no_wrap=not column.text,
+                overflow="fold",
+            )
         for row in self.rows:
             table.add_row(*[self._cell(row[i], console) for i in kept])
         return table
 
     def _cell(self, text: str, console: Console) -> Text:
-        """With signs that the terminal's encoding has: others would be longer than the
-        room that is left for them.
-        """
+        """The text in signs of the terminal's encoding, so that it is as wide as measured."""
         return Text(text.encode(console.encoding, INSTEAD).decode(console.encoding))
 
     def _most(self, kept: Sequence[int], console: Console) -> int:
-        """Characters across, where every cell is in one line."""
+        """The table's width in characters if every cell is in one line."""
         options = console.options.update(width=10**6)
         return console.measure(self._table(kept, console), options=options).maximum
 
     def _least(self, kept: Sequence[int], console: Console) -> int:
-        """The same, where text is broken into lines."""
-        most = self._most(kept, console)
+        """The table's width in characters if text is broken into lines."""
+        width = self._most(kept, console)
         for i in kept:
-            lines = [
-                line
-                for cell in (self.columns[i].name, *(row[i] for row in self.rows))
-                for line in cell.split("\n")
-            ]
-            longest = max((len(line) for line in lines), default=0)
-            most -= max(0, longest - NARROW) if self.columns[i].text else 0
-        return most
+            if not self.columns[i].text:
+                continue
+            cells = [self.columns[i].name, *(row[i] for row in self.rows)]
+            longest = max(len(line) for cell in cells for line in cell.split("\n"))
+            width -= max(0, longest - NARROW)
+        return width
 
 
 def decimals(value: float) -> int:
-    """Digits after the point with which a number is told: three significant ones at least."""
+    """Return the digits after the point of a number: at least three significant ones."""
     size = abs(value)
     if size < 10:
         return 3
-    return 1 if size < 1000 else 0
+    if size < 1000:
+        return 1
+    return 0
 
 
 def number(value: float, places: int | None = None) -> str:
-    """A metric or an area; an en dash if there is none."""
-    if not math.isfinite(value):
-        if value == math.inf:
-            return "∞"
-        return "−∞" if value == -math.inf else "–"
-    return f"{value:,.{decimals(value) if places is None else places}f}".replace("-", "−")
+    """Return the text of a metric or an area; an en dash for not-a-number."""
+    if math.isnan(value):
+        return "–"
+    if places is None:
+        places = decimals(value)
+    return f"{value:,.{places}f}".replace("-", "−").replace("inf", "∞")
 
 
 def plus_minus(mean: float, deviation: float) -> str:
-    """Mean ± standard deviation, with as many digits that the deviation is not 0.
+    """Return mean ± standard deviation, with enough digits that the deviation is not 0.
 
-    The mean alone without one.
+    Without a deviation, return the mean alone.
     """
     if not math.isfinite(deviation):
         return number(mean)
@@ -148,8 +152,8 @@ def plus_minus(mean: float, deviation: float) -> str:
 
 
 def interval(low: float, high: float) -> str:
-    """In brackets, both ends with the same digits; an en dash if there is none."""
+    """Return an interval in brackets, both ends with the same digits; an en dash without one."""
     if math.isnan(low):
         return "–"
-    places = min(decimals(end) if math.isfinite(end) else DIGITS for end in (low, high))
+    places = min((decimals(end) for end in (low, high) if math.isfinite(end)), default=0)
     return f"[{number(low, places)}, {number(high, places)}]"

@@ -1,4 +1,4 @@
-"""Standard streams that a command outlives.
+"""Standard streams whose failures do not end a command.
 
 Neither a character that cannot be encoded nor a closed or full stream ends it.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-# the exit status of a command that did its work and could not say so: EX_IOERR of sysexits.h
+# exit status of a command that succeeded and could not print its output: EX_IOERR of sysexits.h
 LOST = 74
 INSTEAD = "losstap.instead"  # the name under which codecs know `instead`
 SIGNS = {
@@ -32,19 +32,19 @@ SIGNS = {
 
 
 class Stream(io.TextIOWrapper):
-    """A standard stream that a command outlives.
+    """A standard stream whose failures do not end a command.
 
-    At the first failure of a write, such as a disk that is full or a reader that has gone, it is
-    said on stderr, and the rest goes nowhere.
+    The first failure of a write, such as a full disk or a reader that has ended, is reported on
+    stderr, and the rest of the output is dropped.
 
     Attributes:
-        lost: whether text was lost that somebody would have read.
+        lost: whether output was lost that a reader would have needed.
     """
 
     lost = False
 
     def write(self, text: str, /) -> int:
-        """As of any file; raises nothing if there is no room."""
+        """Write as to any file, but raise nothing if that fails."""
         try:
             return super().write(text)
         except OSError as error:
@@ -52,7 +52,7 @@ class Stream(io.TextIOWrapper):
             return len(text)
 
     def flush(self) -> None:
-        """As of any file; the same."""
+        """Flush as any file, but raise nothing if that fails."""
         try:
             super().flush()
         except OSError as error:
@@ -60,19 +60,16 @@ class Stream(io.TextIOWrapper):
 
     def _go_on_without(self, error: OSError) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        # what lies in the buffer would else fail again, at the end of the process too
+        # otherwise the rest of the buffer would fail again, at the latest at the process's end
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)
         super().flush()
         if self is not sys.stdout:
             return
-        self.lost = error.errno != errno.EPIPE  # `| head -1` has read what it wanted
-        what = (
-            f"standard output cannot be written to ({error.strerror}): what is said from here "
-            "on is lost"
-        )
+        self.lost = error.errno != errno.EPIPE  # `| head -1` has read all that it needs
         print(
-            f"{Path(sys.argv[0]).name}: {what}; all else goes on, and files are written",
+            f"{Path(sys.argv[0]).name}: standard output cannot be written to ({error.strerror}): "
+            "further output is lost; the command goes on, and files are written",
             file=sys.stderr,
             flush=True,
         )
@@ -81,12 +78,13 @@ class Stream(io.TextIOWrapper):
 def command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     """Run a command's `main` and end the process with the exit status that it returns.
 
-    That is `LOST` where all went well but standard output could not be written.
+    The status is `LOST` if the command succeeds but standard output cannot be written.
 
     Args:
         main: gets the arguments without the program's name.
     """
-    sys.stdout, sys.stderr = _steady(sys.stdout), _steady(sys.stderr)
+    sys.stdout = _steady(sys.stdout)
+    sys.stderr = _steady(sys.stderr)
     _keep_closed()
     status: Any
     try:
@@ -94,13 +92,15 @@ def command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     except SystemExit as end:  # of argparse, among others
         status = end.code
     sys.stdout.flush()
-    sys.exit(LOST if not status and getattr(sys.stdout, "lost", False) else status)
+    if not status and getattr(sys.stdout, "lost", False):
+        status = LOST
+    sys.exit(status)
 
 
 def instead(error: UnicodeError) -> tuple[str, int]:
-    """What stands for characters that a terminal or file has no code for.
+    """Replace characters that the encoding of a terminal or file does not have.
 
-    An error handler of `codecs`.
+    This is an error handler of `codecs`.
     """
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -116,14 +116,12 @@ def _steady(stream: TextIO | None) -> TextIO:
     if stream is None:  # closed, as by `>&-`
         return open(os.devnull, "w", encoding="utf-8")
     stream.flush()
-    buffered = stream.line_buffering if isinstance(stream, io.TextIOWrapper) else True
-    return Stream(stream.buffer, stream.encoding, INSTEAD, line_buffering=buffered)
+    by_line = not isinstance(stream, io.TextIOWrapper) or stream.line_buffering
+    return Stream(stream.buffer, stream.encoding, INSTEAD, line_buffering=by_line)
 
 
 def _keep_closed() -> None:
-    """Open what is closed of the three standard descriptors: a file of the run must not
-    become one of them.
-    """
+    """Open the closed ones of the three standard descriptors, so that no file becomes one."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)

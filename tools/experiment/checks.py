@@ -1,7 +1,4 @@
-"""What can be wrong with the settings of a config, each alone and together.
-
-Nothing is built here.
-"""
+"""Check the settings of a config, each alone and together, without building anything."""
 
 from __future__ import annotations
 
@@ -45,12 +42,12 @@ NOT_SETTINGS = {"params", "optimizer"}  # what mmengine gives to optimisers and 
 
 
 def check(given: dict[str, Any], code: bool = True) -> tuple[dict[str, Any], list[str]]:
-    """Checked values of every section with which nothing is wrong, and all problems.
+    """Return the checked values of every section without problems, and all problems.
 
     Args:
         given: the settings, with classes as themselves.
-        code: whether they are to be trained with; else task, optimiser and schedules are left as
-            they are, whose classes are dotted names then.
+        code: whether they are to be trained with. Otherwise the classes of task, optimiser and
+            schedules are dotted names, and these sections stay as they are.
     """
     problems = [_no_setting(key) for key in given if key not in KNOWN]
     problems += [
@@ -69,20 +66,19 @@ def check(given: dict[str, Any], code: bool = True) -> tuple[dict[str, Any], lis
     for key in [key for key in KNOWN if code or key != "task"]:
         if key not in given and key != "task":
             continue
-        values[key], found = _check_part(key, given.get(key, {}), code)
-        if found:
+        values[key], faults = _check_part(key, given.get(key, {}), code)
+        if faults:
             del values[key]
-        problems += found
+        problems += faults
     return values, problems + _check_together(values)
 
 
 def _no_setting(key: Any) -> str:
-    """A line for a name that is no setting.
-
-    A typo of one, or a name that the config has for itself.
-    """
+    """Return the line for an unknown setting: a typo, or a name that the config has for itself."""
     line = unknown(key, KNOWN)
-    return line if "did you mean" in line else f"{line}; a name of the config's own begins with _"
+    if "did you mean" in line:
+        return line
+    return f"{line}; a name of the config's own begins with _"
 
 
 def _check_part(key: str, given: Any, code: bool) -> tuple[Any, list[str]]:
@@ -90,42 +86,54 @@ def _check_part(key: str, given: Any, code: bool) -> tuple[Any, list[str]]:
         value, problems = _check_task(given)
     elif key in SECTIONS:
         value, problems = arguments(SECTIONS[key], given, key)
-        problems += _check_types(given) if key == "training" and code else []
+        if key == "training" and code:
+            problems += _check_types(given)
     else:
         value, problems = typed(PLAIN[key], given, key)
-        problems += _check_strategy(value) if key == "strategy" and not problems else []
-    # a norm of infinite order is one
-    finite = {**value, "clip_grad": None} if key == "training" else value
+        if key == "strategy" and not problems:
+            problems += _check_strategy(value)
+    finite = value
+    if key == "training":
+        finite = {**value, "clip_grad": None}  # the order of a norm may be infinite
     return value, problems or odd_numbers(finite, key)
 
 
 def _check_task(given: Any) -> tuple[dict[str, Any], list[str]]:
-    if not isinstance(given, dict) or not inspect.isclass(given.get("type")):
-        other = not_a_class(given.get("type") if isinstance(given, dict) else given)
+    if not _has_class(given):
         return {}, [
             "task.type: expected a task class, such as `tasks.detection.Detection`, but got "
-            f"{other}"
+            f"{_instead_of_class(given)}"
         ]
     settings = {key: value for key, value in given.items() if key != "type"}
     values, problems = arguments(given["type"], settings, "task")
     return {"type": given["type"], **values}, problems
 
 
+def _has_class(section: Any) -> bool:
+    return isinstance(section, dict) and inspect.isclass(section.get("type"))
+
+
+def _instead_of_class(section: Any) -> str:
+    """Return what a section has in the place of its class, for a message."""
+    return not_a_class(section.get("type") if isinstance(section, dict) else section)
+
+
 def _check_types(training: Any) -> list[str]:
     """Problems of the optimiser and the schedules: their keys are parameters of a class."""
+    if not isinstance(training, dict):
+        return []
+    parts = []
+    if "optimizer" in training:
+        parts.append(("training.optimizer", training["optimizer"]))
+    schedule = training.get("schedule")
+    if isinstance(schedule, list):
+        parts += [(f"training.schedule[{i}]", part) for i, part in enumerate(schedule)]
     problems = []
-    sections = training if isinstance(training, dict) else {}
-    schedule = sections.get("schedule", ())
-    parts = [("training.optimizer", sections.get("optimizer"))] if "optimizer" in sections else []
-    parts += [
-        (f"training.schedule[{i}]", s)
-        for i, s in enumerate(schedule if isinstance(schedule, list) else ())
-    ]
     for where, part in parts:
-        if not isinstance(part, dict) or not inspect.isclass(part.get("type")):
-            other = not_a_class(part.get("type") if isinstance(part, dict) else part)
+        if not _has_class(part):
             problems.append(
-                f"{where}.type: expected a class, such as `torch.optim.SGD`, but got {other}"
+                f"{where}.type: expected a class, such as `torch.optim.SGD`, but got "
+                f"{_instead_of_class(part)}"
             )
             continue
         known = parameters_of(part["type"]) - NOT_SETTINGS | {"convert_to_iter_based"}
@@ -136,12 +144,15 @@ def _check_types(training: Any) -> list[str]:
 
 
 def _check_strategy(given: str | dict) -> list[str]:
-    """A name, or a class of one's own: a step that narrows the candidates to the query,
-    with its settings.
+    """Return what is wrong with a strategy: a name, or a class of the user's with its settings.
+
+    The class is a step that narrows the candidates to the query.
     """
     if isinstance(given, str):
         known = named_strategies()
-        return [] if given in known else [f"strategy: {unknown(given, list(known))}"]
+        if given in known:
+            return []
+        return [f"strategy: {unknown(given, list(known))}"]
     kind = given.get("type")
     if not inspect.isclass(kind) or not issubclass(kind, Step):
         other = kind.__name__ if inspect.isclass(kind) else not_a_class(kind)
@@ -155,19 +166,21 @@ def _check_strategy(given: str | dict) -> list[str]:
 
 
 def _check_together(values: Mapping[str, Any]) -> list[str]:
-    """Combinations that make no sense, each valid alone.
+    """Return the combinations that make no sense, each valid alone.
 
-    Of the sections with which nothing else is wrong.
+    Only sections with which nothing else is wrong are looked at.
     """
     problems = []
     if "training" in values and "module" in values:
-        detach, epochs = values["module"].get("detach_epoch"), values["training"]["epochs"]
+        detach = values["module"].get("detach_epoch")
+        epochs = values["training"]["epochs"]
         if detach is not None and detach > epochs:
             problems.append(
                 f"module.detach_epoch: expected at most training.epochs ({epochs}), but got "
                 f"{detach}"
             )
-    problems += _check_milestones(values["training"]) if "training" in values else []
+    if "training" in values:
+        problems += _check_milestones(values["training"])
     for key in [key for key in ("training", "scoring") if key in values]:
         if values[key].get("workers", 0) > WORKERS:
             many = values[key]["workers"]
@@ -180,9 +193,11 @@ def _check_together(values: Mapping[str, Any]) -> list[str]:
 
 
 def _check_milestones(training: Mapping[str, Any]) -> list[str]:
-    problems, epochs = [], training["epochs"]
+    problems = []
+    epochs = training["epochs"]
     for place, schedule in enumerate(training.get("schedule", ())):
-        where, milestones = f"training.schedule[{place}].milestones", schedule.get("milestones", ())
+        where = f"training.schedule[{place}].milestones"
+        milestones = schedule.get("milestones", ())
         if not isinstance(milestones, list | tuple) or not all(
             isinstance(m, int) for m in milestones
         ):
@@ -207,7 +222,6 @@ def _check_subset(subset: int, query: int, keep: int, strategy: str | dict) -> l
     if chain and keep * query >= subset:
         return [
             f"keep: expected less than subset / budget.query, as {keep * query} of {subset} "
-            "candidates would be "
-            f"kept by score, but got {keep}"
+            f"candidates would be kept by score, but got {keep}"
         ]
     return []

@@ -1,5 +1,6 @@
-"""Names that losstap's packages share with the user's: whose is imported, and what to do
-about the other.
+"""Names that losstap's packages share with the user's modules.
+
+Says which of the two is imported, and what to do about the other.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ OURS = ("models", "tasks", "acquisition", "tools")
 
 
 def others(name: str) -> Iterator[Path]:
-    """Modules and packages on Python's path that are called as one of losstap's, which is
-    imported in their place.
+    """Yield modules and packages on Python's path that a package of losstap's hides.
+
+    They have the same name, and losstap's is imported in their place.
     """
     for place in dict.fromkeys(Path(place or ".").resolve() for place in sys.path):
         if place == ROOT or "site-packages" in place.parts:
@@ -24,24 +26,26 @@ def others(name: str) -> Iterator[Path]:
         if spec is None:
             continue
         folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-        if folders and not any(file for folder in folders for file in folder.glob("*.py")):
-            continue  # a folder of something else, such as of weights
-        yield Path(spec.origin) if spec.origin and not folders else folders[0]
+        if spec.origin and not folders:
+            yield Path(spec.origin)
+        elif any(file for folder in folders for file in folder.glob("*.py")):
+            yield folders[0]  # and not a folder of something else, such as of weights
 
 
 def told() -> list[str]:
-    """A line for each name of losstap's that something else on Python's path has, too."""
-    found = [(name, other) for name in OURS for other in others(name)]
+    """Return a line for each module or package that one of losstap's hides."""
     return [
         f"{other} is hidden by losstap's own {ROOT / name}; rename it where you import it"
-        for name, other in found
+        for name in OURS
+        for other in others(name)
     ]
 
 
 def reason(missing: str) -> str:
-    """What may be behind an import that failed: the end of a sentence, empty if no name
-    is shared.
-    """
+    """Return the end of a sentence on an import that failed; empty if no name is shared."""
     first = missing.partition(".")[0]
-    found = next(others(first), None) if first in OURS else None
-    return f"; {found} is hidden by losstap's own {ROOT / first}: rename it" if found else ""
+    if first not in OURS:
+        return ""
+    for other in others(first):
+        return f"; {other} is hidden by losstap's own {ROOT / first}: rename it"
+    return ""

@@ -37,8 +37,9 @@ class Experiment(Plan):
     @property
     def tap(self) -> int:
         """Number of the tap that is a sample's embedding."""
-        names = [tap.name for tap in self.task.taps]
-        return -1 if self.scoring.embedding is None else names.index(self.scoring.embedding)
+        if self.scoring.embedding is None:
+            return -1
+        return [tap.name for tap in self.task.taps].index(self.scoring.embedding)
 
 
 def load(
@@ -54,31 +55,33 @@ def load(
 
     Args:
         path: of the config.
-        smoke: whether its smoke variant is asked for.
+        smoke: whether to use its smoke variant.
         options: settings over the config's.
-        further: where something is wrong, and not with the task and the budget: what else is
-            wrong with them, for one report of all.
+        further: finds further problems of a sound task and budget, for one report of all; called
+            only where something else is wrong.
 
     Raises:
         ConfigError: with every problem, before anything is built.
     """
     written, given = _read(path, smoke, options or {})
     values, problems = check(given)
-    task, found = _adapter(values.get("task"), values.get("scoring", {}))
-    strategy, wrong = strategy_of(values, imported)
-    problems += found + wrong
+    task, task_problems = _adapter(values.get("task"), values.get("scoring", {}))
+    strategy, strategy_problems = strategy_of(values, imported)
+    problems += task_problems + strategy_problems
     if problems or task is None or strategy is None:
         if further is not None and task is not None and "budget" in values:
             problems += further(task, Budget(**values["budget"]))
         raise ConfigError(str(path), problems)
-    name = Path(path).stem + ("-smoke" if smoke else "")
+    name = Path(path).stem
+    if smoke:
+        name += "-smoke"
     return Experiment(name=name, task=task, **parts(values, strategy, written))
 
 
 def _read(
     path: str | Path, smoke: bool, options: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The config as plain data, with classes as dotted names and as themselves."""
+    """Return the config as plain data, with classes as dotted names and as themselves."""
     require(path)
     if str(Path(path).resolve().parent) not in sys.path:
         sys.path.append(str(Path(path).resolve().parent))  # an adapter may lie beside its config
@@ -87,13 +90,15 @@ def _read(
 
         config = Config(source.settings(Path(path), {*KNOWN, "smoke"}))
         variant = config.pop("smoke", None)
-        if smoke and variant is None:
-            raise LookupError(
-                "it has no smoke variant; add `smoke = dict(...)` with the settings that make it "
-                "small"
-            )
-        config.merge_from_dict(dict(variant) if smoke else {})
-        config.merge_from_dict(_asked(options, config.get("strategy")))
+        if smoke:
+            if variant is None:
+                raise LookupError(
+                    "it has no smoke variant; add `smoke = dict(...)` with the settings that make "
+                    "it small"
+                )
+            config.merge_from_dict(dict(variant))
+        asked = _asked(options, config.get("strategy"))
+        config.merge_from_dict(_in_place_of_names(asked, config))
         written = source.plain(config.to_dict(), {})
         if isinstance(written.get("strategy"), str) and "." in written["strategy"]:
             written["strategy"] = {"type": written["strategy"]}
@@ -109,22 +114,38 @@ def _read(
         ) from error
 
 
-def _asked(options: Mapping[str, Any], own: Any) -> dict[str, Any]:
-    """The options over a config's settings.
+def _in_place_of_names(options: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Let dicts replace what is none, as settings of a network do the name of one.
 
-    A strategy that is the config's own by name keeps its settings there.
+    mmengine merges dicts with dicts alone.
     """
-    name, others = (
-        options.get("strategy"),
-        {key: value for key, value in options.items() if key != "strategy"},
-    )
-    kind = own.get("type") if isinstance(own, Mapping) else None
+    replaced = dict(options)
+    for key, value in options.items():
+        before: Any = config
+        for name in key.split("."):
+            before = before.get(name) if isinstance(before, Mapping) else None
+        if isinstance(value, Mapping) and not isinstance(before, Mapping):
+            replaced[key] = {**value, "_delete_": True}
+    return replaced
+
+
+def _asked(options: Mapping[str, Any], own: Any) -> dict[str, Any]:
+    """Return the options that override a config's settings.
+
+    If the strategy is the config's own by name, its settings in the config are kept.
+    """
+    name = options.get("strategy")
     if not isinstance(name, str):
         return dict(options)
+    others = {key: value for key, value in options.items() if key != "strategy"}
+    kind = own.get("type") if isinstance(own, Mapping) else None
     if isinstance(kind, str) and name in (kind, kind.rpartition(".")[2]):
         return others
     if "." in name:
-        return {"strategy": {"type": name} | ({} if own is None else {"_delete_": True}), **others}
+        strategy: dict[str, Any] = {"type": name}
+        if own is not None:
+            strategy["_delete_"] = True  # mmengine merges dicts otherwise
+        return {"strategy": strategy, **others}
     if settings := [key for key in others if key.startswith("strategy.")]:
         raise LookupError(
             f"{settings[0]} is for a strategy of one's own, but the strategy is {name!r}"
@@ -133,21 +154,23 @@ def _asked(options: Mapping[str, Any], own: Any) -> dict[str, Any]:
 
 
 def _line(error: BaseException, path: str | Path) -> str:
-    """Where in the config itself it came to an error."""
+    """Return the line of the config itself that led to an error; empty if there is none."""
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
         if frame.filename == str(path)
     ]
-    return f"; line {lines[-1]}" if lines else ""
+    if not lines:
+        return ""
+    return f"; line {lines[-1]}"
 
 
 def _adapter(
     given: Mapping[str, Any] | None, scoring: Mapping[str, Any]
 ) -> tuple[Task | None, list[str]]:
-    """The adapter of a checked section `task`.
+    """Build the adapter of a checked section `task`, and return it with all problems.
 
-    None if there is none or it refuses its settings.
+    None in its place if there is no section or the adapter refuses its settings.
     """
     if given is None:
         return None, []
@@ -168,18 +191,20 @@ def _adapter(
         lower_is_better(adapter)
     except ValueError as error:
         return None, [f"task: {error}"]
-    taps, embedding = [tap.name for tap in adapter.taps], scoring.get("embedding")
-    return adapter, [] if embedding in (None, *taps) else [
-        unknown(embedding, taps, "scoring.embedding")
-    ]
+    taps = [tap.name for tap in adapter.taps]
+    embedding = scoring.get("embedding")
+    if embedding in (None, *taps):
+        return adapter, []
+    return adapter, [unknown(embedding, taps, "scoring.embedding")]
 
 
 def planned(where: str, written: dict[str, Any], given: dict[str, Any], named: Named) -> Plan:
-    """The plan of settings that were kept: of the classes that they name, the strategy's alone is
-    asked for.
+    """Build the plan of settings that a run kept.
+
+    Of the classes that they name, only the strategy's is needed.
 
     Args:
-        where: they were kept.
+        where: they were kept, for messages.
         written: the settings as plain data.
         given: the same with the strategy's class, where that is one's own.
         named: finds signals of one's own.
@@ -188,7 +213,8 @@ def planned(where: str, written: dict[str, Any], given: dict[str, Any], named: N
         ConfigError: with every problem.
     """
     values, problems = check(given, code=False)
-    strategy, wrong = strategy_of(values, named)
-    if problems or wrong or strategy is None:
-        raise ConfigError(where, problems + wrong)
+    strategy, strategy_problems = strategy_of(values, named)
+    problems += strategy_problems
+    if problems or strategy is None:
+        raise ConfigError(where, problems)
     return Plan(**parts(values, strategy, written))

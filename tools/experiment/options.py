@@ -1,5 +1,4 @@
-"""What the commands share of their command lines: settings as `key=value`, exit statuses, and a
-report of errors.
+"""Parts of a command line that the commands share: `key=value`, exit statuses, error reports.
 
 Commands import this before they know that there is something to do: it needs neither torch nor
 NumPy.
@@ -40,8 +39,9 @@ def _value(text: str) -> Any:
         return ast.literal_eval(text)
     # the last two: of brackets in brackets
     except (ValueError, SyntaxError, RecursionError, MemoryError):
-        listed = text.startswith("[") and text.endswith("]")
-        return [_value(item.strip()) for item in text[1:-1].split(",")] if listed else text
+        if text.startswith("[") and text.endswith("]"):
+            return [_value(item.strip()) for item in text[1:-1].split(",")]
+        return text
 
 
 class ConfigError(Exception):
@@ -57,7 +57,9 @@ class ConfigError(Exception):
     def __init__(self, where: str, problems: Sequence[str]) -> None:
         self.where, self.problems = where, list(problems)
         lines = grouping.told(self.problems)
-        super().__init__(self._text(lines if lines == self.problems else [*lines, ALL_TOLD]))
+        if lines != self.problems:
+            lines = [*lines, ALL_TOLD]
+        super().__init__(self._text(lines))
 
     @property
     def whole(self) -> str:
@@ -76,10 +78,8 @@ def add_trust(parse: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="FOLDER",
-        help="a folder whose code "
-        "may be run: of a task, strategy or signal of your own that a run names. Once for each "
-        "folder; "
-        "nothing in a run folder itself is run",
+        help="a folder whose code may be run: of a task, strategy or signal of your own that a "
+        "run names. Once for each folder; nothing in a run folder itself is run",
     )
 
 
@@ -97,7 +97,7 @@ def require(config: str | Path) -> None:
 
 
 def missing(*configs: str) -> bool:
-    """Whether a config is not there; the first such one is said."""
+    """Whether a config is not there; prints an error for the first such one."""
     try:
         for config in configs:
             require(config)
@@ -117,4 +117,6 @@ def _is_file(path: str | Path) -> bool:
 def _beside(path: str | Path) -> str:
     folder = Path(path).parent
     near = difflib.get_close_matches(Path(path).name, [p.name for p in folder.glob("*.py")], n=1)
-    return f"; did you mean {folder / near[0]}?" if near else ""
+    if not near:
+        return ""
+    return f"; did you mean {folder / near[0]}?"

@@ -33,8 +33,8 @@ class Plan:
     Args:
         strategy: name; `steps` is what it stands for.
         test_in_pool: whether test images may be images of the pool.
-        subset: the strategies that score look at so many random candidates alone; None means at
-            all.
+        subset: number of random candidates among which strategies that score choose; None means
+            all candidates.
         config: the whole config as plain data, types as dotted names.
     """
 
@@ -52,48 +52,56 @@ class Plan:
 
     @property
     def module_mode(self) -> Any:
-        """What the module's mode comes to for this strategy: "joint", "detached" or "off"."""
+        """The module's mode for this strategy: "joint", "detached" or "off"."""
         return self.module.resolved(need_module(needs(self.steps)))
 
     @property
     def committee_kind(self) -> Kind | None:
-        """Whom the strategy asks beside the model: the members of an ensemble, passes with
-        dropout, or nobody.
-        """
+        """The kind of committee that the strategy needs; None if it needs none."""
         return need_committee(needs(self.steps))
 
     @property
     def leg(self) -> str:
-        """What people call the strategy with this module: "random-joint" where the
-        module's mode is not "auto".
+        """The strategy's name, followed by the module's mode unless that is "auto".
+
+        For example "random-joint".
         """
-        if self.module.mode == "auto":
-            return self.strategy
-        return f"{self.strategy}-{self.module.mode}"
+        return leg(self.strategy, self.module.mode)
 
     @property
     def code(self) -> tuple[str, ...]:
-        """Dotted names of what the config names of the task, the strategy and its signals."""
+        """Dotted names of the code that the config names: task, strategy and signals."""
+        names = [self.config["task"]["type"]]
         strategy = self.config["strategy"]
-        own = (strategy["type"],) if isinstance(strategy, Mapping) else ()
-        return (
-            self.config["task"]["type"],
-            *own,
-            *(name for name in needs(self.steps) if "." in name),
-        )
+        if isinstance(strategy, Mapping):
+            names.append(strategy["type"])
+        names += [name for name in needs(self.steps) if "." in name]
+        return tuple(names)
+
+
+def leg(strategy: str, mode: str) -> str:
+    """Return the name of a strategy with a mode of the module, as reports show it.
+
+    >>> leg("random", "auto"), leg("random", "joint")
+    ('random', 'random-joint')
+    """
+    return strategy if mode == "auto" else f"{strategy}-{mode}"
 
 
 def asked(experiment: Plan, pool: Pool, signals: Score) -> Query:
-    """What the strategy asks for in the pool's cycle, given signals: just computed, or
-    saved and replayed.
+    """Return the strategy's query in the pool's cycle, given the signals.
+
+    The signals are just computed, or saved and replayed.
     """
-    rng, labeled = stream(experiment.seed, pool.cycle, "query"), np.array(pool.labeled)
+    rng = stream(experiment.seed, pool.cycle, "query")
+    labeled = np.array(pool.labeled)
     return ask(experiment.steps, pool.unlabeled, labeled, experiment.budget.query, rng, signals)
 
 
 def strategy_of(values: Mapping[str, Any], named: Named) -> tuple[Strategy | None, list[str]]:
-    """The steps that a checked `strategy` stands for; None if it, `subset` or `keep` is not
-    right.
+    """Return the steps that a checked `strategy` stands for, and all problems.
+
+    None in place of the steps if `strategy`, `subset` or `keep` is wrong.
 
     Args:
         values: of the config.
@@ -101,7 +109,8 @@ def strategy_of(values: Mapping[str, Any], named: Named) -> tuple[Strategy | Non
     """
     if not {"strategy", "subset", "keep"} <= values.keys():
         return None, []
-    given, subset = values["strategy"], values["subset"]
+    given = values["strategy"]
+    subset = values["subset"]
     if isinstance(given, str):
         return named_strategies(subset, values["keep"])[given], []
     settings = {key: value for key, value in given.items() if key != "type"}
@@ -116,40 +125,40 @@ def strategy_of(values: Mapping[str, Any], named: Named) -> tuple[Strategy | Non
         ]
     problems = [line for signal in step.needs for line in _signal_problems(signal, named)]
     extra = [signal for signal in step.labeled if signal not in step.needs]
-    problems += (
-        [f"strategy.labeled: expected signals that are in `needs`, too, but got {extra}"]
-        if extra
-        else []
-    )
-    try:
-        need_committee(() if problems else step.needs)
-    except ValueError as error:
-        problems.append(f"strategy.needs: {error}")
+    if extra:
+        problems.append(
+            f"strategy.labeled: expected signals that are in `needs`, too, but got {extra}"
+        )
+    if not problems:
+        try:
+            need_committee(step.needs)
+        except ValueError as error:
+            problems.append(f"strategy.needs: {error}")
     return Strategy(sampled(subset, [step])), problems
 
 
 def _signal_problems(name: Any, named: Named) -> list[str]:
-    """Make a signal of one's own known, and say what is wrong with its name."""
+    """Register a signal of the user's, and return what is wrong with its name."""
     if not isinstance(name, str) or "." not in name:
         if name in signals.SIGNALS:
             return []
         return [unknown(name, list(signals.SIGNALS), "strategy.needs")]
     try:
-        found = named(name)
-        signal = found() if inspect.isclass(found) else found  # a class is made without settings
+        value = named(name)
+        signal = value() if inspect.isclass(value) else value  # a class is made without settings
     except (Exception, SystemExit) as error:  # signals are anybody's, too
-        return [f"strategy.needs: the signal {name} cannot be had ({told(error, True)})"]
+        return [f"strategy.needs: the signal {name} cannot be loaded ({told(error, True)})"]
     if not isinstance(signal, Signal):
         return [
             f"strategy.needs: expected {name} to be an `acquisition.signals.Signal`, but got "
-            f"{came(found)}"
+            f"{came(value)}"
         ]
     signals.add(name, signal)
     return []
 
 
 def parts(values: Mapping[str, Any], strategy: Strategy, written: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a `Plan`."""
+    """Return the arguments of a `Plan`."""
     built = {key: section(**values[key]) for key, section in SECTIONS.items()}
     if strategy.objective is not None:
         built["module"] = replace(built["module"], objective=strategy.objective)
@@ -157,11 +166,10 @@ def parts(values: Mapping[str, Any], strategy: Strategy, written: dict[str, Any]
             **written,
             "module": {**written.get("module", {}), "objective": strategy.objective},
         }
-    if isinstance(values["strategy"], str):
-        called = values["strategy"]
-    else:
-        called = values["strategy"]["type"].__name__
+    name = values["strategy"]
+    if not isinstance(name, str):
+        name = name["type"].__name__
     return dict(
-        strategy=called, seed=values["seed"], test_in_pool=values[ALLOW], subset=values["subset"],
+        strategy=name, seed=values["seed"], test_in_pool=values[ALLOW], subset=values["subset"],
         steps=strategy.steps, config=written, **built,
     )  # fmt: skip

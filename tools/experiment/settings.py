@@ -28,15 +28,16 @@ def arguments(target: Callable, given: Any, where: str) -> tuple[dict[str, Any],
         parameters = inspect.signature(target).parameters
     except (TypeError, ValueError):  # of classes written in C
         return {}, [f"{where}.type: expected a class with named parameters, but got {came(target)}"]
-    hints = _hints(target.__init__ if inspect.isclass(target) else target)
+    hints = _hints(target)
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    values, problems = {}, []
+    values: dict[str, Any] = {}
+    problems: list[str] = []
     for key, value in given.items():
         if not isinstance(key, str) or (key not in parameters and not takes_any):
             problems.append(unknown(key, list(parameters), where))
             continue
-        values[key], found = typed(hints.get(key, Any), value, f"{where}.{key}")
-        problems += found
+        values[key], faults = typed(hints.get(key, Any), value, f"{where}.{key}")
+        problems += faults
     for key, parameter in parameters.items():
         rest = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         if parameter.default is parameter.empty and not rest and key not in given:
@@ -45,10 +46,10 @@ def arguments(target: Callable, given: Any, where: str) -> tuple[dict[str, Any],
 
 
 def typed(hint: Any, value: Any, where: str) -> tuple[Any, list[str]]:
-    """A value as its type wants it, and a line for each of its items that cannot be.
+    """Return a value as its type wants it, and a line for each of its items that cannot be.
 
-    Of a union such as ``int | Literal["auto"]`` pydantic names an error for each alternative: the
-    first one is told.
+    For a union such as ``int | Literal["auto"]`` pydantic reports an error for each alternative:
+    the first one is kept.
     """
     try:
         return TypeAdapter(hint).validate_python(value), []
@@ -65,6 +66,8 @@ def typed(hint: Any, value: Any, where: str) -> tuple[Any, list[str]]:
 
 
 def _hints(target: Callable) -> dict[str, Any]:
+    if inspect.isclass(target):
+        target = target.__init__
     try:
         return get_type_hints(target, include_extras=True)
     # a type that is imported for type checkers alone: the adapter must check its arguments itself
@@ -73,57 +76,63 @@ def _hints(target: Callable) -> dict[str, Any]:
 
 
 def parameters_of(kind: type) -> set[str]:
-    """Names that a class's constructors take.
+    """Return the names that the constructors of a class and of its parents take.
 
     Mmengine's schedules hand most of theirs on to a parent.
     """
     inits = [vars(c)["__init__"] for c in kind.__mro__[:-1] if "__init__" in vars(c)]
-    return {name for init in inits for name in inspect.signature(init).parameters} - {
-        "self",
-        "args",
-        "kwargs",
-    }
+    names = {name for init in inits for name in inspect.signature(init).parameters}
+    return names - {"self", "args", "kwargs"}
 
 
 def not_a_class(given: Any) -> str:
-    """What was given for a class and, where it is a dotted name, why that leads to none."""
-    module, _, name = given.rpartition(".") if isinstance(given, str) else ("", "", "")
-    if not module:
+    """Return what was given for a class and, if it is a dotted name, why that leads to none."""
+    if not isinstance(given, str) or not given.rpartition(".")[0]:
         return came(given)
+    module, _, name = given.rpartition(".")
     try:
         known = dir(import_module(module))
     except (Exception, SystemExit) as error:  # it runs the module
+        hint = reason(getattr(error, "name", None) or "")
         first = module.partition(".")[0]
-        # and not what it imports
-        itself = isinstance(error, ModuleNotFoundError) and error.name == first
-        if itself:
+        itself_missing = isinstance(error, ModuleNotFoundError) and error.name == first
+        if not hint and itself_missing:  # and not a module that it imports
             hint = f"; where {first}.py lies beside its config, put its folder on PYTHONPATH"
-        else:
-            hint = ""
-        hidden = reason(getattr(error, "name", None) or "")
-        return f"{given!r} ({error}){hidden or hint}"
+        return f"{given!r} ({error}){hint}"
     return f"{given!r} ({unknown(name, [n for n in known if n[0] != '_'], module)})"
 
 
 def unknown(key: Any, known: Sequence[str], where: str = "") -> str:
-    """A line that names an unknown key and the nearest known one."""
+    """Return a line that names an unknown key and the nearest known one."""
     key = str(key)[:LONGEST]
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
-    return f"{where + '.' if where else ''}{key}: unknown; {hint}"
+    hint = f"expected one of {', '.join(known)}"
+    if near := difflib.get_close_matches(key, known, n=1, cutoff=0.5):
+        hint = f"did you mean {near[0]!r}?"
+    place = f"{where}.{key}" if where else key
+    return f"{place}: unknown; {hint}"
+
+
+def items_of(value: Any, where: str = "") -> list[tuple[str, Any]]:
+    """Return the name and value of each item of a dict or list; none of another value.
+
+    >>> items_of({"cycles": 2}, "budget"), items_of([7], "milestones")
+    ([('budget.cycles', 2)], [('milestones[0]', 7)])
+    """
+    if isinstance(value, dict):
+        return [(f"{where}.{key}".lstrip("."), item) for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return [(f"{where}[{i}]", item) for i, item in enumerate(value)]
+    return []
 
 
 def odd_numbers(value: Any, where: str = "") -> list[str]:
-    """A line for every number, at any depth, that is not finite or has more than 64 bits:
-    no setting takes either.
+    """Return a line for every number, at any depth, that no setting takes.
+
+    Those are not finite, or have more than 64 bits.
     """
     if isinstance(value, dict | list | tuple):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        places = [
-            (f"{where}[{k}]" if not isinstance(value, dict) else f"{where}.{k}".lstrip("."), v)
-            for k, v in items
-        ]
-        return [line for place, item in places for line in odd_numbers(item, place)]
+        items = items_of(value, where)
+        return [line for place, item in items for line in odd_numbers(item, place)]
     if isinstance(value, float) and not math.isfinite(value):
         return [f"{where}: expected a finite number, but got {value}"]
     if isinstance(value, int) and abs(value) >= 1 << 63:
@@ -132,9 +141,7 @@ def odd_numbers(value: Any, where: str = "") -> list[str]:
 
 
 def resolved(value: Any) -> Any:
-    """A config as plain data, with classes where it holds their dotted names under the key
-    `type`.
-    """
+    """Return a config with each dotted name under the key `type` replaced by its class."""
     if isinstance(value, dict):
         items = {key: resolved(item) for key, item in value.items()}
         if isinstance(items.get("type"), str) and "." in items["type"]:
@@ -148,26 +155,25 @@ def resolved(value: Any) -> Any:
 
 
 def imported(name: str) -> Any:
-    """What a dotted name stands for; the module is run.
+    """Import what a dotted name stands for; the module is run.
 
     Raises:
         ImportError: if it stands for nothing.
     """
     from mmengine.utils import get_object_from_string
 
-    found = get_object_from_string(name)
-    if found is None:
+    value = get_object_from_string(name)
+    if value is None:
         raise ImportError(not_a_class(name))
-    return found
+    return value
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested dicts as one with dotted keys; lists stay values."""
     rows: dict[str, Any] = {}
     for key, value in config.items():
-        rows |= (
-            flat(value, f"{prefix}{key}.")
-            if isinstance(value, Mapping)
-            else {f"{prefix}{key}": value}
-        )
+        if isinstance(value, Mapping):
+            rows |= flat(value, f"{prefix}{key}.")
+        else:
+            rows[f"{prefix}{key}"] = value
     return rows

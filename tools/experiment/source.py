@@ -1,4 +1,4 @@
-"""A config is a Python file: it is run, and its public names that are data are the settings.
+"""Run a config, a Python file: its public names that are data are the settings.
 
 Modules, functions and classes that it imports or defines, and names that begin with an underscore,
 are its own affair. Values are plain data afterwards: a path is text, NumPy's numbers are Python's,
@@ -23,10 +23,16 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from models.process.text import came
+from tools.experiment.settings import items_of
+
+DATA = (
+    str, int, float, complex, bytes, PurePath, np.generic, np.ndarray,
+    dict, list, tuple, set, frozenset,
+)  # fmt: skip
 
 
 class Absent:
-    """What a config imports and cannot be had: its dotted name, until somebody wants more of it."""
+    """Stands for what a config could not import: its dotted name, until it is called."""
 
     def __init__(self, name: str, error: ImportError) -> None:
         self.name, self.error = name, error
@@ -51,13 +57,10 @@ def settings(path: Path, known: Iterable[str]) -> dict[str, Any]:
     Returns:
         Plain data by name, classes as dotted names. What is no data stays as it is.
     """
-    ran, known = run(path), set(known)
+    ran = run(path)
     own = {name for name, value in ran.names.items() if _is_data(value)} - ran.roots.keys()
-    return {
-        name: plain(ran.names[name], ran.dotted)
-        for name in ran.names
-        if name in known or name in own
-    }
+    wanted = own.union(known)
+    return {name: plain(ran.names[name], ran.dotted) for name in ran.names if name in wanted}
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,9 @@ def run(path: Path) -> Ran:
         from mmengine.config import Config
 
         names = Config.fromfile(path).to_dict()  # mmengine's older way to build on other configs
-        return Ran(
-            {name: value for name, value in names.items() if not name.startswith("_")}, {}, {}
-        )
-    module, dotted = types.ModuleType(path.stem), dict[int, str]()
+        return Ran(_public(names), {}, {})
+    module = types.ModuleType(path.stem)
+    dotted: dict[int, str] = {}
     module.__file__ = str(path)
     module.__dict__.update(
         __absent__=Absent, __based__=partial(_based, path, module.__dict__, dotted)
@@ -103,18 +105,21 @@ def run(path: Path) -> Ran:
     tree.body = [part for node in tree.body for part in _lenient(node)]
     with _known(module):
         exec(compile(ast.fix_missing_locations(tree), str(path), "exec"), module.__dict__)
-    found = _dotted(tree, roots, vars(module))
-    return Ran(
-        {k: v for k, v in vars(module).items() if not k.startswith("_")}, roots, found | dotted
-    )
+    return Ran(_public(vars(module)), roots, _dotted(tree, roots, vars(module)) | dotted)
+
+
+def _public(names: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in names.items() if not name.startswith("_")}
 
 
 @contextmanager
 def _known(module: types.ModuleType) -> Iterator[None]:
-    """While a config runs, and afterwards where it defines classes, it is a module: they
-    have dotted names.
+    """List a config among the modules while it runs, and afterwards if it defines classes.
+
+    The classes then have dotted names.
     """
-    name, before = module.__name__, sys.modules.get(module.__name__)
+    name = module.__name__
+    before = sys.modules.get(name)
     ours = before is None or hasattr(before, "__absent__")
     if ours:
         sys.modules[name] = module
@@ -144,14 +149,14 @@ def _is(node: ast.expr, name: str) -> bool:
 
 def _reads_bases(node: ast.AST) -> TypeGuard[ast.With]:
     """Whether it is mmengine's `with read_base(): from .base import *`."""
-    call = node.items[0].context_expr if isinstance(node, ast.With) else None
+    if not isinstance(node, ast.With):
+        return False
+    call = node.items[0].context_expr
     return isinstance(call, ast.Call) and _is(call.func, "read_base")
 
 
 def _lenient(node: ast.stmt) -> list[ast.stmt]:
-    """A statement as it is run: an import may fail, so that all that is wrong comes into
-    one report.
-    """
+    """Return a statement as it is run: an import may fail, so that one report has all problems."""
     if _reads_bases(node):
         return [
             ast.copy_location(_base(inner), inner)
@@ -168,40 +173,37 @@ def _lenient(node: ast.stmt) -> list[ast.stmt]:
 
 
 def _tried(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> ast.stmt:
-    """One import that, where it fails, gives the name of what is absent."""
+    """Return one import that, where it fails, binds the name of what is absent."""
     bound = alias.asname or alias.name.partition(".")[0]
     if isinstance(node, ast.ImportFrom):
-        one, name = (
-            f"from {node.module} import {alias.name} as {bound}",
-            f"{node.module}.{alias.name}",
-        )
+        line = f"from {node.module} import {alias.name} as {bound}"
+        name = f"{node.module}.{alias.name}"
+    elif alias.asname:
+        line = f"import {alias.name} as {bound}"
+        name = alias.name
     else:
-        one, name = (
-            f"import {alias.name}" + f" as {bound}" * bool(alias.asname),
-            alias.name if alias.asname else bound,
-        )
+        line = f"import {alias.name}"
+        name = bound
     lines = (
-        f"try: {one}\nexcept ImportError as __error__: {bound} = __absent__({name!r}, __error__)"
+        f"try: {line}\nexcept ImportError as __error__: {bound} = __absent__({name!r}, __error__)"
     )
-    (found,) = ast.parse(lines).body
-    for part in ast.walk(found):
+    (statement,) = ast.parse(lines).body
+    for part in ast.walk(statement):
         if "lineno" in part._attributes:
             ast.copy_location(part, node)
-    return found
+    return statement
 
 
 def _base(node: ast.ImportFrom) -> ast.stmt:
     names = {alias.name: alias.asname or alias.name for alias in node.names}
-    (found,) = ast.parse(f"__based__({node.level}, {node.module!r}, {names!r})").body
-    return found
+    (statement,) = ast.parse(f"__based__({node.level}, {node.module!r}, {names!r})").body
+    return statement
 
 
 def _based(
     path: Path, into: dict[str, Any], dotted: dict[int, str], level: int, name: str, wanted: dict
 ) -> None:
-    """Take over names of another config, which may be changed: they are copies, with
-    attributes for keys.
-    """
+    """Take over names of another config, as copies that may be changed and have attributes."""
     if level:
         place = path.resolve().parents[level - 1].joinpath(*name.split("."))
     else:
@@ -214,12 +216,13 @@ def _based(
 
     base = run(place.with_suffix(".py"))
     dotted.update(base.dotted)
-    for key in base.names if "*" in wanted else wanted:
+    if "*" in wanted:
+        wanted = {key: key for key in base.names}
+    for key, own in wanted.items():
         value = base.names[key]
         if isinstance(value, dict):
-            into[wanted.get(key, key)] = ConfigDict(copy.deepcopy(value))
-        else:
-            into[wanted.get(key, key)] = value
+            value = ConfigDict(copy.deepcopy(value))
+        into[own] = value
 
 
 def _roots(tree: ast.Module) -> dict[str, str]:
@@ -240,43 +243,30 @@ def _roots(tree: ast.Module) -> dict[str, str]:
 
 
 def _dotted(tree: ast.Module, roots: Mapping[str, str], names: Mapping[str, Any]) -> dict[int, str]:
-    """Dotted names of what modules have that a config uses, as it imported it, by `id`."""
-    found: dict[int, str] = {}
+    """Return by `id` the dotted names of what a config uses of modules, as it imported it."""
+    names_by_id: dict[int, str] = {}
     for node in ast.walk(tree):
         chain: list[str] = []
         while isinstance(node, ast.Attribute):
-            chain, node = [node.attr, *chain], node.value
+            chain.insert(0, node.attr)
+            node = node.value
         if isinstance(node, ast.Name) and node.id in roots and node.id in names:
-            parent, value = None, names[node.id]
+            parent = None
+            value = names[node.id]
             for part in chain:
                 parent, value = value, getattr(value, part, None)
             # else it may be made for the moment, as a bound method
             if parent is None or inspect.ismodule(parent):
-                found.setdefault(id(value), ".".join([roots[node.id], *chain]))
-    return found
+                names_by_id.setdefault(id(value), ".".join([roots[node.id], *chain]))
+    return names_by_id
 
 
 def _is_data(value: Any) -> bool:
-    kinds = (
-        str,
-        int,
-        float,
-        complex,
-        bytes,
-        PurePath,
-        np.generic,
-        np.ndarray,
-        dict,
-        list,
-        tuple,
-        set,
-        frozenset,
-    )
-    return value is None or isinstance(value, kinds)
+    return value is None or isinstance(value, DATA)
 
 
 def plain(value: Any, dotted: Mapping[int, str]) -> Any:
-    """A value as plain data, as far as it is any.
+    """Return a value as plain data, as far as it is any.
 
     Args:
         value: of a config.
@@ -284,9 +274,10 @@ def plain(value: Any, dotted: Mapping[int, str]) -> Any:
     """
     if isinstance(value, dict):
         return {plain(key, dotted): plain(item, dotted) for key, item in dict.items(value)}
-    if isinstance(value, list | tuple):
-        items = [plain(item, dotted) for item in value]
-        return items if isinstance(value, list) else tuple(items)
+    if isinstance(value, list):
+        return [plain(item, dotted) for item in value]
+    if isinstance(value, tuple):
+        return tuple(plain(item, dotted) for item in value)
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, PurePath):
@@ -301,14 +292,10 @@ def plain(value: Any, dotted: Mapping[int, str]) -> Any:
 
 
 def odd(value: Any, where: str = "") -> list[str]:
-    """A line for every value, at any depth, that is no data: what a run folder could not keep."""
+    """Return a line for every value, at any depth, that a run folder could not keep."""
     if isinstance(value, dict | list | tuple):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        places = [
-            (f"{where}.{k}".lstrip(".") if isinstance(value, dict) else f"{where}[{k}]", v)
-            for k, v in items
-        ]
-        return [line for place, item in places for line in odd(item, place)]
+        items = items_of(value, where)
+        return [line for place, item in items for line in odd(item, place)]
     if value is None or isinstance(value, str | int | float):
         return []
     return [

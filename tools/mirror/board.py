@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wandb_workspaces.reports.v2 import LinePlot
     from wandb_workspaces.workspaces import Section, Workspace
 
-RUNS = 1000  # that a panel shows at most; W&B's own default is 10
+RUNS = 1000  # most runs in a panel; W&B's own default is 10
 
 WIDTH, HEIGHT = 12, 9  # of a panel; a row of panels has room for 24
 
@@ -46,13 +46,13 @@ class BoardError(Exception):
 def build(
     name: str, metric: str, entity: str, project: str = PROJECT, lower: bool = False
 ) -> Workspace:
-    """The view of a config's runs; needs no network.
+    """Build the view of a config's runs; needs no network.
 
     Args:
         name: of the config, the group of its runs in W&B.
         metric: key of its task's metric.
         entity: user or team in W&B.
-        project: there.
+        project: of the entity.
         lower: whether less of the metric is better.
 
     Raises:
@@ -85,18 +85,18 @@ def build(
             group_colors={leg: LIGHT[look.colour] for leg, look in styles(legs()).items()},
         ),
     )
-    # a name of W&B's form that follows from the view's: so it is found again, from any machine
+    # a name of W&B's form that follows from the view's, so that any machine finds it again
     board._internal_name = f"nw-{hashlib.sha1(name.encode()).hexdigest()[:11]}-v"
     return board
 
 
 def spec(board: Workspace) -> dict[str, Any]:
-    """What is sent of a view, as JSON holds it."""
+    """Return what is sent of a view, as JSON holds it."""
     return json.loads(board._to_model().spec.model_dump_json(by_alias=True, exclude_none=True))
 
 
 def save(board: Workspace) -> str:
-    """Create the view, or write over the one that is there; its address.
+    """Create the view, or write over the one that exists, and return its address.
 
     Raises:
         BoardError: if W&B refuses it or there is no project yet.
@@ -125,7 +125,8 @@ def _curves(metric: str, lower: bool) -> Section:
     from wandb_workspaces.reports.v2 import BarPlot, Config, Layout, MarkdownPanel
     from wandb_workspaces.workspaces import Section
 
-    final, said = rows.final(metric), rows.measured(metric, lower)
+    final = rows.final(metric)
+    name = rows.measured(metric, lower)
     bars = [
         BarPlot(
             title=title,
@@ -139,11 +140,11 @@ def _curves(metric: str, lower: bool) -> Section:
             layout=_layout(2 + place),
         )
         for place, (key, title) in enumerate(
-            {rows.AREA: f"area under {said}", final: f"last {said}"}.items()
+            {rows.AREA: f"area under {name}", final: f"last {name}"}.items()
         )
     ]
     curves = [
-        _line(metric, f"{said} over {label}", place, x)
+        _line(metric, f"{name} over {label}", place, x)
         for place, (x, label) in enumerate(AXES.items())
     ]
     note = MarkdownPanel(markdown=NOTE, layout=Layout(x=0, y=2 * HEIGHT, w=2 * WIDTH, h=3))
@@ -177,7 +178,7 @@ def _seconds() -> Section:
 
 
 def _line(key: str, title: str, place: int, x: str = X_AXIS) -> LinePlot:
-    """A key's mean and standard deviation by strategy."""
+    """Return a panel with a key's mean and standard deviation by strategy."""
     from wandb_workspaces.reports.v2 import Config, LinePlot
 
     return LinePlot(
@@ -198,17 +199,17 @@ def _line(key: str, title: str, place: int, x: str = X_AXIS) -> LinePlot:
 
 
 def _layout(place: int) -> Any:
-    """Two panels in a row."""
+    """Return the place of a panel; two of them are in a row."""
     from wandb_workspaces.reports.v2 import Layout
 
     return Layout(x=place % 2 * WIDTH, y=place // 2 * HEIGHT, w=WIDTH, h=HEIGHT)
 
 
 def own_entity() -> str:
-    """The user's own, as W&B tells it.
+    """Return the user's own entity, as W&B has it.
 
     Raises:
-        BoardError: if nobody is logged in or W&B does not answer.
+        BoardError: if the user is not logged in or W&B does not answer.
     """
     import wandb
 
@@ -216,5 +217,5 @@ def own_entity() -> str:
         return os.environ.get("WANDB_ENTITY") or wandb.Api().default_entity or ""
     except Exception as error:
         raise BoardError(
-            f"W&B did not tell whose project it is ({type(error).__name__}: {error}); add --entity"
+            f"W&B did not return your entity ({type(error).__name__}: {error}); add --entity"
         ) from error

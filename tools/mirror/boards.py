@@ -1,4 +1,4 @@
-"""The views of several configs, printed or saved: what `wandb_board.py` does."""
+"""Print or save the views of several configs: what `wandb_board.py` does."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ def main(arguments: argparse.Namespace) -> int:
             raise BoardError(
                 "not logged in to W&B: `wandb login` first, or --print to see what would be saved"
             )
-        entity = arguments.entity if arguments.print else arguments.entity or own_entity()
+        entity = arguments.entity
+        if not arguments.print:
+            entity = entity or own_entity()
         for experiment in experiments:
             lower = lower_is_better(experiment.task)
             board = build(experiment.name, experiment.task.metric, entity, arguments.project, lower)
-            console.print(
-                json.dumps(spec(board), indent=2)
-                if arguments.print
-                else f"{board.name}: {save(board)}"
-            )
+            if arguments.print:
+                console.print(json.dumps(spec(board), indent=2))
+            else:
+                console.print(f"{board.name}: {save(board)}")
     except (ConfigError, BoardError) as error:
         console.print(error_line(error))
         return USAGE_ERROR

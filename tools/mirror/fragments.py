@@ -1,4 +1,4 @@
-"""What W&B's client wrote into a run folder: the run's id, sessions, and rows.
+"""Read what W&B's client wrote into a run folder: the run's id, sessions, and rows.
 
 A session is a process from `wandb.init` to its end; its folder is `wandb/run-<time>-<id>` or
 `wandb/offline-run-...`. A run that was stopped and went on has several. Offline ones hold each row
@@ -23,8 +23,9 @@ Fragment = Path  # the folder of a session
 
 
 def kept_id(folder: Path) -> str | None:
-    """The W&B run that a run folder is: the one drawn for it or, of a folder of before, that of its
-    last session.
+    """Read the id of a run folder's W&B run; None if it has none.
+
+    It was drawn for the folder. A folder of an earlier version has that of its last session.
 
     Raises:
         ValueError: if the file holds no id.
@@ -34,24 +35,24 @@ def kept_id(folder: Path) -> str | None:
         used = fragments(folder)
         return _id(used[-1]) if used else None
     with path.open(encoding="utf-8", errors="replace") as file:
-        found = file.read(200).strip()
-    if not re.fullmatch("[A-Za-z0-9_-]{1,64}", found):
+        run_id = file.read(200).strip()
+    if not re.fullmatch("[A-Za-z0-9_-]{1,64}", run_id):
         raise ValueError(
-            f"Expected the id of a W&B run in {path}, but got {found!r}; delete it to have a new "
+            f"Expected the id of a W&B run in {path}, but got {run_id!r}; delete it to have a new "
             "run"
         )
-    return found
+    return run_id
 
 
 def keep_id(folder: Path, run_id: str) -> None:
-    """Write it where it is not there yet, or another."""
+    """Write the id of a run folder's W&B run, unless the folder has it already."""
     if not (folder / ID_FILE).exists() or kept_id(folder) != run_id:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / ID_FILE, f"{run_id}\n".encode())
 
 
 def fragments(folder: Path, run_id: str = "*") -> list[Fragment]:
-    """Sessions that hold something, online and offline ones; the newest last."""
+    """Return the sessions that hold records, online and offline ones; the newest last."""
     files = [
         file
         for file in folder.glob(f"wandb/*run-*/run-{run_id}.wandb")
@@ -63,44 +64,46 @@ def fragments(folder: Path, run_id: str = "*") -> list[Fragment]:
 
 
 def unsent(folder: Path, run_id: str = "*") -> list[Fragment]:
-    """Offline sessions that `wandb sync` has still to upload."""
+    """Return the offline sessions that `wandb sync` has still to upload."""
     return [
         place for place in fragments(folder, run_id) if is_offline(place) and not _is_sent(place)
     ]
 
 
 def is_offline(fragment: Fragment) -> bool:
-    """Whether it was one without a server."""
+    """Whether a session ran without a server."""
     return fragment.name.startswith("offline-")
 
 
 def mark_sent(places: Iterable[Fragment]) -> None:
-    """Say, as `wandb sync` does and heeds, that all of them came to the server."""
+    """Mark sessions as uploaded, in the way that `wandb sync` writes and reads."""
     for place in places:
         (place / f"run-{_id(place)}.wandb.synced").touch()
 
 
 def held(folder: Path, run_id: str) -> set[int]:
-    """Cycles whose rows are in offline sessions, or came to the server in an online one
-    that ended well.
+    """Return the cycles whose rows are safe.
+
+    They are in offline sessions, or came to the server in an online one that ended well.
     """
     sure = [place for place in fragments(folder, run_id) if is_offline(place) or _is_sent(place)]
     return {cycle for place in sure for cycle in _cycles(place)}
 
 
 def tidy(folder: Path) -> int:
-    """Delete offline sessions that are torn, or were killed before they held a record, to have
-    their rows written anew.
+    """Delete offline sessions that are torn or empty, so that their rows are written anew.
 
-    `wandb sync` stops at the first of them without a word, and sends the rows before the tear again
-    each time. Where it has sent them once already, they are marked as sent.
+    Those are of processes that were killed. `wandb sync` stops at the first of them without a
+    message, and sends the rows before the tear again each time. Where it has sent them once
+    already, they are marked as sent.
 
     Returns:
         How many were torn.
     """
     count = 0
     for file in folder.glob("wandb/offline-run-*/run-*.wandb"):
-        place, empty = file.parent, file.stat().st_size <= EMPTY
+        place = file.parent
+        empty = file.stat().st_size <= EMPTY
         if _is_sent(place) or not (empty or _rows(place)[1]):
             continue
         count += not empty
@@ -124,7 +127,7 @@ def _cycles(fragment: Fragment) -> list[int]:
 
 
 def _rows(fragment: Fragment) -> tuple[list[dict[str, Any]], bool]:
-    """What W&B's own reader finds, and whether it complains of a torn or broken file."""
+    """Return the rows that W&B's own reader finds, and whether it reports a torn or broken file."""
     from wandb.util import get_core_path
 
     file = fragment / f"run-{_id(fragment)}.wandb"

@@ -23,9 +23,9 @@ SHOWN = 4  # thumbnails of the first and of the last queried samples
 
 
 def identity(plan: Plan, name: str) -> Identity:
-    """Which W&B run a run of the config `name` is.
+    """Return the identity in W&B of a run of the config `name`.
 
-    In its config, `strategy` is the leg: what curves are grouped by.
+    In its config, `strategy` is the leg, by which curves are grouped.
     """
     config = {**flat(plan.config), "config": name, "module_mode": plan.module_mode}
     config["strategy"] = plan.leg  # a strategy of one's own has only `strategy.type` otherwise
@@ -34,7 +34,7 @@ def identity(plan: Plan, name: str) -> Identity:
 
 
 def pictures(task: Task, folder: RunFolder) -> Callable[[int], list[Picture]]:
-    """What shows a committed cycle's queries: its images and captions, by the cycle's number."""
+    """Return a function from a committed cycle's number to its queried images with captions."""
     return lambda cycle: thumbnails(task, folder.query(cycle))
 
 
@@ -45,30 +45,26 @@ def tracker(
     rows: Sequence[Mapping[str, Any]],
     say: Callable[[str], None],
 ) -> Tracker:
-    """The open mirror of a run that is to go on; it has sent those `rows` that W&B lacked."""
+    """Open the mirror of a run that is to go on; it sends those `rows` that W&B lacks."""
     who = identity(experiment, experiment.name)
     return Tracker(folder.path, who, mode, rows, say, pictures(experiment.task, folder))
 
 
 def thumbnails(task: Task, query: Query | None) -> list[tuple[Image, str]]:
-    """Pictures of the first and last queried samples, with annotations and scores."""
+    """Return pictures of the first and last queried samples, with annotations and scores."""
     if query is None:
         return []
     picked = query.picked.tolist()
     places = [p for p in range(len(picked)) if p < SHOWN or p >= len(picked) - SHOWN]
     position = {int(i): p for p, i in enumerate(query.candidates)}
-    found = []
+    images = []
     for place in places:
-        rows = {
-            name: values[position[picked[place]]]
+        sample = picked[place]
+        scores = "".join(
+            f"  {name} {values[position[sample]]:.3g}"
             for name, values in query.signals.items()
             if values.ndim == 1
-        }
-        scores = "".join(f"  {name} {value:.3g}" for name, value in rows.items())
-        found.append(
-            (
-                task.thumbnail(picked[place]),
-                f"choice {place + 1}: {task.name(picked[place])}{scores}",
-            )
         )
-    return found
+        caption = f"choice {place + 1}: {task.name(sample)}{scores}"
+        images.append((task.thumbnail(sample), caption))
+    return images

@@ -1,4 +1,4 @@
-"""What a command must know of the mirror before anything else is imported."""
+"""Names that a command needs of the mirror before anything else is imported."""
 
 PROJECT = "losstap"
 MODES = ("online", "offline", "disabled")

@@ -1,4 +1,4 @@
-"""Sends a run folder to W&B after the run: what the server, or the offline files, lack."""
+"""Send what W&B or its offline files lack of a run folder, after the run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.record.folder import RunFolder, RunFolderError
 from tools.record.reading import Run, read
 from tools.record.rows import totals
 
-# how the tracker begins to tell it for one run; here one command is told for all
+# beginning of the tracker's advice for one run; here one command is printed for all runs
 HOW = "W&B: offline; to upload"
 
 
@@ -26,51 +26,52 @@ class PushError(Exception):
 
 
 class Pictures:
-    """A run's pictures where its data are here; the first failure is said, and the run goes without
-    them.
+    """Gives a run's pictures if its data are on this machine.
+
+    The first failure is reported, and the run is sent without them.
 
     Args:
         folder: of the run.
-        said: what is said of the run.
+        messages: lines on the run, to which a failure is added.
         trust: folders with code that may be run: of tasks that are not losstap's own.
     """
 
-    def __init__(self, folder: RunFolder, said: list[str], trust: plans.Trust) -> None:
-        self.folder, self.said, self.trust = folder, said, trust
+    def __init__(self, folder: RunFolder, messages: list[str], trust: plans.Trust) -> None:
+        self.folder, self.messages, self.trust = folder, messages, trust
         self.task: Task | None = None
         self.lacking = False
 
     def __call__(self, cycle: int) -> list[Picture]:
-        """A cycle's images with their captions."""
+        """Return a cycle's images with their captions."""
+        if self.lacking:
+            return []
         try:
-            if self.task is None and not self.lacking:
+            if self.task is None:
                 self.task = self._task()
-            return [] if self.task is None else identity.pictures(self.task, self.folder)(cycle)
+            return identity.pictures(self.task, self.folder)(cycle)
         except Exception as error:  # adapters are anybody's, and data may be gone in any way
-            self.task, self.lacking = None, True
-            self.said.append(
+            self.lacking = True
+            self.messages.append(
                 f"pictures left out: {type(error).__name__}: "
                 f"{printable(' '.join(str(error).split()))}"
             )
             return []
 
     def _task(self) -> Task:
-        """Ids mean something in the data that the run had: another set would show other images."""
+        """Build the run's task; refuse other data, in which its ids would show other images."""
         task = plans.task(self.folder.path, self.trust)
         from tools.experiment import preflight  # it needs torch, as tasks do
 
         if preflight.names(task) != self.folder.sample_names():
-            raise RunFolderError(
-                "the data here are others than the run's, by their names in samples.txt"
-            )
+            raise RunFolderError("the data here are not the run's, by the names in samples.txt")
         return task
 
 
 class Sent(NamedTuple):
-    """What came of one run.
+    """The result of sending one run.
 
     Attributes:
-        text: for people.
+        text: a line on it.
         unsent: folders of offline files that `wandb sync` has still to upload.
     """
 
@@ -86,43 +87,46 @@ def push(path: Path, mode: str, trust: plans.Trust = ()) -> Sent:
         ConfigError: if its config cannot be built.
         PushError: if W&B failed.
     """
-    folder, said = RunFolder(path), list[str]()
+    folder = RunFolder(path)
+    messages: list[str] = []
     folder.require_whole()
     with folder.locked():
-        run, plan = read(path, trust), plans.plan(path, trust)
+        run = read(path, trust)
+        plan = plans.plan(path, trust)
         count = f"{len(run.rows)} of {plan.budget.cycles} cycles"
         who = identity.identity(plan, run.config)
         if not run.rows:
             return Sent(f"{count}: nothing to send")
         held = _held(path)
-        there, waiting = fragments.fragments(path), fragments.unsent(path)
+        waiting = fragments.unsent(path)
         if mode == "offline" and {row["cycle"] for row in run.rows} <= held:
+            newest = fragments.fragments(path)[-1]
             return Sent(
-                f"{count}, 0 sent: {there[-1]} is of the same W&B run; {_advice(waiting)}", waiting
+                f"{count}, 0 sent: {newest} is of the same W&B run; {_advice(waiting)}", waiting
             )
         before = set(_offline(path))
         with _whole_or_not_at_all(path):
-            tracker = _send(who, run, mode, said, Pictures(folder, said, trust))
-            text = "; ".join([f"{count}, {tracker.sent} sent", *said])
+            tracker = _send(who, run, mode, messages, Pictures(folder, messages, trust))
+            count = f"{count}, {tracker.sent} sent"
             if tracker.failed:
-                raise PushError(text)
+                raise PushError("; ".join([count, *messages]))
         made = sorted(set(_offline(path)) - before)  # W&B may still write them
     if mode == "online" and waiting:
-        said.append(
+        messages.append(
             f"{len(waiting)} offline before, and marked as sent: `wandb sync` leaves them out"
         )
-    told = "; ".join(
-        [f"{count}, {tracker.sent} sent", *(line for line in said if not line.startswith(HOW))]
-    )
-    return Sent(told, [*waiting, *made] if mode == "offline" else ())
+    text = "; ".join([count, *(line for line in messages if not line.startswith(HOW))])
+    if mode == "offline":
+        return Sent(text, [*waiting, *made])
+    return Sent(text)
 
 
 @contextmanager
 def _whole_or_not_at_all(path: Path) -> Iterator[None]:
-    """Clear the offline files that the block began and did not end: they lack rows, and would stand
-    for the run.
+    """Delete the offline files that the block began, if it fails.
 
-    What came to a server stays there: the same command sends the rest.
+    They lack rows, and would pass for the whole run. What came to a server stays there: the same
+    command sends the rest.
     """
     before = set(_offline(path))
     try:
@@ -132,8 +136,8 @@ def _whole_or_not_at_all(path: Path) -> Iterator[None]:
             import wandb
 
             wandb.teardown()  # waits for wandb's own process, which still writes
-        for begun in set(_offline(path)) - before:
-            shutil.rmtree(begun, ignore_errors=True)
+        for unfinished in set(_offline(path)) - before:
+            shutil.rmtree(unfinished, ignore_errors=True)
         raise
 
 
@@ -143,11 +147,13 @@ def _held(path: Path) -> set[int]:
     except ValueError as error:
         raise PushError(str(error)) from error
     fragments.tidy(path)
-    return set() if run_id is None else fragments.held(path, run_id)
+    if run_id is None:
+        return set()
+    return fragments.held(path, run_id)
 
 
 def _offline(path: Path) -> list[Path]:
-    """Folders of all offline fragments in a run folder, empty ones too."""
+    """Return the folders of all offline sessions in a run folder, empty ones too."""
     return list(path.glob("wandb/offline-run-*"))
 
 
@@ -157,13 +163,11 @@ def _advice(waiting: Sequence[Path]) -> str:
     return "--mode online sends what the server lacks"
 
 
-def _send(who: Identity, run: Run, mode: str, said: list[str], shown: Pictures) -> Tracker:
-    """Send what W&B lacks of a run.
-
-    A run that is not finished ends there as one that was stopped.
-    """
-    tracker = Tracker(run.folder, who, mode, run.rows, said.append, shown, fallback=False)
-    tracker.finish(
-        totals(run.metric, run.rows) if run.finished else {}, exit_code=0 if run.finished else 1
-    )
+def _send(who: Identity, run: Run, mode: str, messages: list[str], shown: Pictures) -> Tracker:
+    """Send what W&B lacks of a run; one that is not finished is shown as stopped."""
+    tracker = Tracker(run.folder, who, mode, run.rows, messages.append, shown, fallback=False)
+    if run.finished:
+        tracker.finish(totals(run.metric, run.rows))
+    else:
+        tracker.finish({}, exit_code=1)
     return tracker

@@ -1,4 +1,4 @@
-"""Run folders, one after the other, sent to W&B: what `wandb_push.py` does."""
+"""Send run folders to W&B, one after the other: what `wandb_push.py` does."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _push_all(paths: Sequence[Path], mode: str, console: Console, trust: plans.Trust) -> int:
-    status, left = 0, list[Path]()
+    status = 0
+    left: list[Path] = []
     for path in paths:
         try:
             sent = push(path, mode, trust)

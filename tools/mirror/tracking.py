@@ -1,10 +1,10 @@
 """The mirror of a run folder in Weights & Biases (wandb 0.31).
 
 The files of the run folder are the truth; W&B shows them and can be rebuilt from them. Hence two
-rules: nothing that goes wrong in W&B stops a run, and a Tracker that is given the finished rows
-first sends those that W&B does not know: online those that the server lacks, offline those that no
-file of the run holds. wandb is imported inside functions only, so that a run with tracking disabled
-needs no wandb at all.
+rules: nothing that goes wrong in W&B stops a run, and a Tracker first sends those of the finished
+rows that W&B does not know: online those that the server lacks, offline those that no file of the
+run holds. wandb is imported inside functions only, so that a run with tracking disabled needs no
+wandb at all.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ Picture = tuple[Image.Image, str]  # and its caption
 THUMBNAIL = (256, 256)  # pixels
 # seconds; without a probe wandb needs 25 to 100 s to notice that there is no network
 PROBE_TIMEOUT = 3.0
-# What keeps wandb quiet, fast and bounded (times in seconds). The x_ settings are not promised by
-# wandb: a version that does not know one goes without it.
+# Settings that keep wandb quiet, fast and bounded (times in seconds). The x_ settings are private
+# to wandb: those that a version does not know are left out.
 SETTINGS: dict[str, Any] = {
     "console": "off",
     "symlink": False,
@@ -59,7 +59,7 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Identity:
-    """Which W&B run this is."""
+    """The names and the config of a run in W&B."""
 
     project: str  # one for all: PROJECT
     group: str  # config name, e.g. "det_ssd_voc"
@@ -69,28 +69,25 @@ class Identity:
     config: dict[str, Any]  # flat: task, network, ..., strategy, seed; values JSON-able
 
     def new_id(self) -> str:
-        """One that no run has yet, of at most 64 characters that W&B accepts: drawn, and kept in
-        the run's folder.
+        """Draw an id that no run has yet, of at most 64 characters that W&B accepts.
 
-        A run made anew is another one, of the same settings too: in one W&B run both would have
-        rows for each cycle.
+        It is kept in the run's folder. A run that is made anew with the same settings has another
+        id: in one W&B run both would have rows for each cycle.
         """
         text = re.sub("[^A-Za-z0-9_-]+", "-", f"{self.group}-{self.strategy}-s{self.seed}")
         return f"{text[:55]}-{secrets.token_hex(4)}"  # cut the text, never what tells runs apart
 
 
 def resolve_mode(requested: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """One of MODES: the command line, else WANDB_MODE, else online where the user is logged in,
-    else offline.
+    """Return one of MODES: that of the command line, of WANDB_MODE, or the default.
 
-    Needs no network. wandb finds the netrc file and its own settings by the process's environment.
-    Raises ValueError for any other word.
+    The default is online if the user is logged in, otherwise offline. Needs no network. wandb finds
+    the netrc file and its own settings by the process's environment. Raises ValueError for any
+    other word.
     """
-    given = environ.get("WANDB_MODE")
-    for source, mode in (
-        ("the command line", requested),
-        ("WANDB_MODE", OLD_MODES.get(given or "", given)),
-    ):
+    given = environ.get("WANDB_MODE", "")
+    sources = {"the command line": requested, "WANDB_MODE": OLD_MODES.get(given, given)}
+    for source, mode in sources.items():
         if mode and mode not in MODES:
             raise ValueError(
                 f"Expected {source} to give a W&B mode ({', '.join(MODES)}), but got {mode!r}."
@@ -101,8 +98,9 @@ def resolve_mode(requested: str | None, environ: Mapping[str, str] = os.environ)
 
 
 def logged_in(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether there is a key for the configured host: in the environment, the netrc file
-    or wandb's settings.
+    """Whether there is a key for the configured host.
+
+    It may be in the environment, the netrc file or wandb's settings.
     """
     if environ.get("WANDB_API_KEY") or environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
@@ -112,14 +110,15 @@ def logged_in(environ: Mapping[str, str] = os.environ) -> bool:
 
         return wandb.login(prompt=False, verify=False)  # asks neither the user nor the server
     except ImportError:
-        return False  # Tracker meets the same error, and says it
+        return False  # Tracker meets the same error, and reports it
     except Exception:
-        return True  # a key that cannot be used: going online fails on it, and Tracker says why
+        return True  # a key that cannot be used: going online fails, and Tracker reports why
 
 
 def silence() -> None:
-    """Before the import of wandb: it must neither print nor (even offline) report errors
-    to its makers.
+    """Keep wandb from printing and from reporting errors to its makers, which it does even offline.
+
+    To be called before the import of wandb.
     """
     os.environ["WANDB_SILENT"] = "true"
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -142,20 +141,21 @@ class Tracker:
         pictures: Callable[[int], Sequence[Picture]] = lambda cycle: (),
         fallback: bool = True,
     ) -> None:
-        """Open the run in `folder`/wandb, say where it goes, send those finished `rows` that W&B
-        does not know.
+        """Open the run in `folder`/wandb, and send those finished `rows` that W&B does not know.
 
-        `pictures` gives a cycle's images and captions; it is asked when they are sent, and may fail
-        like W&B itself. `fallback`: where it cannot be online, a run goes offline; without it that
-        is a failure like any other. Afterwards `sent` is the number of rows sent so far, and
-        `failed` whether tracking is off.
+        `say` prints a line, such as where the run goes. `pictures` gives a cycle's images and
+        captions; it is called when they are sent, and may fail like W&B itself. With `fallback` a
+        run that cannot be online goes offline; without it that is a failure like any other.
+        Afterwards `sent` is the number of rows sent so far, and `failed` whether tracking is off.
         """
-        self._folder, self._identity, self._say = folder.resolve(), identity, say
+        self._folder = folder.resolve()
+        self._identity, self._say = identity, say
         self._home = self._folder / "wandb"
         self._run: wandb.Run | None = None
         self._filled = False  # whether W&B has all rows that there are
         self._pictures, self._fallback = pictures, fallback
-        self.sent, self.failed = 0, False
+        self.sent = 0
+        self.failed = False
         if mode == "disabled":
             say("W&B: disabled")
             return
@@ -169,29 +169,28 @@ class Tracker:
                     f"W&B: {torn} offline files that a kill tore are written anew, with all of "
                     "their rows"
                 )
-            held = fragments.held(self._folder, self._id)
-            self._run = self._start_online() if mode == "online" else self._start("offline")
+            known = fragments.held(self._folder, self._id)
+            if mode == "online":
+                self._run = self._start_online()
+            else:
+                self._run = self._start("offline")
             self._run.define_metric(X_AXIS, hidden=True)
             # never wandb's own step: a resume shifts it
             self._run.define_metric("*", step_metric=X_AXIS)
-            known = (
-                held if self._run.offline else range(int(self._run.summary.get("cycle", -1)) + 1)
-            )
+            if not self._run.offline:
+                known = set(range(int(self._run.summary.get("cycle", -1)) + 1))
             try:
                 for row in rows:
                     if row["cycle"] not in known:
                         self._send(self._run, row)
                 self._filled = True
             except KeyboardInterrupt:
-                self.finish(
-                    {}, exit_code=1
-                )  # nobody else can: there is no tracker yet, and wandb's threads would go on
+                # the caller has no tracker yet, and wandb's threads would go on
+                self.finish({}, exit_code=1)
                 raise
 
     def cycle(self, row: Mapping[str, Any]) -> None:
-        """Send one cycle: the flat `row` without its None values, and its captioned
-        pictures under "queried".
-        """
+        """Send one cycle: the flat `row` without None values, and its pictures under "queried"."""
         with self._guard("cannot log"):
             if self._run is not None:
                 self._send(self._run, row)
@@ -202,11 +201,10 @@ class Tracker:
         self.sent += 1
 
     def finish(self, summary: Mapping[str, Any], exit_code: int = 0) -> None:
-        """Write `summary` as the run's final numbers and close the run, waiting at most a minute
-        for uploads.
+        """Write `summary` as the run's final numbers and close the run.
 
-        wandb's own process writes the last bytes of an offline file some 10 ms later, before this
-        process can exit.
+        Waits at most a minute for uploads. wandb's own process writes the last bytes of an offline
+        file some 10 ms later, before this process can exit.
         """
         with self._guard("cannot finish"):
             if self._run is not None:
@@ -222,11 +220,11 @@ class Tracker:
         try:
             yield
         except (Exception, SystemExit) as error:  # wandb's teardown may call sys.exit
-            self._run, self.failed = None, True
+            self._run = None
+            self.failed = True
             self._say(
                 f"W&B: {what}, tracking is off ({_reason(error)}). The run goes on; its rows are "
-                "in "
-                f"{self._folder / 'metrics.jsonl'}, and the same command, started again, sends "
+                f"in {self._folder / 'metrics.jsonl'}, and the same command, started again, sends "
                 "those that W&B lacks."
             )
 
@@ -237,7 +235,7 @@ class Tracker:
             os.environ.setdefault(name, str(self._home / "data"))
 
     def _start_online(self) -> wandb.Run:
-        """The online run, or an offline one where the server cannot be reached or refuses."""
+        """Start an online run, or an offline one if the server cannot be reached or refuses."""
         import wandb
 
         try:
@@ -273,28 +271,30 @@ class Tracker:
             tags=[tag[:64] for tag in who.tags if tag],  # W&B refuses longer and empty ones
         )
         place = self._place = Path(run.dir).resolve().parent
-        # wandb falls back to the temporary folder without a word
+        # wandb falls back to the temporary folder without a message
         if self._home not in place.parents:
             run.finish(exit_code=1)
             raise OSError(f"expected wandb to write below {self._home}, but it chose {place}")
         fragments.keep_id(self._folder, run.id)
         waiting = [file for file in fragments.unsent(self._folder, run.id) if file != place]
         upload = f"wandb sync {shlex.join(str(file) for file in [*waiting, place])}"
-        self._say(
-            f"W&B: online, {run.url}" if mode == "online" else f"W&B: offline; to upload: {upload}"
-        )
+        if mode == "online":
+            self._say(f"W&B: online, {run.url}")
+        else:
+            self._say(f"W&B: offline; to upload: {upload}")
         return run
 
 
 def _probe(url: str) -> None:
-    """Raise OSError where no connection to `url` can be made.
+    """Raise OSError if no connection to `url` can be made.
 
-    Behind a proxy only wandb itself can tell.
+    Behind a proxy nothing is tried, as only wandb itself can connect.
     """
     if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
         return
     parts = urlsplit(url)
-    port = parts.port or (80 if parts.scheme == "http" else 443)
+    default = 80 if parts.scheme == "http" else 443
+    port = parts.port or default
     try:
         socket.create_connection((parts.hostname or "", port), timeout=PROBE_TIMEOUT).close()
     except OSError as error:
@@ -306,9 +306,9 @@ def _present(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _gallery(images: Sequence[Picture]) -> dict[str, Any]:
-    """The images as captioned jpg thumbnails, padded to one size (wandb warns of mixed ones).
+    """Return the images as captioned jpg thumbnails, padded to one size; empty if there are none.
 
-    Nothing for none.
+    wandb warns of mixed sizes.
     """
     if not images:
         return {}
@@ -323,5 +323,5 @@ def _gallery(images: Sequence[Picture]) -> dict[str, Any]:
 
 
 def _reason(error: BaseException) -> str:
-    """The error in one short line."""
+    """Return the error in one short line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

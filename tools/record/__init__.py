@@ -1,1 +1,1 @@
-"""The run folder as data from anybody: what is in it is read, and never run."""
+"""Read and write run folders, whose content may be anybody's: it is read and never run."""

@@ -21,15 +21,16 @@ OWN = ("tasks", "acquisition", "models")  # packages whose classes any run may n
 
 
 def named(name: str, trust: Sequence[Path], code: Mapping[str, str]) -> Any:
-    """What a dotted name of a run folder stands for.
+    """Import what a dotted name of a run folder stands for.
 
     Args:
         name: such as `tasks.detection.Detection`.
         trust: folders whose code the user allows to be run.
-        code: where the run found code that is not losstap's own (see `tools.record.facts`).
+        code: folders where the run found code that is not losstap's own (see
+            `tools.record.facts`).
 
     Raises:
-        RunFolderError: if it is code that nobody allowed, or is not there.
+        RunFolderError: if it is code that the user did not allow, or does not exist.
     """
     if not all(part.isidentifier() for part in name.split(".")) or "." not in name:
         raise RunFolderError(
@@ -42,33 +43,30 @@ def named(name: str, trust: Sequence[Path], code: Mapping[str, str]) -> Any:
     if folder is None:
         where = code.get(name, f"FOLDER, the one that {first} is in")
         raise RunFolderError(
-            f"its {name} is code that is not losstap's own, which is run where you say so alone: "
+            f"its {name} is code that is not losstap's own, which is run only if you trust it: "
             f"look at it, then add --trust {where}"
         )
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
-    found = _found(name)
-    _in(first, folder)
-    return found
+    value = _imported(name)
+    _check_place(first, folder)
+    return value
 
 
 def _own(name: str) -> Any:
-    """A class of losstap's packages.
-
-    What these import themselves, such as `os`, is none of theirs.
-    """
-    found = _found(name)
-    if not inspect.isclass(found) or found.__module__.partition(".")[0] not in OWN:
-        raise RunFolderError(f"expected a class of losstap's, but {shown(name)} is {shown(found)}")
-    return found
+    """Import a class of losstap's packages; what these import themselves, such as `os`, is none."""
+    value = _imported(name)
+    if not inspect.isclass(value) or value.__module__.partition(".")[0] not in OWN:
+        raise RunFolderError(f"expected a class of losstap's, but {shown(name)} is {shown(value)}")
+    return value
 
 
-def _found(name: str) -> Any:
+def _imported(name: str) -> Any:
     parts = name.split(".")
     for end in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:end])
         try:
-            found = import_module(module)
+            value = import_module(module)
         except ModuleNotFoundError as error:
             if error.name is not None and f"{module}.".startswith(f"{error.name}."):
                 continue  # a shorter name may be the module
@@ -79,25 +77,31 @@ def _found(name: str) -> Any:
             ) from error
         try:
             for part in parts[end:]:
-                found = getattr(found, part)
+                value = getattr(value, part)
         except AttributeError as error:
             raise RunFolderError(f"{name} is not there ({error})") from error
-        return found
+        return value
     raise RunFolderError(f"{name} cannot be imported (No module named {parts[0]!r})")
 
 
 def _trusted(first: str, trust: Sequence[Path], recorded: str | None) -> Path | None:
-    """The trusted folder that has the module; of several, the one that the run names."""
-    have = [
+    """Return the trusted folder that has the module; of several, the one that the run names."""
+    having = [
         folder.resolve()
         for folder in trust
         if PathFinder.find_spec(first, [str(folder.resolve())]) is not None
     ]
-    return next((folder for folder in have if str(folder) == recorded), have[0] if have else None)
+    for folder in having:
+        if str(folder) == recorded:
+            return folder
+    return next(iter(having), None)
 
 
-def _in(first: str, folder: Path) -> None:
-    """Of two folders with a module of one name Python knows only the first that it imported."""
+def _check_place(first: str, folder: Path) -> None:
+    """Check that the module that was imported is the one in a folder.
+
+    If two folders have a module of one name, Python keeps the first that it imported.
+    """
     places = [p for p in (getattr(sys.modules[first], "__file__", None), *_paths(first)) if p]
     if not any(folder in Path(place).resolve().parents for place in places):
         raise RunFolderError(
@@ -106,18 +110,19 @@ def _in(first: str, folder: Path) -> None:
 
 
 def origin(name: str) -> str | None:
-    """The folder on Python's path where code that was imported is.
+    """Return the folder on Python's path from which code was imported.
 
-    None for losstap's own, and for what is no code.
+    None for losstap's own, and for names of other things.
     """
     first = name.partition(".")[0]
     if first in OWN or first not in sys.modules or "." not in name:
         return None
     places = [getattr(sys.modules[first], "__file__", None), *_paths(first)]
-    place = next((Path(found).resolve() for found in places if found), None)
-    if place is None:
-        return None
-    return str(place.parents[1] if place.name == "__init__.py" else place.parent)
+    for place in (Path(name).resolve() for name in places if name):
+        if place.name == "__init__.py":
+            place = place.parent
+        return str(place.parent)
+    return None
 
 
 def _paths(first: str) -> list[str]:

@@ -1,6 +1,4 @@
-"""What a run folder's committed cycles left in files of text: their rows, hashes of their
-times, and the state.
-"""
+"""Read the text files of a run folder's committed cycles: rows, hashes of times, and state."""
 
 from __future__ import annotations
 
@@ -15,8 +13,7 @@ from tools.record.receipt import receipt_digest
 
 
 def state(path: Path) -> tuple[Pool, str | None] | None:
-    """What is in `state.json`: the pool, and the hash of the last receipt; None if there is no
-    file.
+    """Read `state.json`: the pool, and the hash of the last receipt; None if there is no file.
 
     Raises:
         RunFolderError: if it is damaged.
@@ -25,11 +22,14 @@ def state(path: Path) -> tuple[Pool, str | None] | None:
         return None
     source = files.text(path, files.STATE)
     try:
-        found = files.parsed(source)
+        values = files.parsed(source)
         pool = Pool(
-            int(found["size"]), tuple(int(i) for i in found["labeled"]), int(found["cycle"])
+            int(values["size"]), tuple(int(i) for i in values["labeled"]), int(values["cycle"])
         )
-        return pool, None if found.get("receipt") is None else str(found["receipt"])
+        receipt = values.get("receipt")
+        if receipt is not None:
+            receipt = str(receipt)
+        return pool, receipt
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise RunFolderError(
             f"{path} is damaged ({error}); restore it from a backup, or start anew"
@@ -37,8 +37,9 @@ def state(path: Path) -> tuple[Pool, str | None] | None:
 
 
 def check_last(path: Path, receipt: Mapping[str, str], expected: str | None) -> None:
-    """Check that the last cycle's file is the one that `state.json` was written beside: the next
-    receipt names it.
+    """Check that the last cycle's file has the receipt whose hash is in `state.json`.
+
+    The next receipt will name it.
 
     Args:
         path: of the file.
@@ -49,40 +50,44 @@ def check_last(path: Path, receipt: Mapping[str, str], expected: str | None) -> 
         RunFolderError: if it is lost, or another one.
     """
     if expected is not None and receipt_digest(receipt) != expected:
-        told = f"one with the hash {receipt_digest(receipt)[:12]}" if receipt else "none"
+        value = "none"
+        if receipt:
+            value = f"one with the hash {receipt_digest(receipt)[:12]}"
         what = (
             f"{path}: expected the receipt with the hash {expected[:12]} of state.json, but got "
-            f"{told}"
+            f"{value}"
         )
         raise RunFolderError(f"{what}; restore the file, or move the folder away to start anew")
 
 
 def rows(path: Path, cycle: int) -> list[dict[str, Any]]:
-    """The rows of `metrics.jsonl` before a cycle.
+    """Read the rows of `metrics.jsonl` before a cycle.
 
     Raises:
         RunFolderError: if a line is damaged or a cycle's is missing.
     """
-    content = files.content(path, files.ROWS) if path.exists() else b""
-    found = []
-    for number, line in enumerate(
-        content.decode("utf-8", errors="replace").splitlines()[:cycle], 1
-    ):
+    values = []
+    for number, line in enumerate(_text(path).splitlines()[:cycle], 1):
         try:
-            found.append(files.row(line))
+            values.append(files.row(line))
         except ValueError as error:
             raise RunFolderError(
                 f"{path}, line {number} is damaged ({error}): {line[:60]!r}"
             ) from error
-    if [row.get("cycle") for row in found] != list(range(cycle)):
+    if [row.get("cycle") for row in values] != list(range(cycle)):
         raise RunFolderError(
-            f"{path}: expected a row for each cycle before {cycle}, but got {len(found)} rows"
+            f"{path}: expected a row for each cycle before {cycle}, but got {len(values)} rows"
         )
-    return found
+    return values
 
 
 def times(path: Path, cycle: int) -> list[str]:
-    """The lines of `seconds.txt` before a cycle; "-" where an earlier version kept none."""
-    content = files.content(path, files.ROWS) if path.exists() else b""
-    lines = content.decode("utf-8", errors="replace").split()
+    """Read the lines of `seconds.txt` before a cycle; "-" where an earlier version kept none."""
+    lines = _text(path).split()
     return [*lines[:cycle], *["-"] * (cycle - len(lines))]
+
+
+def _text(path: Path) -> str:
+    if not path.exists():
+        return ""
+    return files.content(path, files.ROWS).decode("utf-8", errors="replace")

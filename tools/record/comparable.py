@@ -1,7 +1,4 @@
-"""Which settings may differ between runs that are compared.
-
-Reports and checks of runs both use it.
-"""
+"""The settings that may differ between runs that are compared, in reports and in checks."""
 
 from __future__ import annotations
 
@@ -9,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MISSING = "(missing)"
-# what changes a machine's load alone
+# what changes the load of a machine, and nothing else
 LOAD = (
     "training.workers",
     "training.checkpoint_every",
     "training.deterministic",
     "scoring.workers",
 )
-# between any two runs: that, the noise, and what changes rounding, or what is kept
+# between any two runs: the load, the seed, and what changes rounding, or what is kept
 ANYWHERE = ("seed", *LOAD, "scoring.batch_size", "scoring.channels_last", "scoring.keep_vectors")
-# between strategies, though not between two runs of one: all that makes one, with what it sets
-# itself
+# between strategies, though not between two runs of one: settings of strategies, and those that a
+# strategy sets itself
 BETWEEN_LEGS = (
     "strategy",
     "subset",
@@ -31,7 +28,7 @@ BETWEEN_LEGS = (
     "scoring.embedding",
     "scoring.control",
 )
-# where the first training and its test alone are compared: all that comes after them
+# where only the first training and its test are compared: all that comes after them
 AFTER_THE_FIRST = (*ANYWHERE, *BETWEEN_LEGS, "scoring", "budget.query", "budget.cycles")
 
 
@@ -43,7 +40,7 @@ def free(key: str, may: Sequence[str]) -> bool:
 def differing(
     one: Mapping[str, Any], other: Mapping[str, Any], may: Sequence[str] = ()
 ) -> list[str]:
-    """Dotted keys, sorted, in which two flat configs differ and must not."""
+    """Return the dotted keys, sorted, in which two flat configs differ and must not."""
     keys = sorted(one.keys() | other.keys())
     return [
         key

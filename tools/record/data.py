@@ -11,7 +11,7 @@ import numpy as np
 
 from tools.record import files
 from tools.record.files import RunFolderError
-from tools.record.fingerprint import FILE, PARTS, Fingerprint, difference, unpacked
+from tools.record.fingerprint import FILE, Fingerprint, difference, unpacked
 from tools.record.receipt import receipt_digest
 from tools.record.writing import write_whole
 
@@ -19,8 +19,9 @@ ANEW = "or start anew with another --work-dir"
 
 
 def kept(folder: Path) -> Fingerprint | None:
-    """What a run's data were; None if it was not recorded: by an earlier version, or of a task
-    that does not tell.
+    """Read the fingerprint of a run's data; None if it was not recorded.
+
+    Earlier versions recorded none, and nor do tasks without `sources`.
 
     Raises:
         RunFolderError: if the file is damaged.
@@ -37,12 +38,11 @@ def kept(folder: Path) -> Fingerprint | None:
 
 
 def keep(folder: Path, now: Fingerprint | None, names: Sequence[str]) -> None:
-    """Write what the data are where nothing was trained on them yet; else check that they are the
-    same.
+    """Write the fingerprint of the data before the first training; later check that it is the same.
 
     Args:
         folder: of the run.
-        now: None if the task does not tell.
+        now: the data as they are; None if the task has no `sources`.
         names: of the pool's samples.
 
     Raises:
@@ -62,9 +62,10 @@ def check(folder: Path, now: Fingerprint | None, names: Sequence[str]) -> None:
     Raises:
         RunFolderError: if they changed, with what did and the first sample.
     """
-    there = kept(folder)
-    changed = [] if there is None or now is None else difference(there, now, names)
-    if changed:
+    before = kept(folder)
+    if before is None or now is None:
+        return
+    if changed := difference(before, now, names):
         what = f"{folder} was begun with other data; put them back as they were, {ANEW}:"
         raise RunFolderError("\n  ".join([what, *changed]))
 
@@ -75,28 +76,28 @@ def check_receipt(folder: Path, receipt: Mapping[str, str]) -> None:
     Raises:
         RunFolderError: if it is lost, or another one.
     """
-    expected, came = receipt.get("data"), receipt_part(folder).get("data", "(none)")
-    if expected is not None and expected != came:
+    expected = receipt.get("data")
+    current = receipt_part(folder).get("data", "(none)")
+    if expected is not None and expected != current:
         what = (
             f"{folder / FILE}: expected the hash {expected[:12]} of the last receipt, but got "
-            f"{came[:12]}"
+            f"{current[:12]}"
         )
         raise RunFolderError(f"{what}; restore the file, {ANEW}")
 
 
 def receipt_part(folder: Path) -> dict[str, str]:
-    """What receipts hold of the data; empty if it is not recorded."""
-    there = kept(folder)
-    return {} if there is None else {"data": receipt_digest(there.whole)}
+    """Return the part of a receipt that is about the data; empty if they are not recorded."""
+    hashes = whole(folder)
+    return {"data": receipt_digest(hashes)} if hashes else {}
 
 
 def whole(folder: Path) -> dict[str, str]:
     """Part of the data -> one hash over its samples; empty if it is not recorded."""
-    there = kept(folder)
-    return {} if there is None else there.whole
+    data = kept(folder)
+    return {} if data is None else data.whole
 
 
 def test_set(folder: Path) -> str:
-    """One hash over the test set; empty if it is not recorded."""
-    found = whole(folder)
-    return "".join(found[part] for part in PARTS if found and part.startswith("test"))
+    """The hashes of the test set in one string; empty if they are not recorded."""
+    return "".join(value for part, value in whole(folder).items() if part.startswith("test"))

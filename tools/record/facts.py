@@ -21,7 +21,7 @@ PAIRS = "(pairs)"  # the key under which a dict lies as pairs, where not all of 
 
 @dataclass(frozen=True)
 class Facts:
-    """What tools must know of a run's code without running it.
+    """Facts about a run's code, which tools need without running it.
 
     Args:
         metric: key of the metric that the curve plots.
@@ -36,33 +36,33 @@ class Facts:
 
     @property
     def digest(self) -> str:
-        """Of what is the same wherever the code lies."""
+        """The hash of what is the same wherever the code lies."""
         about = asdict(self) | {"code": sorted(self.code)}
         return hashlib.sha256(_json(about)).hexdigest()
 
 
 def as_json(config: Mapping[str, Any]) -> bytes:
-    """Settings in the one form in which they are kept, compared and hashed; tuples are lists."""
+    """Return settings in the form in which they are kept, compared and hashed; tuples are lists."""
     return _json(_written(dict(config)))
 
 
 def digest(config: Mapping[str, Any]) -> str:
-    """Of the settings, but for those that change nothing of what comes out (`LOAD`)."""
-    found = _written(dict(config))
+    """Return the hash of the settings, apart from those that cannot change results (`LOAD`)."""
+    values = _written(dict(config))
     for key in LOAD:
         section, _, name = key.partition(".")
-        if isinstance(found.get(section), dict):
-            found[section] = {k: v for k, v in found[section].items() if k != name}
-    return hashlib.sha256(_json(found)).hexdigest()
+        if isinstance(values.get(section), dict):
+            values[section] = {k: v for k, v in values[section].items() if k != name}
+    return hashlib.sha256(_json(values)).hexdigest()
 
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as they come back from `config.json`."""
+    """Return settings as they come back from `config.json`."""
     return _read(json.loads(as_json(config)))
 
 
 def facts_json(about: Facts) -> bytes:
-    """`facts.json`."""
+    """Return the content of `facts.json`."""
     return _json(asdict(about) | {"code": dict(about.code)})
 
 
@@ -75,7 +75,9 @@ def _written(value: Any) -> Any:
         if all(isinstance(key, str) for key in value):
             return {key: _written(item) for key, item in value.items()}
         return {PAIRS: [[_written(key), _written(item)] for key, item in value.items()]}
-    return [_written(item) for item in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [_written(item) for item in value]
+    return value
 
 
 def _read(value: Any) -> Any:
@@ -83,31 +85,36 @@ def _read(value: Any) -> Any:
         if value.keys() == {PAIRS}:
             return {key: _read(item) for key, item in value[PAIRS]}
         return {key: _read(item) for key, item in value.items()}
-    return [_read(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_read(item) for item in value]
+    return value
 
 
 def there(folder: Path) -> bool:
-    """Whether a folder has settings: in `config.json` or, of an earlier version, in
-    `config.py` alone.
-    """
+    """Whether a folder has settings: `config.json` or, of an earlier version, only `config.py`."""
     return (folder / CONFIG).exists() or (folder / SHOWN).exists()
 
 
 def settings(folder: Path) -> dict[str, Any]:
-    """The settings of a run, from `config.json`; of an earlier version, from `config.py`, which is
-    read and not run.
+    """Read the settings of a run from `config.json`.
+
+    Those of an earlier version are in `config.py`, which is read and not run.
 
     Raises:
         RunFolderError: if there is no such file, or it is damaged.
     """
-    path = folder / (CONFIG if (folder / CONFIG).exists() else SHOWN)
+    path = folder / CONFIG
+    parse = parsed
+    if not path.exists():
+        path = folder / SHOWN
+        parse = literals.settings
     source = text(path, SMALL)
     try:
-        found = parsed(source) if path.name == CONFIG else literals.settings(source)
-        if not isinstance(found, dict):
-            raise ValueError(f"expected settings by name, but got {type(found).__name__}")
-        shallow(found)
-        return plain(_read(found))
+        values = parse(source)
+        if not isinstance(values, dict):
+            raise ValueError(f"expected settings by name, but got {type(values).__name__}")
+        shallow(values)
+        return plain(_read(values))
     except (
         ValueError,
         TypeError,
@@ -121,17 +128,17 @@ def settings(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def describe(folder: Path, config: Mapping[str, Any], told: Facts | None) -> None:
-    """Write the settings, for tools and for people, and what tools must know of the run's code.
+def describe(folder: Path, config: Mapping[str, Any], about: Facts | None) -> None:
+    """Write the settings, for tools and for people, and the facts about the run's code.
 
     Raises:
         RunFolderError: if the run was made with another task, or the folder cannot be written
             to.
     """
     before = facts(folder)
-    if before is not None and told is not None and before.digest != told.digest:
+    if before is not None and about is not None and before.digest != about.digest:
         raise RunFolderError(
-            f"{folder} was made with other code: {before} there, {told} now; take another "
+            f"{folder} was made with other code: {before} there, {about} now; take another "
             "--work-dir"
         )
     if not (folder / SHOWN).exists():
@@ -140,28 +147,28 @@ def describe(folder: Path, config: Mapping[str, Any], told: Facts | None) -> Non
         write_whole(folder / SHOWN, Config(dict(config)).pretty_text.encode())
     if not (folder / CONFIG).exists():
         write_whole(folder / CONFIG, as_json(config))
-    if told is not None and before != told:  # the code may lie elsewhere now
-        write_whole(folder / FACTS, facts_json(told))
+    if about is not None and before != about:  # the code may lie elsewhere now
+        write_whole(folder / FACTS, facts_json(about))
 
 
 def shown_differs(folder: Path) -> str:
-    """What is wrong with `config.py`, which is there for people beside `config.json`.
+    """Return what is wrong with `config.py`, the copy of `config.json` for people.
 
     Empty if nothing.
     """
     if not ((folder / CONFIG).exists() and (folder / SHOWN).exists()):
         return ""
     try:
-        found = plain(literals.settings(text(folder / SHOWN, SMALL)))
+        shown = plain(literals.settings(text(folder / SHOWN, SMALL)))
     except Exception as error:  # it may hold anything
         return f"{SHOWN} is damaged ({type(error).__name__}: {error}); {CONFIG} counts"
-    if found == settings(folder):
+    if shown == settings(folder):
         return ""
     return f"{SHOWN} has other settings than {CONFIG}, which counts"
 
 
 def facts(folder: Path) -> Facts | None:
-    """What a run says of its code; None in a folder of an earlier version.
+    """Read the facts about a run's code; None in a folder of an earlier version.
 
     Raises:
         RunFolderError: if the file is damaged.
@@ -171,12 +178,14 @@ def facts(folder: Path) -> Facts | None:
         return None
     source = text(path, SMALL)
     try:
-        found = parsed(source)
-        better, code = found["lower_is_better"], dict(found["code"])
-        names = [found["metric"], *code, *code.values()]
+        values = parsed(source)
+        metric = values["metric"]
+        lower = bool(values["lower_is_better"])
+        code = dict(values["code"])
+        names = [metric, *code, *code.values()]
         if not all(isinstance(name, str) and name.isprintable() for name in names):
             raise ValueError("expected names that can be printed")
-        return Facts(found["metric"], bool(better), code)
+        return Facts(metric, lower, code)
     except (ValueError, TypeError, KeyError) as error:
         raise RunFolderError(
             f"{path} is damaged ({type(error).__name__}: {error}); restore it"

@@ -34,8 +34,7 @@ class RunFolderError(Exception):
 
 
 def sound(folder: Path) -> None:
-    """Check that what is read and written in a run folder lies in it: no links out of it, no pipes
-    and devices.
+    """Check that a run folder holds files and folders only: no links out of it, pipes or devices.
 
     A link to `/etc/passwd` would be shown, one to a file of the user's written over, and a pipe
     waited for. The folder itself may be a link. What W&B keeps below `wandb` is its own, and links
@@ -65,9 +64,7 @@ def sound(folder: Path) -> None:
 
 
 def _entries(folder: Path) -> Iterator[Path]:
-    """All that a run writes or reads: entries of the folder, and of what is below
-    `queries` and `cycles`.
-    """
+    """Yield the entries of the folder and of its subfolders, but for those below `wandb`."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -94,7 +91,7 @@ def _kind(mode: int) -> str:
 
 
 def content(path: Path, most: int) -> bytes:
-    """A file of at most `most` bytes.
+    """Read a file of at most `most` bytes.
 
     Raises:
         RunFolderError: if it is missing, cannot be read, is larger, or is no file.
@@ -103,15 +100,14 @@ def content(path: Path, most: int) -> bytes:
         # a pipe would be waited for
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             _regular(path, file, most)
-            found = file.read(most)
+            return file.read(most)
     except OSError as error:
         what = f"{path} cannot be read ({type(error).__name__}: {error})"
         raise RunFolderError(f"{what}; restore it from a backup") from error
-    return found
 
 
 def text(path: Path, most: int) -> str:
-    """A file of UTF-8 of at most `most` bytes.
+    """Read a file of UTF-8 of at most `most` bytes.
 
     Raises:
         RunFolderError: as `content`, and where it is another encoding.
@@ -123,7 +119,7 @@ def text(path: Path, most: int) -> str:
 
 
 def _regular(path: Path, file: IO[bytes], most: int) -> int:
-    """The size of an open file; RunFolderError where it is none, or is larger."""
+    """Return the size of an open file; RunFolderError if it is no file, or larger than `most`."""
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
         raise RunFolderError(
@@ -137,10 +133,10 @@ def _regular(path: Path, file: IO[bytes], most: int) -> int:
 
 
 def parsed(source: str) -> Any:
-    """What is in a JSON.
+    """Parse a text of JSON.
 
     Raises:
-        ValueError: if it is none, has a key twice, or brackets in brackets without end.
+        ValueError: if it is no JSON, has a key twice, or brackets in brackets without end.
     """
     try:
         return json.loads(source, object_pairs_hook=_object)
@@ -149,49 +145,52 @@ def parsed(source: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):  # of which every reader keeps the one that it likes
+    values = dict(pairs)
+    if len(values) < len(pairs):  # readers of JSON differ in which one they keep
         keys = [key for key, _ in pairs]
-        raise ValueError(
-            f"the key {shown(next(key for key in keys if keys.count(key) > 1))} twice in one object"
-        )
-    return found
+        double = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {shown(double)} twice in one object")
+    return values
 
 
 def row(line: str) -> dict[str, Any]:
-    """A line of metrics.jsonl: null, and numbers of at most 64 bits.
+    """Parse a line of metrics.jsonl: null, and numbers of at most 64 bits, by name.
 
     Raises:
         ValueError: if something else is in it.
     """
-    found = parsed(line)
-    if not isinstance(found, dict):
-        raise ValueError(f"expected an object, but got {shown(found)}")
-    for key, value in found.items():
-        if isinstance(value, dict | list | str) or (
-            isinstance(value, int) and abs(value) >= 1 << 63
-        ):
-            came = f"{shown(key)}: {shown(value)}"
-            raise ValueError(f"expected a number of at most 64 bits or null, but got {came}")
-    return found
+    values = parsed(line)
+    if not isinstance(values, dict):
+        raise ValueError(f"expected an object, but got {shown(values)}")
+    for key, value in values.items():
+        large = isinstance(value, int) and abs(value) >= 1 << 63
+        if large or isinstance(value, dict | list | str):
+            raise ValueError(
+                "expected a number of at most 64 bits or null, but got "
+                f"{shown(key)}: {shown(value)}"
+            )
+    return values
 
 
 def shallow(value: Any, left: int = DEEPEST) -> None:
     """Raise ValueError where more than `left` dicts and lists lie inside each other."""
-    if isinstance(value, dict | list | tuple):
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
         if not left:
             raise ValueError(f"more than {DEEPEST} brackets in brackets")
-        for item in value.values() if isinstance(value, dict) else value:
+        for item in value:
             shallow(item, left - 1)
 
 
 def arrays(path: Path, part: str = "") -> dict[str, np.ndarray]:
-    """Arrays of a file that `np.savez` wrote: none of them pickled, packed, or larger than the file
-    that holds it.
+    """Read the arrays of a file that `np.savez` wrote.
+
+    None of them may be pickled, packed, or larger than the file.
 
     Args:
         path: of the file.
-        part: how the names of the arrays that are wanted begin.
+        part: the beginning of the names of the arrays that are wanted.
 
     Raises:
         RunFolderError: if the file is damaged, of another kind, or more than fits into memory.
@@ -200,33 +199,31 @@ def arrays(path: Path, part: str = "") -> dict[str, np.ndarray]:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             stored(file, _regular(path, file, free_memory()))
             file.seek(0)
-            with np.load(file, allow_pickle=False) as found:
-                return {name: found[name] for name in found if name.startswith(part)}
+            with np.load(file, allow_pickle=False) as stored_arrays:
+                names = [name for name in stored_arrays if name.startswith(part)]
+                return {name: stored_arrays[name] for name in names}
     except RunFolderError:
         raise
-    except Exception as error:  # what zipfile, zlib and NumPy say to damaged bytes is of many kinds
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds for damaged bytes
         raise RunFolderError(
             f"{path} is damaged ({type(error).__name__}: {error}); restore it"
         ) from error
 
 
 def stored(file: IO[bytes], size: int) -> None:
-    """Check that an npz of `size` bytes holds no more than that, and no array claims to be larger
-    than it is.
+    """Check the sizes in an npz: no more than `size` bytes, and no array larger than its bytes.
 
     Raises:
         BadZipFile: where it is no npz, or holds more.
     """
-    if not zipfile.is_zipfile(file):  # what NumPy says to other bytes is that they hold pickles
+    if not zipfile.is_zipfile(file):  # NumPy would report that other bytes hold pickles
         raise zipfile.BadZipFile("no npz file, or its end is missing")
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
         if len({entry.filename for entry in entries}) < len(entries):
             raise zipfile.BadZipFile("two arrays of one name")
-        if (
-            any(e.compress_type != zipfile.ZIP_STORED for e in entries)
-            or sum(e.file_size for e in entries) > size
-        ):
+        compressed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+        if compressed or sum(entry.file_size for entry in entries) > size:
             raise zipfile.BadZipFile("expected arrays as np.savez stores them, but got packed ones")
         for entry in entries:
             with archive.open(entry) as member:
@@ -240,18 +237,19 @@ def _whole(entry: zipfile.ZipInfo, member: IO[bytes]) -> None:
     else:
         header = np.lib.format.read_array_header_2_0
     shape, _, dtype = header(member)
-    there, claimed = entry.file_size - member.tell(), math.prod(shape) * dtype.itemsize
+    values = math.prod(shape)
+    stored_bytes = entry.file_size - member.tell()
     if dtype.hasobject:
         raise zipfile.BadZipFile(
             f"expected numbers or text in {shown(entry.filename)}, but got pickled objects"
         )
-    if there != claimed or (not dtype.itemsize and math.prod(shape) > 1):
-        what = f"{math.prod(shape):,} values of {dtype.itemsize} bytes in {shown(entry.filename)}"
-        raise zipfile.BadZipFile(f"expected {what}, but got {there:,} bytes")
+    if stored_bytes != values * dtype.itemsize or (not dtype.itemsize and values > 1):
+        what = f"{values:,} values of {dtype.itemsize} bytes in {shown(entry.filename)}"
+        raise zipfile.BadZipFile(f"expected {what}, but got {stored_bytes:,} bytes")
 
 
 def free_memory() -> int:
-    """Bytes that can be had without swapping; on systems that do not tell, all that there is."""
+    """Return the bytes that are free without swapping; all memory where that is not known."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return next(

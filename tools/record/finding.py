@@ -21,7 +21,7 @@ Identity = tuple[int, int]  # device and inode: of a folder, by whatever name
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What may be a run, or hold some, and is not read; `str()` says which and why."""
+    """A path that may be a run, or hold some, and is not read; `str()` adds the reason."""
 
     path: Path
     why: str
@@ -31,21 +31,23 @@ class LeftOut:
 
 
 def read_all(paths: Sequence[Path], trust: Trust = ()) -> tuple[list[Run], list[LeftOut]]:
-    """The runs at or below the paths. One below that cannot be read is left out; one that is named
-    itself must be.
+    """Read the runs at or below the paths.
+
+    A run below a path that cannot be read is left out; one that is itself among the paths must be
+    readable.
 
     Raises:
         ComparisonError: if a path holds no run, or nothing can be read.
         RunFolderError: if a path is a run that cannot be read.
     """
-    found, left_out = find(paths)
+    folders, left_out = find(paths)
     named = [str(one) for one in left_out if one.path in paths]
     if named:
         raise ComparisonError(
             "\n  ".join(["These folders cannot be read; leave them out:", *named])
         )
     runs = []
-    for path in found:
+    for path in folders:
         try:
             runs.append(read(path, trust))
         except (RunFolderError, OSError) as error:
@@ -58,11 +60,11 @@ def read_all(paths: Sequence[Path], trust: Trust = ()) -> tuple[list[Run], list[
 
 
 def find(paths: Iterable[str | Path]) -> tuple[list[Path], list[LeftOut]]:
-    """Folders at or below the paths that look like runs, whole or not; and what could not be looked
-    into.
+    """Find folders at or below the paths that look like runs, and list what cannot be read.
 
-    Those of a path are sorted. A run may lie below another one. Links are followed, and each real
-    folder comes once: by its own name, where that is below the paths, too.
+    The folders may lack files. Those of a path are sorted. A run may lie below another one. Links
+    are followed, and each real folder comes once: by its own name, where that is below the paths,
+    too.
 
     Raises:
         ComparisonError: if a path is not there, or holds no run.
@@ -72,8 +74,8 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Path], list[LeftOut]]:
     for path in map(Path, paths):
         below, out = _below(path)
         if not (below or out):
-            came = "holds no run folder" if path.is_dir() else "is no folder"
-            raise ComparisonError(f"{path} {came}; expected one such as work_dirs/<config>")
+            what = "holds no run folder" if path.is_dir() else "is no folder"
+            raise ComparisonError(f"{path} {what}; expected one such as work_dirs/<config>")
         for identity, one in sorted(below.items(), key=lambda item: item[1][1]):
             runs[identity] = min(runs.get(identity, one), one, key=lambda run: run[0])
         closed |= out
@@ -81,16 +83,16 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Path], list[LeftOut]]:
 
 
 def _below(path: Path) -> tuple[dict[Identity, tuple[bool, Path]], dict[Path, LeftOut]]:
-    """Runs, each with whether a link leads there.
-
-    And folders and links that cannot be looked into.
-    """
+    """Return the runs, each with whether a link leads there, and what cannot be read."""
     runs: dict[Identity, tuple[bool, Path]] = {}
     closed: dict[Path, LeftOut] = {}
     seen: set[Identity] = set()
-    plain, linked = [(path, False)], list[tuple[Path, bool]]()
+    plain: list[tuple[Path, bool]] = []
+    linked: list[tuple[Path, bool]] = []
     if path.is_symlink():
-        plain, linked = linked, plain
+        linked.append((path, False))
+    else:
+        plain.append((path, False))
     while plain or linked:
         by_link = not plain  # links come last: most lead to what is known by then
         place, inside = (plain or linked).pop()
@@ -98,9 +100,8 @@ def _below(path: Path) -> tuple[dict[Identity, tuple[bool, Path]], dict[Path, Le
             status = os.stat(place)
             identity = (status.st_dev, status.st_ino)
             if identity in seen:
-                entries = []
-            else:
-                entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+                continue
+            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
         # also of a run that goes on, and clears what it does not need
         except (FileNotFoundError, NotADirectoryError):
             continue
@@ -109,11 +110,13 @@ def _below(path: Path) -> tuple[dict[Identity, tuple[bool, Path]], dict[Path, Le
             continue
         seen.add(identity)
         if looks_like_run([entry.name for entry in entries]):
-            runs[identity], inside = (by_link, place), True
+            runs[identity] = (by_link, place)
+            inside = True
         for entry in entries:
             below = Path(place, entry.name)
             if not entry.is_symlink():
-                (linked if by_link else plain).extend([(below, inside)] if entry.is_dir() else [])
+                if entry.is_dir():
+                    (linked if by_link else plain).append((below, inside))
             elif below.is_dir():
                 linked.append((below, inside))
             elif not (inside or below.exists()):

@@ -2,8 +2,8 @@
 
 It shows which data changed.
 
-Of an image that is a file these are its name and its size in bytes, so that a start reads no
-pixels: another image of the same name and size is not seen. Where the data lie has no part in it.
+The digest of an image file is of its name and its size in bytes, so that a start reads no pixels:
+another image of the same name and size is not noticed. Where the data lie has no part in it.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ NAMES = "test/names"
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """Of the data of a run.
+    """The fingerprint of a run's data.
 
     Args:
         digests: part -> (N,) of uint64, one a sample in the split's order; the parts are the keys
             of `PARTS`.
-        tested: what the images of the test set are called; the pool's names are in `samples.txt`.
+        tested: names of the images of the test set; the pool's names are in `samples.txt`.
     """
 
     digests: Mapping[str, np.ndarray]
@@ -49,37 +49,39 @@ class Fingerprint:
         return {part: hashlib.sha256(self.digests[part].tobytes()).hexdigest() for part in PARTS}
 
     def packed(self) -> dict[str, np.ndarray]:
-        """The named arrays of one file."""
+        """Return the fingerprint as the named arrays of one file."""
         names = "\n".join(self.tested).encode("utf-8", "surrogateescape")
         return {**self.digests, NAMES: np.frombuffer(names, np.uint8)}
 
 
 def unpacked(arrays: Mapping[str, np.ndarray]) -> Fingerprint:
-    """What `packed` packed.
+    """Return the fingerprint that `packed` made arrays of.
 
     Raises:
         KeyError, ValueError: if the arrays are others.
     """
     digests = {part: arrays[part] for part in PARTS}
-    for part, found in digests.items():
-        if found.ndim != 1 or found.dtype != np.dtype("<u8"):
+    for part, values in digests.items():
+        if values.ndim != 1 or values.dtype != np.dtype("<u8"):
             raise ValueError(
-                f"{part}: expected (N,) of uint64, but got {found.dtype} of shape {found.shape}"
+                f"{part}: expected (N,) of uint64, but got {values.dtype} of shape {values.shape}"
             )
     names = arrays[NAMES].tobytes().decode("utf-8", "surrogateescape")
     return Fingerprint(digests, tuple(names.split("\n")))
 
 
 def fingerprint(task: Task) -> Fingerprint | None:
-    """Of a task's data as they are now, where its `check` found nothing; None if it does not
-    tell its sources.
+    """Return the fingerprint of a task's data; None if the task has no `sources`.
+
+    The task's `check` must have found no fault.
 
     Raises:
         OSError: if an image is gone.
     """
     if not isinstance(task, Sourced):
         return None
-    digests, tested = {}, tuple[str, ...]()
+    digests = {}
+    names = {}
 
     @cache  # the persons of an image share it
     def size(path: Path) -> int:
@@ -89,9 +91,12 @@ def fingerprint(task: Task) -> Fingerprint | None:
         sources = task.sources(split)
         digests[f"{split}/images"] = _array([_image(source, size) for source in sources])
         digests[f"{split}/labels"] = _array([source.label for source in sources])
-        # of the test set in the end
-        tested = tuple(source.file.name if source.file else "" for source in sources)
-    return Fingerprint(digests, tested)
+        names[split] = tuple(_name(source) for source in sources)
+    return Fingerprint(digests, names["test"])
+
+
+def _name(source: Source) -> str:
+    return source.file.name if source.file else ""
 
 
 def _image(source: Source, size: Callable[[Path], int]) -> str:
@@ -101,33 +106,39 @@ def _image(source: Source, size: Callable[[Path], int]) -> str:
 
 
 def _array(texts: Sequence[str]) -> np.ndarray:
-    found = b"".join(
+    digests = b"".join(
         hashlib.blake2b(t.encode("utf-8", "surrogateescape"), digest_size=8).digest() for t in texts
     )
-    return np.frombuffer(found, "<u8")
+    return np.frombuffer(digests, "<u8")
 
 
-def difference(there: Fingerprint, now: Fingerprint, names: Sequence[str]) -> list[str]:
-    """What differs between the data of a run and others, a sentence a part with the first sample;
-    empty if nothing.
+def difference(before: Fingerprint, now: Fingerprint, names: Sequence[str]) -> list[str]:
+    """Return how the data differ from those of a run: for each part a sentence with a sample.
+
+    Empty if nothing differs.
 
     Args:
+        before: of the run.
+        now: of the data as they are.
         names: of the pool's samples.
     """
-    found = []
-    for part, called in PARTS.items():
-        one, other = there.digests[part].tolist(), now.digests[part].tolist()
+    known: dict[str, Sequence[str]] = {
+        "pool": names,
+        "test": max(before.tested, now.tested, key=len),
+    }
+    lines = []
+    for part, description in PARTS.items():
+        one = before.digests[part].tolist()
+        other = now.digests[part].tolist()
         places = [i for i, pair in enumerate(zip_longest(one, other)) if pair[0] != pair[1]]
         if places:
-            known = names if part.startswith("pool") else max(there.tested, now.tested, key=len)
-            first, count = (
-                _sample(places[0], known),
-                f"{len(places):,} of {max(len(one), len(other)):,}",
-            )
-            found.append(f"the {called} differ in {count} samples, first in {first}")
-    return found
+            count = f"{len(places):,} of {max(len(one), len(other)):,}"
+            first = _sample(places[0], known[part.partition("/")[0]])
+            lines.append(f"the {description} differ in {count} samples, first in {first}")
+    return lines
 
 
 def _sample(place: int, names: Sequence[str]) -> str:
-    name = names[place] if place < len(names) else ""
-    return f"sample {place}" + (f" ({name})" if name else "")
+    if place < len(names) and names[place]:
+        return f"sample {place} ({names[place]})"
+    return f"sample {place}"

@@ -12,7 +12,7 @@ from typing import Any
 from tools.record.folder import RunFolder, RunFolderError
 from tools.record.receipt import TIMES
 
-# with what the passes over the test set are made, beside their batch size
+# settings of the passes over the test set, beside their batch size
 TESTED = ("scoring.amp", "scoring.channels_last", "training.amp", "training.channels_last")
 
 
@@ -24,7 +24,7 @@ class First:
         receipt: of the cycle; empty if there is none.
         row: of the cycle.
         settings: the run's config, flat.
-        batch_size: of the passes over the test set, a measured one too; None if nobody knows it.
+        batch_size: of the passes over the test set, set or measured; None if it is not known.
     """
 
     receipt: Mapping[str, str]
@@ -34,14 +34,13 @@ class First:
 
     @property
     def weights(self) -> str | None:
-        """The hash of the model that the row tells of."""
+        """The hash of the model that the row is about."""
         return self.receipt.get("weights")
 
     def alike(self, other: First) -> bool:
-        """Whether both were tested with the same rounding, so that the same weights must give the
-        same row.
+        """Whether both were tested with the same rounding.
 
-        On a GPU that is so with --deterministic alone.
+        The same weights must then give the same row. On a GPU this needs --deterministic.
         """
         exact = all(
             one.receipt.get("device") == "cpu" or one.settings.get("training.deterministic") is True
@@ -55,23 +54,23 @@ class First:
         return exact and same and made[0] == made[1] and None not in made[0]
 
     def differing(self, other: First) -> list[str]:
-        """Keys of the rows that differ, but for times and for what queries have a part in."""
+        """Return the keys in which the rows differ, but for times and what depends on queries."""
         keys = [key for key in {**self.row, **other.row} if not key.startswith((TIMES, "ranking/"))]
         return [key for key in keys if self.row.get(key) != other.row.get(key)]
 
     def other_test(self, other: First) -> str:
-        """What is wrong with rows that differ though they should not, in words."""
+        """Describe rows that differ though they should not."""
         keys = self.differing(other)[:3]
-        told = ", ".join(f"{key} {self.row.get(key)!r} and {other.row.get(key)!r}" for key in keys)
+        what = ", ".join(f"{key} {self.row.get(key)!r} and {other.row.get(key)!r}" for key in keys)
         return (
-            f"the same first weights, but {told}: not tested on the same data, or a row was edited"
+            f"the same first weights, but {what}: not tested on the same data, or a row was edited"
         )
 
 
 def first_cycle(folder: RunFolder, row: Mapping[str, Any], settings: Mapping[str, Any]) -> First:
-    """Of a run with a committed cycle.
+    """Return the first cycle of a run that has committed one.
 
-    Without a receipt where that cannot be read, which other checks tell.
+    A receipt that cannot be read is left out, as other checks report it.
     """
     size = settings.get("scoring.batch_size")
     try:
@@ -79,5 +78,7 @@ def first_cycle(folder: RunFolder, row: Mapping[str, Any], settings: Mapping[str
         if size == "auto":
             size = folder.batch_size()
     except RunFolderError:
-        receipt, size = {}, None
-    return First(receipt, row, settings, size if isinstance(size, int) else None)
+        return First({}, row, settings, None)
+    if not isinstance(size, int):
+        size = None
+    return First(receipt, row, settings, size)

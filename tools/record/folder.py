@@ -1,4 +1,4 @@
-"""The run folder: the truth of a run. What is in it is whole, and W&B can be rebuilt from it."""
+"""The run folder, which holds all of a run: its files are whole, and W&B is rebuilt from it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ from tools.record.writing import write_whole
 
 
 class RunFolder:
-    """`config.json`, `config.py`, `samples.txt`, `state.json`, `metrics.jsonl`, `queries/`,
-    `cycles/` and others.
+    """Reads and writes the files of a run.
 
-    A cycle is written by `commit`, whose last act is the rename of `state.json`: killed before it,
-    the cycle counts as not done, and whatever it left is written again.
+    They are `config.json`, `config.py`, `samples.txt`, `state.json`, `metrics.jsonl`, `queries/`,
+    `cycles/` and others. A cycle is written by `commit`, whose last act is the rename of
+    `state.json`: killed before it, the cycle counts as not done, and whatever it left is written
+    again.
 
     Args:
         path: the folder; made by `open`.
@@ -44,8 +45,7 @@ class RunFolder:
         self.path = path
 
     def check(self, config: Mapping[str, Any]) -> None:
-        """Check that the folder, if there is one, was made with the same config; nothing is
-        written.
+        """Check that the folder, if there is one, was made with the same config; write nothing.
 
         Raises:
             RunFolderError: if it was made with another one, naming what differs.
@@ -53,7 +53,8 @@ class RunFolder:
         self.require_whole()
         if not facts.there(self.path):
             return
-        before, now = flat(facts.settings(self.path)), flat(facts.plain(config))
+        before = flat(facts.settings(self.path))
+        now = flat(facts.plain(config))
         keys = differing(before, now)
         if keys:
             lines = [
@@ -66,11 +67,12 @@ class RunFolder:
             raise RunFolderError("\n  ".join([what, *lines]))
 
     def require_whole(self) -> None:
-        """Check that no file is lost or lies elsewhere, so that nothing is trained over what is
-        left, or told of it.
+        """Check that no file is lost or lies elsewhere.
+
+        What is left of a damaged run is neither trained over nor reported.
 
         Raises:
-            RunFolderError: if one is, or the folder cannot be read.
+            RunFolderError: if one is lost, or the folder cannot be read.
         """
         files.sound(self.path)
         try:
@@ -117,8 +119,8 @@ class RunFolder:
                 the same ids.
             name: of the config, written where it is given: no setting, and `config.json` does not
                 have it.
-            told: what tools must know of the run's code.
-            made_of: the data as they are now; None if the task does not tell.
+            told: facts about the run's code.
+            made_of: the data as they are now; None if the task has no `sources`.
 
         Returns:
             As `resume`.
@@ -134,11 +136,11 @@ class RunFolder:
         before = written.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
         if before != list(names):
             pairs = itertools.zip_longest(before, names, fillvalue=MISSING)
-            place, (there, now) = next(
+            place, (old, new) = next(
                 (i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1]
             )
             raise RunFolderError(
-                f"{written} is of other data: sample {place} is {there!r} there, and {now!r} now"
+                f"{written} is of other data: sample {place} is {old!r} there, and {new!r} now"
             )
         if name and self.name != name:
             write_whole(self.path / "name.txt", f"{name}\n".encode())
@@ -160,7 +162,7 @@ class RunFolder:
         return files.content(path, files.SMALL).decode("utf-8", errors="replace").strip()
 
     def sample_names(self) -> list[str]:
-        """Names of the pool's samples by id, as `open` wrote them.
+        """Read the names of the pool's samples by id, as `open` wrote them.
 
         Raises:
             RunFolderError: if the file cannot be read.
@@ -177,7 +179,7 @@ class RunFolder:
             return 0
 
     def resume(self, size: int) -> Pool | None:
-        """The pool as the last committed cycle left it; None if no cycle was committed.
+        """Read the pool as the last committed cycle left it; None if no cycle was committed.
 
         Args:
             size: samples of the data set now.
@@ -188,7 +190,7 @@ class RunFolder:
         return self._state(size)[0]
 
     def _state(self, size: int) -> tuple[Pool | None, str | None]:
-        """The pool, see `resume`, and the hash of the last receipt."""
+        """Read the pool, see `resume`, and the hash of the last receipt."""
         pool, newest = committed.state(self.path / "state.json") or (None, None)
         if pool is not None and pool.size != size:
             path = self.path / "state.json"
@@ -203,11 +205,11 @@ class RunFolder:
 
         None if an earlier version wrote it.
         """
-        found = committed.state(self.path / "state.json")
-        return None if found is None else found[1]
+        _, newest = committed.state(self.path / "state.json") or (None, None)
+        return newest
 
     def rows(self, cycle: int) -> list[dict[str, Any]]:
-        """The rows of `metrics.jsonl` before a cycle, a dict each.
+        """Read the rows of `metrics.jsonl` before a cycle, a dict each.
 
         Raises:
             RunFolderError: if a line is damaged or a cycle's is missing.
@@ -215,18 +217,18 @@ class RunFolder:
         return committed.rows(self.path / "metrics.jsonl", cycle)
 
     def times(self, cycle: int) -> list[str]:
-        """The lines of `seconds.txt` before a cycle, see `tools/record/receipt.py`.
+        """Read the lines of `seconds.txt` before a cycle, see `tools/record/receipt.py`.
 
         They are "-" where an earlier version kept none.
         """
         return committed.times(self.path / "seconds.txt", cycle)
 
     def cycle_folder(self, cycle: int) -> Path:
-        """Where a cycle's training keeps checkpoints and log."""
+        """The folder in which a cycle's training keeps checkpoints and log."""
         return self.path / "cycles" / f"{cycle:02d}"
 
     def training_folder(self, cycle: int, member: int = 0) -> Path:
-        """The same for a member of an ensemble; the first is the cycle's own training."""
+        """The folder of an ensemble member's training; the first one is the cycle's own."""
         if member:
             return self.cycle_folder(cycle) / f"member{member + 1}"
         return self.cycle_folder(cycle)
@@ -244,7 +246,7 @@ class RunFolder:
 
         Args:
             row: the cycle's metrics; not-a-number is written as null.
-            query: what was asked for; None in the last cycle.
+            query: the cycle's query; None in the last cycle.
             pool: of the next cycle.
             receipt: see `tools/record/receipt.py`.
 
@@ -260,21 +262,23 @@ class RunFolder:
     def _write(
         self, row: dict[str, Any], query: Query | None, pool: Pool, receipt: Mapping[str, str]
     ) -> None:
-        """Each file is whole by itself, and none counts before `state.json`, which also
-        holds the receipt's hash.
+        """Write the files of a cycle, each whole by itself.
+
+        None counts before `state.json`, which also holds the receipt's hash.
         """
-        cycle, state = (
-            row["cycle"],
-            {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)},
-        )
+        cycle = row["cycle"]
+        state = {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)}
         if receipt:
-            receipt = chained(receipt, row, self.receipt(cycle - 1) if cycle else {})
+            before = self.receipt(cycle - 1) if cycle else {}
+            receipt = chained(receipt, row, before)
             state["receipt"] = receipt_digest(receipt)
         arrays: dict[str, Any] = packed(query, receipt)
         if arrays:
             write_whole(self.query_file(cycle), partial(np.savez, **arrays))
-        rows, times = [*self.rows(cycle), row], self.times(cycle)
-        times.append(times_digest(row, times[-1] if times else ""))
+        rows = [*self.rows(cycle), row]
+        times = self.times(cycle)
+        previous = times[-1] if times else ""
+        times.append(times_digest(row, previous))
         write_whole(
             self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in rows).encode()
         )
@@ -283,22 +287,23 @@ class RunFolder:
         self._tidy(pool.cycle)
 
     def _tidy(self, cycle: int) -> None:
-        """Clear what the run does not need in a cycle: the newest weights stay, for a warm
-        start or for their user.
+        """Delete the checkpoints that a cycle does not need.
+
+        The newest weights stay, for a warm start or for their user.
         """
         for number in range(cycle - 1):
             shutil.rmtree(self.cycle_folder(number), ignore_errors=True)
 
     def query_file(self, cycle: int) -> Path:
-        """Where a cycle's query and receipt are."""
+        """The file of a cycle's query and receipt."""
         return self.path / "queries" / f"{cycle:02d}.npz"
 
     def query(self, cycle: int) -> Query | None:
-        """What was asked for in a committed cycle; None in the last one."""
+        """Read the query of a committed cycle; None in the last one."""
         return self.saved(cycle)[0]
 
     def receipt(self, cycle: int) -> dict[str, str]:
-        """The receipt of a cycle by itself: vectors, which may be large, are not read.
+        """Read the receipt of a cycle alone: vectors, which may be large, are not read.
 
         Raises:
             RunFolderError: if the file is damaged.
@@ -306,7 +311,7 @@ class RunFolder:
         return self._read(cycle, "receipt/")[1]
 
     def saved(self, cycle: int) -> tuple[Query | None, dict[str, str]]:
-        """What was asked for in a cycle and its receipt; None and nothing if there is no file.
+        """Read the query of a cycle and its receipt; None and nothing if there is no file.
 
         Raises:
             RunFolderError: if the file is damaged.
@@ -323,7 +328,10 @@ class RunFolder:
             raise RunFolderError(f"{path} is damaged (KeyError: {error}); restore it") from error
 
     def batch_size(self, measure: Callable[[], int] | None = None) -> int:
-        """Of scoring, in runs that measure it: what the first process found when the run began.
+        """Return the batch size of scoring, in runs that measure it when they begin.
+
+        Args:
+            measure: measures it, in the first process, if no file holds it yet.
 
         Raises:
             RunFolderError: if the file holds no such number.
@@ -333,12 +341,12 @@ class RunFolder:
             if is_main_process() and not path.exists():
                 write_whole(path, f"{measure()}\n".encode())
             barrier()
-        said = files.text(path, files.SMALL).strip()
-        if not said.isdecimal() or len(said) > 9 or int(said) < 1:
+        size = files.text(path, files.SMALL).strip()
+        if not size.isdecimal() or len(size) > 9 or int(size) < 1:
             raise RunFolderError(
-                f"{path}: expected a number of samples, but got {said!r}; remove it to measure anew"
+                f"{path}: expected a number of samples, but got {size!r}; remove it to measure anew"
             )
-        return int(said)
+        return int(size)
 
     @property
     def done(self) -> bool:
@@ -351,7 +359,9 @@ class RunFolder:
 
 
 def _json(value: Any) -> Any:
-    """A value as JSON holds it: NumPy numbers as Python's, what is not finite as null."""
+    """Return a value as JSON holds it: NumPy numbers as Python's, what is not finite as null."""
     if isinstance(value, np.generic):
         value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

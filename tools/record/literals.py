@@ -1,4 +1,4 @@
-"""The `config.py` of a run folder, read without being run: names, and values that are plain data.
+"""Read the `config.py` of a run folder without running it: names, and values of plain data.
 
 mmengine wrote it: assignments of numbers, texts, lists, tuples, dicts, and calls of `dict` with
 keywords.
@@ -24,13 +24,13 @@ BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 
 
 def settings(source: str) -> dict[str, Any]:
-    """The settings of a config that is data.
+    """Return the settings of a config that is data.
 
     Raises:
-        ValueError: with the line where something else is in it, or SyntaxError, which Python finds.
+        ValueError: with the line that holds something else, or SyntaxError from Python's parser.
     """
-    _plain(source)
-    found: dict[str, Any] = {}
+    _check_plain(source)
+    values: dict[str, Any] = {}
     for node in ast.parse(source).body:
         if (
             isinstance(node, ast.Expr)
@@ -44,15 +44,17 @@ def settings(source: str) -> dict[str, Any]:
             and isinstance(node.targets[0], ast.Name)
         ):
             raise _error(node, source)
-        found[node.targets[0].id] = _value(node.value, source)
-    return found
+        values[node.targets[0].id] = _value(node.value, source)
+    return values
 
 
-def _plain(source: str) -> None:
-    """Refuse by its words what no such config has: Python's own parser may take all memory
-    for it, or crash.
+def _check_plain(source: str) -> None:
+    """Refuse tokens that no such config has.
+
+    On some of them Python's own parser takes all memory, or crashes.
     """
-    depth, before = 0, ""
+    depth = 0
+    before = ""
     for word in tokenize.generate_tokens(io.StringIO(source).readline):
         odd = False
         if word.type == token.OP:
@@ -65,12 +67,12 @@ def _plain(source: str) -> None:
         elif word.type == token.STRING:
             odd = word.string[0].isalpha()  # f"{...}" is code, and b"..." no text
         if odd:
-            came = shown(word.line.strip())
             raise ValueError(
                 f"line {word.start[0]}: expected plain data, which is read and not run, but got "
-                f"{came}"
+                f"{shown(word.line.strip())}"
             )
-        before = word.string if word.type not in (tokenize.NL, tokenize.COMMENT) else before
+        if word.type not in (tokenize.NL, tokenize.COMMENT):
+            before = word.string
 
 
 def _value(node: ast.expr, source: str) -> Any:
@@ -83,11 +85,14 @@ def _value(node: ast.expr, source: str) -> Any:
             number = _value(node.operand, source)
         else:
             number = None
-        if isinstance(number, int | float) and isinstance(node.op, ast.USub | ast.UAdd):
-            return -number if isinstance(node.op, ast.USub) else number
-    if isinstance(node, ast.List | ast.Tuple):
-        items = [_value(item, source) for item in node.elts]
-        return items if isinstance(node, ast.List) else tuple(items)
+        if isinstance(number, int | float) and isinstance(node.op, ast.USub):
+            return -number
+        if isinstance(number, int | float) and isinstance(node.op, ast.UAdd):
+            return number
+    if isinstance(node, ast.List):
+        return [_value(item, source) for item in node.elts]
+    if isinstance(node, ast.Tuple):
+        return tuple(_value(item, source) for item in node.elts)
     if isinstance(node, ast.Dict) and all(key is not None for key in node.keys):
         keys = [
             _value(key, source) for key in node.keys if isinstance(key, ast.Constant | ast.UnaryOp)
@@ -107,7 +112,7 @@ def _value(node: ast.expr, source: str) -> Any:
 
 def _error(node: ast.AST, source: str) -> ValueError:
     line = getattr(node, "lineno", 0)
-    came = shown(source.splitlines()[line - 1].strip())
+    text = shown(source.splitlines()[line - 1].strip())
     return ValueError(
-        f"line {line}: expected plain data, which is read and not run, but got {came}"
+        f"line {line}: expected plain data, which is read and not run, but got {text}"
     )

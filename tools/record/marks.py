@@ -1,5 +1,6 @@
-"""By which files a run folder is known, and which of them are lost: a run writes them one
-after the other.
+"""Recognise a run folder by its files, and find which of them are lost.
+
+A run writes them one after the other.
 """
 
 from __future__ import annotations
@@ -10,22 +11,23 @@ from pathlib import Path
 from tools.record.files import ROWS, content
 
 CONFIGS = ("config.json", "config.py")
-# as a run writes them first, one of each
+# in the order in which a run first writes them, one of each
 ESSENTIAL = (CONFIGS, ("samples.txt",), ("metrics.jsonl",), ("state.json",))
 MARKS = {"samples.txt", "metrics.jsonl", "state.json", "done", "queries", ".lock"}
 
 
 def looks_like_run(names: Collection[str]) -> bool:
-    """Whether a folder with these names in it is a run's, though some are lost: mmengine's
-    have a config.py alone.
+    """Whether a folder with these names in it is a run's, even if it lacks some files.
+
+    A folder of mmengine, which has only a config.py, is none.
     """
     return any(config in names for config in CONFIGS) + len(MARKS & set(names)) > 1
 
 
 def lost(folder: Path) -> tuple[list[str], str]:
-    """Essential files that are missing though what a run writes later is there, and what that is.
+    """Return essential files that are missing though a later file is there, and that later file.
 
-    A kill at any moment loses none: of a run that was killed in its first cycle, `state.json` is
+    A kill at any moment loses none: in a run that was killed in its first cycle, `state.json` is
     not lost but yet to come.
 
     Raises:
@@ -33,18 +35,17 @@ def lost(folder: Path) -> tuple[list[str], str]:
     """
     if not folder.exists() or not looks_like_run([path.name for path in folder.iterdir()]):
         return [], ""
-    place, last = _latest(folder)  # before the others: a run may write them while it is looked at
-    return [
+    count, last = _latest(folder)  # before the others: a run may write them at this moment
+    missing = [
         names[-1]
-        for names in ESSENTIAL[:place]
+        for names in ESSENTIAL[:count]
         if not any((folder / name).exists() for name in names)
-    ], last
+    ]
+    return missing, last
 
 
 def _latest(folder: Path) -> tuple[int, str]:
-    """How many of the essential files were written before what a run wrote last, and what
-    that is.
-    """
+    """Return the number of essential files that a run wrote before its last file, and that file."""
     numbers = [
         path.stem
         for part in ("queries", "cycles")
@@ -57,9 +58,12 @@ def _latest(folder: Path) -> tuple[int, str]:
     rows = folder / "metrics.jsonl"
     if rows.exists() and content(rows, ROWS).count(b"\n") > 1:
         return 4, "metrics.jsonl with more than a row"
-    for place, name in ((3, "state.json"), (2, "metrics.jsonl")):
-        if (folder / name).exists():
-            return place, name
+    if (folder / "state.json").exists():
+        return 3, "state.json"
+    if rows.exists():
+        return 2, "metrics.jsonl"
     if numbers:
         return 2, "cycle 00"
-    return (1, "samples.txt") if (folder / "samples.txt").exists() else (0, "")
+    if (folder / "samples.txt").exists():
+        return 1, "samples.txt"
+    return 0, ""

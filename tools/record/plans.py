@@ -1,6 +1,4 @@
-"""What a run folder's settings stand for: the plan of its run, and its task where somebody
-wants to see the data.
-"""
+"""Build the plan of a run from the settings of its folder, and its task if data are needed."""
 
 from __future__ import annotations
 
@@ -21,49 +19,56 @@ Trust = Sequence[Path]
 
 
 def told(experiment: Experiment) -> Facts:
-    """What an experiment's run folder keeps of its code."""
+    """Return the facts about an experiment's code that its run folder keeps."""
     places = {name: code.origin(name) for name in experiment.code}
     own = {name: place for name, place in places.items() if place is not None}
     return Facts(experiment.task.metric, lower_is_better(experiment.task), own)
 
 
 def digests(experiment: Experiment) -> dict[str, str]:
-    """The hashes of settings and facts, as parts of a receipt."""
+    """Return the hashes of settings and facts, as parts of a receipt."""
     return {"settings": facts.digest(experiment.config), "facts": told(experiment).digest}
 
 
 def plan(folder: Path, trust: Trust = ()) -> Plan:
-    """The plan of a run, whose task is not imported.
+    """Build the plan of a run; its task is not imported.
 
     Args:
         folder: of the run.
         trust: folders whose code the user allows to be run, for a strategy or signals of one's own.
 
     Raises:
-        RunFolderError: if a file is damaged, or code is needed that nobody allowed.
+        RunFolderError: if a file is damaged, or code is needed that the user did not allow.
         ConfigError: if settings are not right.
     """
-    written, about = facts.settings(folder), facts.facts(folder)
-    places, strategy, given = (
-        {} if about is None else about.code,
-        written.get("strategy"),
-        dict(written),
-    )
+    written = facts.settings(folder)
+    places = _places(folder)
+    given = dict(written)
+    strategy = written.get("strategy")
     if isinstance(strategy, Mapping) and isinstance(strategy.get("type"), str):
         given["strategy"] = {**strategy, "type": code.named(strategy["type"], trust, places)}
-    if not (
-        isinstance(written.get("task"), Mapping) and isinstance(written["task"].get("type"), str)
-    ):
-        raise RunFolderError(
-            f"{folder / facts.CONFIG}: expected the class of a task as task.type; restore it"
-        )
+    _check_task(folder, written)
     return planned(
         str(folder / facts.CONFIG), written, given, lambda name: code.named(name, trust, places)
     )
 
 
+def _places(folder: Path) -> Mapping[str, str]:
+    """Return the folders in which a run found code that is not losstap's own, by dotted name."""
+    kept = facts.facts(folder)
+    return {} if kept is None else kept.code
+
+
+def _check_task(folder: Path, config: Mapping[str, Any]) -> None:
+    section = config.get("task")
+    if not isinstance(section, Mapping) or not isinstance(section.get("type"), str):
+        raise RunFolderError(
+            f"{folder / facts.CONFIG}: expected the class of a task as task.type; restore it"
+        )
+
+
 def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = None) -> Task:
-    """The task of a run, which may have been made by older code: no other section is looked at.
+    """Build the task of a run, which may have been made by older code: no other section is read.
 
     Args:
         folder: of the run.
@@ -74,20 +79,16 @@ def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = No
         RunFolderError: as `plan`.
         ConfigError: if its settings are not right.
     """
-    about, config = facts.facts(folder), facts.settings(folder)
+    config = facts.settings(folder)
     if options:
         from mmengine.config import Config
 
         moved = Config(config)
         moved.merge_from_dict(dict(options))
         config = moved.to_dict()
-    given = config.get("task")
-    if not isinstance(given, dict) or not isinstance(given.get("type"), str):
-        raise RunFolderError(
-            f"{folder / facts.CONFIG}: expected the class of a task as task.type; restore it"
-        )
-    given = dict(given)
-    kind = code.named(given.pop("type"), trust, {} if about is None else about.code)
+    _check_task(folder, config)
+    given = dict(config["task"])
+    kind = code.named(given.pop("type"), trust, _places(folder))
     if not inspect.isclass(kind) or not all(
         hasattr(kind, part) for part in ("check", "dataset", "build", "evaluator")
     ):
@@ -102,8 +103,9 @@ def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = No
 
 
 def about(folder: Path, trust: Trust = ()) -> Facts:
-    """What tools must know of a run's code; of an earlier version, which did not keep it, the task
-    itself says it.
+    """Read the facts about a run's code.
+
+    The folder of an earlier version has none; they come from the task then.
 
     Raises:
         RunFolderError: as `plan`.

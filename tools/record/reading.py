@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from acquisition.pool import Pool
 from models.process.text import printable, shown
+from tools.experiment.plan import leg
 from tools.experiment.settings import flat
 from tools.record import facts, plans
 from tools.record.data import whole
@@ -20,7 +22,7 @@ from tools.record.rows import column
 
 
 class ComparisonError(Exception):
-    """Runs that must not be put together; the message names the folders and what differs."""
+    """Runs that must not be compared; the message names the folders and what differs."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,11 @@ class Run:
 
     Args:
         folder: where it is.
-        config: name of the config; of a folder without its name.txt, as the folder above is called
-            where `al_train.py` laid it, else as the one it lies in.
+        config: name of the config. Without a name.txt it is the name of the folder two above
+            where `al_train.py` laid the run, otherwise of the one above.
         task: dotted name of the adapter.
         metric: key of the metric that the curve plots.
-        strategy: name; of a strategy of one's own, its class.
+        strategy: name, or name of the class of a strategy of the user's own.
         module: mode of the loss-prediction module as it was set, "auto" where it was not.
         seed: of initial set, models and queries.
         settings: the config with dotted keys.
@@ -41,9 +43,9 @@ class Run:
         rows: of the cycles that are committed.
         finished: whether these are all.
         lower: whether less of the metric is better.
-        data: what its images, labels and test set were, see `tools.record.data.whole`; empty where
-            not recorded.
-        first: of its first cycle; None if none is committed.
+        data: hashes of its images, labels and test set, see `tools.record.data.whole`; empty if
+            they are not recorded.
+        first: the first cycle; None if none is committed.
     """
 
     folder: Path
@@ -63,10 +65,8 @@ class Run:
 
     @property
     def leg(self) -> str:
-        """What people call the strategy with this module, as
-        `tools.experiment.config.Experiment.leg`.
-        """
-        return self.strategy if self.module == "auto" else f"{self.strategy}-{self.module}"
+        """The name of the strategy with this module, as `tools.experiment.plan.Plan.leg`."""
+        return leg(self.strategy, self.module)
 
     @property
     def labeled(self) -> tuple[int, ...]:
@@ -79,10 +79,7 @@ class Run:
         return self.column(self.metric)
 
     def column(self, key: str) -> tuple[float, ...]:
-        """Any key of the rows, in each committed cycle.
-
-        Not-a-number where it is null or missing.
-        """
+        """Any key of the rows, in each committed cycle; not-a-number where null or missing."""
         return tuple(column(self.rows, key))
 
 
@@ -91,58 +88,52 @@ def read(path: Path, trust: plans.Trust = ()) -> Run:
 
     Args:
         path: of the folder.
-        trust: folders with code that may be run: a version before kept no metric's name, which the
-            task tells.
+        trust: folders with code that may be run: an earlier version did not keep the metric's
+            name, which then comes from the task.
 
     Raises:
         RunFolderError: if something in it is damaged or missing.
     """
-    # as it is called here, where a link leads to it
-    folder, path = RunFolder(path), Path(os.path.abspath(path))
+    folder = RunFolder(path)
+    path = Path(os.path.abspath(path))  # by this name, even if a link leads there
     folder.require_whole()
     finished = folder.done  # before the rows: a run may end while it is read
     try:
-        config, about = facts.settings(path), plans.about(path, trust)
-        strategy, seed, cycles = (
-            config["strategy"],
-            int(config.get("seed", 0)),
-            int(config["budget"]["cycles"]),
-        )
-        called = strategy if isinstance(strategy, str) else strategy["type"].rpartition(".")[2]
-        task, mode = config["task"]["type"], config.get("module", {}).get("mode", "auto")
-        for name in (task, called, mode, about.metric):
+        config = facts.settings(path)
+        about = plans.about(path, trust)
+        strategy = config["strategy"]
+        if not isinstance(strategy, str):
+            strategy = strategy["type"].rpartition(".")[2]
+        seed = int(config.get("seed", 0))
+        cycles = int(config["budget"]["cycles"])
+        task = config["task"]["type"]
+        mode = config.get("module", {}).get("mode", "auto")
+        for name in (task, strategy, mode, about.metric):
             if not is_name(name):
                 raise ValueError(f"expected a name, but got {shown(name)}")
     except RunFolderError as error:
-        raise RunFolderError(
-            f"{path}: {error}" if str(path) not in str(error) else str(error)
-        ) from error
+        if str(path) in str(error):
+            raise
+        raise RunFolderError(f"{path}: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         what = f"{path / facts.CONFIG} is not what a run has ({type(error).__name__}: {error})"
         raise RunFolderError(f"{what}; restore it, or leave the run out") from error
-    try:
-        names = folder.sample_names()
-        pool = folder.resume(len(names))
-        rows = folder.rows(pool.cycle if pool else 0)
-    except (OSError, UnicodeDecodeError) as error:
-        what = f"{path} cannot be read ({type(error).__name__}: {error})"
-        raise RunFolderError(f"{what}; restore the file, or leave the run out") from error
+    names, pool, rows = _committed(folder, path)
     if finished and len(rows) != cycles:
         raise RunFolderError(
             f"{path} is marked as done: expected {cycles} cycles, but got {len(rows)}; restore it"
         )
-    if odd := _odd(rows, about.metric, len(pool.labeled) if pool else 0, len(rows) == cycles):
+    if odd := _odd(rows, about.metric, len(pool.labeled), len(rows) == cycles):
         raise RunFolderError(f"{path / 'metrics.jsonl'}: {odd}; restore it, or leave the run out")
     mark = hashlib.sha256("\n".join(names).encode()).hexdigest()
-    name = printable(
-        folder.name or _name(path, called if mode == "auto" else f"{called}-{mode}", seed)
-    )
+    name = folder.name or _name(path, leg(strategy, mode), seed)
+    first = first_cycle(folder, rows[0], flat(config)) if rows else None
     return Run(
         path,
-        name,
+        printable(name),
         task,
         about.metric,
-        called,
+        strategy,
         mode,
         seed,
         flat(config),
@@ -151,15 +142,28 @@ def read(path: Path, trust: plans.Trust = ()) -> Run:
         finished,
         about.lower_is_better,
         whole(path),
-        first_cycle(folder, rows[0], flat(config)) if rows else None,
+        first,
     )
 
 
+def _committed(folder: RunFolder, path: Path) -> tuple[list[str], Pool, list[dict[str, Any]]]:
+    """Read the names of the pool's samples, and pool and rows of the committed cycles."""
+    try:
+        names = folder.sample_names()
+        pool = folder.resume(len(names)) or Pool(len(names), ())
+        return names, pool, folder.rows(pool.cycle)
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"{path} cannot be read ({type(error).__name__}: {error})"
+        raise RunFolderError(f"{what}; restore the file, or leave the run out") from error
+
+
 def _odd(rows: Sequence[Mapping[str, Any]], metric: str, labeled: int, whole: bool) -> str:
-    """What cannot be in rows that `RunFolder.commit` wrote, beside `labeled` samples in state.json;
-    empty if nothing.
+    """Return what `RunFolder.commit` cannot have written in rows; empty if nothing.
 
     Args:
+        rows: of the committed cycles.
+        metric: that the curve plots.
+        labeled: number of labeled samples in state.json.
         whole: whether all cycles are committed, the last of which queries nothing.
     """
     for row in rows:
@@ -182,18 +186,17 @@ def _odd(rows: Sequence[Mapping[str, Any]], metric: str, labeled: int, whole: bo
     )
     if not rising:
         return f"expected more labeled samples in each cycle, but got {sizes}"
-    if sizes and not (sizes[-1] == labeled if whole else sizes[-1] <= labeled):
+    if sizes and (sizes[-1] > labeled or (whole and sizes[-1] != labeled)):
         return f"its last row has {sizes[-1]} labeled samples, but state.json has {labeled}"
     return ""
 
 
 def is_name(value: object) -> bool:
-    """Whether a value can be what a strategy, a mode, a class or a metric is called: text
-    that can be printed.
-    """
+    """Whether a value can be the name of a strategy, mode, class or metric: printable text."""
     return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
 
 
 def _name(path: Path, leg: str, seed: int) -> str:
-    laid = path.name == f"seed{seed}" and path.parent.name == leg
-    return path.parents[1].name if laid else path.parent.name
+    if path.name == f"seed{seed}" and path.parent.name == leg:
+        return path.parents[1].name
+    return path.parent.name

@@ -29,89 +29,93 @@ if TYPE_CHECKING:
     from models.training.committee import Member
     from models.training.joint import JointModel
 
-# what -> its sha256 in hexadecimal digits; "device" -> "cpu" or another kind; "made" -> by which
-# number of processes
+# name -> sha256 in hexadecimal digits; "device" -> "cpu" or another kind; "made" -> the number of
+# processes and threads
 Receipt = dict[str, str]
-TIMES = "seconds/"  # how keys of a row begin that are of the machine's load
+TIMES = "seconds/"  # beginning of the keys of a row that depend on the machine's load
 
 
 def receipt_of(
     task: Task, pool: Pool, model: JointModel, members: Sequence[Member], query: Query | None
 ) -> Receipt:
-    """The receipt of a cycle.
+    """Return the receipt of a cycle.
 
     Args:
-        task: whose data the taps are of.
+        task: gives the data for the taps.
         pool: of the cycle, before its query.
         model: that was evaluated and scored.
-        members: the committee that the strategy asked.
+        members: of the strategy's committee.
         query: with all of its signals; None in the last cycle.
     """
     import torch  # receipts are read without it
 
     others = dict.fromkeys(member.model for member in members if member.model is not model)
-    found = {
+    receipt = {
         "labeled": digest(np.array(pool.labeled, dtype=np.int64)),
         "weights": weights_digest(model.state_dict()),
     }
-    found |= {
-        f"weights/member{n}": weights_digest(other.state_dict())
-        for n, other in enumerate(others, 2)
-    }
-    found |= {"taps": taps_digest(task, model), "device": next(model.parameters()).device.type}
-    found["made"] = f"{get_world_size()} processes of {torch.get_num_threads()} threads"
-    return found | (
-        {} if query is None else {name: digest(values) for name, values in content(query).items()}
-    )
+    for n, other in enumerate(others, 2):
+        receipt[f"weights/member{n}"] = weights_digest(other.state_dict())
+    receipt["taps"] = taps_digest(task, model)
+    receipt["device"] = next(model.parameters()).device.type
+    receipt["made"] = f"{get_world_size()} processes of {torch.get_num_threads()} threads"
+    for name, values in content(query).items():
+        receipt[name] = digest(values)
+    return receipt
 
 
 def chained(
     receipt: Mapping[str, str], row: Mapping[str, Any], before: Mapping[str, str]
 ) -> Receipt:
-    """A receipt that also holds the hashes of its cycle's row and, but for the first
-    cycle's, of the receipt before.
+    """Return a receipt with the hashes of its cycle's row and of the receipt before.
+
+    `before` is empty for the first cycle.
     """
-    found = {**receipt, "row": row_digest(row)}
-    return found | ({"before": receipt_digest(before)} if before else {})
+    linked = {**receipt, "row": row_digest(row)}
+    if before:
+        linked["before"] = receipt_digest(before)
+    return linked
 
 
 def row_digest(row: Mapping[str, Any]) -> str:
-    """Of a row of `metrics.jsonl`, its times aside."""
+    """Return the hash of a row of `metrics.jsonl`, without its times."""
     return _text_digest({key: value for key, value in row.items() if not key.startswith(TIMES)})
 
 
 def times_digest(row: Mapping[str, Any], before: str) -> str:
-    """Of a row's times, and of the hash of those of the cycle before."""
+    """Return the hash of a row's times together with the hash of the cycle before."""
     return _text_digest(
         [before, {key: value for key, value in row.items() if key.startswith(TIMES)}]
     )
 
 
 def receipt_digest(receipt: Mapping[str, str]) -> str:
-    """Of all that is in a receipt."""
+    """Return the hash of all that is in a receipt."""
     return _text_digest(dict(receipt))
 
 
 def _text_digest(value: Any) -> str:
-    """Of what JSON can hold, in one order: read back from a file it has the same."""
+    """Return the hash of a value as JSON with sorted keys: the same once read from a file."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def content(query: Query) -> dict[str, np.ndarray]:
-    """A query as named arrays: those that are saved and hashed."""
+def content(query: Query | None) -> dict[str, np.ndarray]:
+    """Return a query as the named arrays that are saved and hashed; none if there is no query."""
+    if query is None:
+        return {}
     arrays = {"candidates": query.candidates, "picked": query.picked}
     arrays |= {f"signal/{name}": values for name, values in query.signals.items()}
     return arrays | {f"labeled/{name}": values for name, values in query.labeled.items()}
 
 
 def packed(query: Query | None, receipt: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Query and receipt as the named arrays of one file."""
+    """Return query and receipt as the named arrays of one file."""
     arrays = {f"receipt/{name}": np.array(value) for name, value in receipt.items()}
-    return ({} if query is None else content(query)) | arrays
+    return content(query) | arrays
 
 
 def unpacked(arrays: Mapping[str, np.ndarray]) -> tuple[Query | None, Receipt]:
-    """What `packed` packed.
+    """Return the query and the receipt that `packed` made arrays of.
 
     Raises:
         KeyError: if there are candidates and no picks.
@@ -131,44 +135,44 @@ def unpacked(arrays: Mapping[str, np.ndarray]) -> tuple[Query | None, Receipt]:
 
 
 def digest(array: np.ndarray) -> str:
-    """Of type, shape and numbers."""
-    found = hashlib.sha256(f"{array.dtype.str} {array.shape}\n".encode())
-    found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return found.hexdigest()
+    """Return the hash of an array's type, shape and numbers."""
+    value = hashlib.sha256(f"{array.dtype.str} {array.shape}\n".encode())
+    value.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return value.hexdigest()
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:
-    """Of a whole `state_dict`: names, types, shapes and numbers, in its order."""
-    found = hashlib.sha256()
+    """Return the hash of a `state_dict`: names, types, shapes and numbers, in its order."""
+    value = hashlib.sha256()
     for name, tensor in state.items():
-        _add(found, name, tensor)
-    return found.hexdigest()
+        _add(value, name, tensor)
+    return value.hexdigest()
 
 
 def taps_digest(task: Task, model: JointModel) -> str:
-    """Of the taps: names, channels, and the feature maps (float32) of `canary.CANARIES` samples of
-    the pool.
+    """Return the hash of the taps: names, channels, and the feature maps (float32).
 
-    They are computed one by one, so that neither the batch size nor the candidates have a part in
-    it.
+    The maps are of `canary.CANARIES` samples of the pool. They are computed one by one, so that
+    neither the batch size nor the candidates have a part in it.
     """
     import torch
 
-    data, found = task.dataset("pool"), hashlib.sha256()
+    data = task.dataset("pool")
+    value = hashlib.sha256()
     model.eval()
     with torch.inference_mode():
         # torch declares no length
         for i in canary.chosen(range(len(data)), canary.CANARIES):  # type: ignore[arg-type]
             taps = model.output(task.collate([data[i]]), frozenset()).taps
             for tap, maps in zip(task.taps, taps, strict=True):
-                _add(found, f"{i} {tap.name} {tap.channels}", maps.float())
-    return found.hexdigest()
+                _add(value, f"{i} {tap.name} {tap.channels}", maps.float())
+    return value.hexdigest()
 
 
-def _add(found: Any, name: str, tensor: Tensor) -> None:
+def _add(value: Any, name: str, tensor: Tensor) -> None:
     import torch
 
-    found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-    # one has any stride
+    value.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+    # a tensor of one number may have any stride
     numbers = tensor.detach().cpu().reshape(-1).clone(memory_format=torch.contiguous_format)
-    found.update(numbers.view(torch.uint8).numpy())
+    value.update(numbers.view(torch.uint8).numpy())

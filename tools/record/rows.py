@@ -1,4 +1,4 @@
-"""The rows of a run, a dict a cycle: columns, and the numbers that sum up a whole run."""
+"""The rows of a run, one dict per cycle: columns, and the numbers that sum up a whole run."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ STEPS = {"train": "train", "evaluate": "eval", "committee": "members", "score": 
 
 
 def column(rows: Sequence[Row], key: str) -> list[float]:
-    """A key of the rows; not-a-number where it is null or missing."""
-    return [math.nan if row.get(key) is None else float(row[key]) for row in rows]
+    """Return the values of a key of the rows; not-a-number where it is null or missing."""
+    values = [row.get(key) for row in rows]
+    return [math.nan if value is None else float(value) for value in values]
 
 
 def area_under_curve(sizes: Sequence[float], scores: Sequence[float]) -> float:
-    """Area under the metric over labeled samples, divided by the range of the sizes.
+    """Return the area under the metric over labeled samples, divided by the range of the sizes.
 
-    It uses the trapezoid rule.
-
-    So it is the mean score over the budget, in the metric's unit; with one size it is the score.
+    It uses the trapezoid rule. So it is the mean score over the budget, in the metric's unit; with
+    one size it is the score.
     """
     if len(sizes) != len(scores) or not sizes:
         raise ValueError(
@@ -38,16 +38,16 @@ def area_under_curve(sizes: Sequence[float], scores: Sequence[float]) -> float:
 
 
 def final(metric: str) -> str:
-    """Key of the last cycle's metric among a run's final numbers."""
+    """Return the key of the last cycle's metric among a run's final numbers."""
     return f"final/{metric}"
 
 
 def totals(metric: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The final numbers of a finished run; not-a-number where a row lacks its score."""
+    """Return the final numbers of a finished run; not-a-number where a row lacks its score."""
     scores = column(rows, metric)
     return {final(metric): scores[-1], AREA: area_under_curve(column(rows, "labeled"), scores)}
 
 
 def measured(metric: str, lower: bool) -> str:
-    """A metric as people read it, with the direction where that is not the usual one."""
+    """Return a metric's name for people, with the direction if lower is better."""
     return f"{metric} (lower is better)" if lower else metric

@@ -1,4 +1,4 @@
-"""Files of a run folder that are there whole or not at all."""
+"""Write files of a run folder so that they are whole or absent."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from tools.record.files import RunFolderError
 
 
 def write_whole(path: Path, content: bytes | Callable[[Path], None]) -> None:
-    """Write a file that is there whole or not at all.
+    """Write a file so that it is whole or absent.
 
     Args:
         path: its folders are made.
-        content: bytes, or what writes them to a path: so large arrays need not be in memory once
-            more.
+        content: bytes, or a function that writes them to a path, so that large arrays need not be
+            in memory twice.
 
     Raises:
         RunFolderError: if it cannot be written.
     """
     try:
         with replacing(path) as beside:
-            content(beside) if callable(content) else beside.write_bytes(content)
+            if callable(content):
+                content(beside)
+            else:
+                beside.write_bytes(content)
     except OSError as error:
         raise RunFolderError(
             f"Could not write {path}: {error}; earlier cycles are whole"

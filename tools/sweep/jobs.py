@@ -19,7 +19,7 @@ from tools.experiment.config import Experiment, load
 from tools.experiment.options import ConfigError
 from tools.record.folder import RunFolder, RunFolderError
 
-LAST = 1 << 16  # bytes of a log in which its last line is looked for
+LAST = 1 << 16  # bytes at the end of a log that hold its last line
 TRAIN = Path(__file__).resolve().parents[1] / "al_train.py"
 
 
@@ -32,9 +32,9 @@ class Job:
         folder: of the run.
         metric: key of the task's metric.
         cycles: of the whole run.
-        first: what its first training follows from: where it is equal, runs share that; None where
+        first: settings that determine its first training: runs with equal ones share it; None if
             they share nothing.
-        command: as a process.
+        command: of the run's process, with its arguments.
         lower: whether less of the metric is better.
     """
 
@@ -49,12 +49,12 @@ class Job:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The run's name in messages."""
         return f"{self.leg}, seed {self.seed}"
 
     @property
     def log(self) -> Path:
-        """What the run said."""
+        """The file with the run's output."""
         return self.folder.path.with_suffix(".log")
 
     @property
@@ -71,48 +71,58 @@ class Job:
             return []
 
     def line(self, status: int, seconds: float) -> str:
-        """How it ended."""
+        """Return a line on how the run ended.
+
+        Args:
+            status: exit status.
+            seconds: from start to end.
+        """
         minutes = f"{int(seconds) // 60} min {int(seconds) % 60} s"
         if status:
             return (
                 f"FAILED: {self.name}, exit status {status} after {minutes}: {_last_line(self.log)}"
             )
-        last = self.rows[-1].get(self.metric) if self.rows else None
-        return f"{self.name}: {self.metric} {'-' if last is None else f'{last:.3f}'}, {minutes}"
+        rows = self.rows
+        last = rows[-1].get(self.metric) if rows else None
+        value = "-" if last is None else f"{last:.3f}"
+        return f"{self.name}: {self.metric} {value}, {minutes}"
 
 
 def _last_line(log: Path) -> str:
     with open(log, "rb") as file:
         file.seek(-min(file.seek(0, os.SEEK_END), LAST), os.SEEK_END)
-        said = file.read().decode("utf-8", errors="replace").strip().splitlines()
-    return printable(said[-1]) if said else "no word"
+        lines = file.read().decode("utf-8", errors="replace").strip().splitlines()
+    return printable(lines[-1]) if lines else "no output"
 
 
 def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[Job]:
-    """The runs, those of one seed beside each other; what is odd about the data is said once.
+    """Return the checked runs, by seed; print notes on the data once.
 
     Raises:
         ConfigError: with the problems of all of them.
     """
-    jobs, problems, notes = [], dict[str, None](), dict[str, None]()
+    jobs: list[Job] = []
+    problems: dict[str, None] = {}
+    notes: dict[str, None] = {}
     for seed, strategy, mode in itertools.product(
         arguments.seeds, arguments.strategies, arguments.module
     ):
         options = {**dict(arguments.cfg_options), "strategy": strategy, "seed": seed}
-        options |= {} if mode == "auto" else {"module.mode": mode}
-        found: list[str] = []
+        if mode != "auto":
+            options["module.mode"] = mode
+        faults: list[str] = []
         try:
             experiment = load(arguments.config, smoke=arguments.smoke, options=options)
             if seed == arguments.seeds[0]:
-                found, odd = preflight.findings(experiment, full=False)
+                faults, odd = preflight.findings(experiment, full=False)
                 notes |= dict.fromkeys(odd)
             jobs.append(_job(experiment, arguments, strategy))
             jobs[-1].folder.check(experiment.config)
         except ConfigError as error:
-            found = error.problems
+            faults = error.problems
         except RunFolderError as error:
-            found = [str(error)]
-        problems |= dict.fromkeys(found)
+            faults = [str(error)]
+        problems |= dict.fromkeys(faults)
     twice = sorted({job.name for job in jobs if sum(job.name == other.name for other in jobs) > 1})
     problems |= {
         f"--strategies, --seeds, --module: {name} is named twice{_alike(arguments)}": None
@@ -126,39 +136,50 @@ def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[J
 
 
 def _alike(arguments: argparse.Namespace) -> str:
-    """Of two classes with one name, which would be one leg and one folder, what to do."""
+    """Return a hint on classes of one name, which would share a folder; empty if there are none."""
     names = {name: name.rpartition(".")[2] for name in arguments.strategies}
     alike = [name for name, last in names.items() if list(names.values()).count(last) > 1]
-    return (
-        f" ({' and '.join(alike)} are called alike, which is what run folders are called by: "
-        "rename one)" * bool(alike)
-    )
+    if not alike:
+        return ""
+    return f" ({' and '.join(alike)} have one class name, which names the run folder: rename one)"
 
 
 def _job(experiment: Experiment, arguments: argparse.Namespace, strategy: str) -> Job:
-    root, leg = Path(arguments.work_dir), experiment.leg
-    folder = root / experiment.name / leg / f"seed{experiment.seed}"
+    home = Path(arguments.work_dir) / experiment.name
+    folder = home / experiment.leg / f"seed{experiment.seed}"
+    command = _command(experiment, arguments, strategy, folder)
+    first: tuple | None = None
+    if not arguments.no_cache:
+        command += ["--first-models", str(home / "first_models")]
+        dropout = experiment.committee if experiment.committee_kind == "dropout" else None
+        objective = experiment.module.objective
+        first = (experiment.seed, experiment.module_mode, objective, str(dropout))
+    options = [f"{name}={value!r}" for name, value in arguments.cfg_options]
+    if options:
+        command += ["--cfg-options", *options]
+    return Job(
+        experiment.leg,
+        experiment.seed,
+        RunFolder(folder),
+        experiment.task.metric,
+        experiment.budget.cycles,
+        first,
+        tuple(command),
+        lower_is_better(experiment.task),
+    )
+
+
+def _command(
+    experiment: Experiment, arguments: argparse.Namespace, strategy: str, folder: Path
+) -> list[str]:
+    """Return the run's command, without the first models and the settings over the config's."""
     command = [sys.executable, str(TRAIN), str(arguments.config), "--strategy", strategy]
     command += ["--seed", str(experiment.seed), "--work-dir", str(folder)]
     mode = experiment.module.mode
-    command += [] if mode == "auto" else ["--module", mode]
-    command += ["--smoke"] if arguments.smoke else []
-    command += ["--wandb", arguments.wandb] if arguments.wandb else []
-    command += (
-        []
-        if arguments.no_cache
-        else ["--first-models", str(root / experiment.name / "first_models")]
-    )
-    options = [f"{name}={value!r}" for name, value in arguments.cfg_options]
-    command += ["--cfg-options", *options] if options else []
-    dropout = experiment.committee if experiment.committee_kind == "dropout" else None
-    first: tuple | None = (
-        experiment.seed,
-        experiment.module_mode,
-        experiment.module.objective,
-        str(dropout),
-    )
-    metric, cycles = experiment.task.metric, experiment.budget.cycles
-    shared = None if arguments.no_cache else first
-    return Job(leg, experiment.seed, RunFolder(folder), metric, cycles, shared, tuple(command),
-               lower_is_better(experiment.task))  # fmt: skip
+    if mode != "auto":
+        command += ["--module", mode]
+    if arguments.smoke:
+        command += ["--smoke"]
+    if arguments.wandb:
+        command += ["--wandb", arguments.wandb]
+    return command

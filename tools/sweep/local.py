@@ -13,20 +13,20 @@ class Process(Protocol):
     """A run that was started; `subprocess.Popen` is one."""
 
     def poll(self) -> int | None:
-        """The exit status, None as long as it runs."""
+        """Return the exit status; None as long as it runs."""
 
     def wait(self) -> int:
-        """The exit status, when it has ended."""
+        """Wait for its end and return the exit status."""
 
     def terminate(self) -> None:
         """End it after the iteration that it is in."""
 
     def send_signal(self, sig: int, /) -> None:
-        """Such as SIGINT after `terminate`, to end it at once."""
+        """Send it a signal, such as SIGINT after `terminate`, to end it at once."""
 
 
 class Place(Protocol):
-    """Where runs are started, at most `at_a_time`."""
+    """A place where runs are started, at most `at_a_time` together."""
 
     at_a_time: int
 
@@ -45,15 +45,12 @@ class Local:
         self.at_a_time = at_a_time
 
     def start(self, job: Job) -> subprocess.Popen:
-        """The run as a process of its own session, so that Ctrl-C reaches it through this
-        process alone.
-        """
+        """Start the run as a process of its own session, which Ctrl-C does not reach directly."""
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        threads = str(max(1, (os.cpu_count() or 1) // self.at_a_time))
+        environment = dict(os.environ)
         if self.at_a_time > 1:
-            environment = {"OMP_NUM_THREADS": threads, **os.environ}
-        else:
-            environment = dict(os.environ)
+            threads = max(1, (os.cpu_count() or 1) // self.at_a_time)
+            environment.setdefault("OMP_NUM_THREADS", str(threads))
         with open(job.log, "ab") as log:
             return subprocess.Popen(
                 job.command, stdout=log, stderr=log, env=environment, start_new_session=True

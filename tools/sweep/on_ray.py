@@ -26,21 +26,22 @@ from tools.sweep.jobs import Job
 from tools.sweep.worker import Worker, missing
 
 ANSWER = 60.0  # seconds for a cluster or a node to answer
-PATIENCE = 120.0  # seconds for the process of a lost worker to let go of the run folder
-LOSSES = 3  # of workers, without a new cycle: then it is the run that kills them
+PATIENCE = 120.0  # seconds for the process of a lost worker to unlock the run folder
+LOSSES = 3  # workers lost without a new cycle: then it is the run that kills them
 POLL = 0.2  # seconds
 QUIET: dict[str, Any] = dict(log_to_driver=False, logging_level="ERROR")
-OURS = ("WANDB_", "PYTHON")  # variables of the sweep that runs get, too
+OURS = ("WANDB_", "PYTHON")  # prefixes of the sweep's environment variables that runs get, too
 JOIN = "import ray, sys; ray.init(sys.argv[1], log_to_driver=False, logging_level='ERROR')"
 
 
 @contextmanager
 def cluster(address: str) -> Iterator[None]:
-    """Within, Ray is there: the cluster at an address, or where that is empty the one of
-    RAY_ADDRESS, or a local one.
+    """Connect to the Ray cluster at an address while the block runs.
+
+    An empty address means the one of RAY_ADDRESS, or a local cluster.
 
     Raises:
-        ConfigError: if nobody answers.
+        ConfigError: if the cluster does not answer.
     """
     address = address or os.environ.get("RAY_ADDRESS", "") or "local"
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -49,10 +50,10 @@ def cluster(address: str) -> Iterator[None]:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             ray.init("local", include_dashboard=False, object_store_memory=80 * 2**20, **QUIET)
         else:
-            _answers(address)
+            _check_answer(address)
             ray.init(address, **QUIET)
         for number, handler in handlers.items():
-            signal.signal(number, handler)  # Ray puts its own there
+            signal.signal(number, handler)  # Ray sets its own
         yield
     except SystemExit as stop:  # how Ray takes a SIGTERM
         raise KeyboardInterrupt("stopped by SIGTERM") from stop
@@ -60,10 +61,8 @@ def cluster(address: str) -> Iterator[None]:
         ray.shutdown()
 
 
-def _answers(address: str) -> None:
-    """Try it in a process that can be ended: Ray itself waits for minutes, and cannot be
-    told otherwise.
-    """
+def _check_answer(address: str) -> None:
+    """Connect to a cluster in a process that can be ended, as Ray always waits for minutes."""
     host, _, port = address.rpartition(":")
     wanted = (
         "expected host:port of a cluster's head, auto (the cluster that was started on this "
@@ -72,7 +71,7 @@ def _answers(address: str) -> None:
     try:
         if address != "auto":
             socket.create_connection((host, int(port)), timeout=10).close()
-        said = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", JOIN, address],
             capture_output=True,
             text=True,
@@ -86,8 +85,8 @@ def _answers(address: str) -> None:
         raise ConfigError(
             "--ray", [f"{wanted}, but {address!r} gave no answer in {ANSWER:.0f} s"]
         ) from error
-    if said.returncode:
-        last = (said.stderr.strip().splitlines() or [f"status {said.returncode}"])[-1]
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
         raise ConfigError("--ray", [f"{wanted}, but {address!r} failed: {last}"])
 
 
@@ -95,13 +94,13 @@ class OnRay:
     """The cluster that Ray is connected to.
 
     Args:
-        at_a_time: runs; None for as many as the nodes have room for.
-        cpus: that a run asks for.
-        gpus: the same, or a fraction of one; None for one where a node has one.
-        say: for a line.
+        at_a_time: number of runs; None for as many as the nodes have room for.
+        cpus: number of CPUs of a run.
+        gpus: number of GPUs of a run, or a fraction of one; None for one if a node has one.
+        say: prints a line.
 
     Raises:
-        ConfigError: if no node has what a run asks for.
+        ConfigError: if no node has what a run needs.
     """
 
     def __init__(
@@ -111,12 +110,13 @@ class OnRay:
         most = {
             name: max((node.get(name, 0) for node in nodes), default=0) for name in ("CPU", "GPU")
         }
-        gpus = float(min(most["GPU"], 1)) if gpus is None else gpus
-        asked = {"--cpus": ("CPU", cpus), "--gpus": ("GPU", gpus)}
+        if gpus is None:
+            gpus = float(min(most["GPU"], 1))
+        wanted = {"--cpus": ("CPU", cpus), "--gpus": ("GPU", gpus)}
         large = [
             f"{option}: expected at most {most[name]:g}, as no node of this cluster has more, but "
             f"got {number:g}"
-            for option, (name, number) in asked.items()
+            for option, (name, number) in wanted.items()
             if number > most[name]
         ]
         room = sum(_room(node, cpus, gpus) for node in nodes)
@@ -129,8 +129,7 @@ class OnRay:
         self._worker = ray.remote(Worker).options(num_cpus=cpus, num_gpus=gpus, max_concurrency=2)
 
     def check(self, jobs: Sequence[Job]) -> None:
-        """Whether each node sees what this one does: program, config and the run folders' file
-        system.
+        """Check that each node sees the program, the config and the run folders' file system.
 
         Raises:
             ConfigError: with what a node does not see.
@@ -141,38 +140,40 @@ class OnRay:
         paths = [*jobs[0].command[:3], str(mark)]  # Python, al_train.py, config
         try:
             mark.touch()
-            found = [line for node in ray.nodes() if node["Alive"] for line in _unseen(node, paths)]
+            lines = [line for node in ray.nodes() if node["Alive"] for line in _unseen(node, paths)]
         finally:
             mark.unlink(missing_ok=True)
-        if found:
-            raise ConfigError("--ray", found)
+        if lines:
+            raise ConfigError("--ray", lines)
 
     def start(self, job: Job) -> RayRun:
-        """The run in a worker."""
+        """Start the run in a worker."""
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        job.log.touch()  # a worker may be lost before it comes to that
+        job.log.touch()  # a worker may be lost before it opens the file
         return RayRun(job, self._worker, self._say)
 
 
 def _room(node: dict[str, float], cpus: int, gpus: float) -> int:
-    """Runs that fit a node; one that asks for a part of a GPU gets it of one GPU."""
+    """Return the number of runs that fit a node; a fraction of a GPU lies in one GPU."""
     fit = int(node.get("CPU", 0) // cpus)
+    if not gpus:
+        return fit
     if gpus >= 1:
         return min(fit, int(node.get("GPU", 0) // gpus))
-    return min(fit, int(node.get("GPU", 0)) * math.floor(1 / gpus + 1e-9)) if gpus else fit
+    return min(fit, int(node.get("GPU", 0)) * math.floor(1 / gpus + 1e-9))
 
 
 def _unseen(node: dict[str, Any], paths: Sequence[str]) -> list[str]:
-    """What a node misses, a line each."""
+    """Return a line for each path that a node does not see."""
     name = f"node {node['NodeManagerAddress']}"
     here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-    asked = (
+    answer = (
         ray.remote(missing)
         .options(num_cpus=0, max_retries=0, scheduling_strategy=here)
         .remote(os.getcwd(), paths)
     )
     try:
-        lost = ray.get(asked, timeout=ANSWER)
+        lost = ray.get(answer, timeout=ANSWER)
     except GetTimeoutError:
         return [f"{name}: expected an answer within {ANSWER:.0f} s, but got none"]
     except RayError as error:  # such as a node without this program
@@ -184,11 +185,13 @@ def _unseen(node: dict[str, Any], paths: Sequence[str]) -> list[str]:
 
 
 class RayRun:
-    """A run on some worker, as `subprocess.Popen`; it is started anew where its worker is lost."""
+    """A run on some worker, as `subprocess.Popen`; it is started anew if its worker is lost."""
 
     def __init__(self, job: Job, worker: Any, say: Callable[[str], None]) -> None:
         self._job, self._worker, self._say = job, worker, say
-        self._told, self._losses, self._cycle = False, 0, job.cycle
+        self._ended = False  # whether `terminate` was called
+        self._losses = 0
+        self._cycle = job.cycle
         self._start(patience=0)
 
     def _start(self, patience: float) -> None:
@@ -201,7 +204,7 @@ class RayRun:
         )
 
     def poll(self) -> int | None:
-        """See `Run`."""
+        """See `Process`."""
         if not ray.wait([self._status], timeout=0)[0]:
             return None
         try:
@@ -215,10 +218,13 @@ class RayRun:
         return status
 
     def _lost(self) -> int | None:
-        if self._told:
+        if self._ended:
             return -signal.SIGTERM
-        self._losses = self._losses + 1 if self._job.cycle == self._cycle else 1
-        self._cycle = self._job.cycle
+        cycle = self._job.cycle
+        if cycle != self._cycle:
+            self._losses = 0
+        self._losses += 1
+        self._cycle = cycle
         if self._losses > LOSSES:
             self._say(
                 f"{self._job.name} lost {self._losses} workers in one cycle; is its node short of "
@@ -226,23 +232,23 @@ class RayRun:
             )
             return -signal.SIGKILL
         self._say(f"{self._job.name} lost its worker; resumed elsewhere")
-        ray.kill(self._actor)  # where it is only out of reach
+        ray.kill(self._actor)  # it may only be out of reach
         self._start(PATIENCE)
         return None
 
     def wait(self) -> int:
-        """See `Run`."""
+        """See `Process`."""
         while (status := self.poll()) is None:
             time.sleep(POLL)
         return status
 
     def terminate(self) -> None:
-        """See `Run`."""
-        self._told = True
+        """See `Process`."""
+        self._ended = True
         self.send_signal(signal.SIGTERM)
 
     def send_signal(self, sig: int, /) -> None:
-        """See `Run`; a worker that still waits for a place on a node just goes."""
+        """See `Process`; a worker that still waits for a place on a node is just removed."""
         if ray.wait([self._placed], timeout=0)[0]:
             self._actor.tell.remote(int(sig))
         else:

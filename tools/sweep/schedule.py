@@ -1,4 +1,4 @@
-"""Which run of a sweep starts when: so many at a time, and first trainings that others wait for."""
+"""Schedule the runs of a sweep: so many at a time, each after the first model that it shares."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ def run(
     Args:
         jobs: all of them.
         place: where.
-        running: is kept up to date, for who must end them.
-        console: gets a line a run.
+        running: is kept up to date, for the caller that must end them.
+        console: gets a line per run.
 
     Returns:
         Those that failed.
     """
-    waiting, failed = [job for job in jobs if not job.folder.done], []
+    waiting = [job for job in jobs if not job.folder.done]
+    failed = []
     console.print(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before")
     began: dict[Job, float] = {}
     with bar(console=console) as progress:
@@ -38,13 +39,15 @@ def run(
         while (waiting or running) and not asked():
             while len(running) < place.at_a_time and (job := _next(waiting, running)):
                 waiting.remove(job)
-                running[job], began[job] = place.start(job), time.perf_counter()
+                running[job] = place.start(job)
+                began[job] = time.perf_counter()
             time.sleep(POLL)
             for job, started in list(running.items()):
                 if (status := started.poll()) is None:
                     continue
                 del running[job]
-                failed += [job] if status else []
+                if status:
+                    failed.append(job)
                 console.print(job.line(status, time.perf_counter() - began[job]))
             done = len(jobs) - len(waiting) - len(running)
             what = f"{done} of {len(jobs)} runs, {len(running)} running, cycles"
@@ -73,6 +76,6 @@ def end(running: Sequence[Process], console: Console) -> None:
 
 
 def _next(waiting: Sequence[Job], running: Sequence[Job] | dict[Job, Process]) -> Job | None:
-    """The next that need not wait for a first model that another one is training now."""
+    """Return the next run that need not wait for a first model that another one is training."""
     training = {job.first for job in running if job.cycle == 0 and job.first is not None}
     return next((job for job in waiting if job.first not in training), None)

@@ -1,4 +1,4 @@
-"""What happens around a sweep: its place, signals and errors, and the table in the end."""
+"""Run a sweep as a command: its place, signals and errors, and the table in the end."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _place(
     arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[str], None]
 ) -> Iterator[Place]:
-    """This machine or the Ray cluster, checked.
+    """Yield this machine or the Ray cluster, checked.
 
     Raises:
         ConfigError: if Ray is missing, or its cluster does not answer, is too small, or does not

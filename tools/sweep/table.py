@@ -1,4 +1,4 @@
-"""What a sweep came to: a row a strategy, and the time that shared first trainings spared."""
+"""The results of a sweep: a row per strategy, and the time that shared first trainings saved."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from tools.sweep.jobs import Job
 
 
 def show(jobs: Sequence[Job], console: Console) -> None:
-    """The final metric of each seed.
+    """Print a table of the final metric of each seed.
 
-    Over the seeds, mean and standard deviation of it and of the area.
+    It has the mean and standard deviation over seeds of that and of the area under the curve.
     """
-    seeds, metric = sorted({job.seed for job in jobs}), jobs[0].metric
+    seeds = sorted({job.seed for job in jobs})
+    metric = jobs[0].metric
     summaries = (
         Column(f"final {measured(metric, jobs[0].lower)}", len(seeds) + 2),
         Column("area", len(seeds) + 1),
@@ -42,20 +43,23 @@ def show(jobs: Sequence[Job], console: Console) -> None:
 
 
 def _final(job: Job) -> float:
-    """NaN if the run is not finished."""
-    return column(job.rows, job.metric)[-1] if job.folder.done and job.rows else math.nan
+    """Return the last value of the metric; NaN if the run is not finished."""
+    if not (job.folder.done and job.rows):
+        return math.nan
+    return column(job.rows, job.metric)[-1]
 
 
 def _area(job: Job) -> float:
-    """NaN if the run is not finished."""
+    """Return the area under the curve; NaN if the run is not finished."""
     if not (job.folder.done and job.rows):
         return math.nan
     return area_under_curve(column(job.rows, "labeled"), column(job.rows, job.metric))
 
 
 def _spread(values: Sequence[float]) -> str:
-    """Mean, and standard deviation over the seeds if there are some."""
-    found = [value for value in values if math.isfinite(value)]
-    if not found:
+    """Return the mean over seeds, with the standard deviation if there are several."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
         return number(math.nan)
-    return plus_minus(fmean(found), stdev(found) if len(found) > 1 else math.nan)
+    deviation = stdev(finite) if len(finite) > 1 else math.nan
+    return plus_minus(fmean(finite), deviation)

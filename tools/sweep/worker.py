@@ -1,4 +1,4 @@
-"""What a sweep does on a node of a Ray cluster.
+"""The part of a sweep that runs on a node of a Ray cluster.
 
 Nothing here needs more than Python: it is imported in each worker.
 """
@@ -26,7 +26,7 @@ TETHERED = Path(__file__)
 
 
 def missing(folder: str, paths: Sequence[str]) -> list[str]:
-    """Those of the paths, absolute or from `folder`, that this node does not see."""
+    """Return those of the paths, absolute or from `folder`, that this node does not see."""
     return [path for path in paths if not Path(folder, path).exists()]
 
 
@@ -36,10 +36,10 @@ class Worker:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen | None = None
-        self._told = False
+        self._ended = False  # whether a signal was sent
 
     def placed(self) -> None:
-        """Nothing; that it was called says that the worker is on a node."""
+        """Do nothing; a call that returns shows that the worker is on a node."""
 
     def run(
         self,
@@ -50,15 +50,14 @@ class Worker:
         lock: str,
         patience: float,
     ) -> int:
-        """The run as a process, until it ends.
+        """Run the command as a process, until it ends.
 
         Args:
             command: with its arguments.
-            folder: where it is run.
-            log: what it says is added there.
-            environment: over this worker's own.
-            lock: of the run folder, which another process may still be in: one that lost its
-                worker.
+            folder: in which it is run.
+            log: file to which its output is appended.
+            environment: variables over this worker's own.
+            lock: of the run folder, which a process that lost its worker may still hold.
             patience: seconds to wait for that.
 
         Returns:
@@ -68,11 +67,11 @@ class Worker:
             OSError: if it cannot be started.
         """
         end = time.monotonic() + patience
-        while time.monotonic() < end and not self._told and not _free(Path(folder, lock)):
+        while time.monotonic() < end and not self._ended and not _free(Path(folder, lock)):
             time.sleep(0.2)
         tethered = [sys.executable, str(TETHERED), str(os.getpid()), *command]
         with self._lock, open(Path(folder, log), "ab") as file:
-            if self._told:
+            if self._ended:
                 return -signal.SIGTERM
             self._process = subprocess.Popen(
                 tethered,
@@ -87,7 +86,7 @@ class Worker:
     def tell(self, number: int) -> None:
         """Send the run a signal; a run that has not begun does not begin."""
         with self._lock:
-            self._told = True
+            self._ended = True
             if self._process is not None:
                 self._process.send_signal(number)
 
@@ -101,15 +100,15 @@ def _free(lock: Path) -> bool:
 
 
 def tether(parent: int, command: Sequence[str]) -> None:
-    """Become the command, which then ends with its parent: a run without its worker would keep its
-    folder locked.
+    """Become the command, which then ends with its parent.
 
-    Ray's workers block SIGINT, and a process would inherit that.
+    A run without its worker would keep its folder locked. Ray's workers block SIGINT, and a process
+    would inherit that.
     """
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG of sys/prctl.h
-    if os.getppid() != parent:  # it ended before that
+    if os.getppid() != parent:  # it ended before prctl
         sys.exit(f"error: the worker, process {parent}, has ended")
     os.execv(command[0], list(command))
 

@@ -1,3 +1,1 @@
-"""What `al_verify.py` checks, part by part: reading a run, the checks of one run, and
-those across runs.
-"""
+"""The parts of `al_verify.py`: reading a run, the checks of one run, and those across runs."""

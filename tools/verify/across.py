@@ -1,4 +1,4 @@
-"""Checks across runs: what the strategies of one seed must share."""
+"""Checks across runs: the strategies of one seed must share their first steps."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tools.verify.run import Record, Remark
 
 
 def groups(runs: Sequence[Record]) -> Iterator[list[Record]]:
-    """Runs of one config, one seed and the same samples, which have a committed cycle.
+    """Group runs, which have a committed cycle, by config, seed and samples.
 
-    Groups of one, too.
+    A group may hold a single run.
     """
-    found: dict[Any, list[Record]] = {}
+    by_setup: dict[Any, list[Record]] = {}
     for run in runs:
-        found.setdefault((run.experiment.seed, _setup(run), run.names), []).append(run)
-    yield from found.values()
+        by_setup.setdefault((run.experiment.seed, _setup(run), run.names), []).append(run)
+    yield from by_setup.values()
 
 
 def initial_sets(runs: Sequence[Record]) -> Iterator[Remark]:
@@ -29,9 +29,10 @@ def initial_sets(runs: Sequence[Record]) -> Iterator[Remark]:
     first = runs[0]
     for run in runs[1:]:
         if run.initial != first.initial:
-            there, came = list(first.initial[:5]), list(run.initial[:5])
+            expected = list(first.initial[:5])
+            got = list(run.initial[:5])
             yield Remark(
-                0, f"{_name(run)}: expected {there} ... as in {_name(first)}, but got {came} ..."
+                0, f"{_name(run)}: expected {expected} ... as in {_name(first)}, but got {got} ..."
             )
 
 
@@ -61,68 +62,64 @@ def same_data(runs: Sequence[Record]) -> Iterator[Remark]:
     known: tuple[Record, Fingerprint] | None = None
     for run in runs:
         if run.data is None:
-            yield Remark(None, f"{_name(run)}: what its data were is not recorded", "not compared")
+            yield Remark(None, f"{_name(run)}: its data are not recorded", "not compared")
             continue
-        first, there = known = known or (run, run.data)
-        for line in difference(there, run.data, run.names):
+        first, expected = known = known or (run, run.data)
+        for line in difference(expected, run.data, run.names):
             yield Remark(None, f"{_name(run)} and {_name(first)}: {line}")
 
 
 def first_rows(runs: Sequence[Record]) -> Iterator[Remark]:
-    """Runs with the same first weights have the same first row, times and the ranking of
-    queries aside.
-    """
+    """Runs with the same first weights have the same first row, except times and query ranking."""
     firsts: dict[str, tuple[Record, First]] = {}
     for run in runs:
         one = _first(run)
         if one is None or one.weights is None:
             continue
-        known, there = firsts.setdefault(one.weights, (run, one))
+        known, known_first = firsts.setdefault(one.weights, (run, one))
         if run is known:
             continue
-        if not there.alike(one):
+        if not known_first.alike(one):
             text = (
-                f"{_name(run)} and {_name(known)}: tested in another way, or where bits are not "
-                "the same each time"
+                f"{_name(run)} and {_name(known)}: tested in different ways, or on a device where "
+                "bits may differ each time"
             )
             yield Remark(0, text, "not compared")
-        elif there.differing(one):
-            yield Remark(0, f"{_name(known)} and {_name(run)}: {there.other_test(one)}")
+        elif known_first.differing(one):
+            yield Remark(0, f"{_name(known)} and {_name(run)}: {known_first.other_test(one)}")
 
 
 def _first(run: Record) -> First | None:
     try:
         return first_cycle(run.folder, run.folder.rows(1)[0], flat(run.experiment.config))
     except RunFolderError:
-        return None  # the check of the rows says it
+        return None  # reported by the check of the rows
 
 
 def _differ(first: Record, run: Record) -> Remark:
-    told = (
+    """The remark on two runs whose first weights differ, with a harmless cause if there is one."""
+    text = (
         f"{_name(run)}: expected {_weights(first)[:12]} as in {_name(first)}, but got "
         f"{_weights(run)[:12]}"
     )
+    cause = _rounding(first, run)
+    if cause:
+        return Remark(0, f"{text}; {cause}", "not compared")
+    return Remark(0, f"{text} (a training on another device or processor differs, too)")
+
+
+def _rounding(first: Record, run: Record) -> str:
+    """Why the weights of two equal trainings may be rounded differently; empty if they may not."""
+    receipts = [one.cycles[0].receipt for one in (first, run)]
     exact = [one.experiment.training.deterministic for one in (first, run)]
     if exact[0] != exact[1]:
-        return Remark(
-            0,
-            f"{told}; one alone was trained with --deterministic, which rounds otherwise",
-            "not compared",
-        )
-    gpu = "cpu" not in (first.cycles[0].receipt.get("device"), run.cycles[0].receipt.get("device"))
-    if gpu and not all(exact):
-        return Remark(
-            0, f"{told}; on a GPU the bits are the same with --deterministic alone", "not compared"
-        )
-    made = [
-        one.cycles[0].receipt.get("made", "processes and threads of unknown number")
-        for one in (first, run)
-    ]
+        return "only one was trained with --deterministic, which rounds differently"
+    if "cpu" not in [receipt.get("device") for receipt in receipts] and not all(exact):
+        return "on a GPU bits are reproducible only with --deterministic"
+    made = [receipt.get("made", "processes and threads of unknown number") for receipt in receipts]
     if made[0] != made[1]:
-        return Remark(
-            0, f"{told}; made by {made[0]}, and by {made[1]}, which round otherwise", "not compared"
-        )
-    return Remark(0, f"{told} (a training on another device or processor differs, too)")
+        return f"made by {made[0]}, and by {made[1]}, which round differently"
+    return ""
 
 
 def _name(run: Record) -> str:
@@ -134,11 +131,11 @@ def _weights(run: Record) -> str:
 
 
 def training(run: Record) -> str:
-    """How the first cycle is trained, as far as the strategy has a part in it: module,
-    objective, dropout.
-    """
-    module, settings = run.experiment.module_mode, run.experiment.committee
-    way = f"module {module}" + (f" ({run.experiment.module.objective})" if module != "off" else "")
+    """Describe what the strategy sets in the first training: module, objective, dropout."""
+    settings = run.experiment.committee
+    way = f"module {run.experiment.module_mode}"
+    if run.experiment.module_mode != "off":
+        way += f" ({run.experiment.module.objective})"
     if run.experiment.committee_kind == "dropout":
         way += f", dropout {settings.dropout} after {list(settings.dropout_at)}"
     return way

@@ -1,6 +1,4 @@
-"""The checks of one run: each looks at every committed cycle, and remarks on what is not
-as it should be.
-"""
+"""The checks of one run: each reads all committed cycles, and remarks on every fault."""
 
 from __future__ import annotations
 
@@ -25,33 +23,28 @@ from tools.verify.run import Cycle, Record, Remark
 def files(run: Record) -> Iterator[Remark]:
     """Every cycle left a file with a receipt; all but the last a query."""
     for cycle in run.cycles:
-        name, last = (
-            f"queries/{cycle.number:02d}.npz",
-            cycle.number + 1 == run.experiment.budget.cycles,
-        )
+        name = f"queries/{cycle.number:02d}.npz"
+        last = cycle.number + 1 == run.experiment.budget.cycles
         if cycle.damage:
             yield Remark(cycle.number, cycle.damage)
             continue
-        lacking = [
-            key for key in ("labeled", "weights", "taps", "device") if key not in cycle.receipt
-        ]
+        lacking = [k for k in ("labeled", "weights", "taps", "device") if k not in cycle.receipt]
         if lacking:
             yield Remark(cycle.number, f"expected a receipt in {name}, but it lacks {lacking}")
-        if (cycle.query is None) != last:
-            came = "there is none" if cycle.query is None else "there is one"
-            yield Remark(
-                cycle.number, f"expected {'no' if last else 'a'} query in {name}, but {came}"
-            )
+        if last and cycle.query is not None:
+            yield Remark(cycle.number, f"expected no query in {name}, but there is one")
+        if not last and cycle.query is None:
+            yield Remark(cycle.number, f"expected a query in {name}, but there is none")
 
 
 def rows(run: Record) -> Iterator[Remark]:
     """metrics.jsonl has a row for each cycle, with its number of labels."""
     try:
-        found = run.folder.rows(len(run.cycles))
+        saved = run.folder.rows(len(run.cycles))
     except RunFolderError as error:
         yield Remark(None, str(error))
         return
-    for row, size in zip(found, run.experiment.budget.sizes, strict=False):
+    for row, size in zip(saved, run.experiment.budget.sizes, strict=False):
         if row.get("labeled") != size:
             yield Remark(
                 row["cycle"],
@@ -62,14 +55,14 @@ def rows(run: Record) -> Iterator[Remark]:
 def initial_set(run: Record) -> Iterator[Remark]:
     """The first labels are those that the seed draws."""
     if run.state is not None:
-        budget, seed = run.experiment.budget, run.experiment.seed
-        expected = Pool.initial(run.state.size, budget.initial, seed).labeled
+        seed = run.experiment.seed
+        expected = Pool.initial(run.state.size, run.experiment.budget.initial, seed).labeled
         yield from _order(0, f"the initial set of seed {seed}", expected, run.initial)
 
 
 def candidates(run: Record) -> Iterator[Remark]:
     """Candidates are distinct samples of the pool without labels."""
-    for cycle, query in _asked(run):
+    for cycle, query in _with_query(run):
         yield from _ids(cycle.number, "candidates", query.candidates, len(run.names))
         labeled = sorted(set(query.candidates.ravel().tolist()) & set(cycle.labeled))
         if labeled:
@@ -79,7 +72,7 @@ def candidates(run: Record) -> Iterator[Remark]:
 def picks(run: Record) -> Iterator[Remark]:
     """Picks are distinct candidates that were not labeled before, as many as the budget says."""
     count = run.experiment.budget.query
-    for cycle, query in _asked(run):
+    for cycle, query in _with_query(run):
         ids = set(query.picked.ravel().tolist())
         yield from _ids(cycle.number, "picks", query.picked, len(run.names))
         if len(query.picked) != count:
@@ -95,7 +88,7 @@ def picks(run: Record) -> Iterator[Remark]:
 def state(run: Record) -> Iterator[Remark]:
     """state.json holds the initial set and all picks in order.
 
-    `done` is there after the last cycle alone.
+    `done` exists only after the last cycle.
     """
     if run.state is None:
         return
@@ -104,13 +97,13 @@ def state(run: Record) -> Iterator[Remark]:
     if run.folder.done and len(run.cycles) < cycles:
         yield Remark(
             None,
-            f"expected {cycles} committed cycles, as `done` is there, but got {len(run.cycles)}",
+            f"expected {cycles} committed cycles, as `done` exists, but got {len(run.cycles)}",
         )
 
 
 def signals(run: Record) -> Iterator[Remark]:
     """Signals have a row for each sample, of finite numbers."""
-    for cycle, query in _asked(run):
+    for cycle, query in _with_query(run):
         parts = [
             ("candidate", query.signals, query.candidates),
             ("labeled sample", query.labeled, cycle.labeled),
@@ -119,10 +112,10 @@ def signals(run: Record) -> Iterator[Remark]:
             (w, n, v, len(i)) for w, part, i in parts for n, v in part.items()
         ]:
             if values.ndim not in (1, 2) or len(values) != size:
-                came = f"shape {values.shape}"
                 yield Remark(
                     cycle.number,
-                    f"expected a row of {signal!r} for each {what} ({size}), but got {came}",
+                    f"expected a row of {signal!r} for each {what} ({size}), but got shape "
+                    f"{values.shape}",
                 )
             elif not np.isfinite(values).all():
                 bad = int((~np.isfinite(values)).sum())
@@ -137,79 +130,75 @@ def settings(run: Record) -> Iterator[Remark]:
     differs = facts.shown_differs(run.folder.path)
     if differs:
         yield Remark(None, differs)
-    about = facts.facts(run.folder.path)
-    there = {
-        "settings": facts.digest(run.experiment.config),
-        "facts": about.digest if about else "(none)",
+    current = {
+        "settings": (facts.CONFIG, facts.digest(run.experiment.config)),
+        "facts": (facts.FACTS, "(none)"),
     }
-    old = [
-        cycle.number for cycle in run.cycles if cycle.receipt and "settings" not in cycle.receipt
-    ]
+    about = facts.facts(run.folder.path)
+    if about:
+        current["facts"] = (facts.FACTS, about.digest)
+    old = []
     for cycle in run.cycles:
-        for name, came in there.items() if "settings" in cycle.receipt else ():
-            file, expected = (
-                {"settings": facts.CONFIG, "facts": facts.FACTS}[name],
-                cycle.receipt.get(name, "(none)"),
-            )
-            if expected != came:
-                yield Remark(
-                    cycle.number, f"{file}: expected the hash {expected[:12]}, but got {came[:12]}"
-                )
+        if "settings" in cycle.receipt:
+            for name, (file, value) in current.items():
+                expected = cycle.receipt.get(name, "(none)")
+                yield from _hash(cycle.number, file, expected, value)
+        elif cycle.receipt:
+            old.append(cycle.number)
     if old:
-        which = "" if len(old) == len(run.cycles) else f" of cycles {old}"
-        yield Remark(
-            None,
-            f"the hash of the settings{which} is not recorded, as a version before made it",
-            "not compared",
-        )
+        which = "the settings"
+        if len(old) < len(run.cycles):
+            which += f" of cycles {old}"
+        text = f"the hash of {which} is not recorded, as an earlier version made it"
+        yield Remark(None, text, "not compared")
 
 
 def hashes(run: Record) -> Iterator[Remark]:
-    """Hashes of labels, candidates, picks and signals are those of what is there."""
+    """Labels, candidates, picks and signals have the hashes of the receipts."""
     for cycle in run.cycles:
-        there = {"labeled": digest(np.array(cycle.labeled, dtype=np.int64))}
-        there |= (
-            {}
-            if cycle.query is None
-            else {name: digest(values) for name, values in content(cycle.query).items()}
-        )
+        if not cycle.receipt:
+            continue
+        saved = {"labeled": digest(np.array(cycle.labeled, dtype=np.int64))}
+        if cycle.query is not None:
+            saved |= {name: digest(values) for name, values in content(cycle.query).items()}
         named = {
             n
             for n in cycle.receipt
             if n.partition("/")[0] in ("labeled", "candidates", "picked", "signal")
         }
-        for name in sorted(there.keys() | named) if cycle.receipt else ():
-            expected, came = cycle.receipt.get(name, "(none)"), there.get(name, "(nothing)")
-            left_out = name not in there and "/" in name and not run.experiment.scoring.keep_vectors
-            if expected != came and not left_out:
-                yield Remark(
-                    cycle.number, f"{name}: expected the hash {expected[:12]}, but got {came[:12]}"
-                )
+        for name in sorted(saved.keys() | named):
+            if name not in saved and "/" in name and not run.experiment.scoring.keep_vectors:
+                continue
+            expected = cycle.receipt.get(name, "(none)")
+            yield from _hash(cycle.number, name, expected, saved.get(name, "(nothing)"))
+
+
+def _hash(cycle: int, what: str, expected: str, value: str) -> Iterator[Remark]:
+    """Whether something has the hash that the receipt has for it."""
+    if value != expected:
+        yield Remark(cycle, f"{what}: expected the hash {expected[:12]}, but got {value[:12]}")
 
 
 def weights(run: Record) -> Iterator[Remark]:
     """The newest weights are those of the last receipt."""
     for cycle in run.cycles[-1:]:
-        path, expected = (
-            run.folder.training_folder(cycle.number) / CHECKPOINT,
-            cycle.receipt.get("weights"),
-        )
-        if expected is None or not path.exists():
-            lacks = "no receipt" if expected is None else f"no {path}"
-            yield Remark(cycle.number, f"there is {lacks}", "not compared")
+        path = run.folder.training_folder(cycle.number) / CHECKPOINT
+        expected = cycle.receipt.get("weights")
+        if expected is None:
+            yield Remark(cycle.number, "there is no receipt", "not compared")
             continue
-        from models.training.checkpoint import UNREADABLE, read  # weights are torch's
+        if not path.exists():
+            yield Remark(cycle.number, f"there is no {path}", "not compared")
+            continue
+        from models.training.checkpoint import UNREADABLE, read  # which imports torch
 
         try:
-            found = weights_digest(read(path)["state_dict"])
+            value = weights_digest(read(path)["state_dict"])
         except (*UNREADABLE, AttributeError) as error:
-            told = f"{type(error).__name__}: {str(error)[:80]}"
-            yield Remark(cycle.number, f"{path} is damaged ({told}); restore it")
+            message = f"{type(error).__name__}: {str(error)[:80]}"
+            yield Remark(cycle.number, f"{path} is damaged ({message}); restore it")
             continue
-        if found != expected:
-            yield Remark(
-                cycle.number, f"{path}: expected the hash {expected[:12]}, but got {found[:12]}"
-            )
+        yield from _hash(cycle.number, str(path), expected, value)
 
 
 def replay(run: Record) -> Iterator[Remark]:
@@ -218,8 +207,9 @@ def replay(run: Record) -> Iterator[Remark]:
         (r.cycle or 0 for check in (candidates, picks, signals) for r in check(run)),
         default=math.inf,
     )
-    done, left = [], 0
-    for cycle, query in _asked(run):
+    done = []
+    left = 0
+    for cycle, query in _with_query(run):
         lacking = [name for name in needs(run.experiment.steps) if name not in query.signals]
         if lacking and not run.experiment.scoring.keep_vectors:
             left += 1
@@ -255,9 +245,8 @@ def _replayed(run: Record, cycle: Cycle, query: Query) -> Iterator[Remark]:
     try:
         again = asked(run.experiment, Pool(len(run.names), cycle.labeled, cycle.number), saved)
     except Exception as error:  # a strategy of one's own may raise anything
-        yield Remark(
-            cycle.number, f"the strategy cannot be asked again: {type(error).__name__}: {error}"
-        )
+        message = f"{type(error).__name__}: {error}"
+        yield Remark(cycle.number, f"the strategy's query cannot be repeated: {message}")
         return
     yield from _order(
         cycle.number, "candidates", again.candidates.tolist(), query.candidates.tolist()
@@ -285,7 +274,7 @@ CHECKS: dict[str, Callable[[Record], Iterator[Remark]]] = {
 }
 
 
-def _asked(run: Record) -> Iterator[tuple[Cycle, Query]]:
+def _with_query(run: Record) -> Iterator[tuple[Cycle, Query]]:
     return ((cycle, cycle.query) for cycle in run.cycles if cycle.query is not None)
 
 
@@ -303,18 +292,16 @@ def _ids(cycle: int, what: str, ids: np.ndarray, size: int) -> Iterator[Remark]:
     if (counts > 1).any():
         yield Remark(
             cycle,
-            f"expected distinct {what}, but these came twice: {values[counts > 1][:5].tolist()}",
+            f"expected distinct {what}, but got these twice: {values[counts > 1][:5].tolist()}",
         )
 
 
 def _order(
-    cycle: int | None, what: str, expected: Sequence[int], came: Sequence[int]
+    cycle: int | None, what: str, expected: Sequence[int], ids: Sequence[int]
 ) -> Iterator[Remark]:
     """Whether two lists of ids are the same in the same order."""
-    if list(expected) != list(came):
-        pairs = itertools.zip_longest(expected, came)
+    if list(expected) != list(ids):
+        pairs = itertools.zip_longest(expected, ids)
         place = next(p for p, (one, other) in enumerate(pairs) if one != other)
-        there = [list(ids[place : place + 5]) or "no more" for ids in (expected, came)]
-        yield Remark(
-            cycle, f"{what}: from place {place} on expected {there[0]}, but got {there[1]}"
-        )
+        rest = [list(some[place : place + 5]) or "no more" for some in (expected, ids)]
+        yield Remark(cycle, f"{what}: from place {place} on expected {rest[0]}, but got {rest[1]}")

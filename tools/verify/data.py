@@ -1,4 +1,4 @@
-"""Whether the data are those that a run was made of, where they are at hand."""
+"""The check that the data, if they are available, are those that a run was made of."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tools.verify.run import Record, Remark
 
 
 class Present:
-    """Fingerprints of the data as they are now, each taken once however many runs are of them."""
+    """Fingerprints of the data as they are now, each taken once for all runs that use them."""
 
     def __init__(self) -> None:
         self._found: dict[str, Fingerprint | None | str] = {}
 
     def of(self, settings: object, task: Callable[[], Task]) -> Fingerprint | None | str:
-        """Of the data of a task with these settings.
+        """Return the fingerprint of the data of a task with these settings.
 
         Returns:
-            None if the task does not tell its sources, and why where the data are not here.
+            None if the task does not list its sources; a reason if the data cannot be read.
         """
         key = json.dumps(settings, sort_keys=True, default=str)
         if key not in self._found:
@@ -35,38 +35,43 @@ class Present:
         try:
             # without its `check`, which may download weights that a run names
             return fingerprint(task())
-        except Exception as error:  # adapters are anybody's, and data may be gone in any way
+        except Exception as error:  # adapters may raise anything if their data are missing
             return told(error)
 
 
 def data(run: Record) -> Iterator[Remark]:
     """Images and labels of pool and test set are those that the run was made of."""
     try:
-        there = record.kept(run.folder.path)
+        recorded = record.kept(run.folder.path)
     except RunFolderError as error:
         yield Remark(None, str(error))
         return
-    named = {cycle.number: cycle.receipt["data"] for cycle in run.cycles if "data" in cycle.receipt}
-    came = "(none)" if there is None else receipt_digest(there.whole)
-    for number in [number for number, expected in named.items() if expected != came][:1]:
-        expected, where = named[number][:12], f"queries/{number:02d}.npz"
-        yield Remark(
-            number, f"{FILE}: expected the hash {expected} of {where}, but got {came[:12]}"
+    value = "(none)"
+    if recorded is not None:
+        value = receipt_digest(recorded.whole)
+    for cycle in run.cycles:
+        expected = cycle.receipt.get("data", value)
+        if value != expected:
+            where = f"queries/{cycle.number:02d}.npz"
+            text = f"{FILE}: expected the hash {expected[:12]} of {where}, but got {value[:12]}"
+            yield Remark(cycle.number, text)
+            return
+    if recorded is None:
+        text = (
+            "not recorded: an earlier version made the run, or its task does not list its sources"
         )
-        return
-    if there is None:
-        text = "not recorded: a version before made the run, or its task does not tell its sources"
         yield Remark(None, text, "not compared")
     else:
-        yield from _now(run, there)
+        yield from _now(run, recorded)
 
 
-def _now(run: Record, there: Fingerprint) -> Iterator[Remark]:
+def _now(run: Record, recorded: Fingerprint) -> Iterator[Remark]:
+    """Whether the data are still those that were recorded."""
     now = run.present()
     if isinstance(now, Fingerprint):
-        for line in difference(there, now, run.names):
+        for line in difference(recorded, now, run.names):
             yield Remark(None, f"{line}: the data are not those that the run was made of")
         return
-    why = now or "the task does not tell its sources any more"
-    moved = "where they moved, add --cfg-options task.data_root=..."
-    yield Remark(None, f"the data cannot be looked at ({why}); {moved}", "not compared")
+    why = now or "the task does not list its sources any more"
+    moved = "if they have moved, add --cfg-options task.data_root=..."
+    yield Remark(None, f"the data cannot be read ({why}); {moved}", "not compared")

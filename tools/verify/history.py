@@ -1,4 +1,4 @@
-"""The chain of the receipts: what ties rows, queries and cycles to each other."""
+"""The chain of the receipts, which links rows, queries and cycles."""
 
 from __future__ import annotations
 
@@ -11,50 +11,55 @@ from tools.verify.run import Cycle, Record, Remark
 
 
 def history(run: Record) -> Iterator[Remark]:
-    """Receipts hold the hashes of their rows and of the receipts before them, state.json
-    that of the last one.
-    """
+    """Receipts hold the hashes of their rows and the receipts before, state.json the last one's."""
     try:
-        rows, times = run.folder.rows(len(run.cycles)), run.folder.times(len(run.cycles))
+        rows = run.folder.rows(len(run.cycles))
+        times = run.folder.times(len(run.cycles))
     except RunFolderError:
-        return  # the check of the rows says it
+        return  # reported by the check of the rows
     yield from _rows(run, rows)
     yield from _receipts(run)
     yield from _times(run, rows, times)
     old = [cycle.number for cycle in run.cycles if cycle.receipt and "row" not in cycle.receipt]
     if old:
-        which = "its rows" if len(old) == len(run.cycles) else f"the rows of cycles {old}"
-        text = f"{which}: their hashes are not recorded, as a version before made them"
+        which = "its rows"
+        if len(old) < len(run.cycles):
+            which = f"the rows of cycles {old}"
+        text = f"{which}: their hashes are not recorded, as an earlier version made them"
         yield Remark(None, text, "not compared")
 
 
 def _rows(run: Record, rows: list[dict]) -> Iterator[Remark]:
     for cycle, row in zip(run.cycles, rows, strict=True):
         if "row" in cycle.receipt:
-            value = f" with {run.metric} {row.get(run.metric)!r}" if run.metric else ""
-            what, where = f"metrics.jsonl, the row{value}", _file(cycle)
-            yield from _compared(cycle.number, what, where, cycle.receipt["row"], row_digest(row))
+            what = "metrics.jsonl, the row"
+            if run.metric:
+                what += f" with {run.metric} {row.get(run.metric)!r}"
+            expected = cycle.receipt["row"]
+            yield from _compared(cycle.number, what, _file(cycle), expected, row_digest(row))
 
 
 def _receipts(run: Record) -> Iterator[Remark]:
     for before, cycle in pairwise(run.cycles):
         if before.receipt and "before" in cycle.receipt:
-            what, came = f"the receipt in {_file(before)}", receipt_digest(before.receipt)
-            yield from _compared(before.number, what, _file(cycle), cycle.receipt["before"], came)
+            yield from _receipt(before, _file(cycle), cycle.receipt["before"])
     last = run.cycles[-1]
     if "row" in last.receipt:
-        what, expected = f"the receipt in {_file(last)}", run.folder.last_receipt or "(none)"
-        yield from _compared(
-            last.number, what, "state.json", expected, receipt_digest(last.receipt)
-        )
+        yield from _receipt(last, "state.json", run.folder.last_receipt or "(none)")
+
+
+def _receipt(cycle: Cycle, where: str, expected: str) -> Iterator[Remark]:
+    what = f"the receipt in {_file(cycle)}"
+    yield from _compared(cycle.number, what, where, expected, receipt_digest(cycle.receipt))
 
 
 def _times(run: Record, rows: list[dict], times: list[str]) -> Iterator[Remark]:
     before = ""
     for cycle, row, time in zip(run.cycles, rows, times, strict=True):
         if time != "-" or "row" in cycle.receipt:
-            what, came = "metrics.jsonl, the row's seconds", times_digest(row, before)
-            yield from _compared(cycle.number, what, "seconds.txt", time, came)
+            what = "metrics.jsonl, the row's seconds"
+            value = times_digest(row, before)
+            yield from _compared(cycle.number, what, "seconds.txt", time, value)
         before = time
 
 
@@ -62,9 +67,9 @@ def _file(cycle: Cycle) -> str:
     return f"queries/{cycle.number:02d}.npz"
 
 
-def _compared(cycle: int, what: str, where: str, expected: str, came: str) -> Iterator[Remark]:
-    """Whether something has the hash that another file has for it."""
-    if expected != came:
+def _compared(cycle: int, what: str, where: str, expected: str, value: str) -> Iterator[Remark]:
+    """Whether something has the hash that another file records for it."""
+    if value != expected:
         yield Remark(
-            cycle, f"{what}: expected the hash {expected[:12]} of {where}, but got {came[:12]}"
+            cycle, f"{what}: expected the hash {expected[:12]} of {where}, but got {value[:12]}"
         )

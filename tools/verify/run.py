@@ -1,4 +1,4 @@
-"""A run as its folder has it: what the checks look at."""
+"""A run as its folder holds it, which the checks read."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tools.record.folder import RunFolder, RunFolderError
 
 @dataclass(frozen=True)
 class Remark:
-    """What is wrong in a cycle (None: with the whole run).
+    """The result of a check in a cycle (None: in the whole run).
 
-    Or what could not be compared and why, or what could.
+    It is a fault, or why something could not be compared, or what could be compared.
     """
 
     cycle: int | None
@@ -51,26 +51,26 @@ class Record:
     """A run.
 
     Args:
-        folder: of it.
-        experiment: its plan, of its config.json.
+        folder: its folder.
+        experiment: its plan, from its config.json.
         names: of the samples, by id.
         state: the pool after the last committed cycle, from state.json; None if no cycle was
             committed.
-        present: gives the fingerprint of the data as they are now, None if the task does not
-            tell it, or why they are not here.
+        present: returns the fingerprint of the data as they are now, None if the task does not
+            list its sources, or why the data cannot be read.
     """
 
     folder: RunFolder
     experiment: Plan
     names: tuple[str, ...]
     state: Pool | None
-    present: Callable[[], Fingerprint | None | str] = lambda: "nobody looked"
+    present: Callable[[], Fingerprint | None | str] = lambda: "the data were not read"
 
     @cached_property
     def data(self) -> Fingerprint | None:
-        """What the run's data were.
+        """The recorded fingerprint of the run's data.
 
-        None if it is not recorded, or the file is damaged, which a check says.
+        None if it is not recorded, or the file is damaged, which a check reports.
         """
         try:
             return data.kept(self.folder.path)
@@ -81,22 +81,26 @@ class Record:
     def metric(self) -> str:
         """Key of the task's metric; empty if an earlier version did not keep it."""
         about = facts.facts(self.folder.path)
-        return "" if about is None else about.metric
+        return about.metric if about else ""
 
     @property
     def initial(self) -> tuple[int, ...]:
-        """The first labeled samples."""
-        return () if self.state is None else self.state.labeled[: self.experiment.budget.initial]
+        """The first labeled samples; empty if no cycle was committed."""
+        if self.state is None:
+            return ()
+        return self.state.labeled[: self.experiment.budget.initial]
 
     @cached_property
     def cycles(self) -> tuple[Cycle, ...]:
         """All committed cycles."""
-        found: list[Cycle] = []
+        if self.state is None:
+            return ()
+        cycles: list[Cycle] = []
         labeled = self.initial
-        for number in range(0 if self.state is None else self.state.cycle):
-            found.append(self._cycle(number, labeled))
-            labeled += self._picked(found[-1])
-        return tuple(found)
+        for number in range(self.state.cycle):
+            cycles.append(self._cycle(number, labeled))
+            labeled += self._picked(cycles[-1])
+        return tuple(cycles)
 
     @property
     def labeled(self) -> tuple[int, ...]:
@@ -112,7 +116,7 @@ class Record:
             return Cycle(number, labeled, None, {}, str(error))
 
     def _picked(self, cycle: Cycle) -> tuple[int, ...]:
-        """The picks, or what state.json has for them where the query cannot be read."""
+        """The picks, or those of state.json if the query cannot be read."""
         if cycle.query is not None:
             return tuple(cycle.query.picked.ravel().tolist())
         budget = self.experiment.budget
@@ -124,23 +128,20 @@ class Record:
 def read(
     folder: RunFolder,
     experiment: Plan,
-    present: Callable[[], Fingerprint | None | str] = lambda: "nobody looked",
+    present: Callable[[], Fingerprint | None | str] = lambda: "the data were not read",
 ) -> Record:
-    """Read a run; damaged queries are noted in its cycles.
+    """Read a run; its cycles note damaged queries.
 
     Raises:
         RunFolderError: if samples.txt or state.json cannot be read, or do not fit.
     """
-    samples, budget, cycles = (
-        folder.path / "samples.txt",
-        experiment.budget,
-        experiment.budget.cycles,
-    )
+    budget = experiment.budget
+    cycles = budget.cycles
     names = tuple(folder.sample_names())
     if budget.initial + (cycles - 1) * budget.query > len(names):
         raise RunFolderError(
-            f"{samples}: expected the pool of a budget of {cycles} cycles, but got {len(names)} "
-            "names"
+            f"{folder.path / 'samples.txt'}: expected the pool of a budget of {cycles} cycles, but "
+            f"got {len(names)} names"
         )
     state = folder.resume(len(names))
     if state is not None and not 0 <= state.cycle <= cycles:

@@ -115,9 +115,9 @@ def test_a_network_is_trained_and_told_in_a_table(figures: Path, capsys):
         (
             ["predicted_loss"],
             [],
-            "what the task gives without the module, but got ['predicted_loss']",
+            "signals of the task without the module, but got ['predicted_loss']",
         ),
-        (["residual"], [], "what the task gives without the module, but got ['residual']"),
+        (["residual"], [], "signals of the task without the module, but got ['residual']"),
         (["ensemble_bald", "dropout_bald"], [], "but got both: one committee is trained"),
         (["entropy"], ["task.data_root=nowhere"], "nowhere: expected data_root (a folder)"),
     ],
@@ -134,7 +134,7 @@ def test_what_does_not_fit_is_told(signals, options, said: str, figures: Path, c
     [
         (
             "training.epochs=9",
-            "expected settings by which a trained network is scored, but got ['training.epochs']",
+            "expected settings of how a trained network is scored, but got ['training.epochs']",
         ),
         ("committee.members=3", "but got ['committee.members']"),
         ("task.test_limit=7", "expected the same 30 test samples, but got 7 by task.test_limit=7"),

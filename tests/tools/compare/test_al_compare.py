@@ -263,7 +263,7 @@ def test_unfinished_runs_are_shown_and_counted_nowhere(tmp_path: Path, capsys):
         and f'class="thin c{styles(["margin"])["margin"].colour}"' in content
     )
     assert "Not finished" not in before.said and "Not finished" in page.said
-    assert "not finished, in no number: margin, seed 0" in capsys.readouterr().out
+    assert "not finished, not counted: margin, seed 0" in capsys.readouterr().out
 
 
 def test_nothing_finished_is_a_page_too(tmp_path: Path):
@@ -487,7 +487,7 @@ def test_strategies_that_are_not_told_apart_share_a_sentence():
     far, line = verdicts(pairs)
     assert far.startswith("far has a larger area than random")
     assert line.startswith(
-        "Not told apart from random with 3 paired seeds, so preliminary: a and b. "
+        "No significant difference from random with 3 paired seeds, so preliminary: a and b. "
     )
     assert (
         "(a) and" in line
@@ -503,7 +503,7 @@ def test_strategies_that_are_not_told_apart_share_a_sentence():
     ]
     assert significance(two) == significance([])
     assert len(verdicts(pairs[:1])) == 1 and verdicts(pairs[:1])[0].startswith(
-        "random and a: not told apart"
+        "random and a: no significant difference"
     )
     assert (
         significance([])

@@ -306,7 +306,9 @@ def test_a_metric_called_like_an_error_that_says_nothing_is_doubted(tmp_path: Pa
         settings, told = comparekit.config("random", seed), Facts("val_loss")
         comparekit.write(tmp_path / f"runs/random/seed{seed}", settings, told=told)
     assert al_compare.main([str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
-    told = "val_loss is read as better where it is higher, though 'loss' in its name says an error"
+    told = (
+        "val_loss counts as better where it is higher, though 'loss' in its name suggests an error"
+    )
     assert told in capsys.readouterr().out
     assert told.replace("'", "&#39;") in (tmp_path / "out/report.html").read_text(encoding="utf-8")
 

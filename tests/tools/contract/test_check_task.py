@@ -80,7 +80,7 @@ def test_faults_of_the_data_stop_the_rest(capsys):
         in lines[1]
     )
     assert lines[2:] == [
-        "25 checks: 0 ok, 1 failed, 0 skipped, 24 left out, for there is nothing to read"
+        "25 checks: 0 ok, 1 failed, 0 skipped, 24 left out, as there is nothing to read"
     ]
 
 

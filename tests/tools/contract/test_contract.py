@@ -116,14 +116,14 @@ BATCHES = FORWARD | {
 
 def test_traits_are_named_in_the_verdict_where_there_are_any():
     check = next(check for check in CHECKS if check.__name__ == "traits_are_words_or_numbers")
-    assert judged(check, Subject(Toy())).said == "it tells none"
+    assert judged(check, Subject(Toy())).said == "the task has no traits"
     verdict = judged(check, Subject(Traits([["cat", "dog"], []])))
     assert (verdict.status, verdict.said) == ("ok", "trait")
 
 
 def test_sources_are_told_or_not_and_shared_ones_are_named():
     check = next(check for check in CHECKS if check.__name__ == "sources_are_one_a_sample")
-    assert judged(check, Subject(Toy())).said == "it tells none"
+    assert judged(check, Subject(Toy())).said == "the task has no sources"
     apart = Told(lambda split, i: Source(None, "", f"{split} {i}".encode()))
     assert (judged(check, Subject(apart)).status, judged(check, Subject(apart)).said) == ("ok", "")
     verdict = judged(check, Subject(Told(lambda split, i: Source(None, "", bytes([i])))))
@@ -275,9 +275,9 @@ def test_without_data_the_rest_is_left_out():
         (LabelInTap(), "labels_count_for_the_loss_alone", "but got inputs ['x', 'y'] alone:"),
         (Ordered(next_label), "train_and_pool_are_in_one_order", "so equal 'y', but got others;"),
         (Ordered(next_input), "train_and_pool_are_in_one_order", "expected inputs of train to look most like those"),
-        (CalledLikeAnError(), "direction_is_told", "but got nothing said, though 'loss' in 'val_loss' tells an error; "
+        (CalledLikeAnError(), "direction_is_told", "but got no `lower_is_better`, though 'loss' in 'val_loss' means an error; "
          "add `lower_is_better = True` to the class, or False where it is turned round"),
-        (AccuracyToBeLow(), "direction_is_told", "though 'accuracy' in 'accuracy' tells that more is better; take"),
+        (AccuracyToBeLow(), "direction_is_told", "though 'accuracy' in 'accuracy' means that more is better; take"),
         (FlatTaps(), "taps_are_the_declared_ones", "of vectors (B, D) make maps of one cell: `vectors[:, :, None, N"),
         (TokenTaps(), "taps_are_the_declared_ones", "of tokens (B, N, D) make a map, `tokens.mT.unflatten(2, (h, w))` "
          "with N = h * w (leave class tokens out before that: `tokens[:, 1:]`), or pool them: "

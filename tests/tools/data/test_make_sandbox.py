@@ -286,7 +286,7 @@ def test_other_settings_are_refused_and_nothing_is_changed(
     devkit = ms.make_detection(tmp_path, 6, 2, 0, 0.5)
     before = snapshot(tmp_path)
     with pytest.raises(
-        FileExistsError, match=r"\(pool: 6 there, 7 asked; hard: 0.5 there, 0.25 asked\)"
+        FileExistsError, match=r"\(pool: 6 there, 7 now; hard: 0.5 there, 0.25 now\)"
     ):
         ms.make_detection(tmp_path, 7, 2, 0, 0.25)
     assert (
@@ -309,7 +309,7 @@ def test_other_settings_are_refused_and_nothing_is_changed(
     )
     assert (
         f"{devkit} is kept" in (error := capsys.readouterr().err)
-        and "(seed: 0 there, 1 asked)" in error
+        and "(seed: 0 there, 1 now)" in error
     )
     assert snapshot(tmp_path) == before and [p.name for p in tmp_path.iterdir()] == ["VOCdevkit"]
 
@@ -319,7 +319,7 @@ def test_a_devkit_of_other_origin_is_refused(tmp_path: Path, note: str | None) -
     (tmp_path / "VOCdevkit/VOC2007").mkdir(parents=True)
     if note:
         (tmp_path / "VOCdevkit/sandbox.json").write_text(note)
-    with pytest.raises(FileExistsError, match="drawing: (None|0) there, 1 asked"):
+    with pytest.raises(FileExistsError, match="drawing: (None|0) there, 1 now"):
         ms.make_detection(tmp_path, 6, 2, 0, 0.5)
     assert not list((tmp_path / "VOCdevkit/VOC2007").iterdir())
 

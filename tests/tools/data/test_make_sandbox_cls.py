@@ -124,7 +124,7 @@ def test_a_rerun_draws_nothing_and_other_settings_are_refused(
     assert ms.main(arguments) == 0 and "is there already" in capsys.readouterr().out
     assert ms.main([*arguments, "--seed", "1"]) == 1
     assert (
-        "shapes is kept, as it was not made with these settings (seed: 0 there, 1 asked)"
+        "shapes is kept, as it was not made with these settings (seed: 0 there, 1 now)"
         in capsys.readouterr().err
     )
     assert snapshot(tmp_path) == before

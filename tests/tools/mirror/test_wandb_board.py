@@ -194,7 +194,7 @@ def test_a_project_that_is_not_there_and_a_server_that_refuses_are_said(stub: St
     assert wandb_board.main([TOY, "--entity", "me"]) == 2
     assert capsys.readouterr().out.startswith("error: the view of me/losstap was not saved (")
     assert wandb_board.main([TOY]) == 2
-    assert capsys.readouterr().out.startswith("error: W&B did not tell whose project it is (")
+    assert capsys.readouterr().out.startswith("error: W&B did not return your entity (")
     assert stub.views == {}
 
 

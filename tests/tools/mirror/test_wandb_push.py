@@ -312,7 +312,7 @@ def test_pictures_are_left_out_once_where_the_data_are_not_the_runs(
     assert push(tmp_path / "run", "--mode", "offline") == 0
     said = capsys.readouterr().out
     reason = (
-        "the data here are others than the run's"
+        "the data here are not the run's"
         if fault == "other names"
         else "FileNotFoundError: vectors.csv is"
     )

@@ -252,10 +252,10 @@ def test_al_verify_finds_data_that_moved(root, tmp_path, capsys):
     assert train(root, tmp_path / "run") == 0
     moved = shutil.move(root, tmp_path / "elsewhere")
     code, said = verify(capsys, tmp_path / "run")
-    assert code == 0 and "  not compared  data           the data cannot be looked at (" in said
+    assert code == 0 and "  not compared  data           the data cannot be read (" in said
     assert (
         f"No such file or directory: '{root}" in said
-        and "where they moved, add --cfg-options task.data_root=..." in said
+        and "if they have moved, add --cfg-options task.data_root=..." in said
     )
     code, said = verify(capsys, tmp_path / "run", "--cfg-options", f"task.data_root={moved}")
     assert code == 0 and "  ok            data " in said
@@ -296,7 +296,8 @@ def test_of_a_folder_of_before_it_is_not_recorded(root, tmp_path, capsys):
     code, said = verify(capsys, tmp_path / "run")
     assert (
         code == 0
-        and "  not compared  data           not recorded: a version before made the run, or" in said
+        and "  not compared  data           not recorded: an earlier version made the run, or"
+        in said
     )
 
 
@@ -362,10 +363,10 @@ def test_what_is_not_recorded_is_said(root, tmp_path, capsys):
     _, other = two(root, tmp_path, lambda root: None)
     without_fingerprint(other)
     code, said = compare(tmp_path, capsys)
-    line = "nothing is recorded of the images, labels and test set of random-joint, seed 0"
-    assert code == 0 and f"not known: {line}" in said
+    line = "no record of the images, labels and test set of random-joint, seed 0"
+    assert code == 0 and f"unknown: {line}" in said
     assert json.loads((tmp_path / "out/summary.json").read_text(encoding="utf-8"))[0][
         "unrecorded"
     ] == [line]
     page = Page((tmp_path / "out/report.html").read_text(encoding="utf-8"))
-    assert "Whether all runs had the same data cannot be told:" in page.said and line in page.said
+    assert "It is unknown whether all runs had the same data:" in page.said and line in page.said

@@ -196,7 +196,7 @@ def test_al_compare_names_what_it_leaves_out_everywhere(spoil, tmp_path: Path, c
     assert [leg["seeds"] for leg in row["legs"]] == [[0, 1], [0]]
     page = Page((tmp_path / "out/report.html").read_text(encoding="utf-8"))
     assert (
-        "Left out, as it cannot be read, and so in no number below:" in page.said
+        "Left out, as it cannot be read, and not counted in any number below:" in page.said
         and told in page.said
     )
     assert (

@@ -237,8 +237,8 @@ def test_a_folder_of_before_is_right_but_for_what_it_did_not_record(folder: RunF
     as_a_version_before_left_it(folder)
     code, found, said = verify(capsys, folder.path)
     assert (code, found["FAILED"], found["not compared"]) == (0, [], ["settings", "history"]), said
-    assert "the hash of the settings is not recorded, as a version before made it" in said
-    assert "its rows: their hashes are not recorded, as a version before made them" in said
+    assert "the hash of the settings is not recorded, as an earlier version made it" in said
+    assert "its rows: their hashes are not recorded, as an earlier version made them" in said
 
 
 def test_a_run_of_before_goes_on_and_records_from_there(tmp_path: Path, capsys, monkeypatch):
@@ -599,7 +599,7 @@ FAULTS: dict[Fault, tuple[set[str], str]] = {
     a_labeled_candidate: ({"candidates"}, "cycle 1: expected candidates without labels, but got ["),
     a_candidate_twice: (
         {"candidates"},
-        "cycle 1: expected distinct candidates, but these came twice: [",
+        "cycle 1: expected distinct candidates, but got these twice: [",
     ),
     a_candidate_of_another_pool: (
         {"candidates"},
@@ -616,11 +616,11 @@ FAULTS: dict[Fault, tuple[set[str], str]] = {
     ),
     a_pick_twice: (
         {"picks", "state", "hashes"},
-        "cycle 1: expected distinct picks, but these came twice: [",
+        "cycle 1: expected distinct picks, but got these twice: [",
     ),
     labels_in_another_order: ({"state"}, "state.json's labels: from place 18 on expected ["),
     half_a_state: ({"readable"}, "state.json is damaged"),
-    done_too_early: ({"state"}, "expected 3 committed cycles, as `done` is there, but got 2"),
+    done_too_early: ({"state"}, "expected 3 committed cycles, as `done` exists, but got 2"),
     a_score_that_is_no_number: (
         {"signals"},
         "cycle 1: expected finite 'predicted_loss', but 1 of 20 numbers are not",
@@ -710,8 +710,7 @@ def test_runs_of_one_seed_share_the_initial_set_and_those_of_one_training_the_we
     assert f"{legs['random']}: no other run here is trained with module off" in lines[3]
     assert f"{legs['mse']}: no other run here is trained with module joint (mse)" in lines[4]
     assert (
-        lines[5] == f"together: {legs['seed1']}"
-        and "no other run here is of its config" in lines[6]
+        lines[5] == f"together: {legs['seed1']}" and "no other run here has its config" in lines[6]
     )
     assert lines[10] == f"together: {legs['longer']}" and "not compared" in lines[11]
 
@@ -781,8 +780,7 @@ def test_first_weights_of_which_one_was_trained_deterministic_are_not_compared(e
     )
     found = across._differ(one, other)
     assert (
-        found.status == "not compared"
-        and "one alone was trained with --deterministic" in found.text
+        found.status == "not compared" and "only one was trained with --deterministic" in found.text
     )
 
 

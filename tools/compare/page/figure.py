@@ -18,14 +18,18 @@ from tools.display.canvas import canvas, look_of, tick_well
 from tools.display.looks import LIGHT, Style
 from tools.record.rows import measured
 
-WIDTH, HEIGHT, LEGEND = 3.6, 3.0, 0.5  # inches of a panel, and of the legend below all
-INK, SOFT = "#1c2024", "#60646c"  # of titles and of all else that is written
-# of the curves' height, above and below it, for bands: those of few seeds are many times as high
+WIDTH = 3.6  # inches of a panel
+HEIGHT = 3.0
+LEGEND = 0.5  # inches of the legend's height
+INK = "#1c2024"  # colour of titles
+SOFT = "#60646c"  # colour of all other text
+# room for bands above and below the curves, as a share of the curves' height: bands of few seeds
+# are many times as high
 ROOM = 0.6
 
 
 def png(found: Sequence[Findings], looks: Mapping[str, Style]) -> bytes:
-    """Mean and 95% band over seeds; unfinished runs are thin and dotted."""
+    """Draw means and 95% bands over seeds; unfinished runs are thin and dotted."""
     figure = canvas(figsize=(WIDTH * len(AXES), HEIGHT * len(found) + LEGEND))
     grid = figure.subplots(len(found), len(AXES), squeeze=False, sharey="row")
     for row, one in zip(grid, found, strict=True):
@@ -35,8 +39,10 @@ def png(found: Sequence[Findings], looks: Mapping[str, Style]) -> bytes:
         row[0].set_title(
             one.comparison.config, loc="left", fontsize=11, fontweight="bold", color=INK
         )
-        dotted = ", dotted: not finished" if one.comparison.unfinished else ""
-        row[-1].set_title(of_seeds(one.legs) + dotted, loc="right", fontsize=9, color=SOFT)
+        note = of_seeds(one.legs)
+        if one.comparison.unfinished:
+            note += ", dotted: not finished"
+        row[-1].set_title(note, loc="right", fontsize=9, color=SOFT)
     _legend(figure, found, looks)
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=150, format="png")
@@ -44,12 +50,12 @@ def png(found: Sequence[Findings], looks: Mapping[str, Style]) -> bytes:
 
 
 def _legend(figure: Figure, found: Sequence[Findings], looks: Mapping[str, Style]) -> None:
-    """All legs that any panel has, once, below."""
+    """Draw one legend below with every leg of any panel."""
     legs = dict.fromkeys(leg.name for one in found for leg in one.legs)
     legs |= dict.fromkeys(run.leg for one in found for run in one.comparison.unfinished)
     proxies = [Line2D([], [], label=leg, **look_of(looks[leg])) for leg in legs]
     longest = max((len(leg) for leg in legs), default=0)
-    # inches of a line and of a letter
+    # an entry takes 0.6 inches for its line, and 0.085 for a letter
     columns = max(1, int(WIDTH * len(AXES) / (0.6 + 0.085 * longest)))
     if proxies:
         figure.legend(
@@ -68,7 +74,9 @@ def _panel(axes: Axes, one: Findings, axis: Axis, looks: Mapping[str, Style]) ->
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=SOFT, labelsize=9)
-    alpha = 0.14 if len(one.legs) <= FEW else 0.08
+    alpha = 0.14  # of bands
+    if len(one.legs) > FEW:
+        alpha = 0.08
     drawn: list[float] = []
     for place, leg in enumerate(one.legs):
         drawn += _leg(axes, leg.curves[axis], looks[leg.name], place, alpha)
@@ -88,9 +96,9 @@ def _panel(axes: Axes, one: Findings, axis: Axis, looks: Mapping[str, Style]) ->
         )
         axes.set_xticks([])
         return
-    means = [
-        value for leg in one.legs for value in leg.curves["labeled"].mean if np.isfinite(value)
-    ] + drawn
+    means = [*drawn]
+    for leg in one.legs:
+        means += _finite(leg.curves["labeled"].mean)
     room = ROOM * (max(means) - min(means)) or 0.05
     bottom, top = axes.get_ylim()
     axes.set_ylim(max(bottom, min(means) - room), min(top, max(means) + room))
@@ -98,12 +106,16 @@ def _panel(axes: Axes, one: Findings, axis: Axis, looks: Mapping[str, Style]) ->
 
 
 def _leg(axes: Axes, along: Curve, look: Style, place: int, alpha: float) -> list[float]:
-    """Draw a leg's curve and band; the means that were drawn."""
+    """Draw a leg's curve and band, and return the means that were drawn."""
     if not len(along.x):
         return []
     step = every(along)
-    marks = (place % step, step)  # where curves share their x, not all in one place
-    axes.plot(along.x, along.mean, markevery=marks if step > 1 else 1, zorder=3, **look_of(look))
+    marks = (place % step, step)  # curves that share their x have their marks in different places
+    axes.plot(along.x, along.mean, markevery=marks, zorder=3, **look_of(look))
     low, high = (np.array([getattr(e, end) for e in along.estimates]) for end in ("low", "high"))
     axes.fill_between(along.x, low, high, color=LIGHT[look.colour], alpha=alpha, linewidth=0)
-    return [float(value) for value in along.mean if np.isfinite(value)]
+    return _finite(along.mean)
+
+
+def _finite(values: np.ndarray) -> list[float]:
+    return [float(value) for value in values if np.isfinite(value)]

@@ -1,4 +1,4 @@
-"""The files of a report: written all or none, and the tables among them."""
+"""The files of a report, which are written all or none, and the tables among them."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def as_json(found: Sequence[Findings]) -> str:
-    """`summary.json`: everything but the pictures.
+    """Return the text of `summary.json`: all results but the pictures.
 
-    Null if there is no number, infinity included.
+    Null stands for not-a-number and infinity.
     """
     rows = []
     for one in found:
-        told = {
+        head = {
             "config": one.comparison.config,
             "task": one.comparison.task,
             "metric": one.comparison.metric,
@@ -63,21 +63,24 @@ def as_json(found: Sequence[Findings]) -> str:
         lacking = {
             "unfinished": [unfinished(r) for r in one.comparison.unfinished],
             "gaps": gaps(one.comparison),
+            "unrecorded": unrecorded(one.comparison),
+            "left_out": list(one.comparison.left_out),
         }
-        lacking["unrecorded"] = unrecorded(one.comparison)
-        lacking["left_out"] = list(one.comparison.left_out)
-        rows.append({**told, "runs": runs, **rest, **lacking})
+        rows.append({**head, "runs": runs, **rest, **lacking})
     return json.dumps(rows, indent=1, allow_nan=False) + "\n"
 
 
 def _plain(value: Any) -> Any:
+    """A value as json has it; dataclasses with a text of their own have it as `verdict`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         own = {
             f.name: _plain(getattr(value, f.name))
             for f in dataclasses.fields(value)
             if f.name != "uri"
         }
-        return own | ({"verdict": str(value)} if type(value).__str__ is not object.__str__ else {})
+        if type(value).__str__ is not object.__str__:
+            own["verdict"] = str(value)
+        return own
     if isinstance(value, np.ndarray):
         return _plain(value.tolist())
     if isinstance(value, Mapping):
@@ -86,11 +89,13 @@ def _plain(value: Any) -> Any:
         return [_plain(inner) for inner in value]
     if isinstance(value, np.generic):
         return _plain(value.item())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def as_csv(found: Sequence[Findings]) -> str:
-    """`summary.csv`: a row a strategy; empty if there is no number."""
+    """Return the text of `summary.csv`: a row for each strategy; missing numbers are empty."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     numbers = [
@@ -116,7 +121,9 @@ def as_csv(found: Sequence[Findings]) -> str:
     )
     for one in found:
         for leg in one.legs:
-            saved = [None, None] if leg.saving is None else [leg.saving.needed, leg.saving.share]
+            saved: list[float | None] = [None, None]
+            if leg.saving is not None:
+                saved = [leg.saving.needed, leg.saving.share]
             cells = [leg.effort.mean, leg.seconds.mean]
             cells += [
                 getattr(e, part)
@@ -138,9 +145,11 @@ def as_csv(found: Sequence[Findings]) -> str:
 
 
 def _against(one: Findings, leg: str) -> tuple[int | None, str | None]:
-    """Seeds that a strategy has in common with random, and what they can bear.
+    """The number of seeds that a strategy shares with random, and the claim that they support.
 
-    Nothing of random itself.
+    None for random itself, and if random is missing.
     """
-    pairs = [pair for pair in one.pairs if {pair.first, pair.second} == {leg, REFERENCE}]
-    return (len(pairs[0].seeds), pairs[0].claim) if pairs else (None, None)
+    for pair in one.pairs:
+        if {pair.first, pair.second} == {leg, REFERENCE}:
+            return len(pair.seeds), pair.claim
+    return None, None

@@ -1,6 +1,7 @@
-"""`report.html`: one file without anything outside it: no script, no font, no request.
+"""`report.html`: one file that needs nothing outside it: no script, no font, no request.
 
-The templates beside this file say what is shown and how; here are the numbers and charts for them.
+The templates beside this file say what is shown and how; this module computes their numbers and
+charts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tools.compare.chosen import Chosen
-from tools.compare.curves import ANY, FEW, Axis, Estimate, metric_ends, points
+from tools.compare.curves import ANY, FEW, Axis, Estimate, metric_ends, plural, points
 from tools.compare.findings import AXES, Findings, Leg, gaps, unfinished, unrecorded
 from tools.compare.gallery import Picture
 from tools.compare.module import CHANCE
@@ -29,12 +30,12 @@ from tools.display.looks import DARK, LIGHT, Style
 from tools.record.rows import measured
 
 Looks = Mapping[str, Style]
-BINS = 20  # of a histogram that are shown
+BINS = 20  # bins of a histogram that are shown
 CLAIMS = {"none": ": no claim", "preliminary": ": preliminary", "tested": ""}
 
 
 def page(found: Sequence[Findings], looks: Looks) -> str:
-    """The whole file."""
+    """Return the whole file."""
     return (
         environment()
         .get_template("report.html.j2")
@@ -49,7 +50,7 @@ def page(found: Sequence[Findings], looks: Looks) -> str:
 
 
 def environment() -> Environment:
-    """Templates escape all text; what is markup already says so."""
+    """Return Jinja's environment: templates escape all text that is not marked as `Markup`."""
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -83,12 +84,12 @@ def environment() -> Environment:
 
 
 def breakable(name: str) -> Markup:
-    """A name that may go on in a further line after an underscore or a dash."""
+    """Return a name that may be broken into lines after an underscore or a dash."""
     return Markup(re.sub("([_-])", r"\1<wbr>", str(escape(name))))
 
 
 def _view(one: Findings, looks: Looks) -> dict[str, Any]:
-    """What the templates show of a comparison beside its findings."""
+    """The values that the templates show of a comparison, and its findings."""
     view: dict[str, Any] = {
         "one": one,
         "seeds": sorted({seed for leg in one.legs for seed in leg.seeds}),
@@ -101,7 +102,7 @@ def _view(one: Findings, looks: Looks) -> dict[str, Any]:
 
 def _curves(one: Findings, looks: Looks) -> dict[str, Any]:
     lines = sentences.verdicts(one.pairs)
-    lines = lines or ["There is one strategy alone, and so nothing to compare."]
+    lines = lines or ["There is only one strategy, so there is nothing to compare."]
     names = [leg.name for leg in one.legs] + [run.leg for run in one.comparison.unfinished]
     first = min if one.comparison.lower else max
     areas = [leg.area.mean for leg in one.legs if not math.isnan(leg.area.mean)]
@@ -117,11 +118,11 @@ def _curves(one: Findings, looks: Looks) -> dict[str, Any]:
 
 
 def _counts(one: Findings) -> dict[str, str]:
-    """Seeds of each leg, where these differ."""
+    """The number of seeds of each leg, if these differ."""
     counts = {leg.name: len(leg.seeds) for leg in one.legs}
     if len(set(counts.values())) < 2:
         return {}
-    return {name: f" ({n} seed{'s' if n > 1 else ''})" for name, n in counts.items()}
+    return {name: f" ({plural(n, 'seed')})" for name, n in counts.items()}
 
 
 def _chart(one: Findings, axis: Axis, name: str, looks: Looks) -> str:
@@ -158,24 +159,31 @@ def _needed(leg: Leg) -> str:
 
 
 def _penalties(one: Findings) -> dict[str, Any]:
-    """The square of penalties, if there is a test, and what its caption says."""
+    """The matrix of penalties, if there is a test, and the values of its caption."""
+    matrix = one.penalties.matrix
+    if np.isnan(matrix).all():
+        return {"penalties": []}
     shares = zip(one.penalties.legs, one.penalties.columns.tolist(), strict=True)
     tested = [(leg, share) for leg, share in shares if not math.isnan(share)]
     worst = sorted(tested, key=lambda one: one[1])
     few = min((len(pair.seeds) for pair in one.pairs if not math.isnan(pair.p)), default=FEW)
+    early = ""
+    if few < FEW:
+        early = f"; preliminary, as there are {few} paired seeds"
     return {
-        "penalties": [] if np.isnan(one.penalties.matrix).all() else one.penalties.matrix.tolist(),
+        "penalties": matrix.tolist(),
         "order": ", ".join(f"{leg} {share:.2f}" for leg, share in worst),
-        "early": f"; preliminary, as there are {few} paired seeds" if few < FEW else "",
+        "early": early,
     }
 
 
 def _health(one: Findings, looks: Looks) -> dict[str, Any]:
-    """The module's ranking over the labels, as two charts."""
+    """Two charts of the module's ranking over the labels."""
     legs = [leg for leg in one.legs if leg.health]
     if not legs:
         return {"health": []}
-    x, note = AXES["labeled"], sentences.of_seeds(legs)
+    x = AXES["labeled"]
+    note = sentences.of_seeds(legs)
     pairs = [_line(leg, looks, [row.pairs for row in leg.health]) for leg in legs]
     ranks = [_line(leg, looks, [row.spearman for row in leg.health]) for leg in legs]
     title = f"share of pairs in order over {x}"
@@ -187,17 +195,21 @@ def _health(one: Findings, looks: Looks) -> dict[str, Any]:
 
 def _line(leg: Leg, looks: Looks, values: Sequence[Estimate]) -> Line:
     x = [row.labeled for row in leg.health]
-    low, high = [e.low for e in values], [e.high for e in values]
-    return Line(leg.name, looks[leg.name], x, [e.mean for e in values], low, high)
+    mean = [e.mean for e in values]
+    low = [e.low for e in values]
+    high = [e.high for e in values]
+    return Line(leg.name, looks[leg.name], x, mean, low, high)
 
 
 def _chosen(seen: Chosen) -> dict[str, Any]:
-    """What was chosen, as the templates show it."""
-    pool, efforts = seen.pool_effort, seen.effort.values()
+    """The values that the templates show of what was chosen."""
+    queried = []
+    if seen.overlap:
+        queried = [f"{n:,} queried" for n in seen.overlap.queried]
     return {
-        "chose": any(value.n for value in efforts),
-        "costs_the_same": pool is not None and all(value.mean == pool for value in efforts),
-        "queried": [f"{n:,} queried" for n in seen.overlap.queried] if seen.overlap else [],
+        "chose": any(value.n for value in seen.effort.values()),
+        "costs_the_same": sentences.costs_the_same(seen),
+        "queried": queried,
         "traits": [_trait(trait) for trait in seen.traits if trait.bins],
         "gallery": [
             (leg, [list(some) for _, some in groupby(own, key=lambda picture: picture.labeled)])
@@ -207,19 +219,19 @@ def _chosen(seen: Chosen) -> dict[str, Any]:
 
 
 def _trait(trait: Trait) -> dict[str, Any]:
-    """A histogram: each bin's share in the pool as a bar, in the queries as a dot a leg."""
-    shares = [e.mean for found in trait.queried.values() for e in found]
+    """A histogram: each bin's share in the pool is a bar, and in each leg's queries a dot."""
+    shares = [e.mean for bins in trait.queried.values() for e in bins]
     top = max([*trait.pool, *shares]) or 1.0
     bars = []
     for i in range(min(BINS, len(trait.bins))):
-        means = {leg: found[i].mean for leg, found in trait.queried.items()}
+        means = {leg: bins[i].mean for leg, bins in trait.queried.items()}
         known = {leg: mean for leg, mean in means.items() if not math.isnan(mean)}
         bars.append(
             {
                 "label": trait.bins[i],
                 "share": trait.pool[i],
                 "width": 100 * trait.pool[i] / top,
-                "told": [f"pool {trait.pool[i]:.3f}"]
+                "shares": [f"pool {trait.pool[i]:.3f}"]
                 + [f"{leg} {mean:.3f}" for leg, mean in known.items()],
                 "dots": [(leg, 100 * mean / top) for leg, mean in known.items()],
             }

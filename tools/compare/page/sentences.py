@@ -1,4 +1,4 @@
-"""What page and terminal say in the same words, short, for strategies together."""
+"""Short sentences about several strategies, which page and terminal share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tasks.measures import error_measure
 from tools.compare.chosen import Chosen
-from tools.compare.curves import FEW, FEWEST
+from tools.compare.curves import FEW, FEWEST, plural
 from tools.compare.findings import REFERENCE, Leg
 from tools.compare.grouping import Comparison
 from tools.compare.module import CHANCE
@@ -16,31 +16,36 @@ from tools.compare.statistics import ALPHA, Pair, at_power
 
 
 def verdicts(pairs: Sequence[Pair]) -> list[str]:
-    """What is known of each strategy against random; those that are not told apart in one sentence.
+    """Compare each strategy with random, those that do not differ significantly in one sentence.
 
-    Without random it is what is known of each pair.
+    Without random, compare each pair.
     """
     against = [pair for pair in pairs if REFERENCE in (pair.first, pair.second)]
     if not against:
         return [f"{pair}." for pair in pairs]
     alike = [pair for pair in against if pair.p >= ALPHA and pair.test.difference.std]
     unknown = [pair for pair in against if pair.claim == "none"]
-    alike, unknown = (some if len(some) > 1 else [] for some in (alike, unknown))
-    lines = [f"{pair}." for pair in against if pair not in alike and pair not in unknown]
-    return lines + ([_alike(alike)] if alike else []) + ([_unknown(unknown)] if unknown else [])
+    if len(alike) == 1:
+        alike = []
+    if len(unknown) == 1:
+        unknown = []
+    lines = [f"{pair}." for pair in against if pair not in [*alike, *unknown]]
+    if alike:
+        lines.append(_alike(alike))
+    if unknown:
+        lines.append(_unknown(unknown))
+    return lines
 
 
 def _alike(pairs: Sequence[Pair]) -> str:
-    line = (
-        f"Not told apart from {REFERENCE} with {_paired(pairs)}: {listed(_others(pairs))}. To "
-        "tell the differences "
+    others = _others(pairs)
+    seeds = [f"{pair.many} ({leg})" for leg, pair in zip(others, pairs, strict=True)]
+    return (
+        f"No significant difference from {REFERENCE} with {_paired(pairs)}: {listed(others)}. "
+        f"Detecting the differences seen, each with {at_power(pairs[0].tests)}, takes "
+        f"{listed(seeds)} seeds; these numbers are optimistic, as differences seen in few seeds "
+        "tend to be too large."
     )
-    told = [f"{pair.many} ({leg})" for leg, pair in zip(_others(pairs), pairs, strict=True)]
-    line += (
-        f"seen, each with {at_power(pairs[0].tests)}, takes {listed(told)} seeds; these "
-        "numbers are optimistic, as "
-    )
-    return line + "differences seen in few seeds tend to be too large."
 
 
 def _unknown(pairs: Sequence[Pair]) -> str:
@@ -51,149 +56,185 @@ def _unknown(pairs: Sequence[Pair]) -> str:
 
 
 def _others(pairs: Sequence[Pair]) -> list[str]:
-    return [pair.second if pair.first == REFERENCE else pair.first for pair in pairs]
+    """The strategy of each pair that is not random."""
+    return [leg for pair in pairs for leg in (pair.first, pair.second) if leg != REFERENCE]
 
 
 def _paired(pairs: Sequence[Pair]) -> str:
-    counts = sorted({len(pair.seeds) for pair in pairs})
-    told = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    early = ", so preliminary" if any(pair.claim == "preliminary" for pair in pairs) else ""
-    return f"{told} paired seed{'s' if counts[-1] != 1 else ''}{early}"
+    counts = [len(pair.seeds) for pair in pairs]
+    seeds = f"{_range(counts)} paired seed"
+    if max(counts) != 1:
+        seeds += "s"
+    if any(pair.claim == "preliminary" for pair in pairs):
+        seeds += ", so preliminary"
+    return seeds
+
+
+def _range(counts: Sequence[int]) -> str:
+    """The least and the largest of some numbers, which are at least one number."""
+    least, largest = min(counts), max(counts)
+    return f"{least} to {largest}" if least < largest else str(least)
 
 
 def direction(of: Comparison) -> str:
-    """Which way the metric is better."""
-    return f"{'lower' if of.lower else 'higher'} is better"
+    """Return which values of the metric are better."""
+    return "lower is better" if of.lower else "higher is better"
 
 
 def doubts(of: Comparison) -> list[str]:
-    """That a metric is called like an error and its task does not say that less of it is better."""
-    word = "" if of.lower else error_measure(of.metric)
-    told = (
-        f"{of.metric} is read as better where it is higher, though {word!r} in its name says an "
-        "error: the task says "
-    )
-    if word:
-        return [told + "no `lower_is_better = True`, without which every verdict is turned round"]
-    return []
+    """Warn of a metric that is named like an error while the task treats more of it as better."""
+    if of.lower:
+        return []
+    word = error_measure(of.metric)
+    if not word:
+        return []
+    return [
+        f"{of.metric} counts as better where it is higher, though {word!r} in its name suggests an "
+        "error; set `lower_is_better = True` in the task if less of it is better, or every verdict "
+        "is reversed"
+    ]
 
 
 def significance(pairs: Sequence[Pair]) -> str:
-    """How many differences in area are significant."""
+    """Count the differences in area that are significant, in words."""
     tests = [pair for pair in pairs if not math.isnan(pair.p)]
     how = "(paired t-test over seeds, at .05 after Holm's correction)"
     if not tests:
         return f"There is no test: it takes {FEWEST} seeds that both strategies of a pair have."
-    told, few = sum(pair.p < ALPHA for pair in tests), min(len(pair.seeds) for pair in tests)
+    few = min(len(pair.seeds) for pair in tests)
+    early = ""
     if few < FEW:
         early = f" This is preliminary, as there are {few} paired seeds and not {FEW}."
+    significant = sum(pair.p < ALPHA for pair in tests)
+    if len(tests) > 1:
+        verb = "is" if significant == 1 else "are"
+        which = f"{significant or 'None'} of {len(tests)} differences in area {verb}"
+    elif significant:
+        which = "The difference in area is"
     else:
-        early = ""
-    if len(tests) == 1:
-        return f"The difference in area is {'' if told else 'not '}significant {how}.{early}"
-    count = f"{told or 'None'} of {len(tests)} differences in area"
-    return f"{count} {'is' if told == 1 else 'are'} significant {how}.{early}"
+        which = "The difference in area is not"
+    return f"{which} significant {how}.{early}"
 
 
 def labels_saved(legs: Sequence[Leg]) -> list[str]:
-    """How many labels each strategy needs for random's final score.
+    """Return the labels that each strategy needs for random's final score, in words.
 
-    This is read from the mean curves, and seed by seed.
+    They are read from the mean curves, and seed by seed.
     """
     if REFERENCE not in [leg.name for leg in legs]:
         if legs:
-            return [f"No run of {REFERENCE} is finished, which all others should be held against."]
+            return [f"No run of {REFERENCE} is finished, so no strategy can be compared with it."]
         return []
-    lines, never, at_once = [], list[Leg](), list[Leg]()
+    lines = []
+    never: list[Leg] = []
+    at_once: list[Leg] = []
     for leg in legs:
-        told = leg.saving
-        if told is None:
+        saving = leg.saving
+        if saving is None:
             continue
-        if told.needed is None:
+        if saving.needed is None:
             never.append(leg)
-        elif told.at_start:
+        elif saving.at_start:
             at_once.append(leg)
         else:
-            final = f"{REFERENCE}'s final {number(told.target)} at {told.labels:,.0f} labels"
-            saved = (
-                f"with {told.needed:,.0f} by the mean curves, saving {told.share:.0%} of "
-                f"labels{told.but}"
+            line = (
+                f"{leg.name} reaches {REFERENCE}'s final {number(saving.target)} at "
+                f"{saving.labels:,.0f} labels with {saving.needed:,.0f} by the mean curves, saving "
+                f"{saving.share:.0%} of labels{saving.but}"
             )
-            spread = f"; {told.spread}" if told.spread else ""
-            lines.append(f"{leg.name} reaches {final} {saved}{spread}{told.caution}.")
+            if saving.spread:
+                line += f"; {saving.spread}"
+            lines.append(f"{line}{saving.caution}.")
     if never:
         lines.append(f"{REFERENCE}'s final score is not reached by {_named(never)}.")
     if at_once:
         lines.append(
             f"{REFERENCE}'s final score is reached with the initial labels already, before "
-            "anything was chosen, by "
-            f"{_named(at_once)}: the curve tells no saving."
+            f"anything was chosen, by {_named(at_once)}: the curve shows no saving."
         )
     return lines
 
 
 def _named(legs: Sequence[Leg]) -> str:
-    """Their names; where all are seen with as few seeds, that is said once."""
-    told = [leg.saving.caution if leg.saving else "" for leg in legs]
-    if len(set(told)) == 1:
-        return listed([leg.name for leg in legs]) + told[0]
-    return listed([leg.name + said for leg, said in zip(legs, told, strict=True)])
+    """The names of legs with a saving, each with its caution, or once with that of all."""
+    cautions = [leg.saving.caution for leg in legs if leg.saving]
+    if len(set(cautions)) == 1:
+        return listed([leg.name for leg in legs]) + cautions[0]
+    return listed([leg.name + caution for leg, caution in zip(legs, cautions, strict=True)])
 
 
 def module_health(legs: Sequence[Leg]) -> list[str]:
-    """In how many cycles each leg's module is known to rank better than chance."""
+    """Count the cycles in which each leg's module ranks better than chance, in words."""
     lines = []
     for leg in legs:
+        if not leg.health:
+            continue
+        cycles = len(leg.health)
         better = sum(row.p < ALPHA and row.pairs.mean > CHANCE for row in leg.health)
-        few = min((row.pairs.n for row in leg.health), default=FEW)
-        about = "" if few >= FEW else f" (preliminary: {few} seeds)"
-        if few >= FEWEST:
-            about = about
-        else:
-            about = f" ({few} seed{'s' if few > 1 else ''}: no claim about its training)"
-        if leg.health and better == len(leg.health):
-            lines.append(
-                f"{leg.name}'s module ranks better than chance in each of {better} cycles{about}."
-            )
-        elif leg.health:
-            which = f"{len(leg.health) - better} of {len(leg.health)} cycles{about}"
-            lines.append(
-                f"{leg.name}'s module ranks no better than chance, as far as can be told, in "
-                f"{which}."
-            )
+        note = _seeds_note(min(row.pairs.n for row in leg.health))
+        how = f"ranks better than chance in each of {cycles} cycles"
+        if better < cycles:
+            worse = cycles - better
+            how = f"does not rank significantly better than chance in {worse} of {cycles} cycles"
+        lines.append(f"{leg.name}'s module {how}{note}.")
     return lines
 
 
-def crowds(found: Chosen) -> list[str]:
-    """Annotations a queried sample beside the pool's mean.
+def _seeds_note(seeds: int) -> str:
+    if seeds < FEWEST:
+        return f" ({plural(seeds, 'seed')}: no claim about its training)"
+    if seeds < FEW:
+        return f" (preliminary: {seeds} seeds)"
+    return ""
 
-    One sentence where all samples cost the same.
+
+def costs_the_same(chosen: Chosen) -> bool:
+    """Return whether each leg's annotations a queried sample equal the pool's mean."""
+    pool = chosen.pool_effort
+    return pool is not None and all(value.mean == pool for value in chosen.effort.values())
+
+
+def crowds(chosen: Chosen) -> list[str]:
+    """Compare the annotations a queried sample with the pool's mean, in words.
+
+    This is one sentence if all samples cost the same.
     """
-    pool = found.pool_effort
-    if pool is not None and all(value.mean == pool for value in found.effort.values()):
-        return [f"Every image costs the same, {pool:g} annotation{'s' if pool != 1 else ''}."]
-    beside = "" if pool is None else f", {number(pool)} in the pool"
-    known = [(leg, value.mean) for leg, value in found.effort.items() if not math.isnan(value.mean)]
+    pool = chosen.pool_effort
+    if costs_the_same(chosen):
+        cost = "1 annotation" if pool == 1 else f"{pool:g} annotations"
+        return [f"Every image costs the same, {cost}."]
+    beside = ""
+    if pool is not None:
+        beside = f", {number(pool)} in the pool"
+    known = [
+        (leg, value.mean) for leg, value in chosen.effort.items() if not math.isnan(value.mean)
+    ]
     return [f"{leg}: {number(mean)} annotations a queried sample{beside}" for leg, mean in known]
 
 
 def of_seeds(legs: Sequence[Leg]) -> str:
-    """What a picture shows of each leg: how many seeds, and what the band is."""
-    counts = sorted({len(leg.seeds) for leg in legs})
-    if not counts:
+    """Describe a picture of legs in words: the number of seeds, and the kind of band."""
+    if not legs:
         return "no finished run"
-    if counts[-1] == 1:
+    if all(len(leg.seeds) == 1 for leg in legs):
         return "one seed, so no band"
     return f"{mean_of_seeds(legs)}, 95% band"
 
 
 def mean_of_seeds(legs: Sequence[Leg]) -> str:
-    """How many seeds stand behind a mean of each leg."""
-    counts = sorted({len(leg.seeds) for leg in legs}) or [0]
-    some = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    return "one seed" if counts[-1] == 1 else f"mean of {some} seeds"
+    """Return the number of seeds of each leg's mean, in words."""
+    counts = [len(leg.seeds) for leg in legs] or [0]
+    if max(counts) == 1:
+        return "one seed"
+    return f"mean of {_range(counts)} seeds"
 
 
 def listed(names: Sequence[str]) -> str:
-    """a, b and c."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    """Join names to a list in words.
+
+    Examples:
+        >>> listed(["a", "b", "c"])
+        'a, b and c'
+    """
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

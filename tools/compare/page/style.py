@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Texts of numbers for people."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ HOUR = 3600
 
 
 def count(value: float) -> str:
-    """A whole number."""
+    """Return a rounded number; an en dash if it is not finite."""
     return f"{value:,.0f}" if math.isfinite(value) else "–"
 
 
 def spread(value: Estimate) -> str:
-    """Mean ± standard deviation over seeds; the mean alone of one seed."""
+    """Return mean ± standard deviation over seeds, or the mean alone of one seed."""
     return plus_minus(value.mean, value.std)
 
 
 def duration(seconds: float) -> str:
-    """Seconds, minutes or hours."""
+    """Return a duration in seconds, minutes or hours."""
     if not math.isfinite(seconds):
         return "–"
     if seconds < 120:
@@ -33,7 +33,9 @@ def duration(seconds: float) -> str:
 
 
 def chance(p: float) -> str:
-    """A p-value with two digits."""
+    """Return a p-value with two digits."""
     if math.isnan(p):
         return "–"
-    return "< .001" if p < 0.001 else f"{p:.2g}".replace("0.", ".", 1)
+    if p < 0.001:
+        return "< .001"
+    return f"{p:.2g}".replace("0.", ".", 1)

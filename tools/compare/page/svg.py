@@ -1,6 +1,6 @@
 """Line charts as inline SVG, in the colours of the page's style sheet, light and dark.
 
-Kept by hand: Matplotlib's SVG fixes its colours, and its text needs fonts from elsewhere.
+It is drawn here, as Matplotlib's SVG has fixed colours, and text that needs further fonts.
 """
 
 from __future__ import annotations
@@ -16,17 +16,23 @@ from matplotlib.ticker import MaxNLocator
 from tools.compare.curves import Curve
 from tools.display.looks import MARKS, Style
 
-WIDTH, HEIGHT = 640, 396
-LEFT, RIGHT, TOP, BOTTOM = 92, 16, 34, 50  # px between plot and edge
-# of the curves' height, above and below it, for bands: those of two seeds are many times as high
+WIDTH = 640
+HEIGHT = 396
+LEFT = 92  # pixels between plot and edge, like the next three
+RIGHT = 16
+TOP = 34
+BOTTOM = 50
+# room for bands above and below the curves, as a share of the curves' height: bands of two seeds
+# are many times as high
 ROOM = 0.6
-FEW = 3  # curves whose bands, one over the other, can still be told apart
-TICKS = 4  # on an axis at least
+FEW = 3  # most curves whose overlapping bands can still be distinguished
+TICKS = 4  # least number on an axis
 
 
 def every(along: Curve) -> int:
-    """Which points of a curve are marked: all that were measured, and some of those that
-    were interpolated.
+    """Return the step between a curve's marked points: 1 if they are measured.
+
+    Of interpolated points only some are marked.
     """
     return 7 if along.interpolated else 1
 
@@ -42,9 +48,9 @@ class Line:
         y: (N,).
         low: (N,) of the band; not-a-number, or empty, if there is none.
         high: (N,).
-        every: the first and so many points further each one is marked, and tells its value; 0 for
-            none.
-        thin: of an unfinished run.
+        every: step between the points that are marked and show their value, from the first on; 0
+            for none.
+        thin: whether it is of an unfinished run.
     """
 
     name: str
@@ -66,29 +72,27 @@ def line_chart(
     ends: tuple[float, float] = (-math.inf, math.inf),
     note: str = "",
 ) -> str:
-    """An SVG with axes, bands, curves and points; a dashed line where chance is. Empty without a
-    point.
+    """Draw an SVG with axes, bands, curves and points, and a dashed line at `chance`.
 
-    `note` stands above it, such as how many seeds it is of. `ends` are the least and the largest
-    value there can be: a t-interval may go beyond, the axis does not.
+    It is empty without a point. `note` is written above it, such as the number of seeds. `ends` are
+    the least and the largest possible value: a t-interval may go beyond, the axis does not.
     """
     x = [v for line in lines for v in line.x]
-    y = [v for line in lines for v in line.y if math.isfinite(v)] + (
-        [] if chance is None else [chance]
-    )
-    if not x or not any(math.isfinite(v) for line in lines for v in line.y):
+    y = [v for line in lines for v in line.y if math.isfinite(v)]
+    if not x or not y:
         return ""
+    if chance is not None:
+        y.append(chance)
     bands = [v for line in lines for v in (*line.low, *line.high) if math.isfinite(v)]
     room = ROOM * (max(y) - min(y)) or 0.05 * abs(max(y)) or 1.0
     bottom = max(min([*y, *bands]), min(y) - room, ends[0])
     top = min(max([*y, *bands]), max(y) + room, ends[1])
     across = _Scale(min(x), max(x), LEFT, WIDTH - RIGHT)
     upward = _Scale(bottom, top, HEIGHT - BOTTOM, TOP)
+    parts = []
     if note:
-        said = f'<text x="{WIDTH - RIGHT}" y="16" text-anchor="end">{escape(note)}</text>'
-    else:
-        said = ""
-    parts = [said + _grid(across, upward, x_label, y_label)]
+        parts.append(f'<text x="{WIDTH - RIGHT}" y="16" text-anchor="end">{escape(note)}</text>')
+    parts.append(_grid(across, upward, x_label, y_label))
     if chance is not None:
         at = upward(chance)
         parts.append(
@@ -96,7 +100,7 @@ def line_chart(
         )
     faint = " faint" if len(lines) > FEW else ""
     for line in lines:
-        band = _band(line, across, upward) if len(line.low) else ""
+        band = _band(line, across, upward)
         parts.append(f'<g class="one{faint}">{band}{_curve(line, across, upward)}</g>')
     head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
     return head + "".join(parts) + "</svg>"
@@ -107,7 +111,10 @@ class _Scale:
 
     def __init__(self, low: float, high: float, start: float, end: float) -> None:
         pad = 0.04 * (high - low) or 0.05 * abs(low) or 1.0
-        self.low, self.high, self.start, self.end = low - pad, high + pad, start, end
+        self.low = low - pad
+        self.high = high + pad
+        self.start = start
+        self.end = end
 
     def __call__(self, value: float) -> float:
         value = min(max(value, self.low), self.high)
@@ -115,13 +122,13 @@ class _Scale:
 
     @property
     def ticks(self) -> list[float]:
-        found: list[float] = []
+        ticks: list[float] = []
         for most in range(5, 5 + 2 * TICKS):
             values = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
-            found = [float(v) for v in values if self.low <= v <= self.high]
-            if len(found) >= TICKS:
+            ticks = [float(v) for v in values if self.low <= v <= self.high]
+            if len(ticks) >= TICKS:
                 break
-        return found
+        return ticks
 
 
 def _grid(across: _Scale, upward: _Scale, x_label: str, y_label: str) -> str:
@@ -157,43 +164,52 @@ def _tick(value: float) -> str:
 
 
 def _band(line: Line, across: _Scale, upward: _Scale) -> str:
-    known = [i for i in range(len(line.x)) if math.isfinite(line.low[i])]
+    """The polygon between the ends of a line's band; empty with fewer than two points."""
+    known = [i for i, low in enumerate(line.low) if math.isfinite(low)]
     if len(known) < 2:
         return ""
-    there = [f"{across(line.x[i]):.1f},{upward(line.high[i]):.1f}" for i in known]
-    back = [f"{across(line.x[i]):.1f},{upward(line.low[i]):.1f}" for i in reversed(known)]
-    return f'<polygon class="band c{line.style.colour}" points="{" ".join(there + back)}"/>'
+    upper = [f"{across(line.x[i]):.1f},{upward(line.high[i]):.1f}" for i in known]
+    lower = [f"{across(line.x[i]):.1f},{upward(line.low[i]):.1f}" for i in reversed(known)]
+    return f'<polygon class="band c{line.style.colour}" points="{" ".join(upper + lower)}"/>'
 
 
 def _curve(line: Line, across: _Scale, upward: _Scale) -> str:
     known = np.flatnonzero(np.isfinite(line.y)).tolist()
     spots = [(across(line.x[i]), upward(line.y[i])) for i in known]
-    dash = "1 4" if line.thin else " ".join(map(str, line.style.dash))
-    look = f'class="{"thin" if line.thin else "curve"} c{line.style.colour}"' + (
-        f' stroke-dasharray="{dash}"' if dash else ""
-    )
+    look = f'class="curve c{line.style.colour}"{_dashes(line.style.dash)}'
+    if line.thin:
+        look = f'class="thin c{line.style.colour}"{_dashes((1, 4))}'
     drawn = f'<polyline {look} points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in spots)}"/>'
-    for i, (x, y) in list(zip(known, spots, strict=True))[:: line.every] if line.every else ():
+    if not line.every:
+        return drawn
+    for i, (x, y) in list(zip(known, spots, strict=True))[:: line.every]:
         at = f'transform="translate({x:.1f} {y:.1f})"'
-        drawn += f"<path {mark(line.style)} {at}><title>{escape(_told(line, i))}</title></path>"
+        drawn += f"<path {mark(line.style)} {at}><title>{escape(_value(line, i))}</title></path>"
     return drawn
 
 
+def _dashes(lengths: Sequence[int]) -> str:
+    """The attribute for lengths of dashes and gaps in pixels; empty for a solid line."""
+    return f' stroke-dasharray="{" ".join(map(str, lengths))}"' if lengths else ""
+
+
 def mark(style: Style) -> str:
-    """Attributes of a path that draws a strategy's mark about (0, 0)."""
+    """Return the attributes of a path that draws a strategy's mark about (0, 0)."""
     outlined = " hollow" if style.hollow else ""
     return f'class="point{outlined} c{style.colour}" d="{MARKS[style.mark]}"'
 
 
-def _told(line: Line, i: int) -> str:
-    low, high = (line.low[i], line.high[i]) if len(line.low) else (math.nan, math.nan)
-    band = "" if math.isnan(low) else f" [{low:.4g}, {high:.4g}]"
-    return f"{line.name}: {line.y[i]:.4g}{band} at {line.x[i]:,.6g}"
+def _value(line: Line, i: int) -> str:
+    value = f"{line.y[i]:.4g}"
+    if len(line.low) and not math.isnan(line.low[i]):
+        value += f" [{line.low[i]:.4g}, {line.high[i]:.4g}]"
+    return f"{line.name}: {value} at {line.x[i]:,.6g}"
 
 
 def chip(style: Style) -> str:
-    """A small line with its marker, for a legend."""
-    dash = f' stroke-dasharray="{" ".join(map(str, style.dash))}"' if style.dash else ""
-    line = f'<line class="curve c{style.colour}" x1="1" x2="33" y1="7" y2="7"{dash}/>'
+    """Draw a small line with its mark, for a legend."""
+    line = (
+        f'<line class="curve c{style.colour}" x1="1" x2="33" y1="7" y2="7"{_dashes(style.dash)}/>'
+    )
     drawn = f'<path {mark(style)} transform="translate(17 7)"/>'
     return f'<svg class="chip" viewBox="0 0 34 14" aria-hidden="true">{line}{drawn}</svg>'

@@ -16,7 +16,7 @@ SHOWN = 10  # queries without pictures; the report names all
 
 
 def show(one: Findings, console: Console) -> None:
-    """Strategies, then what can be said about their differences and about the module."""
+    """Print the strategies, then their differences and the quality of the module."""
     metric = one.comparison.metric
     labels = max((leg.labels for leg in one.legs), default=0)
     title = (
@@ -41,20 +41,22 @@ def show(one: Findings, console: Console) -> None:
 
 def _lines(one: Findings) -> list[str]:
     lines = [*doubts(one.comparison)]
-    lines += [f"not finished, in no number: {unfinished(run)}" for run in one.comparison.unfinished]
+    lines += [f"not finished, not counted: {unfinished(run)}" for run in one.comparison.unfinished]
     lines += [f"without an area: {gap}" for gap in gaps(one.comparison)]
-    lines += [f"not known: {line}" for line in unrecorded(one.comparison)]
+    lines += [f"unknown: {line}" for line in unrecorded(one.comparison)]
     lines += verdicts(one.pairs)
     others = [pair for pair in one.pairs if REFERENCE not in (pair.first, pair.second)]
-    others = others if len(others) < len(one.pairs) else []  # else they have been told already
-    lines += [f"{pair}." for pair in others if pair.p < ALPHA]
-    left = sum(not pair.p < ALPHA for pair in others)
-    lines += [f"{left} more pairs, none told apart, are in the report."] if left else []
+    if len(others) < len(one.pairs):  # without random, the verdicts list all pairs already
+        lines += [f"{pair}." for pair in others if pair.p < ALPHA]
+        left = sum(not pair.p < ALPHA for pair in others)
+        if left:
+            lines.append(f"{left} more pairs, without significant differences, are in the report.")
     lines += [*labels_saved(one.legs), *module_health(one.legs)]
     lines += crowds(one.chosen)
     lines += [f"no pictures: {fault}" for fault in one.chosen.faults[:SHOWN]]
     left = len(one.chosen.faults) - SHOWN
-    lines += [f"no pictures of {left} more queries; the report names them"] if left > 0 else []
-    return lines + (
-        [f"no histograms and pictures: {one.chosen.missing}"] if one.chosen.missing else []
-    )
+    if left > 0:
+        lines.append(f"no pictures of {left} more queries; the report names them")
+    if one.chosen.missing:
+        lines.append(f"no histograms and pictures: {one.chosen.missing}")
+    return lines

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ADAPTER, CONFIG = (Path(__file__).with_name(name) for name in ("mytask.py", "mytask_config.py"))
-INSIDE = "tools.contract.scaffold.mytask"  # as which the config here names the task
+INSIDE = "tools.contract.scaffold.mytask"  # the task's module in the config here
 
 
 class ScaffoldError(Exception):
@@ -22,10 +22,11 @@ def write(path: Path) -> tuple[Path, Path]:
         Both paths.
 
     Raises:
-        ScaffoldError: if the name is no module's or another one's, where one of them is there
-            already, or where they cannot be written.
+        ScaffoldError: if the name is no module's or that of an installed one, if one of the files
+            exists already, or if they cannot be written.
     """
-    name, files = path.stem, (path, path.with_name(f"{path.stem}_config.py"))
+    name = path.stem
+    files = (path, path.with_name(f"{name}_config.py"))
     if path.suffix != ".py" or not name.isidentifier() or keyword.iskeyword(name):
         raise ScaffoldError(
             f"{path}: expected a file that Python can import, such as mytask.py; give another name"
@@ -39,10 +40,9 @@ def write(path: Path) -> tuple[Path, Path]:
     if find_spec(name) is not None:
         raise ScaffoldError(
             f"{path}: a module {name!r} is installed already, which would be found in its place or "
-            "be "
-            f"hidden; give another name"
+            "be hidden; give another name"
         )
-    written = list[Path]()
+    written: list[Path] = []
     texts = [file.read_text(encoding="utf-8") for file in (ADAPTER, CONFIG)]
     try:
         for file, text in zip(files, texts, strict=True):

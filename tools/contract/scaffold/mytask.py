@@ -43,7 +43,8 @@ class Samples(Dataset):
         # TODO: your augmentation; draw from torch's, NumPy's or Python's global generator alone
         if self.augment:
             image = image * (0.8 + 0.4 * torch.rand(3, 1, 1))
-            image = image.flip(2) if torch.rand(()) < 0.5 else image
+            if torch.rand(()) < 0.5:
+                image = image.flip(2)
         return image, label, index
 
     def drawn(self, index: int) -> tuple[np.ndarray, int]:
@@ -51,7 +52,8 @@ class Samples(Dataset):
         rng = np.random.default_rng((self.seed, index))
         label = int(rng.integers(len(CLASSES)))
         across, down = np.abs(np.indices((SIDE, SIDE)) - rng.integers(9, SIDE - 9, (2, 1, 1)))
-        disc, square = across**2 + down**2 < 49, (across < 6) & (down < 6)
+        disc = across**2 + down**2 < 49
+        square = (across < 6) & (down < 6)
         cross = ((across < 2) & (down < 8)) | ((down < 2) & (across < 8))
         pixels = rng.normal(rng.integers(40, 120, 3), 12, (SIDE, SIDE, 3))
         pixels[(disc, square, cross)[label]] = rng.integers(130, 250, 3)
@@ -69,8 +71,8 @@ class Accuracy(BaseMetric):
         self.results += data_samples
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Plain numbers; the curve plots the one under the task's `metric`."""
-        return {"accuracy": float(np.mean([found == truth for found, truth in results]))}
+        """Return plain numbers; the curve plots the one under the task's `metric`."""
+        return {"accuracy": float(np.mean([label == truth for label, truth in results]))}
 
 
 class Network(nn.Module):
@@ -87,8 +89,9 @@ class Network(nn.Module):
         self.head = nn.Linear(64, len(CLASSES))
 
     def forward(self, images: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        """Images (B, 3, H, W) -> maps (B, 32, H/4, W/4) and (B, 64, H/8, W/8), and logits
-        (B, classes).
+        """Return two maps and the logits (B, classes) of images (B, 3, H, W).
+
+        The maps are (B, 32, H/4, W/4) and (B, 64, H/8, W/8).
         """
         second = self.second(self.first(images))
         third = self.third(second)
@@ -124,9 +127,9 @@ class MyTask:
         return []
 
     def dataset(self, split: str) -> Dataset:
-        """The views: "pool" holds train's samples in train's order, without chance.
+        """Return a view: "pool" holds train's samples in train's order.
 
-        "test" neither.
+        "pool" and "test" have no augmentation.
         """
         return self.views[split]
 
@@ -140,33 +143,35 @@ class MyTask:
         }
 
     def build(self) -> nn.Module:
-        """A fresh network; losstap seeds torch before."""
+        """Return a fresh network; losstap seeds torch before."""
         return Network()
 
     def forward(self, network: nn.Module, batch: dict, want: frozenset[str]) -> Output:
-        """Taps always.
+        """Return the taps, and what is in `want`.
 
-        Loss (B,), one a sample, and probs (B, K, C), K decisions a sample, where they are wanted.
+        That is the loss (B,), one a sample, and probs (B, K, C), K decisions a sample.
         """
         taps, logits = network(batch["images"])
         logits = logits.float()  # losses in float32, also under mixed precision
         # TODO: your loss, each sample's own: no mean over the batch
-        loss = (
-            F.cross_entropy(logits, batch["labels"], reduction="none") if "loss" in want else None
-        )
-        return Output(taps, loss, logits.softmax(1)[:, None] if "probs" in want else None)
+        loss = probs = None
+        if "loss" in want:
+            loss = F.cross_entropy(logits, batch["labels"], reduction="none")
+        if "probs" in want:
+            probs = logits.softmax(1)[:, None]
+        return Output(taps, loss, probs)
 
     def predict(self, network: nn.Module, batch: dict) -> list:
         """TODO: one prediction a sample, as your metric takes it."""
-        found = network(batch["images"])[1].argmax(1)
-        return list(zip(found.tolist(), batch["labels"].tolist(), strict=True))
+        labels = network(batch["images"])[1].argmax(1)
+        return list(zip(labels.tolist(), batch["labels"].tolist(), strict=True))
 
     def evaluator(self) -> BaseMetric:
-        """A fresh metric."""
+        """Return a fresh metric."""
         return Accuracy()
 
     def name(self, index: int) -> str:
-        """TODO: what people call a sample of the pool, such as its path below the data's folder."""
+        """TODO: the name of a sample of the pool, such as its path below the data's folder."""
         return f"drawn {index}"
 
     def effort(self, index: int) -> int:
@@ -178,8 +183,8 @@ class MyTask:
         return Image.fromarray(self.views["pool"].drawn(index)[0]).resize((128, 128))
 
     def traits(self, index: int) -> dict[str, list]:
-        """What the annotation says, which reports compare between queries and pool.
+        """Return properties of the annotation, which reports compare between queries and pool.
 
-        Leave it out if you like.
+        You may leave this method out.
         """
         return {"class": [CLASSES[self.views["pool"].drawn(index)[1]]]}

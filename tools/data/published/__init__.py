@@ -9,14 +9,14 @@ NAMES = ("cifar10", "voc", "mpii")  # see `sets.SETS`
 
 
 def address(text: str) -> str:
-    """An http(s) address without its last slash."""
+    """Return an http(s) address without its last slash."""
     try:
         parts = urlsplit(text)
-        right = parts.scheme in ("http", "https") and bool(parts.hostname) and text.isascii()
-        right = right and all(len(label) < 64 for label in (parts.hostname or "").split("."))
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and text.isascii()
+        valid = valid and all(len(label) < 64 for label in (parts.hostname or "").split("."))
     except ValueError:
-        right = False
-    if not right:
+        valid = False
+    if not valid:
         raise argparse.ArgumentTypeError(
             f"expected an address such as http://host/folder, but got {text!r}"
         )

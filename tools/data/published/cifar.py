@@ -1,4 +1,4 @@
-"""CIFAR-10's images as a folder a class."""
+"""Write CIFAR-10's images as one folder per class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torchvision.datasets import CIFAR10
 
 
 def write(root: Path, out: Path, per_class: int) -> int:
-    """Write the folders beside `out`, then rename; returns the number of images.
+    """Write the folders beside `out`, rename them, and return the number of images.
 
     Raises:
         ValueError: if `out` is there already, or `root` does not hold CIFAR-10 whole.
@@ -33,7 +33,7 @@ def write(root: Path, out: Path, per_class: int) -> int:
                     Image.fromarray(pixels).save(path)
                     written += 1
         beside.rename(out)
-    except RuntimeError as error:  # torchvision's word for files that are missing or damaged
+    except RuntimeError as error:  # torchvision raises it for files that are missing or damaged
         raise ValueError(
             f"{root}: {error}; python tools/prepare_data.py cifar10 --root {root}"
         ) from error

@@ -1,9 +1,9 @@
-"""Downloads that a broken connection, a kill or a full disk interrupts and does not spoil.
+"""Downloads that a broken connection, a kill or a full disk interrupts but does not damage.
 
 A file is received beside its place as `<name>.part`, continued there where it stopped, compared
 with its checksum as a whole, and only then renamed.
 
-Kept by hand: pooch and torch hub begin anew after a stop, which for 13 GB is hours.
+Written here because pooch and torch hub begin anew after a stop, which for 13 GB takes hours.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from urllib.error import HTTPError
 
 from models.process.progress import bar
 
-# seconds before each further try; counted anew whenever more of the file has come
+# seconds before each further try; counted anew whenever more of the file has arrived
 WAITS = (1, 2, 5, 10, 30)
 TIMEOUT = 60  # seconds without a byte after which a connection counts as broken
 CHUNK = 1 << 20  # bytes
-MAY_PASS = (408, 429)  # statuses below 500 that another try may not meet again
+MAY_PASS = (408, 429)  # statuses below 500 for which another try may succeed
 RANGE_NOT_SATISFIABLE = 416
 
 
 class PrepareError(Exception):
-    """What stands between the user and the data; the message says what to do."""
+    """Data that cannot be prepared; the message says why and what to do."""
 
 
 class _Broken(Exception):
-    """A connection that is worth another try."""
+    """A broken connection, which is worth another try."""
 
 
 def fetch(address: str, target: Path, checksum: str, unpacked: float) -> None:
@@ -45,7 +45,7 @@ def fetch(address: str, target: Path, checksum: str, unpacked: float) -> None:
         address: http or https.
         target: replaced where it exists.
         checksum: "md5:..." or "sha256:..." of the whole file.
-        unpacked: bytes to be unpacked for each byte of the file; room for them is asked for
+        unpacked: bytes to be unpacked for each byte of the file; the disk must have room for them
             beforehand.
 
     Raises:
@@ -54,60 +54,60 @@ def fetch(address: str, target: Path, checksum: str, unpacked: float) -> None:
     """
     part = target.with_name(target.name + ".part")
     _receive(address, part, unpacked)
-    if (came := digest(part, checksum.split(":")[0])) != checksum:
+    if (actual := digest(part, checksum.split(":")[0])) != checksum:
         size = part.stat().st_size
         part.unlink()
         raise PrepareError(
-            f"{address}: expected a file with {checksum}, but got {size:,} bytes with {came}; they "
-            "are deleted and the "
-            "same command downloads anew. If it ends alike, the address holds another file: try "
-            "--mirror"
+            f"{address}: expected a file with {checksum}, but got {size:,} bytes with {actual}; "
+            "they are deleted and the same command downloads anew. If it ends alike, the address "
+            "holds another file: try --mirror"
         )
     os.replace(part, target)
 
 
 def digest(path: Path, kind: str) -> str:
-    """`kind` ("md5", "sha256"), a colon and the hexadecimal digest of a file."""
-    found = hashlib.new(kind, usedforsecurity=False)
+    """Return `kind` ("md5", "sha256"), a colon and the hexadecimal digest of a file."""
+    value = hashlib.new(kind, usedforsecurity=False)
     with bar(of_bytes=True) as progress, open(path, "rb") as file:
         shown = progress.add_task(f"checking {path.name}", total=path.stat().st_size)
         while block := file.read(CHUNK):
-            found.update(block)
+            value.update(block)
             progress.advance(shown, len(block))
-    return f"{kind}:{found.hexdigest()}"
+    return f"{kind}:{value.hexdigest()}"
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:
-    """PrepareError unless `needed` bytes are free where `folder` is."""
+    """Raise PrepareError unless `needed` bytes are free on the disk of `folder`."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise PrepareError(
             f"{folder}: expected {gigabytes(needed)} free for {what}, but there are "
-            f"{gigabytes(free)}; make room or "
-            "give another --root; the same command goes on"
+            f"{gigabytes(free)}; make room or give another --root; the same command goes on"
         )
 
 
 def gigabytes(size: int) -> str:
-    """A number of bytes in decimal GB."""
+    """Return a number of bytes in decimal GB, with the unit."""
     return f"{size / 1e9:.3g} GB"
 
 
 def _receive(address: str, part: Path, unpacked: float) -> None:
-    """Try until the file is whole; give up where several tries in a row bring nothing more."""
-    furthest, tries = _size(part), 0
+    """Try until the file is whole; give up after several tries in a row that bring nothing more."""
+    furthest = _size(part)
+    tries = 0
     while True:
         try:
             return _attempt(address, part, unpacked)
         except _Broken as error:
             size = _size(part)
-            tries = 1 if size > furthest else tries + 1
+            if size > furthest:
+                tries = 0
+            tries += 1
             furthest = max(furthest, size)
             if tries > len(WAITS):
+                kept = "try later"
                 if size:
                     kept = f"{size:,} bytes are kept in {part}, and the same command goes on"
-                else:
-                    kept = "try later"
                 raise PrepareError(
                     f"{address}: {error}, {tries} times in a row; {kept}, or try --mirror"
                 ) from error
@@ -116,8 +116,7 @@ def _receive(address: str, part: Path, unpacked: float) -> None:
         except OSError as error:  # of the disk: those of the network are `_Broken`
             raise PrepareError(
                 f"Could not write {part}: {error.strerror or error}; make room or give another "
-                "--root; "
-                "the same command goes on"
+                "--root; the same command goes on"
             ) from error
 
 
@@ -141,10 +140,10 @@ def _attempt(address: str, part: Path, unpacked: float) -> None:
 
 
 def _ask(address: str, offset: int) -> HTTPResponse | HTTPError:
-    """The answer to a request for the bytes from `offset` on; its status is 200, 206 or 416."""
-    request = urllib.request.Request(
-        address, headers={"Range": f"bytes={offset}-"} if offset else {}
-    )
+    """Request the bytes from `offset` on; the status of the answer is 200, 206 or 416."""
+    request = urllib.request.Request(address)
+    if offset:
+        request.add_header("Range", f"bytes={offset}-")
     try:
         return urllib.request.urlopen(request, timeout=TIMEOUT)
     except HTTPError as error:
@@ -167,8 +166,9 @@ def _ask(address: str, offset: int) -> HTTPResponse | HTTPError:
 
 
 def _extent(answer: HTTPResponse | HTTPError) -> tuple[int | None, int | None]:
-    """Where the bytes of an answer begin (None: it sends none of the file), and how long
-    the whole file is.
+    """Return the first byte of the file that an answer sends, and the size of the whole file.
+
+    The first is None if it sends none of the file, the second if the server does not state it.
     """
     if answer.status == 200:
         length = answer.headers.get("Content-Length", "")
@@ -176,12 +176,15 @@ def _extent(answer: HTTPResponse | HTTPError) -> tuple[int | None, int | None]:
     stated = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+)", answer.headers.get("Content-Range", ""))
     if stated is None:
         return None, None
-    return (int(stated[1]) if stated[1] and answer.status == 206 else None), int(stated[2])
+    if answer.status != 206 or stated[1] is None:
+        return None, int(stated[2])
+    return int(stated[1]), int(stated[2])
 
 
 def _write(answer: HTTPResponse | HTTPError, part: Path, start: int, total: int | None) -> None:
-    """Append what an answer brings to the first `start` bytes of a file (0 or all)."""
-    with bar(of_bytes=True) as progress, open(part, "ab" if start else "wb") as file:
+    """Append what an answer sends to the first `start` bytes of a file (0 or all)."""
+    mode = "ab" if start else "wb"
+    with bar(of_bytes=True) as progress, open(part, mode) as file:
         shown = progress.add_task(part.stem, total=total, completed=start)
         for block in _blocks(answer):
             file.write(block)
@@ -191,7 +194,7 @@ def _write(answer: HTTPResponse | HTTPError, part: Path, start: int, total: int 
 
 
 def _blocks(answer: HTTPResponse | HTTPError) -> Iterator[bytes]:
-    """What comes, as it comes: a timeout then loses nothing that came before."""
+    """Yield the bytes as they arrive, so that a timeout loses nothing that arrived before."""
     try:
         while block := answer.read1(CHUNK):
             yield block

@@ -1,13 +1,12 @@
-"""MPII's annotations in the form that HRNet and mmpose read, from a wheel on PyPI that carries
-them.
+"""MPII's annotations in the form that HRNet and mmpose read, from a wheel on PyPI.
 
 The package pytorch-stacked-hourglass (A. Nibali) has, as data, every annotated person with the
 split of Tompson et al. (22,246 to train on and 2,958 to validate) and, for the latter in the same
 order, the .mat with the head boxes that PCKh is computed with. None of its code is run.
 
 In the json a joint at (0, 0) is not annotated; the third number says whether it is visible, and an
-occluded joint, with 0 there, has its place all the same. Read so, the joints of the validation
-split are annotated where the .mat says that they are (`jnt_missing`): 44,240, and 3,088 not.
+occluded joint, with 0 there, has a place nevertheless. Read like this, the joints of the validation
+split agree with the .mat (`jnt_missing`): 44,240 are annotated, and 3,088 are not.
 """
 
 from __future__ import annotations
@@ -25,17 +24,16 @@ from tools.data.published.unpack import broken, staged
 PERSONS = "stacked_hourglass/res/mpii_annotations.json.gz"
 TRUTH = "stacked_hourglass/res/detections_our_format.mat"
 MOST = 100 << 20  # bytes of a file that is read; the json has 33 MB
-# OSError: of gzip, and of places before the file
+# OSError: of gzip, and of offsets before the file's beginning
 NO_FILES = (zipfile.BadZipFile, zlib.error, EOFError, OSError)
-# RuntimeError: brackets in brackets, an unknown zip
+# RuntimeError: too many brackets in brackets, or an unknown kind of zip
 NO_PERSONS = (KeyError, TypeError, ValueError, RuntimeError)
 
 
 def unpack_wheel(wheel: Path, root: Path) -> None:
-    """Write annot/train.json, annot/valid.json and annot/gt_valid.mat below `root`, over files of
-    the same names.
+    """Write annot/train.json, annot/valid.json and annot/gt_valid.mat below `root`.
 
-    Killed anywhere, a further call does it again.
+    Files of the same names are written over. Killed anywhere, a further call does it again.
 
     Raises:
         PrepareError: if it is not that wheel, or the disk is full; nothing is then changed below
@@ -52,7 +50,7 @@ def unpack_wheel(wheel: Path, root: Path) -> None:
 
 
 def records(persons: Iterable[Mapping[str, Any]], validation: bool) -> list[dict[str, Any]]:
-    """The persons of one split in HRNet's form, in the order of the source.
+    """Return the persons of one split in HRNet's form, in the order of the source.
 
     Args:
         persons: of both splits, with `isValidation`, `img_paths`, `objpos` [x, y], `scale_provided`
@@ -68,32 +66,35 @@ def records(persons: Iterable[Mapping[str, Any]], validation: bool) -> list[dict
 
 
 def _record(person: Mapping[str, Any]) -> dict[str, Any]:
-    joints = [[x, y] for x, y, _ in person["joint_self"]]
-    annotated = [joint != [0, 0] for joint in joints]
+    joints = []
+    annotated = []
+    for x, y, _ in person["joint_self"]:
+        is_annotated = [x, y] != [0, 0]
+        joints.append([x, y] if is_annotated else [-1.0, -1.0])
+        annotated.append(int(is_annotated))
     return {
         "image": person["img_paths"],
         "center": person["objpos"],
         "scale": person["scale_provided"],
-        "joints": [
-            joint if there else [-1.0, -1.0] for joint, there in zip(joints, annotated, strict=True)
-        ],
-        "joints_vis": [int(there) for there in annotated],
+        "joints": joints,
+        "joints_vis": annotated,
     }
 
 
 def _convert(wheel: Path) -> dict[str, bytes]:
-    """The files of annot/.
+    """Return the files of annot/ by name.
 
-    The .mat as it is, with Tompson's own predictions, which nobody reads.
+    The .mat is copied as it is, with Tompson's own predictions, which are not used.
     """
     with zipfile.ZipFile(wheel) as members:
         with members.open(PERSONS) as packed, gzip.open(packed) as text:
             persons = json.loads(_read(text, PERSONS))
         with members.open(TRUTH) as file:
             truth = _read(file, TRUTH)
-    lists = {"train.json": records(persons, False), "valid.json": records(persons, True)}
-    return {name: json.dumps(found).encode() for name, found in lists.items()} | {
-        "gt_valid.mat": truth
+    return {
+        "train.json": json.dumps(records(persons, False)).encode(),
+        "valid.json": json.dumps(records(persons, True)).encode(),
+        "gt_valid.mat": truth,
     }
 
 

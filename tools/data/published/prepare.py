@@ -1,4 +1,4 @@
-"""One data set from its publisher: download, check, unpack, report."""
+"""Prepare a data set from its publisher: download, check, unpack, report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.data.published.sets import Archive, DataSet
 
 
 def prepare(archive: Archive, root: Path, mirror: str | None, keep: bool) -> None:
-    """Make what an archive brings be there, where anything of it is missing or wrong."""
+    """Download and unpack an archive, if anything that it contains is missing or wrong."""
     faults = archive.faults(root)
     if not faults:
         return
@@ -51,17 +51,17 @@ def _make_root(root: Path) -> None:
 
 
 def _usable(archive: Archive, path: Path) -> bool:
-    """Whether the archive is there already; one with a wrong checksum is downloaded over."""
+    """Whether the archive exists already; one with a wrong checksum is downloaded anew."""
     if not path.is_file():
         return False
-    came = digest(path, archive.checksum.split(":")[0])
-    if came != archive.checksum:
-        print(f"{path}: expected {archive.checksum}, but got {came}; it is replaced")
-    return came == archive.checksum
+    actual = digest(path, archive.checksum.split(":")[0])
+    if actual != archive.checksum:
+        print(f"{path}: expected {archive.checksum}, but got {actual}; it is replaced")
+    return actual == archive.checksum
 
 
 def report(data: DataSet, root: Path, remedy: str) -> int:
-    """Say what is there or wrong; the exit status."""
+    """Print what is complete or wrong, and return the exit status."""
     faults = data.faults(root)
     if faults:
         text = "\n  ".join([f"{len(faults)} wrong in {root}; {remedy}:", *faults])

@@ -3,7 +3,7 @@
 Addresses and MD5 of CIFAR-10 and PASCAL VOC are torchvision's, written down here so that a download
 needs no torch; a test compares them.
 
-MPII's publisher gives no checksum. The MD5 of its images is the one that others hold them to
+MPII's publisher gives no checksum. The MD5 of its images is the one that others use
 (github.com/anibali/dlds, `dlds/mpii-human-pose/details.json`). Its annotations are taken from a
 wheel on PyPI (see `mpii.py`), with the address and SHA-256 that PyPI gives, and not from MPII's own
 .mat, which lacks the split of 22,246 and 2,958 persons (made by Tompson et al.).
@@ -26,7 +26,7 @@ from tools.data.published.mpii import unpack_wheel
 from tools.data.published.unpack import unpack
 
 Counts = Mapping[str, int]
-NAMED = 3  # of many files that are missing
+NAMED = 3  # missing files that a message names
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Archive:
 
     Args:
         name: of the file.
-        address: where it is.
+        address: of the file, http or https.
         checksum: "md5:..." or "sha256:...".
-        unpack: (file, root) -> None: puts what is needed of it below the data set's root.
-        counts: list or split that it brings -> samples in it.
-        check: (root, counts) -> what is wrong with what it brings, one sentence each.
-        unpacked: bytes that it brings for each byte of its own; images are compressed already, a
-            gzip gains little.
+        unpack: (file, root) -> None: writes the needed files below the data set's root.
+        counts: list or split in the archive -> samples in it.
+        check: (root, counts) -> what is wrong with its files, one sentence each.
+        unpacked: bytes after unpacking for each byte of the archive; images are compressed already,
+            so gzip gains little.
     """
 
     name: str
@@ -53,25 +53,28 @@ class Archive:
     unpacked: float = 1.1
 
     def faults(self, root: Path) -> list[str]:
-        """What is wrong below `root` with what this archive brings."""
+        """Return what is wrong below `root` with the files of this archive."""
         return self.check(root, self.counts)
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """The archives, in the order in which they are needed, and which of their lists are
-    not for training.
+    """A published data set.
+
+    Args:
+        archives: in the order in which they are needed.
+        test: name of the list, among theirs, that is for testing.
     """
 
     archives: tuple[Archive, ...]
     test: str
 
     def faults(self, root: Path) -> list[str]:
-        """All that is wrong below `root`."""
+        """Return all that is wrong below `root`."""
         return [fault for archive in self.archives for fault in archive.faults(root)]
 
     def sizes(self) -> tuple[int, int]:
-        """Samples to train on and to test on."""
+        """Return the numbers of samples to train on and to test on."""
         counts = {
             name: count for archive in self.archives for name, count in archive.counts.items()
         }
@@ -98,10 +101,7 @@ NUMBERS = 3 * 32 * 32  # of an image
 
 
 def cifar_faults(root: Path, counts: Counts) -> list[str]:
-    """Files that are not those of the published list, by their MD5.
-
-    Where all are, the number of images.
-    """
+    """Return the files that differ from the published ones by MD5, or wrong numbers of images."""
     folder = root / CIFAR
     files = {name: md5 for part in BATCHES.values() for name, md5 in part.items()}
     faults = []
@@ -112,18 +112,20 @@ def cifar_faults(root: Path, counts: Counts) -> list[str]:
             faults.append(f"{folder / name}: expected the MD5 {md5}, but the file has another one")
     if faults:
         return faults
-    found = {
-        split: sum(_cifar_images(folder / name) for name in BATCHES[split]) for split in counts
-    }
-    return [
-        _wrong_count(folder, n, f"{split} images", found[split])
-        for split, n in counts.items()
-        if n != found[split]
-    ]
+    for split, count in counts.items():
+        actual = sum(_cifar_images(folder / name) for name in BATCHES[split])
+        if actual != count:
+            faults.append(_wrong_count(folder, count, f"{split} images", actual))
+    return faults
+
+
+def place_batch(path: PurePosixPath) -> PurePosixPath | None:
+    """cifar-10-batches-py/... -> the same, and None for other files."""
+    return path if path.parts[0] == CIFAR else None
 
 
 def _cifar_images(path: Path) -> int:
-    """Images of a batch, whose MD5 is right: it is a pickle, which may run anything."""
+    """Return the number of images of a batch; its MD5 must be right, as a pickle may run code."""
     with open(path, "rb") as file:
         return pickle.load(file, encoding="latin1")["data"].size // NUMBERS
 
@@ -134,7 +136,7 @@ VOC = "https://thor.robots.ox.ac.uk/pascal/VOC"
 
 
 def voc_faults(root: Path, counts: Counts) -> list[str]:
-    """For each list ("VOC2007/test"): its length, and ids without an image or without boxes."""
+    """Return faults of each list ("VOC2007/test"): its length, missing images or annotations."""
     faults = []
     for name, count in counts.items():
         year, _, split = name.partition("/")
@@ -152,7 +154,7 @@ def voc_faults(root: Path, counts: Counts) -> list[str]:
 
 
 def strip_devkit(path: PurePosixPath) -> PurePosixPath | None:
-    """VOCdevkit/VOC2007/... -> VOC2007/..."""
+    """VOCdevkit/VOC2007/... -> VOC2007/..., and None for other files."""
     return path.relative_to("VOCdevkit") if path.parts[0] == "VOCdevkit" else None
 
 
@@ -171,13 +173,14 @@ def _voc(address: str, md5: str, name: str, count: int) -> Archive:
 
 WHEEL = "pytorch_stacked_hourglass-1.0.0a9-py3-none-any.whl"
 PYPI = "https://files.pythonhosted.org/packages/23/78/83438de8bc79fae87100ffdf692971305ad493d07ef0ea4cb704a94ef36d"
-# in gt_valid.mat; the last axis is the person
-TRUTH = ("headboxes_src", "jnt_missing", "pos_gt_src")
+# in gt_valid.mat: shapes without the last axis, which is the person
+TRUTH = {"headboxes_src": (2, 2), "jnt_missing": (16,), "pos_gt_src": (16, 2)}
 
 
 def annotation_faults(root: Path, counts: Counts) -> list[str]:
-    """Persons in annot/train.json and annot/valid.json, and in annot/gt_valid.mat as many
-    as in the latter.
+    """Return the faults of annot/train.json, annot/valid.json and annot/gt_valid.mat.
+
+    The first two must have `counts` persons, and the last as many as the second.
     """
     faults = []
     for split, count in counts.items():
@@ -195,18 +198,17 @@ def _truth_faults(path: Path, count: int) -> list[str]:
         arrays = read_arrays(path.read_bytes())
     except (OSError, ValueError, MemoryError) as error:
         return [f"{path}: expected MATLAB's format, but got {reason(error)}"]
-    found = {name: arrays[name].shape if name in arrays else "nothing" for name in TRUTH}
-    shapes = {
-        "headboxes_src": (2, 2, count),
-        "jnt_missing": (16, count),
-        "pos_gt_src": (16, 2, count),
-    }
-    return [f"{path}: expected the shape {shapes[name]} as {name!r}, but got {shape}"
-            for name, shape in found.items() if shape != shapes[name]]  # fmt: skip
+    faults = []
+    for name, shape in TRUTH.items():
+        expected = (*shape, count)
+        actual = arrays[name].shape if name in arrays else "nothing"
+        if actual != expected:
+            faults.append(f"{path}: expected the shape {expected} as {name!r}, but got {actual}")
+    return faults
 
 
 def _persons(path: Path) -> list[str] | str:
-    """The image of each person in an annotation file, or why there are none."""
+    """Return the image of each person in an annotation file, or the reason why there are none."""
     try:
         return [str(person["image"]) for person in json.loads(path.read_bytes())]
     except OSError as error:
@@ -217,9 +219,9 @@ def _persons(path: Path) -> list[str] | str:
 
 
 def image_faults(root: Path, counts: Counts) -> list[str]:
-    """Images that the annotations name and that are not there."""
-    found = [_persons(root / "annot" / f"{split}.json") for split in ("train", "valid")]
-    names = {name for persons in found if not isinstance(persons, str) for name in persons}
+    """Return the images that the annotations name and that are missing."""
+    lists = [_persons(root / "annot" / f"{split}.json") for split in ("train", "valid")]
+    names = {name for persons in lists if not isinstance(persons, str) for name in persons}
     if not names and not (root / "images").is_dir():
         return [f"{root / 'images'}: expected a folder of images, but there is none"]
     return _missing(root / "images", names)
@@ -233,12 +235,12 @@ def place_image(path: PurePosixPath) -> PurePosixPath | None:
 # ---------------------------------------------------------------- all
 
 
-def _wrong_count(where: Path, expected: int, what: str, came: object) -> str:
-    return f"{where}: expected {expected:,} {what}, but got {came}"
+def _wrong_count(where: Path, expected: int, what: str, actual: object) -> str:
+    return f"{where}: expected {expected:,} {what}, but got {actual}"
 
 
 def _missing(folder: Path, names: Collection[str]) -> list[str]:
-    """One sentence where files are missing or empty, naming the first."""
+    """Return one sentence if files are missing or empty, naming the first."""
     try:
         with os.scandir(folder) as entries:
             sizes = {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
@@ -247,9 +249,9 @@ def _missing(folder: Path, names: Collection[str]) -> list[str]:
     missing = sorted(name for name in names if not sizes.get(name))
     if not missing:
         return []
-    some = ", ".join(shown(name) for name in missing[:NAMED]) + (
-        ", ..." if len(missing) > NAMED else ""
-    )
+    some = ", ".join(shown(name) for name in missing[:NAMED])
+    if len(missing) > NAMED:
+        some += ", ..."
     return [
         f"{folder}: expected {len(names):,} files, but {len(missing):,} are missing or empty: "
         f"{some}"
@@ -263,10 +265,7 @@ SETS = {
                 "cifar-10-python.tar.gz",
                 "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
                 "md5:c58f30108f718f92721af3b95e74349a",
-                partial(
-                    unpack,
-                    place=lambda path: path if path.parts[0] == CIFAR else None,
-                ),
+                partial(unpack, place=place_batch),
                 {"train": 50_000, "test": 10_000},
                 cifar_faults,
             ),

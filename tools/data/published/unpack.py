@@ -1,8 +1,8 @@
-"""Archives that are unpacked whole or not at all, and into their folder alone.
+"""Unpack archives whole or not at all, and only into their folder.
 
-Of a tar, only files are taken, and written here rather than by `tarfile`: what it does with links,
-owners and modes depends on the patch version of Python, and the archives of data sets need none of
-it.
+Only the files of a tar are taken, and written here rather than by `tarfile`: its treatment of
+links, owners and modes depends on the patch version of Python, and the archives of data sets need
+none of it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def unpack(archive: Path, root: Path, place: Place) -> None:
 
     Raises:
         PrepareError: if it is no whole archive, holds anything but files and folders below its
-            own top, or the disk is full; nothing is then changed below `root`.
+            own top, or the disk is full; nothing below `root` is changed then.
     """
     try:
         with staged(archive, root) as staging:
@@ -49,12 +49,13 @@ def unpack(archive: Path, root: Path, place: Place) -> None:
 
 @contextmanager
 def staged(archive: Path, root: Path) -> Iterator[Path]:
-    """A folder beside, for what is in `archive`; at the end its files are renamed to the same paths
-    below `root`.
+    """Yield a folder beside, for the files of `archive`, and then move them below `root`.
+
+    They get the same paths there.
 
     Raises:
-        PrepareError: if the disk is full or refuses; in the block, nothing is then changed below
-            `root`.
+        PrepareError: if the disk is full or refuses; if that happens in the block, nothing below
+            `root` is changed.
     """
     staging = root / f".{archive.name}.unpacking"
     shutil.rmtree(staging, ignore_errors=True)
@@ -64,15 +65,14 @@ def staged(archive: Path, root: Path) -> Iterator[Path]:
     except OSError as error:
         raise PrepareError(
             f"Could not unpack {archive} below {root}: {reason(error)}; make room or give another "
-            "--root. "
-            "The archive is kept, and the same command goes on"
+            "--root. The archive is kept, and the same command goes on"
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
 def broken(archive: Path, expected: str, error: Exception) -> PrepareError:
-    """The error to raise for an archive that cannot be read."""
+    """Return the error to raise for an archive that cannot be read."""
     return PrepareError(f"{archive}: expected {expected}, but {reason(error)}; {_again(archive)}")
 
 
@@ -81,27 +81,29 @@ def _extract(archive: Path, staging: Path, place: Place) -> None:
         task = progress.add_task(f"unpacking {archive.name}", total=archive.stat().st_size)
         with tarfile.open(fileobj=file, mode="r|*") as members:
             for member in members:
-                _refuse(archive, member)
-                path = place(PurePosixPath(member.name)) if member.isreg() else None
+                _check_inside(archive, member)
+                path = None
+                if member.isreg():
+                    path = place(PurePosixPath(member.name))
                 if path is not None:
                     _write(members.extractfile(member), staging / path, member)  # type: ignore[arg-type]
                 progress.update(task, completed=file.tell())
 
 
-def _refuse(archive: Path, member: tarfile.TarInfo) -> None:
-    """PrepareError for what could end up, or lead, outside the folder."""
+def _check_inside(archive: Path, member: tarfile.TarInfo) -> None:
+    """Raise PrepareError for what could end up, or lead, outside the folder."""
     if escapes(member.name):
-        came = f"{shown(member.name)}, a path out of it"
+        what = "a path out of it"
     elif member.islnk() or member.issym():
-        came = f"{shown(member.name)}, a link to {shown(member.linkname)}"
+        what = f"a link to {shown(member.linkname)}"
     elif not (member.isreg() or member.isdir()):
-        came = f"{shown(member.name)}, a device or pipe"
+        what = "a device or pipe"
     else:
         return
     raise PrepareError(
-        f"{archive}: expected files and folders below the archive's own, but got {came}; nothing "
-        "was unpacked. "
-        f"This is not what the publisher offers; {_again(archive)}"
+        f"{archive}: expected files and folders below the archive's own, but got "
+        f"{shown(member.name)}, {what}; nothing was unpacked. This is not what the publisher "
+        f"offers; {_again(archive)}"
     )
 
 

@@ -17,7 +17,7 @@ def draw(
     seed: int = 0,
     hard: float = 0.3,
 ) -> None:
-    """Draw a task's data set below `root`; one that is there already is left as it is.
+    """Draw a task's data set below `root`; one that exists already is left as it is.
 
     Args:
         task: key of `SIZES`.
@@ -36,11 +36,9 @@ def draw(
     from tools.data.sandbox.pose import make_pose
 
     make = {"det": make_detection, "cls": make_classification, "pose": make_pose}[task]
-    sizes = SIZES[task]
-    make(
-        root=root,
-        pool=sizes[0] if pool is None else pool,
-        test=sizes[1] if test is None else test,
-        seed=seed,
-        hard=hard,
-    )
+    default_pool, default_test = SIZES[task]
+    if pool is None:
+        pool = default_pool
+    if test is None:
+        test = default_test
+    make(root=root, pool=pool, test=test, seed=seed, hard=hard)

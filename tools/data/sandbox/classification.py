@@ -1,4 +1,4 @@
-"""Images for classification: coloured shapes as a folder of images for each class.
+"""Images for classification: coloured shapes, with a folder of images for each class.
 
 A class is a colour and a shape, so a network learns the colours from few labels and the shapes from
 more. hard.txt names the known share of hard images: small, of a dull and less certain colour,
@@ -28,7 +28,7 @@ CLASSES = tuple(sorted(f"{hue}_{shape}" for hue in HUES for shape in SHAPES))
 
 
 class Look(NamedTuple):
-    """How images of a kind look. Pairs are ranges."""
+    """The look of a kind of images. Pairs are ranges."""
 
     radius: tuple[float, float]  # px
     saturation: tuple[float, float]  # of 255
@@ -43,38 +43,37 @@ TURN = np.pi / 9  # at most, to either side
 
 
 def background(rng: Rng) -> Image:
-    """Blotches that are nearly grey."""
+    """Draw blotches that are nearly grey."""
     cells = (rng.uniform(60, 195, (4, 4, 1)) + rng.normal(0, 12, (4, 4, 3))).astype(np.float32)
-    return (
-        cv2.resize(cells, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
-    )
+    image = cv2.resize(cells, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    return image.clip(0, 255).astype(np.uint8)
 
 
 def mask(rng: Rng, corners: int, radius: float) -> NDArray[np.float32]:
-    """(SIDE, SIDE) in [0, 1]: a regular polygon, turned and placed at random, inside the image."""
+    """Draw a mask (SIDE, SIDE) in [0, 1]: a regular polygon, turned and placed at random."""
     angles = rng.uniform(-TURN, TURN) + 2 * np.pi * (np.arange(corners) + 0.5) / corners
     centre = rng.uniform(radius + 1, SIDE - radius - 1, 2)
     points = centre + radius * np.stack([np.cos(angles), np.sin(angles)], 1)
     large = np.zeros((SIDE * ENLARGED, SIDE * ENLARGED), np.uint8)
     cv2.fillPoly(large, [np.round(points * ENLARGED).astype(np.int32)], (255,))
-    return cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(
-        np.float32
-    ) / np.float32(255)
+    small = cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return small.astype(np.float32) / np.float32(255)
 
 
 def colour(rng: Rng, name: str, look: Look) -> NDArray[np.float64]:
-    """A shade (3,) of a named colour, BGR."""
+    """Draw a shade (3,) of a named colour, BGR."""
     hue = round(rng.normal(HUES[name], look.hue_spread)) % 180
-    shade = np.array(
-        [[[hue, round(rng.uniform(*look.saturation)), round(rng.uniform(110, 230))]]], np.uint8
-    )
+    saturation = round(rng.uniform(*look.saturation))
+    value = round(rng.uniform(110, 230))
+    shade = np.array([[[hue, saturation, value]]], np.uint8)
     return cv2.cvtColor(shade, cv2.COLOR_HSV2BGR)[0, 0].astype(np.float64)
 
 
 def draw_bar(rng: Rng, image: Image, alpha: NDArray[np.float32]) -> None:
-    """Cover a strip through the shape with grey, into `image`."""
+    """Draw a grey bar through the shape into `image`."""
     y, x = np.argwhere(alpha > 0.5).mean(0) + rng.uniform(-2, 2, 2)
-    angle, reach = rng.uniform(0, np.pi), 2 * SIDE
+    angle = rng.uniform(0, np.pi)
+    reach = 2 * SIDE
     ends = [
         (round(x + s * reach * np.cos(angle)), round(y + s * reach * np.sin(angle)))
         for s in (-1, 1)
@@ -85,36 +84,29 @@ def draw_bar(rng: Rng, image: Image, alpha: NDArray[np.float32]) -> None:
 
 
 def draw_image(seed: int, split: int, index: int, hard: bool) -> tuple[Image, str]:
-    """Image `index` (from 0) of train (split 0) or test (1) and its class.
+    """Draw image `index` (from 0) of train (split 0) or test (1), and return its class, too.
 
-    It depends on these four alone.
+    It depends only on these four arguments.
     """
-    rng, look = np.random.default_rng([seed, split, index, int(hard), 1]), HARD if hard else EASY
+    rng = np.random.default_rng([seed, split, index, int(hard), 1])
+    look = HARD if hard else EASY
     name = CLASSES[index % len(CLASSES)]
     hue, _, shape = name.partition("_")
     image = background(rng)
     alpha = mask(rng, SHAPES[shape], rng.uniform(*look.radius))
-    image = (
-        (image * (1 - alpha[..., None]) + colour(rng, hue, look) * alpha[..., None])
-        .round()
-        .astype(np.uint8)
-    )
+    share = alpha[..., None]
+    image = (image * (1 - share) + colour(rng, hue, look) * share).round().astype(np.uint8)
     for _ in range(look.bars):
         draw_bar(rng, image, alpha)
-    return (image + rng.normal(0, look.noise, image.shape)).round().clip(0, 255).astype(
-        np.uint8
-    ), name
+    noisy = image + rng.normal(0, look.noise, image.shape)
+    return noisy.round().clip(0, 255).astype(np.uint8), name
 
 
 def write_classification(target: Path, settings: dict[str, Any]) -> str:
-    """Write train/<class>/, test/<class>/ and hard.txt below `target`.
-
-    Returns the counts in words.
-    """
+    """Write train/<class>/, test/<class>/ and hard.txt below `target`; return counts in words."""
     hard_paths: list[str] = []
-    for split, (folder, count) in enumerate(
-        (("train", settings["pool"]), ("test", settings["test"]))
-    ):
+    counts = {"train": settings["pool"], "test": settings["test"]}
+    for split, (folder, count) in enumerate(counts.items()):
         for name in CLASSES:
             (target / folder / name).mkdir(parents=True)
         for k, hard in enumerate(hard_flags(settings["seed"], split, count, settings["hard"])):
@@ -130,18 +122,17 @@ def write_classification(target: Path, settings: dict[str, Any]) -> str:
 
 
 def make_classification(root: Path, pool: int, test: int, seed: int, hard: float) -> Path:
-    """Make root/shapes, `hard` a share; its path.
+    """Make root/shapes with a share `hard` of hard images, and return its path.
 
     ValueError: bad settings; FileExistsError: made with others.
     """
-    least, most = len(CLASSES), 10**6
+    least = len(CLASSES)
+    most = 10**6
     rules = {
-        f"pool: expected {least} (an image a class) to {most} images, got {pool}": least
-        <= pool
-        <= most,
-        f"test: expected {least} (an image a class) to {most} images, got {test}": least
-        <= test
-        <= most,
+        f"{name}: expected {least} (an image a class) to {most} images, got {count}": (
+            least <= count <= most
+        )
+        for name, count in (("pool", pool), ("test", test))
     }
     check_settings(rules, seed, hard)
     settings = {

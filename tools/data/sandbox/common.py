@@ -1,6 +1,4 @@
-"""What all sandboxes share: backgrounds and marks, which samples are hard, and how a
-folder is published.
-"""
+"""Parts that all sandboxes share: backgrounds, marks, the choice of hard samples, publishing."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 128  # px, width and height of a background
-BLOCK = 20  # samples among which hardness is dealt
+BLOCK = 20  # samples among which the hard ones are chosen
 # px, half axes of the ellipses that look like lines, dots and blobs
 CLUTTER = ((24, 1), (1, 1), (5, 2))
 
@@ -26,8 +24,9 @@ Rng = np.random.Generator
 
 
 def background(rng: Rng) -> Image:
-    """A mid-tone with texture of three sizes, far enough from black and white to leave
-    room for contrast.
+    """Draw a mid-tone with texture of three sizes.
+
+    It is far enough from black and white to leave room for contrast.
     """
     texture = np.full((SIDE, SIDE, 3), rng.uniform(80, 175, 3), np.float32)
     for cells, spread in ((3, 16.0), (11, 7.0), (36, 5.0)):
@@ -39,9 +38,9 @@ def background(rng: Rng) -> Image:
 def colour_beside(
     rng: Rng, surround: NDArray[Any], contrast: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """A colour (3,) at a random distance from `surround` (3,).
+    """Draw a colour (3,) at a random distance from `surround` (3,).
 
-    Of 32 directions the first that stays in [0, 255].
+    It lies in the first of 32 directions that stays in [0, 255].
     """
     directions = rng.normal(size=(32, 3))
     colours = surround + rng.uniform(*contrast) * directions / np.linalg.norm(
@@ -54,7 +53,7 @@ def colour_beside(
 def draw_mark(rng: Rng, image: Image, centre: NDArray[Any], half_axes: NDArray[Any]) -> None:
     """Draw an ellipse, turned at random and in a colour unlike the image's mean, into `image`.
 
-    All in pixels.
+    `centre` and `half_axes` are (2,), in pixels.
     """
     x, y, a, b = (round(16 * v) for v in (*centre, *half_axes))  # in sixteenths, for shift
     colour = colour_beside(rng, np.array(cv2.mean(image)[:3]), (40, 90)).tolist()
@@ -64,8 +63,9 @@ def draw_mark(rng: Rng, image: Image, centre: NDArray[Any], half_axes: NDArray[A
 
 
 def hard_flags(seed: int, split: int, count: int, share: float) -> list[bool]:
-    """Which scenes of a list are hard: exactly round(share * count), even over the blocks,
-    at random within each.
+    """Return which scenes of a list are hard: exactly round(share * count).
+
+    They are spread evenly over the blocks, and at random within each.
     """
     flags: list[bool] = []
     for start in range(0, count, BLOCK):
@@ -77,9 +77,7 @@ def hard_flags(seed: int, split: int, count: int, share: float) -> list[bool]:
 
 
 def check_settings(rules: dict[str, bool], seed: int, hard: float) -> None:
-    """Raise a ValueError that names every rule that does not hold: those given, and those
-    that all sandboxes have.
-    """
+    """Raise a ValueError that names every broken rule: of those given, and of all sandboxes."""
     rules = rules | {
         f"seed: expected a number >= 0, got {seed}": seed >= 0,
         f"hard: expected a share in [0, 1], got {hard}": 0 <= hard <= 1,
@@ -91,15 +89,17 @@ def check_settings(rules: dict[str, bool], seed: int, hard: float) -> None:
 def publish(
     target: Path, settings: dict[str, Any], write: Callable[[Path, dict[str, Any]], str]
 ) -> Path:
-    """Have `write` fill a folder beside `target`, then rename it.
+    """Let `write` fill a folder beside `target`, and rename it.
 
     A target with the same settings is left as it is.
     """
     if target.exists():
         note = target / "sandbox.json"
-        made = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+        made = {}
+        if note.exists():
+            made = json.loads(note.read_text(encoding="utf-8"))
         other = [
-            f"{k}: {made.get(k)} there, {v} asked" for k, v in settings.items() if made.get(k) != v
+            f"{k}: {made.get(k)} there, {v} now" for k, v in settings.items() if made.get(k) != v
         ]
         if other:
             raise FileExistsError(
@@ -107,7 +107,8 @@ def publish(
             )
         print(f"{target} is there already, made with these settings")
         return target
-    start, building = time.perf_counter(), target.with_name(f"{target.name}.tmp-{os.getpid()}")
+    start = time.perf_counter()
+    building = target.with_name(f"{target.name}.tmp-{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)  # of a killed process that had the same id
     building.mkdir(parents=True)
     try:

@@ -30,7 +30,8 @@ from tools.data.sandbox.common import (
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
 CORNERS = {"circle": 64, "square": 4, "triangle": 3}  # of the polygons that are drawn
-EMPTY_SHARE, DIFFICULT_SHARE = 0.02, 0.03  # of all scenes; of the objects in hard scenes
+EMPTY_SHARE = 0.02  # of all scenes
+DIFFICULT_SHARE = 0.03  # of the objects in hard scenes
 ANNOTATION = """<annotation><folder>VOC2007</folder><filename>{id}.jpg</filename>
 \t<size><width>{side}</width><height>{side}</height><depth>3</depth></size><segmented>0</segmented>{objects}
 </annotation>
@@ -43,7 +44,7 @@ Box = tuple[int, int, int, int]  # xmin, ymin, xmax, ymax in pixels, 1-based, in
 
 
 class Look(NamedTuple):
-    """How scenes of a kind look.
+    """The look of a kind of scenes.
 
     Pairs are ranges; contrast is the distance of fill and surround in BGR levels.
     """
@@ -73,14 +74,15 @@ class Object(NamedTuple):
 
 
 def iou(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes with inclusive corners."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]) + 1, min(a[3], b[3]) - max(a[1], b[1]) + 1
+    """Return the intersection over union of two boxes with inclusive corners."""
+    width = min(a[2], b[2]) - max(a[0], b[0]) + 1
+    height = min(a[3], b[3]) - max(a[1], b[1]) + 1
     shared = max(width, 0) * max(height, 0)
     return shared / (sum((c[2] - c[0] + 1) * (c[3] - c[1] + 1) for c in (a, b)) - shared)
 
 
 def propose(rng: Rng, look: Look) -> Object:
-    """An object of random class, size, turn and place, inside the image.
+    """Draw an object of random class, size, turn and place, inside the image.
 
     Its mask is drawn eight times as large.
     """
@@ -91,21 +93,22 @@ def propose(rng: Rng, look: Look) -> Object:
     points += rng.uniform(2, SIDE - 2 - points.max(0))
     large = np.zeros((SIDE * 8, SIDE * 8), np.uint8)
     cv2.fillPoly(large, [np.round(points * 8).astype(np.int32)], (255,))
-    alpha = cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(
-        np.float32
-    ) / np.float32(255)
+    small = cv2.resize(large, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    alpha = small.astype(np.float32) / np.float32(255)
     y, x = np.nonzero(alpha >= 0.5)
     box = (int(x.min()) + 1, int(y.min()) + 1, int(x.max()) + 1, int(y.max()) + 1)
     return Object(name, alpha, box, difficult=look is HARD and bool(rng.random() < DIFFICULT_SHARE))
 
 
 def place_objects(rng: Rng, look: Look) -> list[Object]:
-    """No object or 1 to 4.
+    """Place no object, or 1 to 4 of them.
 
     One that finds no free place in 12 tries is left out (never the first).
     """
+    if rng.random() < EMPTY_SHARE:
+        return []
     placed: list[Object] = []
-    for _ in range(0 if rng.random() < EMPTY_SHARE else int(rng.integers(1, 5))):
+    for _ in range(rng.integers(1, 5)):
         tries = (propose(rng, look) for _ in range(12))
         free = (t for t in tries if all(iou(t.box, other.box) <= look.max_iou for other in placed))
         placed.extend(itertools.islice(free, 1))
@@ -113,7 +116,7 @@ def place_objects(rng: Rng, look: Look) -> list[Object]:
 
 
 def draw_object(rng: Rng, image: Image, thing: Object, contrast: tuple[float, float]) -> Image:
-    """`image` with the object in a colour that stands out from the 3 px around it by `contrast`."""
+    """Return `image` with the object in a colour that differs by `contrast` from 3 px around it."""
     inside = (thing.alpha > 0).astype(np.uint8)
     ring = cv2.dilate(inside, np.ones((7, 7), np.uint8)) > inside
     colour = colour_beside(rng, image[ring].mean(0), contrast)
@@ -122,8 +125,12 @@ def draw_object(rng: Rng, image: Image, thing: Object, contrast: tuple[float, fl
 
 
 def draw_scene(seed: int, split: int, index: int, hard: bool) -> tuple[Image, list[Object]]:
-    """Scene `index` (from 0) of trainval (split 0) or test (1); it depends on these four alone."""
-    rng, look = np.random.default_rng([seed, split, index, int(hard)]), HARD if hard else EASY
+    """Draw scene `index` (from 0) of trainval (split 0) or test (1).
+
+    It depends only on these four arguments.
+    """
+    rng = np.random.default_rng([seed, split, index, int(hard)])
+    look = HARD if hard else EASY
     image = background(rng)
     for kind in rng.integers(len(CLUTTER), size=rng.integers(*look.clutter, endpoint=True)):
         draw_mark(
@@ -131,7 +138,8 @@ def draw_scene(seed: int, split: int, index: int, hard: bool) -> tuple[Image, li
         )
     objects = place_objects(rng, look)
     for thing in objects:
-        image = draw_object(rng, image, thing, INVISIBLE if thing.difficult else look.contrast)
+        contrast = INVISIBLE if thing.difficult else look.contrast
+        image = draw_object(rng, image, thing, contrast)
     for thing in objects:
         # a bar anywhere across the object, which hides a part of it
         if rng.random() < look.bar_share:
@@ -145,11 +153,11 @@ def draw_scene(seed: int, split: int, index: int, hard: bool) -> tuple[Image, li
 
 
 def write_detection(devkit: Path, settings: dict[str, Any]) -> str:
-    """Write VOC2007 with its images, annotations and lists below `devkit`.
-
-    Returns the counts in words.
-    """
-    voc, seed, pool, boxes = devkit / "VOC2007", settings["seed"], settings["pool"], Counter[str]()
+    """Write VOC2007 with images, annotations and lists below `devkit`; return counts in words."""
+    voc = devkit / "VOC2007"
+    seed = settings["seed"]
+    pool = settings["pool"]
+    boxes: Counter[str] = Counter()
     lists: dict[str, list[str]] = {"trainval": [], "test": [], "hard": []}
     for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
         (voc / folder).mkdir(parents=True)
@@ -179,7 +187,7 @@ def write_detection(devkit: Path, settings: dict[str, Any]) -> str:
 
 
 def make_detection(root: Path, pool: int, test: int, seed: int, hard: float) -> Path:
-    """Make root/VOCdevkit, `hard` a share; its path.
+    """Make root/VOCdevkit with a share `hard` of hard scenes, and return its path.
 
     ValueError: bad settings; FileExistsError: made with others.
     """

@@ -1,5 +1,4 @@
-"""The figures of the pose sandbox: a jointed person in a random pose, drawn with thick limbs, trunk
-and head.
+"""The figures of the pose sandbox: a jointed person in a random pose, with thick limbs.
 
 Limbs of the person's left side are bluish and those of the right side reddish, so that the sides
 can be told apart from the front and from behind.
@@ -25,16 +24,17 @@ LEGS = {"left": (L_HIP, L_KNEE, L_ANKLE), "right": (R_HIP, R_KNEE, R_ANKLE)}
 ARMS = {"left": (L_SHOULDER, L_ELBOW, L_WRIST), "right": (R_SHOULDER, R_ELBOW, R_WRIST)}
 HUES = {"left": 108, "right": 4}  # OpenCV's, in units of 2 degrees
 # lengths and widths in heights of a standing figure; trunk, neck, head, thigh and shin add up to 1
-TRUNK, NECK_LENGTH, HEAD, THIGH, SHIN, UPPER_ARM, FOREARM = (
-    0.28,
-    0.04,
-    0.2,
-    0.245,
-    0.235,
-    0.175,
-    0.165,
-)
-SHOULDERS, HIPS, LEG_WIDTH, ARM_WIDTH = 0.13, 0.075, 0.085, 0.065  # the first two are half widths
+TRUNK = 0.28
+NECK_LENGTH = 0.04
+HEAD = 0.2
+THIGH = 0.245
+SHIN = 0.235
+UPPER_ARM = 0.175
+FOREARM = 0.165
+SHOULDERS = 0.13  # half the width
+HIPS = 0.075  # half the width
+LEG_WIDTH = 0.085
+ARM_WIDTH = 0.065
 HUE_SPREAD = 12  # standard deviation of the hue of one kind of limb, in units of 2 degrees
 
 
@@ -42,7 +42,7 @@ Tint = Callable[[NDArray[Any]], NDArray[np.float64]]  # colour (3,) -> the colou
 
 
 class Look(NamedTuple):
-    """How persons of a kind look.
+    """The look of a kind of persons.
 
     Pairs are ranges; angles are in degrees, 0 for hanging or standing straight.
     """
@@ -61,19 +61,22 @@ class Look(NamedTuple):
 
 
 def rotated(points: NDArray[Any], degrees: float) -> NDArray[Any]:
-    """Points (N, 2) turned clockwise, as seen in an image, about the origin."""
-    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    """Return points (N, 2) turned clockwise, as seen in an image, about the origin."""
+    angle = np.deg2rad(degrees)
+    c = np.cos(angle)
+    s = np.sin(angle)
     return points @ np.array([[c, s], [-s, c]])
 
 
 def limb(
     rng: Rng, start: NDArray[Any], out: float, lengths: tuple[float, float], angles: tuple[Any, Any]
 ) -> list[Any]:
-    """The two further joints of an arm or leg that begins at `start`.
+    """Draw a pose of an arm or leg: its joint at `start`, and the two further ones.
 
     `out` is the sign of x away from the body.
     """
-    points, angle = [start], 0.0
+    points = [start]
+    angle = 0.0
     for length, (low, high) in zip(lengths, angles, strict=True):
         angle += np.deg2rad(rng.triangular(low, np.clip(8, low, high), high))
         points.append(points[-1] + length * np.array([out * np.sin(angle), np.cos(angle)]))
@@ -81,19 +84,18 @@ def limb(
 
 
 def pose(rng: Rng, look: Look, facing: float) -> NDArray[np.float64]:
-    """Joints (16, 2) in heights of the standing figure, pelvis at the origin, y down.
+    """Draw joints (16, 2) in heights of the standing figure, pelvis at the origin, y down.
 
     `facing` is the cosine of the turn about the upright axis: 1 seen from the front (the person's
     right is to the left in the image), -1 from behind.
     """
-    joints, front = np.zeros((16, 2)), np.sign(facing)
+    joints = np.zeros((16, 2))
+    front = np.sign(facing)
     joints[[THORAX, NECK, TOP], 1] = -np.cumsum([TRUNK, NECK_LENGTH, HEAD])
     joints[TOP] = joints[NECK] + rotated(joints[[TOP]] - joints[NECK], rng.normal(0, look.lean))[0]
     for side, sign in (("left", 1), ("right", -1)):
-        shoulder, hip = (
-            joints[THORAX] + [sign * facing * SHOULDERS, 0],
-            np.array([sign * facing * HIPS, 0]),
-        )
+        shoulder = joints[THORAX] + [sign * facing * SHOULDERS, 0]
+        hip = np.array([sign * facing * HIPS, 0])
         joints[list(ARMS[side])] = limb(
             rng, shoulder, sign * front, (UPPER_ARM, FOREARM), (look.shoulder, look.elbow)
         )
@@ -108,7 +110,7 @@ def pose(rng: Rng, look: Look, facing: float) -> NDArray[np.float64]:
 def shade(
     rng: Rng, hue: float, saturation: tuple[int, int], value: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """A colour (3,), BGR, of about a hue (in units of 2 degrees)."""
+    """Draw a colour (3,), BGR, of about a hue (in units of 2 degrees)."""
     tone = [
         round(rng.normal(hue, HUE_SPREAD)) % 180,
         rng.integers(*saturation),
@@ -128,7 +130,7 @@ class Canvas:
         self.mask = np.zeros(self.colours.shape[:2], np.uint8)
 
     def stroke(self, points: NDArray[Any], width: float, colour: NDArray[Any]) -> None:
-        """The area within half a `width` of the lines through `points` (N, 2), filled.
+        """Fill the area within half a `width` of the lines through `points` (N, 2).
 
         Its rim is darker.
         """
@@ -142,29 +144,27 @@ class Canvas:
                 cv2.polylines(layer, [corners], len(points) > 2, value, thickness, cv2.LINE_8, 4)
 
     def stroke_chain(self, joints: NDArray[Any], width: float, colour: NDArray[Any]) -> None:
-        """The two parts of a limb, joints (3, 2); the outer one is brighter."""
+        """Draw the two parts of a limb, joints (3, 2); the outer one is brighter."""
         self.stroke(joints[:2], width, colour)
         self.stroke(joints[1:], 0.85 * width, (1.2 * colour).clip(0, 255))
 
     def onto(self, image: Image) -> Image:
-        """The image (SIDE, SIDE, 3) with the figure in front."""
-        colours, mask = (cv2.resize(layer, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for layer in
-                         (self.colours, self.mask))  # fmt: skip
-        return (
-            (image * (1 - mask[..., None] / 255.0) + colours).round().clip(0, 255).astype(np.uint8)
-        )
+        """Return the image (SIDE, SIDE, 3) with the figure in front."""
+        colours = cv2.resize(self.colours, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        mask = cv2.resize(self.mask, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        values = image * (1 - mask[..., None] / 255.0) + colours
+        return values.round().clip(0, 255).astype(np.uint8)
 
 
 def draw_head(
     rng: Rng, canvas: Canvas, joints: NDArray[Any], height: float, facing: float, dull: Tint
 ) -> None:
-    """Skin, hair and, from the front, eyes; from behind hair covers the head."""
+    """Draw skin, hair and, from the front, eyes; from behind hair covers the head."""
     axis = joints[TOP] - joints[NECK]
-    across, centre = np.array([-axis[1], axis[0]]), joints[NECK] + 0.5 * axis
-    skin, hair = (
-        dull(shade(rng, 11, (60, 130), (130, 240))),
-        dull(shade(rng, 14, (40, 200), (20, 110))),
-    )
+    across = np.array([-axis[1], axis[0]])
+    centre = joints[NECK] + 0.5 * axis
+    skin = dull(shade(rng, 11, (60, 130), (130, 240)))
+    hair = dull(shade(rng, 14, (40, 200), (20, 110)))
     canvas.stroke(joints[[THORAX, NECK]], ARM_WIDTH * height, skin)
     canvas.stroke(
         np.stack([centre - 0.06 * axis, centre + 0.06 * axis]), 0.88 * HEAD * height, skin
@@ -183,10 +183,12 @@ def draw_head(
 def draw_figure(
     rng: Rng, image: Image, joints: NDArray[Any], height: float, facing: float, colour: float
 ) -> Image:
-    """The image with the figure in front: legs, then trunk, head and arms, each covering
-    those before.
+    """Return the image with the figure in front.
+
+    Legs come first, then trunk, head and arms, each covering those before.
     """
-    surround, canvas = np.array(cv2.mean(image)[:3]), Canvas()
+    surround = np.array(cv2.mean(image)[:3])
+    canvas = Canvas()
 
     def dull(full: NDArray[Any]) -> NDArray[Any]:
         return surround + colour * (full - surround)

@@ -1,4 +1,4 @@
-"""Persons for pose estimation: jointed figures as MPII's json files, one person an image.
+"""Persons for pose estimation: jointed figures with MPII's json files, one person per image.
 
 hard.txt names the known share of hard persons: in rare poses, smaller, of dull colours, crossed by
 bars, in more clutter. Joints outside of the image or behind a bar are not annotated. A crop of 64
@@ -57,7 +57,8 @@ CODES = (
 )  # of the joints in MPII's order
 # side of the head box in head lengths; MPII's head size is then .6 * 2^.5 * 1.1 = .93 head lengths
 HEAD_BOX = 1.1
-NOISE, BAR_WIDTH = 5, (3, 5)  # standard deviation in levels; px
+NOISE = 5  # standard deviation in levels
+BAR_WIDTH = (3, 5)  # px, least and most
 
 EASY = Look(
     height=(60, 70),
@@ -100,8 +101,9 @@ class Person(NamedTuple):
 
 
 def place(rng: Rng, joints: NDArray[Any], height: float, cut: bool) -> NDArray[Any]:
-    """The joints in pixels: the figure anywhere inside the image, or with its lower part
-    below the border.
+    """Place the joints, in pixels, at random inside the image.
+
+    With `cut` the figure's lower part is below the border.
     """
     margin = 0.06 * height  # what limbs and head reach beyond their joints
     joints = height * (joints - joints.min(0))
@@ -113,9 +115,10 @@ def place(rng: Rng, joints: NDArray[Any], height: float, cut: bool) -> NDArray[A
 
 
 def draw_bar(rng: Rng, image: Image, joints: NDArray[Any]) -> NDArray[np.bool_]:
-    """Cover a strip through the figure, into `image`; which joints (16,) are behind it."""
+    """Draw a bar through the figure into `image`; return which joints (16,) are behind it."""
     x, y = joints[rng.integers(len(joints))] + rng.uniform(-4, 4, 2)
-    angle, width = rng.uniform(0, np.pi), int(rng.integers(*BAR_WIDTH, endpoint=True))
+    angle = rng.uniform(0, np.pi)
+    width = int(rng.integers(*BAR_WIDTH, endpoint=True))
     ends = [
         (round(x + s * 2 * SIDE * np.cos(angle)), round(y + s * 2 * SIDE * np.sin(angle)))
         for s in (-1, 1)
@@ -126,17 +129,19 @@ def draw_bar(rng: Rng, image: Image, joints: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def draw_person(seed: int, split: int, index: int, hard: bool) -> Person:
-    """Person `index` (from 0) of train (split 0) or valid (1); it depends on these four alone."""
-    rng, look = np.random.default_rng([seed, split, index, int(hard), 2]), HARD if hard else EASY
+    """Draw person `index` (from 0) of train (split 0) or valid (1).
+
+    It depends only on these four arguments.
+    """
+    rng = np.random.default_rng([seed, split, index, int(hard), 2])
+    look = HARD if hard else EASY
     image = np.ascontiguousarray(background(rng)[:SIDE, :SIDE])
     for kind in rng.integers(len(CLUTTER), size=rng.integers(*look.clutter, endpoint=True)):
         draw_mark(
             rng, image, rng.uniform(0, SIDE, 2), np.array(CLUTTER[kind]) * rng.uniform(0.7, 1.4, 2)
         )
-    height, facing = (
-        rng.uniform(*look.height),
-        rng.choice([-1, 1]) * np.cos(rng.uniform(0, np.pi / 3)),
-    )
+    height = rng.uniform(*look.height)
+    facing = rng.choice([-1, 1]) * np.cos(rng.uniform(0, np.pi / 3))
     joints = place(rng, pose(rng, look, facing), height, cut=bool(rng.random() < look.cut))
     image = draw_figure(rng, image, joints, height, facing, rng.uniform(*look.colour))
     annotated = np.all((joints >= 0) & (joints <= SIDE - 1), axis=1)
@@ -149,8 +154,9 @@ def draw_person(seed: int, split: int, index: int, hard: bool) -> Person:
 
 
 def record(person: Person, name: str) -> dict[str, Any]:
-    """A person as the json files have it: pixels count from 1, and joints that are not
-    annotated are at -1.
+    """Return a person as the json files have it.
+
+    Pixels count from 1, and joints that are not annotated are at -1.
     """
     joints = np.where(person.annotated[:, None], (person.joints + 1).round(3), -1.0)
     centre = (person.centre + 1).round(3).tolist()
@@ -165,7 +171,7 @@ def record(person: Person, name: str) -> dict[str, Any]:
 
 
 def heads_file(persons: Sequence[Person]) -> bytes:
-    """`gt_valid.mat`; the text at its beginning would hold the time of writing."""
+    """Return the content of `gt_valid.mat`, without the time of writing in its first bytes."""
     joints = [np.where(p.annotated[:, None], (p.joints + 1).round(3), -1.0) for p in persons]
     content = io.BytesIO()
     savemat(content, {
@@ -177,15 +183,15 @@ def heads_file(persons: Sequence[Person]) -> bytes:
 
 
 def write_pose(target: Path, settings: dict[str, Any]) -> str:
-    """Write images/, annot/ and hard.txt below `target`; returns the counts in words."""
+    """Write images/, annot/ and hard.txt below `target`; return the counts in words."""
     for folder in ("images", "annot"):
         (target / folder).mkdir()
     hard_names: list[str] = []
     seen = 0
-    for split, (name, count) in enumerate(
-        (("train", settings["pool"]), ("valid", settings["test"]))
-    ):
-        persons, records = [], []
+    counts = {"train": settings["pool"], "valid": settings["test"]}
+    for split, (name, count) in enumerate(counts.items()):
+        persons = []
+        records = []
         for k, hard in enumerate(hard_flags(settings["seed"], split, count, settings["hard"])):
             persons.append(draw_person(settings["seed"], split, k, hard))
             records.append(record(persons[-1], f"{split * settings['pool'] + k + 1:06d}.jpg"))
@@ -205,7 +211,7 @@ def write_pose(target: Path, settings: dict[str, Any]) -> str:
 
 
 def make_pose(root: Path, pool: int, test: int, seed: int, hard: float) -> Path:
-    """Make root/figures, `hard` a share; its path.
+    """Make root/figures with a share `hard` of hard persons, and return its path.
 
     ValueError: bad settings; FileExistsError: made with others.
     """
