@@ -1,4 +1,4 @@
-"""Active learning on PASCAL VOC 2007+2012 with Faster R-CNN-R50, as mmdet trains it on VOC.
+r"""Active learning on PASCAL VOC 2007+2012 with Faster R-CNN-R50, as mmdet trains it on VOC.
 
     python tools/al_train.py configs/det_fasterrcnn_voc.py --strategy learning_loss --seed 0
 
@@ -10,9 +10,10 @@ Any other detector of mmdet is one line away: `network = dict(type="mmdet", conf
 name of its configs, see docs/detectors.md. No published curve has just these settings, so compare
 strategies with each other.
 
-Smoke test of the same code, two cycles of a Faster R-CNN-R18 on small images, in minutes on a CPU:
+Smoke test of the same code, two cycles of a Faster R-CNN-R18 in minutes on a CPU:
 
-    python tools/al_train.py configs/det_fasterrcnn_voc.py --smoke --cfg-options task.pretrained=None
+    python tools/al_train.py configs/det_fasterrcnn_voc.py --smoke \
+        --cfg-options task.pretrained=None
 """
 
 from mmengine.optim import LinearLR, MultiStepLR

@@ -3,9 +3,10 @@
     python tools/al_train.py configs/det_rtmdet_coco.py --strategy learning_loss --seed 0
 
 Cost: 5 trainings of 30 epochs on 2,346 to 11,730 images (2% to 10% of COCO, as studies with few
-labels take), 33,060 iterations of 32 images in all; 4 scoring passes, 449,688 images in all. Disk: at most 0.2 GB of checkpoints at a time. Data: `task.data_root` holds COCO
-2017: the folders train2017, val2017 and annotations. Your own boxes in COCO's json enter in the
-same way, with `classes` and the lists of `train` and `test`.
+labels take), 33,060 iterations of 32 images in all; 4 scoring passes, 449,688 images in all. Disk:
+at most 0.2 GB of checkpoints at a time. Data: `task.data_root` holds COCO 2017: the folders
+train2017, val2017 and annotations. Your own boxes in COCO's json enter in the same way, with
+`classes` and the lists of `train` and `test`.
 
 No published curve has just these settings, so compare strategies with each other.
 

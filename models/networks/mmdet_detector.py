@@ -5,6 +5,7 @@ What follows its maps, losses and boxes, is in `mmdet_heads.py`.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ from models.process.seeding import seeded
 from mmdet.models.detectors import BaseDetector  # isort: skip
 from mmdet.registry import MODELS  # isort: skip
 from mmdet.structures import DetDataSample  # isort: skip
+
+# of mmdet 3.3 under current torch, in every forward pass
+warnings.filterwarnings("ignore", category=FutureWarning, module=r"mmdet\.")
+warnings.filterwarnings("ignore", message="torch.meshgrid: in an upcoming release")
 
 FEW = 128  # px: side of the image that a detector is tried on
 QUERIES = 256  # px: the same where queries are chosen among the places of its maps
