@@ -142,7 +142,9 @@ def model_of(task: Task, seed: int = 5, mode: Mode = "joint", **settings: Any) -
     """A task's network with a module of these settings, both untrained."""
     with seeded(seed):
         module = ModuleSettings(**settings)
-        return JointModel(task.build(), task.forward, task.predict, task.taps, module, mode)
+        return JointModel(
+            task.build(), task.forward, task.predict, task.taps, module, mode, task.fields
+        )
 
 
 def trained(task: Toy) -> JointModel:

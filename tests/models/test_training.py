@@ -29,12 +29,12 @@ from models.output import Output
 from models.process.seeding import derive_seed, seeded
 from models.process.stopping import Stopped, listening
 from models.training.checkpoint import CHECKPOINT, CheckpointError
-from models.training.joint import JointModel
+from models.training.joint import JointModel, NonFiniteLoss
 from models.training.loading import Augmented, LabeledSampler, loader, stop_workers, train_loader
 from models.training.runner import NOT_FINITE
 from models.training.settings import ModuleSettings, TrainingSettings
 from models.training.trainer import Data, Place, evaluate, training, warm_start
-from tests.toy import Toy, Vectors
+from tests.toy import Toy, Vectors, model_of
 
 EPOCHS = 4
 LABELED = range(5, 15)  # 10 samples in batches of 4: the last one holds 2
@@ -616,6 +616,60 @@ def test_where_the_modules_gradient_goes(mode, epoch, reaches):
     assert any(found) is reaches
     assert (model.loss_prediction.head.weight.grad != 0).any()
     assert model.network.head.weight.grad is None, "no gradient through the true loss"
+
+
+class Halved(Toy):
+    """A task that minimises half of its samples' mean loss."""
+
+    fields = frozenset({"loss", "objective"})
+
+    def forward(self, network, batch, want) -> Output:
+        output = super().forward(network, batch, frozenset({"loss"}))
+        halved = output.loss.mean() / 2
+        return Output(
+            output.taps,
+            output.loss.detach() if "loss" in want else None,
+            objective=halved if "objective" in want else None,
+        )
+
+
+@pytest.mark.parametrize("mode", ["joint", "off"])
+def test_a_tasks_own_objective_is_what_is_minimised(mode):
+    task = Halved()
+    model = model_of(task, mode=mode)
+    model.network.eval()
+    batch = task.collate([task.dataset("pool")[i] for i in range(6)])
+    losses = model(mode="loss", **batch)
+    plain = Toy.forward(task, model.network, batch, frozenset({"loss"}))
+    assert losses["loss_task"].item() == pytest.approx(plain.loss.mean().item() / 2)
+    losses["loss_task"].backward()
+    assert model.network.head.weight.grad.abs().sum() > 0
+    assert ("loss_rank" in losses) is (mode == "joint")
+
+
+@pytest.mark.parametrize("found", [None, torch.zeros(6)])
+def test_an_objective_that_is_none_is_refused(found, monkeypatch):
+    task = Halved()
+    model = model_of(task, mode="off")
+    monkeypatch.setattr(
+        model, "_task_forward", lambda *_: Output((), objective=found), raising=True
+    )
+    batch = task.collate([task.dataset("pool")[i] for i in range(6)])
+    with pytest.raises(ValueError, match=r"one objective \(\), but got"):
+        model(mode="loss", **batch)
+
+
+def test_a_loss_that_is_not_finite_is_found_without_the_samples_losses():
+    class Infinite(Halved):
+        def forward(self, network, batch, want) -> Output:
+            output = super().forward(network, batch, want)
+            return Output(output.taps, output.loss, objective=output.objective / 0)
+
+    model = model_of(Infinite(), mode="off")
+    batch = Infinite().collate([Infinite().dataset("pool")[i] for i in range(6)])
+    with pytest.raises(NonFiniteLoss) as error:
+        model(mode="loss", **batch)
+    assert error.value.samples == []
 
 
 def test_off_has_no_module_and_one_loss():
