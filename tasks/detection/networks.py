@@ -184,8 +184,8 @@ class MmdetSettings:
         train_on: what training minimises: ``"batch"``, mmdet's own loss of a batch, so that the
             detector is trained as mmdet trains it; or ``"images"``, the mean of the images' own
             losses, which the loss-prediction module learns in both cases.
-        empty_loss: what an image without boxes loses: by mmdet's function (``"own"``: 0 with SSD,
-            1 with RetinaNet, 20 with YOLOX), or nothing (``"zero"``).
+        empty_loss: what an image without boxes loses: by mmdet's function (``"own"``: nothing with
+            SSD, much with YOLOX; see docs/detectors.md), or nothing (``"zero"``).
     """
 
     config: str | dict[str, Any]

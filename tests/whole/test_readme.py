@@ -36,6 +36,7 @@ PAGES = [
 UNDERSTOOD = {
     "tests/torture.py",
     "tools/bench.py",
+    "tools/detectors.py",
     "tools/matrix.py",
     "tools/planted.py",
     "tools/uncertainty.py",
