@@ -56,10 +56,10 @@ class SimplePose(nn.Module):
         joints: heatmaps of a sample.
     """
 
-    def __init__(self, backbone: nn.Module, joints: int) -> None:
+    def __init__(self, backbone: Any, joints: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.last_channel = str(getattr(backbone, "output_fmt", "NCHW")).endswith("NHWC")
+        self.channels_last = str(getattr(backbone, "output_fmt", "NCHW")).endswith("NHWC")
         channels = [int(backbone.feature_info.channels()[-1]), *[FEATURES] * DECONVOLUTIONS]
         self.deconvolutions = nn.Sequential(
             *(
@@ -80,7 +80,7 @@ class SimplePose(nn.Module):
         Where the last stage's stride is no 32, heatmaps have an eighth of it.
         """
         maps = self.backbone(images)
-        if self.last_channel:
+        if self.channels_last:
             maps = [one.permute(0, 3, 1, 2) for one in maps]
         return tuple(maps), (self.score(self.deconvolutions(maps[-1])),)
 
@@ -95,7 +95,7 @@ class HighResolutionPose(nn.Module):
         joints: heatmaps of a sample.
     """
 
-    def __init__(self, backbone: nn.Module, joints: int) -> None:
+    def __init__(self, backbone: Any, joints: int) -> None:
         super().__init__()
         last = backbone.stage4[-1]
         last.fuse_layers = last.fuse_layers[:1]
@@ -110,7 +110,7 @@ class HighResolutionPose(nn.Module):
 
         All of them are (B, channels, H/4, W/4).
         """
-        net = self.backbone
+        net: Any = self.backbone
         x = net.act1(net.bn1(net.conv1(images)))
         x = net.act2(net.bn2(net.conv2(x)))
         branches = [net.layer1(x)]
@@ -141,7 +141,7 @@ def _initialise(*parts: nn.Module) -> None:
                     nn.init.zeros_(layer.bias)
 
 
-def build(network: str, joints: int, size: Size, pretrained: Pretrained = None) -> nn.Module:
+def build(network: str, joints: int, size: Size, pretrained: Pretrained = None) -> Any:
     """A fresh network.
 
     Args:
@@ -188,7 +188,7 @@ def declare(network: str, size: Size) -> Declared:
             f"input_size: expected sides that {network!r} halves to whole cells, such as "
             f"multiples of 32, but got {width} x {height}, with heatmaps of {came}"
         )
-    config = made.backbone.pretrained_cfg
+    config: dict[str, Any] = made.backbone.pretrained_cfg
     taps = tuple(Tap(f"stage{k}", one.shape[1]) for k, one in enumerate(maps, 1))
     return Declared(taps, stride, tuple(config["mean"]), tuple(config["std"]))
 
@@ -217,7 +217,7 @@ def _parts(network: str) -> tuple[str, str]:
     return kind, name
 
 
-def backbone(kind: str, name: str, size: Size, pretrained: Pretrained) -> nn.Module:
+def backbone(kind: str, name: str, size: Size, pretrained: Pretrained) -> Any:
     """timm's model that returns the maps of its stages.
 
     Args:
@@ -233,12 +233,13 @@ def backbone(kind: str, name: str, size: Size, pretrained: Pretrained) -> nn.Mod
     options: dict[str, Any] = dict(features_only=True, out_indices=range(-STAGES, 0))
     if kind == "hrnet":
         options = dict(features_only=True, feature_location="")
-    if timm.get_pretrained_cfg(name).fixed_input_size:
+    config = timm.get_pretrained_cfg(name)
+    if config is not None and config.fixed_input_size:
         options["img_size"] = size[::-1]
     return load(name, pretrained, options)
 
 
-def load(name: str, pretrained: Pretrained, options: dict[str, Any]) -> nn.Module:
+def load(name: str, pretrained: Pretrained, options: dict[str, Any]) -> Any:
     """`timm.create_model` with the weights that are asked for, or an error that says what to do."""
     if not pretrained:
         return timm.create_model(name, **options)

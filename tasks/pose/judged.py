@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from tasks.data import few
 from tasks.faults import Fault
-from tasks.pose.metrics import Pck
+from tasks.pose.metrics import PoseMetric
 
 MOST = 0.5  # share of the pool's persons that may have no joint before a note says so
 
 
 def judging_faults(
-    path: Path, metric: Pck, persons: Sequence[int], limit: int | None
+    path: Path, metric: PoseMetric, persons: Sequence[int], limit: int | None
 ) -> list[Fault]:
     """A test set whose every joint is unannotated, left out of the mean, or of a person of no size.
 
@@ -34,7 +34,7 @@ def judging_faults(
 
 
 def joint_notes(
-    joints: Sequence[str], annotated: NDArray, metric: Pck, persons: Sequence[int]
+    joints: Sequence[str], annotated: NDArray, metric: PoseMetric, persons: Sequence[int]
 ) -> list[str]:
     """Joints that nobody has, and a pool of persons that mostly have none.
 
@@ -49,7 +49,7 @@ def joint_notes(
         found.append(f"pool: {bare:,} of {len(annotated):,} persons have no annotated joint")
     found += _lacking("pool", joints, annotated, "nothing of them can be learned")
     judged = metric.counted[list(persons)]
-    return found + _lacking("test", joints, judged, f"their {metric.key} is not a number")
+    return found + _lacking("test", joints, judged, metric.lacking)
 
 
 def _lacking(split: str, joints: Sequence[str], there: NDArray, what: str) -> list[str]:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -89,6 +89,10 @@ class People:
     def heights(self) -> np.ndarray:
         """(N,) of the persons in pixels."""
         return self.sides / MARGIN
+
+    def known(self, index: int) -> dict[str, Any]:
+        """What a form of data says of a person besides, for its label."""
+        return {}
 
 
 def read_people(root: Path, name: str) -> People:

@@ -70,8 +70,8 @@ def crop_matrix(
 class View(Dataset):
     """Sample i is person i as a dict.
 
-    `image` (3, height, width) uint8 RGB; `joints` (J, 2) in pixels of the crop; `annotated` (J,) bool;
-    `inverse` (2, 3), the matrix from pixels of the crop to those of the image; `person`, i.
+    `image` (3, height, width) uint8 RGB; `joints` (J, 2) in pixels of the crop; `annotated` (J,)
+    bool; `inverse` (2, 3), the matrix from pixels of the crop to those of the image; `person`, i.
 
     Args:
         people: shared by the views of a split.
