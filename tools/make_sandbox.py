@@ -8,8 +8,8 @@ without a download.
 
 `det` writes circles, squares and triangles as a PASCAL VOC devkit; ImageSets/Main/hard.txt names
 the known share of hard scenes. `cls` writes coloured shapes, a folder a class; `pose` jointed
-figures as MPII's json files. A further task is a file in `tools/data/sandbox` with a writer that it
-hands to `publish`, and a subcommand here.
+figures as MPII's json files and as COCO's keypoints. A further task is a file in
+`tools/data/sandbox` with a writer that it hands to `publish`, and a subcommand here.
 
 The same settings give the same bytes on one machine. Scene k of a list depends on (seed, list, k)
 and on whether it is hard. Hardness is dealt in blocks of 20 scenes, so sets that differ in size

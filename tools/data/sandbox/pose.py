@@ -1,4 +1,5 @@
-"""Persons for pose estimation: jointed figures as MPII's json files, one person an image.
+"""Persons for pose estimation: jointed figures as MPII's json files, one person an image, and the
+same as COCO's person_keypoints json.
 
 hard.txt names the known share of hard persons: in rare poses, smaller, of dull colours, crossed by
 bars, in more clutter. Joints outside of the image or behind a bar are not annotated. A crop of 64
@@ -34,6 +35,7 @@ from tools.data.sandbox.common import (
     publish,
 )
 from tools.data.sandbox.figure import HEAD, NECK, SIDE, TOP, Look, draw_figure, pose
+from tools.data.sandbox.keypoints import annotation, keypoints_json
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
 QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
@@ -196,6 +198,11 @@ def write_pose(target: Path, settings: dict[str, Any]) -> str:
             hard_names += [f"{path} person 1"] * hard
         seen += sum(int(p.annotated.sum()) for p in persons)
         (target / f"annot/{name}.json").write_text(json.dumps(records), encoding="utf-8")
+        same = keypoints_json(
+            [one["image"] for one in records], [annotation(p.joints, p.annotated) for p in persons]
+        )
+        path = target / f"annot/person_keypoints_{name}.json"
+        path.write_text(json.dumps(same), encoding="utf-8")
         if name == "valid":
             (target / "annot/gt_valid.mat").write_bytes(heads_file(persons))
     (target / "hard.txt").write_text("".join(f"{name}\n" for name in hard_names), encoding="utf-8")
