@@ -127,8 +127,8 @@ class Pose:
         split_seed: Annotated[int, Ge(0)] = 0,
     ) -> None:
         self.input_size = input_size
-        # width and height
-        self.size = (input_size, input_size) if isinstance(input_size, int) else input_size
+        sides_of_crop = [input_size] * 2 if isinstance(input_size, int) else input_size
+        self.size = (sides_of_crop[0], sides_of_crop[1])  # width and height
         hourglass = HourglassSettings(stacks, features, blocks, depth)
         self._network = network_of(network, hourglass, self.size, pretrained)
         self.taps, self.stride = self._network.taps, self._network.stride
