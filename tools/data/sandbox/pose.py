@@ -201,8 +201,8 @@ def write_pose(target: Path, settings: dict[str, Any]) -> str:
         same = keypoints_json(
             [one["image"] for one in records], [annotation(p.joints, p.annotated) for p in persons]
         )
-        path = target / f"annot/person_keypoints_{name}.json"
-        path.write_text(json.dumps(same), encoding="utf-8")
+        coco = target / f"annot/person_keypoints_{name}.json"
+        coco.write_text(json.dumps(same), encoding="utf-8")
         if name == "valid":
             (target / "annot/gt_valid.mat").write_bytes(heads_file(persons))
     (target / "hard.txt").write_text("".join(f"{name}\n" for name in hard_names), encoding="utf-8")
