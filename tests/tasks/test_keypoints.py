@@ -16,6 +16,8 @@ from tasks.pose.keypoint_people import COCO_JOINTS, crop_widths
 from tasks.pose.views import crop_matrix
 from tests import contract, keypointkit
 from tests.keypointkit import LISTS, make_coco, pose
+from tools.contract.matrix import run_cell
+from tools.data.sandbox.pose import make_pose
 
 
 @pytest.fixture(scope="module")
@@ -290,3 +292,45 @@ def test_settings_that_cannot_be_are_refused(root: Path, settings: dict, message
         keypointkit.Pose(
             str(root), **({"format": "coco"} | keypointkit.SMALL | LISTS | usual | settings)
         )
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory) -> Path:
+    return make_pose(tmp_path_factory.mktemp("sandbox"), 40, 24, 5, 0.3)
+
+
+@pytest.mark.parametrize("strategy", ["learning_loss", "dropout_bald"])
+@pytest.mark.slow
+def test_strategies_run_on_the_configs_smoke_variant(strategy: str, figures: Path, tmp_path: Path):
+    cell = run_cell("pose_simple_coco", strategy, figures, tmp_path / "run")
+    assert cell.status == "ok", cell.told
+    rows = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["labeled"] for row in rows] == [12, 18]
+    assert all(0 <= json.loads(row)["AP"] <= 1 for row in rows)
+
+
+@pytest.mark.slow
+def test_a_trained_network_finds_joints(figures: Path):
+    """On the persons that it was trained on, so that crops, targets and decoding fit each other."""
+    lists = {
+        "train": "images:annot/person_keypoints_train.json",
+        "test": "images:annot/person_keypoints_train.json",
+    }
+    task = pose(figures, input_size=64, sigma=1.5, **lists)
+    with seeded(0):
+        network = task.build().train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+    batches = [contract.a_batch(task, "pool", list(range(k, k + 8))) for k in (0, 8)]
+    for step in range(70):
+        loss = task.forward(network, batches[step % 2], frozenset({"loss"})).loss.mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    network.eval()
+    metric = task.evaluator()
+    metric.dataset_meta = {}
+    with torch.no_grad():
+        for batch in batches:
+            metric.process({}, [one.to_dict() for one in task.predict(network, batch)])
+    found = metric.evaluate(16)
+    assert found["AP_50"] > 0.5
