@@ -140,13 +140,22 @@ class Pose:
         self.augmentation = Augmentation(scale, rotation, flip, colour)
         self.flip_test = flip_test
         self.test_limit = test_limit
-        self.form: Form = form_of(
-            format,
-            FormSettings(
-                self.root, train, test, heads, joints, measure, threshold, self.size,
-                category, sides, oks_sigmas, test_share, split_seed,
-            ),
-        )  # fmt: skip
+        settings = FormSettings(
+            root=self.root,
+            train=train,
+            test=test,
+            heads=heads,
+            joints=joints,
+            measure=measure,
+            threshold=threshold,
+            size=self.size,
+            category=category,
+            sides=sides,
+            oks_sigmas=oks_sigmas,
+            test_share=test_share,
+            split_seed=split_seed,
+        )
+        self.form: Form = form_of(format, settings)
         self.metric, self.threshold = self.form.metric, self.form.threshold
         self._notes: list[str] = []
 
