@@ -6,8 +6,8 @@
 
 `det` writes circles, squares and triangles as a PASCAL VOC devkit; ImageSets/Main/hard.txt names
 the known share of hard scenes. `cls` writes coloured shapes, a folder a class; `pose` jointed
-figures with MPII's json files. A further task is a file in `tools/data/sandbox` with a writer that
-it passes to `publish`, and a subcommand here.
+figures with MPII's json files and with COCO's keypoints. A further task is a file in
+`tools/data/sandbox` with a writer that it passes to `publish`, and a subcommand here.
 
 The same settings give the same bytes on one machine. Scene k of a list depends on (seed, list, k)
 and on whether it is hard. Hard scenes are chosen within blocks of 20 scenes, so sets that differ

@@ -1,48 +1,35 @@
-"""The pose task: a stacked hourglass, squared error of heatmaps, and persons in MPII's form."""
+"""The pose task: networks with heatmaps, their squared error, persons in MPII's or COCO's form."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import torch
-from annotated_types import Ge, Gt, Le, MultipleOf
+from annotated_types import Ge, Gt, Le, Lt, MultipleOf
+from mmengine.evaluator import BaseMetric
 from mmengine.structures import BaseDataElement
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
-from models.networks.hourglass import STRIDE, StackedHourglass, declare_taps
 from models.output import Output
 from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
 from tasks.data import canonical, even, spread
 from tasks.pose import heatmaps as maps
 from tasks.pose.drawing import drawn
-from tasks.pose.faults import mpii_faults
+from tasks.pose.forms import Form, Format, FormSettings, Measure, form_of
 from tasks.pose.judged import joint_notes, judging_faults
-from tasks.pose.metrics import Pck
-from tasks.pose.people import (
-    MARGIN,
-    MPII_BONES,
-    MPII_JOINTS,
-    People,
-    Truth,
-    box_sizes,
-    mirrored,
-    read_heads,
-    read_people,
-)
+from tasks.pose.networks import HourglassSettings, Pretrained, network_of
+from tasks.pose.people import People, Truth
 from tasks.pose.places import Distribution, answers, places
 from tasks.pose.views import Augmentation, View
 
-THRESHOLDS = {"PCKh": 0.5, "PCK": 0.2}
-UNSCORED = ("pelvis", "thorax")  # left out of MPII's mean
-MEAN = (0.485, 0.456, 0.406)  # ImageNet's, as HRNet takes them; STD too
-STD = (0.229, 0.224, 0.225)
+Side = Annotated[int, Ge(16)]
 
 
 class Pose:
@@ -51,19 +38,22 @@ class Pose:
     The pool is in the order of the json.
 
     Args:
-        data_root: folder of the data, holding `images/`.
-        train: json of the pool's persons, below `data_root`.
-        test: json of the test set's persons.
+        data_root: folder of the data, holding `images/` for MPII's form.
+        train: json of the pool's persons, below `data_root`; for COCO's form ``"<image
+            folder>:<json>"``, or several of them. See `docs/data.md`.
+        test: json of the test set's persons, in the same form.
         heads: .mat with the test persons' head boxes and, for PCKh, the truth itself; None with
             PCK.
         joints: names in the order of the json, whose coordinates are 1-based; "left_x" and
             "right_x" change places in mirrored images. Of MPII's, pelvis and thorax are left out of
-            the mean, as in its evaluation.
+            the mean, as in its evaluation. None takes MPII's or, in COCO's form, those that the
+            json names.
         stacks: hourglasses in a row.
         features: channels of their maps.
         blocks: residuals in a row.
         depth: how often an hourglass halves the resolution.
-        input_size: side of a person's crop in pixels; heatmaps have a quarter of it.
+        input_size: side of a person's crop in pixels, or its width and height; heatmaps have a
+            quarter of it.
         sigma: standard deviation of the target gaussians in cells of the heatmap.
         pose_loss: a person's loss is the mean over its annotated joints (``"annotated"``), or over
             all joints with unannotated ones as 0 (``"all"``, which ranks persons with few annotated
@@ -77,12 +67,27 @@ class Pose:
         flip: share of the crops that are mirrored.
         colour: spread of the channels' gains.
         flip_test: average the heatmaps with those of the mirrored crop in evaluation.
-        measure: ``"PCKh"``, by the size of the head, or ``"PCK"``, by the longer side of the box
-            around the joints.
+        measure: ``"PCKh"``, by the size of the head; ``"PCK"``, by the longer side of the box
+            around the joints; ``"OKS"``, COCO's average precision. None takes PCKh in MPII's form
+            and OKS in COCO's.
         threshold: how close a joint must be, in these sizes; 0.5 for PCKh and 0.2 for PCK by
             default.
         test_limit: evaluate on so many test persons alone, evenly spread over all, for smoke runs;
             None means all.
+        format: ``"mpii"``, or ``"coco"`` for COCO's person_keypoints json.
+        network: ``"hourglass"``, ``"simple:<backbone of timm>"`` with three deconvolutions, or
+            ``"hrnet:<HRNet of timm>"``; see `models.networks.simple_pose`.
+        pretrained: the weights of timm's backbone: True for those that timm names (downloaded on
+            first use), a file of timm's, or None for random ones.
+        category: COCO's form: what the persons' category is called; None takes the one that has
+            names of joints.
+        sides: COCO's form: pairs of joints that change places in mirrored images; None goes by
+            "left_" and "right_".
+        oks_sigmas: of OKS, one a joint; None takes COCO's by the joints' names, and for others
+            their mean, which is said.
+        test_share: COCO's form: the share of the images of `train` that is drawn as the test set,
+            in place of `test`.
+        split_seed: of that draw.
     """
 
     fields = frozenset({"loss", "probs"})
@@ -90,15 +95,15 @@ class Pose:
     def __init__(
         self,
         data_root: str,
-        train: str = "annot/train.json",
-        test: str = "annot/valid.json",
+        train: str | Sequence[str] | None = None,
+        test: str | Sequence[str] | None = None,
         heads: str | None = "annot/gt_valid.mat",
-        joints: Sequence[str] = MPII_JOINTS,
+        joints: Sequence[str] | None = None,
         stacks: Annotated[int, Ge(1)] = 2,
         features: Annotated[int, Ge(4), MultipleOf(4)] = 256,
         blocks: Annotated[int, Ge(1)] = 1,
         depth: Annotated[int, Ge(1)] = 4,
-        input_size: Annotated[int, Ge(16)] = 256,
+        input_size: Side | tuple[Side, Side] = 256,
         sigma: Annotated[float, Gt(0)] = 1.0,
         pose_loss: maps.PoseLoss = "annotated",
         distribution: Distribution = "squared",
@@ -107,89 +112,102 @@ class Pose:
         flip: Annotated[float, Ge(0), Le(1)] = 0.5,
         colour: Annotated[float, Ge(0), Le(1)] = 0.2,
         flip_test: bool = False,
-        measure: Literal["PCKh", "PCK"] = "PCKh",
+        measure: Measure | None = None,
         threshold: Annotated[float, Gt(0)] | None = None,
         test_limit: Annotated[int, Ge(1)] | None = None,
+        format: Format = "mpii",
+        network: str = "hourglass",
+        pretrained: Pretrained = None,
+        category: str | None = None,
+        sides: Sequence[tuple[str, str]] | None = None,
+        oks_sigmas: Sequence[Annotated[float, Gt(0)]] | None = None,
+        test_share: Annotated[float, Gt(0), Lt(1)] | None = None,
+        split_seed: Annotated[int, Ge(0)] = 0,
     ) -> None:
-        if input_size % (STRIDE << depth):
-            raise ValueError(
-                f"input_size: expected a multiple of {STRIDE << depth} for depth {depth}, but got "
-                f"{input_size}"
-            )
-        if len(set(joints)) != len(joints) or not joints:
-            raise ValueError(f"joints: expected different names, but got {list(joints)}")
-        if measure == "PCKh" and heads is None:
-            raise ValueError(
-                "heads: expected a .mat with head boxes for PCKh, but got None; or set "
-                "measure='PCK'"
-            )
-        self.root = Path(data_root).expanduser()
-        self.lists = {"train": train, "test": test}
-        self.heads = heads if measure == "PCKh" else None
-        self.joints = tuple(joints)
-        self.mirrored = mirrored(self.joints)
-        self.settings = {"stacks": stacks, "features": features, "blocks": blocks, "depth": depth}
-        self.taps = declare_taps(stacks, features)
         self.input_size = input_size
+        sides_of_crop = [input_size] * 2 if isinstance(input_size, int) else input_size
+        self.size = (sides_of_crop[0], sides_of_crop[1])  # width and height
+        hourglass = HourglassSettings(stacks, features, blocks, depth)
+        self._network = network_of(network, hourglass, self.size, pretrained)
+        self.taps, self.stride = self._network.taps, self._network.stride
+        if joints is not None and (len(set(joints)) != len(joints) or not joints):
+            raise ValueError(f"joints: expected different names, but got {list(joints)}")
+        self.root = Path(data_root).expanduser()
         self.sigma = sigma
         self.pose_loss = pose_loss
         self.distribution = distribution
         self.reach = max(1, round(sigma))
         self.augmentation = Augmentation(scale, rotation, flip, colour)
         self.flip_test = flip_test
-        self.metric = measure
-        self.unscored = UNSCORED if self.joints == MPII_JOINTS else ()
-        self.threshold = THRESHOLDS[measure] if threshold is None else threshold
         self.test_limit = test_limit
+        settings = FormSettings(
+            root=self.root,
+            train=train,
+            test=test,
+            heads=heads,
+            joints=joints,
+            measure=measure,
+            threshold=threshold,
+            size=self.size,
+            category=category,
+            sides=sides,
+            oks_sigmas=oks_sigmas,
+            test_share=test_share,
+            split_seed=split_seed,
+        )
+        self.form: Form = form_of(format, settings)
+        self.metric, self.threshold = self.form.metric, self.form.threshold
         self._notes: list[str] = []
 
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """Names in the order of the data's joints."""
+        return self.form.joints
+
+    @property
+    def mirrored(self) -> list[int]:
+        """For each joint the one it becomes in a mirrored image."""
+        return self.form.mirrored
+
     def check(self, full: bool = False) -> list[str]:
-        """Return the faults of both splits' files."""
+        """Return the faults of both splits' files, and of the weights, which it downloads."""
         self._notes = []
-        faults: list[str] = []
-        faults += mpii_faults(
-            self.root,
-            self.lists,
-            len(self.joints),
-            self.heads,
-            full=full,
-            progress=partial(track, what="checking the data"),
-            notes=self._notes,
-        )
+        shown = partial(track, what="checking the data")
+        faults: list[str] = list(self.form.faults(full, shown, self._notes))
         if not faults:
-            path = self.root / self.lists["test"]
+            path = self.root / self.form.tested
             faults += judging_faults(path, self.evaluator(), self._tested, self.test_limit)
-        return faults
+        return faults + self._network.faults()
 
     def notes(self) -> list[str]:
         """Notes of the last `check`, and on unannotated joints; see `tasks.base.Noted`."""
         joints = joint_notes(self.joints, self._people.annotated, self.evaluator(), self._tested)
-        return self._notes + joints
+        return self._notes + self.form.notes(self.augmentation.flip) + joints
 
     @property
     def _tested(self) -> list[int]:
         """The persons of the test set, as numbers in its json."""
         return even(len(self._test_people), self.test_limit)
 
-    @cached_property
+    @property
     def _people(self) -> People:
-        return read_people(self.root, self.lists["train"])
+        return self.form.people("train")
 
-    @cached_property
+    @property
     def _test_people(self) -> People:
-        return read_people(self.root, self.lists["test"])
+        return self.form.people("test")
 
     @cached_property
     def _train(self) -> View:
-        return View(self._people, self.input_size, self.mirrored, self.augmentation)
+        return View(self._people, self.size, self.mirrored, self.augmentation)
 
     @cached_property
     def _pool(self) -> View:
-        return View(self._people, self.input_size, self.mirrored)
+        return View(self._people, self.size, self.mirrored)
 
     @cached_property
     def _test(self) -> Dataset:
-        test = View(self._test_people, self.input_size, self.mirrored)
+        test = View(self._test_people, self.size, self.mirrored)
         return test if self.test_limit is None else spread(test, self.test_limit)
 
     def dataset(self, split: Split) -> Dataset:
@@ -201,25 +219,30 @@ class Pose:
         }[split]()
 
     def collate(self, samples: Sequence[dict]) -> Batch:
-        """The entries of `views.View`, stacked; `image` is (B, 3, size, size) uint8."""
+        """The entries of `views.View`, stacked; `image` is (B, 3, height, width) uint8."""
         return default_collate(list(samples))
 
-    def build(self) -> StackedHourglass:
-        """A fresh network; its `forward` returns taps and the heatmaps of each stack."""
-        return StackedHourglass(len(self.joints), **self.settings)
+    def build(self) -> nn.Module:
+        """A fresh network; its `forward` returns taps and heatmaps, of each stack if it has some.
 
-    def forward(self, network: StackedHourglass, batch: Batch, want: frozenset[str]) -> Output:
-        """Return the last maps as taps, and the wanted fields.
+        Raises:
+            WeightsError: if there are no such weights.
+        """
+        return self._network.build(len(self.joints))
+
+    def forward(self, network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
+        """Return maps of the stages, or the last ones of the stacks, as taps; the wanted fields.
+
 
         These are each person's loss (B,) and its joints' distributions (B, J, cells).
         """
         taps, heatmaps = network(self._normalised(batch["image"]))
         last = heatmaps[-1]
-        side = last.shape[-1]
+        height, width = last.shape[-2:]
         loss = None
         if "loss" in want:
             target, weights = maps.targets(
-                batch["joints"] / STRIDE, batch["annotated"], side, self.sigma
+                batch["joints"] / self.stride, batch["annotated"], (width, height), self.sigma
             )
             loss = maps.pose_losses(heatmaps, target, weights, self.pose_loss)
         if "probs" not in want:
@@ -227,39 +250,36 @@ class Pose:
         probs = places(last, self.distribution)
         if self.distribution == "softmax":
             return Output(taps, loss, probs)
-        return Output(taps, loss, probs, answers=answers(probs, side, self.reach))
+        return Output(taps, loss, probs, answers=answers(probs, width, self.reach))
 
-    def predict(self, network: StackedHourglass, batch: Batch) -> list[BaseDataElement]:
-        """Return the joints of each person in pixels of the image as it is on disk."""
+    def predict(self, network: nn.Module, batch: Batch) -> list[BaseDataElement]:
+        """Return each person's joints in pixels of the image, and `maxima` (J,) of its heatmaps."""
         images = self._normalised(batch["image"])
         heatmaps = network(images)[1][-1].float()
         if self.flip_test:
             flipped = network(images.flip(3))[1][-1].float()
             heatmaps = (heatmaps + maps.unflipped(flipped, self.mirrored)) / 2
-        cells = maps.decode(heatmaps.detach())
-        joints = maps.to_image(cells, STRIDE, batch["inverse"]).cpu().numpy()
-        pairs = zip(batch["person"].tolist(), joints, strict=True)
-        return [BaseDataElement(person=person, joints=own) for person, own in pairs]
+        heatmaps = heatmaps.detach()
+        cells = maps.decode(heatmaps)
+        joints = maps.to_image(cells, self.stride, batch["inverse"]).cpu().numpy()
+        maxima = heatmaps.amax(dim=(2, 3)).cpu().numpy()
+        rows = zip(batch["person"].tolist(), joints, maxima, strict=True)
+        return [
+            BaseDataElement(person=person, joints=own, maxima=highest)
+            for person, own, highest in rows
+        ]
 
     def _normalised(self, images: Tensor) -> Tensor:
         """Bytes -> about zero mean and unit variance, on the images' device."""
-        mean, std = (images.new_tensor(v, dtype=torch.float32).view(3, 1, 1) for v in (MEAN, STD))
+        mean, std = (
+            images.new_tensor(values, dtype=torch.float32).view(3, 1, 1)
+            for values in (self._network.mean, self._network.std)
+        )
         return (images.float() / 255 - mean) / std
 
-    def evaluator(self) -> Pck:
-        """PCKh by the published truth and head boxes, or PCK by the json; also of each joint."""
-        truth, annotated, sizes = self._truth
-        return Pck(self.metric, self.joints, self.unscored, truth, annotated, sizes, self.threshold)
-
-    @cached_property
-    def _heads(self) -> Truth | None:
-        """The ground truth of MPII's evaluation; None for PCK, which takes the json's."""
-        return None if self.heads is None else read_heads(self.root / self.heads)
-
-    @property
-    def _truth(self) -> Truth:
-        people = self._test_people
-        return self._heads or (people.joints, people.annotated, box_sizes(people))
+    def evaluator(self) -> BaseMetric:
+        """PCKh by the published truth and head boxes, PCK by the json, or OKS-AP by pycocotools."""
+        return self.form.evaluator()
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`, and the person's number in it."""
@@ -277,7 +297,7 @@ class Pose:
         ]
         return {
             "annotated joint": joints,
-            "height of a person (pixels)": [float(people.sides[index] / MARGIN)],
+            "height of a person (pixels)": [float(people.heights[index])],
         }
 
     def sources(self, split: Read) -> list[Source]:
@@ -287,24 +307,29 @@ class Pose:
         """
         if split == "pool":
             people = self._people
-            return [Source(path, _label(people, i, None)) for i, path in enumerate(people.paths)]
-        people = self._test_people
-        return [Source(people.paths[i], _label(people, i, self._heads)) for i in self._tested]
+            return [Source(path, _label(people, i)) for i, path in enumerate(people.paths)]
+        people, heads = self._test_people, self.form.heads
+        return [Source(people.paths[i], _label(people, i, heads)) for i in self._tested]
 
     def thumbnail(self, index: int) -> Image.Image:
-        """The crop with the joints; for MPII's joints the skeleton."""
+        """The crop with the joints, and the skeleton where it is known."""
         sample = self._pool[index]
-        bones = MPII_BONES if self.joints == MPII_JOINTS else ()
-        return drawn(sample["image"], sample["joints"], sample["annotated"], self.joints, bones)
+        return drawn(
+            sample["image"],
+            sample["joints"],
+            sample["annotated"],
+            self.joints,
+            self.form.bones,
+        )
 
 
-def _label(people: People, index: int, heads: Truth | None) -> str:
+def _label(people: People, index: int, heads: Truth | None = None) -> str:
     """The annotation of a person as text; joints that are not annotated are None."""
     parts = {
         "centre": people.centres[index].tolist(),
         "side": float(people.sides[index]),
         "joints": _known(people.joints[index], people.annotated[index]),
-    }
+    } | people.known(index)
     if heads is not None:
         joints, annotated, sizes = (column[index] for column in heads)
         parts |= {"truth": _known(joints, annotated), "head": float(sizes)}

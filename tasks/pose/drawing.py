@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-SIDE = 256  # pixels
+SIDE = 256  # pixels of the longer side
 RIGHT = (255, 128, 0)
 OTHER = (0, 200, 255)
 
@@ -24,15 +24,17 @@ def drawn(
     """Draw the annotated joints onto the crop; those of the right side in their own colour.
 
     Args:
-        image: (3, size, size) uint8, RGB.
+        image: (3, height, width) uint8, RGB.
         joints: (J, 2) in pixels of the crop.
         annotated: (J,) bool.
         names: of the joints.
         bones: pairs of joints between which a line is drawn.
     """
-    zoom = SIDE / image.shape[-1]
+    height, width = image.shape[1:]
+    zoom = SIDE / max(width, height)
     shrink = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
-    sheet = cv2.resize(image.permute(1, 2, 0).numpy().copy(), (SIDE, SIDE), interpolation=shrink)
+    size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
+    sheet = cv2.resize(image.permute(1, 2, 0).numpy().copy(), size, interpolation=shrink)
     spots = [(round(x), round(y)) for x, y in (joints * zoom).tolist()]
     right = [name.startswith("right") for name in names]
     for a, b in bones:

@@ -10,7 +10,9 @@ from torch import Tensor
 PoseLoss = Literal["annotated", "all"]
 
 
-def targets(joints: Tensor, annotated: Tensor, side: int, sigma: float) -> tuple[Tensor, Tensor]:
+def targets(
+    joints: Tensor, annotated: Tensor, side: int | tuple[int, int], sigma: float
+) -> tuple[Tensor, Tensor]:
     """Target heatmaps: gaussians of height 1 around the joints, cut off at three sigma.
 
     Source: Newell et al. 2016, and HRNet's code.
@@ -18,21 +20,26 @@ def targets(joints: Tensor, annotated: Tensor, side: int, sigma: float) -> tuple
     Args:
         joints: (B, J, 2), x and y in cells, the centre of the first cell at 0.
         annotated: (B, J) bool.
-        side: cells of a heatmap's side.
+        side: cells of a heatmap's side, or its width and height.
         sigma: standard deviation in cells.
 
     Returns:
-        Heatmaps (B, J, side, side), and (B, J) 1 if a joint counts: annotated, and with a part
+        Heatmaps (B, J, height, width), and (B, J) 1 if a joint counts: annotated, and with a part
         of its gaussian in the map.
     """
+    width, height = (side, side) if isinstance(side, int) else side
     cells = (joints + 0.5).floor()
-    # (B, J, 2, side): along x, along y
-    distance = torch.arange(side, device=joints.device) - cells.unsqueeze(-1)
-    reach = 3 * sigma
-    profile = torch.exp(-(distance**2) / (2 * sigma**2)) * (distance.abs() <= reach)
-    inside = (profile > 0).any(dim=-1).all(dim=-1)
-    weights = (annotated & inside).to(profile.dtype)
-    return profile[..., 1, :, None] * profile[..., 0, None, :] * weights[..., None, None], weights
+    along_x = _profile(cells[..., 0], width, sigma)
+    along_y = _profile(cells[..., 1], height, sigma)
+    inside = (along_x > 0).any(dim=-1) & (along_y > 0).any(dim=-1)
+    weights = (annotated & inside).to(along_x.dtype)
+    return along_y[..., :, None] * along_x[..., None, :] * weights[..., None, None], weights
+
+
+def _profile(cells: Tensor, count: int, sigma: float) -> Tensor:
+    """(B, J) middles along one axis -> (B, J, count) values of the gaussian, 0 beyond its reach."""
+    distance = torch.arange(count, device=cells.device) - cells.unsqueeze(-1)
+    return torch.exp(-(distance**2) / (2 * sigma**2)) * (distance.abs() <= 3 * sigma)
 
 
 def pose_losses(

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from tasks.data import few
 from tasks.faults import Fault
-from tasks.pose.metrics import Pck
+from tasks.pose.metrics import PoseMetric
 
 MOST = 0.5  # share of the pool's persons that may have no joint before a note reports it
 
 
 def judging_faults(
-    path: Path, metric: Pck, persons: Sequence[int], limit: int | None
+    path: Path, metric: PoseMetric, persons: Sequence[int], limit: int | None
 ) -> list[Fault]:
     """Report a test set without any joint that counts.
 
@@ -37,7 +37,7 @@ def judging_faults(
 
 
 def joint_notes(
-    joints: Sequence[str], annotated: NDArray, metric: Pck, persons: Sequence[int]
+    joints: Sequence[str], annotated: NDArray, metric: PoseMetric, persons: Sequence[int]
 ) -> list[str]:
     """Notes on joints that no person has, and on a pool of persons that mostly have none.
 
@@ -52,7 +52,7 @@ def joint_notes(
         notes.append(f"pool: {bare:,} of {len(annotated):,} persons have no annotated joint")
     notes += _lacking("pool", joints, annotated, "nothing of them can be learned")
     judged = metric.counted[list(persons)]
-    return notes + _lacking("test", joints, judged, f"their {metric.key} is not a number")
+    return notes + _lacking("test", joints, judged, metric.lacking)
 
 
 def _lacking(split: str, joints: Sequence[str], annotated: NDArray, what: str) -> list[str]:

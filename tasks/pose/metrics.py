@@ -9,7 +9,23 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 
-class Pck(BaseMetric):
+class PoseMetric(BaseMetric):
+    """A metric that tells which joints it counts.
+
+    Attributes:
+        key: what the result is called.
+        counted: (N, J) bool, the joints of the test persons that count.
+        scored: (J,) bool, those that have a part in the result.
+        lacking: what comes of a joint that counts for nobody.
+    """
+
+    key: str
+    counted: np.ndarray
+    scored: np.ndarray
+    lacking: str
+
+
+class Pck(PoseMetric):
     """Share of the joints that are found within `threshold` sizes of their person.
 
     With head sizes it is PCKh (Andriluka et al., CVPR 2014). Joints of persons of size 0 do not
@@ -41,6 +57,7 @@ class Pck(BaseMetric):
         self.key = key
         self.joints = tuple(joints)
         self.threshold = threshold
+        self.lacking = f"their {key} is not a number"  # of a joint that no test person has
         self.scored = np.array([name not in unscored for name in joints])
         self.truth = truth
         self.counted = annotated & (sizes > 0)[:, None]

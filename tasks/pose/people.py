@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -64,10 +65,15 @@ class People:
         names: of each person, ``"images/0001.jpg person 2"``: the second of this image in the
             json.
         centres: (N, 2) of the crops.
-        sides: (N,) of the crops, which are squares.
+        sides: (N,) of the crops, which are squares; the widths of others.
         joints: (N, J, 2); arbitrary where not annotated.
         annotated: (N, J) bool.
+
+    Attributes:
+        upright: whether images are turned as their EXIF says; MPII's joints lie on stored pixels.
     """
+
+    upright: ClassVar[bool] = False
 
     paths: tuple[Path, ...]
     names: tuple[str, ...]
@@ -78,6 +84,15 @@ class People:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def heights(self) -> np.ndarray:
+        """(N,) of the persons in pixels."""
+        return self.sides / MARGIN
+
+    def known(self, index: int) -> dict[str, Any]:
+        """What a form of data says of a person besides, for its label."""
+        return {}
 
 
 def read_people(root: Path, name: str) -> People:

@@ -41,37 +41,42 @@ class Augmentation:
 
 
 def crop_matrix(
-    centre: np.ndarray, side: float, size: int, angle: float = 0.0, flip: bool = False
+    centre: np.ndarray,
+    side: float,
+    size: int | tuple[int, int],
+    angle: float = 0.0,
+    flip: bool = False,
 ) -> np.ndarray:
     """(2, 3) matrix from pixels of the image to pixels of the crop.
 
     Args:
         centre: (2,) of the crop in the image.
-        side: of the crop in pixels of the image.
-        size: of the crop in its own pixels.
+        side: of the crop in pixels of the image; its width where `size` is no square.
+        size: of the crop in its own pixels; one side, or width and height.
         angle: degrees by which the crop is turned in the image, clockwise.
         flip: mirror the crop.
     """
-    zoom = size / side
+    width, height = (size, size) if isinstance(size, int) else size
+    zoom = width / side
     turn = np.deg2rad(angle)
     matrix = np.empty((2, 3))
     matrix[:, :2] = zoom * np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    matrix[:, 2] = size / 2 - matrix[:, :2] @ centre
+    matrix[:, 2] = np.array([width / 2, height / 2]) - matrix[:, :2] @ centre
     if flip:
         matrix[0] = -matrix[0]
-        matrix[0, 2] += size - 1
+        matrix[0, 2] += width - 1
     return matrix
 
 
 class View(Dataset):
     """Sample i is person i as a dict.
 
-    `image` (3, size, size) uint8 RGB; `joints` (J, 2) in pixels of the crop; `annotated` (J,) bool;
-    `inverse` (2, 3), the matrix from pixels of the crop to those of the image; `person`, i.
+    `image` (3, height, width) uint8 RGB; `joints` (J, 2) in pixels of the crop; `annotated` (J,)
+    bool; `inverse` (2, 3), the matrix from pixels of the crop to those of the image; `person`, i.
 
     Args:
         people: shared by the views of a split.
-        size: of the crops in pixels.
+        size: width and height of the crops in pixels.
         mirrored: the joint that each joint becomes in a mirrored image.
         augmentation: None for the view without chance; torch's global generator draws.
     """
@@ -79,7 +84,7 @@ class View(Dataset):
     def __init__(
         self,
         people: People,
-        size: int,
+        size: tuple[int, int],
         mirrored: Sequence[int],
         augmentation: Augmentation | None = None,
     ) -> None:
@@ -94,9 +99,9 @@ class View(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         people = self.people
-        pixels = read_image(people.paths[index], upright=False)
+        pixels = read_image(people.paths[index], upright=people.upright)
         matrix, gains = self._draw(people.centres[index], people.sides[index])
-        crop = cv2.warpAffine(pixels, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR)
+        crop = cv2.warpAffine(pixels, matrix, self.size, flags=cv2.INTER_LINEAR)
         joints = people.joints[index] @ matrix[:, :2].T + matrix[:, 2]
         annotated = people.annotated[index]
         if np.linalg.det(matrix[:, :2]) < 0:

@@ -15,7 +15,7 @@ from models.loss_prediction import LossPrediction
 from models.training.hooks import unwrapped
 from models.training.joint import JointModel
 from tasks.base import Task
-from tests import devkit, imagekit, posekit, segkit
+from tests import devkit, imagekit, keypointkit, posekit, segkit
 from tests.conftest import REPOSITORY
 from tests.examples.segmentation import Segmentation
 from tests.toy import Toy
@@ -33,6 +33,10 @@ TASKS: dict[str, tuple[Callable[[Path], Task], tuple[int, ...]]] = {  # and the 
     ),
     "detection": (lambda root: devkit.detection(devkit.make_voc(root)), (64, 64, 64, 64)),
     "pose": (lambda root: posekit.pose(posekit.make_mpii(root)), (16, 16)),
+    "pose on COCO's keypoints": (
+        lambda root: keypointkit.pose(keypointkit.make_coco(root)),
+        (64, 128, 256, 512),
+    ),
     "segmentation": (
         lambda root: Segmentation(str(segkit.make_seg(root)), classes=4, size=64),
         (40, 960),

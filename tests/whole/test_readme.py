@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import comparekit, devkit, imagekit, posekit, publisher, segkit
+from tests import comparekit, devkit, imagekit, keypointkit, posekit, publisher, segkit
 from tests.commands import train
 from tests.conftest import REPOSITORY
 from tools import al_compare, al_sweep, al_verify, check_task, wandb_board, wandb_push
@@ -151,6 +151,13 @@ def tiny_persons(root: Path) -> tuple[list[str], int]:
     return ["task.input_size=64"], 12
 
 
+def tiny_keypoints(root: Path) -> tuple[list[str], int]:
+    """Persons in COCO's json at `root`, as `tiny_voc`."""
+    keypointkit.make_coco(root)
+    lists = [f"task.{split}={place}" for split, place in keypointkit.LISTS.items()]
+    return [*lists, "task.pretrained=None", "task.input_size=64"], 12
+
+
 def toy_run(folder: Path, strategy: str) -> str:
     """A finished run at `folder`."""
     experiment, run = (
@@ -164,6 +171,7 @@ def toy_run(folder: Path, strategy: str) -> str:
 
 # how a config's name begins -> its task's data
 DATA = {"det": tiny_voc, "cls": tiny_folder, "pose": tiny_persons, "seg": tiny_masks}
+OF_ONE = {"pose_simple_coco": tiny_keypoints}  # that of a config alone
 
 
 @pytest.mark.parametrize("command", [c for c in documented() if c not in BY_CI])
@@ -243,7 +251,9 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         written = {"report.html", "curves.png", "summary.json", "summary.csv"}
         assert {path.name for path in (tmp_path / "report").iterdir()} == written
         return
-    data, pool = DATA[Path(arguments[0]).stem.split("_")[0]](tmp_path)
+    config = Path(arguments[0]).stem
+    make = OF_ONE.get(config) or DATA[config.split("_")[0]]
+    data, pool = make(tmp_path)
     options = [f"task.data_root={tmp_path}", *data, *TINY]
     if "--cfg-options" in arguments:
         place = arguments.index("--cfg-options")

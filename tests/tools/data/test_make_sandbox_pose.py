@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
+from tasks.pose import Pose
 from tasks.pose.faults import mpii_faults
+from tasks.pose.people import MPII_BONES, MPII_JOINTS
 from tests.tools.data.test_make_sandbox import TOOL, snapshot
 from tools import make_sandbox as ms
 from tools.data.sandbox import figure as mf
 from tools.data.sandbox import pose as mp
 
 POOL, TEST, SEED, HARD = 120, 60, 5, 0.3
+LISTS = {"train": "train", "test": "valid"}
 LEFT, RIGHT = ([k for k, code in enumerate(mp.CODES) if code[0] == side] for side in "lr")
 
 
@@ -58,6 +61,31 @@ def test_the_files_are_mpiis(figures: Path) -> None:
     assert sorted(p.name for p in (figures / "images").iterdir()) == names
     for name in names:
         assert cv2.imread(str(figures / "images" / name)).shape == (96, 96, 3)
+
+
+def test_cocos_keypoints_are_the_same_persons(figures: Path) -> None:
+    """0-based pixels, joints by MPII's names, boxes that hold every joint in the image."""
+    for name in ("train", "valid"):
+        data = json.loads((figures / f"annot/person_keypoints_{name}.json").read_text())
+        persons = records(figures, name)
+        assert [image["file_name"] for image in data["images"]] == [r["image"] for r in persons]
+        assert tuple(data["categories"][0]["keypoints"]) == MPII_JOINTS
+        bones = [(a - 1, b - 1) for a, b in data["categories"][0]["skeleton"]]
+        assert {frozenset(bone) for bone in bones} == {frozenset(bone) for bone in MPII_BONES}
+        for annotation, r in zip(data["annotations"], persons, strict=True):
+            points = np.array(annotation["keypoints"]).reshape(16, 3)
+            seen = np.array(r["joints_vis"]) == 1
+            assert np.array_equal(points[:, 2], 2 * seen) and (points[~seen] == 0).all()
+            np.testing.assert_allclose(points[seen, :2], np.array(r["joints"])[seen] - 1, atol=2e-3)
+            x, y, width, height = annotation["bbox"]
+            assert (points[seen, :2] >= [x, y]).all()
+            assert (points[seen, :2] <= [x + width, y + height]).all()
+            assert 0 <= x < x + width <= 96.01 and 0 <= y < y + height <= 96.01
+            assert annotation["area"] == pytest.approx(width * height / 2, abs=0.01)
+    lists = {k: f"images:annot/person_keypoints_{v}.json" for k, v in LISTS.items()}
+    task = Pose(str(figures), format="coco", network="simple:resnet10t", input_size=64, **lists)
+    assert task.check(full=True) == []
+    assert (len(task.dataset("pool")), len(task.dataset("test"))) == (POOL, TEST)
 
 
 def test_records_say_what_was_drawn(figures: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import pytest
 from annotated_types import Ge
 from mmengine.optim import MultiStepLR
-from torch.optim import SGD, RMSprop
+from torch.optim import SGD, Adam, RMSprop
 
 from acquisition.steps import Highest, RandomSubset
 from tests.conftest import REPOSITORY
@@ -57,7 +57,7 @@ def test_all_configs_are_found():
     assert [path.stem for path in CONFIGS] == [
         "cls_cifar10_small", "cls_resnet18_cifar10", "cls_sandbox", "det_fasterrcnn_voc",
         "det_retinanet_voc", "det_rtmdet_coco", "det_sandbox", "det_ssd_voc",
-        "pose_hourglass_mpii", "pose_sandbox",
+        "pose_hourglass_mpii", "pose_sandbox", "pose_simple_coco",
     ]  # fmt: skip
 
 
@@ -124,6 +124,18 @@ def test_the_papers_settings_are_in_the_classification_config():
     assert (paper.module.detach_epoch, paper.subset) == (120, 10_000)
     assert (paper.task.padding, paper.task.flip, paper.task.input_size) == (4, 0.5, 32)
     assert [tap.channels for tap in paper.task.taps] == [64, 128, 256, 512]
+
+
+def test_the_papers_settings_are_in_the_config_of_cocos_poses():
+    """Xiao et al. 2018, section 3.1, where the networks are concerned."""
+    paper = load(REPOSITORY / "configs" / "pose_simple_coco.py")
+    assert (paper.task.size, paper.task.sigma, paper.task.metric) == ((192, 256), 2.0, "AP")
+    augmentation = paper.task.augmentation
+    assert (augmentation.scale, augmentation.rotation, augmentation.flip) == (0.3, 40.0, 0.5)
+    assert (paper.training.epochs, paper.training.optimizer) == (140, {"type": Adam, "lr": 1e-3})
+    schedule = {"type": MultiStepLR, "milestones": [90, 120], "gamma": 0.1}
+    assert list(paper.training.schedule) == [schedule]
+    assert [tap.channels for tap in paper.task.taps] == [256, 512, 1024, 2048]
 
 
 def test_the_papers_settings_are_in_the_pose_config():

@@ -1,5 +1,7 @@
 """Persons for pose estimation: jointed figures with MPII's json files, one person per image.
 
+COCO's person_keypoints json says the same of them.
+
 hard.txt names the known share of hard persons: in rare poses, smaller, of dull colours, crossed by
 bars, in more clutter. Joints outside of the image or behind a bar are not annotated. A crop of 64
 px by centre and scale, as HRNet makes it, holds the whole figure; MPII's head size is then about
@@ -34,6 +36,7 @@ from tools.data.sandbox.common import (
     publish,
 )
 from tools.data.sandbox.figure import HEAD, NECK, SIDE, TOP, Look, draw_figure, pose
+from tools.data.sandbox.keypoints import annotation, keypoints_json
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
 QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
@@ -202,6 +205,11 @@ def write_pose(target: Path, settings: dict[str, Any]) -> str:
             hard_names += [f"{path} person 1"] * hard
         seen += sum(int(p.annotated.sum()) for p in persons)
         (target / f"annot/{name}.json").write_text(json.dumps(records), encoding="utf-8")
+        same = keypoints_json(
+            [one["image"] for one in records], [annotation(p.joints, p.annotated) for p in persons]
+        )
+        coco = target / f"annot/person_keypoints_{name}.json"
+        coco.write_text(json.dumps(same), encoding="utf-8")
         if name == "valid":
             (target / "annot/gt_valid.mat").write_bytes(heads_file(persons))
     (target / "hard.txt").write_text("".join(f"{name}\n" for name in hard_names), encoding="utf-8")
