@@ -11,20 +11,18 @@ fault.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from models.process.text import nearest, shown
-from tasks.detection import coco_records as records
-from tasks.detection.coco_records import Id, Json, whole
+from tasks import coco_records as records
+from tasks.coco_json import Progress, opened, read_images
+from tasks.coco_records import Json, whole
 from tasks.detection.others import ADVICE, Others, left_out
-from tasks.faults import Fault, Reading, escapes, path_fault, read_json
+from tasks.faults import Fault, Reading, path_fault
 from tasks.images import ImageCheck
-
-JSON_BYTES = 4 << 30
-Progress = Callable[[Iterable], Iterable]
 
 
 @dataclass
@@ -98,39 +96,11 @@ def read_coco(
     files: dict[Path, str] = {}
     known: dict[Path, set[str]] = {}
     for entry in lists:
-        json = yield from _opened(root, entry, look)
+        json = yield from opened(root, entry, look)
         if json is not None:
             known[json.path] = yield from _read(json, coco, files, tuple(classes), others, progress)
     yield from _missing_classes(root, known, classes)
     return coco
-
-
-def _opened(root: Path, entry: str, look: ImageCheck | None) -> Reading[Json | None]:
-    folder, colon, name = entry.partition(":")
-    if not colon or not name or escapes(folder) or escapes(name):
-        form = "'<image folder>:<json>', both below data_root"
-        remedy = "write 'train2017:annotations/train.json'"
-        yield Fault("list name", str(root), form, shown(entry), remedy)
-        return None
-    path = root / name
-    remedies = f"lists are relative to data_root, here {root}", "export it as COCO 'instances'"
-    data = yield from read_json(path, dict, "an object at the top", remedies, JSON_BYTES)
-    if data is None:
-        return None
-    missing = [
-        key
-        for key in ("images", "annotations", "categories")
-        if not isinstance(data.get(key), list)
-    ]
-    for key in missing:
-        yield Fault(
-            "broken json",
-            str(path),
-            f"a list as {key!r}",
-            shown(data.get(key)),
-            "export it as 'instances'",
-        )
-    return None if missing else Json(path, root, folder, data, look)
 
 
 def _read(
@@ -142,7 +112,7 @@ def _read(
     progress: Progress,
 ) -> Reading[set[str]]:
     """Add a json to `coco`; return the names of its categories."""
-    images = yield from _images(json, files, progress)
+    images = yield from read_images(json, files, progress)
     ordered = sorted(
         images, key=lambda key: (isinstance(images[key]["id"], str), images[key]["id"])
     )
@@ -170,42 +140,6 @@ def _read(
     else:
         yield from _other_classes(json.path, left, classes)
     return set(names.values())
-
-
-def _images(
-    json: Json, files: dict[Path, str], progress: Progress
-) -> Reading[dict[Id, dict[str, Any]]]:
-    """The image record of each id; its own `id` is as written in the json."""
-    if not json.data["images"]:
-        yield Fault(
-            "no images", str(json.path), "an image at least", "none", "export the file anew"
-        )
-    images: dict[Id, dict[str, Any]] = {}
-    places: dict[Id, str] = {}
-    for index, record in enumerate(progress(json.data["images"])):
-        where = f"{json.path}, images[{index}]"
-        if not isinstance(record, dict):
-            yield Fault(
-                "broken image record", where, "an object", shown(record), "export the file anew"
-            )
-            continue
-        image = yield from records.image(json, where, record, files)
-        key = json.id(record.get("id"))
-        if key is None:
-            yield Fault(
-                "image id",
-                where,
-                "a number or a text as 'id'",
-                shown(record.get("id")),
-                "number the images",
-            )
-        elif key in places:
-            remedy = f"see {places[key]}; number the images anew, or export them apart"
-            yield Fault("image id", where, "every id once in a json", f"{shown(key)} again", remedy)
-        else:
-            places[key] = where
-            images[key] = image
-    return images
 
 
 def _other_classes(path: Path, left: Counter[str], classes: tuple[str, ...]) -> Iterator[Fault]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from models.process.text import nearest, shown
+from tasks.box_units import SIDES, are_sides, is_normalised, normalised
 from tasks.detection.others import ADVICE, Others
-from tasks.detection.units import SIDES, are_sides, is_normalised, normalised
 from tasks.detection.voc_files import FORMS, ROOT, Pair, pairs
 from tasks.detection.voc_xml import CORNERS, declared_size, only, read_xml
 from tasks.faults import Fault, Reading, Size, path_fault

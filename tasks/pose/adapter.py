@@ -22,13 +22,15 @@ from tasks.base import Batch, Read, Source, Split
 from tasks.data import canonical, even, spread
 from tasks.pose import heatmaps as maps
 from tasks.pose.drawing import drawn
-from tasks.pose.forms import Form, Format, FormSettings, Measure, form_of
+from tasks.pose.forms import Form, Format, FormSettings, Measure, MpiiForm
 from tasks.pose.judged import joint_notes, judging_faults
+from tasks.pose.keypoint_form import CocoForm
 from tasks.pose.networks import HourglassSettings, Pretrained, network_of
 from tasks.pose.people import People, Truth
 from tasks.pose.places import Distribution, answers, places
 from tasks.pose.views import Augmentation, View
 
+FORMS: dict[Format, type[MpiiForm] | type[CocoForm]] = {"mpii": MpiiForm, "coco": CocoForm}
 Side = Annotated[int, Ge(16)]
 
 
@@ -155,7 +157,7 @@ class Pose:
             test_share=test_share,
             split_seed=split_seed,
         )
-        self.form: Form = form_of(format, settings)
+        self.form: Form = FORMS[format](settings)
         self.metric, self.threshold = self.form.metric, self.form.threshold
         self._notes: list[str] = []
 

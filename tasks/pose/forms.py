@@ -100,20 +100,6 @@ class Form(Protocol):
         ...
 
 
-def form_of(format: Format, settings: FormSettings) -> Form:
-    """The form of the data.
-
-    Raises:
-        ValueError: if settings do not fit it, or each other.
-    """
-    if format == "mpii":
-        return MpiiForm(settings)
-    # what it needs of detection loads mmdet
-    from tasks.pose.keypoint_form import CocoForm
-
-    return CocoForm(settings)
-
-
 class MpiiForm:
     """Persons as in MPII's json, judged by PCKh or PCK.
 

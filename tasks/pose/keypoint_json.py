@@ -1,20 +1,20 @@
 """Read COCO's keypoints, as any tool writes them, into one form.
 
 Training, evaluation and the check of the data use the same form. What holds of every json of COCO's
-(ids, files, boxes) is read as detection reads it, see `tasks.detection.coco`.
+(ids, files, boxes) is read as detection reads it, see `tasks.coco_json`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from models.process.text import shown
-from tasks.detection.coco import _images, _opened
-from tasks.detection.coco_records import Id, Json, whole
+from tasks.coco_json import Progress, opened, read_images
+from tasks.coco_records import Id, Json, whole
 from tasks.faults import Fault, Reading, path_fault
 from tasks.images import ImageCheck
 from tasks.pose import keypoint_records
@@ -23,7 +23,6 @@ from tasks.pose.keypoint_records import OTHER_CATEGORIES
 
 FORM = "'<image folder>:<json>', both below data_root"
 EXAMPLE = "'val2017:annotations/person_keypoints_val2017.json'"
-Progress = Callable[[Iterable], Iterable]
 
 
 @dataclass
@@ -80,7 +79,7 @@ def read_keypoints(
         return found
     files: dict[Path, str] = {}  # image files are unique over the split: they name the samples
     for entry in lists:
-        json = yield from _opened(root, entry, look)
+        json = yield from opened(root, entry, look)
         if json is not None:
             yield from _read(json, found, files, category, progress)
     return found
@@ -94,7 +93,7 @@ def _read(
     progress: Progress,
 ) -> Reading[None]:
     """Add a json to `found`."""
-    images = yield from _images(json, files, progress)
+    images = yield from read_images(json, files, progress)
     ordered = sorted(images, key=lambda key: (isinstance(key, str), key))
     for place, key in enumerate(ordered, len(found.images) + 1):
         images[key]["id"] = place

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.process.text import nearest, one_line, shown
-from tasks.detection import coco_records as records
-from tasks.detection.coco_records import Id, Json, Record, whole
+from tasks import coco_records as records
+from tasks.coco_records import Id, Json, Record, whole
 from tasks.faults import Fault, Reading, finite
 
 NUMBERS = 3  # of a joint: x, y, v

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from models.process.text import shown
-from tasks.detection.units import CORNERS, are_corners, is_normalised, normalised
+from tasks.box_units import CORNERS, are_corners, is_normalised, normalised
 from tasks.faults import SEPARATORS, Fault, Reading, Size, finite, misleads, slashed
 from tasks.images import ImageCheck, image_size, swapped, wrong_size
 
