@@ -13,7 +13,13 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from models.loss_prediction import LossPrediction, kl_loss, mse_loss, ranking_loss
+from models.loss_prediction import (
+    LossPrediction,
+    kl_loss,
+    mse_loss,
+    ranking_loss,
+    refuse_tokens,
+)
 from models.output import Output, Tap
 from models.training.settings import Mode, ModuleSettings
 
@@ -46,6 +52,9 @@ class JointModel(BaseModel):
         taps: the taps that the task declares.
         settings: of the module.
         mode: ``"joint"``, ``"detached"`` or ``"off"``.
+
+    Raises:
+        ValueError: if the module cannot be built on the taps.
     """
 
     def __init__(
@@ -65,6 +74,8 @@ class JointModel(BaseModel):
         # that attribute alone
         self.loss_prediction: LossPrediction | None = None
         if mode != "off":
+            if any(tap.tokens for tap in taps):
+                refuse_tokens(settings.pooling)
             self.loss_prediction = LossPrediction(
                 [tap.channels for tap in taps], settings.width, settings.pooling
             )
