@@ -251,7 +251,7 @@ class Classification:
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`; for CIFAR, its number in the files' order."""
-        paths = self._pool_images.paths
+        paths = self._pictures.listed("pool").paths
         if not paths:
             return f"{self.format} train {index}"
         return os.path.relpath(paths[index], self.root)
@@ -262,7 +262,7 @@ class Classification:
 
     def traits(self, index: int) -> dict[str, list[str]]:
         """Its class; see `tasks.base.Described`."""
-        return {"class": [self.classes[self._pool_images.labels[index]]]}
+        return {"class": [self.classes[self._pictures.listed("pool").labels[index]]]}
 
     def sources(self, split: Read) -> list[Source]:
         """The images of class folders, or digests of CIFAR's pixels; see `tasks.base.Sourced`."""

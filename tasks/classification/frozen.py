@@ -148,7 +148,7 @@ class Frozen:
         return FeatureView(self, "test" if split == "test" else "pool", self._labels(split), views)
 
     def _labels(self, split: Split) -> tuple[int, ...]:
-        return self.pictures.labels(split)
+        return self.pictures.listed(split).labels
 
     def collate(self, samples: Sequence[tuple[Tensor, int]] | Sequence[Row]) -> Batch:
         """Return `features` (B, D) and `labels` (B,), or what `batch_of` makes of places."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,6 +29,13 @@ from tasks.classification.held import (
     stacked,
 )
 from tasks.data import even, spread
+
+
+class Listed(NamedTuple):
+    """The samples of a split: their files, none of CIFAR, and the index of each class."""
+
+    paths: tuple[Path, ...]
+    labels: tuple[int, ...]
 
 
 @dataclass
@@ -80,32 +88,46 @@ class Pictures:
             return sources.read_cifar(self.format, self.root, split)[0]
         return sources.read_folder(self.root / sources.FOLDERS[split], self.classes)
 
-    def labels(self, split: Split) -> tuple[int, ...]:
-        """The index of the class of each sample of `dataset(split)`."""
-        labels = self._of(split).labels
-        return tuple(labels[i] for i in self._ids(split))
+    @cached_property
+    def _listed(self) -> dict[str, Listed]:
+        """The samples of both splits; of folders no pixel is read for it."""
+        return {"train": self._list("train"), "test": self._list("test")}
+
+    def _list(self, split: str) -> Listed:
+        if self.format != "folder":
+            return Listed((), (self.tested if split == "test" else self.pool).labels)
+        label = {name: k for k, name in enumerate(self.classes)}
+        pairs = sources.list_folder(self.root / sources.FOLDERS[split], label)
+        return Listed(tuple(path for path, _ in pairs), tuple(label[name] for _, name in pairs))
+
+    def listed(self, split: Split) -> Listed:
+        """The samples of `dataset(split)`."""
+        if split != "test":
+            return self._listed["train"]
+        paths, labels = self._listed["test"]
+        taken = even(len(labels), self.test_limit)
+        return Listed(tuple(paths[i] for i in taken if paths), tuple(labels[i] for i in taken))
 
     def in_memory(self, split: Split) -> bool:
         """Whether the pixels are held, so that nothing is read from files."""
-        return len(self._of(split).held) > 0
+        return len((self.tested if split == "test" else self.pool).held) > 0
 
     def digest(self, split: Split) -> str:
-        """A hash of the images of a split, in their order; not of their classes.
+        """A hash of the images of a split in their order; not of their classes.
 
-        Of images that are held it is of their pixels. Of files it is of their paths, sizes and
-        times of change: reading them all in each start would take as long as using them.
+        Of files it is one of paths, sizes and times of change: to read them all in each start would
+        take longer than a run on their features.
         """
-        images, found = self._of(split), hashlib.sha256()
-        for i in self._ids(split):
-            found.update(_looks(images, i, self.root))
+        listed, found = self.listed(split), hashlib.sha256()
+        for path in listed.paths:
+            about, name = path.stat(), os.path.relpath(path, self.root)
+            found.update(f"{name} {about.st_size} {about.st_mtime_ns}\n".encode())
+        if not listed.paths:
+            images = self.tested if split == "test" else self.pool
+            taken = even(len(images), self.test_limit if split == "test" else None)
+            for i in taken:
+                found.update(images.held[i].tobytes())
         return found.hexdigest()
-
-    def _of(self, split: Split) -> sources.Images:
-        return self.tested if split == "test" else self.pool
-
-    def _ids(self, split: Split) -> Sequence[int]:
-        size = len(self._of(split))
-        return even(size, self.test_limit) if split == "test" else range(size)
 
     def dataset(self, split: Split) -> Dataset:
         """A view of the images; see `tasks.base.Task`."""
@@ -186,16 +208,6 @@ class Pictures:
             for values in (self.preparation.mean, self.preparation.std)
         )
         return (images.float() / 255 - mean) / std
-
-
-def _looks(images: sources.Images, index: int, root: Path) -> bytes:
-    """What tells an image from others, whatever its file is called above `root`."""
-    if len(images.held):
-        pixels = images.held[index]
-        return f"{pixels.shape}".encode() + pixels.tobytes()
-    path = images.paths[index]
-    about = path.stat()
-    return f"{os.path.relpath(path, root)} {about.st_size} {about.st_mtime_ns}\n".encode()
 
 
 @lru_cache
