@@ -133,6 +133,7 @@ class Frozen:
         self.width = network.width
         self.taps = tuple(Tap(tap.name, tap.channels, tokens=True) for tap in network.taps)
         self._ends = np.cumsum([self.width, *(tap.channels for tap in self.taps)]).tolist()
+        self._digests: dict[str, str] = {}
         self._tables: dict[tuple[str, int | None], np.ndarray] = {}
         self._moved: dict[tuple[str, int | None, torch.device], Tensor] = {}
 
@@ -254,9 +255,15 @@ class Frozen:
             list(pictures.preparation),
             pictures.augmentation == "crop",
             augmented,
-            pictures.digest(table),
+            self._digest(table),
             [*versions, get_device(), BATCH],
         )
+
+    def _digest(self, table: Table) -> str:
+        """The hash of a split's images, as this process found them first."""
+        if table not in self._digests:
+            self._digests[table] = self.pictures.digest(table)
+        return self._digests[table]
 
     @cached_property
     def _backbone(self) -> nn.Module:

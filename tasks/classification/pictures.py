@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
@@ -120,7 +119,7 @@ class Pictures:
         """
         listed, found = self.listed(split), hashlib.sha256()
         for path in listed.paths:
-            about, name = path.stat(), os.path.relpath(path, self.root)
+            about, name = path.stat(), f"{path.parent.name}/{path.name}"
             found.update(f"{name} {about.st_size} {about.st_mtime_ns}\n".encode())
         if not listed.paths:
             images = self.tested if split == "test" else self.pool
