@@ -17,6 +17,7 @@ class Preparation(NamedTuple):
         interpolation: by which images are resized, such as ``"bicubic"``.
         crop: side of the centre crop at test time, as a share of the resized image's.
         squash: whether images are resized to a square; else their shorter side is.
+        floors: whether a fraction of a pixel is cut off, as timm does; else it is rounded.
     """
 
     input_size: int
@@ -25,6 +26,13 @@ class Preparation(NamedTuple):
     interpolation: str
     crop: float
     squash: bool = False
+    floors: bool = False
+
+    @property
+    def resized(self) -> int:
+        """The shorter side in pixels of which the centre is cropped at test time."""
+        side = self.input_size / self.crop
+        return int(side) if self.floors else round(side)
 
 
 # CIFAR-10's pixels; 224 of 256 is what torchvision crops

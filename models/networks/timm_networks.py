@@ -128,6 +128,7 @@ def preparation(name: str) -> Preparation:
         config["interpolation"],
         config["crop_pct"],
         config["crop_mode"] == "squash",
+        floors=True,
     )
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from models.networks import resnet
-from models.networks.preparation import Channels, Preparation
+from models.networks.preparation import Channels
 from models.output import Output
 from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
@@ -125,13 +125,12 @@ class Classification:
         self._given = None if classes is None else tuple(classes)
         self._network = chosen(network, input_size, pretrained)
         own = self._network.preparation
-        wanted = Preparation(
-            input_size or own.input_size,
-            _channels(mean or own.mean),
-            _channels(std or own.std),
-            interpolation or own.interpolation,
-            crop or own.crop,
-            own.squash,
+        wanted = own._replace(
+            input_size=input_size or own.input_size,
+            mean=_channels(mean or own.mean),
+            std=_channels(std or own.std),
+            interpolation=interpolation or own.interpolation,
+            crop=crop or own.crop,
         )
         self.network, self.input_size, self.augmentation = network, wanted.input_size, augmentation
         self.padding, self.flip = padding, flip

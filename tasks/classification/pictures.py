@@ -158,7 +158,11 @@ class Pictures:
     def _as_tested(self) -> views.Transform:
         wanted = self.preparation
         return views.test_transform(
-            self.augmentation, wanted.input_size, wanted.interpolation, wanted.crop, wanted.squash
+            self.augmentation,
+            wanted.input_size,
+            wanted.resized,
+            wanted.interpolation,
+            wanted.squash,
         )
 
     def _view(

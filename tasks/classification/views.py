@@ -14,8 +14,6 @@ from tasks.classification.sources import Images
 
 Augmentation = Literal["crop", "resized_crop"]
 Transform = Callable[[Tensor], Tensor]
-# side of the crop at test time, as a share of the resized image's shorter side (224 of 256)
-KEPT = 0.875
 
 
 class View(Dataset):
@@ -69,8 +67,8 @@ def train_transform(
 def test_transform(
     augmentation: Augmentation,
     side: int,
+    resized: int,
     interpolation: str = "bilinear",
-    crop: float = KEPT,
     squash: bool = False,
 ) -> Transform:
     """Return the transform at test time, without randomness.
@@ -80,14 +78,13 @@ def test_transform(
     Args:
         augmentation: of training.
         side: of the network's input in pixels.
+        resized: shorter side in pixels of the image whose centre is cropped.
         interpolation: as in `train_transform`.
-        crop: `side` as a share of the resized image's shorter side.
         squash: resize to a square, so that the whole image is seen; else the sides keep their
             ratio.
     """
     if augmentation == "crop":
         return v2.Identity()
-    resized = round(side / crop)
     size = [resized, resized] if squash else resized
     mode = v2.InterpolationMode(interpolation)
     return v2.Compose([v2.Resize(size, mode, antialias=True), v2.CenterCrop(side)])
