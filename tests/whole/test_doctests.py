@@ -9,6 +9,7 @@ import pytest
 
 EXAMPLES = {
     "models.loss_prediction": {"LossPrediction", "ranking_loss", "mse_loss", "kl_loss"},
+    "models.networks.timm_networks": {"declare_taps"},
     "models.process.text": {"error_line", "headline"},
     "acquisition.kcenter": {"k_center"},
     "acquisition.scoring": {"score"},
@@ -26,6 +27,7 @@ EXAMPLES = {
         "Badge",
     },
     "tasks.base": {"Task"},
+    "tasks.classification.features": {"kept_rows"},
     "tools.display.console": {"Plain"},
 }
 

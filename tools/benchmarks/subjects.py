@@ -1,5 +1,5 @@
-"""The three networks of the paper with the paper's settings, on made data: what is
-measured, not what is learned.
+"""The three networks of the paper with the paper's settings, and one of timm, on made data: what
+is measured, not what is learned.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ PAPER: dict[str, tuple[str, str, dict[str, Any]]] = {
         },
     ),
     "hourglass": ("pose_hourglass_mpii.py", "pose", {"data_root": "figures"}),
+    "convnextv2_nano": (
+        "cls_timm_folder.py",
+        "cls",
+        {"data_root": "shapes", "pretrained": None, "frozen": False},
+    ),
 }
 
 
