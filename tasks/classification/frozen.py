@@ -163,6 +163,23 @@ class Frozen:
         """A fresh linear layer."""
         return Head(self.width, classes)
 
+    def whole(self, head: Head) -> nn.Module:
+        """The backbone with a trained layer at its end: a network of timm, on images.
+
+        Its classifier takes features as they are: the standardisation is folded into it.
+        """
+        mean, std = self.statistics
+        network: Any = self.network.build(head.fc.out_features).eval()
+        layer, backbone = network.get_classifier(), self._backbone.state_dict()
+        theirs = {id(value) for value in layer.state_dict(keep_vars=True).values()}
+        own = {k for k, v in network.state_dict(keep_vars=True).items() if id(v) in theirs}
+        network.load_state_dict({k: backbone[k] for k in backbone.keys() - own}, strict=False)
+        with torch.no_grad():
+            weight = head.fc.weight.cpu() / std
+            layer.weight.copy_(weight)
+            layer.bias.copy_(head.fc.bias.cpu() - weight @ mean)
+        return network
+
     def read(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
         """What goes into the linear layer (B, width), and the taps, each a token (B, 1, channels).
 

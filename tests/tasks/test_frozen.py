@@ -112,6 +112,21 @@ def test_a_layer_on_features_gives_the_whole_networks_logits(folder: Path):
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_the_whole_network_with_a_trained_layer_is_timms_and_predicts_the_same(folder: Path):
+    task = head_of(folder)
+    with seeded(4):
+        head = task.build()
+    network = task._frozen.whole(head)
+    plain = timm.create_model("test_convnext", num_classes=3).eval()
+    plain.load_state_dict(network.state_dict(), strict=True)
+    images = torch.stack([task._pictures.dataset("test")[i][0] for i in range(6)])
+    with torch.no_grad():
+        _, logits, _ = task._computed(
+            head, task.collate([task.dataset("test")[i] for i in range(6)])
+        )
+        torch.testing.assert_close(plain(task._normalised(images)), logits, rtol=1e-4, atol=1e-5)
+
+
 def test_the_module_sees_what_it_sees_behind_the_whole_network(folder: Path):
     task = head_of(folder)
     module = LossPrediction([tap.channels for tap in task.taps], width=8)
