@@ -139,6 +139,7 @@ class Classification:
         self._pictures = Pictures(
             self.root, format, self._given, wanted, augmentation, padding, flip, test_limit, held
         )
+        self._pixels: dict[str, list[bytes]] = {}  # digests of CIFAR's images, asked for often
         self._frozen = self._frozen_by(frozen, views, cache)
         self.taps = self._frozen.taps if self._frozen else self._network.taps
         self.fields = frozenset({"loss", "probs"})
@@ -276,12 +277,16 @@ class Classification:
     def _folder_sources(self, split: Read) -> list[Source]:
         name = "train" if split == "pool" else "test"
         listed = sources.list_folder(self.root / sources.FOLDERS[name], self.classes)
-        return [Source(path, canonical(label=name)) for path, name in listed]
+        labels = {name: canonical(label=name) for name in self.classes}
+        return [Source(path, labels[name]) for path, name in listed]
 
     def _cifar_sources(self, split: Read) -> list[Source]:
         images = self._pool_images if split == "pool" else self._pictures.tested
-        digests = [hashlib.sha256(pixels.tobytes()).digest() for pixels in images.held]
-        labels = [canonical(label=self.classes[label]) for label in images.labels]
+        if split not in self._pixels:
+            self._pixels[split] = [hashlib.sha256(p.tobytes()).digest() for p in images.held]
+        digests = self._pixels[split]
+        named = [canonical(label=name) for name in self.classes]
+        labels = [named[label] for label in images.labels]
         pairs = zip(labels, digests, strict=True)
         return [Source(None, label, digest) for label, digest in pairs]
 

@@ -11,6 +11,7 @@ import hashlib
 import shutil
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -92,8 +93,11 @@ class FeatureView(Dataset):
         return self.frozen.rows(batch_of([row]))[0], row.label
 
     def __getitems__(self, indices: Sequence[int]) -> list[Row]:
-        """A place for each sample."""
-        return [self._row(i) for i in indices]
+        """A place for each sample; without views, which are drawn one by one, of all at once."""
+        if self.views:
+            return [self._row(i) for i in indices]
+        labels = map(self.labels.__getitem__, indices)
+        return list(map(Row._make, zip(repeat(self.table), indices, labels, repeat(None))))
 
     def _row(self, index: int) -> Row:
         view = int(torch.randint(0, self.views, ())) if self.views else None
