@@ -57,6 +57,11 @@ def kept_rows(folder: Path, key: str, shape: tuple[int, int], fill: Fill) -> np.
             with locked(folder / f".{key}.lock"):
                 if _whole(path, shape) is None:
                     _make(path, shape, fill)
+                    if _whole(path, shape) is None:
+                        raise OSError(
+                            f"{path}: expected the rows that were just written, but got others; "
+                            "name another folder as task.cache"
+                        )
         except BlockingIOError:
             time.sleep(WAIT)
     return found

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tasks.classification import features
 from tasks.classification.features import digest_of, kept_rows, size_of, there
 
 SHAPE = (5, 3)
@@ -91,6 +92,13 @@ def test_what_fails_while_it_is_made_leaves_nothing(tmp_path: Path):
     with pytest.raises(OSError, match="no image"):
         kept_rows(tmp_path, "key", SHAPE, fails)
     assert not list(tmp_path.glob("*.npy")) and not list(tmp_path.glob(".key.tmp*"))
+
+
+def test_a_disk_that_gives_back_other_bytes_is_an_error(tmp_path: Path, monkeypatch):
+    digests = iter("abcdefgh")
+    monkeypatch.setattr(features, "_sha256", lambda _: next(digests))
+    with pytest.raises(OSError, match="key.npy: expected the rows that were just written, but got"):
+        kept_rows(tmp_path, "key", SHAPE, Filling())
 
 
 def test_what_is_written_to_rows_stays_in_the_process(tmp_path: Path):
