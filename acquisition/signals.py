@@ -145,6 +145,11 @@ def aggregated(values: Tensor, weight: Tensor | None, how: Aggregate) -> Tensor:
     return total / weight.sum(dim=1).clamp(min=torch.finfo(values.dtype).tiny)
 
 
+def pooled(tap: Tensor) -> Tensor:
+    """The mean (B, C) of a map (B, C, H, W) over its places, or of tokens (B, N, C)."""
+    return tap.mean(dim=(2, 3)) if tap.dim() == 4 else tap.mean(dim=1)
+
+
 def vote(outputs: Iterable[Output]) -> Votes:
     """Average the members' outputs for one batch, one at a time."""
     import torch
@@ -231,7 +236,7 @@ SIGNALS = {
     "ensemble_bald": _of_votes(mutual_information, "ensemble"),
     "dropout_entropy": _of_votes(lambda votes: entropy(votes.probs), "dropout"),
     "dropout_bald": _of_votes(mutual_information, "dropout"),
-    "embedding": Signal(lambda e: _output(e).taps[e.tap].float().mean(dim=(2, 3))),
+    "embedding": Signal(lambda e: pooled(_output(e).taps[e.tap].float())),
     "residual": _gradient(0),
     "feature": _gradient(1),
     # reads labels: for measuring, and for the oracle, which is a bound and not a method

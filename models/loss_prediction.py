@@ -22,9 +22,9 @@ from models.training.settings import Pooling
 class LossPrediction(nn.Module):
     """Predicts the loss of each sample from the feature maps that its network computed anyway.
 
-    Every map is pooled to one vector and mapped to `width` features by a fully connected layer and
-    a ReLU; their concatenation is mapped to one number. No dropout, no batch norm, and no
-    activation on the number.
+    Every map is pooled over its places to one vector, every sequence of tokens over its tokens, and
+    mapped to `width` features by a fully connected layer and a ReLU; their concatenation is mapped
+    to one number. No dropout, no batch norm, and no activation on the number.
 
     Args:
         channels: channels of each tap, as the task declares them.
@@ -52,7 +52,7 @@ class LossPrediction(nn.Module):
             raise ValueError(
                 f"Expected `pooling` to be one of {get_args(Pooling)}, but got {pooling!r}"
             )
-        self.channels = tuple(channels)
+        self.channels, self.pooling = tuple(channels), pooling
         self.branches = nn.ModuleList(_branch(c, width, pooling) for c in channels)
         self.head = nn.Linear(width * len(self.channels), 1)
 
@@ -60,28 +60,55 @@ class LossPrediction(nn.Module):
         """Predict the losses of B samples.
 
         Args:
-            taps: one tensor (B, channels_k, H_k, W_k) for every tap.
+            taps: one tensor for every tap: a map (B, channels_k, H_k, W_k), or tokens
+                (B, N_k, channels_k).
 
         Returns:
             (B,) predicted losses: their order has a meaning, their scale has not (unless the
             objective is "mse").
 
         Raises:
-            ValueError: if the taps are not the declared ones.
+            ValueError: if the taps are not the declared ones, or tokens are to be convolved.
         """
-        channels = tuple(_channels(tap) for tap in taps)
+        expected = [*self.channels, *(0,) * len(taps)]  # of too many, none
+        channels = tuple(_channels(tap, c) for tap, c in zip(taps, expected, strict=False))
         if channels != self.channels:
             raise ValueError(
-                f"Expected taps (B, C, H, W) with channels {self.channels}, but got {channels}"
+                f"Expected taps (B, C, H, W) or (B, N, C) with channels {self.channels}, but got "
+                f"{channels}"
             )
-        pooled = [branch(tap) for branch, tap in zip(self.branches, taps, strict=True)]
+        pooled = [
+            branch(self._as_map(tap)) for branch, tap in zip(self.branches, taps, strict=True)
+        ]
         return self.head(torch.cat(pooled, dim=1)).squeeze(1)
 
+    def _as_map(self, tap: Tensor) -> Tensor:
+        """Tokens (B, N, C) as a map (B, C, N, 1), of which the mean is theirs; maps as they are."""
+        if tap.dim() == 4:
+            return tap
+        refuse_tokens(self.pooling)
+        return tap.mT.unsqueeze(3)
 
-def _channels(tap: Tensor) -> int | tuple[int, ...]:
-    """The channels of a map (B, C, H, W); of another tensor, its shape."""
+
+def refuse_tokens(pooling: Pooling) -> None:
+    """Refuse a pooling that takes places beside each other, which tokens do not have.
+
+    Raises:
+        ValueError: if it does.
+    """
+    if pooling == "conv_gap":
+        raise ValueError(
+            "Expected taps that are maps (B, C, H, W) for the pooling 'conv_gap', which convolves "
+            "places beside each other, but got tokens (B, N, C); set module.pooling to 'gap'"
+        )
+
+
+def _channels(tap: Tensor, expected: int) -> int | tuple[int, ...]:
+    """Channels of a map, or of tokens that have the expected ones; else the shape."""
     if tap.dim() == 4:
         return tap.shape[1]
+    if tap.dim() == 3 and tap.shape[2] == expected:
+        return expected
     return tuple(tap.shape)
 
 

@@ -11,15 +11,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tap:
-    """A feature map that a network promises to return, declared before any data flows.
+    """A map, or a sequence of tokens, that a network promises to return, declared before any data.
 
     Args:
         name: what the map is called in the network's paper, for example ``"conv4_3"``.
         channels: its number of channels; the loss-prediction module is built from it.
+        tokens: whether it is a sequence of vectors (B, N, channels), which have no places beside
+            each other; else it is a map (B, channels, H, W).
     """
 
     name: str
     channels: int
+    tokens: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Output:
     """One forward pass over B samples; a field is None unless it was requested.
 
     Args:
-        taps: one tensor (B, channels_k, H_k, W_k) for every declared tap, in the declared order,
-            attached to the graph.
+        taps: one tensor (B, channels_k, H_k, W_k) for every declared tap, or (B, N_k, channels_k)
+            where it is one of tokens, in the declared order, attached to the graph.
         loss: (B,) true loss of each sample, independent of the other samples of the batch.
         probs: (B, K, C), K categorical distributions a sample: one class decision, priors by
             classes and background, or joints by heatmap cells. Distribution k is of the same thing

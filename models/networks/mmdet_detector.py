@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -80,6 +81,8 @@ def build(plan: Blueprint, num_classes: int, pretrained: str | None = None) -> B
     # what `features` calls: `models.training.compiling`
     detector.entries = tuple(name for name in ("backbone", "neck") if hasattr(detector, name))
     detector.init_weights()
+    if not torch.cuda.is_available():  # several processes share statistics on GPUs alone
+        detector = revert_sync_batchnorm(detector)
     if pretrained not in (None, "backbone"):
         found = torch.load(_of_detector(plan, pretrained), map_location="cpu", weights_only=True)
         state = found.get("state_dict", found)
@@ -172,17 +175,20 @@ def _left_out(path: Path, own: dict[str, Tensor]) -> list[str]:
     ]
 
 
-def declare_taps(plan: Blueprint) -> tuple[Tap, ...]:
+def declare_taps(plan: Blueprint, detector: BaseDetector) -> tuple[Tap, ...]:
     """The maps that the neck hands to the head, the finest first, known without data.
 
+    Args:
+        plan: of the detector.
+        detector: built of it; it is in evaluation mode afterwards.
+
     Raises:
-        DetectorError: if it cannot be built, or does not hand out a map an image.
+        DetectorError: if it does not hand out a map an image.
     """
-    with seeded(0):
-        detector = build(plan, 1).eval()
     side = _side(plan)
+    detector.eval()
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             maps = features(detector, torch.zeros(2, 3, side, side))
     except Exception as error:
         raise _untrainable(plan, error) from error

@@ -141,13 +141,18 @@ def build(name: str, num_classes: int) -> nn.Module:
 
 
 @contextmanager
-def last_input(network: nn.Module) -> Iterator[list[Tensor]]:
+def last_input(network: nn.Module, layer: nn.Linear | None = None) -> Iterator[list[Tensor]]:
     """Within, a forward pass adds the last fully connected layer's input (B, D) to the list.
+
+    Args:
+        network: that is run.
+        layer: the one that is meant; None is the last one that the network names.
 
     Raises:
         ValueError: if the network has no fully connected layer.
     """
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    linear += [] if layer is None else [layer]
     if not linear:
         raise ValueError(
             "Expected a network with a fully connected layer for gradient embeddings, but got none"

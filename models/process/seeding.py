@@ -12,6 +12,7 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 
@@ -38,9 +39,20 @@ def seed_all(seed: int) -> None:
     """
     import torch
 
+    if not _accelerated():
+        # torch would note a call for a GPU that is not there, with its stack: half a millisecond
+        seed_cpu(seed)
+        return
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+@cache
+def _accelerated() -> bool:
+    import torch
+
+    return torch.accelerator.is_available()
 
 
 def seed_cpu(seed: int) -> None:

@@ -13,7 +13,13 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from models.loss_prediction import LossPrediction, kl_loss, mse_loss, ranking_loss
+from models.loss_prediction import (
+    LossPrediction,
+    kl_loss,
+    mse_loss,
+    ranking_loss,
+    refuse_tokens,
+)
 from models.output import Output, Tap
 from models.training.settings import Mode, ModuleSettings
 
@@ -49,6 +55,9 @@ class JointModel(BaseModel):
         mode: ``"joint"``, ``"detached"`` or ``"off"``.
         fields: what the task's `forward` can return; with "objective" among them, training
             minimises that, and asks for the samples' losses for the module alone.
+
+    Raises:
+        ValueError: if the module cannot be built on the taps.
     """
 
     def __init__(
@@ -69,6 +78,8 @@ class JointModel(BaseModel):
         # that attribute alone
         self.loss_prediction: LossPrediction | None = None
         if mode != "off":
+            if any(tap.tokens for tap in taps):
+                refuse_tokens(settings.pooling)
             self.loss_prediction = LossPrediction(
                 [tap.channels for tap in taps], settings.width, settings.pooling
             )

@@ -68,8 +68,11 @@ class Augmented(Dataset):
         """Read a batch at once, as torch's loaders do; the generators are restored only once.
 
         Samples are drawn one by one, each from its seed; where the dataset reads batches, it may
-        return what it drew, for `collate` to read.
+        return what it drew, for `collate` to read. A dataset whose attribute `draws` is False
+        draws nothing: it is read at once, without the seeds, which would take longer.
         """
+        if not getattr(self.dataset, "draws", True):
+            return read(self.dataset, [index for _, index in keys])
         with kept():
             return [sample for epoch, index in keys for sample in self._drawn(epoch, index)]
 

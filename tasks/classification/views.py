@@ -14,8 +14,6 @@ from tasks.classification.sources import Images
 
 Augmentation = Literal["crop", "resized_crop"]
 Transform = Callable[[Tensor], Tensor]
-# side of the crop at test time, as a share of the resized image's shorter side (224 of 256)
-KEPT = 0.875
 
 
 class View(Dataset):
@@ -39,7 +37,13 @@ class View(Dataset):
         return self.transform(pixels), self.images.labels[index]
 
 
-def train_transform(augmentation: Augmentation, side: int, padding: int, flip: float) -> Transform:
+def train_transform(
+    augmentation: Augmentation,
+    side: int,
+    padding: int,
+    flip: float,
+    interpolation: str = "bilinear",
+) -> Transform:
     """Return the transform of training; torch's global generator draws.
 
     Args:
@@ -49,20 +53,38 @@ def train_transform(augmentation: Augmentation, side: int, padding: int, flip: f
         side: of the network's input in pixels.
         padding: pixels around the image for "crop".
         flip: share of the views that are mirrored.
+        interpolation: by which "resized_crop" resizes, as torchvision calls it.
     """
     steps: list[v2.Transform] = []
     if augmentation == "resized_crop":
-        steps.append(v2.RandomResizedCrop(side, antialias=True))
+        mode = v2.InterpolationMode(interpolation)
+        steps.append(v2.RandomResizedCrop(side, interpolation=mode, antialias=True))
     elif padding:
         steps.append(v2.RandomCrop(side, padding=padding))
     return v2.Compose([*steps, v2.RandomHorizontalFlip(flip)])
 
 
-def test_transform(augmentation: Augmentation, side: int) -> Transform:
+def test_transform(
+    augmentation: Augmentation,
+    side: int,
+    resized: int,
+    interpolation: str = "bilinear",
+    squash: bool = False,
+) -> Transform:
     """Return the transform at test time, without randomness.
 
     It is the image itself for "crop"; otherwise the image is resized and cropped at its centre.
+
+    Args:
+        augmentation: of training.
+        side: of the network's input in pixels.
+        resized: shorter side in pixels of the image whose centre is cropped.
+        interpolation: as in `train_transform`.
+        squash: resize to a square, so that the whole image is seen; else the sides keep their
+            ratio.
     """
     if augmentation == "crop":
         return v2.Identity()
-    return v2.Compose([v2.Resize(round(side / KEPT), antialias=True), v2.CenterCrop(side)])
+    size = [resized, resized] if squash else resized
+    mode = v2.InterpolationMode(interpolation)
+    return v2.Compose([v2.Resize(size, mode, antialias=True), v2.CenterCrop(side)])

@@ -247,9 +247,9 @@ class MmdetNetwork:
                     f"{self.plan.name} does not say how large its images are; set "
                     "network.size=[width, height]"
                 )
-            self.taps = mmdet_detector.declare_taps(self.plan)
             with seeded(0):
                 trial = mmdet_detector.build(self.plan, num_classes)
+            self.taps = mmdet_detector.declare_taps(self.plan, trial)
         except DetectorError as error:
             raise ValueError(f"network.config: {error}") from error
         self.canvas = Canvas(*size, self.plan.keep_ratio, self.plan.pad)

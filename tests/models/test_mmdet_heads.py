@@ -288,18 +288,19 @@ def test_an_image_without_predicted_boxes_weighs_nothing(made):
 
 def test_taps_are_the_maps_of_the_neck():
     plan = blueprint(DENSE[0])
-    taps = mmdet_detector.declare_taps(plan)
-    assert [(tap.name, tap.channels) for tap in taps] == [(f"level{k}", 256) for k in range(5)]
     with seeded(0):
         detector = mmdet_detector.build(plan, CLASSES).eval()
+    taps = mmdet_detector.declare_taps(plan, detector)
+    assert [(tap.name, tap.channels) for tap in taps] == [(f"level{k}", 256) for k in range(5)]
     maps = mmdet_detector.features(detector, torch.zeros(1, 3, 96, 64))
     assert [tuple(one.shape[2:]) for one in maps[:3]] == [(12, 8), (6, 4), (3, 2)]
 
 
 def test_declaring_and_trying_draw_from_no_global_stream():
     plan = blueprint(DENSE[0])
+    detector = mmdet_detector.build(plan, CLASSES)
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    mmdet_detector.declare_taps(plan)
+    mmdet_detector.declare_taps(plan, detector)
     mmdet_detector.try_out(plan, CLASSES)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (np.random.get_state()[1] == before[1]).all()
@@ -315,8 +316,9 @@ def test_an_operator_that_is_missing_is_named_with_the_detector():
 
 def test_three_maps_an_image_are_refused():
     model = dict(blueprint(DENSE[0]).model, neck=dict(type=Twice))
+    detector = mmdet_detector.build(blueprint(model), CLASSES)
     with pytest.raises(DetectorError, match="expected maps .2, C, H, W. of 2 images"):
-        mmdet_detector.declare_taps(blueprint(model))
+        mmdet_detector.declare_taps(blueprint(model), detector)
 
 
 class Twice(torch.nn.Module):

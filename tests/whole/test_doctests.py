@@ -9,7 +9,9 @@ import pytest
 
 EXAMPLES = {
     "models.loss_prediction": {"LossPrediction", "ranking_loss", "mse_loss", "kl_loss"},
+    "models.networks.mmdet_config": {"blueprint"},
     "models.networks.simple_pose": {"declare"},
+    "models.networks.timm_networks": {"declare_taps"},
     "models.process.text": {"error_line", "headline"},
     "acquisition.kcenter": {"k_center"},
     "acquisition.scoring": {"score"},
@@ -27,6 +29,7 @@ EXAMPLES = {
         "Badge",
     },
     "tasks.base": {"Task"},
+    "tasks.classification.features": {"kept_rows"},
     "tasks.pose.oks": {"person_score"},
     "tools.display.console": {"Plain"},
 }

@@ -136,7 +136,7 @@ def tiny_voc(root: Path) -> tuple[list[str], int]:
 def tiny_folder(root: Path) -> tuple[list[str], int]:
     """Images of classes at `root`, as `tiny_voc`."""
     imagekit.make_folder(root)
-    return ["task.format=folder"], 12
+    return ["task.format=folder", "task.pretrained=None"], 12
 
 
 def tiny_masks(root: Path) -> tuple[list[str], int]:

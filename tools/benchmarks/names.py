@@ -1,4 +1,10 @@
 """Names of what can be measured, for commands that must not import torch to list them."""
 
-NETWORKS = ("resnet18", "ssd300", "hourglass")  # see `subjects.PAPER`
+NETWORKS = (
+    "resnet18",
+    "ssd300",
+    "hourglass",
+    "retinanet_r18",
+    "convnextv2_nano",
+)  # see `subjects.PAPER`
 OWN = ("entropy", "margin", "least_confident")  # signals that need neither module nor committee

@@ -1,4 +1,4 @@
-"""The three networks of the paper with the paper's settings, on generated data.
+"""The paper's three networks with its settings, one of timm and one of mmdet, on generated data.
 
 Benchmarks measure their time; what they learn does not matter.
 """
@@ -33,6 +33,23 @@ PAPER: dict[str, tuple[str, str, dict[str, Any]]] = {
         },
     ),
     "hourglass": ("pose_hourglass_mpii.py", "pose", {"data_root": "figures"}),
+    "retinanet_r18": (
+        "det_retinanet_voc.py",
+        "det",
+        {
+            "data_root": "VOCdevkit",
+            "train": ["VOC2007/trainval"],
+            "classes": ["circle", "square", "triangle"],
+            "network.config": "retinanet/retinanet_r18_fpn_1x_coco.py",
+            "network.size": (300, 300),
+            "pretrained": None,
+        },
+    ),
+    "convnextv2_nano": (
+        "cls_timm_folder.py",
+        "cls",
+        {"data_root": "shapes", "pretrained": None, "frozen": False},
+    ),
 }
 
 

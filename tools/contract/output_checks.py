@@ -50,9 +50,9 @@ def _bad(value: Tensor, trained: bool) -> bool:
 
 
 def taps_are_the_declared_ones(subject: Subject) -> str:
-    """`forward` returns the declared taps (B, channels, H, W) in order, attached unless frozen.
+    """`forward` returns the declared taps in order, attached to the graph unless frozen.
 
-    Attached to the graph, that is, so that a loss on a tap has a gradient for the network.
+    They are maps (B, channels, H, W) or tokens (B, N, channels).
     """
     declared = subject.task.taps
     if not declared or not all(isinstance(tap, Tap) for tap in declared):
@@ -62,11 +62,8 @@ def taps_are_the_declared_ones(subject: Subject) -> str:
     ids = subject.ids()
     taps = subject.task.forward(subject.network, subject.batch("pool", ids), frozenset()).taps
     shapes = [tuple(tap.shape) for tap in taps]
-    promised = [(4, len(ids), tap.channels) for tap in declared]
-    if [(len(shape), *shape[:2]) for shape in shapes] != promised:
-        expected = ", ".join(
-            f"({len(ids)}, {tap.channels}, H, W) as {tap.name!r}" for tap in declared
-        )
+    if [_outline(shape) for shape in shapes] != [_declared(tap, len(ids)) for tap in declared]:
+        expected = ", ".join(f"{_form(tap, len(ids))} as {tap.name!r}" for tap in declared)
         raise ContractError(f"the taps {expected}", shapes, _as_map(shapes))
     loose = [place for place, value in enumerate(taps) if not value.requires_grad]
     if loose and (changing := tap_changes(subject, loose)):
@@ -85,13 +82,27 @@ def taps_are_the_declared_ones(subject: Subject) -> str:
     return ", ".join(f"{tap.name} {size}" for tap, size in zip(declared, sizes, strict=True))
 
 
+def _outline(shape: Sequence[int]) -> tuple[int, ...]:
+    """Dimensions, samples and channels of a tap."""
+    return (3, shape[0], shape[2]) if len(shape) == 3 else (len(shape), *shape[:2])
+
+
+def _declared(tap: Tap, count: int) -> tuple[int, ...]:
+    """What `_outline` is to say of a declared tap."""
+    return (3 if tap.tokens else 4, count, tap.channels)
+
+
+def _form(tap: Tap, count: int) -> str:
+    return f"({count}, N, {tap.channels})" if tap.tokens else f"({count}, {tap.channels}, H, W)"
+
+
 def _as_map(shapes: Sequence[tuple[int, ...]]) -> str:
     """Return how to make maps of taps of other shapes: tokens (B, N, D) and vectors (B, D)."""
     if any(len(shape) == 3 for shape in shapes):
         return (
             "of tokens (B, N, D) make a map, `tokens.mT.unflatten(2, (h, w))` with N = h * w "
             "(leave class tokens out before that: `tokens[:, 1:]`), or pool them: "
-            "`tokens.mean(1)[:, :, None, None]`"
+            "`tokens.mean(1)[:, :, None, None]`, or declare them: `Tap(name, D, tokens=True)`"
         )
     if any(len(shape) == 2 for shape in shapes):
         return "of vectors (B, D) make maps of one cell: `vectors[:, :, None, None]`"
