@@ -42,6 +42,7 @@ warnings.filterwarnings("ignore", message="torch.meshgrid: in an upcoming releas
 FEW = 128  # px: side of the image that a detector is tried on
 QUERIES = 256  # px: the same where queries are chosen among the places of its maps
 FIXED = 320  # px: networks for images up to this size may take no smaller ones
+FLEETING = ("training", "epoch")  # of modules: what is set anew for each loss
 OWN = ("bbox_head.", "roi_head.")  # names of weights that depend on the classes begin so
 
 
@@ -210,7 +211,8 @@ def try_out(plan: Blueprint, num_classes: int) -> None:
     """Train and predict on two drawn images, one of them without boxes, with random weights.
 
     Raises:
-        DetectorError: if that fails, as where an operator is missing.
+        DetectorError: if that fails, as where an operator is missing, or if a loss depends on
+            losses before it.
     """
     with seeded(0):
         detector = build(plan, num_classes)
@@ -219,7 +221,9 @@ def try_out(plan: Blueprint, num_classes: int) -> None:
         samples = [_sample(0, side, [[side / 8, side / 8, side / 2, side / 2]]), _sample(1, side)]
         try:
             heads = Heads(detector, features(detector, images), samples)
+            before = _memory(detector)
             heads.batch_loss()
+            changed = [name for name, value in _memory(detector).items() if value != before[name]]
             detector.eval()
             with torch.no_grad():
                 heads = Heads(detector, features(detector, images), samples)
@@ -227,12 +231,29 @@ def try_out(plan: Blueprint, num_classes: int) -> None:
                 heads.distributions()
         except Exception as error:
             raise _untrainable(plan, error) from error
+    if changed:
+        raise DetectorError(
+            f"{plan.name} ({plan.model['type']}) keeps numbers from one batch to the next outside "
+            f"of its weights ({', '.join(changed)}), so that an image's loss would depend on what "
+            "was seen before, and a resumed training would end otherwise"
+        )
+
+
+def _memory(detector: BaseDetector) -> dict[str, str]:
+    """What modules hold beside weights, as text: numbers, and lists of them."""
+    memory = {}
+    for path, module in detector.named_modules():
+        for name, value in vars(module).items():
+            if name not in FLEETING and isinstance(value, int | float | list | tuple):
+                memory[f"{path}.{name}"] = repr(value)
+    return memory
 
 
 def _side(plan: Blueprint) -> int:
     """Side of an image to try a detector on, in pixels."""
     fixed = plan.size is not None and max(plan.size) <= FIXED
-    if plan.size is not None and (fixed or (plan.model.get("neck") or {}).get("type") == "SSDNeck"):
+    necks = [part.get("type") for part in parts(plan.model.get("neck"))]
+    if plan.size is not None and (fixed or "SSDNeck" in necks):
         return max(plan.size)
     return QUERIES if plan.model.get("num_queries") else FEW
 

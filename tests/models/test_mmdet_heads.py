@@ -329,6 +329,20 @@ class Twice(torch.nn.Module):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, what",
+    [
+        ("ddod/ddod_r50_fpn_1x_coco.py", "bbox_head.cls_num_pos_samples_per_level"),
+        ("dynamic_rcnn/dynamic-rcnn_r50_fpn_1x_coco.py", "roi_head.iou_history"),
+    ],
+)
+def test_a_detector_whose_loss_depends_on_losses_before_it_is_refused(name, what):
+    """Nothing of it is in its weights, so that no resume could be exact."""
+    with pytest.raises(DetectorError, match=f"keeps numbers from one batch to the next .*{what}"):
+        mmdet_detector.try_out(blueprint(name), CLASSES)
+
+
+@pytest.mark.slow
 def test_a_detector_that_cannot_be_trained_image_by_image_is_refused():
     name = "tridentnet/tridentnet_r50-caffe_1x_coco.py"
     with pytest.raises(DetectorError, match=r"\(TridentFasterRCNN\) cannot be trained here"):
