@@ -18,7 +18,7 @@ Smoke test of the same code, two cycles on a few images in minutes on a CPU:
 from mmengine.optim import CosineAnnealingLR, LinearLR
 from torch.optim import AdamW
 
-from tasks.detection import COCO_CLASSES, Detection
+from tasks.detection import Detection
 
 task = dict(
     type=Detection,
@@ -26,7 +26,7 @@ task = dict(
     format="coco",
     train=["train2017:annotations/instances_train2017.json"],  # 118,287 images
     test=["val2017:annotations/instances_val2017.json"],  # 5,000 images
-    classes=COCO_CLASSES,
+    classes="coco",
     network=dict(type="mmdet", config="rtmdet/rtmdet_tiny_8xb32-300e_coco.py"),  # 640 x 640
     pretrained="backbone",  # ImageNet weights, as the config names them
     augmentation="flip",

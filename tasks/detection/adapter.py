@@ -68,7 +68,7 @@ VOC_CLASSES = (
     "train",
     "tvmonitor",
 )
-COCO_CLASSES = CocoDataset.METAINFO["classes"]
+CLASSES = {"voc": VOC_CLASSES, "coco": CocoDataset.METAINFO["classes"]}
 THUMBNAIL = 256  # pixels of the longer side
 
 
@@ -83,7 +83,7 @@ class Detection:
             or ``"images:annotations"`` (two folders); for COCO ``"<image folder>:<json>"``. See
             `docs/data.md`.
         test: lists of the test set, in the same form.
-        classes: names in label order.
+        classes: names in label order; ``"voc"`` and ``"coco"`` are those of the data sets.
         network: ``"ssd300_vgg16"``; ``"small_ssd"`` for 128-pixel images; or
             ``dict(type="mmdet", config="retinanet/retinanet_r50_fpn_1x_coco.py")`` for any detector
             that mmdet has a config of, with the settings of `networks.MmdetSettings`.
@@ -116,7 +116,7 @@ class Detection:
         train: Sequence[str],
         test: Sequence[str] = (),
         format: views.Format = "voc",
-        classes: Sequence[str] = VOC_CLASSES,
+        classes: Literal["voc", "coco"] | Sequence[str] = "voc",
         network: str | dict[str, Any] = "ssd300_vgg16",
         pretrained: str | None = "backbone",
         image_loss: ssd.ImageLoss = "mean",
@@ -130,7 +130,7 @@ class Detection:
     ) -> None:
         self.root = Path(data_root).expanduser()
         self.format = format
-        self.classes = tuple(classes)
+        self.classes = tuple(CLASSES[classes] if isinstance(classes, str) else classes)
         self.others = others
         self.lists = {"train": tuple(train), "test": tuple(test)}
         if test_share is not None:

@@ -255,9 +255,10 @@ def test_one_image_in_two_classes_is_told(tmp_path: Path):
 
 
 def test_cifars_rows_are_compared(tmp_path: Path, monkeypatch):
-    task = imagekit.classification(imagekit.make_cifar10(tmp_path, monkeypatch), format="cifar10")
-    assert shared_images(task) == ([], [])
-    task._test_images.held[2] = task._pool_images.held[17]
+    root = imagekit.make_cifar10(tmp_path, monkeypatch)
+    assert shared_images(imagekit.classification(root, format="cifar10")) == ([], [])
+    task = imagekit.classification(root, format="cifar10")
+    task._pictures.tested.held[2] = task._pictures.pool.held[17]
     (fault,), notes = shared_images(task)
     assert "1 of 4 samples that are: test sample 2 = pool sample 17" in fault and notes == []
 

@@ -123,7 +123,7 @@ def _in_place_of_names(options: Mapping[str, Any], config: Mapping[str, Any]) ->
     for key, value in options.items():
         before: Any = config
         for name in key.split("."):
-            before = before.get(name) if isinstance(before, Mapping) else None
+            before = before.get(name, {}) if isinstance(before, Mapping) else {}
         if isinstance(value, Mapping) and not isinstance(before, Mapping):
             replaced[key] = {**value, "_delete_": True}
     return replaced
