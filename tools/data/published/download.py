@@ -183,8 +183,7 @@ def _extent(answer: HTTPResponse | HTTPError) -> tuple[int | None, int | None]:
 
 def _write(answer: HTTPResponse | HTTPError, part: Path, start: int, total: int | None) -> None:
     """Append what an answer sends to the first `start` bytes of a file (0 or all)."""
-    mode = "ab" if start else "wb"
-    with bar(of_bytes=True) as progress, open(part, mode) as file:
+    with bar(of_bytes=True) as progress, open(part, "ab" if start else "wb") as file:
         shown = progress.add_task(part.stem, total=total, completed=start)
         for block in _blocks(answer):
             file.write(block)
