@@ -24,6 +24,7 @@ from models.process.progress import track
 from tasks import litter
 from tasks.base import Batch, Read, Source, Split
 from tasks.classification import sources, views
+from tasks.classification.deployment import ClassDeployment
 from tasks.classification.faults import cifar_faults, folder_faults
 from tasks.classification.held import (
     Crop,
@@ -262,6 +263,14 @@ class Classification:
     def evaluator(self) -> BaseMetric:
         """Accuracy of all and of each class."""
         return Accuracy(self.classes)
+
+    def labels(self) -> tuple[str, ...]:
+        """The classes; see `tasks.base.Deployable`."""
+        return self.classes
+
+    def deployment(self, labels: Sequence[str]) -> ClassDeployment:
+        """The network outside of a run; see `tasks.base.Deployable`."""
+        return ClassDeployment(self, labels)
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`; for CIFAR, its number in the files' order."""

@@ -21,6 +21,7 @@ from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
 from tasks.data import canonical, even, spread
 from tasks.pose import heatmaps as maps
+from tasks.pose.deployment import JointDeployment
 from tasks.pose.drawing import drawn
 from tasks.pose.faults import mpii_faults
 from tasks.pose.judged import joint_notes, judging_faults
@@ -229,14 +230,18 @@ class Pose:
             return Output(taps, loss, probs)
         return Output(taps, loss, probs, answers=answers(probs, side, self.reach))
 
-    def predict(self, network: StackedHourglass, batch: Batch) -> list[BaseDataElement]:
-        """Return the joints of each person in pixels of the image as it is on disk."""
+    def heatmaps(self, network: StackedHourglass, batch: Batch) -> Tensor:
+        """The last heatmaps (B, J, H, W) in evaluation, with those of the mirrored crop if set."""
         images = self._normalised(batch["image"])
         heatmaps = network(images)[1][-1].float()
         if self.flip_test:
             flipped = network(images.flip(3))[1][-1].float()
             heatmaps = (heatmaps + maps.unflipped(flipped, self.mirrored)) / 2
-        cells = maps.decode(heatmaps.detach())
+        return heatmaps.detach()
+
+    def predict(self, network: StackedHourglass, batch: Batch) -> list[BaseDataElement]:
+        """Return the joints of each person in pixels of the image as it is on disk."""
+        cells = maps.decode(self.heatmaps(network, batch))
         joints = maps.to_image(cells, STRIDE, batch["inverse"]).cpu().numpy()
         pairs = zip(batch["person"].tolist(), joints, strict=True)
         return [BaseDataElement(person=person, joints=own) for person, own in pairs]
@@ -260,6 +265,14 @@ class Pose:
     def _truth(self) -> Truth:
         people = self._test_people
         return self._heads or (people.joints, people.annotated, box_sizes(people))
+
+    def labels(self) -> tuple[str, ...]:
+        """The joints; see `tasks.base.Deployable`."""
+        return self.joints
+
+    def deployment(self, labels: Sequence[str]) -> JointDeployment:
+        """The network outside of a run; see `tasks.base.Deployable`."""
+        return JointDeployment(self, labels, MEAN, STD)
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`, and the person's number in it."""

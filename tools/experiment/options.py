@@ -83,6 +83,27 @@ def add_trust(parse: argparse.ArgumentParser) -> None:
     )
 
 
+def add_run(parse: argparse.ArgumentParser) -> None:
+    """A run whose network is used, its cycle, and how its task is found."""
+    parse.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
+    parse.add_argument(
+        "--cycle",
+        type=int,
+        metavar="N",
+        help="the cycle, from 0; the newest by default. Others are kept by "
+        "training.keep_weights=all",
+    )
+    parse.add_argument(
+        "--cfg-options",
+        nargs="+",
+        type=option,
+        default=[],
+        metavar="task.key=value",
+        help="settings of the task over the run's, as where data moved: task.data_root=data/mine",
+    )
+    add_trust(parse)
+
+
 def require(config: str | Path) -> None:
     """Refuse a config that is not there.
 

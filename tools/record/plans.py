@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.base import Task, lower_is_better
+from tasks.base import Deployable, Task, lower_is_better
 from tools.experiment.config import Experiment, Plan, planned
 from tools.experiment.options import ConfigError
 from tools.experiment.settings import arguments
@@ -22,7 +22,11 @@ def told(experiment: Experiment) -> Facts:
     """Return the facts about an experiment's code that its run folder keeps."""
     places = {name: code.origin(name) for name in experiment.code}
     own = {name: place for name, place in places.items() if place is not None}
-    return Facts(experiment.task.metric, lower_is_better(experiment.task), own)
+    task = experiment.task
+    labels: tuple[str, ...] = ()
+    if isinstance(task, Deployable):
+        labels = tuple(task.labels())
+    return Facts(task.metric, lower_is_better(task), own, labels)
 
 
 def digests(experiment: Experiment) -> dict[str, str]:
