@@ -88,7 +88,7 @@ class BoxDeployment:
 
     def records(self, network: nn.Module, batch: Batch) -> list[list[Record]]:
         """All boxes that the detector hands out, the surest first."""
-        found = self.network.boxes(network, batch)  # type: ignore[arg-type]
+        found = self.network.boxes(network, batch)
         return [
             [
                 _record(*one)

@@ -110,7 +110,7 @@ class JointDeployment:
         A joint's score is the highest value of its heatmap, cut to [0, 1] (1 is the target's peak);
         the person's is their mean.
         """
-        heatmaps = self.task.heatmaps(network, batch)
+        heatmaps = self.task.heatmaps(network, batch)  # type: ignore[arg-type]
         joints = maps.to_image(maps.decode(heatmaps), STRIDE, batch["inverse"]).tolist()
         scores = heatmaps.amax(dim=(2, 3)).clamp(0, 1).tolist()
         boxes = batch["box"].tolist()

@@ -153,7 +153,7 @@ def _labels(path: Path, task: Deployable) -> tuple[str, ...]:
     """Classes or joints: the run's own, or, of an earlier version's run, the task's."""
     kept = facts.facts(path)
     if kept is not None and kept.labels:
-        return kept.labels
+        return tuple(kept.labels)
     try:
         return tuple(task.labels())
     except Exception as error:  # adapters are anybody's, and the data may be gone
