@@ -139,9 +139,9 @@ def test_detectors_of_mmdet_are_loaded_by_mmdet_alone(name: str, tmp_path: Path)
     export = exporting.write(one, tmp_path)
     assert set(export.files) == {"model.py"}
     path = image(tmp_path / "image.png")
-    came = alone(tmp_path / "load.py", f"model.extract_feat({INPUT.format(128)})", tmp_path)
+    came = alone(tmp_path / "load.py", f"model.extract_feat({INPUT.format(320)})", tmp_path)
     with torch.inference_mode():
-        expected = one.network.extract_feat(eval(INPUT.format(128)))
+        expected = one.network.extract_feat(eval(INPUT.format(320)))
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(came, expected, strict=True))
     found = alone(tmp_path / "load.py", FOUND % path, tmp_path)
     own = boxes_of(one, path)
