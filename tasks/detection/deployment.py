@@ -104,6 +104,7 @@ class BoxDeployment:
         image, zoom = canvas(path)
         draw = ImageDraw.Draw(image)
         sure = [record for record in records if record["score"] >= threshold]
+        sure.reverse()  # the surest are drawn last, over the others
         places = [corners(record["bbox"], zoom) for record in sure]
         for place in places:
             draw.rectangle(place, outline=COLOUR, width=2)

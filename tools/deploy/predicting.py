@@ -66,12 +66,13 @@ def _main(arguments: argparse.Namespace, console: Plain) -> int:
     name, text = text_of(one.deployment, files, records, about)
     write(arguments.out / name, text)
     console.print(printable(f"{arguments.out / name}: {_count(one, records)}"))
+    left_out = [*images.unreadable, *found.unreadable.values()]
     if arguments.pictures:
         pictures = arguments.out / PICTURES
         shown = track(files, "drawing")
-        draw(one.deployment, shown, records, arguments.score_threshold, pictures)
-        console.print(printable(f"{pictures}: {len(files):,} pictures"))
-    left_out = [*images.unreadable, *found.unreadable.values()]
+        undrawn = draw(one.deployment, shown, records, arguments.score_threshold, pictures)
+        console.print(printable(f"{pictures}: {len(files) - len(undrawn):,} pictures"))
+        left_out += undrawn
     for line in left_out:
         print(printable(f"left out: {line}"), file=sys.stderr)
     return INCOMPLETE if left_out else 0

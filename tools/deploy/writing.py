@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models.process.files import replacing
+from tasks.base import DataError
 from tasks.deployment import Deployment, Record
 from tools.deploy.images import ImageFile
 
@@ -89,9 +90,19 @@ def draw(
     records: Mapping[Path, Sequence[Record]],
     threshold: float,
     out: Path,
-) -> None:
-    """Write a picture of each image: `<its name>.jpg`, in folders as the images lie."""
+) -> list[str]:
+    """Write a picture of each image: `<its name>.jpg`, in folders as the images lie.
+
+    Returns:
+        Why an image has none: one without a subject is read here for the first time.
+    """
+    unreadable = []
     for file in files:
-        picture = deployment.picture(file.path, records[file.path], threshold)
+        try:
+            picture = deployment.picture(file.path, records[file.path], threshold)
+        except DataError as error:
+            unreadable.append(str(error))
+            continue
         with replacing(out / f"{file.name}.jpg") as beside:
             picture.save(beside, quality=QUALITY)
+    return unreadable
