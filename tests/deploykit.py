@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import REPOSITORY
-from tools import al_train
+from tools import al_predict, al_train
 from tools.data.sandbox import draw
 
 HOMES = {"cls": "shapes", "det": "VOCdevkit", "pose": "figures"}  # of the drawn data
@@ -84,3 +84,40 @@ def alone(script: Path, expression: str, folder: Path) -> Any:
 def json_of(path: Path) -> Any:
     """The content of a json."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def predicted(run: Path, images: Path, out: Path, *more: object) -> int:
+    """The exit status of a call in this process."""
+    given = [run, "--images", images, "--out", out, "--workers", 0, *more]
+    return al_predict.main([str(word) for word in given])
+
+
+def as_coco(data: Path, names: list[str]) -> dict[str, Any]:
+    """The boxes of the drawn scenes as COCO's json, read by mmdet's own reader of VOC."""
+    from tasks.detection import Detection
+
+    task = Detection(
+        str(data),
+        train=["VOC2007/trainval"],
+        test=["VOC2007/test"],
+        classes=names,
+        network="small_ssd",
+        pretrained=None,
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for split, part in (("train", task._train), ("test", task._whole_test)):
+        images, annotations = [], []
+        for k in range(len(part)):
+            info = part.get_data_info(k)
+            name = Path(info["img_path"]).name
+            size = {"width": info["width"], "height": info["height"]}
+            images.append({"id": k + 1, "file_name": name, **size})
+            for box in info["instances"]:
+                x1, y1, x2, y2 = map(float, box["bbox"])
+                place = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1)}
+                one = {"id": len(annotations) + 1, "image_id": k + 1, "iscrowd": 0, **place}
+                annotations.append({**one, "category_id": box["bbox_label"] + 1})
+        categories = [{"id": k, "name": name} for k, name in enumerate(names, 1)]
+        content = {"info": {}, "images": images, "annotations": annotations}
+        found[split] = {**content, "categories": categories}
+    return found
