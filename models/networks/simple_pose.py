@@ -230,13 +230,18 @@ def backbone(kind: str, name: str, size: Size, pretrained: Pretrained) -> Any:
     Raises:
         WeightsError: if there are no such weights, or the file holds others.
     """
-    options: dict[str, Any] = dict(features_only=True, out_indices=range(-STAGES, 0))
+    return load(name, pretrained, options_of(kind, name, size))
+
+
+def options_of(kind: str, name: str, size: Size) -> dict[str, Any]:
+    """What `timm.create_model` is given besides the name; arguments as of `backbone`."""
+    options: dict[str, Any] = dict(features_only=True, out_indices=tuple(range(-STAGES, 0)))
     if kind == "hrnet":
         options = dict(features_only=True, feature_location="")
     config = timm.get_pretrained_cfg(name)
     if config is not None and config.fixed_input_size:
         options["img_size"] = size[::-1]
-    return load(name, pretrained, options)
+    return options
 
 
 def load(name: str, pretrained: Pretrained, options: dict[str, Any]) -> Any:

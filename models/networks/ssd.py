@@ -180,6 +180,10 @@ def ssd300_vgg16(
         image_loss: see `PerImageSSDHead`.
         pretrained: path of VGG-16 weights in mmdet's naming; None leaves all weights random.
     """
+    return _built(_ssd300(num_classes, image_loss, pretrained))
+
+
+def _ssd300(num_classes: int, image_loss: ImageLoss, pretrained: str | None) -> ConfigDict:
     channels = [tap.channels for tap in SSD300_TAPS]
     weights = dict(type="Pretrained", checkpoint=pretrained) if pretrained else None
     backbone = dict(
@@ -220,6 +224,10 @@ def small_ssd(
         raise ValueError(
             f"Expected `pretrained` to be None for the network 'small_ssd', but got {pretrained!r}"
         )
+    return _built(_small(num_classes, image_loss))
+
+
+def _small(num_classes: int, image_loss: ImageLoss) -> ConfigDict:
     channels = [tap.channels for tap in SMALL_TAPS]
     neck = dict(
         type="SSDNeck", in_channels=(64, 64), out_channels=tuple(channels), level_strides=(2, 2),
@@ -235,6 +243,27 @@ def small_ssd(
     )
     head = _head(num_classes, channels, anchors, image_loss)
     return _detector(dict(type=PlainBackbone), neck, head, std=(58.395, 57.12, 57.375))
+
+
+def mmdet_config(name: str, num_classes: int) -> ConfigDict:
+    """The model as mmdet builds it, without what this project adds, and with the same weights.
+
+    `small_ssd` still needs the class `PlainBackbone` in mmdet's registry.
+
+    Args:
+        name: ``"ssd300_vgg16"`` or ``"small_ssd"``.
+        num_classes: without background.
+    """
+    if name == "small_ssd":
+        model = _small(num_classes, "mean")
+        model.backbone.type = PlainBackbone.__name__
+    else:
+        model = _ssd300(num_classes, "mean", None)
+    head = model.bbox_head
+    del head["image_loss"]
+    head.type = SSDHead.__name__
+    head.bbox_coder.type = DeltaXYWHBBoxCoder.__name__
+    return model
 
 
 def features(
@@ -296,8 +325,8 @@ def _head(num_classes: int, channels: Sequence[int], anchors: dict, image_loss: 
     )
 
 
-def _detector(backbone: dict, neck: dict, head: dict, std: Sequence[float]) -> SingleStageDetector:
-    """Build and initialise a detector.
+def _detector(backbone: dict, neck: dict, head: dict, std: Sequence[float]) -> ConfigDict:
+    """The config of a detector.
 
     Training and test settings are those of mmdet's `ssd300.py` but for the two constants.
     """
@@ -332,7 +361,7 @@ def _detector(backbone: dict, neck: dict, head: dict, std: Sequence[float]) -> S
         bgr_to_rgb=True,
         pad_size_divisor=1,
     )
-    config = ConfigDict(  # a plain dict would only fail in `predict`
+    return ConfigDict(  # a plain dict would only fail in `predict`
         type="SingleStageDetector",
         data_preprocessor=images,
         backbone=backbone,
@@ -341,6 +370,10 @@ def _detector(backbone: dict, neck: dict, head: dict, std: Sequence[float]) -> S
         train_cfg=train,
         test_cfg=test,
     )
+
+
+def _built(config: ConfigDict) -> SingleStageDetector:
+    """Build and initialise a detector."""
     with DefaultScope.overwrite_default_scope("mmdet"):
         detector = MODELS.build(config)
     # mmengine writes three lines a parameter to the current logger

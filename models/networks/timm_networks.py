@@ -266,13 +266,14 @@ def _places(network: Any) -> tuple[int, ...]:
 
 def _create(name: str, num_classes: int, input_size: int | None, **more: Any) -> Any:
     """A model of timm; those of a fixed input are made for that input."""
-    if input_size is not None and _fixed_input(name):
+    if input_size is not None and fixed_input(name):
         more["img_size"] = input_size
     return timm.create_model(name, num_classes=num_classes, **more)
 
 
 @lru_cache
-def _fixed_input(name: str) -> bool:
+def fixed_input(name: str) -> bool:
+    """Whether a network is built for inputs of one size."""
     return bool(_shapes_alone(name).pretrained_cfg.get("fixed_input_size"))
 
 

@@ -11,6 +11,7 @@ import torch
 from mmengine.dist import all_gather_object, get_rank, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch import nn
 
 from models.process import stopping
 from models.process.files import replacing
@@ -122,6 +123,12 @@ class KeepCheckpoint(Hook):
         if is_main_process():
             with replacing(Path(runner.work_dir) / CHECKPOINT) as beside:
                 runner.save_checkpoint(str(beside.parent), beside.name, by_epoch=by_epoch)
+
+
+def save(model: nn.Module, path: Path) -> None:
+    """Write a model's weights alone, on the CPU, in a form that `read` reads."""
+    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    torch.save({"state_dict": state}, path)
 
 
 def read(path: Path) -> dict[str, Any]:

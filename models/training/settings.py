@@ -37,6 +37,9 @@ class TrainingSettings:
         deterministic: the same bytes each time on a GPU, too, where torch can; slower there.
         workers: data-loading processes.
         checkpoint_every: epochs between two checkpoints; a killed run goes on from the newest.
+        keep_weights: ``"last"`` keeps the newest cycle's weights; ``"all"`` each cycle's, without
+            the optimiser's state, for `al_predict.py --cycle` and `al_export.py --cycle`. Of an
+            ensemble they are the first network's.
     """
 
     epochs: Annotated[int, Ge(1)]
@@ -51,6 +54,7 @@ class TrainingSettings:
     deterministic: bool = False
     workers: Annotated[int, Ge(0)] = 2
     checkpoint_every: Annotated[int, Ge(1)] = 1
+    keep_weights: Literal["last", "all"] = "last"
 
 
 @dataclass(frozen=True)

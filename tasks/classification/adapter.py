@@ -24,6 +24,7 @@ from models.output import Output
 from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
 from tasks.classification import sources, views
+from tasks.classification.deployment import ClassDeployment
 from tasks.classification.drawing import drawn
 from tasks.classification.faults import cifar_faults, folder_faults
 from tasks.classification.held import Held, Where
@@ -136,7 +137,7 @@ class Classification:
         self.padding, self.flip = padding, flip
         self.mean, self.std = wanted.mean, wanted.std
         self.test_limit = test_limit
-        self._pictures = Pictures(
+        self.pictures = Pictures(
             self.root, format, self._given, wanted, augmentation, padding, flip, test_limit, held
         )
         self._pixels: dict[str, list[bytes]] = {}  # digests of CIFAR's images, asked for often
@@ -159,7 +160,7 @@ class Classification:
             )
         from tasks.classification.frozen import Frozen  # takes timm
 
-        return Frozen(self._network, self._pictures, views, Path(cache).expanduser())
+        return Frozen(self._network, self.pictures, views, Path(cache).expanduser())
 
     def check(self, full: bool = False) -> list[str]:
         """Return the faults of both splits' files and of weights; download what is to be."""
@@ -181,23 +182,23 @@ class Classification:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names in label order."""
-        return self._pictures.classes
+        return self.pictures.classes
 
     @property
     def _pool_images(self) -> sources.Images:
-        return self._pictures.pool
+        return self.pictures.pool
 
     @property
     def _held(self) -> dict[str, Held]:
-        return self._pictures.held
+        return self.pictures.held
 
     def dataset(self, split: Split) -> Dataset:
         """See `tasks.base.Task`: images, or features where the network is frozen."""
-        return (self._frozen or self._pictures).dataset(split)
+        return (self._frozen or self.pictures).dataset(split)
 
     def collate(self, samples: Sequence) -> Batch:
         """Images and `labels` (B,) as `Pictures.collate` says, or `Frozen.collate`."""
-        return (self._frozen or self._pictures).collate(samples)
+        return (self._frozen or self.pictures).collate(samples)
 
     def build(self) -> nn.Module:
         """A fresh network, which returns taps and logits; the linear layer of a frozen one."""
@@ -240,18 +241,40 @@ class Classification:
         return taps, logits, kept
 
     def _images(self, batch: Batch) -> Tensor:
-        return self._pictures.images(batch)
+        return self.pictures.images(batch)
 
     def _normalised(self, images: Tensor) -> Tensor:
-        return self._pictures.normalised(images)
+        return self.pictures.normalised(images)
 
     def evaluator(self) -> BaseMetric:
         """Accuracy of all and of each class."""
         return Accuracy(self.classes)
 
+    def bare(self, classes: int) -> nn.Module:
+        """What a run trains, of the right shape: a network, or the layer on a frozen one."""
+        if self._frozen:
+            return self._frozen.build(classes)
+        return self._network.bare(classes)
+
+    def whole(self, network: nn.Module) -> nn.Module:
+        """The network on images: of a frozen one, with the trained layer at its end."""
+        return self._frozen.whole(network) if self._frozen else network
+
+    def loading(self, classes: int) -> str:
+        """The arguments of `timm.create_model`, as text."""
+        return self._network.arguments(classes)
+
+    def labels(self) -> tuple[str, ...]:
+        """The classes; see `tasks.base.Deployable`."""
+        return self.classes
+
+    def deployment(self, labels: Sequence[str]) -> ClassDeployment:
+        """The network outside of a run; see `tasks.base.Deployable`."""
+        return ClassDeployment(self, labels)
+
     def name(self, index: int) -> str:
         """The path of the image below `data_root`; for CIFAR, its number in the files' order."""
-        paths = self._pictures.listed("pool").paths
+        paths = self.pictures.listed("pool").paths
         if not paths:
             return f"{self.format} train {index}"
         return os.path.relpath(paths[index], self.root)
@@ -262,7 +285,7 @@ class Classification:
 
     def traits(self, index: int) -> dict[str, list[str]]:
         """Its class; see `tasks.base.Described`."""
-        return {"class": [self.classes[self._pictures.listed("pool").labels[index]]]}
+        return {"class": [self.classes[self.pictures.listed("pool").labels[index]]]}
 
     def sources(self, split: Read) -> list[Source]:
         """The images of class folders, or digests of CIFAR's pixels; see `tasks.base.Sourced`."""
@@ -281,7 +304,7 @@ class Classification:
         return [Source(path, labels[name]) for path, name in listed]
 
     def _cifar_sources(self, split: Read) -> list[Source]:
-        images = self._pool_images if split == "pool" else self._pictures.tested
+        images = self._pool_images if split == "pool" else self.pictures.tested
         if split not in self._pixels:
             self._pixels[split] = [hashlib.sha256(p.tobytes()).digest() for p in images.held]
         digests = self._pixels[split]

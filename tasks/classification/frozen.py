@@ -167,7 +167,7 @@ class Frozen:
         """A fresh linear layer."""
         return Head(self.width, classes)
 
-    def whole(self, head: Head) -> nn.Module:
+    def whole(self, head: Any) -> nn.Module:
         """The backbone with a trained layer at its end: a network of timm, on images.
 
         Its classifier takes features as they are: the standardisation is folded into it.

@@ -40,6 +40,14 @@ class Network(Protocol):
         """A fresh network; its `forward` returns taps and logits."""
         ...
 
+    def bare(self, classes: int) -> nn.Module:
+        """One of the right shape, with random weights."""
+        ...
+
+    def arguments(self, classes: int) -> str:
+        """The arguments by which its library makes it, as text."""
+        ...
+
     def last_input(self, network: nn.Module) -> AbstractContextManager[list[Tensor]]:
         """Within, forward passes put what goes into the classifier (B, D) into the list."""
         ...
@@ -96,6 +104,12 @@ class SuiteNetwork:
         """See `Network`."""
         return resnet.build(self.name, classes)
 
+    bare = build
+
+    def arguments(self, classes: int) -> str:
+        """See `Network`: of `torchvision.models.get_model`."""
+        return f'"{self.name}", weights=None, num_classes={classes}'
+
     def last_input(self, network: nn.Module) -> AbstractContextManager[list[Tensor]]:
         """See `Network`; a network without such a layer is a ValueError."""
         return resnet.last_input(network)
@@ -134,10 +148,21 @@ class TimmNetwork:
         Raises:
             WeightsError: if the weights are not there, or are those of another network.
         """
-        network = _timm().build(self.name, classes, self.input_size)
+        network = self.bare(classes)
         if self.pretrained:
             _timm().load(network, self._state(classes))
         return network
+
+    def bare(self, classes: int) -> nn.Module:
+        """See `Network`."""
+        return _timm().build(self.name, classes, self.input_size)
+
+    def arguments(self, classes: int) -> str:
+        """See `Network`: of `timm.create_model`."""
+        given = f'"{self.name}", num_classes={classes}'
+        if _timm().fixed_input(self.name):
+            given += f", img_size={self.input_size}"
+        return given
 
     def last_input(self, network: nn.Module) -> AbstractContextManager[list[Tensor]]:
         """See `Network`."""

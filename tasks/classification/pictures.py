@@ -148,14 +148,15 @@ class Pictures:
 
     @cached_property
     def _pool_view(self) -> views.View:
-        return self._view("train", self.pool, self._as_tested())
+        return self._view("train", self.pool, self.as_tested())
 
     @cached_property
     def _test_view(self) -> Dataset:
-        test = self._view("test", self.tested, self._as_tested())
+        test = self._view("test", self.tested, self.as_tested())
         return test if self.test_limit is None else spread(test, self.test_limit)
 
-    def _as_tested(self) -> views.Transform:
+    def as_tested(self) -> views.Transform:
+        """What makes an image (3, H, W) uint8 the network's input at test time."""
         wanted = self.preparation
         return views.test_transform(
             self.augmentation,

@@ -24,6 +24,7 @@ from tasks.base import Batch, Read, Source, Split
 from tasks.data import canonical, drawn, even, first_fault_raised, read_image, spread
 from tasks.detection import views
 from tasks.detection.coco import Coco, coco_faults, read_coco
+from tasks.detection.deployment import BoxDeployment
 from tasks.detection.judged import (
     HANDED_OUT,
     JUDGED,
@@ -302,6 +303,14 @@ class Detection:
         if self.format == "voc":
             return VocMap(self.classes, self.eval_mode)
         return CocoMap(self._truth)
+
+    def labels(self) -> tuple[str, ...]:
+        """The classes; see `tasks.base.Deployable`."""
+        return self.classes
+
+    def deployment(self, labels: Sequence[str]) -> BoxDeployment:
+        """The network outside of a run; see `tasks.base.Deployable`."""
+        return BoxDeployment(self._network, self.classes, labels)
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`."""

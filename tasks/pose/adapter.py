@@ -21,6 +21,7 @@ from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
 from tasks.data import canonical, even, spread
 from tasks.pose import heatmaps as maps
+from tasks.pose.deployment import JointDeployment
 from tasks.pose.drawing import drawn
 from tasks.pose.forms import Form, Format, FormSettings, Measure, MpiiForm
 from tasks.pose.judged import joint_notes, judging_faults
@@ -158,6 +159,8 @@ class Pose:
             split_seed=split_seed,
         )
         self.form: Form = FORMS[format](settings)
+        # of COCO's form, the data say which where the setting does not
+        self.given = self.form.joints if format == "mpii" else joints
         self.metric, self.threshold = self.form.metric, self.form.threshold
         self._notes: list[str] = []
 
@@ -254,14 +257,18 @@ class Pose:
             return Output(taps, loss, probs)
         return Output(taps, loss, probs, answers=answers(probs, width, self.reach))
 
-    def predict(self, network: nn.Module, batch: Batch) -> list[BaseDataElement]:
-        """Return each person's joints in pixels of the image, and `maxima` (J,) of its heatmaps."""
+    def heatmaps(self, network: nn.Module, batch: Batch) -> Tensor:
+        """The last heatmaps (B, J, H, W) in evaluation, with those of the mirrored crop if set."""
         images = self._normalised(batch["image"])
         heatmaps = network(images)[1][-1].float()
         if self.flip_test:
             flipped = network(images.flip(3))[1][-1].float()
             heatmaps = (heatmaps + maps.unflipped(flipped, self.mirrored)) / 2
-        heatmaps = heatmaps.detach()
+        return heatmaps.detach()
+
+    def predict(self, network: nn.Module, batch: Batch) -> list[BaseDataElement]:
+        """Return each person's joints in pixels of the image, and `maxima` (J,) of its heatmaps."""
+        heatmaps = self.heatmaps(network, batch)
         cells = maps.decode(heatmaps)
         joints = maps.to_image(cells, self.stride, batch["inverse"]).cpu().numpy()
         maxima = heatmaps.amax(dim=(2, 3)).cpu().numpy()
@@ -282,6 +289,14 @@ class Pose:
     def evaluator(self) -> BaseMetric:
         """PCKh by the published truth and head boxes, PCK by the json, or OKS-AP by pycocotools."""
         return self.form.evaluator()
+
+    def labels(self) -> tuple[str, ...]:
+        """The joints; see `tasks.base.Deployable`."""
+        return self.joints
+
+    def deployment(self, labels: Sequence[str]) -> JointDeployment:
+        """The network outside of a run; see `tasks.base.Deployable`."""
+        return JointDeployment(self, labels, self._network)
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`, and the person's number in it."""

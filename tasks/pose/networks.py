@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import nn
 
+from models.networks import hourglass
 from models.networks.hourglass import STRIDE, StackedHourglass, declare_taps
 from models.networks.weights import WeightsError
 from models.output import Tap
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as HRNet takes them
+TORCH = """
+from torch import Tensor, nn
+from torch.nn import functional as F
+"""
+TIMM = """
+from typing import Any
+
+from torch import Tensor, nn
+"""
 Pretrained = bool | str | None
 Size = tuple[int, int]  # width and height in pixels
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a network is made without this project.
+
+    Args:
+        library: that its code needs: "torch" or "timm".
+        title: the class.
+        parts: functions and classes of its code, the class last.
+        imports: lines that these need.
+        lines: that make `network`.
+    """
+
+    library: str
+    title: str
+    parts: tuple[Any, ...]
+    imports: str
+    lines: list[str]
 
 
 @dataclass(frozen=True)
@@ -43,6 +72,14 @@ class Network(Protocol):
 
     def build(self, joints: int) -> nn.Module:
         """A fresh one."""
+        ...
+
+    def bare(self, joints: int) -> nn.Module:
+        """One of the right shape, with random weights."""
+        ...
+
+    def loading(self, joints: int) -> Loading:
+        """How the network is made without this project."""
         ...
 
     def faults(self) -> list[str]:
@@ -78,6 +115,20 @@ class HourglassNetwork:
         """See `Network`."""
         return StackedHourglass(joints, **asdict(self.settings))
 
+    bare = build
+
+    def loading(self, joints: int) -> Loading:
+        """See `Network`."""
+        settings = ", ".join(f"{key}={value}" for key, value in asdict(self.settings).items())
+        parts = (
+            hourglass.Residual,
+            hourglass._residuals,
+            hourglass.Hourglass,
+            StackedHourglass,
+        )
+        made = [f"network = StackedHourglass({joints}, {settings})"]
+        return Loading("torch", "StackedHourglass", parts, TORCH, made)
+
     def faults(self) -> list[str]:
         """None: it has no weights to load."""
         return []
@@ -107,6 +158,33 @@ class TimmNetwork:
         from models.networks import simple_pose
 
         return simple_pose.build(self.name, joints, self.size, self.pretrained)
+
+    def bare(self, joints: int) -> nn.Module:
+        """See `Network`."""
+        from models.networks import simple_pose
+
+        return simple_pose.build(self.name, joints, self.size)
+
+    def loading(self, joints: int) -> Loading:
+        """See `Network`."""
+        from models.networks import simple_pose
+
+        kind, _, name = self.name.partition(":")
+        options = simple_pose.options_of(kind, name, self.size)
+        given = "".join(f", {key}={value!r}" for key, value in options.items())
+        made = [f'backbone = timm.create_model("{name}"{given})']
+        parts: tuple[Any, ...]
+        if kind == "simple":
+            parts = (simple_pose._initialise, simple_pose.SimplePose)
+        else:
+            parts = (simple_pose._initialise, simple_pose._moved, simple_pose.HighResolutionPose)
+        title = parts[-1].__name__
+        made.append(f"network = {title}(backbone, {joints})")
+        constants = "\n".join(
+            f"{key} = {getattr(simple_pose, key)!r}"
+            for key in ("FEATURES", "KERNEL", "DECONVOLUTIONS", "SPREAD")
+        )
+        return Loading("timm", title, parts, f"{TIMM}\n\n{constants}", made)
 
     def faults(self) -> list[str]:
         """See `Network`; downloads the weights on first use."""

@@ -109,7 +109,7 @@ def test_a_layer_on_features_gives_the_whole_networks_logits(folder: Path):
     with torch.no_grad():
         head.fc.weight.copy_(network.head.fc.weight * std)
         head.fc.bias.copy_(network.head.fc.bias + network.head.fc.weight @ mean)
-        images = torch.stack([task._pictures.dataset("test")[i][0] for i in range(6)])
+        images = torch.stack([task.pictures.dataset("test")[i][0] for i in range(6)])
         _, expected = network(task._normalised(images))
         batch = task.collate([task.dataset("test")[i] for i in range(6)])
         _, logits, _ = task._computed(head, batch)
@@ -123,7 +123,7 @@ def test_the_whole_network_with_a_trained_layer_is_timms_and_predicts_the_same(f
     network = task._frozen.whole(head)
     plain = timm.create_model("test_convnext", num_classes=3).eval()
     plain.load_state_dict(network.state_dict(), strict=True)
-    images = torch.stack([task._pictures.dataset("test")[i][0] for i in range(6)])
+    images = torch.stack([task.pictures.dataset("test")[i][0] for i in range(6)])
     with torch.no_grad():
         _, logits, _ = task._computed(
             head, task.collate([task.dataset("test")[i] for i in range(6)])
@@ -134,7 +134,7 @@ def test_the_whole_network_with_a_trained_layer_is_timms_and_predicts_the_same(f
 def test_the_module_sees_what_it_sees_behind_the_whole_network(folder: Path):
     task = head_of(folder)
     module = LossPrediction([tap.channels for tap in task.taps], width=8)
-    images = torch.stack([task._pictures.dataset("pool")[i][0] for i in range(5)])
+    images = torch.stack([task.pictures.dataset("pool")[i][0] for i in range(5)])
     batch = task.collate([task.dataset("pool")[i] for i in range(5)])
     with torch.no_grad():
         maps, _ = whole(task)(task._normalised(images))
@@ -191,7 +191,7 @@ def test_training_views_are_augmented_images(folder: Path):
         table = task._frozen._table("pool", view)
         for i in (0, 5):
             with seeded(derive_seed(seed, view, i)):
-                image, _ = task._pictures.dataset("train")[i]
+                image, _ = task.pictures.dataset("train")[i]
             with torch.no_grad():
                 _, logits = network(task._normalised(image[None]))
                 row = torch.from_numpy(table[i, : task._frozen.width])
@@ -266,7 +266,7 @@ def test_other_images_have_other_features_and_classes_have_not(folder: Path, com
 def test_pixels_of_cifar_are_in_the_key(tmp_path: Path, monkeypatch, computed: list[str]):
     imagekit.make_cifar10(tmp_path, monkeypatch)
     tasks = [head_of(tmp_path, format="cifar10") for _ in range(2)]
-    tasks[1]._pictures.pool.held[3, 0, 0, 0] ^= 1
+    tasks[1].pictures.pool.held[3, 0, 0, 0] ^= 1
     for task in tasks:
         task.dataset("pool")[0]
     assert computed == ["pool", "pool"]

@@ -99,20 +99,20 @@ def test_passes_with_dropout_after_the_stages_differ(folder: Path):
 def test_settings_that_are_not_given_are_the_networks_own(folder: Path):
     task = classification(folder, network="timm:vit_tiny_patch16_224", augmentation="resized_crop")
     assert (task.input_size, task.mean, task.std) == (224, (0.5,) * 3, (0.5,) * 3)
-    wanted = task._pictures.preparation
+    wanted = task.pictures.preparation
     assert (wanted.interpolation, wanted.crop, wanted.squash) == ("bicubic", 0.9, False)
 
 
 def test_settings_that_are_given_count(folder: Path):
     given = dict(mean=[0.1, 0.2, 0.3], std=[0.4, 0.5, 0.6], interpolation="bilinear", crop=0.5)
-    wanted = classification(folder, **TINY, **given)._pictures.preparation
+    wanted = classification(folder, **TINY, **given).pictures.preparation
     assert wanted == (32, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "bilinear", 0.5, False, True)
 
 
 def test_the_suites_own_networks_keep_theirs(folder: Path):
-    assert classification(folder)._pictures.preparation == CIFAR
+    assert classification(folder).pictures.preparation == CIFAR
     resnet = classification(folder, network="resnet18", input_size=64)
-    assert resnet._pictures.preparation == CIFAR._replace(input_size=64)
+    assert resnet.pictures.preparation == CIFAR._replace(input_size=64)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224", "convnextv2_nano"])
@@ -131,8 +131,8 @@ def test_a_network_that_squashes_sees_the_whole_image(large: Path):
     task = classification(
         large, network="timm:resnet18", input_size=28, augmentation="resized_crop"
     )
-    wanted = task._pictures.preparation._replace(squash=True, crop=1.0)
-    task._pictures.preparation = wanted
+    wanted = task.pictures.preparation._replace(squash=True, crop=1.0)
+    task.pictures.preparation = wanted
     image = Image.open(large / "train/bird/000.png")
     seen = task.dataset("pool")[0][0].permute(1, 2, 0).numpy().astype(int)
     expected = np.asarray(image.resize((28, 28), Image.Resampling.BICUBIC)).astype(int)

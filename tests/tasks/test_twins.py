@@ -258,7 +258,7 @@ def test_cifars_rows_are_compared(tmp_path: Path, monkeypatch):
     root = imagekit.make_cifar10(tmp_path, monkeypatch)
     assert shared_images(imagekit.classification(root, format="cifar10")) == ([], [])
     task = imagekit.classification(root, format="cifar10")
-    task._pictures.tested.held[2] = task._pictures.pool.held[17]
+    task.pictures.tested.held[2] = task.pictures.pool.held[17]
     (fault,), notes = shared_images(task)
     assert "1 of 4 samples that are: test sample 2 = pool sample 17" in fault and notes == []
 

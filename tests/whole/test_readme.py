@@ -35,6 +35,8 @@ PAGES = [
 # of these the arguments are looked at: they measure, or work on what another command left
 UNDERSTOOD = {
     "tests/torture.py",
+    "tools/al_export.py",
+    "tools/al_predict.py",
     "tools/bench.py",
     "tools/detectors.py",
     "tools/matrix.py",

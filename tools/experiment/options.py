@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,19 @@ def _value(text: str) -> Any:
         if text.startswith("[") and text.endswith("]"):
             return [_value(item.strip()) for item in text[1:-1].split(",")]
         return text
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A type of arguments: whole numbers from `least` on."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(
+                f"expected a whole number of at least {least}, but got {text!r}"
+            )
+        return int(text)
+
+    return number
 
 
 class ConfigError(Exception):
@@ -81,6 +94,27 @@ def add_trust(parse: argparse.ArgumentParser) -> None:
         help="a folder whose code may be run: of a task, strategy or signal of your own that a "
         "run names. Once for each folder; nothing in a run folder itself is run",
     )
+
+
+def add_run(parse: argparse.ArgumentParser) -> None:
+    """A run whose network is used, its cycle, and how its task is found."""
+    parse.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
+    parse.add_argument(
+        "--cycle",
+        type=int,
+        metavar="N",
+        help="the cycle, from 0; the newest by default. Others are kept by "
+        "training.keep_weights=all",
+    )
+    parse.add_argument(
+        "--cfg-options",
+        nargs="+",
+        type=option,
+        default=[],
+        metavar="task.key=value",
+        help="settings of the task over the run's, as where data moved: task.data_root=data/mine",
+    )
+    add_trust(parse)
 
 
 def require(config: str | Path) -> None:

@@ -309,6 +309,8 @@ def disk(experiment: Experiment, folder: Path, built: Built) -> tuple[list[str],
         count *= experiment.committee.members
     # float32; weights and at most two moments of the optimiser
     needed = CHECKPOINTS * count * 4 * 3
+    if experiment.training.keep_weights == "all":
+        needed += experiment.budget.cycles * (built.parameters or 0) * 4
     place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     free = shutil.disk_usage(place).free
     if free >= needed:

@@ -14,7 +14,14 @@ LOAD = (
     "scoring.workers",
 )
 # between any two runs: the load, the seed, and what changes rounding, or what is kept
-ANYWHERE = ("seed", *LOAD, "scoring.batch_size", "scoring.channels_last", "scoring.keep_vectors")
+ANYWHERE = (
+    "seed",
+    *LOAD,
+    "scoring.batch_size",
+    "scoring.channels_last",
+    "scoring.keep_vectors",
+    "training.keep_weights",
+)
 # between strategies, though not between two runs of one: settings of strategies, and those that a
 # strategy sets itself
 BETWEEN_LEGS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,16 +28,23 @@ class Facts:
         lower_is_better: whether a lower value of it is.
         code: dotted name -> the folder on Python's path where it was found, of task, strategy and
             signals that are not losstap's own.
+        labels: names of the task's classes or joints in the network's order, by which its
+            predictions are told; empty if the task is not `tasks.base.Deployable`.
     """
 
     metric: str
     lower_is_better: bool = False
     code: Mapping[str, str] = field(default_factory=dict)
+    labels: Sequence[str] = ()
 
     @property
     def digest(self) -> str:
-        """The hash of what is the same wherever the code lies."""
+        """The hash of what is the same wherever the code lies.
+
+        It leaves out the labels, which earlier versions did not keep.
+        """
         about = asdict(self) | {"code": sorted(self.code)}
+        del about["labels"]
         return hashlib.sha256(_json(about)).hexdigest()
 
 
@@ -63,7 +70,10 @@ def plain(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def facts_json(about: Facts) -> bytes:
     """Return the content of `facts.json`."""
-    return _json(asdict(about) | {"code": dict(about.code)})
+    values = asdict(about) | {"code": dict(about.code)}
+    if not values.pop("labels"):
+        return _json(values)
+    return _json(values | {"labels": list(about.labels)})
 
 
 def _json(value: Any) -> bytes:
@@ -182,10 +192,13 @@ def facts(folder: Path) -> Facts | None:
         metric = values["metric"]
         lower = bool(values["lower_is_better"])
         code = dict(values["code"])
+        labels = tuple(values.get("labels", ()))
         names = [metric, *code, *code.values()]
         if not all(isinstance(name, str) and name.isprintable() for name in names):
             raise ValueError("expected names that can be printed")
-        return Facts(metric, lower, code)
+        if not all(isinstance(name, str) for name in labels):
+            raise ValueError("expected texts as labels")
+        return Facts(metric, lower, code, labels)
     except (ValueError, TypeError, KeyError) as error:
         raise RunFolderError(
             f"{path} is damaged ({type(error).__name__}: {error}); restore it"

@@ -233,6 +233,18 @@ class RunFolder:
             return self.cycle_folder(cycle) / f"member{member + 1}"
         return self.cycle_folder(cycle)
 
+    def weights_file(self, cycle: int) -> Path:
+        """Where a cycle's weights are kept by `training.keep_weights="all"`."""
+        return self.path / "weights" / f"{cycle:02d}.pth"
+
+    def keep_weights(self, cycle: int, save: Callable[[Path], None]) -> None:
+        """Keep a cycle's weights, which `save` writes to a path; before the cycle is committed.
+
+        Of several processes the first one writes, and `commit` makes the others wait.
+        """
+        if is_main_process():
+            write_whole(self.weights_file(cycle), save)
+
     def commit(
         self,
         row: Mapping[str, Any],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.base import Task, lower_is_better
+from models.process.text import shown
+from tasks.base import Deployable, Task, lower_is_better
 from tools.experiment.config import Experiment, Plan, planned
 from tools.experiment.options import ConfigError
 from tools.experiment.settings import arguments
@@ -16,13 +18,19 @@ from tools.record.facts import Facts
 from tools.record.files import RunFolderError
 
 Trust = Sequence[Path]
+SETTINGS = (".py", ".json", ".yml", ".yaml")  # of mmengine's configs, all of which may import
+OF_MMDET = r"mmdet\.[A-Z]\w*"  # how its registry's classes may be called
 
 
 def told(experiment: Experiment) -> Facts:
     """Return the facts about an experiment's code that its run folder keeps."""
     places = {name: code.origin(name) for name in experiment.code}
     own = {name: place for name, place in places.items() if place is not None}
-    return Facts(experiment.task.metric, lower_is_better(experiment.task), own)
+    task = experiment.task
+    labels: tuple[str, ...] = ()
+    if isinstance(task, Deployable):
+        labels = tuple(task.labels())
+    return Facts(task.metric, lower_is_better(task), own, labels)
 
 
 def digests(experiment: Experiment) -> dict[str, str]:
@@ -67,6 +75,45 @@ def _check_task(folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
+def _check_parts(where: str, value: Any, trust: Trust, places: Mapping[str, str]) -> None:
+    """Refuse code that settings inside a task's lead to, unless the user trusts it.
+
+    A network given as a dict may name a file of settings, which is run where it is Python, and
+    classes by dotted names, which mmengine's registries import.
+
+    Raises:
+        RunFolderError: with the setting, and what to allow.
+    """
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    for key, item in items:
+        _check_parts(f"{where}.{key}", item, trust, places)
+        if not isinstance(item, str):
+            continue
+        if key == "type" and "." in item and not re.fullmatch(OF_MMDET, item):
+            code.named(item, trust, places)
+        path = Path(item).expanduser()
+        if path.suffix in SETTINGS and _is_file(path) and not _inside(path, trust):
+            raise RunFolderError(
+                f"its {where}.{key} is the file {shown(item)}, which may be code: look at it, "
+                f"then add --trust {path.parent}"
+            )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or has a null byte
+        return False
+
+
+def _inside(path: Path, trust: Trust) -> bool:
+    return any(path.resolve().is_relative_to(folder.resolve()) for folder in trust)
+
+
 def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = None) -> Task:
     """Build the task of a run, which may have been made by older code: no other section is read.
 
@@ -88,6 +135,9 @@ def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = No
         config = moved.to_dict()
     _check_task(folder, config)
     given = dict(config["task"])
+    for key, value in given.items():
+        if isinstance(value, Mapping):
+            _check_parts(f"task.{key}", value, trust, _places(folder))
     kind = code.named(given.pop("type"), trust, _places(folder))
     if not inspect.isclass(kind) or not all(
         hasattr(kind, part) for part in ("check", "dataset", "build", "evaluator")

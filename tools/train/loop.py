@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from rich.console import Console
 
 from acquisition.pool import Pool
 from acquisition.query import Query
 from models.process.stopping import stop_if_asked
+from models.training.checkpoint import save
 from models.training.hooks import unwrapped
 from models.training.trainer import evaluate
 from tools.mirror.tracking import Tracker
@@ -73,6 +75,8 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
         query = None if cycle.last else next_query(experiment, model, members, pool, folder.path)
     with clock("ranking"):  # no part of the method: how well the module ranks, measured with labels
         ranking = ranking_quality(experiment, model, pool, query)
+    if experiment.training.keep_weights == "all":
+        folder.keep_weights(pool.cycle, partial(save, model))
     receipt = (
         receipt_of(task, pool, model, members, query)
         | digests(experiment)

@@ -470,6 +470,19 @@ def test_a_run_goes_on_with_the_task_that_it_was_made_with(tmp_path):
             RunFolder(tmp_path).open(CONFIG, NAMES, told=other)
 
 
+def test_a_run_keeps_the_labels_and_goes_on_where_an_earlier_version_kept_none(tmp_path):
+    before, now = Facts("score"), Facts("score", labels=("cat", "d\udce9r"))
+    assert before.digest == now.digest and b"labels" not in facts.facts_json(before)
+    RunFolder(tmp_path).open(CONFIG, NAMES, told=before)
+    assert facts.facts(tmp_path) == before
+    RunFolder(tmp_path).open(CONFIG, NAMES, told=now)
+    assert facts.facts(tmp_path) == now
+    path = tmp_path / "facts.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"labels": [1]}))
+    with pytest.raises(RunFolderError, match=r"facts\.json is damaged .*expected texts as labels"):
+        facts.facts(tmp_path)
+
+
 # ---------------------------------------------------------------- damage
 
 STATES = {
