@@ -20,8 +20,6 @@ if TYPE_CHECKING:  # code that only reads runs imports the contract without torc
     from torch import nn
     from torch.utils.data import Dataset
 
-    from tasks.deployment import Deployment
-
 Split = Literal["train", "pool", "test"]
 Read = Literal["pool", "test"]  # the samples themselves: "train" is another view of the pool's
 Batch = dict[str, Any]
@@ -211,29 +209,5 @@ class Sourced(Protocol):
 
         It is called if `check` found nothing wrong. It must be cheap (a second for 10,000 samples),
         so it reads annotations and no pixels.
-        """
-        ...
-
-
-@runtime_checkable
-class Deployable(Protocol):
-    """An optional part of a task: its trained network on any images, and its weights alone."""
-
-    def labels(self) -> Sequence[str]:
-        """Names of what the network tells apart, in its order: classes, or joints.
-
-        A run folder keeps them, so that its network can be used where its data are not. It is
-        called where `check` found nothing wrong.
-        """
-        ...
-
-    def deployment(self, labels: Sequence[str]) -> Deployment:
-        """The network outside of a run; it reads no data.
-
-        Args:
-            labels: as the run's folder has them.
-
-        Raises:
-            ValueError: if they do not fit the task's settings.
         """
         ...

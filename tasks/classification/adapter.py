@@ -123,7 +123,7 @@ class Classification:
         self.format = format
         self.download = download
         self.others = others
-        self._given = None if classes is None else tuple(classes)
+        self.given = None if classes is None else tuple(classes)
         self._network = chosen(network, input_size, pretrained)
         own = self._network.preparation
         wanted = own._replace(
@@ -138,7 +138,7 @@ class Classification:
         self.mean, self.std = wanted.mean, wanted.std
         self.test_limit = test_limit
         self.pictures = Pictures(
-            self.root, format, self._given, wanted, augmentation, padding, flip, test_limit, held
+            self.root, format, self.given, wanted, augmentation, padding, flip, test_limit, held
         )
         self._pixels: dict[str, list[bytes]] = {}  # digests of CIFAR's images, asked for often
         self._frozen = self._frozen_by(frozen, views, cache)
@@ -171,7 +171,7 @@ class Classification:
             shown = partial(track, what="checking the data")
             found = list(
                 folder_faults(
-                    self.root, self._given, side, others=self.others, full=full, progress=shown
+                    self.root, self.given, side, others=self.others, full=full, progress=shown
                 )
             )
         if found:
@@ -265,11 +265,11 @@ class Classification:
         return self._network.arguments(classes)
 
     def labels(self) -> tuple[str, ...]:
-        """The classes; see `tasks.base.Deployable`."""
+        """The classes; see `tasks.deployable.Deployable`."""
         return self.classes
 
     def deployment(self, labels: Sequence[str]) -> ClassDeployment:
-        """The network outside of a run; see `tasks.base.Deployable`."""
+        """The network outside of a run; see `tasks.deployable.Deployable`."""
         return ClassDeployment(self, labels)
 
     def name(self, index: int) -> str:

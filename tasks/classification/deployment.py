@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from PIL import Image
@@ -11,20 +11,45 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from models.networks import resnet
+from models.networks.preparation import Channels
 from tasks.base import Batch, DataError
 from tasks.classification.networks import PREFIX as PREFIX_OF_TIMM
+from tasks.classification.pictures import Pictures
+from tasks.classification.views import Augmentation
 from tasks.data import read_image
-from tasks.deployment import WEIGHTS, Export, Record, Subject, canvas, source_of
+from tasks.deployable import Export, Record, Subject
+from tasks.deployment import WEIGHTS, canvas, source_of
 from tasks.drawing import caption_height, write
-
-if TYPE_CHECKING:
-    from tasks.classification.adapter import Classification
 
 PREFIX = "p_"  # of the columns with probabilities, so that a class may be called "file"
 IMPORTS = """
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 """
+
+
+class Classifier(Protocol):
+    """What is asked of the adapter; none of it reads data, but `whole` of a frozen network."""
+
+    network: str
+    given: tuple[str, ...] | None
+    pictures: Pictures
+    augmentation: Augmentation
+    input_size: int
+    mean: Channels
+    std: Channels
+
+    def bare(self, classes: int) -> nn.Module:
+        """What a run trains, with random weights."""
+        ...
+
+    def whole(self, network: nn.Module) -> nn.Module:
+        """The network that takes images."""
+        ...
+
+    def loading(self, classes: int) -> str:
+        """The arguments by which its library makes the network."""
+        ...
 
 
 class Files(Dataset):
@@ -35,7 +60,7 @@ class Files(Dataset):
         subjects: whole images.
     """
 
-    def __init__(self, task: Classification, subjects: Sequence[Subject]) -> None:
+    def __init__(self, task: Classifier, subjects: Sequence[Subject]) -> None:
         self.subjects = subjects
         self.transform = task.pictures.as_tested()
         self.side = task.input_size if task.augmentation == "crop" else None
@@ -56,7 +81,7 @@ class Files(Dataset):
 
 
 class ClassDeployment:
-    """See `tasks.deployment.Deployment`: a row for each image, with the probability of each class.
+    """See `tasks.deployable.Deployment`: a row for each image, with the probability of each class.
 
     Args:
         task: the adapter; its data are not read.
@@ -67,8 +92,8 @@ class ClassDeployment:
     categories: ClassVar[Sequence[Record]] = ()
     crops = False
 
-    def __init__(self, task: Classification, labels: Sequence[str]) -> None:
-        given = task._given
+    def __init__(self, task: Classifier, labels: Sequence[str]) -> None:
+        given = task.given
         if given is not None and tuple(labels) != given:
             raise ValueError(f"expected the classes {list(given)}, but got {list(labels)}")
         self.task = task

@@ -305,11 +305,11 @@ class Detection:
         return CocoMap(self._truth)
 
     def labels(self) -> tuple[str, ...]:
-        """The classes; see `tasks.base.Deployable`."""
+        """The classes; see `tasks.deployable.Deployable`."""
         return self.classes
 
     def deployment(self, labels: Sequence[str]) -> BoxDeployment:
-        """The network outside of a run; see `tasks.base.Deployable`."""
+        """The network outside of a run; see `tasks.deployable.Deployable`."""
         return BoxDeployment(self._network, self.classes, labels)
 
     def name(self, index: int) -> str:

@@ -17,7 +17,8 @@ from torch.utils.data import Dataset
 from models.networks import ssd
 from models.networks.mmdet_config import of_classes, parts
 from tasks.base import Batch
-from tasks.deployment import WEIGHTS, Export, Record, Subject, canvas, corners, source_of
+from tasks.deployable import Export, Record, Subject
+from tasks.deployment import WEIGHTS, canvas, corners, source_of
 from tasks.detection import views
 from tasks.detection.networks import MmdetNetwork, Network, SSDNetwork
 from tasks.drawing import caption_height, write
@@ -55,7 +56,7 @@ class Files(Dataset):
 
 
 class BoxDeployment:
-    """See `tasks.deployment.Deployment`: annotations of COCO's, a box each.
+    """See `tasks.deployable.Deployment`: annotations of COCO's, a box each.
 
     Args:
         network: the task's.

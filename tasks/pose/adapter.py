@@ -291,11 +291,11 @@ class Pose:
         return self.form.evaluator()
 
     def labels(self) -> tuple[str, ...]:
-        """The joints; see `tasks.base.Deployable`."""
+        """The joints; see `tasks.deployable.Deployable`."""
         return self.joints
 
     def deployment(self, labels: Sequence[str]) -> JointDeployment:
-        """The network outside of a run; see `tasks.base.Deployable`."""
+        """The network outside of a run; see `tasks.deployable.Deployable`."""
         return JointDeployment(self, labels, self._network)
 
     def name(self, index: int) -> str:

@@ -4,28 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import cv2
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from tasks.base import Batch
 from tasks.data import read_image
-from tasks.deployment import WEIGHTS, Box, Export, Record, Subject, canvas, source_of
+from tasks.deployable import Box, Export, Record, Subject
+from tasks.deployment import WEIGHTS, canvas, source_of
 from tasks.pose import heatmaps as maps
 from tasks.pose.drawing import OTHER, RIGHT
+from tasks.pose.networks import Network
 from tasks.pose.people import MARGIN, MPII_BONES, MPII_JOINTS
 from tasks.pose.views import crop_matrix
 
-if TYPE_CHECKING:
-    from tasks.pose.adapter import Pose
-    from tasks.pose.networks import Network
-
 LABELED_AND_VISIBLE = 2  # COCO's v
+
+
+class Poser(Protocol):
+    """What is asked of the adapter; none of it reads data."""
+
+    given: Sequence[str] | None
+    size: tuple[int, int]
+    stride: int
+
+    def collate(self, samples: Sequence[Any]) -> Batch:
+        """A batch of persons."""
+        ...
+
+    def heatmaps(self, network: nn.Module, batch: Batch) -> Tensor:
+        """(B, J, H, W)."""
+        ...
 
 
 class Persons(Dataset):
@@ -63,7 +77,7 @@ class Persons(Dataset):
 
 
 class JointDeployment:
-    """See `tasks.deployment.Deployment`: an annotation of COCO's for each person.
+    """See `tasks.deployable.Deployment`: an annotation of COCO's for each person.
 
     Args:
         task: the adapter; its data are not read.
@@ -74,7 +88,7 @@ class JointDeployment:
     form: ClassVar[Literal["coco", "csv"]] = "coco"
     crops = True
 
-    def __init__(self, task: Pose, labels: Sequence[str], network: Network) -> None:
+    def __init__(self, task: Poser, labels: Sequence[str], network: Network) -> None:
         if task.given is not None and tuple(labels) != tuple(task.given):
             raise ValueError(f"expected the joints {list(task.given)}, but got {list(labels)}")
         self.task = task

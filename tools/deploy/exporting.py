@@ -10,7 +10,8 @@ import torch
 
 from models.process.files import replacing
 from models.process.text import error_line, printable
-from tasks.deployment import WEIGHTS, Export
+from tasks.deployable import Export
+from tasks.deployment import WEIGHTS
 from tools.deploy.trained import DeployError, Trained, as_options, stoppers, summary, trained
 from tools.display.console import Plain
 from tools.experiment.options import USAGE_ERROR

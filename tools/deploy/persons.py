@@ -9,7 +9,7 @@ from typing import Any
 from models.process.text import shown
 from tasks.base import DataError
 from tasks.data import first_fault_raised
-from tasks.deployment import Box, Subject
+from tasks.deployable import Box, Subject
 from tasks.faults import finite, read_json
 from tools.deploy.images import ImageFile
 from tools.deploy.trained import DeployError

@@ -20,7 +20,7 @@ from models.process.text import error_line, printable
 from models.training.inference import inference
 from models.training.loading import length, loader, stop_workers
 from tasks.base import Batch, DataError
-from tasks.deployment import Record, Subject
+from tasks.deployable import Record, Subject
 from tools.deploy.images import Images, find
 from tools.deploy.persons import persons
 from tools.deploy.trained import DeployError, Trained, as_options, stoppers, summary, trained

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from models.process.text import shown, told
 from models.training.checkpoint import UNREADABLE, read
 from models.training.settings import CHECKPOINT
-from tasks.base import Deployable
-from tasks.deployment import Deployment
+from tasks.deployable import Deployable, Deployment
 from tools.experiment.options import ConfigError
 from tools.record import facts, plans
 from tools.record.files import RunFolderError

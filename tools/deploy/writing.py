@@ -11,7 +11,7 @@ from typing import Any
 
 from models.process.files import replacing
 from tasks.base import DataError
-from tasks.deployment import Deployment, Record
+from tasks.deployable import Deployment, Record
 from tools.deploy.images import ImageFile
 
 JSON, TABLE, PICTURES = "predictions.json", "predictions.csv", "pictures"

@@ -29,7 +29,7 @@ class Facts:
         code: dotted name -> the folder on Python's path where it was found, of task, strategy and
             signals that are not losstap's own.
         labels: names of the task's classes or joints in the network's order, by which its
-            predictions are told; empty if the task is not `tasks.base.Deployable`.
+            predictions are told; empty if the task is not `tasks.deployable.Deployable`.
     """
 
     metric: str

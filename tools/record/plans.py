@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from models.process.text import shown
-from tasks.base import Deployable, Task, lower_is_better
+from tasks.base import Task, lower_is_better
+from tasks.deployable import Deployable
 from tools.experiment.config import Experiment, Plan, planned
 from tools.experiment.options import ConfigError
 from tools.experiment.settings import arguments

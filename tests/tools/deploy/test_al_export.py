@@ -113,7 +113,7 @@ def test_a_pose_network_of_a_run_is_loaded_by_torch_alone(runs, tmp_path: Path):
 
 def boxes_of(one: Trained, path: str) -> dict[str, torch.Tensor]:
     """What the run's network finds in an image."""
-    from tasks.deployment import Subject
+    from tasks.deployable import Subject
 
     samples = one.deployment.images([Subject(Path(path))])
     with torch.inference_mode():
