@@ -35,7 +35,8 @@ SLOW = [
     "detr/detr_r50_8xb2-150e_coco.py",
     "dino/dino-4scale_r50_8xb2-12e_coco.py",
 ]
-ALL = [*DENSE, TWO_STAGES, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+TWO = pytest.param(TWO_STAGES, marks=pytest.mark.slow)
+ALL = [*DENSE, TWO, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 # queries of the two DETRs are chosen among the places of larger maps; SSDLite's maps end early
 LARGE = {"detr": 256, "dino": 256, "ssd": 320}
 
@@ -147,7 +148,7 @@ def test_a_batch_loses_what_mmdet_says(made, name):
     assert found.dim() == 0 and found.isfinite()
 
 
-@pytest.mark.parametrize("name", ["retinanet/retinanet_r18_fpn_1x_coco.py", TWO_STAGES])
+@pytest.mark.parametrize("name", ["retinanet/retinanet_r18_fpn_1x_coco.py", TWO])
 def test_for_a_lone_image_it_is_mmdets_loss(made, name):
     """Evaluation mode, so that mmdet's own function runs on the same numbers."""
     detector = detector_of(made, name)
@@ -160,6 +161,7 @@ def test_for_a_lone_image_it_is_mmdets_loss(made, name):
     assert abs(found[0] - batch) < 0.1 * batch
 
 
+@pytest.mark.slow
 def test_the_samplers_of_two_stages_draw_from_the_images_own_stream(made):
     detector = detector_of(made, TWO_STAGES)
     with torch.no_grad():
@@ -177,7 +179,7 @@ def test_the_samplers_of_two_stages_draw_from_the_images_own_stream(made):
     assert first != second, "mmdet's own draw from the global one, or the case tells nothing"
 
 
-@pytest.mark.parametrize("name", [*DENSE[1:3], TWO_STAGES])
+@pytest.mark.parametrize("name", [*DENSE[1:3], TWO])
 def test_images_own_losses_teach_batch_norms_nothing(made, name):
     detector = copy.deepcopy(detector_of(made, name)).train()
     heads = heads_of(detector, name)
@@ -188,6 +190,7 @@ def test_images_own_losses_teach_batch_norms_nothing(made, name):
     assert all(module.training for module in detector.modules())
 
 
+@pytest.mark.slow
 def test_losses_are_of_the_form_for_training_in_evaluation_too():
     """FCOS gives out other boxes then."""
     name = "fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py"
@@ -204,7 +207,7 @@ def test_losses_are_of_the_form_for_training_in_evaluation_too():
     assert len(boxes) == 4
 
 
-@pytest.mark.parametrize("name", [DENSE[0], DENSE[1], TWO_STAGES])
+@pytest.mark.parametrize("name", [DENSE[0], DENSE[1], TWO])
 def test_an_image_without_boxes(made, name):
     detector = detector_of(made, name)
     with torch.no_grad():
@@ -269,6 +272,7 @@ def test_distributions_are_of_the_boxes(made, name):
             assert 0 < kept.sum() <= len(found.scores)
 
 
+@pytest.mark.slow
 def test_rows_of_ssd_alone_correspond(made):
     name = "ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py"
     assert rows_correspond(detector_of(made, name))

@@ -41,6 +41,7 @@ def task_of(root: Path, **changes) -> Detection:
     return detection(root, network=thin(**changes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train_on", ["batch", "images"])
 def test_a_detector_of_mmdet_keeps_the_contract(voc, train_on):
     task = task_of(voc, train_on=train_on)

@@ -98,7 +98,7 @@ def _read(
                 )
             config.merge_from_dict(dict(variant))
         asked = _asked(options, config.get("strategy"))
-        config.merge_from_dict(_in_place_of_names(asked, config))
+        config.merge_from_dict(_in_place_of_names(asked, config.to_dict()))
         written = source.plain(config.to_dict(), {})
         if isinstance(written.get("strategy"), str) and "." in written["strategy"]:
             written["strategy"] = {"type": written["strategy"]}

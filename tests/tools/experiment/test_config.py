@@ -79,6 +79,31 @@ def test_every_config_takes_every_strategy(path, strategy):
     assert experiment.module_mode == {"random": "off", "learning_loss": "joint"}[strategy]
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("training.clip_grad", {"max_norm": 3.0}),
+        ("committee", {"members": 4}),
+        ("module", {"width": 8}),
+    ],
+)
+def test_a_dict_takes_the_place_of_what_is_none_and_adds_to_one(key, value):
+    """Of a value that is none, of a section that is not there, and of a section."""
+    experiment = load(TOY, options={key: value})
+    section, _, name = key.partition(".")
+    found = experiment.config[section]
+    assert (found[name] if name else {k: found[k] for k in value}) == value
+
+
+def test_the_settings_of_a_network_take_the_place_of_a_name():
+    config = "retinanet/retinanet_r18_fpn_1x_coco.py"
+    network = {"type": "mmdet", "config": config, "size": (128, 128)}
+    path = REPOSITORY / "configs" / "det_sandbox.py"
+    experiment = load(path, options={"task.network": network})
+    assert experiment.config["task"]["network"] == network
+    assert len(experiment.task.taps) == 5
+
+
 def test_every_config_says_how_it_is_run():
     for path in CONFIGS:
         assert f"python tools/al_train.py configs/{path.name}" in path.read_text().split('"""')[1]
