@@ -10,7 +10,7 @@ import torch
 from mmengine.structures import InstanceData
 
 from models.networks import mmdet_detector
-from models.networks.mmdet_config import DetectorError, blueprint
+from models.networks.mmdet_config import Blueprint, DetectorError, blueprint, parts
 from models.networks.mmdet_heads import Heads, rows_correspond
 from models.process.seeding import seeded
 
@@ -19,7 +19,7 @@ from mmdet.utils import dist_utils  # isort: skip
 
 CLASSES = 3
 SIDE = 128
-WARM = 8  # batches
+WARM = 3  # batches
 DENSE = [
     "retinanet/retinanet_r18_fpn_1x_coco.py",
     "yolox/yolox_tiny_8xb8-300e_coco.py",
@@ -37,12 +37,26 @@ SLOW = [
 ]
 TWO = pytest.param(TWO_STAGES, marks=pytest.mark.slow)
 ALL = [*DENSE, TWO, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
-# queries of the two DETRs are chosen among the places of larger maps; SSDLite's maps end early
-LARGE = {"detr": 256, "dino": 256, "ssd": 320}
+LARGE = {"ssd": 320}  # its maps end early
 
 
 def side_of(name: str) -> int:
     return LARGE.get(name.split("/")[0], SIDE)
+
+
+def plan_of(name: str) -> Blueprint:
+    """The config with few proposals, queries and layers, so that tests take seconds."""
+    plan = blueprint(name)
+    for part in parts(plan.model):
+        if part.get("type") == "RandomSampler":
+            part["num"] = 32
+        if "nms_pre" in part and "max_per_img" in part and "score_thr" not in part:
+            part.update(nms_pre=100, max_per_img=40)
+    if "num_queries" in plan.model:
+        plan.model.update(num_queries=20, test_cfg=dict(max_per_img=15))
+        plan.model["encoder"]["num_layers"] = 1
+        plan.model["decoder"]["num_layers"] = 2
+    return plan
 
 
 def sample(number: int, side: int, boxes: list) -> DetDataSample:
@@ -82,7 +96,7 @@ def made() -> dict:
 def detector_of(made: dict, name: str):
     if name not in made:
         with seeded(0):
-            detector = mmdet_detector.build(blueprint(name), CLASSES).train()
+            detector = mmdet_detector.build(plan_of(name), CLASSES).train()
             side = side_of(name)
             with torch.no_grad():
                 for _ in range(WARM):  # batch norms that know nothing make all maps alike
