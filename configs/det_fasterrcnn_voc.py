@@ -1,4 +1,4 @@
-r"""Active learning on PASCAL VOC 2007+2012 with Faster R-CNN-R50, as mmdet trains it on VOC.
+"""Active learning on PASCAL VOC 2007+2012 with Faster R-CNN-R50, as mmdet trains it on VOC.
 
     python tools/al_train.py configs/det_fasterrcnn_voc.py --strategy learning_loss --seed 0
 
@@ -12,8 +12,7 @@ strategies with each other.
 
 Smoke test of the same code, two cycles of a Faster R-CNN-R18 in minutes on a CPU:
 
-    python tools/al_train.py configs/det_fasterrcnn_voc.py --smoke \
-        --cfg-options task.pretrained=None
+    python tools/al_train.py configs/det_fasterrcnn_voc.py --smoke
 """
 
 from mmengine.optim import LinearLR, MultiStepLR
@@ -60,6 +59,7 @@ smoke = dict(
     task=dict(
         train=["VOC2007/trainval"],
         test_limit=24,
+        pretrained=None,
         network=dict(
             config="faster_rcnn/faster-rcnn_r18_fpn_8xb8-amp-lsj-200e_coco.py", size=(256, 192)
         ),

@@ -145,8 +145,15 @@ class JointDeployment:
             cv2.circle(sheet, points[joint], 4, colour, -1, cv2.LINE_AA)
 
     def exported(self, network: nn.Module) -> Export:
-        """The weights beside the network's code, which needs torch, or torch and timm, alone."""
+        """The weights beside the network's code, which needs torch, or torch and timm, alone.
+
+        Raises:
+            ValueError: if the network is not the task's.
+        """
         task = self.task
+        own = self.network.loading(len(self.labels))
+        if type(network).__name__ != own.title:
+            raise ValueError(f"expected a {own.title}, but got {type(network).__name__}")
         width, height = task.size
         meta = {
             "joints": list(self.labels),
@@ -156,7 +163,6 @@ class JointDeployment:
             "std": list(self.network.std),
             "stride": task.stride,
         }
-        own = self.network.loading(len(self.labels))
         libraries = "torch" if own.library == "torch" else "torch and timm"
         imports = [f"import {name}" for name in dict.fromkeys((own.library, "torch"))]
         lines = [

@@ -135,6 +135,15 @@ def tiny_voc(root: Path) -> tuple[list[str], int]:
     return ["task.train=[VOC2007/pool]", "task.classes=[cat,dog,person]", "task.pretrained=None"], 4
 
 
+def tiny_coco(root: Path) -> tuple[list[str], int]:
+    """Boxes in COCO's json at `root`, as `tiny_voc`."""
+    devkit.make_coco(root)
+    lists = ["task.train=[images:train.json]", "task.test=[images:test.json]"]
+    pool = len(devkit.read_json(root / "train.json")["images"])
+    names = "task.classes=[cat,dog,person]"
+    return [*lists, names, "task.pretrained=None", "test_in_pool=True"], pool
+
+
 def tiny_folder(root: Path) -> tuple[list[str], int]:
     """Images of classes at `root`, as `tiny_voc`."""
     imagekit.make_folder(root)
@@ -173,7 +182,10 @@ def toy_run(folder: Path, strategy: str) -> str:
 
 # how a config's name begins -> its task's data
 DATA = {"det": tiny_voc, "cls": tiny_folder, "pose": tiny_persons, "seg": tiny_masks}
-OF_ONE = {"pose_simple_coco": tiny_keypoints}  # that of a config alone
+OF_ONE = {
+    "pose_simple_coco": tiny_keypoints,
+    "det_rtmdet_coco": tiny_coco,
+}  # that of a config alone
 
 
 @pytest.mark.parametrize("command", [c for c in documented() if c not in BY_CI])

@@ -55,8 +55,8 @@ def test_a_full_disk_is_said_once_and_ends_nothing(tmp_path, status, ended):
     done = said(GOES_ON.format(status=status), str(tmp_path / "file"), "a", "b", "c", stdout=full)
     os.close(full)
     told = (
-        b"standard output cannot be written to (No space left on device): what is said from "
-        b"here on is lost"
+        b"standard output cannot be written to (No space left on device): further output is "
+        b"lost; the command goes on, and files are written"
     )
     assert (done.returncode, (tmp_path / "file").read_text()) == (ended, "whole")
     assert done.stderr.count(told) == 1 and len(done.stderr.splitlines()) == 1

@@ -186,7 +186,7 @@ def test_a_network_that_no_library_has_is_refused(tmp_path: Path):
     task = Pose("nowhere", stacks=1, features=8, depth=1, input_size=16)
     one = untrained(task, task.joints, tmp_path / "run")
     one = Trained(one.folder, 0, one.labels, one.deployment, torch.nn.Identity())
-    with pytest.raises(exporting.DeployError, match="a stacked hourglass, but got Identity"):
+    with pytest.raises(exporting.DeployError, match="a StackedHourglass, but got Identity"):
         exporting.write(one, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

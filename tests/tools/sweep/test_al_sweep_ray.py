@@ -47,7 +47,7 @@ def cluster():
 @pytest.fixture
 def joined(cluster, monkeypatch):
     """The same, without the process that first tries whether anybody answers."""
-    monkeypatch.setattr(on_ray, "_answers", lambda address: None)
+    monkeypatch.setattr(on_ray, "_check_answer", lambda address: None)
     monkeypatch.setenv("RAY_ADDRESS", cluster)
     return cluster
 
