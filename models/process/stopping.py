@@ -27,6 +27,7 @@ class Stopped(KeyboardInterrupt):
 @dataclass
 class _Heard:
     by: signal.Signals | None = None  # the first signal
+    raised: bool = False  # whether a signal's handler raised `Stopped`
     finishing: bool = False  # whether the running block calls `asked` often
     before: dict[signal.Signals, Any] = field(default_factory=dict)  # handlers
 
@@ -39,6 +40,8 @@ def listening() -> Iterator[None]:
     """Within, a signal raises `Stopped`: at once, or in a block of `finishing` when that checks.
 
     The second Ctrl-C raises it at once, too. A signal that is ignored (as under `nohup`) stays so.
+    An error that code makes of a raised `Stopped` becomes `Stopped` again: before Python 3.12 a
+    class that is just being made (in an import) turns it into a RuntimeError.
     """
     chosen = [s for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
     if threading.current_thread() is not threading.main_thread():
@@ -46,9 +49,13 @@ def listening() -> Iterator[None]:
     _heard.before = {s: signal.signal(s, _hear) for s in chosen}
     try:
         yield
+    except Exception as error:
+        if not _heard.raised:
+            raise
+        raise Stopped(_message()) from error
     finally:
         _unlisten()
-        _heard.by = None
+        _heard.by, _heard.raised = None, False
 
 
 def _unlisten() -> None:
@@ -95,7 +102,8 @@ def _hear(number: int, frame: FrameType | None) -> None:
     if again and number != signal.SIGINT:
         return  # schedulers repeat themselves
     if again or not _heard.finishing:
-        raise Stopped(f"stopped by {name()}; what was trained is kept")
+        _heard.raised = True
+        raise Stopped(_message())
     if is_main_process():  # past Python's buffers, which may be in use at this moment
         with suppress(OSError):  # Ctrl-C ends `| tee`, too, and then the pipe is closed
             os.write(
@@ -103,6 +111,10 @@ def _hear(number: int, frame: FrameType | None) -> None:
                 f"\n{name()}: finishing this iteration (Ctrl-C once more: ending at "
                 "once)\n".encode(),
             )
+
+
+def _message() -> str:
+    return f"stopped by {name()}; what was trained is kept"
 
 
 @contextmanager
@@ -125,7 +137,7 @@ def stop_if_asked() -> None:
     Python drops exceptions that are raised in a `__del__`.
     """
     if _heard.by is not None:
-        raise Stopped(f"stopped by {name()}; what was trained is kept")
+        raise Stopped(_message())
 
 
 @contextmanager

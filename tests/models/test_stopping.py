@@ -213,3 +213,29 @@ def suppress_unraisable():
         yield
     finally:
         sys.unraisablehook = before
+
+
+class Telling:
+    """A descriptor that gets a signal while its class is being made."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        tell(signal.SIGTERM)
+
+
+def test_a_stop_that_other_code_turned_into_an_error_is_a_stop_again():
+    # Python 3.10 and 3.11 wrap whatever `__set_name__` raises in a RuntimeError
+    with pytest.raises(Stopped, match="stopped by SIGTERM"), listening():
+        type("Made", (), {"field": Telling()})
+    with pytest.raises(Stopped, match="stopped by SIGTERM"), listening():
+        try:
+            tell(signal.SIGTERM)
+        except Stopped as stop:
+            raise ValueError("training.optimizer: cannot be made") from stop
+
+
+def test_an_error_after_a_signal_that_was_only_noted_stays_itself(capfd):
+    with pytest.raises(OSError, match="disk is full"), listening(), finishing():
+        tell(signal.SIGTERM)
+        raise OSError("disk is full")
+    with pytest.raises(ValueError, match="its own"), listening():
+        raise ValueError("its own")
