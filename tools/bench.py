@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     subs = top.add_subparsers(required=True)
 
     def subject(name: str, what: str) -> argparse.ArgumentParser:
+        """Add the parser of a subject, with the options that all of them have."""
         sub = subs.add_parser(
             name, help=what, formatter_class=argparse.ArgumentDefaultsHelpFormatter
         )

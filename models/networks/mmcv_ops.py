@@ -69,6 +69,7 @@ def _load(name: str, functions: Sequence[str]) -> SimpleNamespace:
 
 def _missing(name: str) -> Callable[..., Any]:
     def fail(*args: Any, **kwargs: Any) -> Any:
+        """Raise the error that names the operator."""
         raise OperatorError(name)
 
     return fail

@@ -8,7 +8,6 @@ Human Pose Estimation", CVPR 2019 (HRNet's highest resolution and one convolutio
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import torch
 from timm.models import load_state_dict
 from torch import Tensor, nn
 
-from models.networks.weights import WeightsError, locate
+from models.networks.weights import WeightsError, lacking, locate
 from models.output import Tap
 
 Found = tuple[tuple[Tensor, ...], tuple[Tensor]]  # taps, and the heatmaps as the only ones
@@ -269,19 +268,9 @@ def _check_file(name: str, path: Path) -> None:
         ) from error
     with torch.device("meta"):
         needed = timm.create_model(name, num_classes=0).state_dict()
-    lacking = missing(held, needed)
-    if lacking:
+    absent = lacking(held, needed)
+    if absent:
         raise WeightsError(
-            f"Expected timm's weights of {name!r} in {path}, but it lacks {len(lacking)} of "
-            f"{len(needed)} tensors, such as {lacking[:3]}"
+            f"Expected timm's weights of {name!r} in {path}, but it lacks {len(absent)} of "
+            f"{len(needed)} tensors, such as {absent[:3]}"
         )
-
-
-def missing(held: object, needed: dict[str, Tensor]) -> Sequence[str]:
-    """Names in `needed` that a checkpoint lacks or holds in another shape."""
-    found = held if isinstance(held, dict) else {}
-    return [
-        name
-        for name, tensor in needed.items()
-        if getattr(found.get(name), "shape", None) != tensor.shape
-    ]

@@ -144,10 +144,14 @@ def missing(path: Path, expected: Mapping[str, Tensor]) -> list[str]:
         ) from error
     if isinstance(state, Mapping):
         state = state.get("state_dict", state)
-    if not isinstance(state, Mapping):
-        state = {}
+    return lacking(state, expected)
+
+
+def lacking(state: object, expected: Mapping[str, Tensor]) -> list[str]:
+    """Names in `expected` that weights lack or hold in another shape."""
+    held = state if isinstance(state, Mapping) else {}
     return [
         name
         for name, tensor in expected.items()
-        if getattr(state.get(name), "shape", None) != tensor.shape
+        if getattr(held.get(name), "shape", None) != tensor.shape
     ]

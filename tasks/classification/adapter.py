@@ -29,7 +29,7 @@ from tasks.classification.drawing import drawn
 from tasks.classification.faults import cifar_faults, folder_faults
 from tasks.classification.held import Held, Where
 from tasks.classification.metrics import Accuracy
-from tasks.classification.networks import TimmNetwork, chosen
+from tasks.classification.networks import TimmNetwork, network_of
 from tasks.classification.notes import folder_notes, untested
 from tasks.classification.pictures import Pictures
 from tasks.data import canonical, even
@@ -124,7 +124,7 @@ class Classification:
         self.download = download
         self.others = others
         self.given = None if classes is None else tuple(classes)
-        self._network = chosen(network, input_size, pretrained)
+        self._network = network_of(network, input_size, pretrained)
         own = self._network.preparation
         wanted = own._replace(
             input_size=input_size or own.input_size,

@@ -98,7 +98,8 @@ class ClassDeployment:
             raise ValueError(f"expected the classes {list(given)}, but got {list(labels)}")
         self.task = task
         self.labels = tuple(labels)
-        self._whole: dict[int, nn.Module] = {}
+        # a network, and what takes images with it
+        self._whole: tuple[nn.Module, nn.Module] | None = None
 
     def build(self) -> nn.Module:
         """A network of the right shape; of a frozen one, the layer that is trained."""
@@ -115,9 +116,9 @@ class ClassDeployment:
     def records(self, network: nn.Module, batch: Batch) -> list[list[Record]]:
         """The likeliest class (the first of equal ones), and the probability of each."""
         images = self.task.pictures.normalised(batch["images"])
-        if id(network) not in self._whole:  # of a frozen one, it is put together once
-            self._whole[id(network)] = self.task.whole(network)
-        whole = self._whole[id(network)].to(images.device).eval()
+        if self._whole is None or self._whole[0] is not network:
+            self._whole = network, self.task.whole(network).to(images.device).eval()
+        whole = self._whole[1]
         _, logits = whole(images)
         return [[self._row(own)] for own in logits.float().softmax(dim=1).tolist()]
 

@@ -61,7 +61,7 @@ class Network(Protocol):
         ...
 
 
-def chosen(name: str, input_size: int | None, pretrained: bool | str | None) -> Network:
+def network_of(name: str, input_size: int | None, pretrained: bool | str | None) -> Network:
     """The network of a name.
 
     Args:

@@ -159,9 +159,9 @@ class Pose:
             split_seed=split_seed,
         )
         self.form: Form = FORMS[format](settings)
-        # of COCO's form, the data say which where the setting does not
-        self.given = self.form.joints if format == "mpii" else joints
-        self.metric, self.threshold = self.form.metric, self.form.threshold
+        self.given = self.form.given
+        self.metric = self.form.metric
+        self.threshold = self.form.threshold
         self._notes: list[str] = []
 
     @property
@@ -172,7 +172,7 @@ class Pose:
     @property
     def mirrored(self) -> list[int]:
         """For each joint the one it becomes in a mirrored image."""
-        return self.form.mirrored
+        return self.form.mirrored(self.joints)
 
     def check(self, full: bool = False) -> list[str]:
         """Return the faults of both splits' files, and of the weights, which it downloads."""
@@ -257,13 +257,19 @@ class Pose:
             return Output(taps, loss, probs)
         return Output(taps, loss, probs, answers=answers(probs, width, self.reach))
 
-    def heatmaps(self, network: nn.Module, batch: Batch) -> Tensor:
-        """The last heatmaps (B, J, H, W) in evaluation, with those of the mirrored crop if set."""
+    def heatmaps(
+        self, network: nn.Module, batch: Batch, joints: Sequence[str] | None = None
+    ) -> Tensor:
+        """The last heatmaps (B, J, H, W) in evaluation, with those of the mirrored crop if set.
+
+        `joints` are the network's; None asks the data.
+        """
         images = self._normalised(batch["image"])
         heatmaps = network(images)[1][-1].float()
         if self.flip_test:
             flipped = network(images.flip(3))[1][-1].float()
-            heatmaps = (heatmaps + maps.unflipped(flipped, self.mirrored)) / 2
+            sides = self.form.mirrored(joints or self.joints)
+            heatmaps = (heatmaps + maps.unflipped(flipped, sides)) / 2
         return heatmaps.detach()
 
     def predict(self, network: nn.Module, batch: Batch) -> list[BaseDataElement]:

@@ -29,7 +29,7 @@ LABELED_AND_VISIBLE = 2  # COCO's v
 class Poser(Protocol):
     """What is asked of the adapter; none of it reads data."""
 
-    given: Sequence[str] | None
+    given: tuple[str, ...] | None
     size: tuple[int, int]
     stride: int
 
@@ -37,8 +37,10 @@ class Poser(Protocol):
         """A batch of persons."""
         ...
 
-    def heatmaps(self, network: nn.Module, batch: Batch) -> Tensor:
-        """(B, J, H, W)."""
+    def heatmaps(
+        self, network: nn.Module, batch: Batch, joints: Sequence[str] | None = None
+    ) -> Tensor:
+        """(B, J, H, W) of these joints."""
         ...
 
 
@@ -89,7 +91,7 @@ class JointDeployment:
     crops = True
 
     def __init__(self, task: Poser, labels: Sequence[str], network: Network) -> None:
-        if task.given is not None and tuple(labels) != tuple(task.given):
+        if task.given is not None and tuple(labels) != task.given:
             raise ValueError(f"expected the joints {list(task.given)}, but got {list(labels)}")
         self.task = task
         self.network = network
@@ -117,7 +119,7 @@ class JointDeployment:
         A joint's score is the highest value of its heatmap, cut to [0, 1] (1 is the target's peak);
         the person's is their mean.
         """
-        heatmaps = self.task.heatmaps(network, batch)
+        heatmaps = self.task.heatmaps(network, batch, self.labels)
         joints = maps.to_image(maps.decode(heatmaps), self.task.stride, batch["inverse"]).tolist()
         scores = heatmaps.amax(dim=(2, 3)).clamp(0, 1).tolist()
         boxes = batch["box"].tolist()

@@ -57,20 +57,21 @@ class Form(Protocol):
         metric: key of the metric.
         tested: the list of the test set, as messages name it.
         threshold: of PCK and PCKh, in sizes.
+        given: joints that are known without the data; None where the data alone name them.
     """
 
     metric: str
     tested: str
     threshold: float
+    given: tuple[str, ...] | None
 
     @property
     def joints(self) -> tuple[str, ...]:
         """Names in the order of the joints."""
         ...
 
-    @property
-    def mirrored(self) -> list[int]:
-        """For each joint the one it becomes in a mirrored image."""
+    def mirrored(self, joints: Sequence[str]) -> list[int]:
+        """For each of these joints the one it becomes in a mirrored image."""
         ...
 
     @property
@@ -132,12 +133,17 @@ class MpiiForm:
         self.tested = self.lists["test"]
         self.head_file = settings.heads if measure == "PCKh" else None
         self.joints = tuple(MPII_JOINTS if settings.joints is None else settings.joints)
-        self.mirrored = mirrored(self.joints)
+        self.given: tuple[str, ...] | None = self.joints
+        mirrored(self.joints)  # names without their other side are refused
         self.threshold = threshold_of(measure, settings.threshold)
         published = self.joints == MPII_JOINTS
         self.unscored = UNSCORED if published else ()
         self.bones = MPII_BONES if published else ()
         self._read: dict[str, People] = {}
+
+    def mirrored(self, joints: Sequence[str]) -> list[int]:
+        """See `Form`."""
+        return mirrored(tuple(joints))
 
     def faults(self, full: bool, progress: Progress, notes: list[str]) -> list[Fault]:
         """See `Form`."""

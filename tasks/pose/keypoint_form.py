@@ -59,6 +59,7 @@ class CocoForm:
         self.root, self.size = settings.root, settings.size
         self.settings, self.measure = settings, measure
         self.metric: str = "AP" if measure == "OKS" else measure
+        self.given = None if settings.joints is None else tuple(settings.joints)
         self.entries: dict[str, tuple[str, ...]] = {"train": _entries(settings.train)}
         if settings.test_share is None:
             self.entries["test"] = _entries(settings.test)
@@ -144,10 +145,9 @@ class CocoForm:
         """See `forms.Form`; those of the json."""
         return self._splits["train"].joints
 
-    @cached_property
-    def mirrored(self) -> list[int]:
+    def mirrored(self, joints: Sequence[str]) -> list[int]:
         """See `forms.Form`."""
-        return swapped(self.joints, self.settings.sides)
+        return swapped(joints, self.settings.sides)
 
     @property
     def bones(self) -> tuple[tuple[int, int], ...]:
@@ -179,7 +179,7 @@ class CocoForm:
                 f"OKS takes {OTHER_SIGMA}, the mean of COCO's 17, as sigma of {len(unknown)} "
                 f"joints that COCO does not have: {few(unknown)}; task.oks_sigmas sets all"
             )
-        unmoved = self.mirrored == list(range(len(self.joints)))
+        unmoved = self.mirrored(self.joints) == list(range(len(self.joints)))
         if flip > 0 and self.settings.sides is None and unmoved:
             found.append(
                 "no joint's name begins with left_ or right_: none changes places in mirrored "

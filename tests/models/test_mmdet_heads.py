@@ -89,12 +89,13 @@ def samples_of(side: int) -> list[DetDataSample]:
 
 @pytest.fixture(scope="module")
 def made() -> dict:
-    """Detectors by the names of their configs: each is built once and left in evaluation mode."""
+    """The newest detector by the name of its config; tests of one detector follow each other."""
     return {}
 
 
 def detector_of(made: dict, name: str):
     if name not in made:
+        made.clear()
         with seeded(0):
             detector = mmdet_detector.build(plan_of(name), CLASSES).train()
             side = side_of(name)
@@ -124,7 +125,7 @@ def total(losses: dict) -> torch.Tensor:
     )
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ALL, scope="module")
 def test_an_image_loses_the_same_in_a_batch_and_alone(made, name):
     detector = detector_of(made, name)
     with torch.no_grad():
@@ -141,7 +142,7 @@ def test_an_image_loses_the_same_in_a_batch_and_alone(made, name):
     )
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ALL, scope="module")
 def test_a_batch_loses_what_mmdet_says(made, name):
     """In training, batch norms and random samplers included."""
     detector = copy.deepcopy(detector_of(made, name)).train()
@@ -252,7 +253,7 @@ def test_processes_have_no_part_in_an_images_loss(made, monkeypatch):
     assert dist_utils.dist is Two
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ALL, scope="module")
 def test_boxes_are_mmdets_own(made, name):
     detector, side = detector_of(made, name), side_of(name)
     with seeded(1):
@@ -265,7 +266,7 @@ def test_boxes_are_mmdets_own(made, name):
         torch.testing.assert_close(one.scores, other.pred_instances.scores)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ALL, scope="module")
 def test_distributions_are_of_the_boxes(made, name):
     detector = copy.deepcopy(detector_of(made, name))
     with torch.no_grad():

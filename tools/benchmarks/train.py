@@ -154,6 +154,7 @@ def held(model: JointModel, batch: Any) -> int:
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
 
     def keep(tensor: Tensor) -> Tensor:
+        """Count what autograd saves, storages once and weights never."""
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             kept[storage.data_ptr()] = storage.nbytes()

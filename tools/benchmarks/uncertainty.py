@@ -178,6 +178,7 @@ def _correlated(
     task = experiment.task
 
     def under(trained: JointModel) -> JointModel:
+        """Return the network without its module, in evaluation mode."""
         return JointModel(
             trained.network, task.forward, task.predict, task.taps, experiment.module, "off"
         ).eval()

@@ -95,6 +95,7 @@ def _effect_interval(t: float, n: int) -> tuple[float, float]:
     size = abs(t)
 
     def centre(share: float) -> float:
+        """Return the effect under which this share of t values lies below the observed one."""
         return float(
             brentq(lambda c: stats.nct.cdf(size, n - 1, c) - share, -5, 3 * size + 5)
         ) / math.sqrt(n)

@@ -67,12 +67,14 @@ def _trait(
         bins = bins or tuple(f"{edge:.3g}" for edge in edges)  # one value alone
 
         def shares(ids: Sequence[int]) -> list[float]:
+            """Return the share of the samples' numbers in each interval."""
             return number_shares([value for i in ids for value in rows[i]], edges)
     else:
         counts = Counter(word for row in rows for word in set(row))
         bins = tuple(sorted(counts, key=lambda word: (-counts[word], word)))
 
         def shares(ids: Sequence[int]) -> list[float]:
+            """Return the share of the samples that have each word."""
             return word_shares([rows[i] for i in ids], bins)
 
     by_run = {leg: [shares(ids) for ids in runs if ids] for leg, runs in queried.items()}

@@ -274,6 +274,7 @@ def _forms(batch: dict[str, Any], keys: list[str]) -> str:
     """Describe the inputs: the shapes of tensors, the types of others."""
 
     def form(entry: Any) -> str:
+        """Return the shape of a tensor, or the type of anything else."""
         return str(list(entry.shape)) if isinstance(entry, Tensor) else type(entry).__name__
 
     forms = [f"{key} {' '.join(map(form, list(batch[key])[:2]))}" for key in keys]

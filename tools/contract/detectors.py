@@ -14,17 +14,13 @@ import torch
 
 from models.process.files import replacing
 from models.process.seeding import seeded
-from tools.contract.matrix import FOLDER, Silent
+from tools.contract.matrix import FOLDER, finished
 from tools.data.sandbox import CONFIGS
 from tools.display.console import Plain
 from tools.display.sheet import Column, Sheet
 from tools.experiment import preflight
 from tools.experiment.config import Experiment, load
 from tools.experiment.options import ConfigError
-from tools.record.folder import RunFolder
-from tools.record.plans import told
-from tools.train import loop
-from tools.train.cycle import Cycle
 
 BASE = "det_sandbox"
 SIDE = 128  # px: of the drawn scenes
@@ -144,6 +140,7 @@ def measured(experiment: Experiment) -> tuple[float, float, str]:
         network = task.build().eval()
 
     def losses(ids: Sequence[int]) -> Any:
+        """Return the losses (B,) of some samples in one batch."""
         batch = task.collate([pool[i] for i in ids])
         return task.forward(network, batch, frozenset({"loss"})).loss
 
@@ -162,10 +159,7 @@ def measured(experiment: Experiment) -> tuple[float, float, str]:
 def _cycles(experiment: Experiment) -> float:
     """Run two cycles and return the last one's mAP."""
     with tempfile.TemporaryDirectory(prefix="losstap-detectors-") as folder:
-        run = RunFolder(Path(folder) / "run")
-        run.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
-        # for the tracker and for the console
-        loop.run(Cycle.next_of(run, experiment), Silent(), Silent())  # type: ignore[arg-type]
+        run = finished(experiment, Path(folder) / "run")
         return run.rows(experiment.budget.cycles)[-1][experiment.task.metric]
 
 

@@ -35,6 +35,7 @@ def loss_reaches_the_network(subject: Subject) -> str:
         )
 
     def loss(network: nn.Module) -> Any:
+        """Return the loss of a training batch."""
         with seeded(SEED):  # one view of the samples, and the same units dropped
             return subject.objective("train", network)
 
@@ -145,6 +146,7 @@ def tap_changes(subject: Subject, places: Sequence[int]) -> str:
     """
 
     def taps(network: nn.Module) -> Any:
+        """Return the taps of a batch of the pool."""
         output = subject.task.forward(network, subject.batch("pool"), frozenset())
         return [output.taps[place] for place in places]
 
@@ -170,6 +172,7 @@ def what_changes(
     noted = {name: buffer.clone() for name, buffer in buffers.items()}
 
     def computed(changed: Sequence[str]) -> Any:
+        """Compute with some parameters changed, and put them back."""
         kept = {name: parameters[name].clone() for name in changed}
         for name, buffer in buffers.items():
             buffer.copy_(noted[name])

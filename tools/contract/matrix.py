@@ -17,7 +17,7 @@ from tools.data.sandbox import CONFIGS
 from tools.display.console import Plain
 from tools.display.sheet import Column, Sheet
 from tools.experiment import preflight
-from tools.experiment.config import load
+from tools.experiment.config import Experiment, load
 from tools.record.folder import RunFolder
 from tools.record.plans import told
 from tools.train import loop
@@ -88,12 +88,8 @@ def run_cell(config: str, strategy: str, data_root: Path, folder: Path) -> Cell:
     if problems:
         return Cell(config, strategy, "refused", "; ".join(problems))
     began = time.perf_counter()
-    run = RunFolder(folder)
     try:
-        run.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
-        # for the tracker and for the console
-        loop.run(Cycle.next_of(run, experiment), Silent(), Silent())  # type: ignore[arg-type]
-        query = run.query(0)
+        query = finished(experiment, folder).query(0)
     except Exception as error:  # one cell must not end the others
         return Cell(
             config,
@@ -103,6 +99,15 @@ def run_cell(config: str, strategy: str, data_root: Path, folder: Path) -> Cell:
             time.perf_counter() - began,
         )
     return Cell(config, strategy, "ok", _ranges(query), time.perf_counter() - began)
+
+
+def finished(experiment: Experiment, folder: Path) -> RunFolder:
+    """Run an experiment to its end in this process, without a word."""
+    run = RunFolder(folder)
+    run.open(experiment.config, preflight.names(experiment.task), told=told(experiment))
+    # for the tracker and for the console
+    loop.run(Cycle.next_of(run, experiment), Silent(), Silent())  # type: ignore[arg-type]
+    return run
 
 
 def _ranges(query: Query | None) -> str:

@@ -48,6 +48,7 @@ def at_least(least: int) -> Callable[[str], int]:
     """A type of arguments: whole numbers from `least` on."""
 
     def number(text: str) -> int:
+        """Return the number that a text says."""
         if not text.isdecimal() or int(text) < least:
             raise argparse.ArgumentTypeError(
                 f"expected a whole number of at least {least}, but got {text!r}"

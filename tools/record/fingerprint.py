@@ -85,6 +85,7 @@ def fingerprint(task: Task) -> Fingerprint | None:
 
     @cache  # the persons of an image share it
     def size(path: Path) -> int:
+        """Return the bytes of a file."""
         return os.stat(path).st_size
 
     for split in SPLITS:

@@ -122,6 +122,7 @@ def unpacked(arrays: Mapping[str, np.ndarray]) -> tuple[Query | None, Receipt]:
     """
 
     def part(prefix: str) -> dict[str, np.ndarray]:
+        """Return the arrays whose names begin so, without the prefix."""
         return {
             name.removeprefix(prefix): values
             for name, values in arrays.items()

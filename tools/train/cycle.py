@@ -95,6 +95,7 @@ def settled(experiment: Experiment, folder: RunFolder) -> Experiment:
         return experiment
 
     def measured() -> int:
+        """Measure the fastest batch size on this machine."""
         want = fields(needs(experiment.steps))
         model = untrained(experiment, "joint")
         pool_view = task.dataset("pool")
@@ -208,6 +209,7 @@ def next_query(
     task, settings, tap = experiment.task, experiment.scoring, experiment.tap
 
     def signals(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Compute the signals of some samples of the pool."""
         pool_view = task.dataset("pool")
         samples = Samples(pool_view, task.collate, ids)
         return score(model, samples, names, settings, Pass("scoring", members, tap, scratch))

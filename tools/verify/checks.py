@@ -234,6 +234,7 @@ def replay(run: Record) -> Iterator[Remark]:
 
 def _replayed(run: Record, cycle: Cycle, query: Query) -> Iterator[Remark]:
     def saved(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the signals that the run saved, for its own candidates alone."""
         if np.array_equal(ids, cycle.labeled):
             return {name: query.labeled[name] for name in names}
         if not np.array_equal(ids, query.candidates):

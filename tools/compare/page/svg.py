@@ -122,6 +122,7 @@ class _Scale:
 
     @property
     def ticks(self) -> list[float]:
+        """Round values for the axis' labels, from low to high."""
         ticks: list[float] = []
         for most in range(5, 5 + 2 * TICKS):
             values = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)

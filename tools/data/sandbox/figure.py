@@ -191,6 +191,7 @@ def draw_figure(
     canvas = Canvas()
 
     def dull(full: NDArray[Any]) -> NDArray[Any]:
+        """Return a colour nearer to that of the surroundings."""
         return surround + colour * (full - surround)
 
     for side, chain in LEGS.items():

@@ -1,0 +1,1 @@
+"""People as the oracle: for `al_label.py`."""
