@@ -15,6 +15,7 @@ from acquisition.strategies import named_strategies
 from models.process.text import came
 from models.training.settings import CommitteeSettings, ModuleSettings, TrainingSettings
 from tasks.twins import ALLOW
+from tools.experiment.people import LabelSettings
 from tools.experiment.settings import (
     arguments,
     not_a_class,
@@ -30,6 +31,7 @@ SECTIONS = {
     "module": ModuleSettings,
     "scoring": ScoringSettings,
     "committee": CommitteeSettings,
+    "label": LabelSettings,
 }
 PLAIN = {
     "strategy": str | dict, "subset": int | None, "keep": Annotated[int, Ge(1)], "seed": int,
@@ -61,6 +63,7 @@ def check(given: dict[str, Any], code: bool = True) -> tuple[dict[str, Any], lis
         "seed": 0,
         "module": {},
         "committee": {},
+        "label": {},
         ALLOW: False,
     }
     for key in [key for key in KNOWN if code or key != "task"]:

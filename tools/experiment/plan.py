@@ -21,6 +21,7 @@ from models.process.text import came, told
 from models.training.settings import CommitteeSettings, Kind, ModuleSettings, TrainingSettings
 from tasks.twins import ALLOW
 from tools.experiment.checks import SECTIONS
+from tools.experiment.people import LabelSettings
 from tools.experiment.settings import arguments, unknown
 
 Named = Callable[[str], Any]  # a dotted name -> what it stands for
@@ -48,6 +49,7 @@ class Plan:
     module: ModuleSettings
     scoring: ScoringSettings
     committee: CommitteeSettings
+    label: LabelSettings
     config: dict[str, Any]
 
     @property

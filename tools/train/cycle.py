@@ -26,6 +26,7 @@ from models.training.loading import length, loader, train_loader
 from models.training.runner import TrainingRunner
 from models.training.settings import Mode
 from models.training.trainer import Data, Place, training, warm_start
+from tasks.base import Read
 from tasks.evaluation import metric_of
 from tools.experiment.config import Experiment
 from tools.experiment.plan import asked
@@ -75,6 +76,30 @@ class Cycle:
     def last(self) -> bool:
         """Whether it is the last one, which queries nothing."""
         return self.pool.cycle + 1 == self.experiment.budget.cycles
+
+    @property
+    def title(self) -> str:
+        """Of its progress bars."""
+        return f"cycle {self.pool.cycle + 1}/{self.experiment.budget.cycles}"
+
+    def before(self, member: int) -> Path | None:
+        """The folder of the training whose weights a warm start takes; None for the first."""
+        if self.pool.cycle == 0:
+            return None
+        return self.folder.training_folder(self.pool.cycle - 1, member)
+
+    def ranked(self, query: Query | None) -> tuple[Read, dict[str, np.ndarray]]:
+        """The split and the groups of its samples on which the module's ranking is measured.
+
+        They are what was queried and a random control: the oracle may look at labels, no strategy
+        does.
+        """
+        rng = stream(self.experiment.seed, self.pool.cycle, "control")
+        control = rng.permutation(self.pool.unlabeled)[: self.experiment.scoring.control]
+        groups = {"control": control}
+        if query is not None:
+            groups["queried"] = query.picked
+        return "pool", groups
 
     @property
     def spared(self) -> dict[str, float]:
@@ -162,15 +187,16 @@ def _training(cycle: Cycle, member: int) -> AbstractContextManager[TrainingRunne
             experiment.module_mode,
             task.fields,
         )
-    if settings.start == "warm" and pool.cycle > 0:
-        warm_start(model, cycle.folder.training_folder(pool.cycle - 1, member))
+    before = cycle.before(member)
+    if settings.start == "warm" and before is not None:
+        warm_start(model, before)
     augmented, test = task.dataset("train"), task.dataset("test")
     train = train_loader(
         augmented, pool.labeled, settings.batch_size, settings.workers, task.collate, seed
     )
     in_order = DefaultSampler(test, shuffle=False)  # split over the processes
     evaluation = loader(test, in_order, scoring.size, scoring.workers, task.collate)
-    title = f"cycle {pool.cycle + 1}/{experiment.budget.cycles}"
+    title = cycle.title
     if member:
         title += f", member {member + 1}"
     where = Place(cycle.folder.training_folder(pool.cycle, member), seed, title, cycle.launcher)
@@ -217,18 +243,10 @@ def next_query(
     return asked(experiment, pool, signals)
 
 
-def ranking_quality(
-    experiment: Experiment, model: JointModel, pool: Pool, query: Query | None
-) -> dict:
-    """How the module ranks what was queried and a random control.
-
-    The oracle may look at labels, no strategy does.
-    """
+def ranking_quality(cycle: Cycle, model: JointModel, query: Query | None) -> dict:
+    """How the module ranks samples; empty where there is no module."""
     if model.loss_prediction is None:
         return {}
-    rng = stream(experiment.seed, pool.cycle, "control")
-    groups = {"control": rng.permutation(pool.unlabeled)[: experiment.scoring.control]}
-    if query is not None:
-        groups["queried"] = query.picked
-    task = experiment.task
-    return module_quality(model, task.dataset("pool"), task.collate, groups, experiment.scoring)
+    split, groups = cycle.ranked(query)
+    task, settings = cycle.experiment.task, cycle.experiment.scoring
+    return module_quality(model, task.dataset(split), task.collate, groups, settings)

@@ -74,7 +74,7 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
     with clock("score"):  # 3. score the candidates and query
         query = None if cycle.last else next_query(experiment, model, members, pool, folder.path)
     with clock("ranking"):  # no part of the method: how well the module ranks, measured with labels
-        ranking = ranking_quality(experiment, model, pool, query)
+        ranking = ranking_quality(cycle, model, query)
     if experiment.training.keep_weights == "all":
         folder.keep_weights(pool.cycle, partial(save, model))
     receipt = (
