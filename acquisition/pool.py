@@ -45,7 +45,6 @@ class Pool:
         size: number of samples.
         labeled: distinct ids.
         cycle: the cycle that trains on them.
-        apart: ids that are neither trained on nor asked for: people have them, or skipped them.
 
     Raises:
         ValueError: if the labeled ids are not distinct ids of the pool.
@@ -54,10 +53,9 @@ class Pool:
     size: int
     labeled: tuple[int, ...]
     cycle: int = 0
-    apart: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        outside = [i for i in (*self.labeled, *self.apart) if not 0 <= i < self.size]
+        outside = [i for i in self.labeled if not 0 <= i < self.size]
         if outside:
             raise ValueError(f"Expected ids from 0 to {self.size - 1}, but got {outside[:5]}")
         if len(set(self.labeled)) != len(self.labeled):
@@ -65,8 +63,6 @@ class Pool:
             raise ValueError(
                 f"Expected every sample to be labeled once, but these came twice: {twice[:5]}"
             )
-        if both := sorted(set(self.labeled) & set(self.apart)):
-            raise ValueError(f"Expected labeled samples not to be apart, but got {both[:5]}")
 
     @classmethod
     def initial(cls, size: int, count: int, seed: int) -> Pool:
@@ -80,9 +76,9 @@ class Pool:
 
     @property
     def unlabeled(self) -> np.ndarray:
-        """Ids of the samples that may be asked for, ascending, int64."""
+        """Ids of all other samples, ascending, int64."""
         mask = np.ones(self.size, dtype=bool)
-        mask[list(self.labeled + self.apart)] = False
+        mask[list(self.labeled)] = False
         return np.flatnonzero(mask)
 
     def label(self, ids: Sequence[int]) -> Pool:
@@ -93,4 +89,4 @@ class Pool:
             raise ValueError(
                 f"Expected a query of unlabeled samples, but these are labeled: {again[:5]}"
             )
-        return Pool(self.size, self.labeled + tuple(ids), self.cycle + 1, self.apart)
+        return Pool(self.size, self.labeled + tuple(ids), self.cycle + 1)

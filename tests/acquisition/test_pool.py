@@ -125,14 +125,3 @@ def test_budget_sizes():
     assert Budget(2, 1, 1).sizes == (2,)
     paper = Budget(initial=1000, query=1000, cycles=10).sizes
     assert paper == (1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000, 9000, 10000)
-
-
-def test_samples_apart_are_neither_labeled_nor_asked_for():
-    pool = Pool(6, (0, 4), 2, apart=(1, 5))
-    assert pool.unlabeled.tolist() == [2, 3]
-    after = pool.label([3])
-    assert after == Pool(6, (0, 4, 3), 3, apart=(1, 5))
-    with pytest.raises(ValueError, match=r"Expected labeled samples not to be apart, but got \[4\]"):
-        Pool(6, (0, 4), apart=(4,))
-    with pytest.raises(ValueError, match="ids from 0 to 5"):
-        Pool(6, (), apart=(6,))

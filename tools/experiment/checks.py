@@ -37,6 +37,7 @@ PLAIN = {
     "strategy": str | dict, "subset": int | None, "keep": Annotated[int, Ge(1)], "seed": int,
     ALLOW: bool,  # test images may be images of the pool
     "processes": Annotated[int, Ge(1)],  # set by `al_train.py` where there are several
+    "people": bool,  # set by `al_label.py`: people gave the first labels, no seed drew them
 }  # fmt: skip
 KNOWN = ("task", *SECTIONS, *PLAIN)
 WORKERS = 1024  # processes that load data: each is a copy of this one

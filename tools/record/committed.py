@@ -23,9 +23,9 @@ def state(path: Path) -> tuple[Pool, str | None] | None:
     source = files.text(path, files.STATE)
     try:
         values = files.parsed(source)
-        labeled = tuple(int(i) for i in values["labeled"])
-        apart = tuple(int(i) for i in values.get("apart", ()))
-        pool = Pool(int(values["size"]), labeled, int(values["cycle"]), apart)
+        pool = Pool(
+            int(values["size"]), tuple(int(i) for i in values["labeled"]), int(values["cycle"])
+        )
         receipt = values.get("receipt")
         if receipt is not None:
             receipt = str(receipt)

@@ -279,10 +279,7 @@ class RunFolder:
         None counts before `state.json`, which also holds the receipt's hash.
         """
         cycle = row["cycle"]
-        state: dict[str, Any] = {"cycle": pool.cycle, "size": pool.size}
-        state["labeled"] = list(pool.labeled)
-        if pool.apart:
-            state["apart"] = list(pool.apart)
+        state = {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)}
         if receipt:
             before = self.receipt(cycle - 1) if cycle else {}
             receipt = chained(receipt, row, before)
