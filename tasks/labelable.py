@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 Kind = Literal["boxes", "poses", "classes"]
+# samples that nobody has labeled: refused, or kept to be scored alone
+Unlabeled = Literal["fault", "kept"]
 
 
 @dataclass(frozen=True)

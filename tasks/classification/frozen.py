@@ -32,6 +32,7 @@ from tasks.classification.features import digest_of, kept_rows, size_of, there
 from tasks.classification.held import SHARE
 from tasks.classification.networks import TimmNetwork
 from tasks.classification.pictures import Pictures
+from tasks.classification.sources import known
 
 BATCH = 64  # images of a forward pass
 WORKERS = 4  # that read images from files for it
@@ -149,8 +150,10 @@ class Frozen:
 
     def dataset(self, split: Split) -> FeatureView:
         """A view of the features; see `tasks.base.Task`."""
-        views = self.views if split == "train" else 0
-        return FeatureView(self, "test" if split == "test" else "pool", self._labels(split), views)
+        labels = self._labels(split)
+        if split == "train":
+            return FeatureView(self, "pool", known(labels), self.views)
+        return FeatureView(self, split, labels)
 
     def _labels(self, split: Split) -> tuple[int, ...]:
         return self.pictures.listed(split).labels

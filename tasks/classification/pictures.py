@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +27,8 @@ from tasks.classification.held import (
     draw_crop,
     stacked,
 )
-from tasks.data import even, spread
+from tasks.classification.tables import Reader, read_table
+from tasks.data import even, first_fault_raised, spread
 
 
 class Listed(NamedTuple):
@@ -43,7 +44,7 @@ class Pictures:
 
     Args:
         root: folder of the data.
-        format: ``"folder"``, ``"cifar10"`` or ``"cifar100"``.
+        format: ``"folder"``, ``"csv"``, ``"cifar10"`` or ``"cifar100"``.
         given: the classes of the setting; None takes the data's own.
         preparation: how images become the network's input.
         augmentation: of training views; see `views.train_transform`.
@@ -51,6 +52,8 @@ class Pictures:
         flip: share of the training views that are mirrored.
         test_limit: so many test images alone; None means all.
         where: see `held.Held`.
+        tables: the csv of each split, "train" and "test"; none in other formats.
+        reader: how these are read.
     """
 
     root: Path
@@ -62,12 +65,14 @@ class Pictures:
     flip: float
     test_limit: int | None
     where: Where
+    tables: dict[str, Path] = field(default_factory=dict)
+    reader: Reader | None = None
     held: dict[str, Held] = field(default_factory=dict)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """Names in label order."""
-        if self.format != "folder":
+        if self.format in sources.CIFAR:
             return sources.read_cifar(self.format, self.root, "test")[1]
         folder = self.root / sources.FOLDERS["train"]
         return self.given or tuple(home.name for home in litter.listing(folder))
@@ -83,8 +88,10 @@ class Pictures:
         return self._read("test")
 
     def _read(self, split: str) -> sources.Images:
-        if self.format != "folder":
+        if self.format in sources.CIFAR:
             return sources.read_cifar(self.format, self.root, split)[0]
+        if self.format == "csv":
+            return sources.read_files(*self._listed[split])
         return sources.read_folder(self.root / sources.FOLDERS[split], self.classes)
 
     @cached_property
@@ -93,8 +100,11 @@ class Pictures:
         return {"train": self._list("train"), "test": self._list("test")}
 
     def _list(self, split: str) -> Listed:
-        if self.format != "folder":
+        if self.format in sources.CIFAR:
             return Listed((), (self.tested if split == "test" else self.pool).labels)
+        if self.reader is not None:
+            rows = first_fault_raised(read_table(self.tables[split], self.reader))
+            return Listed(rows.paths, rows.labels)
         label = {name: k for k, name in enumerate(self.classes)}
         pairs = sources.list_folder(self.root / sources.FOLDERS[split], label)
         return Listed(tuple(path for path, _ in pairs), tuple(label[name] for _, name in pairs))
@@ -142,9 +152,8 @@ class Pictures:
         transform = views.train_transform(
             self.augmentation, wanted.input_size, self.padding, self.flip, wanted.interpolation
         )
-        return self._view(
-            "train", self.pool, transform, partial(draw_crop, self.padding, self.flip)
-        )
+        images = replace(self.pool, labels=sources.known(self.pool.labels))
+        return self._view("train", images, transform, partial(draw_crop, self.padding, self.flip))
 
     @cached_property
     def _pool_view(self) -> views.View:

@@ -41,6 +41,7 @@ from tasks.detection.voc_faults import voc_faults
 from tasks.detection.voc_files import litter_notes
 from tasks.drawing import caption_height, write
 from tasks.images import ImageCheck
+from tasks.labelable import LabelFiles, Labeling, Unlabeled
 
 # after models.networks.ssd, which installs the operators that mmdet needs
 from mmdet.datasets import CocoDataset  # isort: skip
@@ -107,6 +108,9 @@ class Detection:
             ``"drop"``.
         test_limit: evaluate on so many test images alone, evenly spread over all, for smoke runs;
             None means all.
+        unlabeled: a pool or a test set without any box is a ``"fault"``, or taken as not labeled
+            yet: ``"kept"``. An image without boxes looks like one that has none to draw, so what is
+            trained on must be chosen by whoever knows.
     """
 
     metric = "mAP"
@@ -128,6 +132,7 @@ class Detection:
         test_share: Annotated[float, Gt(0), Lt(1)] | None = None,
         split_seed: Annotated[int, Ge(0)] = 0,
         others: Others = "fault",
+        unlabeled: Unlabeled = "fault",
     ) -> None:
         self.root = Path(data_root).expanduser()
         self.format = format
@@ -147,6 +152,7 @@ class Detection:
         self.difficult = difficult
         self.augmentation = augmentation
         self.eval_mode = eval_mode
+        self.unlabeled = unlabeled
         # of the last check
         self._looks: list[ImageCheck] = []
         self._network_notes: list[str] = []
@@ -166,7 +172,7 @@ class Detection:
         faults = list(dict.fromkeys(faults))  # what both splits lack is one fault
         if len(set(self.classes)) != len(self.classes):
             faults.append(f"task.classes: expected each name once, but got {self.classes}")
-        if not faults:
+        if not faults and self.unlabeled == "fault":
             faults += box_faults(
                 self._pool_boxes, self._test_boxes, self.test_limit, self.test_share
             )
@@ -311,6 +317,25 @@ class Detection:
     def deployment(self, labels: Sequence[str]) -> BoxDeployment:
         """The network outside of a run; see `tasks.deployable.Deployable`."""
         return BoxDeployment(self._network, self.classes, labels)
+
+    def labeling(self) -> Labeling:
+        """Boxes of the classes; see `tasks.labelable.Labelable`."""
+        return Labeling("boxes", self.classes)
+
+    @classmethod
+    def on_labels(cls, files: LabelFiles) -> dict[str, Any]:
+        """COCO's form; see `tasks.labelable.Labelable`."""
+        return dict(
+            data_root=str(files.images),
+            format="coco",
+            train=[f":{files.pool}"],
+            test=[f":{files.validation}"],
+            test_limit=None,
+            test_share=None,
+            split_seed=0,
+            others="fault",
+            unlabeled="kept",
+        )
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from models.output import Output
 from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
 from tasks.data import canonical, even, spread
+from tasks.labelable import LabelFiles, Labeling, Unlabeled
 from tasks.pose import heatmaps as maps
 from tasks.pose.deployment import JointDeployment
 from tasks.pose.drawing import drawn
@@ -27,7 +28,7 @@ from tasks.pose.forms import Form, Format, FormSettings, Measure, MpiiForm
 from tasks.pose.judged import joint_notes, judging_faults
 from tasks.pose.keypoint_form import CocoForm
 from tasks.pose.networks import HourglassSettings, Pretrained, network_of
-from tasks.pose.people import People, Truth
+from tasks.pose.people import MPII_BONES, MPII_JOINTS, People, Truth
 from tasks.pose.places import Distribution, answers, places
 from tasks.pose.views import Augmentation, View
 
@@ -91,6 +92,10 @@ class Pose:
         test_share: COCO's form: the share of the images of `train` that is drawn as the test set,
             in place of `test`.
         split_seed: of that draw.
+        unlabeled: COCO's form: a pool or a test set in which no joint is annotated is a
+            ``"fault"``, and persons without one are no samples; or ``"kept"``: where nobody of an
+            image has an annotated joint, its persons are samples of the pool to be scored, not
+            judged, and with a loss of 0.
     """
 
     fields = frozenset({"loss", "probs"})
@@ -126,6 +131,7 @@ class Pose:
         oks_sigmas: Sequence[Annotated[float, Gt(0)]] | None = None,
         test_share: Annotated[float, Gt(0), Lt(1)] | None = None,
         split_seed: Annotated[int, Ge(0)] = 0,
+        unlabeled: Unlabeled = "fault",
     ) -> None:
         self.input_size = input_size
         sides_of_crop = [input_size] * 2 if isinstance(input_size, int) else input_size
@@ -157,7 +163,10 @@ class Pose:
             oks_sigmas=oks_sigmas,
             test_share=test_share,
             split_seed=split_seed,
+            unlabeled=unlabeled,
         )
+        self.unlabeled = unlabeled
+        self.category = category or "person"
         self.form: Form = FORMS[format](settings)
         self.given = self.form.given
         self.metric = self.form.metric
@@ -179,7 +188,7 @@ class Pose:
         self._notes = []
         shown = partial(track, what="checking the data")
         faults: list[str] = list(self.form.faults(full, shown, self._notes))
-        if not faults:
+        if not faults and self.unlabeled == "fault":
             path = self.root / self.form.tested
             faults += judging_faults(path, self.evaluator(), self._tested, self.test_limit)
         return faults + self._network.faults()
@@ -303,6 +312,29 @@ class Pose:
     def deployment(self, labels: Sequence[str]) -> JointDeployment:
         """The network outside of a run; see `tasks.deployable.Deployable`."""
         return JointDeployment(self, labels, self._network)
+
+    def labeling(self) -> Labeling:
+        """Boxes and joints of persons; see `tasks.labelable.Labelable`."""
+        if self.given is None:
+            raise ValueError("task.joints: expected the names of the joints, but got None")
+        bones = MPII_BONES if self.given == MPII_JOINTS else ()
+        sides = tuple(self.form.mirrored(self.given))
+        return Labeling("poses", (self.category,), self.given, bones, sides)
+
+    @classmethod
+    def on_labels(cls, files: LabelFiles) -> dict[str, Any]:
+        """COCO's form; see `tasks.labelable.Labelable`."""
+        return dict(
+            data_root=str(files.images),
+            format="coco",
+            train=[f":{files.pool}"],
+            test=[f":{files.validation}"],
+            heads=None,
+            test_limit=None,
+            test_share=None,
+            split_seed=0,
+            unlabeled="kept",
+        )
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`, and the person's number in it."""
