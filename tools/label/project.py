@@ -92,6 +92,11 @@ class Project:
         taken = self.waiting | self.labels.labels.keys()
         return [image for image in self.index.present if image.sha256 not in taken]
 
+    @property
+    def candidates(self) -> list[PoolImage]:
+        """Those among which a strategy chooses: the validation slice is not."""
+        return [image for image in self.open if image.sha256 not in self.slice]
+
     def round(self, number: int) -> Path:
         """The folder of a round: the training that chooses the batch of that number."""
         return self.path / ROUNDS / f"{number:02d}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.labelable import Labeling, LabelFiles
+from tasks.labelable import LabelFiles, Labeling
 from tools.label.labels import Box, PoolImage, Shape
 from tools.label.project import write_texts
 from tools.label.versions import Labeled
@@ -57,7 +57,7 @@ def table(labeling: Labeling, images: Sequence[PoolImage], labels: Labels) -> st
 def coco(labeling: Labeling, images: Sequence[PoolImage], labels: Labels) -> str:
     """Boxes or persons as COCO's json.
 
-    An image without a label is a person of its whole size without joints, where joints are drawn:
+    Where joints are drawn, an image without a label is a person of its whole size without joints:
     as such it can be scored.
     """
     records: list[dict[str, Any]] = []
@@ -69,6 +69,8 @@ def coco(labeling: Labeling, images: Sequence[PoolImage], labels: Labels) -> str
         shapes = _shapes(image, labels)
         if labeling.kind == "poses" and image.sha256 not in labels:
             shapes = (Shape(labeling.classes[0], (0.0, 0.0, float(width), float(height))),)
+        elif labeling.kind == "poses":  # nothing is learnt from a person without a joint
+            shapes = tuple(one for one in shapes if any(j.visibility > 0 for j in one.joints))
         annotations += [_annotation(labeling, number, image, shape) for shape in shapes]
     numbered = [{"id": number, **one} for number, one in enumerate(annotations, 1)]
     content = {"images": records, "annotations": numbered, "categories": categories(labeling)}
