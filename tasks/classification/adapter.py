@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -32,10 +31,10 @@ from tasks.classification.metrics import Accuracy
 from tasks.classification.networks import TimmNetwork, network_of
 from tasks.classification.notes import folder_notes, untested
 from tasks.classification.pictures import Pictures
-from tasks.classification.tables import Reader
+from tasks.classification.tables import Reader, check_tables
 from tasks.data import canonical, even
-from tasks.faults import escapes
 from tasks.labelable import LabelFiles, Labeling, Unlabeled
+from tasks.noise import Annotator, Noisy
 
 if TYPE_CHECKING:
     from tasks.classification.frozen import Frozen
@@ -122,7 +121,7 @@ class Classification:
         unlabeled: Unlabeled = "fault",
     ) -> None:
         tables = {"train": train, "test": test}
-        _check_tables(format, tables, classes, unlabeled)
+        check_tables(format, tables, classes, unlabeled)
         if classes is not None and format in sources.CIFAR:
             raise ValueError(
                 f"classes: expected None for {format!r}, whose files name them, but got "
@@ -329,14 +328,19 @@ class Classification:
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`; for CIFAR, its number in the files' order."""
-        paths = self.pictures.listed("pool").paths
-        if not paths:
-            return f"{self.format} train {index}"
-        return os.path.relpath(paths[index], self.root)
+        return self.pictures.name(index)
 
     def effort(self, index: int) -> int:
-        """Return 1: each image has one class."""
-        return 1
+        """Return 1, the class of an image; 0 where nobody has labeled it."""
+        return int(self.pictures.listed("pool").labels[index] != sources.UNLABELED)
+
+    def noisy(self, oracle: Noisy, seed: int) -> None:
+        """Learn from classes as people give them; see `tasks.noise.Fallible`."""
+        self.pictures.annotator = Annotator(oracle, seed)
+
+    def altered(self, index: int) -> bool:
+        """Whether the class is a wrong one; see `tasks.noise.Fallible`."""
+        return self.pictures.given_labels[index] != self.pictures.listed("pool").labels[index]
 
     def traits(self, index: int) -> dict[str, list[str]]:
         """Its class; see `tasks.base.Described`."""
@@ -379,6 +383,8 @@ class Classification:
             for split, name in sources.FOLDERS.items():
                 notes += folder_notes(split, self.root / name, self.classes)
         notes += untested(self.classes, self.sources("test"))
+        if self.pictures.annotator is not None:
+            notes += self.pictures.annotator.rates.idle({"flipped"})
         if self._frozen is None:
             notes += self._network.notes(len(self.classes))
         return notes
@@ -387,33 +393,6 @@ class Classification:
         """The image, small ones enlarged, above the name of its class."""
         name = self._class(self._pool_images.labels[index])
         return drawn(self._pool_images.pixels(index), name or "not labeled")
-
-
-def _check_tables(
-    form: sources.Format,
-    tables: Mapping[str, str | None],
-    classes: Sequence[str] | None,
-    unlabeled: Unlabeled,
-) -> None:
-    """Refuse settings of a csv that are missing, or are of no meaning.
-
-    Raises:
-        ValueError: naming the setting.
-    """
-    for name, path in tables.items():
-        if form == "csv" and not path:
-            raise ValueError(f"{name}: expected a csv for format='csv', but got {path!r}")
-        if form != "csv" and path is not None:
-            raise ValueError(f"{name}: expected None for format={form!r}, but got {path!r}")
-        if path and escapes(path) and not PurePath(path).is_absolute():
-            expected = "a csv below data_root, or an absolute path"
-            raise ValueError(f"{name}: expected {expected}, but got {path!r}")
-    if form == "csv" and classes is None:
-        raise ValueError(
-            "classes: expected the names of the classes for format='csv', but got None"
-        )
-    if form != "csv" and unlabeled != "fault":
-        raise ValueError(f"unlabeled: expected 'fault' for format={form!r}, but got {unlabeled!r}")
 
 
 def _channels(values: Sequence[float]) -> Channels:

@@ -32,7 +32,6 @@ from tasks.classification.features import digest_of, kept_rows, size_of, there
 from tasks.classification.held import SHARE
 from tasks.classification.networks import TimmNetwork
 from tasks.classification.pictures import Pictures
-from tasks.classification.sources import known
 
 BATCH = 64  # images of a forward pass
 WORKERS = 4  # that read images from files for it
@@ -150,10 +149,9 @@ class Frozen:
 
     def dataset(self, split: Split) -> FeatureView:
         """A view of the features; see `tasks.base.Task`."""
-        labels = self._labels(split)
         if split == "train":
-            return FeatureView(self, "pool", known(labels), self.views)
-        return FeatureView(self, split, labels)
+            return FeatureView(self, "pool", self.pictures.taught, self.views)
+        return FeatureView(self, split, self._labels(split))
 
     def _labels(self, split: Split) -> tuple[int, ...]:
         return self.pictures.listed(split).labels

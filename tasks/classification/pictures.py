@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
@@ -29,6 +30,7 @@ from tasks.classification.held import (
 )
 from tasks.classification.tables import Reader, read_table
 from tasks.data import even, first_fault_raised, spread
+from tasks.noise import Annotator
 
 
 class Listed(NamedTuple):
@@ -54,6 +56,7 @@ class Pictures:
         where: see `held.Held`.
         tables: the csv of each split, "train" and "test"; none in other formats.
         reader: how these are read.
+        annotator: whose labels are learned; None takes the true ones.
     """
 
     root: Path
@@ -67,6 +70,7 @@ class Pictures:
     where: Where
     tables: dict[str, Path] = field(default_factory=dict)
     reader: Reader | None = None
+    annotator: Annotator | None = None
     held: dict[str, Held] = field(default_factory=dict)
 
     @cached_property
@@ -117,6 +121,27 @@ class Pictures:
         taken = even(len(labels), self.test_limit)
         return Listed(tuple(paths[i] for i in taken if paths), tuple(labels[i] for i in taken))
 
+    def name(self, index: int) -> str:
+        """The path of an image of the pool below `root`; for CIFAR, its number in the files."""
+        paths = self.listed("pool").paths
+        if not paths:
+            return f"{self.format} train {index}"
+        return os.path.relpath(paths[index], self.root)
+
+    @cached_property
+    def given_labels(self) -> tuple[int, ...]:
+        """The labels of the pool as people give them."""
+        labels = self.listed("pool").labels
+        if self.annotator is None:
+            return labels
+        names = [self.name(i) for i in range(len(labels))]
+        return tuple(self.annotator.classes(names, labels, len(self.classes)))
+
+    @property
+    def taught(self) -> tuple[int, ...]:
+        """The labels to learn from; one that nobody has given cannot be read."""
+        return sources.known(self.given_labels)
+
     def in_memory(self, split: Split) -> bool:
         """Whether the pixels are held, so that nothing is read from files."""
         return len((self.tested if split == "test" else self.pool).held) > 0
@@ -152,7 +177,7 @@ class Pictures:
         transform = views.train_transform(
             self.augmentation, wanted.input_size, self.padding, self.flip, wanted.interpolation
         )
-        images = replace(self.pool, labels=sources.known(self.pool.labels))
+        images = replace(self.pool, labels=self.taught)
         return self._view("train", images, transform, partial(draw_crop, self.padding, self.flip))
 
     @cached_property

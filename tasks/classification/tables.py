@@ -9,14 +9,14 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from models.process.text import nearest, reason, shown
 from tasks.classification.sources import UNLABELED, Others
 from tasks.data import few
-from tasks.faults import SEPARATORS, Fault, Reading, misleads, read_file, slashed
+from tasks.faults import SEPARATORS, Fault, Reading, escapes, misleads, read_file, slashed
 from tasks.labelable import Unlabeled
 
 COLUMNS = ("file", "class")
@@ -168,3 +168,30 @@ def unlearned(classes: Sequence[str], labels: Sequence[int], where: Path) -> Fau
     value = f"none of {len(lacking)} of {len(classes)} classes: {few(lacking)}"
     remedy = "label some, or leave these classes out of task.classes"
     return Fault("missing class", str(where), "an image of each class", value, remedy)
+
+
+def check_tables(
+    form: str,
+    tables: Mapping[str, str | None],
+    classes: Sequence[str] | None,
+    unlabeled: Unlabeled,
+) -> None:
+    """Refuse settings of a csv that are missing, or are of no meaning.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    for name, path in tables.items():
+        if form == "csv" and not path:
+            raise ValueError(f"{name}: expected a csv for format='csv', but got {path!r}")
+        if form != "csv" and path is not None:
+            raise ValueError(f"{name}: expected None for format={form!r}, but got {path!r}")
+        if path and escapes(path) and not PurePath(path).is_absolute():
+            expected = "a csv below data_root, or an absolute path"
+            raise ValueError(f"{name}: expected {expected}, but got {path!r}")
+    if form == "csv" and classes is None:
+        raise ValueError(
+            "classes: expected the names of the classes for format='csv', but got None"
+        )
+    if form != "csv" and unlabeled != "fault":
+        raise ValueError(f"unlabeled: expected 'fault' for format={form!r}, but got {unlabeled!r}")

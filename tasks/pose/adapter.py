@@ -19,8 +19,9 @@ from torch.utils.data import Dataset, default_collate
 from models.output import Output
 from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
-from tasks.data import canonical, even, spread
+from tasks.data import even, spread
 from tasks.labelable import LabelFiles, Labeling, Unlabeled
+from tasks.noise import Annotator, Noisy
 from tasks.pose import heatmaps as maps
 from tasks.pose.deployment import JointDeployment
 from tasks.pose.drawing import drawn
@@ -28,7 +29,8 @@ from tasks.pose.forms import Form, Format, FormSettings, Measure, MpiiForm
 from tasks.pose.judged import joint_notes, judging_faults
 from tasks.pose.keypoint_form import CocoForm
 from tasks.pose.networks import HourglassSettings, Pretrained, network_of
-from tasks.pose.people import MPII_BONES, MPII_JOINTS, People, Truth
+from tasks.pose.noise import MEANT, placed
+from tasks.pose.people import MPII_BONES, MPII_JOINTS, People, label_of
 from tasks.pose.places import Distribution, answers, places
 from tasks.pose.views import Augmentation, View
 
@@ -172,6 +174,7 @@ class Pose:
         self.metric = self.form.metric
         self.threshold = self.form.threshold
         self._notes: list[str] = []
+        self._annotator: Annotator | None = None
 
     @property
     def joints(self) -> tuple[str, ...]:
@@ -196,7 +199,8 @@ class Pose:
     def notes(self) -> list[str]:
         """Notes of the last `check`, and on unannotated joints; see `tasks.base.Noted`."""
         joints = joint_notes(self.joints, self._people.annotated, self.evaluator(), self._tested)
-        return self._notes + self.form.notes(self.augmentation.flip) + joints
+        idle = self._annotator.rates.idle(MEANT) if self._annotator else []
+        return self._notes + self.form.notes(self.augmentation.flip) + joints + idle
 
     @property
     def _tested(self) -> list[int]:
@@ -211,9 +215,24 @@ class Pose:
     def _test_people(self) -> People:
         return self.form.people("test")
 
+    def noisy(self, oracle: Noisy, seed: int) -> None:
+        """Learn from joints as people place them; see `tasks.noise.Fallible`."""
+        self._annotator = Annotator(oracle, seed)
+
+    def altered(self, index: int) -> bool:
+        """Whether joints are swapped or left out; see `tasks.noise.Fallible`."""
+        return bool(self._placed[1][index])
+
+    @cached_property
+    def _placed(self) -> tuple[People, np.ndarray]:
+        """The pool's persons as people label them, and whether each has a mistake."""
+        if self._annotator is None:
+            return self._people, np.zeros(len(self._people), dtype=bool)
+        return placed(self._annotator, self._people, self.mirrored)
+
     @cached_property
     def _train(self) -> View:
-        return View(self._people, self.size, self.mirrored, self.augmentation)
+        return View(self._placed[0], self.size, self.mirrored, self.augmentation)
 
     @cached_property
     def _pool(self) -> View:
@@ -342,7 +361,7 @@ class Pose:
 
     def effort(self, index: int) -> int:
         """Return the number of a person's annotated joints."""
-        return int(self._people.annotated[index].sum())
+        return int(self._placed[0].annotated[index].sum())
 
     def traits(self, index: int) -> dict[str, list[str] | list[float]]:
         """Annotated joints, and the person's height by its scale; see `tasks.base.Described`."""
@@ -362,9 +381,9 @@ class Pose:
         """
         if split == "pool":
             people = self._people
-            return [Source(path, _label(people, i)) for i, path in enumerate(people.paths)]
+            return [Source(path, label_of(people, i)) for i, path in enumerate(people.paths)]
         people, heads = self._test_people, self.form.heads
-        return [Source(people.paths[i], _label(people, i, heads)) for i in self._tested]
+        return [Source(people.paths[i], label_of(people, i, heads)) for i in self._tested]
 
     def thumbnail(self, index: int) -> Image.Image:
         """The crop with the joints, and the skeleton where it is known."""
@@ -376,23 +395,3 @@ class Pose:
             self.joints,
             self.form.bones,
         )
-
-
-def _label(people: People, index: int, heads: Truth | None = None) -> str:
-    """The annotation of a person as text; joints that are not annotated are None."""
-    parts = {
-        "centre": people.centres[index].tolist(),
-        "side": float(people.sides[index]),
-        "joints": _known(people.joints[index], people.annotated[index]),
-    } | people.known(index)
-    if heads is not None:
-        joints, annotated, sizes = (column[index] for column in heads)
-        parts |= {"truth": _known(joints, annotated), "head": float(sizes)}
-    return canonical(**parts)
-
-
-def _known(joints: np.ndarray, annotated: np.ndarray) -> list[list[float] | None]:
-    listed: list[list[float] | None] = joints.tolist()
-    for index in np.flatnonzero(~annotated):
-        listed[index] = None
-    return listed

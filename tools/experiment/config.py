@@ -15,6 +15,7 @@ from typing import Any
 from acquisition.pool import Budget
 from models.process.text import told
 from tasks.base import Task, lower_is_better
+from tasks.noise import Fallible, Noisy
 from tools.experiment import source
 from tools.experiment.checks import KNOWN, check
 from tools.experiment.options import ConfigError, require
@@ -67,7 +68,7 @@ def load(
     values, problems = check(given)
     task, task_problems = _adapter(values.get("task"), values.get("scoring", {}))
     strategy, strategy_problems = strategy_of(values, imported)
-    problems += task_problems + strategy_problems
+    problems += task_problems + strategy_problems + _misled(task, values)
     if problems or task is None or strategy is None:
         if further is not None and task is not None and "budget" in values:
             problems += further(task, Budget(**values["budget"]))
@@ -196,6 +197,17 @@ def _adapter(
     if embedding in (None, *taps):
         return adapter, []
     return adapter, [unknown(embedding, taps, "scoring.embedding")]
+
+
+def _misled(task: Task | None, values: Mapping[str, Any]) -> list[str]:
+    """Let a task learn from the labels of a config's simulated people; say if it cannot."""
+    if task is None or values.get("oracle") is None or "seed" not in values:
+        return []
+    if not isinstance(task, Fallible):
+        lacking = "which lacks `noisy` and `altered`; see tasks/noise.py"
+        return [f"oracle: expected None for {type(task).__name__}, {lacking}"]
+    task.noisy(Noisy(**values["oracle"]), values["seed"])
+    return []
 
 
 def planned(where: str, written: dict[str, Any], given: dict[str, Any], named: Named) -> Plan:

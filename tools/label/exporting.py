@@ -40,7 +40,7 @@ def export(project: Project, batch: Batch, form: str) -> list[str]:
     with tempfile.TemporaryDirectory(prefix=f".{form}-", dir=folder.parent) as scratch:
         made = Path(scratch) / form
         made.mkdir()
-        lines = FORMATS[form].write(outgoing, made)
+        lines = FORMATS[form].load().write(outgoing, made)
         if folder.exists():
             shutil.rmtree(folder)
         made.rename(folder)

@@ -46,7 +46,7 @@ def from_file(project: Project, path: Path, form: str | None) -> Returned:
     if not path.exists():
         raise LabelError(f"{path}: expected an export of a labeling tool, but there is nothing")
     form = form or recognised(path)
-    entries = FORMATS[form].read(path, project.labeling, _images(project))
+    entries = FORMATS[form].load().read(path, project.labeling, _images(project))
     return Returned(entries, {"file": path.name, "format": form, "sha256": _hash(path)})
 
 
@@ -62,7 +62,7 @@ def from_server(project: Project, url: str) -> Returned:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "export.json"
         path.write_text(text, encoding="utf-8")
-        entries = FORMATS["label-studio"].read(path, project.labeling, _images(project))
+        entries = FORMATS["label-studio"].load().read(path, project.labeling, _images(project))
     value = hashlib.sha256(text.encode()).hexdigest()
     source = {"file": f"project {number} of {url}", "format": "label-studio", "sha256": value}
     return Returned(entries, source)
@@ -89,7 +89,7 @@ def done(given: str | None) -> Done:
         LabelError: if there is no such file.
     """
     if given in (None, "all"):
-        return given  # type: ignore[return-value]  # "all" is that literal
+        return given
     path = Path(str(given))
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

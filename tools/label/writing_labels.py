@@ -51,7 +51,7 @@ def write(project: Project, form: str, out: Path) -> int:
     else:
         picks = tuple(_pick(project, image, rank) for rank, image in enumerate(images, 1))
         batch = Outgoing(0, project.labeling, picks, project.index.root)
-        FORMATS[form].write(batch, out)
+        FORMATS[form].load().write(batch, out)
     return len(images)
 
 

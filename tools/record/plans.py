@@ -11,6 +11,8 @@ from typing import Any
 from models.process.text import shown
 from tasks.base import Task, lower_is_better
 from tasks.deployable import Deployable
+from tasks.noise import Noisy
+from tools.experiment.checks import oracle
 from tools.experiment.config import Experiment, Plan, planned
 from tools.experiment.options import ConfigError
 from tools.experiment.settings import arguments
@@ -116,7 +118,9 @@ def _inside(path: Path, trust: Trust) -> bool:
 
 
 def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = None) -> Task:
-    """Build the task of a run, which may have been made by older code: no other section is read.
+    """Build the task of a run, which may have been made by older code.
+
+    Of the other sections `oracle` and `seed` alone are read.
 
     Args:
         folder: of the run.
@@ -150,6 +154,11 @@ def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = No
     if problems:
         raise ConfigError(str(folder / facts.CONFIG), problems)
     adapter: Any = kind(**values)
+    if config.get("oracle") is not None:
+        rates, problems = oracle(config["oracle"])
+        if problems or rates is None:
+            raise ConfigError(str(folder / facts.CONFIG), problems)
+        adapter.noisy(Noisy(**rates), config.get("seed", 0))
     return adapter
 
 

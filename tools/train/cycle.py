@@ -28,10 +28,12 @@ from models.training.settings import Mode
 from models.training.trainer import Data, Place, training, warm_start
 from tasks.base import Read
 from tasks.evaluation import metric_of
+from tasks.noise import Fallible
 from tools.experiment.config import Experiment
 from tools.experiment.plan import asked
 from tools.record.data import test_set
 from tools.record.folder import RunFolder
+from tools.record.rows import NOISE
 from tools.train.first_model import FirstModels, key
 
 
@@ -250,3 +252,11 @@ def ranking_quality(cycle: Cycle, model: JointModel, query: Query | None) -> dic
     split, groups = cycle.ranked(query)
     task, settings = cycle.experiment.task, cycle.experiment.scoring
     return module_quality(model, task.dataset(split), task.collate, groups, settings)
+
+
+def noise_met(experiment: Experiment, labeled: Sequence[int]) -> dict[str, float]:
+    """The share of the labeled samples in whose labels simulated people made a mistake."""
+    task = experiment.task
+    if experiment.oracle is None or not isinstance(task, Fallible):
+        return {}
+    return {NOISE: sum(task.altered(i) for i in labeled) / len(labeled)}

@@ -21,7 +21,15 @@ from tools.record.data import receipt_part
 from tools.record.plans import digests
 from tools.record.receipt import Receipt, receipt_of
 from tools.train import showing
-from tools.train.cycle import Cycle, committee, next_query, ranking_quality, settled, start
+from tools.train.cycle import (
+    Cycle,
+    committee,
+    next_query,
+    noise_met,
+    ranking_quality,
+    settled,
+    start,
+)
 
 
 class Clock:
@@ -93,5 +101,6 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
         **metrics,
         **seconds,
         **ranking,
+        **noise_met(experiment, pool.labeled),
     }
     return row, query, pool.label([] if query is None else query.picked.tolist()), receipt

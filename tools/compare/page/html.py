@@ -107,7 +107,12 @@ def _curves(one: Findings, looks: Looks) -> dict[str, Any]:
     first = min if one.comparison.lower else max
     areas = [leg.area.mean for leg in one.legs if not math.isnan(leg.area.mean)]
     return {
-        "short": lines + sentences.labels_saved(one.legs) + sentences.module_health(one.legs),
+        "short": [
+            *lines,
+            *sentences.labels_saved(one.legs),
+            *sentences.module_health(one.legs),
+            *sentences.noise_met(one.legs),
+        ],
         "shown": list(dict.fromkeys(names)),
         "counts": _counts(one),
         "charts": {axis: _chart(one, axis, name, looks) for axis, name in AXES.items()},

@@ -22,15 +22,14 @@ KINDS: frozenset[Kind] = frozenset(("boxes", "poses", "classes"))
 TASKS = "tasks.json"
 CONFIG = "labeling_config.xml"
 SERVED = "/data/local-files/?d="
-OWN = frozenset(("image", "key", "sha256", "rank", "reason"))  # fields of a task's data
+OWN = frozenset(("image", "key", "sha256", "batch", "rank", "reason"))  # fields of a task's data
 
 
 def write(batch: Outgoing, folder: Path) -> list[str]:
     """Write the tasks and the labeling configuration; the images are served where they are."""
     begin(batch, folder, "Label Studio", KINDS)
-    tasks = [_task(batch, pick) for pick in batch.picks]
     put_text(folder / CONFIG, configuration(batch.labeling))
-    put_json(folder / TASKS, tasks)
+    put_json(folder / TASKS, tasks(batch))
     root = batch.root.absolute()
     return [
         "Start Label Studio so that it may serve the images: "
@@ -61,12 +60,18 @@ def local_url(root: Path, image: PoolImage) -> str:
     return SERVED + quote(f"{root.absolute().name}/{image.key}".lstrip("/"))
 
 
+def tasks(batch: Outgoing) -> list[dict[str, Any]]:
+    """A task for each image."""
+    return [_task(batch, pick) for pick in batch.picks]
+
+
 def _task(batch: Outgoing, pick: Pick) -> dict[str, Any]:
     image = pick.image
     data: dict[str, Any] = {
         "image": local_url(batch.root, image),
         "key": image.key,
         "sha256": image.sha256,
+        "batch": batch.number,
         "rank": pick.rank,
         "reason": pick.reason,
     }
