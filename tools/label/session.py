@@ -19,7 +19,7 @@ from tasks.base import DataError
 from tools.deploy.trained import DeployError
 from tools.display.console import Plain
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
-from tools.label import exporting, page, returning, starting, status, writing_labels
+from tools.label import exporting, page, returning, starting, status, worth, writing_labels
 from tools.label.adding import Added, add
 from tools.label.labels import LabelError
 from tools.label.project import Project, opened
@@ -154,6 +154,8 @@ def _status(arguments: argparse.Namespace, console: Plain) -> int:
         project, notes = project.looked()
         for note in notes:
             console.print(f"note: {note}")
+        if arguments.worth:
+            worth.measure(project, console)
         status.show(project, console)
     return 0
 
