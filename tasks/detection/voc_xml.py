@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from models.process.text import reason, shown
 from tasks.faults import Fault, Reading, Size, read_file
+from tasks.xml_text import RefusedXML, parsed
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 XML_BYTES = 4_000_000  # 15,000 boxes; parsed it takes at most a hundred times as much
@@ -24,8 +24,8 @@ def read_xml(path: Path, without: str) -> Reading[ET.Element | None]:
     if content is None:
         return None
     try:
-        tree = _parsed(content)
-    except _Refused:  # they can blow up, or read other files
+        tree = parsed(content)
+    except RefusedXML:
         yield Fault(
             "refused XML",
             str(path),
@@ -45,30 +45,6 @@ def read_xml(path: Path, without: str) -> Reading[ET.Element | None]:
     for name in tree.iter("name"):
         name.text = name.text and name.text.strip()
     return tree
-
-
-class _Refused(Exception):
-    pass
-
-
-def _parsed(content: bytes) -> ET.Element:
-    # UTF-16; others write ASCII as ASCII
-    _refuse_entities(content.replace(b"\0", b"").decode("latin-1"))
-    try:
-        return ET.fromstring(content)
-    # of an encoding with several bytes a character, such as GBK, which the parser does not know
-    except ValueError:
-        declared = re.match(rb"""<\?xml[^>]*encoding=["']([\w.-]+)["']""", content)
-        if declared is None:
-            raise
-        text = content.decode(declared[1].decode("ascii"))
-        _refuse_entities(text)
-        return ET.fromstring(text)
-
-
-def _refuse_entities(text: str) -> None:
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise _Refused
 
 
 def _is_utf8(content: bytes) -> bool:

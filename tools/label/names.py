@@ -1,0 +1,139 @@
+"""The image of the pool that a name in an export means."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from urllib.parse import unquote
+
+from tools.label.labels import PoolImage
+
+SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
+        *(".gif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"),
+    )
+)
+UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio's, before the name of an uploaded file
+Index = dict[str, list[str]]
+
+
+class Names:
+    """The pool's images by the names that tools give them.
+
+    Args:
+        images: the pool by key.
+    """
+
+    def __init__(self, images: Mapping[str, PoolImage]) -> None:
+        self._images = images
+        self._composed: Index = defaultdict(list)
+        self._by_name: Index = defaultdict(list)
+        self._by_stem: Index = defaultdict(list)
+        self._by_uploaded: Index = defaultdict(list)
+        for key in images:
+            composed = _composed(key)
+            name = composed.rpartition("/")[2]
+            self._composed[composed].append(key)
+            self._by_name[name].append(key)
+            self._by_stem[stem(name)].append(key)
+            self._by_uploaded[_uploaded(name)].append(key)
+
+    def find(self, name: str) -> tuple[str, ...]:
+        """The keys that a name can mean: one, or none, or several.
+
+        The key itself comes first; then a path of which the key is the end, or which is the end
+        of the image's path; then the file's name alone, if no other image has it. URLs, Windows'
+        separators and Label Studio's prefix of uploads are understood; a name without an image's
+        suffix means whichever image it is with one.
+        """
+        if name in self._images:
+            return (name,)
+        for path in _forms(_composed(name)):
+            found = self._at(path)
+            if found:
+                return found
+        return ()
+
+    def _at(self, path: str) -> tuple[str, ...]:
+        if path in self._composed:
+            return tuple(self._composed[path])
+        name = path.rpartition("/")[2]
+        for index in (self._by_name, self._by_stem, self._by_uploaded):
+            if name in index:
+                return self._nearest(path, index[name])
+        return ()
+
+    def _nearest(self, path: str, keys: list[str]) -> tuple[str, ...]:
+        """Of keys with the same name those whose folders agree with the path's; or else all."""
+        above = PurePosixPath(path).parts[:-1]
+        shared: dict[str, int] = {}
+        for key in keys:
+            inside = PurePosixPath(_composed(key)).parts[:-1]
+            whole = PurePosixPath(_composed(self._images[key].path.as_posix())).parts[:-1]
+            if _ends(whole, above) or _ends(above, inside):
+                shared[key] = max(_common(above, whole), _common(above, inside))
+        if not shared:
+            return tuple(keys)
+        most = max(shared.values())
+        return tuple(key for key, count in shared.items() if count == most)
+
+
+def stem(name: str) -> str:
+    """A name or a path without the suffix, if that is an image's.
+
+    >>> stem("a/b.v2.jpg"), stem("b.v2")
+    ('a/b.v2', 'b.v2')
+    """
+    suffix = PurePosixPath(name).suffix
+    if suffix.lower() in SUFFIXES:
+        return name[: -len(suffix)]
+    return name
+
+
+def _forms(name: str) -> Iterator[str]:
+    """A name as it is, then as the path in a URL, then without the prefix of an upload."""
+    plain = _tidy(name.replace("\\", "/"))
+    yield plain
+    path = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/]*", "", name)
+    local = re.search(r"[?&]d=([^&#]*)", path)
+    if local:
+        path = local[1]
+    else:
+        path = re.split("[?#]", path, maxsplit=1)[0]
+    decoded = _tidy(_composed(unquote(path)).replace("\\", "/"))
+    yield decoded
+    for form in (plain, decoded):
+        folder, slash, last = form.rpartition("/")
+        if UPLOAD.match(last):
+            yield UPLOAD.sub("", last)
+
+
+def _tidy(path: str) -> str:
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return "/".join(parts)
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _uploaded(name: str) -> str:
+    """A file's name as Label Studio stores it after an upload."""
+    return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
+
+
+def _ends(longer: tuple[str, ...], shorter: tuple[str, ...]) -> bool:
+    return not shorter or longer[-len(shorter) :] == shorter
+
+
+def _common(first: tuple[str, ...], second: tuple[str, ...]) -> int:
+    count = 0
+    for one, other in zip(reversed(first), reversed(second), strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
