@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 from mmengine.evaluator import BaseMetric
@@ -312,6 +312,10 @@ class Classification:
         labels = [named[label] for label in images.labels]
         pairs = zip(labels, digests, strict=True)
         return [Source(None, label, digest) for label, digest in pairs]
+
+    def pinned(self) -> dict[str, Any]:
+        """The hash of the weights that the network begins from; see `tasks.base.Pinned`."""
+        return self._network.pinned()
 
     def notes(self) -> list[str]:
         """Notes on skipped litter, left-out classes, and classes without a test image.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -333,6 +333,10 @@ class Pose:
             return [Source(path, _label(people, i)) for i, path in enumerate(people.paths)]
         people, heads = self._test_people, self.form.heads
         return [Source(people.paths[i], _label(people, i, heads)) for i in self._tested]
+
+    def pinned(self) -> dict[str, Any]:
+        """The hash of the weights that the backbone begins from; see `tasks.base.Pinned`."""
+        return self._network.pinned()
 
     def thumbnail(self, index: int) -> Image.Image:
         """The crop with the joints, and the skeleton where it is known."""
