@@ -31,7 +31,7 @@ from tasks.evaluation import metric_of
 from tasks.noise import Fallible
 from tools.experiment.config import Experiment
 from tools.experiment.plan import asked
-from tools.record.data import test_set
+from tools.record.data import beside_pool
 from tools.record.folder import RunFolder
 from tools.record.rows import NOISE
 from tools.train.first_model import FirstModels, key
@@ -160,7 +160,7 @@ def start(cycle: Cycle, member: int = 0) -> Iterator[TrainingRunner]:
     if shared is not None:
         if is_main_process():
             first = key(
-                cycle.experiment, pool, folder.sample_names(), member, test_set(folder.path)
+                cycle.experiment, pool, folder.sample_names(), member, beside_pool(folder.path)
             )
             shared.take(first, where)
         barrier()
