@@ -27,6 +27,7 @@ from models.training.loading import length
 from tasks import grouping
 from tasks.base import Read, Sourced
 from tasks.labelable import Labelable, LabelFiles
+from tools.cluster.scoring import Scorer, scorer
 from tools.display.console import Plain
 from tools.experiment import preflight
 from tools.experiment.config import Experiment, load
@@ -98,7 +99,9 @@ class Chosen:
     experiment: Experiment
 
 
-def choose(project: Project, number: int, count: int, console: Plain) -> Chosen:
+def choose(
+    project: Project, number: int, count: int, console: Plain, ray: str | None = None
+) -> Chosen:
     """Run a round, or go on with it, and choose a batch.
 
     Args:
@@ -106,6 +109,7 @@ def choose(project: Project, number: int, count: int, console: Plain) -> Chosen:
         number: of the round.
         count: samples that are asked for, at most.
         console: gets notes, and a line on what was trained.
+        ray: address of a Ray cluster that scores the pool; None is this process.
 
     Raises:
         LabelError: if nothing of the validation slice is labeled, or too little else.
@@ -132,7 +136,8 @@ def choose(project: Project, number: int, count: int, console: Plain) -> Chosen:
     asked = min(count, candidates) - drawn
     query: Query | None
     if not learnt:
-        query, steps = _first(experiment, asked)
+        with scorer(ray, experiment, console.print) as scored:
+            query, steps = _first(experiment, asked, scored)
     else:
         if len(labeled) < 2:
             raise LabelError(
@@ -141,7 +146,9 @@ def choose(project: Project, number: int, count: int, console: Plain) -> Chosen:
             )
         experiment = experiment_on(project, number, files, len(labeled), asked)
         folder = RunFolder(project.round(number).resolve())
-        row = trained(experiment, folder, number, labeled, console, _previous(project, number))
+        previous = _previous(project, number)
+        with scorer(ray, experiment, console.print) as scored:
+            row = trained(experiment, folder, number, labeled, console, previous, scored)
         _say(experiment, number, len(labeled), row, console)
         query = folder.query(0)
         steps = experiment.steps
@@ -234,7 +241,7 @@ def places_of(experiment: Experiment, pool: Sequence[PoolImage]) -> list[PoolIma
     return [images[os.path.abspath(str(source.file))] for source in task.sources("pool")]
 
 
-def _first(experiment: Experiment, count: int) -> tuple[Query, Sequence[Step]]:
+def _first(experiment: Experiment, count: int, scored: Scorer) -> tuple[Query, Sequence[Step]]:
     """Choose where nothing is labeled: by the features of a network that nobody trained here."""
     steps = named_strategies()[FIRST[experiment.label.first]].steps
     task = experiment.task
@@ -247,7 +254,7 @@ def _first(experiment: Experiment, count: int) -> tuple[Query, Sequence[Step]]:
         if settings.batch_size == "auto":
             settings = replace(settings, batch_size=16)
         model = untrained(experiment, "off")
-        return score(model, samples, names, settings, Pass("features", tap=experiment.tap))
+        return scored(model, samples, names, settings, Pass("features", tap=experiment.tap))
 
     everything = np.arange(length(task.dataset("pool")))
     return ask(steps, everything, everything[:0], count, rng, signals), steps
@@ -260,6 +267,7 @@ def trained(
     labeled: tuple[int, ...],
     console: Plain,
     previous: Path | None = None,
+    scored: Scorer = score,
 ) -> dict[str, Any]:
     """Train on what is labeled, as `al_train.py` does, and ask the strategy where it is to be.
 
@@ -270,6 +278,7 @@ def trained(
         labeled: ids.
         console: gets notes.
         previous: folder of the run whose weights a warm start takes.
+        scored: computes the signals of the pool.
 
     Returns:
         The row of the cycle.
@@ -289,7 +298,7 @@ def trained(
         if done is None:
             pool = Pool(len(names), labeled)
             ready = settled(experiment, folder)
-            cycle = Round(ready, folder, pool, number=number, previous=previous)
+            cycle = Round(ready, folder, pool, scored=scored, number=number, previous=previous)
             folder.commit(*loop.run_cycle(cycle))
     return folder.rows(1)[0]
 

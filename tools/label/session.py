@@ -97,7 +97,7 @@ def _next(arguments: argparse.Namespace, console: Plain) -> int:
                 raise LabelError("--again: expected a batch that went out, but there is none yet")
             batch = project.batches[-1]
         else:
-            project, batch = send(project, arguments.count, console)
+            project, batch = send(project, arguments.count, console, arguments.ray)
             curve.keep(project)
         console.print(
             f"batch {batch.number}: {len(batch.choices):,} images; their pictures are in "
