@@ -380,7 +380,7 @@ AT_LEAST = "input should be greater than or equal to"
 INTEGER = "input should be a valid integer, unable to parse string as an integer, but got"
 SCHEDULE = "mmengine.optim.MultiStepLR"
 KEYS = (
-    "task, budget, training, module, scoring, committee, strategy, subset, keep, seed, "
+    "task, budget, training, module, scoring, committee, oracle, strategy, subset, keep, seed, "
     "test_in_pool, processes"
 )
 REFUSED = {
