@@ -18,6 +18,7 @@ from tools.label.sources import Damaged, Source, damaged, suits, xml_of
 from tools.label.writing import begin, child, number, put_images, put_text, put_xml
 
 KINDS: frozenset[Kind] = frozenset(("boxes",))
+LABELMAP = "labelmap.txt"  # without it some tools know VOC's own twenty classes alone
 AS_VOC = "export as Pascal VOC"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 AGAIN = "draw it anew"
@@ -32,6 +33,7 @@ def write(batch: Outgoing, folder: Path) -> list[str]:
         put_xml(folder / "Annotations" / f"{name}.xml", tree)
     names = "".join(f"{name}\n" for name, _ in trees)
     put_text(folder / "ImageSets" / "Main" / "default.txt", names)
+    put_text(folder / LABELMAP, _labelmap(batch.labeling))
     return [
         f"Open {folder / 'JPEGImages'} with the labels in {folder / 'Annotations'} in a tool that "
         "reads VOC. Drafts have a <score>: an image of which every object still has one counts as "
@@ -40,6 +42,11 @@ def write(batch: Outgoing, folder: Path) -> list[str]:
         "ones with --done, or all",
         "Add the folder or a zip of it",
     ]
+
+
+def _labelmap(labeling: Labeling) -> str:
+    lines = ["# label:color_rgb:parts:actions", *(f"{name}:::" for name in labeling.classes)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _tree(pick: Pick) -> ET.Element:
