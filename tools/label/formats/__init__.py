@@ -105,7 +105,7 @@ def _of_file(source: Source, name: str) -> str:
     header = [cell.strip(b"\"' ").lower() for cell in _cells(start)]
     if b"file" in header and b"class" in header:
         return "csv"
-    if name.lower().endswith(".txt"):
+    if name.lower().endswith(".txt") and start[:1].isdigit():
         remedy = "give the folder that has it, with data.yaml or classes.txt"
         raise damaged(kinds.UNKNOWN_FORMAT, where, "a labeling tool's export", "a text", remedy)
     came = shown(content[:60])
