@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from xml.etree import ElementTree
@@ -20,14 +20,16 @@ from tools.label.labels import LabelError
 from tools.label.tokens import Token
 
 Task = Mapping[str, Any]
+Row = dict[str, Any]
 Key = tuple[str, str]
 
 BATCH = 200  # tasks sent at once: about a second of the server's
 PAGE = 500
 LONG = 600.0  # seconds for an import and an export
 LOCAL = "/data/local-files/"
+FIELDS = ("id", "data", "total_annotations", "cancelled_annotations", "draft_exists")
 NOTHING = "(?!)"  # a pattern that no file has: "Sync" of a folder would double its images as tasks
-TWICE = "delete one of each in Label Studio before anybody labels it, and send the batch again"
+TWICE = "somebody labels each of them: delete one in Label Studio, and send the batch again"
 SERVING = (
     "start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
     "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT set to a folder above the images' own"
@@ -77,7 +79,7 @@ class Server:
 
         Raises:
             LabelError: if the server is not there or refuses, if it does not serve the first of the
-                images, or if tasks are there twice at the end.
+                images, or if somebody labels two equal tasks.
         """
         ours = Counter(_key(task) for task in tasks)
         _refuse_twice(ours, "the batch", "leave one of each out")
@@ -87,8 +89,7 @@ class Server:
             self._connection.patient(lambda: self._serve(project, folder))
         self._see_image(tasks)
         self._send(project, tasks)
-        there = self._there(project)
-        _refuse_twice(Counter({key: there[key] for key in ours}), self._connection.url, TWICE)
+        there = self._each_once(project, ours)
         lost = [f"{key!r} of batch {batch}" for key, batch in ours if (key, batch) not in there]
         if lost:
             came = f"{len(lost)} that are not there, as {abridged(lost, 5)}"
@@ -96,7 +97,7 @@ class Server:
             raise LabelError(Fault("tasks", self._connection.url, "all tasks", came, remedy))
         return project
 
-    def pull(self, project: int) -> list[dict[str, Any]]:
+    def pull(self, project: int) -> list[Row]:
         """Read all tasks of a project, as Label Studio's own JSON export has them.
 
         Tasks without annotations are in it, and skipped ones, of which `was_cancelled` is true;
@@ -179,14 +180,32 @@ class Server:
         there = self._there(project)
         return [task for task in tasks if _key(task) not in there]
 
-    def _there(self, project: int) -> Counter[Key]:
-        """How often the project has each task."""
-        with self._existing(project):
-            query = {"project": project, "fields": "task_only", "include": "id,data"}
-            rows = self._all("/api/tasks", "tasks", "total", **query)
-        return Counter(_key(row) for row in rows if isinstance(row.get("data"), dict))
+    def _each_once(self, project: int, ours: Collection[Key]) -> Collection[Key]:
+        """Delete what is there twice; it returns the tasks that are there.
 
-    def _all(self, path: str, name: str, count: str, **query: Any) -> list[dict[str, Any]]:
+        A server may take a part of a batch after its client was killed or has given up, and began
+        anew. What somebody has begun to label stays, else the oldest.
+        """
+        there = self._there(project)
+        for key in ours:
+            for spare in _spare(there.get(key, [])):
+                self._connection.delete(f"/api/tasks/{spare['id']}/")
+        counts = Counter({key: sum(map(_begun, there.get(key, []))) for key in ours})
+        _refuse_twice(counts, self._connection.url, TWICE)
+        return there.keys()
+
+    def _there(self, project: int) -> dict[Key, list[Row]]:
+        """The tasks of a project by what tells one from another, the oldest first."""
+        query = {"project": project, "fields": "task_only", "include": ",".join(FIELDS)}
+        with self._existing(project):
+            rows = self._all("/api/tasks", "tasks", "total", **query)
+        found: dict[Key, list[Row]] = {}
+        for row in sorted(rows, key=lambda row: int(row["id"])):
+            if isinstance(row.get("data"), dict):
+                found.setdefault(_key(row), []).append(row)
+        return found
+
+    def _all(self, path: str, name: str, count: str, **query: Any) -> list[Row]:
         """The rows of all pages.
 
         Args:
@@ -195,7 +214,7 @@ class Server:
             count: name of their number on all pages.
             query: parameters of the list.
         """
-        found: list[dict[str, Any]] = []
+        found: list[Row] = []
         page = 1
         while True:
             asked = {**query, "page": page, "page_size": PAGE}
@@ -208,7 +227,7 @@ class Server:
                 return found
             page += 1
 
-    def _rows(self, found: Any, path: str) -> list[dict[str, Any]]:
+    def _rows(self, found: Any, path: str) -> list[Row]:
         if not isinstance(found, list) or not all(
             isinstance(row, dict) and isinstance(row.get("id"), int) for row in found
         ):
@@ -237,6 +256,18 @@ class Server:
 def _key(task: Task) -> Key:
     """What tells a task from others: its image's key and its batch's number."""
     return str(task["data"].get("key")), str(task["data"].get("batch"))
+
+
+def _begun(row: Row) -> bool:
+    """Whether somebody has begun to label a task."""
+    return any(row.get(field) for field in FIELDS[2:])
+
+
+def _spare(rows: Sequence[Row]) -> list[Row]:
+    """Of equal tasks those without which each label and one task are there still."""
+    begun = [row for row in rows if _begun(row)]
+    kept = begun or list(rows[:1])
+    return [row for row in rows if row not in kept]
 
 
 def _refuse_twice(counts: Counter[Key], where: str, remedy: str) -> None:
