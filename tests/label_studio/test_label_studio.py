@@ -365,7 +365,8 @@ def test_what_came_twice_is_there_once_in_the_end(server: Server, person: Person
     assert [task["data"]["key"] for task in tasks] == ["0", "1", "2", "3"] * 2
     person.submit(tasks[5], [], lead_time=1)
     person.submit(tasks[6], [], lead_time=1, was_cancelled=True)
-    person.draft(tasks[7], [], lead_time=1)
+    other = Person(person.url, "third@example.org", "pass-of-the-third", new=True)
+    other.draft(tasks[7], [], lead_time=1)
     assert server.push("twice", CONFIG, simple(4)) == project
     kept = [tasks[place]["id"] for place in (0, 5, 6, 7)]
     assert [task["id"] for task in server.pull(project)] == kept

@@ -27,7 +27,6 @@ BATCH = 200  # tasks sent at once: about a second of the server's
 PAGE = 500
 LONG = 600.0  # seconds for an import and an export
 LOCAL = "/data/local-files/"
-FIELDS = ("id", "data", "total_annotations", "cancelled_annotations", "draft_exists")
 NOTHING = "(?!)"  # a pattern that no file has: "Sync" of a folder would double its images as tasks
 TWICE = "somebody labels each of them: delete one in Label Studio, and send the batch again"
 SERVING = (
@@ -187,23 +186,24 @@ class Server:
         anew. What somebody has begun to label stays, else the oldest.
         """
         there = self._there(project)
-        for key in ours:
-            for spare in _spare(there.get(key, [])):
-                self._connection.delete(f"/api/tasks/{spare['id']}/")
-        counts = Counter({key: sum(map(_begun, there.get(key, []))) for key in ours})
-        _refuse_twice(counts, self._connection.url, TWICE)
+        if any(there[key] > 1 for key in ours):
+            rows = self.pull(project)  # which has the drafts of all persons, as no list has
+            equal: dict[Key, list[Row]] = {key: [] for key in ours}
+            for row in sorted(rows, key=lambda row: int(row["id"])):
+                if isinstance(row.get("data"), dict) and _key(row) in equal:
+                    equal[_key(row)].append(row)
+            for row in (row for rows in equal.values() for row in _spare(rows)):
+                self._connection.delete(f"/api/tasks/{row['id']}/")
+            counts = Counter({key: sum(map(_begun, rows)) for key, rows in equal.items()})
+            _refuse_twice(counts, self._connection.url, TWICE)
         return there.keys()
 
-    def _there(self, project: int) -> dict[Key, list[Row]]:
-        """The tasks of a project by what tells one from another, the oldest first."""
-        query = {"project": project, "fields": "task_only", "include": ",".join(FIELDS)}
+    def _there(self, project: int) -> Counter[Key]:
+        """How often the project has each task."""
+        query = {"project": project, "fields": "task_only", "include": "id,data"}
         with self._existing(project):
             rows = self._all("/api/tasks", "tasks", "total", **query)
-        found: dict[Key, list[Row]] = {}
-        for row in sorted(rows, key=lambda row: int(row["id"])):
-            if isinstance(row.get("data"), dict):
-                found.setdefault(_key(row), []).append(row)
-        return found
+        return Counter(_key(row) for row in rows if isinstance(row.get("data"), dict))
 
     def _all(self, path: str, name: str, count: str, **query: Any) -> list[Row]:
         """The rows of all pages.
@@ -260,7 +260,7 @@ def _key(task: Task) -> Key:
 
 def _begun(row: Row) -> bool:
     """Whether somebody has begun to label a task."""
-    return any(row.get(field) for field in FIELDS[2:])
+    return bool(row.get("annotations") or row.get("drafts"))
 
 
 def _spare(rows: Sequence[Row]) -> list[Row]:

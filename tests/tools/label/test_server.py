@@ -242,16 +242,16 @@ def test_a_batch_with_a_task_twice_is_refused(there: Studio):
     assert there.asked == []
 
 
-@pytest.mark.parametrize("begun", ["total_annotations", "cancelled_annotations", "draft_exists"])
+@pytest.mark.parametrize("begun", ["annotations", "drafts"])
 def test_what_came_twice_is_there_once_in_the_end(there: Studio, begun: str):
     """As after a client that was killed while the server was still at work."""
     client(there).push("bolts", CONFIG, tasks(3))
     there.tasks += [{**task, "id": 10 + task["id"]} for task in there.tasks]
     there.tasks += [{"id": 30, "project": 1, "data": {"key": "0.jpg", "batch": 1}}]
-    there.tasks[3 + 1][begun] = 1
+    there.tasks[3 + 1][begun] = [{}]
     client(there).push("bolts", CONFIG, tasks(3))
     assert sorted(task["id"] for task in there.tasks) == [1, 3, 12, 30]
-    there.tasks[0]["total_annotations"] = 1
+    there.tasks[0]["annotations"] = [{}]
     there.tasks.append({**there.tasks[0], "id": 40})
     with pytest.raises(LabelError, match="1 twice or more: '0.jpg' of batch 0; somebody labels ea"):
         client(there).push("bolts", CONFIG, tasks(3))
