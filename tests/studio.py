@@ -66,6 +66,10 @@ class Studio:
         if parts.path == "/data/local-files/":
             served = any("/" + query["d"].partition("/")[0] == s["path"] for s in self.storages)
             return (200, {}) if served else (404, {"detail": "no"})
+        if method == "DELETE":
+            gone = int(parts.path.split("/")[3])
+            self.tasks = [task for task in self.tasks if task["id"] != gone]
+            return 204, {}
         number = int(query["project"] if parts.path == "/api/tasks" else parts.path.split("/")[3])
         if number not in [project["id"] for project in self.projects]:
             if parts.path.endswith("/export"):
@@ -75,7 +79,7 @@ class Studio:
         if parts.path == "/api/tasks":
             return 200, {"total": len(rows), "tasks": self._page(rows, query)}
         if method == "POST":
-            first = len(self.tasks) + 1
+            first = max((task["id"] for task in self.tasks), default=0) + 1
             made = [{**task, "project": number, "id": first + i} for i, task in enumerate(body)]
             self.tasks += made
             return 201, {"task_count": len(body)}
@@ -130,7 +134,7 @@ def studio() -> Iterator[Studio]:
         def handle_one(self) -> None:
             respond(self, found)
 
-        do_GET = do_POST = handle_one
+        do_GET = do_POST = do_DELETE = handle_one
 
         def log_message(self, *_: object) -> None:
             pass

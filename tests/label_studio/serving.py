@@ -19,7 +19,7 @@ import requests
 
 from tests.studio import free_port
 
-PATIENCE = 300  # seconds for the first answer: it makes its database
+PATIENCE = 600  # seconds for the first answer: it makes its database
 FIRST = ("first@example.org", "pass-of-the-first")
 QUIET = {  # nothing leaves the machine: no version check, no statistics, no reports of errors
     "LABEL_STUDIO_COLLECT_ANALYTICS": "false",

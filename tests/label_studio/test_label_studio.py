@@ -5,6 +5,10 @@ back, and compared with what was drawn.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +18,7 @@ import pytest
 import requests
 
 from tasks.labelable import Labeling
+from tests.conftest import REPOSITORY
 from tests.label_studio.drawing import Hand, batch_of, boxes, make_image, pose
 from tests.label_studio.serving import FIRST, Person, Running, listens, running
 from tools.label import server as module
@@ -326,26 +331,45 @@ def simple(count: int, batch: int = 0) -> list[dict[str, Any]]:
 CONFIG = label_studio.configuration(OBJECTS).replace("$reason", "$key")
 
 
-def test_a_killed_push_is_finished_by_the_next(server: Server, monkeypatch):
-    monkeypatch.setattr(module, "BATCH", 3)
-    post, left = server._connection.post, [2]
+PUSH = """
+import sys
+from tests.label_studio.test_label_studio import CONFIG, simple
+from tools.label import server
+from tools.label.tokens import token_from
+server.BATCH = 5
+print("begin", flush=True)
+server.Server(sys.argv[1], token_from()).push("killed", CONFIG, simple(60))
+"""
 
-    def stop(path: str, content: Any, seconds: float = 60.0) -> Any:
-        left[0] -= "import" in path
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        return post(path, content, seconds)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(server._connection, "post", stop)
-        with pytest.raises(KeyboardInterrupt):
-            server.push("killed", CONFIG, simple(10))
-    project = server.push("killed", CONFIG, simple(10))
-    assert [task["data"]["key"] for task in server.pull(project)] == [str(i) for i in range(10)]
-    assert server.push("killed", CONFIG, simple(10)) == project
+def test_pushes_that_are_killed_leave_each_task_once(server: Server, there: Running, token: str):
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "LABEL_STUDIO_TOKEN": token}
+    command = [sys.executable, "-c", PUSH, there.url]
+    for seconds in (0.1, 0.3, 0.6, 0.9, 1.3):
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None and process.stdout.readline() == b"begin\n"
+            time.sleep(seconds)
+            process.kill()
+    project = server.push("killed", CONFIG, simple(60))
+    assert [task["data"]["key"] for task in server.pull(project)] == [str(i) for i in range(60)]
     assert server.push("killed", CONFIG, simple(4, batch=1)) == project
     batches = [task["data"]["batch"] for task in server.pull(project)]
-    assert batches == [0] * 10 + [1] * 4
+    assert batches == [0] * 60 + [1] * 4
+
+
+def test_what_came_twice_is_there_once_in_the_end(server: Server, person: Person):
+    """As after a server that was still at work when its client began anew."""
+    project = server.push("twice", CONFIG, simple(4))
+    server._connection.post(f"/api/projects/{project}/import", simple(4))
+    tasks = server.pull(project)
+    assert [task["data"]["key"] for task in tasks] == ["0", "1", "2", "3"] * 2
+    person.submit(tasks[5], [], lead_time=1)
+    person.submit(tasks[6], [], lead_time=1, was_cancelled=True)
+    other = Person(person.url, "third@example.org", "pass-of-the-third", new=True)
+    other.draft(tasks[7], [], lead_time=1)
+    assert server.push("twice", CONFIG, simple(4)) == project
+    kept = [tasks[place]["id"] for place in (0, 5, 6, 7)]
+    assert [task["id"] for task in server.pull(project)] == kept
 
 
 def test_more_tasks_than_a_page(server: Server, monkeypatch):

@@ -116,6 +116,19 @@ class Connection:
         """
         return self._json(self._done(_Order("POST", path, seconds, content=content)))
 
+    def delete(self, path: str) -> None:
+        """Delete what is at a path; it is no error if nothing is there any more.
+
+        Raises:
+            LabelError: if the server is not there or refuses.
+        """
+        order = _Order("DELETE", path, 60.0)
+        try:
+            self.patient(lambda: self._done(order))
+        except Refused as error:
+            if error.status != 404:
+                raise
+
     def status(self, path: str) -> int:
         """What the server answers to whoever asks for a file; 200 if it gives the file."""
         order = _Order("GET", path, 60.0, bare=True)

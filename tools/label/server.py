@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from xml.etree import ElementTree
@@ -20,6 +20,7 @@ from tools.label.labels import LabelError
 from tools.label.tokens import Token
 
 Task = Mapping[str, Any]
+Row = dict[str, Any]
 Key = tuple[str, str]
 
 BATCH = 200  # tasks sent at once: about a second of the server's
@@ -27,7 +28,7 @@ PAGE = 500
 LONG = 600.0  # seconds for an import and an export
 LOCAL = "/data/local-files/"
 NOTHING = "(?!)"  # a pattern that no file has: "Sync" of a folder would double its images as tasks
-TWICE = "delete one of each in Label Studio before anybody labels it, and send the batch again"
+TWICE = "somebody labels each of them: delete one in Label Studio, and send the batch again"
 SERVING = (
     "start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
     "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT set to a folder above the images' own"
@@ -77,7 +78,7 @@ class Server:
 
         Raises:
             LabelError: if the server is not there or refuses, if it does not serve the first of the
-                images, or if tasks are there twice at the end.
+                images, or if somebody labels two equal tasks.
         """
         ours = Counter(_key(task) for task in tasks)
         _refuse_twice(ours, "the batch", "leave one of each out")
@@ -87,8 +88,7 @@ class Server:
             self._connection.patient(lambda: self._serve(project, folder))
         self._see_image(tasks)
         self._send(project, tasks)
-        there = self._there(project)
-        _refuse_twice(Counter({key: there[key] for key in ours}), self._connection.url, TWICE)
+        there = self._each_once(project, ours)
         lost = [f"{key!r} of batch {batch}" for key, batch in ours if (key, batch) not in there]
         if lost:
             came = f"{len(lost)} that are not there, as {abridged(lost, 5)}"
@@ -96,7 +96,7 @@ class Server:
             raise LabelError(Fault("tasks", self._connection.url, "all tasks", came, remedy))
         return project
 
-    def pull(self, project: int) -> list[dict[str, Any]]:
+    def pull(self, project: int) -> list[Row]:
         """Read all tasks of a project, as Label Studio's own JSON export has them.
 
         Tasks without annotations are in it, and skipped ones, of which `was_cancelled` is true;
@@ -179,14 +179,33 @@ class Server:
         there = self._there(project)
         return [task for task in tasks if _key(task) not in there]
 
+    def _each_once(self, project: int, ours: Collection[Key]) -> Collection[Key]:
+        """Delete what is there twice; it returns the tasks that are there.
+
+        A server may take a part of a batch after its client was killed or has given up, and began
+        anew. What somebody has begun to label stays, else the oldest.
+        """
+        there = self._there(project)
+        if any(there[key] > 1 for key in ours):
+            rows = self.pull(project)  # which has the drafts of all persons, as no list has
+            equal: dict[Key, list[Row]] = {key: [] for key in ours}
+            for row in sorted(rows, key=lambda row: int(row["id"])):
+                if isinstance(row.get("data"), dict) and _key(row) in equal:
+                    equal[_key(row)].append(row)
+            for row in (row for rows in equal.values() for row in _spare(rows)):
+                self._connection.delete(f"/api/tasks/{row['id']}/")
+            counts = Counter({key: sum(map(_begun, rows)) for key, rows in equal.items()})
+            _refuse_twice(counts, self._connection.url, TWICE)
+        return there.keys()
+
     def _there(self, project: int) -> Counter[Key]:
         """How often the project has each task."""
+        query = {"project": project, "fields": "task_only", "include": "id,data"}
         with self._existing(project):
-            query = {"project": project, "fields": "task_only", "include": "id,data"}
             rows = self._all("/api/tasks", "tasks", "total", **query)
         return Counter(_key(row) for row in rows if isinstance(row.get("data"), dict))
 
-    def _all(self, path: str, name: str, count: str, **query: Any) -> list[dict[str, Any]]:
+    def _all(self, path: str, name: str, count: str, **query: Any) -> list[Row]:
         """The rows of all pages.
 
         Args:
@@ -195,7 +214,7 @@ class Server:
             count: name of their number on all pages.
             query: parameters of the list.
         """
-        found: list[dict[str, Any]] = []
+        found: list[Row] = []
         page = 1
         while True:
             asked = {**query, "page": page, "page_size": PAGE}
@@ -208,7 +227,7 @@ class Server:
                 return found
             page += 1
 
-    def _rows(self, found: Any, path: str) -> list[dict[str, Any]]:
+    def _rows(self, found: Any, path: str) -> list[Row]:
         if not isinstance(found, list) or not all(
             isinstance(row, dict) and isinstance(row.get("id"), int) for row in found
         ):
@@ -237,6 +256,18 @@ class Server:
 def _key(task: Task) -> Key:
     """What tells a task from others: its image's key and its batch's number."""
     return str(task["data"].get("key")), str(task["data"].get("batch"))
+
+
+def _begun(row: Row) -> bool:
+    """Whether somebody has begun to label a task."""
+    return bool(row.get("annotations") or row.get("drafts"))
+
+
+def _spare(rows: Sequence[Row]) -> list[Row]:
+    """Of equal tasks those without which each label and one task are there still."""
+    begun = [row for row in rows if _begun(row)]
+    kept = begun or list(rows[:1])
+    return [row for row in rows if row not in kept]
 
 
 def _refuse_twice(counts: Counter[Key], where: str, remedy: str) -> None:

@@ -235,15 +235,27 @@ def test_another_configuration_under_the_same_title_is_refused(there: Studio):
     assert there.tasks == []
 
 
-def test_tasks_twice_are_named(there: Studio):
+def test_a_batch_with_a_task_twice_is_refused(there: Studio):
     twice = r"expected each task once, but got 1 twice or more: '0.jpg' of batch 0; "
     with pytest.raises(LabelError, match=f"the batch: {twice}leave one"):
         client(there).push("bolts", CONFIG, tasks(2) + tasks(1))
     assert there.asked == []
-    client(there).push("bolts", CONFIG, tasks(2))
-    there.tasks.append({**there.tasks[0], "id": 3})
-    with pytest.raises(LabelError, match=f"{twice}delete one of each in Label Studio"):
-        client(there).push("bolts", CONFIG, tasks(2))
+
+
+@pytest.mark.parametrize("begun", ["annotations", "drafts"])
+def test_what_came_twice_is_there_once_in_the_end(there: Studio, begun: str):
+    """As after a client that was killed while the server was still at work."""
+    client(there).push("bolts", CONFIG, tasks(3))
+    there.tasks += [{**task, "id": 10 + task["id"]} for task in there.tasks]
+    there.tasks += [{"id": 30, "project": 1, "data": {"key": "0.jpg", "batch": 1}}]
+    there.tasks[3 + 1][begun] = [{}]
+    client(there).push("bolts", CONFIG, tasks(3))
+    assert sorted(task["id"] for task in there.tasks) == [1, 3, 12, 30]
+    there.tasks[0]["annotations"] = [{}]
+    there.tasks.append({**there.tasks[0], "id": 40})
+    with pytest.raises(LabelError, match="1 twice or more: '0.jpg' of batch 0; somebody labels ea"):
+        client(there).push("bolts", CONFIG, tasks(3))
+    assert sorted(task["id"] for task in there.tasks) == [1, 3, 12, 30, 40]
 
 
 def test_tasks_that_the_server_did_not_keep_are_named(there: Studio):
