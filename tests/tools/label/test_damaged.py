@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -303,7 +304,6 @@ def test_a_zip_that_unpacks_to_more_than_it_may_is_not_unpacked(tmp_path: Path, 
 
 
 def zipped_well(path: Path) -> Path:
-    import zipfile
 
     archive = path.with_suffix(".zip")
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
@@ -319,3 +319,41 @@ def test_formats_refuse_kinds_that_they_cannot_hold(name: str, kind: str, tmp_pa
     with pytest.raises(Damaged, match=f"a format that holds {kind}") as error:
         FORMATS[name].load().read(tmp_path, LABELINGS[kind], kit.IMAGES)
     assert error.value.fault.kind == kinds.KIND
+
+
+def test_a_zip_with_windows_separators_is_read_and_one_with_a_name_twice_is_not(tmp_path: Path):
+    folder = kit.sound(tmp_path / "voc", "voc", "boxes")
+    content = (folder / "Annotations/a/1.xml").read_bytes()
+    read = FORMATS["voc"].load().read
+    with zipfile.ZipFile(tmp_path / "one.zip", "w") as file:
+        file.writestr("Annotations\\a\\1.xml", content)
+        file.writestr("Annotations\\a\\2.xml", content.replace(b"1.jpg", b"2.jpg"))
+    entries = read(tmp_path / "one.zip", LABELINGS["boxes"], kit.IMAGES)
+    assert [entry.name for entry in entries] == ["a/1.jpg", "a/2.jpg"]
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as file:
+        file.writestr("a.xml", content)
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            file.writestr("a.xml", content)
+    with pytest.raises(Damaged, match="each name once") as error:
+        read(tmp_path / "two.zip", LABELINGS["boxes"], kit.IMAGES)
+    assert error.value.fault.kind == kinds.UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "image"),
+    [("yolo", "labels/a/1.txt", "images/a/1.jpg"), ("voc", "Annotations/a/1.xml", "JPEGImages/a/1.jpg")],
+)  # fmt: skip
+def test_an_image_without_a_file_of_labels_can_be_declared_empty(
+    name: str, file: str, image: str, tmp_path: Path
+):
+    folder = kit.sound(tmp_path / "export", name, "boxes")
+    (folder / file).unlink()
+    for one in (image, image.replace("1.jpg", "2.jpg"), image.replace("1.jpg", "other.jpg")):
+        (folder / one).parent.mkdir(parents=True, exist_ok=True)
+        (folder / one).write_bytes(b"")
+    entries = FORMATS[name].load().read(folder, LABELINGS["boxes"], kit.IMAGES)
+    checked = check(entries, kit.IMAGES, LABELINGS["boxes"])
+    assert checked.unclear == ("a/1.jpg",) and checked.faults == {}
+    declared = check(entries, kit.IMAGES, LABELINGS["boxes"], ["a/1.jpg"])
+    states = {answer.key: answer.state for answer in declared.answers}
+    assert states == {"a/1.jpg": "empty", "a/2.jpg": "labeled"}

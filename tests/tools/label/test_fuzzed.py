@@ -66,7 +66,7 @@ def files(path: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize(("name", "kind"), HELD)
-@fuzz(60)
+@fuzz(40)
 @given(data=st.data())
 def test_bytes_changed_anywhere(name: str, kind: str, data: st.DataObject):
     with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +78,7 @@ def test_bytes_changed_anywhere(name: str, kind: str, data: st.DataObject):
 
 
 @pytest.mark.parametrize(("name", "kind"), [one for one in HELD if one[0] in ("label-studio", "coco")])  # fmt: skip
-@fuzz(60)
+@fuzz(40)
 @given(data=st.data())
 def test_any_value_of_a_json(name: str, kind: str, data: st.DataObject):
     whole: Any = kit.label_studio(kind) if name == "label-studio" else kit.coco(kind)
@@ -105,7 +105,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize(("name", "kind"), [one for one in HELD if one[0] not in ("label-studio", "coco")])  # fmt: skip
-@fuzz(60)
+@fuzz(40)
 @given(data=st.data())
 def test_any_word_of_a_text(name: str, kind: str, data: st.DataObject):
     with tempfile.TemporaryDirectory() as folder:
@@ -122,7 +122,7 @@ def test_any_word_of_a_text(name: str, kind: str, data: st.DataObject):
         judged(path, name, kind)
 
 
-@fuzz(60)
+@fuzz(40)
 @given(content=st.binary(max_size=200), start=st.sampled_from([b"", b"PK\3\4", b"<annotations>", b"[", b"{", b"file,class\n"]))  # fmt: skip
 def test_any_bytes_at_all(content: bytes, start: bytes):
     with tempfile.TemporaryDirectory() as folder:
@@ -132,7 +132,7 @@ def test_any_bytes_at_all(content: bytes, start: bytes):
             judged(path, name, kind)
 
 
-@fuzz(60)
+@fuzz(40)
 @given(data=st.data())
 def test_bytes_of_a_zip(data: st.DataObject):
     with tempfile.TemporaryDirectory() as folder:

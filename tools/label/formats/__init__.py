@@ -79,9 +79,10 @@ def recognised(path: Path) -> str:
 def _of_folder(source: Source) -> dict[str, str]:
     """The formats of the files of a folder or zip, with a file of each."""
     found: dict[str, str] = {}
-    yamls = source.ending("data.yaml", "classes.txt", "obj.names", "_darknet.labels")
-    if yamls and source.ending(".txt"):
-        return {"yolo": yamls[0]}
+    named = source.ending("classes.txt", "obj.names", "_darknet.labels")
+    named += source.ending(".yaml", ".yml")
+    if named and any(name not in named for name in source.ending(".txt")):
+        return {"yolo": named[0]}
     wrong: Damaged | None = None
     for suffix in (".xml", ".json", ".csv"):
         for name in source.ending(suffix)[:LOOKED]:
