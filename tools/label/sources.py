@@ -175,7 +175,8 @@ def _unzipped(path: Path) -> tuple[zipfile.ZipFile, dict[str, str]]:
         name = member.replace("\\", "/")
         if name.endswith("/"):
             continue
-        if escapes(name) or re.match("[A-Za-z]:", name):
+        nameless = not PurePosixPath(name).parts
+        if nameless or escapes(name) or re.match("[A-Za-z]:", name):
             expected = "names that stay below the zip's own folder"
             remedy = "do not unpack it; export it anew"
             wrong = damaged(kinds.LEADS_OUT, str(path), expected, shown(member), remedy)

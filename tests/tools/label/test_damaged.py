@@ -357,3 +357,11 @@ def test_an_image_without_a_file_of_labels_can_be_declared_empty(
     declared = check(entries, kit.IMAGES, LABELINGS["boxes"], ["a/1.jpg"])
     states = {answer.key: answer.state for answer in declared.answers}
     assert states == {"a/1.jpg": "empty", "a/2.jpg": "labeled"}
+
+
+@pytest.mark.parametrize("name", ["", "."])
+def test_a_zip_with_a_file_without_a_name(name: str, tmp_path: Path):
+    path = kit.zipped(name)(kit.sound(tmp_path / "export", "cvat", "boxes"))
+    with pytest.raises(Damaged) as error:
+        FORMATS["cvat"].load().read(path, LABELINGS["boxes"], kit.IMAGES)
+    assert error.value.fault.kind == kinds.LEADS_OUT

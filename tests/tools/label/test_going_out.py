@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,14 +118,15 @@ def test_yolos_readers_replace_the_last_images_of_a_path(key: str, name: str, tm
 
 def test_label_studios_ids_differ_and_signals_do_not_hide_the_image(tmp_path: Path):
     box = (1.0, 2.0, 3.0, 4.0)
-    drafts = tuple(Shape("cat", box, id=name) for name in ("x", "x", "", "b0r1s1"))
+    drafts = tuple(Shape("cat", box, id=name) for name in ("x", "x", "", "b0r1s1", "y#7"))
     sent = outgoing(tmp_path / "pool", ["1.jpg"], drafts=drafts)
     signals = {"image": 1.0, "entropy": float("nan")}
     sent = replace(sent, picks=(replace(sent.picks[0], signals=signals),))
     FORMATS["label-studio"].load().write(sent, tmp_path / "out")
     (task,) = json.loads((tmp_path / "out/tasks.json").read_text(encoding="utf-8"))
     ids = [region["id"] for region in task["predictions"][0]["result"]]
-    assert len(set(ids)) == 4 and ids[0] == "x" and ids[3] == "b0r1s1"
+    assert len(set(ids)) == 5 and ids[0] == "x" and ids[3] == "b0r1s1"
+    assert not any("#" in one for one in ids)
     assert task["data"]["signal_image"] == 1.0 and task["data"]["entropy"] == "nan"
     assert task["data"]["image"] == "/data/local-files/?d=pool/1.jpg"
 
@@ -139,3 +141,11 @@ def test_names_that_xml_has_to_escape():
     labeling = replace(BOXES, classes=('a & "b" <c>', "größe"))
     text = configuration(labeling)
     assert "a &amp; &quot;b&quot; &lt;c&gt;" in text and "größe" in text
+
+
+def test_cvats_ids_are_the_places_in_its_own_order(tmp_path: Path):
+    sent = outgoing(tmp_path / "pool", ["b/2.jpg", "a/10.jpg", "a/9.jpg"])
+    FORMATS["cvat"].load().write(sent, tmp_path / "out")
+    images = ET.parse(tmp_path / "out/annotations.xml").getroot().findall("image")
+    found = [(image.get("id"), image.get("name")) for image in images]
+    assert found == [("0", "a/10.jpg"), ("1", "a/9.jpg"), ("2", "b/2.jpg")]

@@ -34,7 +34,8 @@ def write(batch: Outgoing, folder: Path) -> list[str]:
     child(task, "size", len(batch.picks))
     child(task, "mode", "annotation")
     add_labels(child(task, "labels"), batch.labeling)
-    for place, pick in enumerate(batch.picks):
+    # CVAT's own order: where it does not find an image by its name, it goes by the id
+    for place, pick in enumerate(sorted(batch.picks, key=lambda pick: pick.image.key)):
         _add_image(root, place, pick, batch.labeling)
     put_images(batch, folder / "images")
     put_json(folder / LABELS, raw_labels(batch.labeling))

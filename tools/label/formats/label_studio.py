@@ -78,7 +78,8 @@ def _task(batch: Outgoing, pick: Pick) -> dict[str, Any]:
     data |= _signals(pick.signals)
     task: dict[str, Any] = {"data": data}
     if pick.drafts is not None:
-        wanted = [shape.id for shape in pick.drafts]
+        # Label Studio cuts ids at "#", where it adds its own number of the annotation
+        wanted = ["" if "#" in shape.id else shape.id for shape in pick.drafts]
         ids = distinct(wanted, lambda place: f"b{batch.number}r{pick.rank}s{place}")
         scores = [shape.score for shape in pick.drafts if shape.score is not None]
         prediction: dict[str, Any] = {
