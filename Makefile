@@ -5,10 +5,11 @@ $(error Needs Python 3.10 to 3.13 on the path, or PYTHON=/path/to/python)
 endif
 VENV := .venv
 BIN := $(VENV)/bin
+LANE := .venv-label-studio
 SANDBOX := data/sandbox
 SWEEP = OMP_NUM_THREADS=1 $(BIN)/python tools/al_sweep.py --jobs 2 --wandb disabled
 
-.PHONY: setup demo matrix torture report test quick lint types unit docs clean
+.PHONY: setup demo matrix torture report test quick lint types unit test-label-studio docs clean
 
 setup: $(VENV)/.done
 
@@ -56,6 +57,14 @@ unit: setup  ## on two processes; tests on real images need AL_DATA, those on od
 quick: setup lint  ## between edits: lint, and the tests that are not marked slow; under three minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
+$(LANE)/.done: tests/label_studio/requirements.txt
+	$(PYTHON) -m venv $(LANE)
+	$(LANE)/bin/python -m pip install --quiet --only-binary :all: --requirement $<
+	touch $@
+
+test-label-studio: setup $(LANE)/.done  ## a real Label Studio on the loopback, and datumaro: 1 GB, then minutes
+	OMP_NUM_THREADS=1 AL_LABEL_STUDIO=$(LANE) $(BIN)/python -m pytest tests/label_studio
+
 $(VENV)/.docs: $(VENV)/.done
 	$(BIN)/python -m pip install --quiet --only-binary :all: --constraint constraints.txt --editable '.[docs]'
 	touch $@
@@ -64,4 +73,4 @@ docs: $(VENV)/.docs  ## the pages of docs/ and the API as a site in site/; needs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:  ## everything that can be made again, but no run
-	rm -rf $(VENV) $(SANDBOX) site .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) $(LANE) $(SANDBOX) site .mypy_cache .pytest_cache .ruff_cache *.egg-info

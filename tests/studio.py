@@ -5,6 +5,7 @@ have.
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ class Studio:
         plan: (a part of "METHOD path", misfortune); one is used up by one request. A number is a
             status, "lost": done without an answer, "late": done, and answered after a second,
             "short": an answer cut in its middle, "html", "odd": a json of another form, "echo": an
-            error that repeats what came, "moved": a redirection.
+            error that repeats what came, "moved": a redirection, "strange": another server's page.
         most: rows on a page, whatever was asked for.
         served: folders that may be served; None where none may.
     """
@@ -67,6 +68,8 @@ class Studio:
             return (200, {}) if served else (404, {"detail": "no"})
         number = int(query["project"] if parts.path == "/api/tasks" else parts.path.split("/")[3])
         if number not in [project["id"] for project in self.projects]:
+            if parts.path.endswith("/export"):
+                return 404, None  # a page in HTML
             return 404, {"detail": "No Project matches the given query."}
         rows = [task for task in self.tasks if task["project"] == number]
         if parts.path == "/api/tasks":
@@ -111,6 +114,13 @@ class Studio:
         return rows[start : start + size]
 
 
+def free_port() -> int:
+    """A port of the loopback at which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @contextmanager
 def studio() -> Iterator[Studio]:
     """A server that ends with the block."""
@@ -151,6 +161,8 @@ def respond(request: BaseHTTPRequestHandler, found: Studio) -> None:
         status, content = int(what), {"detail": "not now"}
     elif what == "echo":
         status, content = 400, {"detail": f"{body.decode()} {authorization}"}
+    elif what == "strange":
+        status, content = 403, None
     elif what == "odd":
         status, content = 200, {"weather": "fine"}
     else:
@@ -162,7 +174,9 @@ def respond(request: BaseHTTPRequestHandler, found: Studio) -> None:
     if what == "lost":
         request.close_connection = True
         return
-    sent = b"<html>Welcome</html>" if what == "html" else json.dumps(content).encode()
+    sent = json.dumps(content).encode()
+    if what == "html" or content is None:
+        sent = b"<html>Welcome</html>"
     request.send_response(302 if what == "moved" else status)
     if what == "moved":
         request.send_header("Location", f"https://elsewhere.org/?token={authorization}")

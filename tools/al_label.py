@@ -41,6 +41,11 @@ def parser() -> argparse.ArgumentParser:
     _add(parts.add_parser("add", help="take what people labeled"))
     status = parts.add_parser("status", help="what is labeled, the curve, and what it says")
     status.add_argument("run", type=Path, metavar="RUN", help=RUN)
+    status.add_argument(
+        "--worth",
+        action="store_true",
+        help="train two networks more, with as many random images as chosen ones, and compare them",
+    )
     _labels(parts.add_parser("labels", help="write the labels so far as a data set"))
     return parse
 
@@ -64,7 +69,11 @@ def _init(parse: argparse.ArgumentParser) -> None:
 def _next(parse: argparse.ArgumentParser) -> None:
     parse.add_argument("run", type=Path, metavar="RUN", help=RUN)
     parse.add_argument(
-        "--count", type=at_least(1), default=100, metavar="N", help="images that are asked for"
+        "--count",
+        type=at_least(0),
+        default=100,
+        metavar="N",
+        help="images that are asked for; 0 trains on what is labeled, for the curve alone",
     )
     parse.add_argument(
         "--export",

@@ -373,6 +373,10 @@ class Classification:
         pairs = zip(labels, digests, strict=True)
         return [Source(None, label, digest) for label, digest in pairs]
 
+    def pinned(self) -> dict[str, Any]:
+        """The hash of the weights that the network begins from; see `tasks.base.Pinned`."""
+        return self._network.pinned()
+
     def notes(self) -> list[str]:
         """Notes on skipped litter, left-out classes, and classes without a test image.
 

@@ -394,6 +394,10 @@ class Detection:
         """The images, with the boxes of each in sorted order; see `tasks.base.Sourced`."""
         return [self._source(info) for info in self._infos(split)]
 
+    def pinned(self) -> dict[str, Any]:
+        """What a config of mmdet says, and the hashes of weights; see `tasks.base.Pinned`."""
+        return self._network.pinned()
+
     def _infos(self, split: Read) -> Iterator[dict]:
         """The record that mmdet made of each sample, without its pixels."""
         if split == "pool":

@@ -385,6 +385,10 @@ class Pose:
         people, heads = self._test_people, self.form.heads
         return [Source(people.paths[i], label_of(people, i, heads)) for i in self._tested]
 
+    def pinned(self) -> dict[str, Any]:
+        """The hash of the weights that the backbone begins from; see `tasks.base.Pinned`."""
+        return self._network.pinned()
+
     def thumbnail(self, index: int) -> Image.Image:
         """The crop with the joints, and the skeleton where it is known."""
         sample = self._pool[index]

@@ -140,6 +140,8 @@ def chosen(
     if not legs:
         return Chosen(shared, effort, missing="No run is finished.")
     first = next(iter(legs.values()))[0]
+    if first.people:
+        return Chosen(shared, effort)  # the pages of its batches show the images
     try:
         task = plans.task(first.folder, trust, options)
         names = RunFolder(first.folder).sample_names()

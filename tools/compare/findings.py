@@ -35,7 +35,14 @@ AXES: dict[Axis, str] = {
     "labeled": "labeled images",
     "effort": "annotations",
     "seconds": "seconds of compute",
+    "people": "seconds of people",
 }
+
+
+def axes(found: Sequence[Findings]) -> dict[Axis, str]:
+    """The axes of curves, with their names; that of people only where people labeled."""
+    people = any(run.people for one in found for run in one.comparison.runs)
+    return {axis: name for axis, name in AXES.items() if people or axis != "people"}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from models.training.settings import CHECKPOINT
 from tasks.base import Task
 from tasks.deployable import Deployable, Deployment
 from tools.experiment.options import ConfigError
-from tools.record import facts, plans
+from tools.record import data, facts, plans
 from tools.record.files import RunFolderError
 from tools.record.folder import RunFolder
 from tools.record.receipt import weights_digest
@@ -104,6 +104,9 @@ def _built(
             f"{path}: expected a task that can be deployed, but {type(task).__name__} lacks "
             "`labels` and `deployment`; docs/tasks.md has them"
         )
+    if changed := data.other_settings(path, task):
+        what = f"{path} was made with other files; put them back as they were:"
+        raise DeployError("\n  ".join([what, *changed]))
     labels = _labels(path, task)
     try:
         deployment = task.deployment(labels)

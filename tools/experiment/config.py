@@ -65,6 +65,29 @@ def load(
         ConfigError: with every problem, before anything is built.
     """
     written, given = _read(path, smoke, options or {})
+    name = Path(path).stem
+    if smoke:
+        name += "-smoke"
+    return _built(str(path), name, written, given, further)
+
+
+def rebuilt(name: str, written: Mapping[str, Any]) -> Experiment:
+    """Build an experiment again, as in another process, of its name and its `config`.
+
+    Raises:
+        ConfigError: with every problem, as where a module cannot be imported there.
+    """
+    return _built(name, name, dict(written), resolved(dict(written)), None)
+
+
+def _built(
+    where: str,
+    name: str,
+    written: dict[str, Any],
+    given: dict[str, Any],
+    further: Callable[[Task, Budget], list[str]] | None,
+) -> Experiment:
+    """Check settings, and build the experiment of them."""
     values, problems = check(given)
     task, task_problems = _adapter(values.get("task"), values.get("scoring", {}))
     strategy, strategy_problems = strategy_of(values, imported)
@@ -72,10 +95,7 @@ def load(
     if problems or task is None or strategy is None:
         if further is not None and task is not None and "budget" in values:
             problems += further(task, Budget(**values["budget"]))
-        raise ConfigError(str(path), problems)
-    name = Path(path).stem
-    if smoke:
-        name += "-smoke"
+        raise ConfigError(where, problems)
     return Experiment(name=name, task=task, **parts(values, strategy, written))
 
 

@@ -157,7 +157,8 @@ class Connection:
             came = f"{self._said(answer)!r}: it is of another server, expired or revoked"
             expected = "a token that is valid there"
             raise LabelError(Fault("token", self.url, expected, came, ABOUT_TOKENS))
-        if answer.status_code in (404, 405):
+        unknown = answer.status_code in (404, 405) or not _is_json(answer)
+        if unknown and 400 <= answer.status_code < 500:
             self._is_strange(REFRESH, f"status {answer.status_code}")
         self._check(answer, REFRESH)
         found = self._json(answer)
@@ -203,8 +204,6 @@ class Connection:
             raise ForNow(Fault("server", where, "an answer of Label Studio", came, remedy))
         if status in (401, 403):
             raise Refused(Fault("token", where, "to be let in", came, ABOUT_TOKENS), status, said)
-        if status >= 400 and not _is_json(answer):
-            self._is_strange(path, f"status {status} and no json")
         if status >= 400:
             remedy = "correct what the server names"
             raise Refused(Fault("server", where, "success", came, remedy), status, said)

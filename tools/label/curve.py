@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tasks.base import lower_is_better
 from tools.label import spread, versions
 from tools.label.cost import total
 from tools.label.labels import LabelError
-from tools.label.project import Project
+from tools.label.project import NAME, Project
 from tools.label.spread import Halves
 from tools.label.versions import Version
+from tools.record import people
 from tools.record.files import RunFolderError
 from tools.record.folder import RunFolder
 
@@ -70,6 +72,18 @@ def curve(project: Project) -> list[Point]:
         labels = versions.read(project.path, batch.labels)
         points.append(Point(batch.number, row, spread.read(folder), labels))
     return points
+
+
+def keep(project: Project) -> None:
+    """Write the curve for `al_compare.py`, which reads it beside run folders."""
+    task = project.experiment.task
+    name = (project.path / NAME).read_text(encoding="utf-8").strip()
+    names = sorted(image.key for image in project.index.present)
+    about = people.About(name, project.experiment.config, task.metric, lower_is_better(task), names)
+    rows = [
+        {**point.row, **point.costs, "cycle": place} for place, point in enumerate(curve(project))
+    ]
+    people.write(project.path, about, rows)
 
 
 @dataclass(frozen=True)

@@ -95,19 +95,21 @@ def stem(name: str) -> str:
 
 
 def _forms(name: str) -> Iterator[str]:
-    """A name as it is, then as the path in a URL, then without the prefix of an upload."""
+    """A name as a path, as it is and with a URL's escapes, then without the prefix of an upload."""
     plain = _tidy(name.replace("\\", "/"))
-    yield plain
+    local = re.search(r"[?&]d=([^&#]*)", name)
     path = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/]*", "", name)
-    local = re.search(r"[?&]d=([^&#]*)", path)
     if local:
-        path = local[1]
-    else:
-        path = re.split("[?#]", path, maxsplit=1)[0]
-    decoded = _tidy(_composed(unquote(path)).replace("\\", "/"))
-    yield decoded
-    for form in (plain, decoded):
-        folder, slash, last = form.rpartition("/")
+        plain = local[1]
+    elif path != name:
+        plain = _tidy(re.split("[?#]", path, maxsplit=1)[0])
+    decoded = _tidy(_composed(unquote(plain)).replace("\\", "/"))
+    forms = [plain, decoded]
+    if local or path != name:
+        forms.reverse()
+    yield from forms
+    for form in forms:
+        last = form.rpartition("/")[2]
         if UPLOAD.match(last):
             yield UPLOAD.sub("", last)
 

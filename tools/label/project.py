@@ -1,13 +1,15 @@
 """A labeling project: a folder that holds the pool's index, the batches, and what came back.
 
     config.py          the settings, as the project was made with them
+    name.txt           of the config that they came from
     images.json        the pool: path, hash and size of each image
     validation.json    the images of the validation slice, by hash
     batches/NN/        a batch as it went out, its page, and its files for a labeling tool
     labels/NN.json     the labels, whole, after each time that some came back
     rounds/NN/         the training that chose batch NN, a run folder with one cycle
+    curve.json         a row for each round that trained, for al_compare.py
 
-Every file is written whole or not at all, and none is ever changed but `images.json`.
+Every file is written whole or not at all; `images.json` and `curve.json` alone are ever changed.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from tools.label.images import Index, index_of, scan
 from tools.label.labels import LabelError, PoolImage
 from tools.label.versions import Version
 
-CONFIG, IMAGES, VALIDATION, ROUNDS = "config.py", "images.json", "validation.json", "rounds"
+CONFIG, NAME, ROUNDS = "config.py", "name.txt", "rounds"
+IMAGES, VALIDATION = "images.json", "validation.json"
 MOST = 5  # the validation slice is at most one of so many images
 
 

@@ -117,22 +117,20 @@ def choose(project: Project, number: int, count: int, console: Plain) -> Chosen:
             f"{project.path}: expected labels of the validation slice, which is to give the curve, "
             "but none came back yet; add them first"
         )
-    folder = project.round(number).resolve()
-    _begin(project, folder, number, count, console)
+    _begin(project, project.round(number).resolve(), number, count, console)
     pool = [*learnt, *project.candidates]
     order = {image.sha256: i for i, image in enumerate(project.index.present)}
     pool.sort(key=lambda image: order[image.sha256])
     # before anything is labeled, the file of the pool stands in for the validation slice
-    files = task_files.write(
-        folder, project.index.root, project.labeling, pool, judged or pool, project.labels.labels
-    )
-    experiment = _experiment(project, number, files, 0, 1)
-    places = _places(experiment, pool)
+    files = task_files.write(project, project.round(number).resolve(), pool, judged or pool)
+    experiment = experiment_on(project, number, files, 0, 1)
+    places = places_of(experiment, pool)
     known = {image.sha256 for image in learnt}
     labeled = tuple(i for i, image in enumerate(places) if image.sha256 in known)
     candidates = len(places) - len(labeled)
     drawn = round(min(count, candidates) * experiment.label.random)
     asked = min(count, candidates) - drawn
+    query: Query | None
     if not learnt:
         query, steps = _first(experiment, asked)
     else:
@@ -141,9 +139,14 @@ def choose(project: Project, number: int, count: int, console: Plain) -> Chosen:
                 f"{project.path}: expected at least 2 labeled samples outside of the validation "
                 f"slice, but got {len(labeled)}; label more"
             )
-        experiment = _experiment(project, number, files, len(labeled), asked)
-        query = _trained(project, experiment, number, labeled, console)
+        experiment = experiment_on(project, number, files, len(labeled), asked)
+        folder = RunFolder(project.round(number).resolve())
+        row = trained(experiment, folder, number, labeled, console, _previous(project, number))
+        _say(experiment, number, len(labeled), row, console)
+        query = folder.query(0)
         steps = experiment.steps
+    if query is None:
+        return Chosen([], [], [], steps, [], candidates, True, experiment)
     rest = np.setdiff1d(np.setdiff1d(np.arange(len(places)), labeled), query.picked)
     random = stream(experiment.seed, number, "random share").permutation(rest)[:drawn]
     images = [places[i] for i in query.picked.tolist()]
@@ -188,10 +191,18 @@ def _begin(project: Project, folder: Path, number: int, count: int, console: Pla
     task_files.write_texts(folder, {PLAN: text})
 
 
-def _experiment(
+def experiment_on(
     project: Project, number: int, files: LabelFiles, initial: int, query: int
 ) -> Experiment:
-    """The project's config on these files, for one cycle."""
+    """The project's config on these files, for one cycle.
+
+    Args:
+        project: whose config it is.
+        number: of the round.
+        files: of the labels so far.
+        initial: labeled samples.
+        query: samples that are asked for; 0 asks for none.
+    """
     kind = type(project.experiment.task)
     assert issubclass(kind, Labelable)
     options: dict[str, Any] = {f"task.{key}": value for key, value in kind.on_labels(files).items()}
@@ -200,12 +211,12 @@ def _experiment(
         "seed": derive_seed(project.experiment.seed, number, "round") % (1 << 31),
         "budget.initial": max(initial, 2),
         "budget.query": max(query, 1),
-        "budget.cycles": 2,
+        "budget.cycles": 2 if query else 1,
     }
     return load(project.path / CONFIG, options=options)
 
 
-def _places(experiment: Experiment, pool: Sequence[PoolImage]) -> list[PoolImage]:
+def places_of(experiment: Experiment, pool: Sequence[PoolImage]) -> list[PoolImage]:
     """The image of each sample of the pool."""
     task = experiment.task
     faults = task.check()
@@ -242,15 +253,27 @@ def _first(experiment: Experiment, count: int) -> tuple[Query, Sequence[Step]]:
     return ask(steps, everything, everything[:0], count, rng, signals), steps
 
 
-def _trained(
-    project: Project,
+def trained(
     experiment: Experiment,
+    folder: RunFolder,
     number: int,
     labeled: tuple[int, ...],
     console: Plain,
-) -> Query:
-    """Train on what is labeled, as `al_train.py` does, and ask the strategy."""
-    folder = RunFolder(project.round(number).resolve())
+    previous: Path | None = None,
+) -> dict[str, Any]:
+    """Train on what is labeled, as `al_train.py` does, and ask the strategy where it is to be.
+
+    Args:
+        experiment: on the labels so far.
+        folder: of the run; one that is finished is not run again.
+        number: of the round.
+        labeled: ids.
+        console: gets notes.
+        previous: folder of the run whose weights a warm start takes.
+
+    Returns:
+        The row of the cycle.
+    """
     faults, notes = preflight.findings(experiment, False)
     if faults:
         raise ConfigError(experiment.name, faults)
@@ -261,33 +284,25 @@ def _trained(
         deterministic(experiment.training.deterministic and torch.cuda.is_available()),
         folder.locked(),
     ):
-        done = folder.open(
-            experiment.config,
-            names,
-            experiment.name,
-            told(experiment),
-            fingerprint(experiment.task),
-        )
+        now = fingerprint(experiment.task)
+        done = folder.open(experiment.config, names, experiment.name, told(experiment), now)
         if done is None:
             pool = Pool(len(names), labeled)
-            cycle = Round(
-                settled(experiment, folder),
-                folder,
-                pool,
-                number=number,
-                previous=_previous(project, number),
-            )
+            ready = settled(experiment, folder)
+            cycle = Round(ready, folder, pool, number=number, previous=previous)
             folder.commit(*loop.run_cycle(cycle))
-    row = folder.rows(1)[0]
+    return folder.rows(1)[0]
+
+
+def _say(
+    experiment: Experiment, number: int, labeled: int, row: Mapping[str, Any], console: Plain
+) -> None:
     metric = experiment.task.metric
-    value = row[metric]
+    value = "not a number" if row[metric] is None else format(row[metric], ".3f")
     console.print(
-        f"round {number}: trained on {len(labeled):,} labeled samples; {metric} "
-        f"{'not a number' if value is None else format(value, '.3f')} on the validation slice"
+        f"round {number}: trained on {labeled:,} labeled samples; {metric} {value} on the "
+        "validation slice"
     )
-    query = folder.query(0)
-    assert query is not None
-    return query
 
 
 def _previous(project: Project, number: int) -> Path | None:

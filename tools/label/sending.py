@@ -28,11 +28,11 @@ def send(project: Project, count: int, console: Plain) -> tuple[Project, Batch]:
 
     Args:
         project: with the folder as it is now.
-        count: images that are asked for, at most.
+        count: images that are asked for, at most; 0 trains alone.
         console: gets notes, and a line on what was trained.
 
     Returns:
-        The project with the batch, and the batch.
+        The project with the batch, and the batch; it is empty where nothing is left to ask for.
 
     Raises:
         LabelError: if nothing is left to ask for, or too little is labeled.
@@ -43,12 +43,14 @@ def send(project: Project, count: int, console: Plain) -> tuple[Project, Batch]:
     choices = [Choice(image.sha256, image.key, "validation", SLICE) for image in slice]
     model = ""
     trained = False
-    if len(choices) < count and project.candidates:
-        chosen = choose(project, number, count - len(choices), console)
+    stale = not project.batches or project.batches[-1].labels != project.labels.number
+    left = count - len(choices)
+    if (left and project.candidates) or (not choices and stale and project.learnt()):
+        chosen = choose(project, number, left, console)
         found, model = _chosen(project, number, chosen, console)
         choices += found
         trained = chosen.trained
-    if not choices:
+    if not choices and not trained:
         raise LabelError(
             f"{project.path}: expected images that nobody labeled or has, but all "
             f"{len(project.index.present):,} are labeled, skipped or waiting; add what came back"

@@ -19,7 +19,7 @@ from tasks.base import DataError
 from tools.deploy.trained import DeployError
 from tools.display.console import Plain
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
-from tools.label import exporting, page, returning, starting, status, writing_labels
+from tools.label import curve, exporting, page, returning, starting, status, worth, writing_labels
 from tools.label.adding import Added, add
 from tools.label.labels import LabelError
 from tools.label.project import Project, opened
@@ -73,6 +73,7 @@ def _init(arguments: argparse.Namespace, console: Plain) -> int:
     options = dict(arguments.cfg_options)
     starting.start(arguments.config, arguments.images, arguments.run, options, console)
     with opened(arguments.run) as project:
+        curve.keep(project)
         images, slice = len(project.index.present), len(project.slice)
         kind = project.labeling.kind
         console.print(
@@ -97,6 +98,7 @@ def _next(arguments: argparse.Namespace, console: Plain) -> int:
             batch = project.batches[-1]
         else:
             project, batch = send(project, arguments.count, console)
+            curve.keep(project)
         console.print(
             f"batch {batch.number}: {len(batch.choices):,} images; their pictures are in "
             f"{page.write(project, batch)}"
@@ -154,6 +156,8 @@ def _status(arguments: argparse.Namespace, console: Plain) -> int:
         project, notes = project.looked()
         for note in notes:
             console.print(f"note: {note}")
+        if arguments.worth:
+            worth.measure(project, console)
         status.show(project, console)
     return 0
 

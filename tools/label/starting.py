@@ -11,12 +11,12 @@ from models.process.files import locked
 from tools.display.console import Plain
 from tools.experiment.config import load
 from tools.experiment.options import require
-from tools.label import versions
 from tools.label.images import Index, scan
 from tools.label.labels import LabelError
 from tools.label.project import (
     CONFIG,
     IMAGES,
+    NAME,
     VALIDATION,
     Project,
     draw_slice,
@@ -75,10 +75,10 @@ def start(
         write_texts(
             path,
             {
+                NAME: f"{experiment.name}\n",
                 CONFIG: Config(dict(experiment.config)).pretty_text,
                 VALIDATION: json.dumps(chosen) + "\n",
             },
         )
         write_index(path, found.index)  # the last act: from now on there is a project
-    assert versions.newest(path) == -1
     return read(path)

@@ -9,6 +9,7 @@ from acquisition.query import needs
 from tasks.base import lower_is_better
 from tools.display.console import Plain
 from tools.display.sheet import Column, Sheet
+from tools.label import worth
 from tools.label.cost import total
 from tools.label.curve import Point, count, curve
 from tools.label.project import Project
@@ -80,6 +81,9 @@ def advice(project: Project, points: Sequence[Point]) -> list[str]:
     lines += _gain(project, points)
     lines += _module(project, points[-1])
     lines += _chosen_and_random(project)
+    found = worth.read(project)
+    if found is not None:
+        lines.append(found.sentence())
     lines += _blind(project)
     return lines
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tasks.labelable import LabelFiles, Labeling
 from tools.label.labels import Box, PoolImage, Shape
-from tools.label.project import write_texts
+from tools.label.project import Project, write_texts
 from tools.label.versions import Labeled
 
 Labels = Mapping[str, Labeled]
@@ -19,28 +19,25 @@ MARGIN = 0.1  # of a box around joints, as a share of their extent on each side
 
 
 def write(
+    project: Project,
     folder: Path,
-    root: Path,
-    labeling: Labeling,
     pool: Sequence[PoolImage],
     validation: Sequence[PoolImage],
-    labels: Labels,
 ) -> LabelFiles:
     """Write both files of a round.
 
     Args:
+        project: with the labels.
         folder: where to.
-        root: of the images.
-        labeling: what people draw.
         pool: images that are trained on, and that may be asked for.
         validation: labeled images that give the curve.
-        labels: by the hash of an image's bytes; an image that is not in it has none.
     """
+    labeling, labels = project.labeling, project.labels.labels
     suffix, text = (".json", coco) if labeling.kind != "classes" else (".csv", table)
     names = {"pool": pool, "validation": validation}
     texts = {f"{name}{suffix}": text(labeling, part, labels) for name, part in names.items()}
     write_texts(folder, texts)
-    return LabelFiles(root, folder / f"pool{suffix}", folder / f"validation{suffix}")
+    return LabelFiles(project.index.root, folder / f"pool{suffix}", folder / f"validation{suffix}")
 
 
 def table(labeling: Labeling, images: Sequence[PoolImage], labels: Labels) -> str:

@@ -29,9 +29,10 @@ from models.training.trainer import Data, Place, training, warm_start
 from tasks.base import Read
 from tasks.evaluation import metric_of
 from tasks.noise import Fallible
+from tools.cluster.scoring import Scorer
 from tools.experiment.config import Experiment
 from tools.experiment.plan import asked
-from tools.record.data import test_set
+from tools.record.data import beside_pool
 from tools.record.folder import RunFolder
 from tools.record.rows import NOISE
 from tools.train.first_model import FirstModels, key
@@ -160,7 +161,7 @@ def start(cycle: Cycle, member: int = 0) -> Iterator[TrainingRunner]:
     if shared is not None:
         if is_main_process():
             first = key(
-                cycle.experiment, pool, folder.sample_names(), member, test_set(folder.path)
+                cycle.experiment, pool, folder.sample_names(), member, beside_pool(folder.path)
             )
             shared.take(first, where)
         barrier()
@@ -226,13 +227,20 @@ def next_query(
     members: Sequence[Member],
     pool: Pool,
     scratch: Path | None = None,
+    scored: Scorer = score,
 ) -> Query:
     """Ask the strategy which samples to label next.
 
     It sees ids and signals only. The signals are computed on the pool as seen at test time, with
     the weights just trained.
 
-    `scratch` is a folder for vectors that are too many for memory.
+    Args:
+        experiment: with a number for `scoring.batch_size`, see `settled`.
+        model: just trained.
+        members: of the strategy's committee.
+        pool: as it is when the cycle begins.
+        scratch: folder for vectors that are too many for memory.
+        scored: computes the signals, here or on a cluster; see `tools.cluster.scoring`.
     """
     task, settings, tap = experiment.task, experiment.scoring, experiment.tap
 
@@ -240,7 +248,7 @@ def next_query(
         """Compute the signals of some samples of the pool."""
         pool_view = task.dataset("pool")
         samples = Samples(pool_view, task.collate, ids)
-        return score(model, samples, names, settings, Pass("scoring", members, tap, scratch))
+        return scored(model, samples, names, settings, Pass("scoring", members, tap, scratch))
 
     return asked(experiment, pool, signals)
 

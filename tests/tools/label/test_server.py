@@ -7,7 +7,6 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
-import socket
 import traceback
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.studio import ACCESS_SECRET, SECRET, TOKEN, Studio, studio
+from tests.studio import ACCESS_SECRET, SECRET, TOKEN, Studio, free_port, studio
 from tools.label import server as module
 from tools.label.labels import LabelError
 from tools.label.server import Server
@@ -288,9 +287,7 @@ def test_a_folder_that_is_not_served_is_named_before_any_task_is_sent(there: Stu
 
 
 def test_a_server_that_is_not_there(there: Studio):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    address = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(LabelError, match=f"{address}: .*got Connection refused; start it"):
         client(there, url=address).pull(1)
 
@@ -329,6 +326,7 @@ def test_a_person_who_may_not_see_the_project(there: Studio):
     ("part", "what", "message"),
     [
         ("refresh", "404", "refresh/: expected Label Studio's answer, but got status 404; give the"),
+        ("refresh", "strange", "refresh/: expected Label Studio's answer, but got status 403; give"),
         ("refresh", "html", "refresh/: expected Label Studio's answer, but got no json"),
         ("refresh", "odd", "refresh/: .* but got a json of another form"),
         ("refresh", "moved", "but got a redirection to 'https://elsewhere.org/"),
@@ -345,9 +343,10 @@ def test_what_is_no_label_studio_is_said(there: Studio, part: str, what: str, me
 
 
 def test_a_project_that_is_gone(there: Studio):
-    gone = r"a project with id 7, but got none \(No Project matches the given query\.\)"
-    with pytest.raises(LabelError, match=gone):
+    gone = r"a project with id 7, but got none \("
+    with pytest.raises(LabelError, match=rf"{gone}Not Found\); name another one"):
         client(there).pull(7)
+    gone = rf"{gone}No Project matches the given query\.\)"
     with pytest.raises(LabelError, match=gone):
         client(there).push("bolts", CONFIG, tasks(1), project=7)
 

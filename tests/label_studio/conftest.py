@@ -1,0 +1,20 @@
+"""The environment of Label Studio and datumaro, or a skip that says how to make it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def lane() -> Path:
+    """The folder of the environment; `make test-label-studio` makes one and names it."""
+    folder = os.environ.get("AL_LABEL_STUDIO")
+    if not folder or not (Path(folder) / "bin/label-studio").is_file():
+        pytest.skip(
+            f"AL_LABEL_STUDIO is {folder!r}: run `make test-label-studio`, or set it to an "
+            "environment with tests/label_studio/requirements.txt"
+        )
+    return Path(folder).absolute()
