@@ -148,9 +148,7 @@ def _label_studio(
         kept["annotations"] = []
         if one is not None:
             ids = [shape.id for shape in one.shapes]
-            result = label_studio_regions.results(
-                one.shapes, ids, one.image.size, project.labeling
-            )
+            result = label_studio_regions.results(one.shapes, ids, one.image.size, project.labeling)
             kept["annotations"] = [
                 {
                     "id": 1000 + place,
@@ -197,7 +195,9 @@ def _cvat_shape(image: ET.Element, shape: Shape, labeling: Labeling) -> None:
     else:
         drawn = ET.SubElement(image, "skeleton", label=shape.label, source="manual")
         for name, joint in zip(labeling.joints, shape.joints, strict=True):
-            flags = dict(outside=str(int(joint.visibility == 0)), occluded=str(int(joint.visibility == 1)))
+            flags = dict(
+                outside=str(int(joint.visibility == 0)), occluded=str(int(joint.visibility == 1))
+            )
             ET.SubElement(
                 drawn, "points", label=name, points=f"{number(joint.x)},{number(joint.y)}", **flags
             )

@@ -6,6 +6,7 @@ anything is labeled, an untrained network's features choose.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -42,6 +43,7 @@ from tools.train.cycle import Cycle, settled, untrained
 
 FIRST = {"cover": "coreset", "typiclust": "typiclust", "random": "random"}
 PLAN = "plan.json"
+LEAST = 2  # samples of a training
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,6 @@ def choose(project: Project, number: int, count: int, console: Plain) -> Chosen:
         ConfigError: if something does not fit together.
     """
     learnt, judged = project.learnt(), project.judged()
-    if learnt and not judged:
-        raise LabelError(
-            f"{project.path}: expected labels of the validation slice, which is to give the curve, "
-            "but none came back yet; add them first"
-        )
     _begin(project, project.round(number).resolve(), number, count, console)
     pool = [*learnt, *project.candidates]
     order = {image.sha256: i for i, image in enumerate(project.index.present)}
@@ -127,28 +124,85 @@ def choose(project: Project, number: int, count: int, console: Plain) -> Chosen:
     places = places_of(experiment, pool)
     known = {image.sha256 for image in learnt}
     labeled = tuple(i for i, image in enumerate(places) if image.sha256 in known)
-    candidates = len(places) - len(labeled)
-    drawn = round(min(count, candidates) * experiment.label.random)
-    asked = min(count, candidates) - drawn
-    query: Query | None
-    if not learnt:
-        query, steps = _first(experiment, asked)
-    else:
-        if len(labeled) < 2:
-            raise LabelError(
-                f"{project.path}: expected at least 2 labeled samples outside of the validation "
-                f"slice, but got {len(labeled)}; label more"
-            )
-        experiment = experiment_on(project, number, files, len(labeled), asked)
+    left = min(count, len(places) - len(labeled))
+    asked = left - round(left * experiment.label.random)
+    lacking = _lacking(experiment, labeled)
+    if not lacking:
+        _require_judged(project)
+        # a strategy is asked for one image at least, also where all are to be random ones
+        experiment = experiment_on(project, number, files, len(labeled), min(left, max(asked, 1)))
         folder = RunFolder(project.round(number).resolve())
         row = trained(experiment, folder, number, labeled, console, _previous(project, number))
-        _say(experiment, number, len(labeled), row, console)
+        _say(project, experiment, number, len(labeled), row, console)
         query = folder.query(0)
-        steps = experiment.steps
-    if query is None:
-        return Chosen([], [], [], steps, [], candidates, True, experiment)
+        if query is None:
+            return Chosen([], [], [], experiment.steps, [], 0, True, experiment)
+        return _chosen(experiment, places, labeled, query, experiment.steps, left, asked, True)
+    if not left:
+        raise LabelError(f"{project.path}: {lacking}; label more")
+    if learnt:
+        console.print(f"note: {lacking}; this batch is chosen as the first one is")
+    query, steps = _first(experiment, labeled, max(asked, 1))
+    return _chosen(experiment, places, labeled, query, steps, left, asked, False)
+
+
+def _lacking(experiment: Experiment, labeled: Sequence[int]) -> str:
+    """What a training lacks, in words; empty if it can begin."""
+    known = [i for i in labeled if experiment.task.effort(i)]
+    if len(labeled) >= LEAST and known:
+        return ""
+    return (
+        f"expected at least {LEAST} labeled samples outside of the validation slice to train on, "
+        f"one of them with something to learn, but got {len(labeled)}, {len(known)} of them with "
+        "something"
+    )
+
+
+def _require_judged(project: Project) -> None:
+    """Refuse to train where nothing of the validation slice is labeled.
+
+    Raises:
+        LabelError: if so; it says what can be done.
+    """
+    if project.judged():
+        return
+    remedy = "add them first"
+    if not project.slice & (project.waiting | {image.sha256 for image in project.open}):
+        remedy = (
+            "all its images are skipped or gone: label one of those skipped after all, put one "
+            "back, or make a new project, with --labeled for what there is"
+        )
+    raise LabelError(
+        f"{project.path}: expected labels of the validation slice, which is to give the curve, but "
+        f"none came back yet; {remedy}"
+    )
+
+
+def _chosen(
+    experiment: Experiment,
+    places: Sequence[PoolImage],
+    labeled: Sequence[int],
+    query: Query,
+    steps: Sequence[Step],
+    left: int,
+    asked: int,
+    trained: bool,
+) -> Chosen:
+    """The strategy's images, and random ones beside them.
+
+    Args:
+        experiment: of the round.
+        places: the image of each sample.
+        labeled: ids of samples.
+        query: of the strategy.
+        steps: of the strategy.
+        left: samples to be chosen in all.
+        asked: those of them that the strategy chooses.
+        trained: whether a network was trained.
+    """
+    query = replace(query, picked=query.picked[:asked])
     rest = np.setdiff1d(np.setdiff1d(np.arange(len(places)), labeled), query.picked)
-    random = stream(experiment.seed, number, "random share").permutation(rest)[:drawn]
+    drawn = stream(experiment.seed, "random share").permutation(rest)[: left - asked]
     images = [places[i] for i in query.picked.tolist()]
     first = {image.sha256: place for place, image in reversed(list(enumerate(images)))}
     kept = sorted(first.values())  # persons of one image are asked for once
@@ -158,9 +212,9 @@ def choose(project: Project, number: int, count: int, console: Plain) -> Chosen:
         [signals[i] for i in kept],
         [shares[i] for i in kept],
         steps,
-        _others([places[i] for i in random.tolist()], set(first)),
-        candidates,
-        bool(learnt),
+        _others([places[i] for i in drawn.tolist()], set(first)),
+        len(places) - len(labeled),
+        trained,
         experiment,
     )
 
@@ -174,6 +228,10 @@ def _begin(project: Project, folder: Path, number: int, count: int, console: Pla
     """Note what the round is about; one that was begun with something else is begun anew."""
     plan = {
         "labels": project.labels.number,
+        "hash": hashlib.sha256(project.labels.text().encode()).hexdigest(),
+        "config": (project.path / CONFIG).read_text(encoding="utf-8"),
+        "folder": str(folder),
+        "root": str(project.index.root),
         "count": count,
         "images": [image.sha256 for image in project.index.present],
         "keys": [image.key for image in project.index.present],
@@ -184,8 +242,8 @@ def _begin(project: Project, folder: Path, number: int, count: int, console: Pla
         return
     if path.exists():
         console.print(
-            f"note: round {number} was begun with other labels, images or another --count, and is "
-            "begun anew"
+            f"note: round {number} was begun with other labels, images or settings, another "
+            "--count, or in another place, and is begun anew"
         )
         shutil.rmtree(folder)
     task_files.write_texts(folder, {PLAN: text})
@@ -209,11 +267,24 @@ def experiment_on(
     options |= {
         "people": True,
         "seed": derive_seed(project.experiment.seed, number, "round") % (1 << 31),
-        "budget.initial": max(initial, 2),
+        "budget.initial": max(initial, LEAST),
         "budget.query": max(query, 1),
         "budget.cycles": 2 if query else 1,
     }
+    if initial:
+        options["training.batch_size"] = _batch_size(project, initial)
     return load(project.path / CONFIG, options=options)
+
+
+def _batch_size(project: Project, samples: int) -> int:
+    """The config's batch size, or the next one that leaves no last batch of one sample.
+
+    People give any number of labels, and batch norm cannot learn of one sample.
+    """
+    size = project.experiment.training.batch_size
+    while size > 1 and samples % size == 1:
+        size += 1
+    return size
 
 
 def places_of(experiment: Experiment, pool: Sequence[PoolImage]) -> list[PoolImage]:
@@ -234,11 +305,13 @@ def places_of(experiment: Experiment, pool: Sequence[PoolImage]) -> list[PoolIma
     return [images[os.path.abspath(str(source.file))] for source in task.sources("pool")]
 
 
-def _first(experiment: Experiment, count: int) -> tuple[Query, Sequence[Step]]:
-    """Choose where nothing is labeled: by the features of a network that nobody trained here."""
+def _first(
+    experiment: Experiment, labeled: Sequence[int], count: int
+) -> tuple[Query, Sequence[Step]]:
+    """Choose where too little is labeled: by features of a network that nobody trained here."""
     steps = named_strategies()[FIRST[experiment.label.first]].steps
     task = experiment.task
-    rng = stream(experiment.seed, 0, "query")
+    rng = stream(experiment.seed, "query")
 
     def signals(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Compute the signals of some samples of the pool."""
@@ -249,8 +322,9 @@ def _first(experiment: Experiment, count: int) -> tuple[Query, Sequence[Step]]:
         model = untrained(experiment, "off")
         return score(model, samples, names, settings, Pass("features", tap=experiment.tap))
 
-    everything = np.arange(length(task.dataset("pool")))
-    return ask(steps, everything, everything[:0], count, rng, signals), steps
+    known = np.array(labeled, dtype=int)
+    rest = np.setdiff1d(np.arange(length(task.dataset("pool"))), known)
+    return ask(steps, rest, known, count, rng, signals), steps
 
 
 def trained(
@@ -295,7 +369,12 @@ def trained(
 
 
 def _say(
-    experiment: Experiment, number: int, labeled: int, row: Mapping[str, Any], console: Plain
+    project: Project,
+    experiment: Experiment,
+    number: int,
+    labeled: int,
+    row: Mapping[str, Any],
+    console: Plain,
 ) -> None:
     metric = experiment.task.metric
     value = "not a number" if row[metric] is None else format(row[metric], ".3f")
@@ -303,6 +382,12 @@ def _say(
         f"round {number}: trained on {labeled:,} labeled samples; {metric} {value} on the "
         "validation slice"
     )
+    size = experiment.training.batch_size
+    if size != project.experiment.training.batch_size:
+        console.print(
+            f"note: training.batch_size was {size} in this round, so that its last batch was not "
+            "of one sample"
+        )
 
 
 def _previous(project: Project, number: int) -> Path | None:

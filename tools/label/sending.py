@@ -10,7 +10,6 @@ from models.process.seeding import stream
 from models.process.text import abridged, headline
 from tools.deploy.trained import Trained
 from tools.display.console import Plain
-from tools.label import batches as sent
 from tools.label import spread
 from tools.label.batches import Batch, Choice
 from tools.label.drafts import drafts, network_of
@@ -23,8 +22,8 @@ DRAWN = "drawn at random, to see what the choice is worth"
 SLICE = "of the validation slice, drawn at random: never trained on, it gives the curve"
 
 
-def send(project: Project, count: int, console: Plain) -> tuple[Project, Batch]:
-    """Choose the next batch; when its file is written it has gone out.
+def choose_batch(project: Project, count: int, console: Plain) -> tuple[Project, Batch]:
+    """Choose the next batch, which goes out when `batches.write` has written its file.
 
     Args:
         project: with the folder as it is now.
@@ -56,7 +55,6 @@ def send(project: Project, count: int, console: Plain) -> tuple[Project, Batch]:
             f"{len(project.index.present):,} are labeled, skipped or waiting; add what came back"
         )
     batch = Batch(number, project.labels.number, trained, model, tuple(choices))
-    sent.write(project.path, batch)
     return replace(project, batches=(*project.batches, batch)), batch
 
 
