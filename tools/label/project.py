@@ -213,7 +213,10 @@ def _parsed(path: Path) -> Index:
 
 def _slice(path: Path) -> frozenset[str]:
     try:
-        return frozenset(map(str, json.loads(path.read_text(encoding="utf-8"))))
+        names = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(names, list):
+            raise ValueError("it has no list")
+        return frozenset(map(str, names))
     except (OSError, ValueError, TypeError) as error:
         raise LabelError(f"{path} is damaged ({error}); restore it") from error
 

@@ -42,7 +42,7 @@ committee = dict(members=2, passes=2, dropout=0.1, dropout_at=["*"])
 strategy = "learning_loss"
 subset = None
 seed = 3
-label = dict(validation=3, random=0.25, blind=0.25, drafts=0.0)
+label = dict(validation=3, random=0.25, blind=0.25, drafts=0.45)
 """
 
 
