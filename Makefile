@@ -59,7 +59,7 @@ quick: setup lint  ## between edits: lint, and the tests that are not marked slo
 
 $(LANE)/.done: tests/label_studio/requirements.txt
 	$(PYTHON) -m venv $(LANE)
-	$(LANE)/bin/python -m pip install --quiet --only-binary :all: --requirement $<
+	$(LANE)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
 test-label-studio: setup $(LANE)/.done  ## a real Label Studio on the loopback, and datumaro: 1 GB, then minutes

@@ -20,6 +20,7 @@ from tools.label import versions
 from tools.label.batches import Batch, read
 from tools.label.cost import overlap
 from tools.label.formats import label_studio_regions
+from tools.label.formats.cvat_labels import DONE, SKIPPED
 from tools.label.labels import PoolImage, Shape
 from tools.label.project import Project
 from tools.label.project import read as read_project
@@ -178,7 +179,7 @@ def _cvat(
         for shape in one.shapes:
             _cvat_shape(image, shape, project.labeling)
         if one.state != "labeled":
-            label = "skipped" if one.state == "skipped" else "done"
+            label = SKIPPED if one.state == "skipped" else DONE
             ET.SubElement(image, "tag", label=label, source="manual")
     ET.ElementTree(root).write(out, encoding="utf-8", xml_declaration=True)
     return []

@@ -19,13 +19,13 @@ Boxes = Mapping[str, Sequence[tuple[str, tuple[float, float, float, float]]]]
 People = Mapping[str, Sequence[tuple[tuple[float, ...], Sequence[tuple[float, float, int]]]]]
 
 
-def make_images(folder: Path, names: Sequence[str]) -> Path:
+def make_images(folder: Path, names: Sequence[str], size: tuple[int, int] = SIZE) -> Path:
     """Images of chance in no two alike."""
     for seed, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), np.uint8)
-        assert cv2.imwrite(str(path), cv2.resize(coarse, SIZE))
+        assert cv2.imwrite(str(path), cv2.resize(coarse, size))
     return folder
 
 

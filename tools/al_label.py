@@ -89,6 +89,14 @@ def _next(parse: argparse.ArgumentParser) -> None:
         "that LABEL_STUDIO_TOKEN_FILE names",
     )
     parse.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="score the pool on the Ray cluster at host:port, or auto: on that of this machine; "
+        "without an address on that of RAY_ADDRESS, otherwise on a new one on this machine",
+    )
+    parse.add_argument(
         "--again",
         action="store_true",
         help="write or send the newest batch once more, without choosing another",

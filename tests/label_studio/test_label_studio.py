@@ -303,6 +303,19 @@ def test_a_draft_that_is_submitted_as_it_came_is_read_as_it_went_out(
 # ---------------------------------------------------------------- push and pull
 
 
+def test_the_same_image_in_a_later_batch_is_a_task_of_its_own(server: Server, place: Path):
+    root, config = place / "later photos", label_studio.configuration(OBJECTS)
+    images = [make_image(root, key, (100, 80)) for key in ("a.jpg", "b.jpg")]
+    for number, chosen in enumerate((images, images[:1])):
+        folder = place / f"later {number}"
+        label_studio.write(batch_of(chosen, OBJECTS, root, {}, number), folder)
+        tasks = json.loads((folder / label_studio.TASKS).read_text(encoding="utf-8"))
+        projects = {server.push("later", config, tasks, str(root)) for _ in range(2)}
+        assert len(projects) == 1
+    held = [(task["data"]["batch"], task["data"]["key"]) for task in server.pull(projects.pop())]
+    assert held == [(0, "a.jpg"), (0, "b.jpg"), (1, "a.jpg")]
+
+
 def simple(count: int, batch: int = 0) -> list[dict[str, Any]]:
     data = [
         {"image": f"https://x.org/{i}.jpg", "key": f"{i}", "batch": batch} for i in range(count)

@@ -39,7 +39,7 @@ def cluster(address: str, store: int | None = 80 * MIB, cpus: int | None = None)
     try:
         if address == "local":
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            sizes = dict(object_store_memory=store, num_cpus=cpus)
+            sizes: dict[str, Any] = dict(object_store_memory=store, num_cpus=cpus)
             ray.init("local", include_dashboard=False, **sizes, **QUIET)
         else:
             _check_answer(address)

@@ -91,7 +91,9 @@ def _built(
     values, problems = check(given)
     task, task_problems = _adapter(values.get("task"), values.get("scoring", {}))
     strategy, strategy_problems = strategy_of(values, imported)
-    problems += task_problems + strategy_problems + _misled(task, values)
+    problems += task_problems + strategy_problems
+    if task is not None and {"oracle", "seed"} <= values.keys():
+        problems += misled(task, values["oracle"], values["seed"])
     if problems or task is None or strategy is None:
         if further is not None and task is not None and "budget" in values:
             problems += further(task, Budget(**values["budget"]))
@@ -219,14 +221,20 @@ def _adapter(
     return adapter, [unknown(embedding, taps, "scoring.embedding")]
 
 
-def _misled(task: Task | None, values: Mapping[str, Any]) -> list[str]:
-    """Let a task learn from the labels of a config's simulated people; say if it cannot."""
-    if task is None or values.get("oracle") is None or "seed" not in values:
+def misled(task: Task, rates: Mapping[str, Any] | None, seed: int) -> list[str]:
+    """Let a task learn from the labels of simulated people, and return why it cannot.
+
+    Args:
+        task: it has read no data yet.
+        rates: of their mistakes, checked; None if they make none.
+        seed: of the experiment.
+    """
+    if rates is None:
         return []
     if not isinstance(task, Fallible):
         lacking = "which lacks `noisy` and `altered`; see tasks/noise.py"
         return [f"oracle: expected None for {type(task).__name__}, {lacking}"]
-    task.noisy(Noisy(**values["oracle"]), values["seed"])
+    task.noisy(Noisy(**rates), seed)
     return []
 
 

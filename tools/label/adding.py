@@ -70,7 +70,7 @@ def add(
     shown = _choices(project.batches)
     for answer in checked.answers:
         image = images[answer.key]
-        answer = replace(answer, key=image.key)
+        answer = replace(answer, key=project.images[image.sha256].key)
         before = project.labels.labels.get(image.sha256)
         if before is not None and answer.seconds is None:  # what it took is not forgotten
             answer = replace(answer, seconds=before.answer.seconds)
@@ -89,7 +89,7 @@ def add(
 
 
 def images_by_name(project: Project) -> dict[str, PoolImage]:
-    """The images that are there, by the paths by which people know them.
+    """The images that are there, by the paths by which people know them, which are their keys here.
 
     It is the one of the batch that asked for them, whatever the file is called now; where the file
     that went out is gone, nothing that came back for it is taken. Beside it the path of now is
@@ -104,7 +104,7 @@ def images_by_name(project: Project) -> dict[str, PoolImage]:
             image = project.images[one.sha256]
             if image.path.name == PurePosixPath(one.key).name:
                 images.pop(image.key, None)
-            images[one.key] = image
+            images[one.key] = replace(image, key=one.key)
     return images
 
 

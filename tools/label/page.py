@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from models.process.files import replacing
 from tasks.data import read_image
-from tasks.drawing import write as write_text
+from tasks.drawing import write as caption
 from tools.label.batches import Batch, Choice, folder_of
 from tools.label.labels import Shape
 from tools.label.project import Project
@@ -80,7 +80,7 @@ def picture(project: Project, one: Choice) -> str:
 def _draw(image: Image.Image, shape: Shape, zoom: float) -> None:
     pen = ImageDraw.Draw(image)
     if shape.box is None:
-        write_text(image, (2, 2), shape.label, COLOUR)
+        caption(image, (2, 2), shape.label, COLOUR)
         return
     x, y, width, height = (value * zoom for value in shape.box)
     pen.rectangle((x, y, x + width, y + height), outline=COLOUR)
@@ -89,4 +89,4 @@ def _draw(image: Image.Image, shape: Shape, zoom: float) -> None:
             a, b = joint.x * zoom, joint.y * zoom
             pen.ellipse((a - DOT, b - DOT, a + DOT, b + DOT), fill=COLOUR)
     if not shape.joints:
-        write_text(image, (x + 2, y + 2), shape.label, COLOUR)
+        caption(image, (x + 2, y + 2), shape.label, COLOUR)

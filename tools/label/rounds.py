@@ -1,14 +1,12 @@
 """A round: everything that is labeled trains a network, and this chooses the next batch.
 
-It is a cycle of `al_train.py` in a run folder of its own, with people as the oracle. Before
-anything is labeled, an untrained network's features choose.
+Before enough is labeled, an untrained network's features choose.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,63 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from acquisition.pool import Pool
 from acquisition.query import Query, ask
-from acquisition.scoring import Pass, Samples, score
+from acquisition.scoring import Pass, Samples
 from acquisition.steps import Step
 from acquisition.strategies import named_strategies
-from models.process.seeding import derive_seed, deterministic, stream
+from models.process.seeding import stream
 from models.training.loading import length
-from tasks import grouping
-from tasks.base import Read, Sourced
-from tasks.labelable import Labelable, LabelFiles
+from tools.cluster.scoring import Scorer, scorer
 from tools.display.console import Plain
-from tools.experiment import preflight
-from tools.experiment.config import Experiment, load
-from tools.experiment.options import ConfigError
+from tools.experiment.config import Experiment
 from tools.label import task_files
 from tools.label.labels import LabelError, PoolImage
 from tools.label.project import CONFIG, Project
-from tools.record.fingerprint import fingerprint
+from tools.label.training import LEAST, experiment_on, places_of, trained
 from tools.record.folder import RunFolder
-from tools.record.plans import told
-from tools.train import loop
-from tools.train.cycle import Cycle, settled, untrained
+from tools.train.cycle import untrained
 
 FIRST = {"cover": "coreset", "typiclust": "typiclust", "random": "random"}
 PLAN = "plan.json"
-LEAST = 2  # samples of a training
-
-
-@dataclass(frozen=True)
-class Round(Cycle):
-    """A cycle whose labels people gave.
-
-    Args:
-        number: of the round, from 0.
-        previous: folder of the round before that trained, whose weights a warm start takes.
-    """
-
-    number: int = 0
-    previous: Path | None = None
-
-    @property
-    def title(self) -> str:
-        """Of its progress bars."""
-        return f"round {self.number}"
-
-    def before(self, member: int) -> Path | None:
-        """The folder of the training whose weights a warm start takes."""
-        if self.previous is None:
-            return None
-        return RunFolder(self.previous).training_folder(0, member)
-
-    def ranked(self, query: Query | None) -> tuple[Read, dict[str, np.ndarray]]:
-        """The validation slice: nobody knows the labels of the pool."""
-        size = length(self.experiment.task.dataset("test"))
-        return "test", {"validation": np.arange(size)}
 
 
 @dataclass(frozen=True)
@@ -100,7 +60,9 @@ class Chosen:
     experiment: Experiment
 
 
-def choose(project: Project, number: int, count: int, console: Plain) -> Chosen:
+def choose(
+    project: Project, number: int, count: int, console: Plain, ray: str | None = None
+) -> Chosen:
     """Run a round, or go on with it, and choose a batch.
 
     Args:
@@ -108,6 +70,7 @@ def choose(project: Project, number: int, count: int, console: Plain) -> Chosen:
         number: of the round.
         count: samples that are asked for, at most.
         console: gets notes, and a line on what was trained.
+        ray: address of a Ray cluster that scores the pool; None is this process.
 
     Raises:
         LabelError: if nothing of the validation slice is labeled, or too little else.
@@ -132,7 +95,9 @@ def choose(project: Project, number: int, count: int, console: Plain) -> Chosen:
         # a strategy is asked for one image at least, also where all are to be random ones
         experiment = experiment_on(project, number, files, len(labeled), min(left, max(asked, 1)))
         folder = RunFolder(project.round(number).resolve())
-        row = trained(experiment, folder, number, labeled, console, _previous(project, number))
+        previous = _previous(project, number)
+        with scorer(ray, experiment, console.print) as scored:
+            row = trained(experiment, folder, number, labeled, console, previous, scored)
         _say(project, experiment, number, len(labeled), row, console)
         query = folder.query(0)
         if query is None:
@@ -142,7 +107,8 @@ def choose(project: Project, number: int, count: int, console: Plain) -> Chosen:
         raise LabelError(f"{project.path}: {lacking}; label more")
     if learnt:
         console.print(f"note: {lacking}; this batch is chosen as the first one is")
-    query, steps = _first(experiment, labeled, max(asked, 1))
+    with scorer(ray, experiment, console.print) as scored:
+        query, steps = _first(experiment, labeled, max(asked, 1), scored)
     return _chosen(experiment, places, labeled, query, steps, left, asked, False)
 
 
@@ -249,64 +215,8 @@ def _begin(project: Project, folder: Path, number: int, count: int, console: Pla
     task_files.write_texts(folder, {PLAN: text})
 
 
-def experiment_on(
-    project: Project, number: int, files: LabelFiles, initial: int, query: int
-) -> Experiment:
-    """The project's config on these files, for one cycle.
-
-    Args:
-        project: whose config it is.
-        number: of the round.
-        files: of the labels so far.
-        initial: labeled samples.
-        query: samples that are asked for; 0 asks for none.
-    """
-    kind = type(project.experiment.task)
-    assert issubclass(kind, Labelable)
-    options: dict[str, Any] = {f"task.{key}": value for key, value in kind.on_labels(files).items()}
-    options |= {
-        "people": True,
-        "seed": derive_seed(project.experiment.seed, number, "round") % (1 << 31),
-        "budget.initial": max(initial, LEAST),
-        "budget.query": max(query, 1),
-        "budget.cycles": 2 if query else 1,
-    }
-    if initial:
-        options["training.batch_size"] = _batch_size(project, initial)
-    return load(project.path / CONFIG, options=options)
-
-
-def _batch_size(project: Project, samples: int) -> int:
-    """The config's batch size, or the next one that leaves no last batch of one sample.
-
-    People give any number of labels, and batch norm cannot learn of one sample.
-    """
-    size = project.experiment.training.batch_size
-    while size > 1 and samples % size == 1:
-        size += 1
-    return size
-
-
-def places_of(experiment: Experiment, pool: Sequence[PoolImage]) -> list[PoolImage]:
-    """The image of each sample of the pool."""
-    task = experiment.task
-    faults = task.check()
-    if faults:
-        raise ConfigError(experiment.name, faults)
-    if not isinstance(task, Sourced):
-        raise ConfigError(
-            experiment.name,
-            [
-                f"task.type: expected `sources` of {type(task).__name__}, by which the images of "
-                "its samples are found; see tasks/base.py"
-            ],
-        )
-    images = {os.path.abspath(image.path): image for image in pool}
-    return [images[os.path.abspath(str(source.file))] for source in task.sources("pool")]
-
-
 def _first(
-    experiment: Experiment, labeled: Sequence[int], count: int
+    experiment: Experiment, labeled: Sequence[int], count: int, scored: Scorer
 ) -> tuple[Query, Sequence[Step]]:
     """Choose where too little is labeled: by features of a network that nobody trained here."""
     steps = named_strategies()[FIRST[experiment.label.first]].steps
@@ -320,52 +230,11 @@ def _first(
         if settings.batch_size == "auto":
             settings = replace(settings, batch_size=16)
         model = untrained(experiment, "off")
-        return score(model, samples, names, settings, Pass("features", tap=experiment.tap))
+        return scored(model, samples, names, settings, Pass("features", tap=experiment.tap))
 
     known = np.array(labeled, dtype=int)
     rest = np.setdiff1d(np.arange(length(task.dataset("pool"))), known)
     return ask(steps, rest, known, count, rng, signals), steps
-
-
-def trained(
-    experiment: Experiment,
-    folder: RunFolder,
-    number: int,
-    labeled: tuple[int, ...],
-    console: Plain,
-    previous: Path | None = None,
-) -> dict[str, Any]:
-    """Train on what is labeled, as `al_train.py` does, and ask the strategy where it is to be.
-
-    Args:
-        experiment: on the labels so far.
-        folder: of the run; one that is finished is not run again.
-        number: of the round.
-        labeled: ids.
-        console: gets notes.
-        previous: folder of the run whose weights a warm start takes.
-
-    Returns:
-        The row of the cycle.
-    """
-    faults, notes = preflight.findings(experiment, False)
-    if faults:
-        raise ConfigError(experiment.name, faults)
-    for note in grouping.told(notes):
-        console.print(f"note: {note}")
-    names = preflight.names(experiment.task)
-    with (
-        deterministic(experiment.training.deterministic and torch.cuda.is_available()),
-        folder.locked(),
-    ):
-        now = fingerprint(experiment.task)
-        done = folder.open(experiment.config, names, experiment.name, told(experiment), now)
-        if done is None:
-            pool = Pool(len(names), labeled)
-            ready = settled(experiment, folder)
-            cycle = Round(ready, folder, pool, number=number, previous=previous)
-            folder.commit(*loop.run_cycle(cycle))
-    return folder.rows(1)[0]
 
 
 def _say(

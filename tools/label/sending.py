@@ -22,13 +22,16 @@ DRAWN = "drawn at random, to see what the choice is worth"
 SLICE = "of the validation slice, drawn at random: never trained on, it gives the curve"
 
 
-def choose_batch(project: Project, count: int, console: Plain) -> tuple[Project, Batch]:
+def choose_batch(
+    project: Project, count: int, console: Plain, ray: str | None = None
+) -> tuple[Project, Batch]:
     """Choose the next batch, which goes out when `batches.write` has written its file.
 
     Args:
         project: with the folder as it is now.
         count: images that are asked for, at most; 0 trains alone.
         console: gets notes, and a line on what was trained.
+        ray: address of a Ray cluster that scores the pool; None is this process.
 
     Returns:
         The project with the batch, and the batch; it is empty where nothing is left to ask for.
@@ -45,7 +48,7 @@ def choose_batch(project: Project, count: int, console: Plain) -> tuple[Project,
     stale = not project.batches or project.batches[-1].labels != project.labels.number
     left = count - len(choices)
     if (left and project.candidates) or (not choices and stale and project.learnt()):
-        chosen = choose(project, number, left, console)
+        chosen = choose(project, number, left, console, ray)
         found, model = _chosen(project, number, chosen, console)
         choices += found
         trained = chosen.trained

@@ -109,7 +109,7 @@ def _next(arguments: argparse.Namespace, console: Plain) -> int:
                 raise LabelError("--again: expected a batch that went out, but there is none yet")
             batch = project.batches[-1]
         else:
-            project, batch = choose_batch(project, arguments.count, console)
+            project, batch = choose_batch(project, arguments.count, console, arguments.ray)
         _write(project, batch, arguments, console)
         curve.keep(project)
         # the last act: until now the same command chooses the same batch again

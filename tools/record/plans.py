@@ -11,9 +11,8 @@ from typing import Any
 from models.process.text import shown
 from tasks.base import Task, lower_is_better
 from tasks.deployable import Deployable
-from tasks.noise import Noisy
 from tools.experiment.checks import oracle
-from tools.experiment.config import Experiment, Plan, planned
+from tools.experiment.config import Experiment, Plan, misled, planned
 from tools.experiment.options import ConfigError
 from tools.experiment.settings import arguments
 from tools.record import code, facts
@@ -154,11 +153,9 @@ def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = No
     if problems:
         raise ConfigError(str(folder / facts.CONFIG), problems)
     adapter: Any = kind(**values)
-    if config.get("oracle") is not None:
-        rates, problems = oracle(config["oracle"])
-        if problems or rates is None:
-            raise ConfigError(str(folder / facts.CONFIG), problems)
-        adapter.noisy(Noisy(**rates), config.get("seed", 0))
+    rates, problems = oracle(config.get("oracle"))
+    if problems := problems or misled(adapter, rates, config.get("seed", 0)):
+        raise ConfigError(str(folder / facts.CONFIG), problems)
     return adapter
 
 

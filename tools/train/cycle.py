@@ -48,6 +48,7 @@ class Cycle:
         pool: as it is when the cycle begins.
         launcher: mmengine's; "none" is one process.
         shared: where runs share their first trainings; None if they do not.
+        scored: computes the signals of the pool.
     """
 
     experiment: Experiment
@@ -55,6 +56,7 @@ class Cycle:
     pool: Pool
     launcher: str = "none"
     shared: FirstModels | None = None
+    scored: Scorer = score
 
     @classmethod
     def next_of(

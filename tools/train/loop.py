@@ -80,7 +80,9 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
         with clock("committee"):  # networks or passes that some strategies ask, beside the model
             members = committee(cycle, model)
     with clock("score"):  # 3. score the candidates and query
-        query = None if cycle.last else next_query(experiment, model, members, pool, folder.path)
+        query = None
+        if not cycle.last:
+            query = next_query(experiment, model, members, pool, folder.path, cycle.scored)
     with clock("ranking"):  # no part of the method: how well the module ranks, measured with labels
         ranking = ranking_quality(cycle, model, query)
     if experiment.training.keep_weights == "all":

@@ -130,6 +130,7 @@ def test_label_studio_task_as_it_goes_out(tmp_path: Path):
     assert task["data"] == {
         "image": "/data/local-files/?d=pool/a/b.jpg",
         "key": "a/b.jpg",
+        "batch": 0,
         "sha256": "00ff",
         "rank": 1,
         "reason": "why",

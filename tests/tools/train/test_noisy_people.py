@@ -214,12 +214,12 @@ def test_a_comparison_says_how_much_noise_each_strategy_met(finished: Path, tmp_
 
 
 def test_runs_under_other_noise_are_not_compared(finished: Path, tmp_path: Path, capsys):
-    config = written(tmp_path, rates="flipped=.25")
-    assert run(config, tmp_path / "run", "--strategy", "random") == 0
+    config, given = finished.parent / "classes.py", ["--cfg-options", "oracle.flipped=.25"]
+    assert run(config, tmp_path / "run", "--strategy", "random", *given) == 0
     capsys.readouterr()
     out = str(tmp_path / "report")
     assert al_compare.main([str(finished), str(tmp_path / "run"), "--out", out]) == 2
-    assert "oracle.flipped: 0.5 and 0.25" in " ".join(capsys.readouterr().out.split())
+    assert "oracle.flipped: 0.25 and 0.5" in " ".join(capsys.readouterr().out.split())
 
 
 # ------------------------------------------------------------------ the section

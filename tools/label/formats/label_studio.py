@@ -22,7 +22,7 @@ KINDS: frozenset[Kind] = frozenset(("boxes", "poses", "classes"))
 TASKS = "tasks.json"
 CONFIG = "labeling_config.xml"
 SERVED = "/data/local-files/?d="
-OWN = frozenset(("image", "key", "sha256", "batch", "rank", "reason"))  # fields of a task's data
+OWN = frozenset(("image", "key", "batch", "sha256", "rank", "reason"))  # fields of a task's data
 
 
 def write(batch: Outgoing, folder: Path) -> list[str]:
@@ -70,8 +70,8 @@ def _task(batch: Outgoing, pick: Pick) -> dict[str, Any]:
     data: dict[str, Any] = {
         "image": local_url(batch.root, image),
         "key": image.key,
-        "sha256": image.sha256,
         "batch": batch.number,
+        "sha256": image.sha256,
         "rank": pick.rank,
         "reason": pick.reason,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from models.process.text import shown
@@ -18,6 +18,7 @@ from tools.label.sources import Damaged, Source, damaged, suits, xml_of
 from tools.label.writing import begin, child, number, put_images, put_text, put_xml
 
 KINDS: frozenset[Kind] = frozenset(("boxes",))
+LABEL_MAP = "labelmap.txt"  # without it CVAT and datumaro know the 20 classes of VOC alone
 AS_VOC = "export as Pascal VOC"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 AGAIN = "draw it anew"
@@ -32,6 +33,8 @@ def write(batch: Outgoing, folder: Path) -> list[str]:
         put_xml(folder / "Annotations" / f"{name}.xml", tree)
     names = "".join(f"{name}\n" for name, _ in trees)
     put_text(folder / "ImageSets" / "Main" / "default.txt", names)
+    if not any(":" in name or name.startswith("#") for name in batch.labeling.classes):
+        put_text(folder / LABEL_MAP, _label_map(batch.labeling.classes))
     return [
         f"Open {folder / 'JPEGImages'} with the labels in {folder / 'Annotations'} in a tool that "
         "reads VOC. Drafts have a <score>: an image of which every object still has one counts as "
@@ -40,6 +43,12 @@ def write(batch: Outgoing, folder: Path) -> list[str]:
         "ones with --done, or all",
         "Add the folder or a zip of it",
     ]
+
+
+def _label_map(classes: Sequence[str]) -> str:
+    """A line a class: its name, and a colour, parts and actions that it has not."""
+    lines = [f"{name}:::" for name in classes]
+    return "\n".join(["# label:color_rgb:parts:actions", "background:::", *lines]) + "\n"
 
 
 def _tree(pick: Pick) -> ET.Element:
