@@ -91,7 +91,7 @@ def choose(
     asked = left - round(left * experiment.label.random)
     lacking = _lacking(experiment, labeled)
     if not lacking:
-        _require_judged(project)
+        _require_judged(project, experiment)
         # a strategy is asked for one image at least, also where all are to be random ones
         experiment = experiment_on(project, number, files, len(labeled), min(left, max(asked, 1)))
         folder = RunFolder(project.round(number).resolve())
@@ -124,13 +124,21 @@ def _lacking(experiment: Experiment, labeled: Sequence[int]) -> str:
     )
 
 
-def _require_judged(project: Project) -> None:
-    """Refuse to train where nothing of the validation slice is labeled.
+def _require_judged(project: Project, experiment: Experiment) -> None:
+    """Refuse to train where the validation slice has nothing to judge by.
 
     Raises:
         LabelError: if so; it says what can be done.
     """
-    if project.judged():
+    judged = len(project.judged())
+    if judged and not length(experiment.task.dataset("test")):
+        raise LabelError(
+            f"{project.path}: expected something to judge by in the validation slice, which is to "
+            f"give the curve, but there is nothing in its {judged:,} labeled images; correct their "
+            "labels, or make a new project with a larger label.validation, and --labeled for what "
+            "there is"
+        )
+    if judged:
         return
     remedy = "add them first"
     if not project.slice & (project.waiting | {image.sha256 for image in project.open}):

@@ -45,13 +45,19 @@ def choose_batch(
     choices = [Choice(image.sha256, image.key, "validation", SLICE) for image in slice]
     model = ""
     trained = False
-    stale = not project.batches or project.batches[-1].labels != project.labels.number
+    last = project.batches[-1] if project.batches else None
+    stale = last is None or not last.trained or last.labels != project.labels.number
     left = count - len(choices)
     if (left and project.candidates) or (not choices and stale and project.learnt()):
         chosen = choose(project, number, left, console, ray)
         found, model = _chosen(project, number, chosen, console)
         choices += found
         trained = chosen.trained
+    if not count and not trained:
+        raise LabelError(
+            "--count 0: expected labels outside of the validation slice that no network was "
+            "trained on yet, but got none; add some"
+        )
     if not choices and not trained:
         raise LabelError(
             f"{project.path}: expected images that nobody labeled or has, but all "

@@ -42,8 +42,9 @@ committee = dict(members=2, passes=2, dropout=0.1, dropout_at=["*"])
 strategy = "learning_loss"
 subset = None
 seed = 3
-label = dict(validation=3, random=0.25, blind=0.25, drafts=0.45)
 """
+LABEL = {"validation": 3, "random": 0.25, "blind": 0.25, "drafts": 0.45}
+DRAFTS = {"poses": {"drafts": 0.0}}  # a network of two epochs is not sure of a joint
 
 
 @dataclass
@@ -154,7 +155,8 @@ def shapes(kind: str, sha256: str) -> list[Shape]:
 def bench(root: Path, kind: str, names: Sequence[str] = NAMES, more: str = "") -> Bench:
     """A folder of images, and a config beside it."""
     labelkit.make_images(root / "photos", names)
-    (root / "config.py").write_text(TASKS[kind] + REST + more, encoding="utf-8")
+    settings = TASKS[kind] + REST + f"label = {LABEL | DRAFTS.get(kind, {})}\n" + more
+    (root / "config.py").write_text(settings, encoding="utf-8")
     return Bench(root, kind)
 
 
