@@ -78,7 +78,9 @@ def ask(
     names = needs(strategy)
     known = tuple(dict.fromkeys(name for step in strategy for name in step.labeled))
     rows = score(candidates, names) if names else {}
-    own = score(labeled, known) if known else {}
+    own = {name: rows[name][:0] for name in known}  # of no sample, as wide as the others
+    if known and len(labeled):
+        own = score(labeled, known)
     picked = _narrow(strategy[first:], candidates, rows, own, budget, rng)
     if len(picked) != budget or len(set(picked.tolist())) != budget:
         raise QueryError(

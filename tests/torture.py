@@ -22,7 +22,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,7 +116,13 @@ class Found:
     wrong: list[str] = field(default_factory=list)
 
 
-def spawn(command: Sequence[str], folder: Path, at: int = 0, count: Path | None = None) -> int:
+def spawn(
+    command: Sequence[str],
+    folder: Path,
+    at: int = 0,
+    count: Path | None = None,
+    program: Callable[[Sequence[str]], int] = al_train.main,
+) -> int:
     """Run the command in a fork of this process; its number.
 
     Args:
@@ -124,6 +130,7 @@ def spawn(command: Sequence[str], folder: Path, at: int = 0, count: Path | None 
         folder: the run's.
         at: kill it shortly after its file operation of this number in the folder; 0 is never.
         count: where to write the number of file operations.
+        program: takes the command.
     """
     if (child := os.fork()) > 0:
         return child
@@ -136,7 +143,7 @@ def spawn(command: Sequence[str], folder: Path, at: int = 0, count: Path | None 
             os.dup2(log.fileno(), 1), os.dup2(log.fileno(), 2)
         seen = _watch(folder, at)
         os.chdir(folder.parent)
-        status = al_train.main(command)
+        status = program(command)
         if count is not None:
             count.write_text(str(seen[0]))
     except BaseException:

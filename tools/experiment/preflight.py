@@ -256,7 +256,10 @@ def _lone_sample(experiment: Experiment, model: JointModel) -> list[str]:
     task = experiment.task
     batch = experiment.training.batch_size
     processes = get_world_size()
-    lone = [n for n in experiment.budget.sizes if math.ceil(n / processes) % batch == 1]
+    sizes = experiment.budget.sizes
+    if experiment.config.get("people"):  # they give what they give, and the next round is another
+        sizes = sizes[:1]
+    lone = [n for n in sizes if math.ceil(n / processes) % batch == 1]
     if not lone:
         return []
     with seeded(0):

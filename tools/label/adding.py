@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Literal
 
-from models.process.text import abridged
+from models.process.text import abridged, shown
+from tasks.faults import Fault
 from tools.label import batches as sent
-from tools.label import versions
+from tools.label import kinds, versions
 from tools.label.batches import Batch, Choice
 from tools.label.checking import Checked, check
 from tools.label.cost import cost
@@ -59,16 +62,18 @@ def add(
             empty.
         lenient: take what is right of images with faults.
     """
-    images = _images(project)
-    checked = check(entries, images, project.labeling, done, lenient)
+    images = images_by_name(project)
+    checked = _once(check(entries, images, project.labeling, done, lenient), images)
     new: dict[str, Labeled] = {}
     changed: dict[str, Labeled] = {}
     same = 0
     shown = _choices(project.batches)
     for answer in checked.answers:
         image = images[answer.key]
-        answer = replace(answer, key=image.key)
+        answer = replace(answer, key=project.images[image.sha256].key)
         before = project.labels.labels.get(image.sha256)
+        if before is not None and answer.seconds is None:  # what it took is not forgotten
+            answer = replace(answer, seconds=before.answer.seconds)
         if before is not None and before.answer == answer:
             same += 1
             continue
@@ -83,19 +88,46 @@ def add(
     return Added(after, new, changed, same, tuple(lines), len(checked.faults))
 
 
-def _images(project: Project) -> dict[str, PoolImage]:
-    """The images that are there, by the path by which people know them.
+def images_by_name(project: Project) -> dict[str, PoolImage]:
+    """The images that are there, by the paths by which people know them, which are their keys here.
 
-    It is the one of the newest batch that asked for them, whatever the file is called now; where
-    the file that went out is gone, nothing that came back for it is taken.
+    It is the one of the batch that asked for them, whatever the file is called now; where the file
+    that went out is gone, nothing that came back for it is taken. Beside it the path of now is
+    known, too, unless it ends in the same name: that name alone would mean two.
     """
     images = by_key(project.index.present)
     for batch in project.batches:
         for one in batch.choices:
             images.pop(one.key, None)
-            if one.sha256 in project.images:
-                images[one.key] = project.images[one.sha256]
+            if one.sha256 not in project.images:
+                continue
+            image = project.images[one.sha256]
+            if image.path.name == PurePosixPath(one.key).name:
+                images.pop(image.key, None)
+            images[one.key] = replace(image, key=one.key)
     return images
+
+
+def _once(checked: Checked, images: Mapping[str, PoolImage]) -> Checked:
+    """Take nothing of an image that came back by two names."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for answer in checked.answers:
+        names[images[answer.key].sha256].append(answer.key)
+    double = {key: keys for keys in names.values() if len(keys) > 1 for key in keys}
+    faults = {
+        key: (
+            Fault(
+                kinds.TWICE,
+                shown(key),
+                "each image once",
+                f"it by {len(keys)} names, {shown(keys)}",
+                "delete all but one",
+            ),
+        )
+        for key, keys in double.items()
+    }
+    kept = tuple(answer for answer in checked.answers if answer.key not in double)
+    return replace(checked, answers=kept, faults={**checked.faults, **faults})
 
 
 def _choices(batches: Sequence[Batch]) -> dict[str, tuple[int, Choice]]:

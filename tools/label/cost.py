@@ -8,6 +8,7 @@ from dataclasses import astuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from tools.label.geometry import enclosing
 from tools.label.labels import Box, Shape
 from tools.label.versions import Cost
 
@@ -19,7 +20,8 @@ def cost(drawn: Sequence[Shape], seen: Sequence[Shape], moved: float) -> Cost:
     """Compare what a person left with what was predicted.
 
     A box belongs to the prediction with its id, else to one of its class that it overlaps by half,
-    else to one of another class; as many as can are matched, with the largest overlap in all.
+    else to one of another class; as many as can are matched, with the largest overlap in all. A
+    person without a box lies where its joints are, and counts as kept if they alone were changed.
 
     Args:
         drawn: by a person.
@@ -38,7 +40,7 @@ def cost(drawn: Sequence[Shape], seen: Sequence[Shape], moved: float) -> Cost:
         joints += _joints(now, before)
         if now.label != before.label:
             renamed += 1
-        elif overlap(now.box, before.box) < moved:
+        elif now.box is not None and overlap(now.box, before.box) < moved:
             shifted += 1
         else:
             kept += 1
@@ -70,10 +72,18 @@ def _pairs(drawn: Sequence[Shape], seen: Sequence[Shape]) -> list[tuple[int, int
 
 def _worth(own: Shape, other: Shape) -> float:
     """How well a prediction fits a box; any of its class fits better than one of another."""
-    share = overlap(own.box, other.box)
+    share = overlap(_place(own), _place(other))
     if share < OVERLAP:
         return 0.0
     return share + (2.0 if own.label == other.label else 0.0)
+
+
+def _place(shape: Shape) -> Box | None:
+    """The box of a shape, or else the one around its joints: some tools have no other."""
+    known = [(joint.x, joint.y) for joint in shape.joints if joint.visibility > 0]
+    if shape.box is not None or not known:
+        return shape.box
+    return enclosing(known)
 
 
 def overlap(one: Box | None, other: Box | None) -> float:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from models.process.files import replacing
 from models.process.text import shown
+from tasks.labelable import Kind
 from tools.label.batches import Batch, folder_of
 from tools.label.formats import FORMATS, label_studio
+from tools.label.images import digest
 from tools.label.labels import LabelError
 from tools.label.project import Project
 from tools.label.server import Server
@@ -20,8 +23,22 @@ SERVER = "server.json"  # where the batches of a project went
 TITLE = 50  # characters of a title in Label Studio
 
 
+def require(forms: Sequence[str], kind: Kind) -> None:
+    """Check that formats can hold what is drawn, before anything is trained.
+
+    Raises:
+        LabelError: if one cannot.
+    """
+    wrong = [form for form in forms if kind not in FORMATS[form].kinds]
+    if wrong:
+        fitting = [name for name, known in FORMATS.items() if kind in known.kinds]
+        raise LabelError(f"--export: expected one of {fitting} for {kind}, but got {wrong[0]!r}")
+
+
 def export(project: Project, batch: Batch, form: str) -> list[str]:
     """Write a batch for a labeling tool, whole or not at all.
+
+    What is there already and differs is kept beside it: people may have labeled in it.
 
     Args:
         project: with the batch.
@@ -37,15 +54,37 @@ def export(project: Project, batch: Batch, form: str) -> list[str]:
     outgoing = batch.outgoing(project.labeling, project.index.root, project.images)
     folder = folder_of(project.path, batch.number).resolve() / form
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{form}-*"):  # of a process that was killed
+        shutil.rmtree(left)
     with tempfile.TemporaryDirectory(prefix=f".{form}-", dir=folder.parent) as scratch:
         made = Path(scratch) / form
         made.mkdir()
         lines = FORMATS[form].load().write(outgoing, made)
-        if folder.exists():
-            shutil.rmtree(folder)
-        made.rename(folder)
-    lines = [line.replace(str(made), str(folder)) for line in lines]
+        lines = [line.replace(str(made), str(folder)) for line in lines]
+        if folder.exists() and _files(folder) != _files(made):
+            aside = _aside(folder)
+            folder.rename(aside)
+            lines.append(f"note: {folder} had other files than those, which are kept in {aside}")
+        if not folder.exists():
+            made.rename(folder)
     return [f"{form}: {folder}", *lines]
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """The hash of each file by its path below."""
+    return {
+        path.relative_to(folder).as_posix(): digest(path)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def _aside(folder: Path) -> Path:
+    """A path beside a folder that is not there yet."""
+    number = 1
+    while (path := folder.with_name(f"{folder.name}-before-{number}")).exists():
+        number += 1
+    return path
 
 
 def push(project: Project, batch: Batch, url: str) -> list[str]:

@@ -34,12 +34,14 @@ class Known:
         bytes: of the file.
         mtime: when the file was changed, in nanoseconds: a file that has this size and this time
             still is not read again.
+        inode: of the file, which goes with it when it is renamed: names that were swapped are seen.
         there: whether the folder holds it now.
     """
 
     image: PoolImage
     bytes: int
     mtime: int
+    inode: int
     there: bool = True
 
 
@@ -86,6 +88,7 @@ def _plain(one: Known) -> dict[str, Any]:
         "turned": image.turned,
         "bytes": one.bytes,
         "mtime": one.mtime,
+        "inode": one.inode,
         "there": one.there,
     }
 
@@ -95,7 +98,8 @@ def _known(root: Path, values: dict[str, Any]) -> Known:
     key = str(values["key"])
     turned = bool(values["turned"])
     image = PoolImage(key, root / key, (width, height), str(values["sha256"]), turned)
-    return Known(image, int(values["bytes"]), int(values["mtime"]), bool(values["there"]))
+    size, mtime, inode = (int(values[name]) for name in ("bytes", "mtime", "inode"))
+    return Known(image, size, mtime, inode, bool(values["there"]))
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ class _File:
     image: PoolImage
     bytes: int
     mtime: int
+    inode: int
 
 
 def scan(before: Index) -> Scan:
@@ -136,19 +141,20 @@ def scan(before: Index) -> Scan:
             f"{root}: expected names of files in one line of UTF-8, but got {shown(odd[0])} "
             f"({len(odd)} such); rename them"
         )
-    seen = {(one.image.key, one.bytes, one.mtime): one.image for one in before.known}
+    seen = {(one.image.key, one.bytes, one.mtime, one.inode): one.image for one in before.known}
     hashed = [_file(root, file.name, seen) for file in track(found.files, "hashing images")]
     return _compared(before, hashed, [*found.unreadable, *found.notes])
 
 
-def _file(root: Path, key: str, seen: dict[tuple[str, int, int], PoolImage]) -> _File:
+def _file(root: Path, key: str, seen: dict[tuple[str, int, int, int], PoolImage]) -> _File:
     path = root / key
     status = path.stat()
-    same = seen.get((key, status.st_size, status.st_mtime_ns))
+    about = (status.st_size, status.st_mtime_ns, status.st_ino)
+    same = seen.get((key, *about))
     if same is None:
         width, height, turned = _size(path)
         same = PoolImage(key, path, (width, height), digest(path), turned)
-    return _File(same, status.st_size, status.st_mtime_ns)
+    return _File(same, *about)
 
 
 def _size(path: Path) -> tuple[int, int, bool]:
@@ -188,8 +194,8 @@ def _compared(before: Index, files: Sequence[_File], notes: list[str]) -> Scan:
             continue
         if now.image.key != one.image.key:
             moved.append(f"{one.image.key} -> {now.image.key}")
-        known.append(Known(now.image, now.bytes, now.mtime))
-    new = [Known(file.image, file.bytes, file.mtime) for file in first.values()]
+        known.append(Known(now.image, now.bytes, now.mtime, now.inode))
+    new = [Known(file.image, file.bytes, file.mtime, file.inode) for file in first.values()]
     new.sort(key=lambda one: one.image.key)
     gone = {one.image.key for one in known if not one.there}
     changed = sorted(gone & {one.image.key for one in new})

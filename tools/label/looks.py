@@ -28,11 +28,10 @@ def fingerprint(image: PoolImage) -> np.ndarray:
 
 def twins(images: Sequence[PoolImage]) -> dict[str, str]:
     """For each image that looks almost like an earlier one: its hash, and the key of that one."""
-    prints = [fingerprint(image) for image in images]
+    prints = np.array([fingerprint(image) for image in images]).reshape(-1, SIDE * SIDE)
     found = {}
-    for place, (image, own) in enumerate(zip(images, prints, strict=True)):
-        for other, before in zip(images[:place], prints[:place], strict=True):
-            if np.count_nonzero(own != before) <= CLOSE:
-                found[image.sha256] = other.key
-                break
+    for place, image in enumerate(images):
+        close = (prints[:place] != prints[place]).sum(axis=1) <= CLOSE
+        if close.any():
+            found[image.sha256] = images[int(close.argmax())].key
     return found

@@ -46,7 +46,7 @@ def write(project: Project, batch: Batch) -> Path:
     by = Counter[str](one.by for one in batch.choices)
     names = {"validation": "of the validation slice", "strategy": "chosen", "random": "at random"}
     parts = ", ".join(f"{by[name]} {text}" for name, text in names.items() if by[name])
-    title = f"Batch {batch.number} of {project.path.name}"
+    title = f"Batch {batch.number} of {project.path.resolve().name}"
     template = environment.get_template("page.html.j2")
     summary = f"{len(batch.choices)} images: {parts}. {batch.model}"
     path = folder_of(project.path, batch.number) / PAGE

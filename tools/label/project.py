@@ -2,6 +2,7 @@
 
     config.py          the settings, as the project was made with them
     name.txt           of the config that they came from
+    home.txt           the folder of that config, beside which code of one's own may lie
     images.json        the pool: path, hash and size of each image
     validation.json    the images of the validation slice, by hash
     batches/NN/        a batch as it went out, its page, and its files for a labeling tool
@@ -15,6 +16,7 @@ Every file is written whole or not at all; `images.json` and `curve.json` alone 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,17 +25,18 @@ from pathlib import Path
 
 from models.process.files import locked, replacing
 from models.process.seeding import stream
+from models.process.text import abridged
 from tasks.labelable import Labelable, Labeling
 from tools.experiment.config import Experiment, load
 from tools.experiment.options import ConfigError
 from tools.label import batches as sent
 from tools.label import versions
 from tools.label.batches import Batch
-from tools.label.images import Index, index_of, scan
+from tools.label.images import NAMED, Index, index_of, scan
 from tools.label.labels import LabelError, PoolImage
 from tools.label.versions import Version
 
-CONFIG, NAME, ROUNDS = "config.py", "name.txt", "rounds"
+CONFIG, NAME, HOME, ROUNDS = "config.py", "name.txt", "home.txt", "rounds"
 IMAGES, VALIDATION = "images.json", "validation.json"
 MOST = 5  # the validation slice is at most one of so many images
 
@@ -59,6 +62,7 @@ class Project:
     @cached_property
     def experiment(self) -> Experiment:
         """The project's config, built; its task has read no data, and those are not the pool's."""
+        _find_code(self.path)
         return load(self.path / CONFIG)
 
     @cached_property
@@ -93,7 +97,25 @@ class Project:
     def open(self) -> list[PoolImage]:
         """The images that may be asked for: of which nobody said anything, and nobody has."""
         taken = self.waiting | self.labels.labels.keys()
+        taken |= {image.sha256 for image in self.namesakes}
         return [image for image in self.index.present if image.sha256 not in taken]
+
+    @cached_property
+    def namesakes(self) -> list[PoolImage]:
+        """Images with the name of another one, which went out to people by it.
+
+        What comes back by that name is about the other one.
+        """
+        sent_as: dict[str, set[str]] = {}
+        for batch in self.batches:
+            for one in batch.choices:
+                sent_as.setdefault(one.key, set()).add(one.sha256)
+        known = set(sent.asked(self.batches)) | self.labels.labels.keys()
+        return [
+            image
+            for image in self.index.present
+            if image.sha256 not in known and sent_as.get(image.key)
+        ]
 
     @property
     def candidates(self) -> list[PoolImage]:
@@ -109,7 +131,26 @@ class Project:
         found = scan(self.index)
         if found.index != self.index:
             write_index(self.path, found.index)
-        return replace(self, index=found.index), found.notes
+        now = replace(self, index=found.index)
+        return now, (*found.notes, *now._told())
+
+    def _told(self) -> list[str]:
+        if not self.namesakes:
+            return []
+        which = abridged([image.key for image in self.namesakes], NAMED)
+        return [
+            f"{len(self.namesakes):,} images have the name of another one that went out to people, "
+            f"and are not asked for until they are renamed: {which}"
+        ]
+
+
+def _find_code(path: Path) -> None:
+    """Let code beside the config that a project was made with be found."""
+    home = path / HOME
+    if home.exists():
+        folder = home.read_text(encoding="utf-8").rstrip("\n")
+        if folder not in sys.path:
+            sys.path.append(folder)
 
 
 def labeling_of(experiment: Experiment) -> Labeling:
@@ -172,7 +213,10 @@ def _parsed(path: Path) -> Index:
 
 def _slice(path: Path) -> frozenset[str]:
     try:
-        return frozenset(map(str, json.loads(path.read_text(encoding="utf-8"))))
+        names = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(names, list):
+            raise ValueError("it has no list")
+        return frozenset(map(str, names))
     except (OSError, ValueError, TypeError) as error:
         raise LabelError(f"{path} is damaged ({error}); restore it") from error
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.label.adding import Done
+from tools.label.adding import Done, images_by_name
 from tools.label.exporting import sent_to
 from tools.label.formats import FORMATS, recognised
 from tools.label.images import digest
@@ -46,7 +46,7 @@ def from_file(project: Project, path: Path, form: str | None) -> Returned:
     if not path.exists():
         raise LabelError(f"{path}: expected an export of a labeling tool, but there is nothing")
     form = form or recognised(path)
-    entries = FORMATS[form].load().read(path, project.labeling, _images(project))
+    entries = FORMATS[form].load().read(path, project.labeling, images_by_name(project))
     return Returned(entries, {"file": path.name, "format": form, "sha256": _hash(path)})
 
 
@@ -62,14 +62,12 @@ def from_server(project: Project, url: str) -> Returned:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "export.json"
         path.write_text(text, encoding="utf-8")
-        entries = FORMATS["label-studio"].load().read(path, project.labeling, _images(project))
+        entries = (
+            FORMATS["label-studio"].load().read(path, project.labeling, images_by_name(project))
+        )
     value = hashlib.sha256(text.encode()).hexdigest()
     source = {"file": f"project {number} of {url}", "format": "label-studio", "sha256": value}
     return Returned(entries, source)
-
-
-def _images(project: Project) -> dict:
-    return {image.key: image for image in project.index.present}
 
 
 def _hash(path: Path) -> str:
@@ -92,7 +90,7 @@ def done(given: str | None) -> Done:
         return given
     path = Path(str(given))
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise LabelError(f"--done: expected `all` or a file of paths, but {error}") from error
     return {line.strip() for line in lines if line.strip()}

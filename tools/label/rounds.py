@@ -1,13 +1,12 @@
 """A round: everything that is labeled trains a network, and this chooses the next batch.
 
-It is a cycle of `al_train.py` in a run folder of its own, with people as the oracle. Before
-anything is labeled, an untrained network's features choose.
+Before enough is labeled, an untrained network's features choose.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,63 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from acquisition.pool import Pool
 from acquisition.query import Query, ask
-from acquisition.scoring import Pass, Samples, score
+from acquisition.scoring import Pass, Samples
 from acquisition.steps import Step
 from acquisition.strategies import named_strategies
-from models.process.seeding import derive_seed, deterministic, stream
+from models.process.seeding import stream
 from models.training.loading import length
-from tasks import grouping
-from tasks.base import Read, Sourced
-from tasks.labelable import Labelable, LabelFiles
 from tools.cluster.scoring import Scorer, scorer
 from tools.display.console import Plain
-from tools.experiment import preflight
-from tools.experiment.config import Experiment, load
-from tools.experiment.options import ConfigError
+from tools.experiment.config import Experiment
 from tools.label import task_files
 from tools.label.labels import LabelError, PoolImage
 from tools.label.project import CONFIG, Project
-from tools.record.fingerprint import fingerprint
+from tools.label.training import LEAST, experiment_on, places_of, trained
 from tools.record.folder import RunFolder
-from tools.record.plans import told
-from tools.train import loop
-from tools.train.cycle import Cycle, settled, untrained
+from tools.train.cycle import untrained
 
 FIRST = {"cover": "coreset", "typiclust": "typiclust", "random": "random"}
 PLAN = "plan.json"
-
-
-@dataclass(frozen=True)
-class Round(Cycle):
-    """A cycle whose labels people gave.
-
-    Args:
-        number: of the round, from 0.
-        previous: folder of the round before that trained, whose weights a warm start takes.
-    """
-
-    number: int = 0
-    previous: Path | None = None
-
-    @property
-    def title(self) -> str:
-        """Of its progress bars."""
-        return f"round {self.number}"
-
-    def before(self, member: int) -> Path | None:
-        """The folder of the training whose weights a warm start takes."""
-        if self.previous is None:
-            return None
-        return RunFolder(self.previous).training_folder(0, member)
-
-    def ranked(self, query: Query | None) -> tuple[Read, dict[str, np.ndarray]]:
-        """The validation slice: nobody knows the labels of the pool."""
-        size = length(self.experiment.task.dataset("test"))
-        return "test", {"validation": np.arange(size)}
 
 
 @dataclass(frozen=True)
@@ -116,11 +77,6 @@ def choose(
         ConfigError: if something does not fit together.
     """
     learnt, judged = project.learnt(), project.judged()
-    if learnt and not judged:
-        raise LabelError(
-            f"{project.path}: expected labels of the validation slice, which is to give the curve, "
-            "but none came back yet; add them first"
-        )
     _begin(project, project.round(number).resolve(), number, count, console)
     pool = [*learnt, *project.candidates]
     order = {image.sha256: i for i, image in enumerate(project.index.present)}
@@ -131,31 +87,96 @@ def choose(
     places = places_of(experiment, pool)
     known = {image.sha256 for image in learnt}
     labeled = tuple(i for i, image in enumerate(places) if image.sha256 in known)
-    candidates = len(places) - len(labeled)
-    drawn = round(min(count, candidates) * experiment.label.random)
-    asked = min(count, candidates) - drawn
-    query: Query | None
-    if not learnt:
-        with scorer(ray, experiment, console.print) as scored:
-            query, steps = _first(experiment, asked, scored)
-    else:
-        if len(labeled) < 2:
-            raise LabelError(
-                f"{project.path}: expected at least 2 labeled samples outside of the validation "
-                f"slice, but got {len(labeled)}; label more"
-            )
-        experiment = experiment_on(project, number, files, len(labeled), asked)
+    left = min(count, len(places) - len(labeled))
+    asked = left - round(left * experiment.label.random)
+    lacking = _lacking(experiment, labeled)
+    if not lacking:
+        _require_judged(project, experiment)
+        # a strategy is asked for one image at least, also where all are to be random ones
+        experiment = experiment_on(project, number, files, len(labeled), min(left, max(asked, 1)))
         folder = RunFolder(project.round(number).resolve())
         previous = _previous(project, number)
         with scorer(ray, experiment, console.print) as scored:
             row = trained(experiment, folder, number, labeled, console, previous, scored)
-        _say(experiment, number, len(labeled), row, console)
+        _say(project, experiment, number, len(labeled), row, console)
         query = folder.query(0)
-        steps = experiment.steps
-    if query is None:
-        return Chosen([], [], [], steps, [], candidates, True, experiment)
+        if query is None:
+            return Chosen([], [], [], experiment.steps, [], 0, True, experiment)
+        return _chosen(experiment, places, labeled, query, experiment.steps, left, asked, True)
+    if not left:
+        raise LabelError(f"{project.path}: {lacking}; label more")
+    if learnt:
+        console.print(f"note: {lacking}; this batch is chosen as the first one is")
+    with scorer(ray, experiment, console.print) as scored:
+        query, steps = _first(experiment, labeled, max(asked, 1), scored)
+    return _chosen(experiment, places, labeled, query, steps, left, asked, False)
+
+
+def _lacking(experiment: Experiment, labeled: Sequence[int]) -> str:
+    """What a training lacks, in words; empty if it can begin."""
+    known = [i for i in labeled if experiment.task.effort(i)]
+    if len(labeled) >= LEAST and known:
+        return ""
+    return (
+        f"expected at least {LEAST} labeled samples outside of the validation slice to train on, "
+        f"one of them with something to learn, but got {len(labeled)}, {len(known)} of them with "
+        "something"
+    )
+
+
+def _require_judged(project: Project, experiment: Experiment) -> None:
+    """Refuse to train where the validation slice has nothing to judge by.
+
+    Raises:
+        LabelError: if so; it says what can be done.
+    """
+    judged = len(project.judged())
+    if judged and not length(experiment.task.dataset("test")):
+        raise LabelError(
+            f"{project.path}: expected something to judge by in the validation slice, which is to "
+            f"give the curve, but there is nothing in its {judged:,} labeled images; correct their "
+            "labels, or make a new project with a larger label.validation, and --labeled for what "
+            "there is"
+        )
+    if judged:
+        return
+    remedy = "add them first"
+    if not project.slice & (project.waiting | {image.sha256 for image in project.open}):
+        remedy = (
+            "all its images are skipped or gone: label one of those skipped after all, put one "
+            "back, or make a new project, with --labeled for what there is"
+        )
+    raise LabelError(
+        f"{project.path}: expected labels of the validation slice, which is to give the curve, but "
+        f"none came back yet; {remedy}"
+    )
+
+
+def _chosen(
+    experiment: Experiment,
+    places: Sequence[PoolImage],
+    labeled: Sequence[int],
+    query: Query,
+    steps: Sequence[Step],
+    left: int,
+    asked: int,
+    trained: bool,
+) -> Chosen:
+    """The strategy's images, and random ones beside them.
+
+    Args:
+        experiment: of the round.
+        places: the image of each sample.
+        labeled: ids of samples.
+        query: of the strategy.
+        steps: of the strategy.
+        left: samples to be chosen in all.
+        asked: those of them that the strategy chooses.
+        trained: whether a network was trained.
+    """
+    query = replace(query, picked=query.picked[:asked])
     rest = np.setdiff1d(np.setdiff1d(np.arange(len(places)), labeled), query.picked)
-    random = stream(experiment.seed, number, "random share").permutation(rest)[:drawn]
+    drawn = stream(experiment.seed, "random share").permutation(rest)[: left - asked]
     images = [places[i] for i in query.picked.tolist()]
     first = {image.sha256: place for place, image in reversed(list(enumerate(images)))}
     kept = sorted(first.values())  # persons of one image are asked for once
@@ -165,9 +186,9 @@ def choose(
         [signals[i] for i in kept],
         [shares[i] for i in kept],
         steps,
-        _others([places[i] for i in random.tolist()], set(first)),
-        candidates,
-        bool(learnt),
+        _others([places[i] for i in drawn.tolist()], set(first)),
+        len(places) - len(labeled),
+        trained,
         experiment,
     )
 
@@ -181,6 +202,10 @@ def _begin(project: Project, folder: Path, number: int, count: int, console: Pla
     """Note what the round is about; one that was begun with something else is begun anew."""
     plan = {
         "labels": project.labels.number,
+        "hash": hashlib.sha256(project.labels.text().encode()).hexdigest(),
+        "config": (project.path / CONFIG).read_text(encoding="utf-8"),
+        "folder": str(folder),
+        "root": str(project.index.root),
         "count": count,
         "images": [image.sha256 for image in project.index.present],
         "keys": [image.key for image in project.index.present],
@@ -191,61 +216,20 @@ def _begin(project: Project, folder: Path, number: int, count: int, console: Pla
         return
     if path.exists():
         console.print(
-            f"note: round {number} was begun with other labels, images or another --count, and is "
-            "begun anew"
+            f"note: round {number} was begun with other labels, images or settings, another "
+            "--count, or in another place, and is begun anew"
         )
         shutil.rmtree(folder)
     task_files.write_texts(folder, {PLAN: text})
 
 
-def experiment_on(
-    project: Project, number: int, files: LabelFiles, initial: int, query: int
-) -> Experiment:
-    """The project's config on these files, for one cycle.
-
-    Args:
-        project: whose config it is.
-        number: of the round.
-        files: of the labels so far.
-        initial: labeled samples.
-        query: samples that are asked for; 0 asks for none.
-    """
-    kind = type(project.experiment.task)
-    assert issubclass(kind, Labelable)
-    options: dict[str, Any] = {f"task.{key}": value for key, value in kind.on_labels(files).items()}
-    options |= {
-        "people": True,
-        "seed": derive_seed(project.experiment.seed, number, "round") % (1 << 31),
-        "budget.initial": max(initial, 2),
-        "budget.query": max(query, 1),
-        "budget.cycles": 2 if query else 1,
-    }
-    return load(project.path / CONFIG, options=options)
-
-
-def places_of(experiment: Experiment, pool: Sequence[PoolImage]) -> list[PoolImage]:
-    """The image of each sample of the pool."""
-    task = experiment.task
-    faults = task.check()
-    if faults:
-        raise ConfigError(experiment.name, faults)
-    if not isinstance(task, Sourced):
-        raise ConfigError(
-            experiment.name,
-            [
-                f"task.type: expected `sources` of {type(task).__name__}, by which the images of "
-                "its samples are found; see tasks/base.py"
-            ],
-        )
-    images = {os.path.abspath(image.path): image for image in pool}
-    return [images[os.path.abspath(str(source.file))] for source in task.sources("pool")]
-
-
-def _first(experiment: Experiment, count: int, scored: Scorer) -> tuple[Query, Sequence[Step]]:
-    """Choose where nothing is labeled: by the features of a network that nobody trained here."""
+def _first(
+    experiment: Experiment, labeled: Sequence[int], count: int, scored: Scorer
+) -> tuple[Query, Sequence[Step]]:
+    """Choose where too little is labeled: by features of a network that nobody trained here."""
     steps = named_strategies()[FIRST[experiment.label.first]].steps
     task = experiment.task
-    rng = stream(experiment.seed, 0, "query")
+    rng = stream(experiment.seed, "query")
 
     def signals(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Compute the signals of some samples of the pool."""
@@ -256,55 +240,18 @@ def _first(experiment: Experiment, count: int, scored: Scorer) -> tuple[Query, S
         model = untrained(experiment, "off")
         return scored(model, samples, names, settings, Pass("features", tap=experiment.tap))
 
-    everything = np.arange(length(task.dataset("pool")))
-    return ask(steps, everything, everything[:0], count, rng, signals), steps
-
-
-def trained(
-    experiment: Experiment,
-    folder: RunFolder,
-    number: int,
-    labeled: tuple[int, ...],
-    console: Plain,
-    previous: Path | None = None,
-    scored: Scorer = score,
-) -> dict[str, Any]:
-    """Train on what is labeled, as `al_train.py` does, and ask the strategy where it is to be.
-
-    Args:
-        experiment: on the labels so far.
-        folder: of the run; one that is finished is not run again.
-        number: of the round.
-        labeled: ids.
-        console: gets notes.
-        previous: folder of the run whose weights a warm start takes.
-        scored: computes the signals of the pool.
-
-    Returns:
-        The row of the cycle.
-    """
-    faults, notes = preflight.findings(experiment, False)
-    if faults:
-        raise ConfigError(experiment.name, faults)
-    for note in grouping.told(notes):
-        console.print(f"note: {note}")
-    names = preflight.names(experiment.task)
-    with (
-        deterministic(experiment.training.deterministic and torch.cuda.is_available()),
-        folder.locked(),
-    ):
-        now = fingerprint(experiment.task)
-        done = folder.open(experiment.config, names, experiment.name, told(experiment), now)
-        if done is None:
-            pool = Pool(len(names), labeled)
-            ready = settled(experiment, folder)
-            cycle = Round(ready, folder, pool, scored=scored, number=number, previous=previous)
-            folder.commit(*loop.run_cycle(cycle))
-    return folder.rows(1)[0]
+    known = np.array(labeled, dtype=int)
+    rest = np.setdiff1d(np.arange(length(task.dataset("pool"))), known)
+    return ask(steps, rest, known, count, rng, signals), steps
 
 
 def _say(
-    experiment: Experiment, number: int, labeled: int, row: Mapping[str, Any], console: Plain
+    project: Project,
+    experiment: Experiment,
+    number: int,
+    labeled: int,
+    row: Mapping[str, Any],
+    console: Plain,
 ) -> None:
     metric = experiment.task.metric
     value = "not a number" if row[metric] is None else format(row[metric], ".3f")
@@ -312,6 +259,12 @@ def _say(
         f"round {number}: trained on {labeled:,} labeled samples; {metric} {value} on the "
         "validation slice"
     )
+    size = experiment.training.batch_size
+    if size != project.experiment.training.batch_size:
+        console.print(
+            f"note: training.batch_size was {size} in this round, so that its last batch was not "
+            "of one sample"
+        )
 
 
 def _previous(project: Project, number: int) -> Path | None:

@@ -10,7 +10,6 @@ from models.process.seeding import stream
 from models.process.text import abridged, headline
 from tools.deploy.trained import Trained
 from tools.display.console import Plain
-from tools.label import batches as sent
 from tools.label import spread
 from tools.label.batches import Batch, Choice
 from tools.label.drafts import drafts, network_of
@@ -23,10 +22,10 @@ DRAWN = "drawn at random, to see what the choice is worth"
 SLICE = "of the validation slice, drawn at random: never trained on, it gives the curve"
 
 
-def send(
+def choose_batch(
     project: Project, count: int, console: Plain, ray: str | None = None
 ) -> tuple[Project, Batch]:
-    """Choose the next batch; when its file is written it has gone out.
+    """Choose the next batch, which goes out when `batches.write` has written its file.
 
     Args:
         project: with the folder as it is now.
@@ -46,20 +45,25 @@ def send(
     choices = [Choice(image.sha256, image.key, "validation", SLICE) for image in slice]
     model = ""
     trained = False
-    stale = not project.batches or project.batches[-1].labels != project.labels.number
+    last = project.batches[-1] if project.batches else None
+    stale = last is None or not last.trained or last.labels != project.labels.number
     left = count - len(choices)
     if (left and project.candidates) or (not choices and stale and project.learnt()):
         chosen = choose(project, number, left, console, ray)
         found, model = _chosen(project, number, chosen, console)
         choices += found
         trained = chosen.trained
+    if not count and not trained:
+        raise LabelError(
+            "--count 0: expected labels outside of the validation slice that no network was "
+            "trained on yet, but got none; add some"
+        )
     if not choices and not trained:
         raise LabelError(
             f"{project.path}: expected images that nobody labeled or has, but all "
             f"{len(project.index.present):,} are labeled, skipped or waiting; add what came back"
         )
     batch = Batch(number, project.labels.number, trained, model, tuple(choices))
-    sent.write(project.path, batch)
     return replace(project, batches=(*project.batches, batch)), batch
 
 

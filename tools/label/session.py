@@ -19,11 +19,22 @@ from tasks.base import DataError
 from tools.deploy.trained import DeployError
 from tools.display.console import Plain
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
-from tools.label import curve, exporting, page, returning, starting, status, worth, writing_labels
+from tools.label import (
+    batches,
+    curve,
+    exporting,
+    page,
+    returning,
+    starting,
+    status,
+    worth,
+    writing_labels,
+)
 from tools.label.adding import Added, add
+from tools.label.batches import Batch
 from tools.label.labels import LabelError
 from tools.label.project import Project, opened
-from tools.label.sending import send
+from tools.label.sending import choose_batch
 from tools.label.status import spent
 from tools.record.files import RunFolderError
 
@@ -71,19 +82,19 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _init(arguments: argparse.Namespace, console: Plain) -> int:
     options = dict(arguments.cfg_options)
-    starting.start(arguments.config, arguments.images, arguments.run, options, console)
-    with opened(arguments.run) as project:
-        curve.keep(project)
-        images, slice = len(project.index.present), len(project.slice)
-        kind = project.labeling.kind
-        console.print(
-            f"{project.path}: {images:,} images to be labeled with {kind}; the validation slice "
-            f"has {slice:,} of them"
-        )
+    place = (arguments.config, arguments.images, arguments.run)
+    status = 0
+    with starting.begun(*place, options, console) as project:
         if arguments.labeled is not None:
             found = returning.from_file(project, arguments.labeled, arguments.format)
-            return _take(project, found, arguments, console)
-    return 0
+            status = _take(project, found, arguments, console)
+        curve.keep(project)
+    images, slice = len(project.index.present), len(project.slice)
+    console.print(
+        f"{project.path}: {images:,} images to be labeled with {project.labeling.kind}; the "
+        f"validation slice has {slice:,} of them"
+    )
+    return status
 
 
 def _next(arguments: argparse.Namespace, console: Plain) -> int:
@@ -92,24 +103,32 @@ def _next(arguments: argparse.Namespace, console: Plain) -> int:
         project, notes = project.looked()
         for note in notes:
             console.print(f"note: {note}")
+        exporting.require(arguments.export, project.labeling.kind)
         if arguments.again:
             if not project.batches:
                 raise LabelError("--again: expected a batch that went out, but there is none yet")
             batch = project.batches[-1]
         else:
-            project, batch = send(project, arguments.count, console, arguments.ray)
-            curve.keep(project)
-        console.print(
-            f"batch {batch.number}: {len(batch.choices):,} images; their pictures are in "
-            f"{page.write(project, batch)}"
-        )
-        for form in arguments.export:
-            for line in exporting.export(project, batch, form):
-                console.print(line)
-        if arguments.push:
-            for line in exporting.push(project, batch, arguments.push):
-                console.print(line)
+            project, batch = choose_batch(project, arguments.count, console, arguments.ray)
+        _write(project, batch, arguments, console)
+        curve.keep(project)
+        # the last act: until now the same command chooses the same batch again
+        batches.write(project.path, batch)
     return 0
+
+
+def _write(project: Project, batch: Batch, arguments: argparse.Namespace, console: Plain) -> None:
+    """Write a batch's page and its files, and send it."""
+    console.print(
+        f"batch {batch.number}: {len(batch.choices):,} images; their pictures are in "
+        f"{page.write(project, batch)}"
+    )
+    for form in arguments.export:
+        for line in exporting.export(project, batch, form):
+            console.print(line)
+    if arguments.push:
+        for line in exporting.push(project, batch, arguments.push):
+            console.print(line)
 
 
 def _add(arguments: argparse.Namespace, console: Plain) -> int:
@@ -164,6 +183,9 @@ def _status(arguments: argparse.Namespace, console: Plain) -> int:
 
 def _labels(arguments: argparse.Namespace, console: Plain) -> int:
     with opened(arguments.run) as project:
+        project, notes = project.looked()
+        for note in notes:
+            console.print(f"note: {note}")
         count = writing_labels.write(project, arguments.form, arguments.out)
         console.print(f"{arguments.out}: labels of {count:,} images as {arguments.form}")
     return 0

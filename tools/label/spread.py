@@ -24,6 +24,7 @@ from models.training.loading import length, loader, stop_workers
 from tasks.base import Task
 from tasks.evaluation import metric_of
 from tools.experiment.config import Experiment
+from tools.label.labels import LabelError
 
 FILE = "halves.json"
 HALVES = 100  # random halves of the slice
@@ -35,7 +36,8 @@ class Halves:
 
     Half of the samples, drawn without replacement, scatter about the metric of all as that
     scatters about the one of infinitely many: the variance of a mean of m of n samples is
-    (1 - m / n) / m times the variance of one, which for m = n / 2 is 1 / n times.
+    (1 - m / n) / m times the variance of one, which for m = n / 2 is 1 / n times. For an odd n the
+    factor (n - m) / m is taken off.
 
     Source: Shao and Tu, "The Jackknife and Bootstrap", 1995, chapter 2 (the delete-d jackknife).
 
@@ -51,7 +53,7 @@ class Halves:
     @property
     def error(self) -> float:
         """The standard error of the metric; not-a-number where it is not known."""
-        return _deviation(np.array(self.values))
+        return _deviation(np.array(self.values), self.samples)
 
 
 def difference(one: Halves, other: Halves) -> float:
@@ -61,13 +63,16 @@ def difference(one: Halves, other: Halves) -> float:
     out.
     """
     if one.samples == other.samples and len(one.values) == len(other.values):
-        return _deviation(np.array(one.values) - np.array(other.values))
+        return _deviation(np.array(one.values) - np.array(other.values), one.samples)
     return math.hypot(one.error, other.error)
 
 
-def _deviation(values: np.ndarray) -> float:
+def _deviation(values: np.ndarray, samples: int) -> float:
     known = values[np.isfinite(values)]
-    return float(known.std(ddof=1)) if len(known) > 1 else math.nan
+    if len(known) < 2 or samples < 2:  # half of one sample would be the same one each time
+        return math.nan
+    half = samples // 2
+    return float(known.std(ddof=1)) * math.sqrt(half / (samples - half))
 
 
 def halves(experiment: Experiment, network: nn.Module, seed: int) -> Halves:
@@ -83,12 +88,12 @@ def halves(experiment: Experiment, network: nn.Module, seed: int) -> Halves:
     """
     task = experiment.task
     results, metric = judged(task, network, 16, experiment.scoring.workers)
-    if len(results) != length(task.dataset("test")):
+    if len(results) != length(task.dataset("test")) or len(results) < 2:
         return Halves(len(results))
     values = []
     for number in range(HALVES):
         order = stream(seed, number, "half of the slice").permutation(len(results))
-        half = sorted(order[: max(1, len(results) // 2)].tolist())
+        half = sorted(order[: len(results) // 2].tolist())
         values.append(float(metric.compute_metrics([results[i] for i in half])[task.metric]))
     return Halves(len(results), tuple(values))
 
@@ -132,10 +137,20 @@ def _finite(values: Sequence[float]) -> list[float | None]:
 
 
 def read(folder: Path) -> Halves | None:
-    """Read the halves of a round; None if there are none."""
+    """Read the halves of a round; None if there are none.
+
+    Raises:
+        LabelError: if their file is damaged.
+    """
     path = folder / FILE
     if not path.exists():
         return None
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    values = tuple(math.nan if value is None else float(value) for value in kept["values"])
-    return Halves(int(kept["samples"]), values)
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        values = tuple(math.nan if value is None else float(value) for value in kept["values"])
+        return Halves(int(kept["samples"]), values)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabelError(
+            f"{path} is damaged ({type(error).__name__}: {error}); remove it: `status` does "
+            "without it"
+        ) from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +13,36 @@ from models.process.files import locked
 from tools.display.console import Plain
 from tools.experiment.config import load
 from tools.experiment.options import require
+from tools.label import versions
 from tools.label.images import Index, scan
 from tools.label.labels import LabelError
 from tools.label.project import (
     CONFIG,
+    HOME,
     IMAGES,
     NAME,
     VALIDATION,
     Project,
     draw_slice,
     labeling_of,
-    read,
     write_index,
     write_texts,
 )
+from tools.label.versions import Version
 
+BEGUN = "begun"  # there while a project is made
 LEAST = 5  # images of a pool
 # a config of a labeling project need not have them
 BUDGET = {"budget.initial": 2, "budget.query": 1, "budget.cycles": 2}
 
 
-def start(
+@contextmanager
+def begun(
     config: Path, images: Path, path: Path, options: Mapping[str, Any], console: Plain
-) -> Project:
-    """Make a project.
+) -> Iterator[Project]:
+    """Make a project, which is there when the block has ended without an error.
+
+    What is left of one that was stopped within is written anew.
 
     Args:
         config: of the task, the training and the strategy.
@@ -42,6 +50,9 @@ def start(
         path: of the project; there is nothing yet.
         options: settings over the config's, with dotted keys.
         console: gets notes on the folder.
+
+    Yields:
+        The project, to which labels that there are already may be added.
 
     Raises:
         LabelError: if there are too few images, or there is a project already.
@@ -52,9 +63,9 @@ def start(
     require(config)
     if (path / IMAGES).exists():
         raise LabelError(
-            f"{path} is a labeling project already; go on with `next`, or take another"
+            f"{path} is a labeling project already; go on with `add` or `next`, or take another"
         )
-    if path.exists() and any(entry.name != ".lock" for entry in path.iterdir()):
+    if not _free(path):
         raise LabelError(f"{path}: expected a folder that is new or empty; take another --run")
     if path.resolve().is_relative_to(images.resolve()):
         raise LabelError(
@@ -72,13 +83,24 @@ def start(
         )
     chosen = draw_slice(found.index, experiment.label.validation, experiment.seed)
     with locked(path / ".lock"):
-        write_texts(
-            path,
-            {
-                NAME: f"{experiment.name}\n",
-                CONFIG: Config(dict(experiment.config)).pretty_text,
-                VALIDATION: json.dumps(chosen) + "\n",
-            },
-        )
+        if (path / versions.FOLDER).exists():
+            shutil.rmtree(path / versions.FOLDER)
+        texts = {
+            BEGUN: "",
+            NAME: f"{experiment.name}\n",
+            HOME: f"{config.resolve().parent}\n",
+            CONFIG: Config(dict(experiment.config)).pretty_text,
+            VALIDATION: json.dumps(chosen) + "\n",
+        }
+        write_texts(path, texts)
+        yield Project(path, found.index, frozenset(chosen), Version(), ())
         write_index(path, found.index)  # the last act: from now on there is a project
-    return read(path)
+        (path / BEGUN).unlink()
+
+
+def _free(path: Path) -> bool:
+    """Whether a folder is new, empty, or what a stopped `init` left."""
+    if not path.exists():
+        return True
+    there = {entry.name for entry in path.iterdir()}
+    return there <= {".lock", f".{BEGUN}.tmp"} or BEGUN in there

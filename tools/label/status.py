@@ -121,7 +121,10 @@ def _module(project: Project, point: Point) -> list[str]:
     if pairs is None:
         return []
     size = point.row["ranking/validation/n"]
-    error = math.sqrt(1 / (9 * max(size, 1)))  # of the share in random orders, about
+    if size < 2:
+        return []
+    # of the share in random orders, by Kendall: a quarter of the variance of his tau
+    error = math.sqrt((2 * size + 5) / (18 * size * (size - 1)))
     told = f"the module orders {100 * pairs:.0f}% of pairs of validation samples rightly"
     verdict = "more than by chance (50%)"
     if pairs < 0.5 + SURE * error:

@@ -51,11 +51,19 @@ def table(labeling: Labeling, images: Sequence[PoolImage], labels: Labels) -> st
     return text.getvalue()
 
 
-def coco(labeling: Labeling, images: Sequence[PoolImage], labels: Labels) -> str:
+def coco(
+    labeling: Labeling, images: Sequence[PoolImage], labels: Labels, whole: bool = False
+) -> str:
     """Boxes or persons as COCO's json.
 
     Where joints are drawn, an image without a label is a person of its whole size without joints:
     as such it can be scored.
+
+    Args:
+        labeling: what people draw.
+        images: to be listed.
+        labels: by the hash of an image's bytes.
+        whole: whether persons without a joint are in it, of which nothing is learned.
     """
     records: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -66,12 +74,16 @@ def coco(labeling: Labeling, images: Sequence[PoolImage], labels: Labels) -> str
         shapes = _shapes(image, labels)
         if labeling.kind == "poses" and image.sha256 not in labels:
             shapes = (Shape(labeling.classes[0], (0.0, 0.0, float(width), float(height))),)
-        elif labeling.kind == "poses":  # nothing is learnt from a person without a joint
-            shapes = tuple(one for one in shapes if any(j.visibility > 0 for j in one.joints))
+        elif labeling.kind == "poses":
+            shapes = tuple(one for one in shapes if _drawn(one) or (whole and one.box is not None))
         annotations += [_annotation(labeling, number, image, shape) for shape in shapes]
     numbered = [{"id": number, **one} for number, one in enumerate(annotations, 1)]
     content = {"images": records, "annotations": numbered, "categories": categories(labeling)}
     return json.dumps(content) + "\n"
+
+
+def _drawn(shape: Shape) -> bool:
+    return any(joint.visibility > 0 for joint in shape.joints)
 
 
 def _shapes(image: PoolImage, labels: Labels) -> tuple[Shape, ...]:

@@ -22,8 +22,8 @@ from tools.label.batches import By
 from tools.label.drafts import network_of
 from tools.label.labels import LabelError, PoolImage
 from tools.label.project import Project, write_texts
-from tools.label.rounds import experiment_on, places_of, trained
 from tools.label.spread import Halves, difference
+from tools.label.training import experiment_on, places_of, trained
 from tools.record.folder import RunFolder
 
 FILE, FOLDER = "worth.json", "worth"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools.label import task_files
@@ -41,11 +42,12 @@ def write(project: Project, form: str, out: Path) -> int:
         raise LabelError(f"{project.path}: expected labels, but nothing is labeled yet")
     labels = project.labels.labels
     if form == "coco":
-        text = task_files.coco(project.labeling, images, labels)
+        text = task_files.coco(project.labeling, images, labels, whole=True)
         write_texts(out, {"annotations.json": text})
     elif form == "csv":
         write_texts(out, {"classes.csv": task_files.table(project.labeling, images, labels)})
     elif form == FOLDERS:
+        _require_names(project.labeling.classes)
         for image in images:
             _place(image, out / _class(project, image))
     else:
@@ -60,12 +62,25 @@ def _class(project: Project, image: PoolImage) -> str:
     return shapes[0].label
 
 
+def _require_names(classes: Sequence[str]) -> None:
+    odd = [name for name in classes if name in ("", ".", "..") or set("/\\\0") & set(name)]
+    if odd:
+        raise LabelError(
+            f"--as folders: expected classes that can be names of folders, but got {odd[0]!r}; "
+            "write them --as csv"
+        )
+
+
 def _place(image: PoolImage, folder: Path) -> None:
     """Copy an image; one of the same name from another folder gets its folder's name in front."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / image.path.name
-    if path.exists():
+    number = 1
+    while path.exists():
         path = folder / image.key.replace("/", "_")
+        if number > 1:
+            path = path.with_stem(f"{path.stem}_{number}")
+        number += 1
     shutil.copyfile(image.path, path)
 
 
