@@ -5,7 +5,8 @@ Ids travel with their rows, so that order, workers and processes do not matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,42 +18,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from acquisition import canary, signals
+from acquisition.numbered import Collate, Ids, WithId, gathered
 from acquisition.settings import ScoringSettings
 from acquisition.table import Table
 from models.process.progress import track
 from models.training.committee import Member
 from models.training.inference import full_precision, inference
 from models.training.joint import JointModel
-from models.training.loading import loader, read
-
-Collate = Callable[[list], dict[str, Any]]
-
-
-class WithId(Dataset):
-    """Samples beside their own ids, so that no position can be taken for an id."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
-
-    def __getitem__(self, index: int) -> tuple[int, Any]:
-        return index, self.dataset[index]
-
-    def __getitems__(self, indices: list[int]) -> list[tuple[int, Any]]:
-        """Read a batch of samples with their ids; at once where the dataset can."""
-        return list(zip(indices, read(self.dataset, indices), strict=True))
-
-
-class Ids:
-    """Ids one by one as Python's numbers, without a list of all of them."""
-
-    def __init__(self, ids: np.ndarray) -> None:
-        self.ids = ids
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __iter__(self) -> Iterator[int]:
-        return map(int, self.ids)
+from models.training.loading import loader
 
 
 @dataclass(frozen=True)
@@ -129,42 +102,120 @@ def score(
     how = how or Pass()
     ids = np.asarray(samples.ids, dtype=np.int64)
     if not len(ids):
-        return {name: np.zeros(0, np.float32) for name in names}
+        return nothing(names)
     share = ids[get_rank() :: get_world_size()]
-    gather = partial(_collate, collate=samples.collate)
-    batches = loader(WithId(samples.dataset), Ids(share), settings.size, settings.workers, gather)
-    model.eval()
+    counted = _Counted(model, samples, names, settings, how)
+    with counted.ready():
+        table = counted.table(share)
+        scores = _in_order(ids, table.ids, table.rows)
+        canary.check(ids, scores, share, counted.alone, how.title, rounded=settings.amp)
+    return scores
 
-    def rows_of(batch: dict[str, Any], count: int) -> tuple[dict[str, Tensor], bool]:
-        """The signals of a batch, and whether distributions have weights."""
-        evidence = _evidence(model, batch, names, settings, how)
-        with full_precision(next(model.parameters()).device):
-            return {name: _rows(name, evidence, count) for name in names}, evidence.weighted
 
-    def alone(i: int) -> tuple[dict[str, np.ndarray], bool]:
-        """The signals of one sample, computed without others."""
-        rows, weighted = rows_of(samples.collate([samples.dataset[i]]), 1)
-        return {name: values[0] for name, values in _numbers(rows).items()}, weighted
+def unchecked(
+    model: JointModel,
+    samples: Samples,
+    names: Sequence[str],
+    settings: ScoringSettings,
+    how: Pass | None = None,
+) -> dict[str, np.ndarray]:
+    """Compute signals of a part of a pass, for whoever calls `check` once all parts are there.
 
-    table = Table(len(share), how.scratch)
-    networks = {id(m): m.network for m in (model, *(member.model for member in how.committee))}
-    with inference(networks.values(), settings.amp, settings.channels_last):
+    Rows depend on the batch in their last digits: parts that begin at multiples of the batch size
+    have those of the whole pass, bit for bit.
+
+    Args:
+        model: see `score`, as are the others; other processes have no share in it.
+
+    Raises:
+        RuntimeError: see `score`.
+    """
+    ids = np.asarray(samples.ids, dtype=np.int64)
+    if not len(ids):
+        return nothing(names)
+    counted = _Counted(model, samples, names, settings, how or Pass())
+    with counted.ready():
+        table = counted.table(ids)
+        return _in_order(ids, table.ids, table.rows)
+
+
+def check(
+    model: JointModel,
+    samples: Samples,
+    rows: Mapping[str, np.ndarray],
+    settings: ScoringSettings,
+    how: Pass | None = None,
+) -> None:
+    """Compare rows, from wherever they come, with those of a few samples computed here alone.
+
+    Args:
+        model: see `score`, as are the others.
+        rows: signal -> (N,) or (N, D), in the order of `samples.ids`.
+
+    Raises:
+        CanaryError: if they do not agree.
+    """
+    how = how or Pass()
+    if not len(samples.ids):
+        return
+    counted = _Counted(model, samples, list(rows), settings, how)
+    with counted.ready():
+        canary.check(samples.ids, rows, samples.ids, counted.alone, how.title, rounded=settings.amp)
+
+
+def nothing(names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The rows of no samples."""
+    return {name: np.zeros(0, np.float32) for name in names}
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Computes the signals of batches and of single samples; within `ready`."""
+
+    model: JointModel
+    samples: Samples
+    names: Sequence[str]
+    settings: ScoringSettings
+    how: Pass
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """Within, the networks are in evaluation mode, and in the precision of the settings."""
+        self.model.eval()
+        models = self.model, *(member.model for member in self.how.committee)
+        networks = {id(model): model.network for model in models}
+        with inference(networks.values(), self.settings.amp, self.settings.channels_last):
+            yield
+
+    def table(self, ids: np.ndarray) -> Table:
+        """The rows of these samples, as one process reads and computes them."""
+        data, settings = self.samples.dataset, self.settings
+        gather = partial(gathered, collate=self.samples.collate)
+        batches = loader(WithId(data), Ids(ids), settings.size, settings.workers, gather)
+        table = Table(len(ids), self.how.scratch)
         waiting: tuple[list[int], dict[str, Tensor]] | None = None
-        for batch_ids, batch in track(batches, how.title):
-            rows, _ = rows_of(batch, len(batch_ids))
+        for batch_ids, batch in track(batches, self.how.title):
+            rows, _ = self.rows(batch, len(batch_ids))
             # one batch behind: a GPU has its next work before this waits for numbers of the last
             if waiting:
                 table.add(waiting[0], _numbers(waiting[1]))
             waiting = batch_ids, rows
         if waiting:
             table.add(waiting[0], _numbers(waiting[1]))
-        scores = _in_order(ids, table.ids, table.rows)
-        canary.check(ids, scores, share, alone, how.title, rounded=settings.amp)
-    return scores
+        return table
 
+    def rows(self, batch: dict[str, Any], count: int) -> tuple[dict[str, Tensor], bool]:
+        """The signals of a batch, and whether distributions have weights."""
+        evidence = _evidence(self.model, batch, self.names, self.settings, self.how)
+        with full_precision(next(self.model.parameters()).device):
+            rows = {name: _rows(name, evidence, count) for name in self.names}
+        return rows, evidence.weighted
 
-def _collate(pairs: list[tuple[int, Any]], collate: Collate) -> tuple[list[int], dict[str, Any]]:
-    return [i for i, _ in pairs], collate([sample for _, sample in pairs])
+    def alone(self, i: int) -> tuple[dict[str, np.ndarray], bool]:
+        """The signals of one sample, computed without others."""
+        batch = self.samples.collate([self.samples.dataset[i]])
+        rows, weighted = self.rows(batch, 1)
+        return {name: values[0] for name, values in _numbers(rows).items()}, weighted
 
 
 def _evidence(

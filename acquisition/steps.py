@@ -195,9 +195,10 @@ class KCenter(Step):
 
         from acquisition.kcenter import k_center
 
-        candidates, labeled = (
-            torch.from_numpy(finite(rows, "embedding")) for rows in (seen.rows, seen.labeled)
-        )
+        candidates = torch.from_numpy(finite(seen.rows, "embedding"))
+        labeled = candidates[:0]
+        if len(seen.labeled["embedding"]):
+            labeled = torch.from_numpy(finite(seen.labeled, "embedding"))
         return k_center(candidates, labeled, budget).positions.numpy()
 
 

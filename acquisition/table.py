@@ -47,14 +47,17 @@ class Table:
 
     def add(self, ids: Sequence[int], rows: Mapping[str, np.ndarray]) -> None:
         """Add a batch's ids (B,) and rows (B,) or (B, D)."""
-        start = self._filled
-        end = min(start + len(ids), self.count)
+        self.put(self._filled, rows)
+        self._ids.append(np.asarray(ids, dtype=np.int64))
+        self._filled = min(self._filled + len(ids), self.count)
+
+    def put(self, start: int, rows: Mapping[str, np.ndarray]) -> None:
+        """Write rows (B,) or (B, D) from a place on, in whatever order parts of a pass come."""
         for name, values in rows.items():
             if name not in self.rows:
                 self.rows[name] = empty((self.count, *values.shape[1:]), self.scratch)
+            end = min(start + len(values), self.count)
             self.rows[name][start:end] = values[: end - start]
-        self._ids.append(np.asarray(ids, dtype=np.int64))
-        self._filled = end
 
 
 def empty(shape: tuple[int, ...], scratch: Path | None = None) -> np.ndarray:

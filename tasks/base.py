@@ -211,3 +211,20 @@ class Sourced(Protocol):
         so it reads annotations and no pixels.
         """
         ...
+
+
+@runtime_checkable
+class Pinned(Protocol):
+    """An optional part of a task: what lies in files that shape its network.
+
+    A run keeps it, and does not go on with other content.
+    """
+
+    def pinned(self) -> Mapping[str, Any]:
+        """The content of the files that settings name, by setting, such as "task.pretrained".
+
+        It is data as JSON holds them, such as what a config file says, or the hash of weights. A
+        file that is not there is left out: nothing is downloaded. It is called if `check` found
+        nothing wrong.
+        """
+        ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from models.process.text import shown
@@ -13,16 +13,20 @@ from tasks.faults import Fault, Reading, escapes, read_json
 from tasks.images import ImageCheck
 
 JSON_BYTES = 4 << 30
+FORM = "'<image folder>:<json>', both below data_root (or the json by its absolute path)"
 Progress = Callable[[Iterable], Iterable]
 
 
 def opened(root: Path, entry: str, look: ImageCheck | None) -> Reading[Json | None]:
-    """Read the json of a list, "<image folder>:<json>"; None where a fault says why not."""
+    """Read the json of a list, "<image folder>:<json>"; None where a fault says why not.
+
+    The folder lies below the root; the json does, too, or is named by its absolute path.
+    """
     folder, colon, name = entry.partition(":")
-    if not colon or not name or escapes(folder) or escapes(name):
-        form = "'<image folder>:<json>', both below data_root"
+    away = escapes(name) and not PurePath(name).is_absolute()
+    if not colon or not name or escapes(folder) or away:
         remedy = "write 'train2017:annotations/train.json'"
-        yield Fault("list name", str(root), form, shown(entry), remedy)
+        yield Fault("list name", str(root), FORM, shown(entry), remedy)
         return None
     path = root / name
     remedies = f"lists are relative to data_root, here {root}", "export it as COCO 'instances'"

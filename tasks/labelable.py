@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 Kind = Literal["boxes", "poses", "classes"]
+# samples that nobody has labeled: refused, or kept to be scored alone
+Unlabeled = Literal["fault", "kept"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,9 @@ class LabelFiles:
 
     Images without labels are in them, too. Of boxes and poses each file is COCO's json, whose
     `file_name` lies below `images`. Of classes each is a csv with the columns `file` and `class`,
-    in which `class` is empty where an image has none yet.
+    in which `class` is empty where an image has none yet. Of poses, where a sample is a person, an
+    image without labels has one as large as itself, or some that a detector found, whose joints are
+    not annotated (v 0); an image in which people saw nobody has no annotation.
 
     Args:
         images: the folder of images.

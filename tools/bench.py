@@ -23,7 +23,7 @@ if not __package__:
 from models.process.text import error_line, headline
 from tools.benchmarks.names import NETWORKS
 from tools.display.streams import command
-from tools.experiment.options import ConfigError, option, require
+from tools.experiment.options import ConfigError, at_least, option, require
 
 # every subject but those that need data
 ALL = ("train", "score", "memory", "kcenter")
@@ -83,6 +83,14 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--cycles", type=int, default=2, help="of the run")
     sub.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="key=value",
                      help="settings over the config's, such as task.data_root=DIR")  # fmt: skip
+    sub = subject("scale", "scoring a large pool of made images in one process and on Ray")
+    sub.set_defaults(repeats=1)
+    sub.add_argument("--images", type=int, default=1_000_000, help="of the pool")
+    sub.add_argument(
+        "--workers", nargs="+", type=at_least(1), default=[1, 2], help="of each cluster"
+    )
+    sub.add_argument("--shard", type=int, default=10_000, help="images of a shard")
+    sub.add_argument("--batch-size", type=int, default=1000, help="images of a batch")
     sub = subject("start", "runs to their first iteration beside their imports, and --help")
     sub.add_argument(
         "--root", type=Path, default=Path("data/sandbox"), help="sandboxes; made where they are not"

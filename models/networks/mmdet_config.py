@@ -87,6 +87,21 @@ def blueprint(config: str | Mapping[str, Any]) -> Blueprint:
     return Blueprint(name, model, size, keep_ratio, pad, _checkpoint(whole, path))
 
 
+def as_data(plan: Blueprint) -> dict[str, Any]:
+    """All that a blueprint says, as data that JSON holds; classes and functions by their names."""
+    return {key: _plain(value) for key, value in vars(plan).items() if key != "name"}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return getattr(value, "__qualname__", type(value).__qualname__)
+
+
 def _path(config: str) -> Path:
     given = Path(config).expanduser()
     for path in (given, CONFIGS / given):

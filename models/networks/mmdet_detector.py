@@ -129,6 +129,15 @@ def _of_detector(plan: Blueprint, pretrained: str) -> Path:
     return weights.locate(plan.checkpoint)
 
 
+def weights_of(plan: Blueprint, pretrained: str | None) -> list[str]:
+    """The files, addresses and names of the weights that `build` loads; nothing is downloaded."""
+    if pretrained == "backbone":
+        return [part["checkpoint"] for part in pretrained_parts(plan.model)]
+    if pretrained == "detector":
+        pretrained = plan.checkpoint
+    return [] if pretrained is None else [pretrained]
+
+
 def weight_findings(
     plan: Blueprint, num_classes: int, pretrained: str | None
 ) -> tuple[list[str], list[str]]:

@@ -16,6 +16,7 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor
 
+from models.process.files import sha256
 from models.process.text import nearest
 
 # what mmdet's configs call it -> where else it is, for when the first address fails; the end of a
@@ -62,21 +63,44 @@ def locate(source: str, cache: Path | None = None) -> Path:
         WeightsError: if there is no such file, or the address cannot be reached or sends
             something else.
     """
-    addresses = [_address(source)]
-    if urlparse(addresses[0]).scheme not in ("http", "https"):
-        path = Path(source).expanduser()
-        if not path.is_file():
-            raise WeightsError(
-                f"Expected weights in the file {path.absolute()}, but there is no such file"
-            )
-        return path
-    if source in MIRRORS:
-        addresses.append(MIRRORS[source])
+    addresses, path = _place(source, cache)
+    if not addresses and not path.is_file():
+        raise WeightsError(
+            f"Expected weights in the file {path.absolute()}, but there is no such file"
+        )
+    if not path.is_file():
+        _download_from_one(addresses, path)
+    return path
+
+
+def hashes(setting: str, sources: Sequence[str]) -> dict[str, str]:
+    """The SHA-256 of each file of weights that is on this machine; see `tasks.base.Pinned`.
+
+    Args:
+        setting: that names them; of several, each is told with its source.
+        sources: see `locate`. Nothing is downloaded.
+
+    Raises:
+        WeightsError: if mmengine's zoos have no such name.
+        OSError: if a file cannot be read.
+    """
+    found = {}
+    for source in dict.fromkeys(sources):
+        _, path = _place(source, None)
+        if path.is_file():
+            name = setting if len(sources) == 1 else f"{setting} ({source})"
+            found[name] = sha256(path)
+    return found
+
+
+def _place(source: str, cache: Path | None) -> tuple[list[str], Path]:
+    """Where weights can be downloaded from, if they can, and where they are on this machine."""
+    address = _address(source)
+    if urlparse(address).scheme not in ("http", "https"):
+        return [], Path(source).expanduser()
     folder = cache or Path(torch.hub.get_dir()) / "checkpoints"
-    target = folder / Path(urlparse(addresses[0]).path).name
-    if not target.is_file():
-        _download_from_one(addresses, target)
-    return target
+    mirrors = [MIRRORS[source]] if source in MIRRORS else []
+    return [address, *mirrors], folder / Path(urlparse(address).path).name
 
 
 def _address(source: str) -> str:

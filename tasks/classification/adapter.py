@@ -1,14 +1,13 @@
-"""The classification task: a network, cross-entropy, and CIFAR or a folder of images."""
+"""The classification task: a network, cross-entropy, and CIFAR, a folder of images or a csv."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 from mmengine.evaluator import BaseMetric
@@ -26,13 +25,16 @@ from tasks.base import Batch, Read, Source, Split
 from tasks.classification import sources, views
 from tasks.classification.deployment import ClassDeployment
 from tasks.classification.drawing import drawn
-from tasks.classification.faults import cifar_faults, folder_faults
+from tasks.classification.faults import cifar_faults, folder_faults, table_faults
 from tasks.classification.held import Held, Where
 from tasks.classification.metrics import Accuracy
 from tasks.classification.networks import TimmNetwork, network_of
 from tasks.classification.notes import folder_notes, untested
 from tasks.classification.pictures import Pictures
+from tasks.classification.tables import Reader, check_tables
 from tasks.data import canonical, even
+from tasks.labelable import LabelFiles, Labeling, Unlabeled
+from tasks.noise import Annotator, Noisy
 
 if TYPE_CHECKING:
     from tasks.classification.frozen import Frozen
@@ -43,16 +45,16 @@ Spreads = tuple[Annotated[float, Gt(0)], Annotated[float, Gt(0)], Annotated[floa
 class Classification:
     """Image classification.
 
-    The pool is in the order of CIFAR's files, or sorted by class folder and file name.
+    The pool is in the order of CIFAR's files or of a csv, or sorted by class folder and file name.
 
     Args:
-        data_root: folder of the data: holding `train/<class>/*` and `test/<class>/*`, or CIFAR's
-            files.
-        format: ``"folder"``, ``"cifar10"`` or ``"cifar100"``.
+        data_root: folder of the data: holding `train/<class>/*` and `test/<class>/*`, the images of
+            a csv, or CIFAR's files.
+        format: ``"folder"``, ``"csv"``, ``"cifar10"`` or ``"cifar100"``.
         classes: names in label order; None takes the sorted names of train's folders. None for
-            CIFAR.
-        others: folders of classes that `classes` (or train) lacks are a ``"fault"``, or left out
-            knowingly: ``"drop"``.
+            CIFAR; a csv needs them.
+        others: folders (or rows of a csv) of classes that `classes` (or train) lacks are a
+            ``"fault"``, or left out knowingly: ``"drop"``.
         download: download CIFAR where it is not in `data_root`; of no meaning for folders.
         network: ``"resnet18_cifar"``, its small relatives ``"resnet10_cifar_w16"`` and
             ``"resnet10_cifar_w8"``, a classification network of torchvision with four stages
@@ -83,6 +85,11 @@ class Classification:
         views: with `frozen`, so many augmented views of each training image, whose features are
             kept, too; 0 trains without augmentation.
         cache: with `frozen`, the folder where features are kept.
+        train: the csv of the pool, with the columns `file` (below `data_root`) and `class`; below
+            `data_root`, or an absolute path. None in other formats.
+        test: the csv of the test set.
+        unlabeled: rows of a csv without a class are a ``"fault"``, or ``"kept"``: to be scored,
+            never trained on, and not judged.
     """
 
     metric = "accuracy"
@@ -109,8 +116,13 @@ class Classification:
         frozen: bool = False,
         views: Annotated[int, Ge(0)] = 0,
         cache: str = "work_dirs/features",
+        train: str | None = None,
+        test: str | None = None,
+        unlabeled: Unlabeled = "fault",
     ) -> None:
-        if classes is not None and format != "folder":
+        tables = {"train": train, "test": test}
+        check_tables(format, tables, classes, unlabeled)
+        if classes is not None and format in sources.CIFAR:
             raise ValueError(
                 f"classes: expected None for {format!r}, whose files name them, but got "
                 f"{list(classes)}"
@@ -137,9 +149,24 @@ class Classification:
         self.padding, self.flip = padding, flip
         self.mean, self.std = wanted.mean, wanted.std
         self.test_limit = test_limit
+        self.tables = {split: self.root / name for split, name in tables.items() if name}
+        reader = None
+        if format == "csv":
+            reader = Reader(self.root, self.given or (), others, unlabeled)
         self.pictures = Pictures(
-            self.root, format, self.given, wanted, augmentation, padding, flip, test_limit, held
+            self.root,
+            format,
+            self.given,
+            wanted,
+            augmentation,
+            padding,
+            flip,
+            test_limit,
+            held,
+            self.tables,
+            reader,
         )
+        self._notes: list[str] = []  # of the last check
         self._pixels: dict[str, list[bytes]] = {}  # digests of CIFAR's images, asked for often
         self._frozen = self._frozen_by(frozen, views, cache)
         self.taps = self._frozen.taps if self._frozen else self._network.taps
@@ -165,10 +192,17 @@ class Classification:
     def check(self, full: bool = False) -> list[str]:
         """Return the faults of both splits' files and of weights; download what is to be."""
         side = self.input_size if self.augmentation == "crop" else None
-        if self.format != "folder":
+        shown = partial(track, what="checking the data")
+        self._notes = []
+        found: list[str]
+        if self.format in sources.CIFAR:
             found = cifar_faults(self.format, self.root, side, self.download)
+        elif self.pictures.reader is not None:
+            how = self.pictures.reader
+            found = list(
+                table_faults(self.tables, how, side, full=full, progress=shown, notes=self._notes)
+            )
         else:
-            shown = partial(track, what="checking the data")
             found = list(
                 folder_faults(
                     self.root, self.given, side, others=self.others, full=full, progress=shown
@@ -272,36 +306,62 @@ class Classification:
         """The network outside of a run; see `tasks.deployable.Deployable`."""
         return ClassDeployment(self, labels)
 
+    def labeling(self) -> Labeling:
+        """One class an image; see `tasks.labelable.Labelable`."""
+        if self.given is None:
+            raise ValueError("task.classes: expected the names of the classes, but got None")
+        return Labeling("classes", self.given)
+
+    @classmethod
+    def on_labels(cls, files: LabelFiles) -> dict[str, Any]:
+        """The form of a csv; see `tasks.labelable.Labelable`."""
+        return dict(
+            data_root=str(files.images),
+            format="csv",
+            train=str(files.pool),
+            test=str(files.validation),
+            download=False,
+            others="fault",
+            test_limit=None,
+            unlabeled="kept",
+        )
+
     def name(self, index: int) -> str:
         """The path of the image below `data_root`; for CIFAR, its number in the files' order."""
-        paths = self.pictures.listed("pool").paths
-        if not paths:
-            return f"{self.format} train {index}"
-        return os.path.relpath(paths[index], self.root)
+        return self.pictures.name(index)
 
     def effort(self, index: int) -> int:
-        """Return 1: each image has one class."""
-        return 1
+        """Return 1, the class of an image; 0 where nobody has labeled it."""
+        return int(self.pictures.listed("pool").labels[index] != sources.UNLABELED)
+
+    def noisy(self, oracle: Noisy, seed: int) -> None:
+        """Learn from classes as people give them; see `tasks.noise.Fallible`."""
+        self.pictures.annotator = Annotator(oracle, seed)
+
+    def altered(self, index: int) -> bool:
+        """Whether the class is a wrong one; see `tasks.noise.Fallible`."""
+        return self.pictures.given_labels[index] != self.pictures.listed("pool").labels[index]
 
     def traits(self, index: int) -> dict[str, list[str]]:
         """Its class; see `tasks.base.Described`."""
-        return {"class": [self.classes[self.pictures.listed("pool").labels[index]]]}
+        name = self._class(self.pictures.listed("pool").labels[index])
+        return {"class": [] if name is None else [name]}
+
+    def _class(self, label: int) -> str | None:
+        """The name of a label; None of an image that nobody has labeled."""
+        return None if label == sources.UNLABELED else self.classes[label]
 
     def sources(self, split: Read) -> list[Source]:
         """The images of class folders, or digests of CIFAR's pixels; see `tasks.base.Sourced`."""
-        if self.format == "folder":
-            samples = self._folder_sources(split)
-        else:
+        if self.format in sources.CIFAR:
             samples = self._cifar_sources(split)
-        if split == "pool":
-            return samples
-        return [samples[i] for i in even(len(samples), self.test_limit)]
-
-    def _folder_sources(self, split: Read) -> list[Source]:
-        name = "train" if split == "pool" else "test"
-        listed = sources.list_folder(self.root / sources.FOLDERS[name], self.classes)
-        labels = {name: canonical(label=name) for name in self.classes}
-        return [Source(path, labels[name]) for path, name in listed]
+            if split == "pool":
+                return samples
+            return [samples[i] for i in even(len(samples), self.test_limit)]
+        listed = self.pictures.listed(split)
+        named = {label: canonical(label=self._class(label)) for label in set(listed.labels)}
+        pairs = zip(listed.paths, listed.labels, strict=True)
+        return [Source(path, named[label]) for path, label in pairs]
 
     def _cifar_sources(self, split: Read) -> list[Source]:
         images = self._pool_images if split == "pool" else self.pictures.tested
@@ -313,24 +373,30 @@ class Classification:
         pairs = zip(labels, digests, strict=True)
         return [Source(None, label, digest) for label, digest in pairs]
 
+    def pinned(self) -> dict[str, Any]:
+        """The hash of the weights that the network begins from; see `tasks.base.Pinned`."""
+        return self._network.pinned()
+
     def notes(self) -> list[str]:
         """Notes on skipped litter, left-out classes, and classes without a test image.
 
         See `tasks.base.Noted`.
         """
-        notes: list[str] = []
+        notes = [*self._notes]
         if self.format == "folder":
             for split, name in sources.FOLDERS.items():
                 notes += folder_notes(split, self.root / name, self.classes)
         notes += untested(self.classes, self.sources("test"))
+        if self.pictures.annotator is not None:
+            notes += self.pictures.annotator.rates.idle({"flipped"})
         if self._frozen is None:
             notes += self._network.notes(len(self.classes))
         return notes
 
     def thumbnail(self, index: int) -> Image.Image:
         """The image, small ones enlarged, above the name of its class."""
-        name = self.classes[self._pool_images.labels[index]]
-        return drawn(self._pool_images.pixels(index), name)
+        name = self._class(self._pool_images.labels[index])
+        return drawn(self._pool_images.pixels(index), name or "not labeled")
 
 
 def _channels(values: Sequence[float]) -> Channels:

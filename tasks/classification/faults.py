@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from torchvision.datasets.utils import check_integrity
 
 from models.process.text import nearest, one_line, reason, shown
-from tasks.classification.sources import CIFAR, CIFAR_SIDE, FOLDERS, Format, Others, download_cifar
+from tasks.classification.sources import (
+    CIFAR,
+    CIFAR_SIDE,
+    FOLDERS,
+    UNLABELED,
+    Format,
+    Others,
+    download_cifar,
+)
+from tasks.classification.tables import Reader, read_table, unlearned
 from tasks.faults import Fault, Reading, Size, path_fault
 from tasks.images import ImageCheck
 from tasks.litter import listing
@@ -174,9 +183,62 @@ def _class_faults(
             )
 
 
-def _image_faults(
-    files: list[Path], side: int | None, look: ImageCheck, progress: Callable[[Iterable], Iterable]
+def table_faults(
+    tables: Mapping[str, Path],
+    how: Reader,
+    side: int | None,
+    *,
+    full: bool = False,
+    progress: Callable[[Iterable], Iterable] = iter,
+    notes: list[str] | None = None,
+) -> list[Fault]:
+    """All faults of the csv files of both splits and of their images.
+
+    Args:
+        tables: the csv of each split, "train" and "test".
+        how: they are read.
+        side: as in `folder_faults`; `full` and `progress`, too.
+        notes: gets a line for each thing that is valid but unusual.
+    """
+    found = _table_faults(tables, how, side, full, progress, [] if notes is None else notes)
+    return list(dict.fromkeys(found))
+
+
+def _table_faults(
+    tables: Mapping[str, Path],
+    how: Reader,
+    side: int | None,
+    full: bool,
+    progress: Callable[[Iterable], Iterable],
+    notes: list[str],
 ) -> Iterator[Fault]:
+    fault = path_fault(how.root, "data_root", "data_root is the folder of the images")
+    if fault is not None:
+        yield fault
+        return
+    look = ImageCheck(full)
+    for split, path in tables.items():
+        rows = yield from read_table(path, how)
+        notes += rows.notes
+        yield from _image_faults(list(rows.paths), side, look, progress, path)
+        fault = unlearned(how.classes, rows.labels, path)
+        if split == "test" or not rows.labels or fault is None:
+            continue
+        if how.unlabeled == "fault":
+            yield fault
+        elif set(rows.labels) != {UNLABELED}:  # else a note says that none has a class
+            notes.append(f"pool: {fault.came}; nothing of them can be learned")
+    yield from look.together()
+
+
+def _image_faults(
+    files: list[Path],
+    side: int | None,
+    look: ImageCheck,
+    progress: Callable[[Iterable], Iterable],
+    listed: Path | None = None,
+) -> Iterator[Fault]:
+    """The faults of images, which are `listed` in a file, or else in class folders."""
     wrong: dict[Path, Size] = {}
     for path in progress(files):
         size = yield from look.size(path, OTHERWISE)
@@ -192,7 +254,7 @@ def _image_faults(
         value = f"none of {len(files)} such images, {count} of them are {size[0]} x {size[1]}"
         yield Fault(
             "image size",
-            str(files[0].parents[1]),
+            str(listed or files[0].parents[1]),
             f"images of {side} x {side} pixels",
             value,
             SIZES,

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from models.process.files import locked, replacing
+from models.process.files import locked, replacing, sha256
 
 Fill = Callable[[np.ndarray], None]
 WAIT = 0.5  # seconds between two looks at whether another process has made the rows
-CHUNK = 1 << 24  # bytes that are hashed at once
 DAMAGED = (OSError, ValueError, KeyError, TypeError)
 
 
@@ -87,7 +86,7 @@ def _make(path: Path, shape: tuple[int, int], fill: Fill) -> None:
         rows = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape)
         fill(rows)
         rows.flush()
-        about = {"sha256": _sha256(beside)}
+        about = {"sha256": sha256(beside)}
         # first: a file that is there has its hash
         with replacing(_about(path)) as note:
             note.write_text(json.dumps(about), encoding="utf-8")
@@ -96,7 +95,7 @@ def _make(path: Path, shape: tuple[int, int], fill: Fill) -> None:
 def _whole(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
     """The rows of a file that is there and undamaged; else None."""
     try:
-        if json.loads(_about(path).read_text(encoding="utf-8"))["sha256"] != _sha256(path):
+        if json.loads(_about(path).read_text(encoding="utf-8"))["sha256"] != sha256(path):
             return None
         rows = np.load(path, mmap_mode="c", allow_pickle=False)
     except DAMAGED:
@@ -107,11 +106,3 @@ def _whole(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
 
 def _about(path: Path) -> Path:
     return path.with_suffix(".json")
-
-
-def _sha256(path: Path) -> str:
-    found = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK):
-            found.update(chunk)
-    return found.hexdigest()

@@ -149,8 +149,9 @@ class Frozen:
 
     def dataset(self, split: Split) -> FeatureView:
         """A view of the features; see `tasks.base.Task`."""
-        views = self.views if split == "train" else 0
-        return FeatureView(self, "test" if split == "test" else "pool", self._labels(split), views)
+        if split == "train":
+            return FeatureView(self, "pool", self.pictures.taught, self.views)
+        return FeatureView(self, split, self._labels(split))
 
     def _labels(self, split: Split) -> tuple[int, ...]:
         return self.pictures.listed(split).labels

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
+from tasks.classification.sources import UNLABELED
+
 
 class Accuracy(BaseMetric):
     """Share of the samples whose most probable class is the right one.
@@ -25,20 +27,22 @@ class Accuracy(BaseMetric):
         self.classes = tuple(classes)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep the true and the predicted label of each sample."""
-        self.results += [(sample["label"], sample["predicted"]) for sample in data_samples]
+        """Keep the true and the predicted label of each sample that has a label."""
+        pairs = [(sample["label"], sample["predicted"]) for sample in data_samples]
+        self.results += [(label, predicted) for label, predicted in pairs if label != UNLABELED]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Return `accuracy` and `accuracy/<class>` in [0, 1].
 
-        A class that the test set does not hold has NaN.
+        A class that the test set does not hold has NaN, and so has all where nothing is labeled.
         """
-        truth, predicted = np.array(results, dtype=np.int64).T
+        truth, predicted = np.array(results, dtype=np.int64).reshape(-1, 2).T
         right = np.bincount(truth[truth == predicted], minlength=len(self.classes))
         counts = np.bincount(truth, minlength=len(self.classes))
         each = np.divide(right, counts, out=np.full(len(counts), np.nan), where=counts > 0)
         names = (f"accuracy/{name}" for name in self.classes)
+        total = counts.sum()
         return {
-            "accuracy": float(right.sum() / counts.sum()),
+            "accuracy": float(right.sum() / total) if total else np.nan,
             **dict(zip(names, each.tolist(), strict=True)),
         }

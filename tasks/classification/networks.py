@@ -8,11 +8,11 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
 
-from models.networks import resnet
+from models.networks import resnet, weights
 from models.networks.preparation import CIFAR, Preparation
 from models.networks.weights import WeightsError
 from models.output import Tap
@@ -50,6 +50,10 @@ class Network(Protocol):
 
     def last_input(self, network: nn.Module) -> AbstractContextManager[list[Tensor]]:
         """Within, forward passes put what goes into the classifier (B, D) into the list."""
+        ...
+
+    def pinned(self) -> dict[str, Any]:
+        """See `tasks.base.Pinned`."""
         ...
 
     def faults(self, classes: int) -> list[str]:
@@ -114,6 +118,10 @@ class SuiteNetwork:
         """See `Network`; a network without such a layer is a ValueError."""
         return resnet.last_input(network)
 
+    def pinned(self) -> dict[str, Any]:
+        """Nothing: it begins from no file."""
+        return {}
+
     def faults(self, classes: int) -> list[str]:
         """None: there are no weights to look at."""
         return []
@@ -167,6 +175,11 @@ class TimmNetwork:
     def last_input(self, network: nn.Module) -> AbstractContextManager[list[Tensor]]:
         """See `Network`."""
         return resnet.last_input(network, _timm().classifier(network))
+
+    def pinned(self) -> dict[str, Any]:
+        """The file of weights that it begins from; see `Network`."""
+        named = [self.pretrained] if isinstance(self.pretrained, str) else []
+        return weights.hashes("task.pretrained", named)
 
     def faults(self, classes: int) -> list[str]:
         """Weights that are not there, cannot be read, or are those of another network."""

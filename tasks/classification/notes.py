@@ -25,6 +25,8 @@ def folder_notes(split: str, folder: Path, classes: Sequence[str]) -> list[str]:
 def untested(classes: Sequence[str], test: Sequence[Source]) -> list[str]:
     """Classes without a test image."""
     tested = {source.label for source in test}
+    if not tested - {canonical(label=None)}:
+        return ["test: no image has a class; accuracy is not a number"]
     lacking = [name for name in classes if canonical(label=name) not in tested]
     if not lacking:
         return []

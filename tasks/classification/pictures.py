@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,9 @@ from tasks.classification.held import (
     draw_crop,
     stacked,
 )
-from tasks.data import even, spread
+from tasks.classification.tables import Reader, read_table
+from tasks.data import even, first_fault_raised, spread
+from tasks.noise import Annotator
 
 
 class Listed(NamedTuple):
@@ -43,7 +46,7 @@ class Pictures:
 
     Args:
         root: folder of the data.
-        format: ``"folder"``, ``"cifar10"`` or ``"cifar100"``.
+        format: ``"folder"``, ``"csv"``, ``"cifar10"`` or ``"cifar100"``.
         given: the classes of the setting; None takes the data's own.
         preparation: how images become the network's input.
         augmentation: of training views; see `views.train_transform`.
@@ -51,6 +54,9 @@ class Pictures:
         flip: share of the training views that are mirrored.
         test_limit: so many test images alone; None means all.
         where: see `held.Held`.
+        tables: the csv of each split, "train" and "test"; none in other formats.
+        reader: how these are read.
+        annotator: whose labels are learned; None takes the true ones.
     """
 
     root: Path
@@ -62,12 +68,15 @@ class Pictures:
     flip: float
     test_limit: int | None
     where: Where
+    tables: dict[str, Path] = field(default_factory=dict)
+    reader: Reader | None = None
+    annotator: Annotator | None = None
     held: dict[str, Held] = field(default_factory=dict)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """Names in label order."""
-        if self.format != "folder":
+        if self.format in sources.CIFAR:
             return sources.read_cifar(self.format, self.root, "test")[1]
         folder = self.root / sources.FOLDERS["train"]
         return self.given or tuple(home.name for home in litter.listing(folder))
@@ -83,8 +92,10 @@ class Pictures:
         return self._read("test")
 
     def _read(self, split: str) -> sources.Images:
-        if self.format != "folder":
+        if self.format in sources.CIFAR:
             return sources.read_cifar(self.format, self.root, split)[0]
+        if self.format == "csv":
+            return sources.read_files(*self._listed[split])
         return sources.read_folder(self.root / sources.FOLDERS[split], self.classes)
 
     @cached_property
@@ -93,8 +104,11 @@ class Pictures:
         return {"train": self._list("train"), "test": self._list("test")}
 
     def _list(self, split: str) -> Listed:
-        if self.format != "folder":
+        if self.format in sources.CIFAR:
             return Listed((), (self.tested if split == "test" else self.pool).labels)
+        if self.reader is not None:
+            rows = first_fault_raised(read_table(self.tables[split], self.reader))
+            return Listed(rows.paths, rows.labels)
         label = {name: k for k, name in enumerate(self.classes)}
         pairs = sources.list_folder(self.root / sources.FOLDERS[split], label)
         return Listed(tuple(path for path, _ in pairs), tuple(label[name] for _, name in pairs))
@@ -106,6 +120,27 @@ class Pictures:
         paths, labels = self._listed["test"]
         taken = even(len(labels), self.test_limit)
         return Listed(tuple(paths[i] for i in taken if paths), tuple(labels[i] for i in taken))
+
+    def name(self, index: int) -> str:
+        """The path of an image of the pool below `root`; for CIFAR, its number in the files."""
+        paths = self.listed("pool").paths
+        if not paths:
+            return f"{self.format} train {index}"
+        return os.path.relpath(paths[index], self.root)
+
+    @cached_property
+    def given_labels(self) -> tuple[int, ...]:
+        """The labels of the pool as people give them."""
+        labels = self.listed("pool").labels
+        if self.annotator is None:
+            return labels
+        names = [self.name(i) for i in range(len(labels))]
+        return tuple(self.annotator.classes(names, labels, len(self.classes)))
+
+    @property
+    def taught(self) -> tuple[int, ...]:
+        """The labels to learn from; one that nobody has given cannot be read."""
+        return sources.known(self.given_labels)
 
     def in_memory(self, split: Split) -> bool:
         """Whether the pixels are held, so that nothing is read from files."""
@@ -142,9 +177,8 @@ class Pictures:
         transform = views.train_transform(
             self.augmentation, wanted.input_size, self.padding, self.flip, wanted.interpolation
         )
-        return self._view(
-            "train", self.pool, transform, partial(draw_crop, self.padding, self.flip)
-        )
+        images = replace(self.pool, labels=self.taught)
+        return self._view("train", images, transform, partial(draw_crop, self.padding, self.flip))
 
     @cached_property
     def _pool_view(self) -> views.View:

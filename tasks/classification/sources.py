@@ -1,24 +1,25 @@
-"""Where the images come from: CIFAR's files, or a folder for each class.
+"""Where the images come from: CIFAR's files, a folder for each class, or a csv.
 
 They are held in memory as bytes where they are few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from mmengine.dist import barrier, is_main_process
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from models.process.progress import track
+from tasks.base import DataError
 from tasks.data import read_image
 from tasks.litter import listing
 
-Format = Literal["folder", "cifar10", "cifar100"]
+Format = Literal["folder", "csv", "cifar10", "cifar100"]
 Others = Literal["fault", "drop"]
 CIFAR = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 CIFAR_SIDE = 32  # px
@@ -26,6 +27,7 @@ FOLDERS = {"train": "train", "test": "test"}  # split -> folder below the root
 # a split of at most so many bytes of pixels is held in memory: 174,000 images of 32x32
 HELD_BYTES = 1 << 29
 FIRST = 64  # images by which the size of all is judged at the earliest
+UNLABELED = -1  # the label of an image that nobody has labeled
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,41 @@ class Images:
         return read_image(self.paths[index])
 
 
+class Known(tuple[int, ...]):
+    """Labels to learn from: reading one that nobody has given is an error."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return learned(super().__getitem__(index))
+
+    def __iter__(self) -> Iterator[int]:
+        return map(learned, super().__iter__())
+
+
+def learned(label: int) -> int:
+    """The label itself.
+
+    Raises:
+        DataError: if the image has none.
+    """
+    if label == UNLABELED:
+        raise DataError(
+            "expected the class of an image to train on, but got one that nobody has labeled; "
+            "train on labeled images alone"
+        )
+    return label
+
+
+def known(labels: Iterable[int]) -> tuple[int, ...]:
+    """Labels for training, of which those that are not there cannot be read."""
+    given = tuple(labels)
+    return Known(given) if UNLABELED in given else given
+
+
+def read_files(paths: Sequence[Path], labels: Sequence[int]) -> Images:
+    """Images and the index of each one's class; see `read_folder`."""
+    return Images(tuple(labels), tuple(paths), _held(paths))
+
+
 def read_folder(folder: Path, classes: Sequence[str]) -> Images:
     """All images of these classes in a split's folder, sorted by class and file name.
 
@@ -61,8 +98,7 @@ def read_folder(folder: Path, classes: Sequence[str]) -> Images:
     """
     label = {name: k for k, name in enumerate(classes)}
     listed = list_folder(folder, label)
-    paths = tuple(path for path, _ in listed)
-    return Images(tuple(label[name] for _, name in listed), paths, _held(paths))
+    return read_files([path for path, _ in listed], [label[name] for _, name in listed])
 
 
 def list_folder(folder: Path, classes: Container[str]) -> list[tuple[Path, str]]:

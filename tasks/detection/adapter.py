@@ -14,17 +14,18 @@ from annotated_types import Ge, Gt, Lt
 from mmengine.dataset import ConcatDataset, pseudo_collate
 from mmengine.evaluator import BaseMetric
 from mmengine.structures import InstanceData
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch.utils.data import Dataset
 
 from models.networks import ssd
 from models.output import Output
 from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
-from tasks.data import canonical, drawn, even, first_fault_raised, read_image, spread
+from tasks.data import canonical, drawn, even, first_fault_raised, spread
 from tasks.detection import views
 from tasks.detection.coco import Coco, coco_faults, read_coco
 from tasks.detection.deployment import BoxDeployment
+from tasks.detection.drawing import drawn as thumbnail
 from tasks.detection.judged import (
     HANDED_OUT,
     JUDGED,
@@ -36,11 +37,13 @@ from tasks.detection.judged import (
 )
 from tasks.detection.metrics import MOST, CocoMap, VocMap
 from tasks.detection.networks import network_of
+from tasks.detection.noise import MEANT, Drawn, drawn_by
 from tasks.detection.others import Others
 from tasks.detection.voc_faults import voc_faults
 from tasks.detection.voc_files import litter_notes
-from tasks.drawing import caption_height, write
 from tasks.images import ImageCheck
+from tasks.labelable import LabelFiles, Labeling, Unlabeled
+from tasks.noise import Annotator, Noisy
 
 # after models.networks.ssd, which installs the operators that mmdet needs
 from mmdet.datasets import CocoDataset  # isort: skip
@@ -70,7 +73,6 @@ VOC_CLASSES = (
     "tvmonitor",
 )
 CLASSES = {"voc": VOC_CLASSES, "coco": CocoDataset.METAINFO["classes"]}
-THUMBNAIL = 256  # pixels of the longer side
 
 
 class Detection:
@@ -107,6 +109,9 @@ class Detection:
             ``"drop"``.
         test_limit: evaluate on so many test images alone, evenly spread over all, for smoke runs;
             None means all.
+        unlabeled: a pool or a test set without any box is a ``"fault"``, or taken as not labeled
+            yet: ``"kept"``. An image without boxes looks like one that has none to draw, so what is
+            trained on must be chosen by whoever knows.
     """
 
     metric = "mAP"
@@ -128,6 +133,7 @@ class Detection:
         test_share: Annotated[float, Gt(0), Lt(1)] | None = None,
         split_seed: Annotated[int, Ge(0)] = 0,
         others: Others = "fault",
+        unlabeled: Unlabeled = "fault",
     ) -> None:
         self.root = Path(data_root).expanduser()
         self.format = format
@@ -147,6 +153,8 @@ class Detection:
         self.difficult = difficult
         self.augmentation = augmentation
         self.eval_mode = eval_mode
+        self.unlabeled = unlabeled
+        self._annotator: Annotator | None = None
         # of the last check
         self._looks: list[ImageCheck] = []
         self._network_notes: list[str] = []
@@ -166,7 +174,7 @@ class Detection:
         faults = list(dict.fromkeys(faults))  # what both splits lack is one fault
         if len(set(self.classes)) != len(self.classes):
             faults.append(f"task.classes: expected each name once, but got {self.classes}")
-        if not faults:
+        if not faults and self.unlabeled == "fault":
             faults += box_faults(
                 self._pool_boxes, self._test_boxes, self.test_limit, self.test_share
             )
@@ -206,6 +214,8 @@ class Detection:
                 notes += part.notes
         notes += box_notes(self._pool_boxes, self._test_boxes, self.classes)
         notes += self._network_notes
+        if self._annotator is not None:
+            notes += self._annotator.rates.idle(MEANT)
         limits = {HANDED_OUT: self._network.most}
         if self.format == "coco":
             limits[JUDGED] = MOST
@@ -228,6 +238,30 @@ class Detection:
         return self._read(
             "train", views.train_pipeline(self.augmentation, self._canvas, self.difficult)
         )
+
+    def noisy(self, oracle: Noisy, seed: int) -> None:
+        """Learn from boxes as people draw them; see `tasks.noise.Fallible`."""
+        self._annotator = Annotator(oracle, seed)
+
+    def altered(self, index: int) -> bool:
+        """Whether a box is missed, doubled or of a wrong class; see `tasks.noise.Fallible`."""
+        return self._drawn is not None and self._drawn[index].altered
+
+    @cached_property
+    def _drawn(self) -> list[Drawn] | None:
+        """What people drew on each image of the pool; None where that is the truth."""
+        if self._annotator is None:
+            return None
+        count = len(self.classes)
+        infos = self._infos("pool")
+        return [drawn_by(self._annotator, i, str(self._path(i)), count) for i in infos]
+
+    @cached_property
+    def _taught(self) -> ConcatDataset:
+        """What is trained on."""
+        if self._drawn is None:
+            return self._train
+        return views.labeled_as(self._train, [one.boxes for one in self._drawn])
 
     @cached_property
     def _pool(self) -> ConcatDataset:
@@ -272,7 +306,7 @@ class Detection:
     def dataset(self, split: Split) -> Dataset:
         """See `tasks.base.Task`; annotations are read once."""
         return {
-            "train": lambda: self._train,
+            "train": lambda: self._taught,
             "pool": lambda: self._pool,
             "test": lambda: self._test,
         }[split]()
@@ -312,6 +346,25 @@ class Detection:
         """The network outside of a run; see `tasks.deployable.Deployable`."""
         return BoxDeployment(self._network, self.classes, labels)
 
+    def labeling(self) -> Labeling:
+        """Boxes of the classes; see `tasks.labelable.Labelable`."""
+        return Labeling("boxes", self.classes)
+
+    @classmethod
+    def on_labels(cls, files: LabelFiles) -> dict[str, Any]:
+        """COCO's form; see `tasks.labelable.Labelable`."""
+        return dict(
+            data_root=str(files.images),
+            format="coco",
+            train=[f":{files.pool}"],
+            test=[f":{files.validation}"],
+            test_limit=None,
+            test_share=None,
+            split_seed=0,
+            others="fault",
+            unlabeled="kept",
+        )
+
     def name(self, index: int) -> str:
         """The path of the image below `data_root`."""
         return str(self._path(self._train.get_data_info(index)))
@@ -321,6 +374,8 @@ class Detection:
 
     def effort(self, index: int) -> int:
         """Return the number of an image's annotated boxes, difficult ones included."""
+        if self._drawn is not None:
+            return len(self._drawn[index].boxes)
         return len(self._train.get_data_info(index)["instances"])
 
     def traits(self, index: int) -> dict[str, list[str] | list[float]]:
@@ -339,6 +394,10 @@ class Detection:
         """The images, with the boxes of each in sorted order; see `tasks.base.Sourced`."""
         return [self._source(info) for info in self._infos(split)]
 
+    def pinned(self) -> dict[str, Any]:
+        """What a config of mmdet says, and the hashes of weights; see `tasks.base.Pinned`."""
+        return self._network.pinned()
+
     def _infos(self, split: Read) -> Iterator[dict]:
         """The record that mmdet made of each sample, without its pixels."""
         if split == "pool":
@@ -355,24 +414,7 @@ class Detection:
 
     def thumbnail(self, index: int) -> Image.Image:
         """The image with its boxes and class names."""
-        info = self._train.get_data_info(index)
-        # boxes are those of the image as OpenCV turns it
-        image = Image.fromarray(read_image(Path(info["img_path"])))
-        scale = THUMBNAIL / max(image.size)
-        image = image.resize(
-            (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        )
-        draw = ImageDraw.Draw(image)
-        captions: list[tuple[tuple[float, float], str, str]] = []
-        for box in info["instances"]:
-            corners = [c * scale for c in box["bbox"]]
-            colour = "gray" if box["ignore_flag"] else "lime"
-            draw.rectangle(corners, outline=colour, width=2)
-            above = (corners[0], corners[1] - caption_height())
-            captions.append((above, self.classes[box["bbox_label"]], colour))
-        for place, name, colour in captions:  # last, so that no box covers a name
-            write(image, place, name, colour)
-        return image
+        return thumbnail(self._train.get_data_info(index), self.classes)
 
 
 def _judged(sample: DetDataSample, predicted: InstanceData) -> DetDataSample:

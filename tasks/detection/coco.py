@@ -18,7 +18,7 @@ from typing import Any
 
 from models.process.text import nearest, shown
 from tasks import coco_records as records
-from tasks.coco_json import Progress, opened, read_images
+from tasks.coco_json import FORM, Progress, opened, read_images
 from tasks.coco_records import Json, whole
 from tasks.detection.others import ADVICE, Others, left_out
 from tasks.faults import Fault, Reading, path_fault
@@ -73,7 +73,7 @@ def read_coco(
 
     Args:
         root: the data set's folder, `data_root`.
-        lists: "<image folder>:<json>", both below root, such as
+        lists: "<image folder>:<json>", see `tasks.coco_json.opened`, such as
             "train2017:annotations/instances_train2017.json"; the folder may be "".
         classes: the class names of the setting.
         others: boxes of categories that `classes` lacks are a fault, or are left out.
@@ -87,8 +87,7 @@ def read_coco(
         root, "data_root", "data_root is the folder that holds the images' folder and the json"
     )
     if fault is None and not lists:
-        form = "'<image folder>:<json>', both below data_root"
-        fault = Fault("list name", str(root), form, shown(lists), "name a json at least")
+        fault = Fault("list name", str(root), FORM, shown(lists), "name a json at least")
     if fault is not None:
         yield fault
         return coco

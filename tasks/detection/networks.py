@@ -17,7 +17,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from models.networks import mmdet_detector, ssd, weights
-from models.networks.mmdet_config import DetectorError, blueprint
+from models.networks.mmdet_config import DetectorError, as_data, blueprint
 from models.networks.mmdet_heads import Empty, Heads, rows_correspond
 from models.output import Output, Tap
 from models.process.seeding import seeded
@@ -53,6 +53,10 @@ class Network(Protocol):
 
     def findings(self) -> tuple[list[str], list[str]]:
         """Faults of the network and of its weights, which are downloaded here; and notes."""
+        ...
+
+    def pinned(self) -> dict[str, Any]:
+        """See `tasks.base.Pinned`."""
         ...
 
     def build(self) -> BaseDetector:
@@ -142,6 +146,10 @@ class SSDNetwork:
         except weights.WeightsError as error:
             return [f"task.pretrained: {error}"], []
         return [], []
+
+    def pinned(self) -> dict[str, Any]:
+        """The weights that it begins from; see `Network`."""
+        return weights.hashes("task.pretrained", [self.pretrained] if self.pretrained else [])
 
     def build(self) -> SingleStageDetector:
         """See `Network`."""
@@ -271,6 +279,14 @@ class MmdetNetwork:
         except DetectorError as error:
             return [f"task.network: {error}"], []
         return mmdet_detector.weight_findings(self.plan, self.num_classes, self.pretrained)
+
+    def pinned(self) -> dict[str, Any]:
+        """What the config's file and those that it builds on say, and weights; see `Network`."""
+        found = {}
+        if isinstance(self.settings.config, str):
+            found["task.network.config"] = as_data(self.plan)
+        named = mmdet_detector.weights_of(self.plan, self.pretrained)
+        return found | weights.hashes("task.pretrained", named)
 
     def build(self) -> BaseDetector:
         """See `Network`: mmdet's own detector."""

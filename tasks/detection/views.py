@@ -289,6 +289,17 @@ def kept(dataset: ConcatDataset, chosen: Sequence[bool]) -> ConcatDataset:
     return ConcatDataset(dataset.datasets, ignore_keys=["dataset_type"])
 
 
+def labeled_as(dataset: ConcatDataset, boxes: Sequence[list[dict]]) -> ConcatDataset:
+    """The same samples with other boxes, one list a sample; `dataset` stays as it is."""
+    given = iter(boxes)
+    parts = [copy.copy(part) for part in dataset.datasets]
+    for part in parts:
+        infos = [part.get_data_info(i) for i in range(len(part))]
+        part.data_list = [{**info, "instances": next(given)} for info in infos]
+        part.data_bytes, part.data_address = part._serialize_data()
+    return ConcatDataset(parts, ignore_keys=["dataset_type"])
+
+
 def seen_as_at_test_time(dataset: ConcatDataset, pipeline: list[dict]) -> ConcatDataset:
     """The same samples in the same order through the test pipeline.
 

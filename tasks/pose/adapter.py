@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,9 @@ from torch.utils.data import Dataset, default_collate
 from models.output import Output
 from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
-from tasks.data import canonical, even, spread
+from tasks.data import even, spread
+from tasks.labelable import LabelFiles, Labeling, Unlabeled
+from tasks.noise import Annotator, Noisy
 from tasks.pose import heatmaps as maps
 from tasks.pose.deployment import JointDeployment
 from tasks.pose.drawing import drawn
@@ -27,7 +29,8 @@ from tasks.pose.forms import Form, Format, FormSettings, Measure, MpiiForm
 from tasks.pose.judged import joint_notes, judging_faults
 from tasks.pose.keypoint_form import CocoForm
 from tasks.pose.networks import HourglassSettings, Pretrained, network_of
-from tasks.pose.people import People, Truth
+from tasks.pose.noise import MEANT, placed
+from tasks.pose.people import MPII_BONES, MPII_JOINTS, People, label_of
 from tasks.pose.places import Distribution, answers, places
 from tasks.pose.views import Augmentation, View
 
@@ -91,6 +94,10 @@ class Pose:
         test_share: COCO's form: the share of the images of `train` that is drawn as the test set,
             in place of `test`.
         split_seed: of that draw.
+        unlabeled: COCO's form: a pool or a test set in which no joint is annotated is a
+            ``"fault"``, and persons without one are no samples; or ``"kept"``: where nobody of an
+            image has an annotated joint, its persons are samples of the pool to be scored, not
+            judged, and with a loss of 0.
     """
 
     fields = frozenset({"loss", "probs"})
@@ -126,6 +133,7 @@ class Pose:
         oks_sigmas: Sequence[Annotated[float, Gt(0)]] | None = None,
         test_share: Annotated[float, Gt(0), Lt(1)] | None = None,
         split_seed: Annotated[int, Ge(0)] = 0,
+        unlabeled: Unlabeled = "fault",
     ) -> None:
         self.input_size = input_size
         sides_of_crop = [input_size] * 2 if isinstance(input_size, int) else input_size
@@ -157,12 +165,16 @@ class Pose:
             oks_sigmas=oks_sigmas,
             test_share=test_share,
             split_seed=split_seed,
+            unlabeled=unlabeled,
         )
+        self.unlabeled = unlabeled
+        self.category = category or "person"
         self.form: Form = FORMS[format](settings)
         self.given = self.form.given
         self.metric = self.form.metric
         self.threshold = self.form.threshold
         self._notes: list[str] = []
+        self._annotator: Annotator | None = None
 
     @property
     def joints(self) -> tuple[str, ...]:
@@ -179,7 +191,7 @@ class Pose:
         self._notes = []
         shown = partial(track, what="checking the data")
         faults: list[str] = list(self.form.faults(full, shown, self._notes))
-        if not faults:
+        if not faults and self.unlabeled == "fault":
             path = self.root / self.form.tested
             faults += judging_faults(path, self.evaluator(), self._tested, self.test_limit)
         return faults + self._network.faults()
@@ -187,7 +199,8 @@ class Pose:
     def notes(self) -> list[str]:
         """Notes of the last `check`, and on unannotated joints; see `tasks.base.Noted`."""
         joints = joint_notes(self.joints, self._people.annotated, self.evaluator(), self._tested)
-        return self._notes + self.form.notes(self.augmentation.flip) + joints
+        idle = self._annotator.rates.idle(MEANT) if self._annotator else []
+        return self._notes + self.form.notes(self.augmentation.flip) + joints + idle
 
     @property
     def _tested(self) -> list[int]:
@@ -202,9 +215,24 @@ class Pose:
     def _test_people(self) -> People:
         return self.form.people("test")
 
+    def noisy(self, oracle: Noisy, seed: int) -> None:
+        """Learn from joints as people place them; see `tasks.noise.Fallible`."""
+        self._annotator = Annotator(oracle, seed)
+
+    def altered(self, index: int) -> bool:
+        """Whether joints are swapped or left out; see `tasks.noise.Fallible`."""
+        return bool(self._placed[1][index])
+
+    @cached_property
+    def _placed(self) -> tuple[People, np.ndarray]:
+        """The pool's persons as people label them, and whether each has a mistake."""
+        if self._annotator is None:
+            return self._people, np.zeros(len(self._people), dtype=bool)
+        return placed(self._annotator, self._people, self.mirrored)
+
     @cached_property
     def _train(self) -> View:
-        return View(self._people, self.size, self.mirrored, self.augmentation)
+        return View(self._placed[0], self.size, self.mirrored, self.augmentation)
 
     @cached_property
     def _pool(self) -> View:
@@ -304,13 +332,36 @@ class Pose:
         """The network outside of a run; see `tasks.deployable.Deployable`."""
         return JointDeployment(self, labels, self._network)
 
+    def labeling(self) -> Labeling:
+        """Boxes and joints of persons; see `tasks.labelable.Labelable`."""
+        if self.given is None:
+            raise ValueError("task.joints: expected the names of the joints, but got None")
+        bones = MPII_BONES if self.given == MPII_JOINTS else ()
+        sides = tuple(self.form.mirrored(self.given))
+        return Labeling("poses", (self.category,), self.given, bones, sides)
+
+    @classmethod
+    def on_labels(cls, files: LabelFiles) -> dict[str, Any]:
+        """COCO's form; see `tasks.labelable.Labelable`."""
+        return dict(
+            data_root=str(files.images),
+            format="coco",
+            train=[f":{files.pool}"],
+            test=[f":{files.validation}"],
+            heads=None,
+            test_limit=None,
+            test_share=None,
+            split_seed=0,
+            unlabeled="kept",
+        )
+
     def name(self, index: int) -> str:
         """The path of the image below `data_root`, and the person's number in it."""
         return self._people.names[index]
 
     def effort(self, index: int) -> int:
         """Return the number of a person's annotated joints."""
-        return int(self._people.annotated[index].sum())
+        return int(self._placed[0].annotated[index].sum())
 
     def traits(self, index: int) -> dict[str, list[str] | list[float]]:
         """Annotated joints, and the person's height by its scale; see `tasks.base.Described`."""
@@ -330,9 +381,13 @@ class Pose:
         """
         if split == "pool":
             people = self._people
-            return [Source(path, _label(people, i)) for i, path in enumerate(people.paths)]
+            return [Source(path, label_of(people, i)) for i, path in enumerate(people.paths)]
         people, heads = self._test_people, self.form.heads
-        return [Source(people.paths[i], _label(people, i, heads)) for i in self._tested]
+        return [Source(people.paths[i], label_of(people, i, heads)) for i in self._tested]
+
+    def pinned(self) -> dict[str, Any]:
+        """The hash of the weights that the backbone begins from; see `tasks.base.Pinned`."""
+        return self._network.pinned()
 
     def thumbnail(self, index: int) -> Image.Image:
         """The crop with the joints, and the skeleton where it is known."""
@@ -344,23 +399,3 @@ class Pose:
             self.joints,
             self.form.bones,
         )
-
-
-def _label(people: People, index: int, heads: Truth | None = None) -> str:
-    """The annotation of a person as text; joints that are not annotated are None."""
-    parts = {
-        "centre": people.centres[index].tolist(),
-        "side": float(people.sides[index]),
-        "joints": _known(people.joints[index], people.annotated[index]),
-    } | people.known(index)
-    if heads is not None:
-        joints, annotated, sizes = (column[index] for column in heads)
-        parts |= {"truth": _known(joints, annotated), "head": float(sizes)}
-    return canonical(**parts)
-
-
-def _known(joints: np.ndarray, annotated: np.ndarray) -> list[list[float] | None]:
-    listed: list[list[float] | None] = joints.tolist()
-    for index in np.flatnonzero(~annotated):
-        listed[index] = None
-    return listed

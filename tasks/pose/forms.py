@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from tasks.faults import Fault
+from tasks.labelable import Unlabeled
 from tasks.pose.faults import mpii_faults
 from tasks.pose.metrics import Pck, PoseMetric
 from tasks.pose.people import (
@@ -48,6 +49,7 @@ class FormSettings:
     oks_sigmas: Sequence[float] | None
     test_share: float | None
     split_seed: int
+    unlabeled: Unlabeled
 
 
 class Form(Protocol):
@@ -113,6 +115,10 @@ class MpiiForm:
             given = getattr(settings, name)
             if given is not None:
                 raise ValueError(f"{name}: expected None for format='mpii', but got {given!r}")
+        if settings.unlabeled != "fault":
+            raise ValueError(
+                f"unlabeled: expected 'fault' for format='mpii', but got {settings.unlabeled!r}"
+            )
         measure = settings.measure or "PCKh"
         if measure == "OKS":
             raise ValueError(

@@ -79,7 +79,12 @@ class CocoForm:
             splits.append(keypoints)
             notes += [*keypoints.notes, *look.notes()]
         found = list(dict.fromkeys(found))  # what both splits lack is one fault
-        return found or [*self._faults_of_joints(splits), *self._faults_of_splits(splits)]
+        if found:
+            return found
+        found = self._faults_of_joints(splits)
+        if self.settings.unlabeled == "kept":
+            return found
+        return found + self._faults_of_splits(splits)
 
     def _faults_of_joints(self, splits: list[Keypoints]) -> list[Fault]:
         joints = splits[0].joints
@@ -138,7 +143,11 @@ class CocoForm:
 
     @cached_property
     def _people(self) -> dict[str, KeypointPeople]:
-        return {part: people_of(self._splits[part], self.root, self.size) for part in self._splits}
+        kept = self.settings.unlabeled == "kept"
+        return {
+            part: people_of(found, self.root, self.size, unlabeled=kept and part == "train")
+            for part, found in self._splits.items()
+        }
 
     @property
     def joints(self) -> tuple[str, ...]:
@@ -155,7 +164,10 @@ class CocoForm:
         return self._splits["train"].bones
 
     def people(self, part: Part) -> KeypointPeople:
-        """See `forms.Form`: persons that are no crowd and have an annotated joint."""
+        """See `forms.Form`: persons that are no crowd and have an annotated joint.
+
+        The pool has those of unlabeled images besides, where these are kept.
+        """
         return self._people[part]
 
     def evaluator(self) -> PoseMetric:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from models.process.text import shown
-from tasks.coco_json import Progress, opened, read_images
+from tasks.coco_json import FORM, Progress, opened, read_images
 from tasks.coco_records import Id, Json, whole
 from tasks.faults import Fault, Reading, path_fault
 from tasks.images import ImageCheck
@@ -21,7 +21,6 @@ from tasks.pose import keypoint_records
 from tasks.pose.fit import ASTRAY
 from tasks.pose.keypoint_records import OTHER_CATEGORIES
 
-FORM = "'<image folder>:<json>', both below data_root"
 EXAMPLE = "'val2017:annotations/person_keypoints_val2017.json'"
 
 
@@ -62,7 +61,7 @@ def read_keypoints(
 
     Args:
         root: the data set's folder, `data_root`.
-        lists: "<image folder>:<json>", both below root; the folder may be "".
+        lists: "<image folder>:<json>", see `tasks.coco_json.opened`; the folder may be "".
         category: what the persons' category is called; None takes the one that has joints.
         look: looks at every image; without, only at those whose size the json does not give.
         progress: wraps the list of image records of each json, as tqdm does.

@@ -53,9 +53,21 @@ class KeypointPeople(People):
         return {"box": self.boxes[index].tolist(), "area": float(self.areas[index])}
 
 
-def people_of(found: Keypoints, root: Path, size: tuple[int, int]) -> KeypointPeople:
-    """The persons of a split, in the order of its jsons; `size` is that of the crops."""
+def people_of(
+    found: Keypoints, root: Path, size: tuple[int, int], unlabeled: bool = False
+) -> KeypointPeople:
+    """The persons of a split, in the order of its jsons.
+
+    Args:
+        found: what the jsons hold.
+        root: the data set's folder.
+        size: of the crops, width and height.
+        unlabeled: take those of images in which nobody has an annotated joint, too; then persons
+            are in the order of their images.
+    """
     persons = [annotation for annotation in found.annotations if counts(annotation)]
+    if unlabeled:
+        persons = _with_unlabeled(found, {person["image_id"] for person in persons})
     files = {image["id"]: image["file_name"] for image in found.images}
     names = [files[person["image_id"]] for person in persons]
     boxes = np.array([person["bbox"] for person in persons], dtype=np.float64).reshape(-1, 4)
@@ -75,6 +87,17 @@ def people_of(found: Keypoints, root: Path, size: tuple[int, int]) -> KeypointPe
         areas=np.array([person["area"] for person in persons], dtype=np.float64),
         ids=tuple(person["id"] for person in persons),
     )
+
+
+def _with_unlabeled(found: Keypoints, labeled: set[int]) -> list[dict[str, Any]]:
+    """The persons to learn from, and all of images that are not `labeled`, by image."""
+    places = {image["id"]: place for place, image in enumerate(found.images)}
+    persons = [
+        one
+        for one in found.annotations
+        if counts(one) or not (one["iscrowd"] or one["image_id"] in labeled)
+    ]
+    return sorted(persons, key=lambda person: places[person["image_id"]])
 
 
 def crop_widths(boxes: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:

@@ -74,6 +74,8 @@ class Pck(PoseMetric):
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Return shares in [0, 1]; NaN for a joint that is annotated in no person."""
+        if not results:
+            return dict.fromkeys((self.key, *(f"{self.key}/{n}" for n in self.joints)), np.nan)
         counted, right = (np.array(column).sum(axis=0) for column in zip(*results, strict=True))
         each = np.divide(right, counted, out=np.full(len(counted), np.nan), where=counted > 0)
         total = counted[self.scored].sum()

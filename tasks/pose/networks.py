@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from models.networks import hourglass
+from models.networks import hourglass, weights
 from models.networks.hourglass import STRIDE, StackedHourglass, declare_taps
 from models.networks.weights import WeightsError
 from models.output import Tap
@@ -82,6 +82,10 @@ class Network(Protocol):
         """How the network is made without this project."""
         ...
 
+    def pinned(self) -> dict[str, Any]:
+        """See `tasks.base.Pinned`."""
+        ...
+
     def faults(self) -> list[str]:
         """Weights that are not there, or are others."""
         ...
@@ -128,6 +132,10 @@ class HourglassNetwork:
         )
         made = [f"network = StackedHourglass({joints}, {settings})"]
         return Loading("torch", "StackedHourglass", parts, TORCH, made)
+
+    def pinned(self) -> dict[str, Any]:
+        """Nothing: it begins from no file."""
+        return {}
 
     def faults(self) -> list[str]:
         """None: it has no weights to load."""
@@ -185,6 +193,11 @@ class TimmNetwork:
             for key in ("FEATURES", "KERNEL", "DECONVOLUTIONS", "SPREAD")
         )
         return Loading("timm", title, parts, f"{TIMM}\n\n{constants}", made)
+
+    def pinned(self) -> dict[str, Any]:
+        """The file of weights that its backbone begins from; see `Network`."""
+        named = [self.pretrained] if isinstance(self.pretrained, str) else []
+        return weights.hashes("task.pretrained", named)
 
     def faults(self) -> list[str]:
         """See `Network`; downloads the weights on first use."""

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tasks.data import first_fault_raised
+from tasks.data import canonical, first_fault_raised
 from tasks.faults import read_file, slashed, text_of
 from tasks.mat import read_arrays
 
@@ -187,3 +187,23 @@ def mirrored(joints: tuple[str, ...]) -> list[int]:
             f"joints: expected left and right ones in pairs, but got none named {lone}"
         )
     return [joints.index(name) for name in swapped]
+
+
+def label_of(people: People, index: int, heads: Truth | None = None) -> str:
+    """The annotation of a person as text; joints that are not annotated are None."""
+    parts = {
+        "centre": people.centres[index].tolist(),
+        "side": float(people.sides[index]),
+        "joints": _known(people.joints[index], people.annotated[index]),
+    } | people.known(index)
+    if heads is not None:
+        joints, annotated, sizes = (column[index] for column in heads)
+        parts |= {"truth": _known(joints, annotated), "head": float(sizes)}
+    return canonical(**parts)
+
+
+def _known(joints: np.ndarray, annotated: np.ndarray) -> list[list[float] | None]:
+    listed: list[list[float] | None] = joints.tolist()
+    for index in np.flatnonzero(~annotated):
+        listed[index] = None
+    return listed

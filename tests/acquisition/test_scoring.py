@@ -4,6 +4,8 @@ batches and workers.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch.utils.data import Dataset
 
 from acquisition import scoring, signals
 from acquisition.canary import CANARIES, CanaryError
-from acquisition.scoring import Samples, score
+from acquisition.scoring import Samples, score, unchecked
 from acquisition.settings import ScoringSettings
 from acquisition.signals import SIGNALS, Evidence, Signal, fields, need_module
 from models.output import Output
@@ -295,3 +297,30 @@ def test_an_unreadable_sample_is_an_error_and_not_a_hole(model, toy):
 
     with pytest.raises(OSError, match="cannot read sample 4"):
         score(model, Samples(Broken(), toy.collate, [4]), NAMES, settings())
+
+
+@pytest.mark.parametrize("parts", [[0, 61], [0, 7, 14, 61], [0, 56, 61]])
+def test_parts_of_whole_batches_are_the_pass_bit_for_bit(model, toy, parts):
+    data = toy.dataset("pool")
+    expected = score(model, Samples(data, toy.collate, IDS), NAMES, settings(7))
+    reads = len(data.reads)
+    found = [
+        unchecked(model, Samples(data, toy.collate, IDS[a:b]), NAMES, settings(7))
+        for a, b in pairwise(parts)
+    ]
+    assert data.reads[reads:] == IDS, "nothing is read twice: the canaries come once, at the end"
+    rows = {name: np.concatenate([part[name] for part in found]) for name in NAMES}
+    for name in NAMES:
+        assert rows[name].tobytes() == expected[name].tobytes()
+    scoring.check(model, Samples(data, toy.collate, IDS), rows, settings(7))
+    rows["loss"] += 1
+    with pytest.raises(CanaryError, match="loss is .* in the pass, but .* alone"):
+        scoring.check(model, Samples(data, toy.collate, IDS), rows, settings(7))
+
+
+def test_no_samples_are_no_part_and_need_no_check(model, toy):
+    none = Samples(toy.dataset("pool"), toy.collate, [])
+    rows = unchecked(model, none, NAMES, settings())
+    assert {name: part.shape for name, part in rows.items()} == dict.fromkeys(NAMES, (0,))
+    scoring.check(model, none, rows, settings())
+    assert toy.dataset("pool").reads == []

@@ -120,3 +120,9 @@ def test_vectors_that_are_not_finite_are_counted_by_sample():
     bad[3, :2] = np.inf
     with pytest.raises(QueryError, match="finite scores 'embedding', but 1 of 40 are not"):
         KCenter()(seen(embedding=bad), 1, stream(0))
+
+
+def test_k_center_covers_a_pool_of_which_nothing_is_labeled():
+    places = np.array([[1.0], [5.0], [9.0]], dtype=np.float32)
+    seen = Seen(3, {"embedding": places}, {"embedding": np.zeros(0, np.float32)})
+    assert KCenter()(seen, 2, np.random.default_rng(0)).tolist() == [0, 2]

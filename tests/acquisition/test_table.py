@@ -32,6 +32,14 @@ def test_rows_beyond_what_was_expected_are_known_by_their_ids():
     assert found.ids.tolist() == [7, 2, 9, 1] and found.rows["a"].tolist() == [1, 2]
 
 
+def test_parts_of_a_pass_may_come_in_any_order():
+    found = Table(5)
+    found.put(3, {"a": np.array([3, 4], np.float32), "b": np.full((2, 2), 9, np.float32)})
+    found.put(0, {"a": np.array([0, 1, 2], np.float32), "b": np.zeros((3, 2), np.float32)})
+    assert found.rows["a"].tolist() == [0, 1, 2, 3, 4]
+    assert found.rows["b"].tolist() == [[0, 0]] * 3 + [[9, 9]] * 2
+
+
 def test_nothing_came():
     assert Table(3).ids.tolist() == [] and Table(3).rows == {}
 

@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from models.networks import simple_pose
 from models.networks.simple_pose import SimplePose, build, declare, load
 from models.networks.weights import WeightsError
 from models.process.seeding import seeded
@@ -214,9 +213,3 @@ def test_true_takes_what_timm_downloads(monkeypatch, tmp_path: Path):
     network = build("simple:resnet10t", 4, (32, 32), pretrained=True)
     assert isinstance(network, SimplePose)
     assert torch.equal(network.backbone.state_dict()["conv1.0.weight"], state["conv1.0.weight"])
-
-
-def test_missing_tensors_are_named_by_shape_too():
-    needed = {"a": torch.zeros(2), "b": torch.zeros(3)}
-    assert simple_pose.missing({"a": torch.zeros(2), "b": torch.zeros(4)}, needed) == ["b"]
-    assert simple_pose.missing([1], needed) == ["a", "b"]

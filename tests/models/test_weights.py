@@ -342,3 +342,9 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path, vgg,
     ):
         missing(tmp_path / "vgg.pth", vgg)
     assert not mark.exists()
+
+
+def test_lacking_tensors_are_named_by_shape_too():
+    needed = {"a": torch.zeros(2), "b": torch.zeros(3)}
+    assert weights.lacking({"a": torch.zeros(2), "b": torch.zeros(4)}, needed) == ["b"]
+    assert weights.lacking([1], needed) == ["a", "b"]

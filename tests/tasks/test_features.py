@@ -96,7 +96,7 @@ def test_what_fails_while_it_is_made_leaves_nothing(tmp_path: Path):
 
 def test_a_disk_that_gives_back_other_bytes_is_an_error(tmp_path: Path, monkeypatch):
     digests = iter("abcdefgh")
-    monkeypatch.setattr(features, "_sha256", lambda _: next(digests))
+    monkeypatch.setattr(features, "sha256", lambda _: next(digests))
     with pytest.raises(OSError, match="key.npy: expected the rows that were just written, but got"):
         kept_rows(tmp_path, "key", SHAPE, Filling())
 

@@ -107,10 +107,11 @@ def test_evaluation_and_ranking_are_those_of_one_process(pair, tmp_path):
     experiment = load(CONFIG, options=OPTIONS)
     row = RunFolder(folder).rows(2)[1]
     last = Pool(60, RunFolder(folder).resume(60).labeled, cycle=1)
-    with cycle_parts.start(cycle_parts.Cycle(experiment, RunFolder(tmp_path), last)) as runner:
+    cycle = cycle_parts.Cycle(experiment, RunFolder(tmp_path), last)
+    with cycle_parts.start(cycle) as runner:
         warm_start(runner.model, folder / "cycles/01")
         assert runner.test()["score"] == pytest.approx(row["score"], rel=1e-5)
-        ranking = cycle_parts.ranking_quality(experiment, runner.model, last, None)
+        ranking = cycle_parts.ranking_quality(cycle, runner.model, None)
     assert ranking["ranking/control/n"] == 10
     assert ranking == {key: value for key, value in row.items() if key.startswith("ranking/")}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import configparser
 import importlib
+import json
 import re
 import shlex
 from contextlib import nullcontext
@@ -15,7 +16,8 @@ import pytest
 from tests import comparekit, devkit, imagekit, keypointkit, posekit, publisher, segkit
 from tests.commands import train
 from tests.conftest import REPOSITORY
-from tools import al_compare, al_sweep, al_verify, check_task, wandb_board, wandb_push
+from tests.labelkit import make_images
+from tools import al_compare, al_label, al_sweep, al_verify, check_task, wandb_board, wandb_push
 from tools.contract.matrix import finished
 from tools.experiment.config import load
 from tools.sweep import session as sweep_session
@@ -31,6 +33,7 @@ PAGES = [
 UNDERSTOOD = {
     "tests/torture.py",
     "tools/al_export.py",
+    "tools/al_label.py",  # its commands run one after the other in a test of their own
     "tools/al_predict.py",
     "tools/bench.py",
     "tools/detectors.py",
@@ -295,6 +298,55 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
     assert code == 0, said
     assert f"pool {pool}," in said
     assert not (tmp_path / "run").exists()
+
+
+def answered(tasks: Path, export: Path) -> int:
+    """Label Studio's export of a batch in which a person drew a box on each image."""
+    done = json.loads(tasks.read_text(encoding="utf-8"))
+    for number, task in enumerate(done, 1):
+        value = {"x": 10, "y": 20, "width": 50, "height": 40, "rotation": 0}
+        value["rectanglelabels"] = ["bolt" if number % 2 else "nut"]
+        size = {"original_width": 128, "original_height": 128, "image_rotation": 0}
+        names = {"id": f"a{number}", "from_name": "label", "to_name": "image"}
+        box = {**names, **size, "type": "rectanglelabels", "value": value}
+        annotation = {"id": number, "was_cancelled": False, "lead_time": 2.5, "result": [box]}
+        task |= {"id": number, "annotations": [annotation]}
+    export.write_text(json.dumps(done), encoding="utf-8")
+    return len(done)
+
+
+@pytest.mark.slow
+def test_the_readmes_labeling_runs_from_the_folder_to_the_labels(tmp_path, monkeypatch, capsys):
+    """Its commands in their order, and the rounds again, on small images and a small network."""
+    found = commands((REPOSITORY / "README.md").read_text(encoding="utf-8"))
+    lines = [shlex.split(line)[2:] for line in found if "al_label.py" in line]
+    assert [line[0] for line in lines] == ["init", "next", "add", "status", "labels"]
+    init, send, add, status, labels = lines
+    make_images(tmp_path / "photos", [f"{i:02d}.png" for i in range(12)], (128, 128))
+    monkeypatch.chdir(tmp_path)
+    init[1] = str(REPOSITORY / init[1])
+    init += [
+        "label.validation=3",
+        "task.network=small_ssd",
+        "task.pretrained=None",
+        "training.epochs=1",
+    ]
+    init += ["training.batch_size=2", "training.workers=0", "scoring.workers=0"]
+    init += ["training.schedule=[]", "module.detach_epoch=1", "scoring.embedding=None"]
+    assert al_label.main(init) == 0
+    send[send.index("100")] = "5"
+    for number in range(2):  # the slice and a cover; then what a network chose
+        assert al_label.main(send) == 0, capsys.readouterr()
+        tasks = tmp_path / f"runs/bolts/batches/{number:02d}/label-studio/tasks.json"
+        assert answered(tasks, tmp_path / "export.json") == 5
+        assert al_label.main(add) == 0, capsys.readouterr()
+    assert al_label.main(status) == 0
+    said = capsys.readouterr().out
+    assert "12 images; 10 labeled, 0 empty, 0 skipped, 0 waiting, 2 open" in said
+    assert al_label.main(labels) == 0
+    written = json.loads((tmp_path / "bolts/annotations.json").read_text(encoding="utf-8"))
+    assert len(written["images"]) == len(written["annotations"]) == 10
+    assert written["annotations"][0]["bbox"] == pytest.approx([12.8, 25.6, 64.0, 51.2])
 
 
 def test_links_and_paths_of_the_pages_exist():

@@ -12,7 +12,7 @@ from dataclasses import asdict
 import torch
 
 from models.process.text import error_line
-from tools.benchmarks import cycle, kcenter, memory, score, start, train
+from tools.benchmarks import cycle, kcenter, memory, scale, score, start, train
 from tools.benchmarks.report import Report, machine, rows, show, side_by_side
 from tools.display.console import Plain
 from tools.experiment.options import ConfigError
@@ -94,6 +94,11 @@ def of_kcenter(args: argparse.Namespace) -> Iterator[Report]:
     yield Report("kcenter", settings, rows(seconds, notes), machine())
 
 
+def of_scale(args: argparse.Namespace) -> Iterator[Report]:
+    """Measure the scoring of a large pool on Ray."""
+    yield scale.measure(args.images, args.workers, args.shard, args.batch_size, args.repeats)
+
+
 def of_start(args: argparse.Namespace) -> Iterator[Report]:
     """Measure the starts of runs and of commands."""
     yield from start.measure(args.root, args.repeats)
@@ -105,5 +110,6 @@ SUBJECTS = {
     "memory": of_memory,
     "cycle": of_cycle,
     "kcenter": of_kcenter,
+    "scale": of_scale,
     "start": of_start,
 }

@@ -135,8 +135,10 @@ def chosen(
         trust: folders with code that may be run: of tasks that are not losstap's own.
     """
     legs = comparison.legs
-    shared = overlap(legs)
     effort = {leg: estimate(_efforts(runs), COUNT) for leg, runs in legs.items()}
+    if any(run.people for run in comparison.runs):
+        return Chosen(None, effort)  # the pages of a project's batches show the images
+    shared = overlap(legs)
     if not legs:
         return Chosen(shared, effort, missing="No run is finished.")
     first = next(iter(legs.values()))[0]

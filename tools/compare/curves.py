@@ -14,7 +14,7 @@ from tasks.measures import ends
 from tools.record.reading import Run
 from tools.record.rows import STEPS, area_under_curve
 
-Axis = Literal["labeled", "effort", "seconds"]
+Axis = Literal["labeled", "effort", "seconds", "people"]
 LEVEL = 0.95  # of all intervals
 FEWEST = 3  # pairs of seeds: with fewer there is no claim
 FEW = 5  # pairs of seeds: with fewer a claim is called preliminary
@@ -129,7 +129,7 @@ class Curve:
     """A leg's metric along an axis.
 
     Args:
-        axis: "labeled" samples, "effort" in annotations, or "seconds" of compute.
+        axis: "labeled" samples, "effort" in annotations, "seconds" of compute, or of "people".
         x: (N,), ascending.
         estimates: N of them, over the seeds that have a value there.
         interpolated: whether the seeds' values were interpolated, as their x differ.
@@ -152,7 +152,8 @@ def points(run: Run, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
     Seconds are those of everything that had to run before the value was known: earlier cycles, the
     training and its evaluation. Time saved by sharing a first training with another run counts as
     spent, or the run that came first would look more expensive. The measurement of the module's
-    ranking is not part of the method, and does not count.
+    ranking is not part of the method, and does not count. The seconds of people are those that
+    their tool counted, in labeling projects.
     """
     if axis == "seconds":
         steps = {step: np.array(run.column(f"seconds/{step}")) for step in (*STEPS, "spared")}
@@ -160,6 +161,9 @@ def points(run: Run, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
         after = np.nansum([steps["committee"], steps["score"]], axis=0)
         unknown = np.isnan(steps["train"])  # and so is every later sum
         x = np.where(np.logical_or.accumulate(unknown), np.nan, np.cumsum(spent) - after)
+    elif axis == "people":
+        timed = np.array(run.column("cost/timed")) > 0
+        x = np.where(timed, run.column("cost/seconds"), np.nan)
     else:
         x = np.array(run.column(axis))
     y = np.array(run.values)

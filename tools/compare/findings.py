@@ -10,6 +10,7 @@ from typing import Any
 from tools.compare.chosen import Chosen, chosen
 from tools.compare.curves import (
     COUNT,
+    SHARE,
     Axis,
     Curve,
     Ends,
@@ -27,13 +28,21 @@ from tools.compare.saving import Saving, saving
 from tools.compare.statistics import Pair, Penalties, compare_areas, penalties
 from tools.record import plans
 from tools.record.reading import Run
+from tools.record.rows import NOISE
 
 REFERENCE = "random"
 AXES: dict[Axis, str] = {
     "labeled": "labeled images",
     "effort": "annotations",
     "seconds": "seconds of compute",
+    "people": "seconds of people",
 }
+
+
+def axes(found: Sequence[Findings]) -> dict[Axis, str]:
+    """The axes of curves, with their names; that of people only where people labeled."""
+    people = any(run.people for one in found for run in one.comparison.runs)
+    return {axis: name for axis, name in AXES.items() if people or axis != "people"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,8 @@ class Leg:
         saving: against random; None for random itself, and if random is missing.
         health: of the module's ranking, a row a cycle; empty if there is no module.
         curves: by axis.
+        noisy: share of the labeled samples in the last cycle whose label has a mistake of a
+            simulated person; None where there are none.
     """
 
     name: str
@@ -63,6 +74,7 @@ class Leg:
     saving: Saving | None
     health: tuple[Health, ...]
     curves: dict[Axis, Curve] = field(repr=False)
+    noisy: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +131,14 @@ def _leg(name: str, runs: Sequence[Run], reference: Sequence[Run], ends: Ends) -
         saving=against,
         health=tuple(ranking_health(runs)),
         curves={axis: curve(runs, axis, ends) for axis in AXES},
+        noisy=_noisy(runs),
     )
+
+
+def _noisy(runs: Sequence[Run]) -> Estimate | None:
+    """The share of noisy labels over seeds; None where no run has any simulated people."""
+    met = estimate([run.column(NOISE)[-1] for run in runs], SHARE)
+    return met if met.n else None
 
 
 def unfinished(run: Run) -> str:

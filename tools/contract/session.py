@@ -32,9 +32,9 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.new is not None:
         return _write(arguments.new, console)
     try:
-        experiment = load(
-            arguments.config, smoke=arguments.smoke, options=dict(arguments.cfg_options)
-        )
+        # the contract is of labels as they are: simulated people give others to "train" alone
+        options = {**dict(arguments.cfg_options), "oracle": None}
+        experiment = load(arguments.config, smoke=arguments.smoke, options=options)
     except ConfigError as error:
         console.print(error_line(error))
         return USAGE_ERROR

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from models.process.text import shown, told
 from models.training.checkpoint import UNREADABLE, read
 from models.training.settings import CHECKPOINT
+from tasks.base import Task
 from tasks.deployable import Deployable, Deployment
 from tools.experiment.options import ConfigError
-from tools.record import facts, plans
+from tools.record import data, facts, plans
 from tools.record.files import RunFolderError
 from tools.record.folder import RunFolder
 from tools.record.receipt import weights_digest
@@ -66,21 +67,46 @@ def trained(
         RunFolderError: if its folder is damaged, or names code that the user did not allow.
         ConfigError: if the task's settings are not right.
     """
-    folder = RunFolder(path)
+    cycle, newest = _cycle(RunFolder(path), cycle)
+    state, notes = _weights(RunFolder(path), cycle, newest)
+    task = plans.task(path, trust, options)
+    return _built(path, cycle, task, state, notes)
+
+
+def of_task(path: Path, task: Task) -> Trained:
+    """Build the network of a run's newest cycle with its weights, for its task, which is at hand.
+
+    Raises:
+        DeployError: as `trained`.
+        RunFolderError: if its folder is damaged.
+    """
+    cycle, newest = _cycle(RunFolder(path), None)
+    return _built(path, cycle, task, *_weights(RunFolder(path), cycle, newest))
+
+
+def _cycle(folder: RunFolder, cycle: int | None) -> tuple[int, int]:
+    """The cycle that is asked for, and the newest one."""
     newest = _newest(folder)
     if cycle is None:
         cycle = newest
     if not 0 <= cycle <= newest:
         raise DeployError(
-            f"--cycle: expected 0 to {newest}, the committed ones of {path}, but got {cycle}"
+            f"--cycle: expected 0 to {newest}, the committed ones of {folder.path}, but got {cycle}"
         )
-    state, notes = _weights(folder, cycle, newest)
-    task = plans.task(path, trust, options)
+    return cycle, newest
+
+
+def _built(
+    path: Path, cycle: int, task: Task, state: Mapping[str, Tensor], notes: Sequence[str]
+) -> Trained:
     if not isinstance(task, Deployable):
         raise DeployError(
             f"{path}: expected a task that can be deployed, but {type(task).__name__} lacks "
             "`labels` and `deployment`; docs/tasks.md has them"
         )
+    if changed := data.other_settings(path, task):
+        what = f"{path} was made with other files; put them back as they were:"
+        raise DeployError("\n  ".join([what, *changed]))
     labels = _labels(path, task)
     try:
         deployment = task.deployment(labels)

@@ -14,7 +14,9 @@ from acquisition.steps import Highest, Step
 from acquisition.strategies import named_strategies
 from models.process.text import came
 from models.training.settings import CommitteeSettings, ModuleSettings, TrainingSettings
+from tasks.noise import Noisy
 from tasks.twins import ALLOW
+from tools.experiment.people import LabelSettings
 from tools.experiment.settings import (
     arguments,
     not_a_class,
@@ -30,13 +32,16 @@ SECTIONS = {
     "module": ModuleSettings,
     "scoring": ScoringSettings,
     "committee": CommitteeSettings,
+    "label": LabelSettings,
 }
 PLAIN = {
     "strategy": str | dict, "subset": int | None, "keep": Annotated[int, Ge(1)], "seed": int,
     ALLOW: bool,  # test images may be images of the pool
     "processes": Annotated[int, Ge(1)],  # set by `al_train.py` where there are several
+    "people": bool,  # set by `al_label.py`: people gave the first labels, no seed drew them
 }  # fmt: skip
-KNOWN = ("task", *SECTIONS, *PLAIN)
+ORACLE = f"{Noisy.__module__}.{Noisy.__name__}"
+KNOWN = ("task", *SECTIONS, "oracle", *PLAIN)
 WORKERS = 1024  # processes that load data: each is a copy of this one
 NOT_SETTINGS = {"params", "optimizer"}  # what mmengine gives to optimisers and schedules itself
 
@@ -61,6 +66,8 @@ def check(given: dict[str, Any], code: bool = True) -> tuple[dict[str, Any], lis
         "seed": 0,
         "module": {},
         "committee": {},
+        "label": {},
+        "oracle": None,
         ALLOW: False,
     }
     for key in [key for key in KNOWN if code or key != "task"]:
@@ -82,8 +89,11 @@ def _no_setting(key: Any) -> str:
 
 
 def _check_part(key: str, given: Any, code: bool) -> tuple[Any, list[str]]:
+    value: Any
     if key == "task":
         value, problems = _check_task(given)
+    elif key == "oracle":
+        value, problems = oracle(given)
     elif key in SECTIONS:
         value, problems = arguments(SECTIONS[key], given, key)
         if key == "training" and code:
@@ -107,6 +117,17 @@ def _check_task(given: Any) -> tuple[dict[str, Any], list[str]]:
     settings = {key: value for key, value in given.items() if key != "type"}
     values, problems = arguments(given["type"], settings, "task")
     return {"type": given["type"], **values}, problems
+
+
+def oracle(given: Any) -> tuple[dict[str, Any] | None, list[str]]:
+    """The rates of people's mistakes, without the class; None where nobody makes any."""
+    if given is None:
+        return None, []
+    kind = given.get("type") if isinstance(given, dict) else given
+    if kind not in (Noisy, ORACLE):
+        came_from = kind.__name__ if inspect.isclass(kind) else not_a_class(kind)
+        return None, [f"oracle.type: expected `{ORACLE}`, but got {came_from}"]
+    return arguments(Noisy, {key: v for key, v in given.items() if key != "type"}, "oracle")
 
 
 def _has_class(section: Any) -> bool:

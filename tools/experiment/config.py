@@ -15,6 +15,7 @@ from typing import Any
 from acquisition.pool import Budget
 from models.process.text import told
 from tasks.base import Task, lower_is_better
+from tasks.noise import Fallible, Noisy
 from tools.experiment import source
 from tools.experiment.checks import KNOWN, check
 from tools.experiment.options import ConfigError, require
@@ -64,17 +65,39 @@ def load(
         ConfigError: with every problem, before anything is built.
     """
     written, given = _read(path, smoke, options or {})
+    name = Path(path).stem
+    if smoke:
+        name += "-smoke"
+    return _built(str(path), name, written, given, further)
+
+
+def rebuilt(name: str, written: Mapping[str, Any]) -> Experiment:
+    """Build an experiment again, as in another process, of its name and its `config`.
+
+    Raises:
+        ConfigError: with every problem, as where a module cannot be imported there.
+    """
+    return _built(name, name, dict(written), resolved(dict(written)), None)
+
+
+def _built(
+    where: str,
+    name: str,
+    written: dict[str, Any],
+    given: dict[str, Any],
+    further: Callable[[Task, Budget], list[str]] | None,
+) -> Experiment:
+    """Check settings, and build the experiment of them."""
     values, problems = check(given)
     task, task_problems = _adapter(values.get("task"), values.get("scoring", {}))
     strategy, strategy_problems = strategy_of(values, imported)
     problems += task_problems + strategy_problems
+    if task is not None and {"oracle", "seed"} <= values.keys():
+        problems += misled(task, values["oracle"], values["seed"])
     if problems or task is None or strategy is None:
         if further is not None and task is not None and "budget" in values:
             problems += further(task, Budget(**values["budget"]))
-        raise ConfigError(str(path), problems)
-    name = Path(path).stem
-    if smoke:
-        name += "-smoke"
+        raise ConfigError(where, problems)
     return Experiment(name=name, task=task, **parts(values, strategy, written))
 
 
@@ -196,6 +219,23 @@ def _adapter(
     if embedding in (None, *taps):
         return adapter, []
     return adapter, [unknown(embedding, taps, "scoring.embedding")]
+
+
+def misled(task: Task, rates: Mapping[str, Any] | None, seed: int) -> list[str]:
+    """Let a task learn from the labels of simulated people, and return why it cannot.
+
+    Args:
+        task: it has read no data yet.
+        rates: of their mistakes, checked; None if they make none.
+        seed: of the experiment.
+    """
+    if rates is None:
+        return []
+    if not isinstance(task, Fallible):
+        lacking = "which lacks `noisy` and `altered`; see tasks/noise.py"
+        return [f"oracle: expected None for {type(task).__name__}, {lacking}"]
+    task.noisy(Noisy(**rates), seed)
+    return []
 
 
 def planned(where: str, written: dict[str, Any], given: dict[str, Any], named: Named) -> Plan:

@@ -19,8 +19,10 @@ from acquisition.strategies import Strategy, named_strategies, sampled
 from models.process.seeding import stream
 from models.process.text import came, told
 from models.training.settings import CommitteeSettings, Kind, ModuleSettings, TrainingSettings
+from tasks.noise import Noisy
 from tasks.twins import ALLOW
 from tools.experiment.checks import SECTIONS
+from tools.experiment.people import LabelSettings
 from tools.experiment.settings import arguments, unknown
 
 Named = Callable[[str], Any]  # a dotted name -> what it stands for
@@ -36,6 +38,7 @@ class Plan:
         subset: number of random candidates among which strategies that score choose; None means
             all candidates.
         config: the whole config as plain data, types as dotted names.
+        oracle: the mistakes of simulated people; None where labels are the truth.
     """
 
     strategy: str
@@ -48,7 +51,9 @@ class Plan:
     module: ModuleSettings
     scoring: ScoringSettings
     committee: CommitteeSettings
+    label: LabelSettings
     config: dict[str, Any]
+    oracle: Noisy | None = None
 
     @property
     def module_mode(self) -> Any:
@@ -169,6 +174,8 @@ def parts(values: Mapping[str, Any], strategy: Strategy, written: dict[str, Any]
     name = values["strategy"]
     if not isinstance(name, str):
         name = name["type"].__name__
+    if values.get("oracle") is not None:
+        built["oracle"] = Noisy(**values["oracle"])
     return dict(
         strategy=name, seed=values["seed"], test_in_pool=values[ALLOW], subset=values["subset"],
         steps=strategy.steps, config=written, **built,

@@ -158,7 +158,9 @@ def _verdict(
     entry: Entry, image: PoolImage, labeling: Labeling, finished: bool, lenient: bool
 ) -> _Verdict:
     checked = checked_shapes(entry, image, labeling)
-    faults = [*entry.faults, *checked.faults]
+    faults = list(entry.faults)
+    if entry.state != "skipped":  # nobody will learn from its shapes
+        faults += checked.faults
     wrong = size_fault(entry, image)
     if wrong is not None:
         faults.append(wrong)
@@ -169,12 +171,11 @@ def _verdict(
         state = "empty"
     if state == "empty" and labeling.kind == "classes":
         faults.append(Fault(kinds.NO_CLASS, entry.where, "one class", "none", f"choose, or {SKIP}"))
-    if state == "skipped":
-        faults = [fault for fault in faults if fault.kind not in kinds.OF_SHAPES]
     notes = [f"{image.key}: {note}" for note in checked.notes]
     shapes = checked.shapes if state == "labeled" else ()
     if faults:
-        if not (lenient and _mild(faults, labeling, state) and (shapes or state == "empty")):
+        whole = state in ("empty", "skipped")
+        if not (lenient and _mild(faults, labeling, state) and (shapes or whole)):
             return _Verdict(faults=tuple(faults))
         notes += [f"{image.key}: taken in part ({len(shapes)} shapes): {one}" for one in faults]
     if state is None:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -30,17 +31,6 @@ class Names:
 
     def __init__(self, images: Mapping[str, PoolImage]) -> None:
         self._images = images
-        self._composed: Index = defaultdict(list)
-        self._by_name: Index = defaultdict(list)
-        self._by_stem: Index = defaultdict(list)
-        self._by_uploaded: Index = defaultdict(list)
-        for key in images:
-            composed = _composed(key)
-            name = composed.rpartition("/")[2]
-            self._composed[composed].append(key)
-            self._by_name[name].append(key)
-            self._by_stem[stem(name)].append(key)
-            self._by_uploaded[_uploaded(name)].append(key)
 
     def find(self, name: str) -> tuple[str, ...]:
         """The keys that a name can mean: one, or none, or several.
@@ -59,13 +49,27 @@ class Names:
         return ()
 
     def _at(self, path: str) -> tuple[str, ...]:
-        if path in self._composed:
-            return tuple(self._composed[path])
+        composed, *others = self._indexes
+        if path in composed:
+            return tuple(composed[path])
         name = path.rpartition("/")[2]
-        for index in (self._by_name, self._by_stem, self._by_uploaded):
+        for index in others:
             if name in index:
                 return self._nearest(path, index[name])
         return ()
+
+    @cached_property
+    def _indexes(self) -> tuple[Index, Index, Index, Index]:
+        """The keys by their path, their name, that without suffix, and that of an upload."""
+        composed, by_name, by_stem, by_uploaded = (defaultdict(list) for _ in range(4))
+        for key in self._images:
+            path = _composed(key)
+            name = path.rpartition("/")[2]
+            composed[path].append(key)
+            by_name[name].append(key)
+            by_stem[stem(name)].append(key)
+            by_uploaded[_uploaded(name)].append(key)
+        return composed, by_name, by_stem, by_uploaded
 
     def _nearest(self, path: str, keys: list[str]) -> tuple[str, ...]:
         """Of keys with the same name those whose folders agree with the path's; or else all."""

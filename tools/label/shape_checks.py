@@ -64,8 +64,7 @@ def checked_shapes(entry: Entry, image: PoolImage, labeling: Labeling) -> Shapes
     notes: list[str] = []
     for place, shape in enumerate(entry.shapes):
         where = f"{entry.where}, {shown(shape.label)} {place}"
-        found = [
-            *_class_faults(shape, where, labeling),
+        found = _class_faults(shape, where, labeling) or [
             *_box_faults(shape, where, image.size, labeling),
             *_joint_faults(shape, where, image.size, labeling),
         ]

@@ -70,6 +70,7 @@ class Source:
         self.path = path
         self.folder = os.path.isdir(path)
         self._zip: zipfile.ZipFile | None = None
+        self._members: dict[str, str] = {}  # of a zip, as it names them
         if self.folder:
             self.names = _listed(path)
             return
@@ -80,7 +81,8 @@ class Source:
             raise damaged(kind, fault.where, fault.expected, fault.came, fault.remedy)
         self.names = (path.name,)
         if _is_zip(path):
-            self._zip, self.names = _unzipped(path)
+            self._zip, self._members = _unzipped(path)
+            self.names = _without_litter(list(self._members))
 
     def __enter__(self) -> Source:
         """The source itself; the zip is closed at the end."""
@@ -127,7 +129,7 @@ class Source:
 
     def _bytes(self, name: str, most: int) -> bytes:
         if self._zip is not None:
-            with self._zip.open(name) as member:
+            with self._zip.open(self._members[name]) as member:
                 return member.read(most)
         path = self.path / name if self.folder else self.path
         with open(path, "rb") as file:
@@ -159,28 +161,33 @@ def _is_zip(path: Path) -> bool:
         ) from None
 
 
-def _unzipped(path: Path) -> tuple[zipfile.ZipFile, tuple[str, ...]]:
+def _unzipped(path: Path) -> tuple[zipfile.ZipFile, dict[str, str]]:
+    """A zip, and the names of its files with "/", which some programs write as Windows does."""
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # of a damaged directory it raises more than BadZipFile
         raise damaged(
             kinds.UNREADABLE, str(path), "a zip that can be read", reason(error), ANEW
         ) from None
-    names = [name for name in archive.namelist() if not name.endswith("/")]
-    for name in names:
-        if escapes(name) or "\\" in name or re.match("[A-Za-z]:", name):
-            archive.close()
-            raise damaged(
-                kinds.LEADS_OUT,
-                str(path),
-                "names that stay below the zip's own folder",
-                shown(name),
-                "do not unpack it; export it anew",
-            )
-    if len(names) > MEMBERS:
+    members: dict[str, str] = {}
+    wrong: Damaged | None = None
+    for member in archive.namelist():
+        name = member.replace("\\", "/")
+        if name.endswith("/"):
+            continue
+        if escapes(name) or re.match("[A-Za-z]:", name):
+            expected = "names that stay below the zip's own folder"
+            remedy = "do not unpack it; export it anew"
+            wrong = damaged(kinds.LEADS_OUT, str(path), expected, shown(member), remedy)
+        elif name in members:
+            wrong = damaged(kinds.UNREADABLE, str(path), "each name once", shown(name), ANEW)
+        members[name] = member
+    if len(members) > MEMBERS:
+        wrong = _too_many(path)
+    if wrong is not None:
         archive.close()
-        raise _too_many(path)
-    return archive, _without_litter(names)
+        raise wrong
+    return archive, members
 
 
 def _too_many(path: Path) -> Damaged:

@@ -9,9 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from tasks.base import Pinned, Task
 from tools.record import files
 from tools.record.files import RunFolderError
-from tools.record.fingerprint import FILE, Fingerprint, difference, unpacked
+from tools.record.fingerprint import (
+    FILE,
+    PINNED,
+    Fingerprint,
+    difference,
+    other_files,
+    unpacked,
+)
 from tools.record.receipt import receipt_digest
 from tools.record.writing import write_whole
 
@@ -66,7 +74,7 @@ def check(folder: Path, now: Fingerprint | None, names: Sequence[str]) -> None:
     if before is None or now is None:
         return
     if changed := difference(before, now, names):
-        what = f"{folder} was begun with other data; put them back as they were, {ANEW}:"
+        what = f"{folder} was begun with other data or files; put them back as they were, {ANEW}:"
         raise RunFolderError("\n  ".join([what, *changed]))
 
 
@@ -93,11 +101,30 @@ def receipt_part(folder: Path) -> dict[str, str]:
 
 
 def whole(folder: Path) -> dict[str, str]:
-    """Part of the data -> one hash over its samples; empty if it is not recorded."""
+    """Part of the data, and what is pinned -> one hash over it; empty if it is not recorded."""
     data = kept(folder)
     return {} if data is None else data.whole
 
 
-def test_set(folder: Path) -> str:
-    """The hashes of the test set in one string; empty if they are not recorded."""
-    return "".join(value for part, value in whole(folder).items() if part.startswith("test"))
+def other_settings(folder: Path, task: Task) -> list[str]:
+    """Return how config files that a task's settings name differ from what a run was made with.
+
+    Weights that its training began from are not compared.
+
+    Raises:
+        RunFolderError: if the file of the run is damaged.
+    """
+    before = kept(folder)
+    if before is None or not isinstance(task, Pinned):
+        return []
+    settings = {name: one for name, one in before.pinned.items() if isinstance(one, Mapping)}
+    return other_files(settings, task.pinned()) if settings else []
+
+
+def beside_pool(folder: Path) -> str:
+    """The hashes of the test set, and of the files that shape the network, in one string.
+
+    Empty if they are not recorded.
+    """
+    parts = whole(folder).items()
+    return "".join(value for part, value in parts if part.startswith(("test", PINNED)))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.process.text import printable, reason
+from tools.record import people
 from tools.record.folder import RunFolderError
 from tools.record.marks import looks_like_run
 from tools.record.plans import Trust
@@ -40,7 +41,7 @@ def read_all(paths: Sequence[Path], trust: Trust = ()) -> tuple[list[Run], list[
         ComparisonError: if a path holds no run, or nothing can be read.
         RunFolderError: if a path is a run that cannot be read.
     """
-    folders, left_out = find(paths)
+    folders, left_out = find(paths, projects=True)
     named = [str(one) for one in left_out if one.path in paths]
     if named:
         raise ComparisonError(
@@ -49,7 +50,7 @@ def read_all(paths: Sequence[Path], trust: Trust = ()) -> tuple[list[Run], list[
     runs = []
     for path in folders:
         try:
-            runs.append(read(path, trust))
+            runs.append(people.read(path) if people.there(path) else read(path, trust))
         except (RunFolderError, OSError) as error:
             if path in paths:
                 raise
@@ -59,12 +60,16 @@ def read_all(paths: Sequence[Path], trust: Trust = ()) -> tuple[list[Run], list[
     return runs, left_out
 
 
-def find(paths: Iterable[str | Path]) -> tuple[list[Path], list[LeftOut]]:
+def find(paths: Iterable[str | Path], projects: bool = False) -> tuple[list[Path], list[LeftOut]]:
     """Find folders at or below the paths that look like runs, and list what cannot be read.
 
     The folders may lack files. Those of a path are sorted. A run may lie below another one. Links
     are followed, and each real folder comes once: by its own name, where that is below the paths,
     too.
+
+    Args:
+        paths: folders.
+        projects: a labeling project counts as a run, and its rounds do not.
 
     Raises:
         ComparisonError: if a path is not there, or holds no run.
@@ -72,7 +77,7 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Path], list[LeftOut]]:
     runs: dict[Identity, tuple[bool, Path]] = {}
     closed: dict[Path, LeftOut] = {}
     for path in map(Path, paths):
-        below, out = _below(path)
+        below, out = _below(path, projects)
         if not (below or out):
             what = "holds no run folder" if path.is_dir() else "is no folder"
             raise ComparisonError(f"{path} {what}; expected one such as work_dirs/<config>")
@@ -82,7 +87,9 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Path], list[LeftOut]]:
     return [place for _, place in runs.values()], list(closed.values())
 
 
-def _below(path: Path) -> tuple[dict[Identity, tuple[bool, Path]], dict[Path, LeftOut]]:
+def _below(
+    path: Path, projects: bool
+) -> tuple[dict[Identity, tuple[bool, Path]], dict[Path, LeftOut]]:
     """Return the runs, each with whether a link leads there, and what cannot be read."""
     runs: dict[Identity, tuple[bool, Path]] = {}
     closed: dict[Path, LeftOut] = {}
@@ -109,6 +116,9 @@ def _below(path: Path) -> tuple[dict[Identity, tuple[bool, Path]], dict[Path, Le
             closed[place] = LeftOut(place, f"it cannot be read ({reason(error)})")
             continue
         seen.add(identity)
+        if projects and people.FILE in {entry.name for entry in entries}:
+            runs[identity] = (by_link, place)
+            continue
         if looks_like_run([entry.name for entry in entries]):
             runs[identity] = (by_link, place)
             inside = True

@@ -11,7 +11,8 @@ from typing import Any
 from models.process.text import shown
 from tasks.base import Task, lower_is_better
 from tasks.deployable import Deployable
-from tools.experiment.config import Experiment, Plan, planned
+from tools.experiment.checks import oracle
+from tools.experiment.config import Experiment, Plan, misled, planned
 from tools.experiment.options import ConfigError
 from tools.experiment.settings import arguments
 from tools.record import code, facts
@@ -116,7 +117,9 @@ def _inside(path: Path, trust: Trust) -> bool:
 
 
 def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = None) -> Task:
-    """Build the task of a run, which may have been made by older code: no other section is read.
+    """Build the task of a run, which may have been made by older code.
+
+    Of the other sections `oracle` and `seed` alone are read.
 
     Args:
         folder: of the run.
@@ -150,6 +153,9 @@ def task(folder: Path, trust: Trust = (), options: Mapping[str, Any] | None = No
     if problems:
         raise ConfigError(str(folder / facts.CONFIG), problems)
     adapter: Any = kind(**values)
+    rates, problems = oracle(config.get("oracle"))
+    if problems := problems or misled(adapter, rates, config.get("seed", 0)):
+        raise ConfigError(str(folder / facts.CONFIG), problems)
     return adapter
 
 

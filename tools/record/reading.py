@@ -46,6 +46,7 @@ class Run:
         data: hashes of its images, labels and test set, see `tools.record.data.whole`; empty if
             they are not recorded.
         first: the first cycle; None if none is committed.
+        people: whether it is a labeling project, whose cycles are rounds with people.
     """
 
     folder: Path
@@ -62,6 +63,7 @@ class Run:
     lower: bool = False
     data: Mapping[str, str] = field(default_factory=dict, repr=False)
     first: First | None = field(default=None, repr=False)
+    people: bool = False
 
     @property
     def leg(self) -> str:

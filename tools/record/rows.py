@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 AREA = "area_under_curve"
+NOISE = "oracle/noisy"  # share of the labeled samples whose label has a mistake
 
 Row = Mapping[str, Any]
 

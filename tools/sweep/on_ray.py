@@ -5,89 +5,26 @@ Nodes share one file system.
 
 from __future__ import annotations
 
-import math
 import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from tools.cluster.joining import ANSWER, room_for
 from tools.experiment.options import ConfigError
 from tools.sweep.jobs import Job
 from tools.sweep.worker import Worker, missing
 
-ANSWER = 60.0  # seconds for a cluster or a node to answer
 PATIENCE = 120.0  # seconds for the process of a lost worker to unlock the run folder
 LOSSES = 3  # workers lost without a new cycle: then it is the run that kills them
 POLL = 0.2  # seconds
-QUIET: dict[str, Any] = dict(log_to_driver=False, logging_level="ERROR")
 OURS = ("WANDB_", "PYTHON")  # prefixes of the sweep's environment variables that runs get, too
-JOIN = "import ray, sys; ray.init(sys.argv[1], log_to_driver=False, logging_level='ERROR')"
-
-
-@contextmanager
-def cluster(address: str) -> Iterator[None]:
-    """Connect to the Ray cluster at an address while the block runs.
-
-    An empty address means the one of RAY_ADDRESS, or a local cluster.
-
-    Raises:
-        ConfigError: if the cluster does not answer.
-    """
-    address = address or os.environ.get("RAY_ADDRESS", "") or "local"
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        if address == "local":
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            ray.init("local", include_dashboard=False, object_store_memory=80 * 2**20, **QUIET)
-        else:
-            _check_answer(address)
-            ray.init(address, **QUIET)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)  # Ray sets its own
-        yield
-    except SystemExit as stop:  # how Ray takes a SIGTERM
-        raise KeyboardInterrupt("stopped by SIGTERM") from stop
-    finally:
-        ray.shutdown()
-
-
-def _check_answer(address: str) -> None:
-    """Connect to a cluster in a process that can be ended, as Ray always waits for minutes."""
-    host, _, port = address.rpartition(":")
-    wanted = (
-        "expected host:port of a cluster's head, auto (the cluster that was started on this "
-        "machine) or local"
-    )
-    try:
-        if address != "auto":
-            socket.create_connection((host, int(port)), timeout=10).close()
-        done = subprocess.run(
-            [sys.executable, "-c", JOIN, address],
-            capture_output=True,
-            text=True,
-            timeout=ANSWER,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except (OSError, ValueError, OverflowError) as error:
-        raise ConfigError("--ray", [f"{wanted}, but got {address!r}: {error}"]) from error
-    except subprocess.TimeoutExpired as error:
-        raise ConfigError(
-            "--ray", [f"{wanted}, but {address!r} gave no answer in {ANSWER:.0f} s"]
-        ) from error
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-        raise ConfigError("--ray", [f"{wanted}, but {address!r} failed: {last}"])
 
 
 class OnRay:
@@ -106,24 +43,7 @@ class OnRay:
     def __init__(
         self, at_a_time: int | None, cpus: int, gpus: float | None, say: Callable[[str], None]
     ) -> None:
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        most = {
-            name: max((node.get(name, 0) for node in nodes), default=0) for name in ("CPU", "GPU")
-        }
-        if gpus is None:
-            gpus = float(min(most["GPU"], 1))
-        wanted = {"--cpus": ("CPU", cpus), "--gpus": ("GPU", gpus)}
-        large = [
-            f"{option}: expected at most {most[name]:g}, as no node of this cluster has more, but "
-            f"got {number:g}"
-            for option, (name, number) in wanted.items()
-            if number > most[name]
-        ]
-        room = sum(_room(node, cpus, gpus) for node in nodes)
-        if not room:
-            raise ConfigError(
-                "--ray", large or ["--cpus, --gpus: expected a node with both, but there is none"]
-            )
+        gpus, room = room_for(cpus, gpus, ("--cpus", "--gpus"))
         self.at_a_time = at_a_time or room
         self._say = say
         self._worker = ray.remote(Worker).options(num_cpus=cpus, num_gpus=gpus, max_concurrency=2)
@@ -151,16 +71,6 @@ class OnRay:
         job.log.parent.mkdir(parents=True, exist_ok=True)
         job.log.touch()  # a worker may be lost before it opens the file
         return RayRun(job, self._worker, self._say)
-
-
-def _room(node: dict[str, float], cpus: int, gpus: float) -> int:
-    """Return the number of runs that fit a node; a fraction of a GPU lies in one GPU."""
-    fit = int(node.get("CPU", 0) // cpus)
-    if not gpus:
-        return fit
-    if gpus >= 1:
-        return min(fit, int(node.get("GPU", 0) // gpus))
-    return min(fit, int(node.get("GPU", 0)) * math.floor(1 / gpus + 1e-9))
 
 
 def _unseen(node: dict[str, Any], paths: Sequence[str]) -> list[str]:

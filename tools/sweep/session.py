@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from models.process.stopping import finishing, listening
 from models.process.text import error_line
+from tools.cluster.extra import require_ray
 from tools.display.console import Plain
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
 from tools.sweep.jobs import Job, planned
@@ -66,13 +67,11 @@ def _place(
     if arguments.ray is None:
         yield Local(arguments.jobs or 1)
         return
-    try:
-        from tools.sweep import on_ray
-    except ImportError as error:
-        raise ConfigError(
-            "--ray", [f"expected Ray, but got {error}; pip install -e '.[ray]'"]
-        ) from error
-    with on_ray.cluster(arguments.ray):
+    require_ray()
+    from tools.cluster.joining import cluster
+    from tools.sweep import on_ray
+
+    with cluster(arguments.ray):
         place = on_ray.OnRay(arguments.jobs, arguments.cpus or 1, arguments.gpus, say)
         place.check(jobs)
         yield place

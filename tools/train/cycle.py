@@ -26,11 +26,15 @@ from models.training.loading import length, loader, train_loader
 from models.training.runner import TrainingRunner
 from models.training.settings import Mode
 from models.training.trainer import Data, Place, training, warm_start
+from tasks.base import Read
 from tasks.evaluation import metric_of
+from tasks.noise import Fallible
+from tools.cluster.scoring import Scorer
 from tools.experiment.config import Experiment
 from tools.experiment.plan import asked
-from tools.record.data import test_set
+from tools.record.data import beside_pool
 from tools.record.folder import RunFolder
+from tools.record.rows import NOISE
 from tools.train.first_model import FirstModels, key
 
 
@@ -44,6 +48,7 @@ class Cycle:
         pool: as it is when the cycle begins.
         launcher: mmengine's; "none" is one process.
         shared: where runs share their first trainings; None if they do not.
+        scored: computes the signals of the pool.
     """
 
     experiment: Experiment
@@ -51,6 +56,7 @@ class Cycle:
     pool: Pool
     launcher: str = "none"
     shared: FirstModels | None = None
+    scored: Scorer = score
 
     @classmethod
     def next_of(
@@ -75,6 +81,30 @@ class Cycle:
     def last(self) -> bool:
         """Whether it is the last one, which queries nothing."""
         return self.pool.cycle + 1 == self.experiment.budget.cycles
+
+    @property
+    def title(self) -> str:
+        """Of its progress bars."""
+        return f"cycle {self.pool.cycle + 1}/{self.experiment.budget.cycles}"
+
+    def before(self, member: int) -> Path | None:
+        """The folder of the training whose weights a warm start takes; None for the first."""
+        if self.pool.cycle == 0:
+            return None
+        return self.folder.training_folder(self.pool.cycle - 1, member)
+
+    def ranked(self, query: Query | None) -> tuple[Read, dict[str, np.ndarray]]:
+        """The split and the groups of its samples on which the module's ranking is measured.
+
+        They are what was queried and a random control: the oracle may look at labels, no strategy
+        does.
+        """
+        rng = stream(self.experiment.seed, self.pool.cycle, "control")
+        control = rng.permutation(self.pool.unlabeled)[: self.experiment.scoring.control]
+        groups = {"control": control}
+        if query is not None:
+            groups["queried"] = query.picked
+        return "pool", groups
 
     @property
     def spared(self) -> dict[str, float]:
@@ -133,7 +163,7 @@ def start(cycle: Cycle, member: int = 0) -> Iterator[TrainingRunner]:
     if shared is not None:
         if is_main_process():
             first = key(
-                cycle.experiment, pool, folder.sample_names(), member, test_set(folder.path)
+                cycle.experiment, pool, folder.sample_names(), member, beside_pool(folder.path)
             )
             shared.take(first, where)
         barrier()
@@ -162,15 +192,16 @@ def _training(cycle: Cycle, member: int) -> AbstractContextManager[TrainingRunne
             experiment.module_mode,
             task.fields,
         )
-    if settings.start == "warm" and pool.cycle > 0:
-        warm_start(model, cycle.folder.training_folder(pool.cycle - 1, member))
+    before = cycle.before(member)
+    if settings.start == "warm" and before is not None:
+        warm_start(model, before)
     augmented, test = task.dataset("train"), task.dataset("test")
     train = train_loader(
         augmented, pool.labeled, settings.batch_size, settings.workers, task.collate, seed
     )
     in_order = DefaultSampler(test, shuffle=False)  # split over the processes
     evaluation = loader(test, in_order, scoring.size, scoring.workers, task.collate)
-    title = f"cycle {pool.cycle + 1}/{experiment.budget.cycles}"
+    title = cycle.title
     if member:
         title += f", member {member + 1}"
     where = Place(cycle.folder.training_folder(pool.cycle, member), seed, title, cycle.launcher)
@@ -198,13 +229,20 @@ def next_query(
     members: Sequence[Member],
     pool: Pool,
     scratch: Path | None = None,
+    scored: Scorer = score,
 ) -> Query:
     """Ask the strategy which samples to label next.
 
     It sees ids and signals only. The signals are computed on the pool as seen at test time, with
     the weights just trained.
 
-    `scratch` is a folder for vectors that are too many for memory.
+    Args:
+        experiment: with a number for `scoring.batch_size`, see `settled`.
+        model: just trained.
+        members: of the strategy's committee.
+        pool: as it is when the cycle begins.
+        scratch: folder for vectors that are too many for memory.
+        scored: computes the signals, here or on a cluster; see `tools.cluster.scoring`.
     """
     task, settings, tap = experiment.task, experiment.scoring, experiment.tap
 
@@ -212,23 +250,23 @@ def next_query(
         """Compute the signals of some samples of the pool."""
         pool_view = task.dataset("pool")
         samples = Samples(pool_view, task.collate, ids)
-        return score(model, samples, names, settings, Pass("scoring", members, tap, scratch))
+        return scored(model, samples, names, settings, Pass("scoring", members, tap, scratch))
 
     return asked(experiment, pool, signals)
 
 
-def ranking_quality(
-    experiment: Experiment, model: JointModel, pool: Pool, query: Query | None
-) -> dict:
-    """How the module ranks what was queried and a random control.
-
-    The oracle may look at labels, no strategy does.
-    """
+def ranking_quality(cycle: Cycle, model: JointModel, query: Query | None) -> dict:
+    """How the module ranks samples; empty where there is no module."""
     if model.loss_prediction is None:
         return {}
-    rng = stream(experiment.seed, pool.cycle, "control")
-    groups = {"control": rng.permutation(pool.unlabeled)[: experiment.scoring.control]}
-    if query is not None:
-        groups["queried"] = query.picked
+    split, groups = cycle.ranked(query)
+    task, settings = cycle.experiment.task, cycle.experiment.scoring
+    return module_quality(model, task.dataset(split), task.collate, groups, settings)
+
+
+def noise_met(experiment: Experiment, labeled: Sequence[int]) -> dict[str, float]:
+    """The share of the labeled samples in whose labels simulated people made a mistake."""
     task = experiment.task
-    return module_quality(model, task.dataset("pool"), task.collate, groups, experiment.scoring)
+    if experiment.oracle is None or not isinstance(task, Fallible):
+        return {}
+    return {NOISE: sum(task.altered(i) for i in labeled) / len(labeled)}

@@ -110,8 +110,8 @@ def key(
     """The hash of all that a training of the first cycle follows from.
 
     Args:
-        experiment: its task, training, module and seed, and dropout where the strategy asks for
-            passes with it.
+        experiment: its task, oracle, training, module and seed, and dropout where the strategy asks
+            for passes with it.
         pool: of the first cycle: the labeled ids.
         names: what the samples are called.
         member: of an ensemble.
@@ -126,6 +126,7 @@ def key(
     dropout = asdict(experiment.committee) if experiment.committee_kind == "dropout" else None
     what = {
         "task": experiment.config["task"],
+        "oracle": experiment.config.get("oracle"),
         "training": experiment.config["training"],
         "module": module,
         "dropout": dropout,

@@ -21,7 +21,15 @@ from tools.record.data import receipt_part
 from tools.record.plans import digests
 from tools.record.receipt import Receipt, receipt_of
 from tools.train import showing
-from tools.train.cycle import Cycle, committee, next_query, ranking_quality, settled, start
+from tools.train.cycle import (
+    Cycle,
+    committee,
+    next_query,
+    noise_met,
+    ranking_quality,
+    settled,
+    start,
+)
 
 
 class Clock:
@@ -72,9 +80,11 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
         with clock("committee"):  # networks or passes that some strategies ask, beside the model
             members = committee(cycle, model)
     with clock("score"):  # 3. score the candidates and query
-        query = None if cycle.last else next_query(experiment, model, members, pool, folder.path)
+        query = None
+        if not cycle.last:
+            query = next_query(experiment, model, members, pool, folder.path, cycle.scored)
     with clock("ranking"):  # no part of the method: how well the module ranks, measured with labels
-        ranking = ranking_quality(experiment, model, pool, query)
+        ranking = ranking_quality(cycle, model, query)
     if experiment.training.keep_weights == "all":
         folder.keep_weights(pool.cycle, partial(save, model))
     receipt = (
@@ -93,5 +103,6 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
         **metrics,
         **seconds,
         **ranking,
+        **noise_met(experiment, pool.labeled),
     }
     return row, query, pool.label([] if query is None else query.picked.tolist()), receipt

@@ -54,7 +54,9 @@ def rows(run: Record) -> Iterator[Remark]:
 
 def initial_set(run: Record) -> Iterator[Remark]:
     """The first labels are those that the seed draws."""
-    if run.state is not None:
+    if run.experiment.config.get("people"):
+        yield Remark(0, "the first labels are people's, not a seed's", "not compared")
+    elif run.state is not None:
         seed = run.experiment.seed
         expected = Pool.initial(run.state.size, run.experiment.budget.initial, seed).labeled
         yield from _order(0, f"the initial set of seed {seed}", expected, run.initial)

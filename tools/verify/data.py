@@ -70,7 +70,7 @@ def _now(run: Record, recorded: Fingerprint) -> Iterator[Remark]:
     now = run.present()
     if isinstance(now, Fingerprint):
         for line in difference(recorded, now, run.names):
-            yield Remark(None, f"{line}: the data are not those that the run was made of")
+            yield Remark(None, f"{line}: not what the run was made of")
         return
     why = now or "the task does not list its sources any more"
     moved = "if they have moved, add --cfg-options task.data_root=..."

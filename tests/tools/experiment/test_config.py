@@ -4,6 +4,7 @@ path, value and nearest name.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,7 +17,7 @@ from torch.optim import SGD, Adam, RMSprop
 from acquisition.steps import Highest, RandomSubset
 from tests.conftest import REPOSITORY
 from tests.toy import Toy
-from tools.experiment.config import load
+from tools.experiment.config import load, rebuilt
 from tools.experiment.options import ConfigError
 from tools.experiment.settings import arguments, flat, resolved, typed, unknown
 
@@ -70,6 +71,23 @@ def test_every_config_loads_and_its_smoke_variant_is_smaller(path):
     assert smoke.budget.cycles == 2  # both a query and what comes after it
     assert smoke.training.epochs < whole.training.epochs
     assert smoke.training.optimizer == whole.training.optimizer
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_experiment_can_be_built_again_from_its_config(path):
+    """As in another process, which gets that as plain data."""
+    first = load(path, smoke=True, options={"strategy": "learning_loss_kl", "seed": 7})
+    plain = json.loads(json.dumps(first.config))
+    again = rebuilt(first.name, plain)
+    assert again.config == plain and again.name == first.name
+    assert type(again.task) is type(first.task) and again.task is not first.task
+    for field in ("steps", "seed", "budget", "training", "module", "scoring", "committee"):
+        assert repr(getattr(again, field)) == repr(getattr(first, field)), field
+
+
+def test_what_cannot_be_built_again_is_said():
+    with pytest.raises(ConfigError, match=r"^mine: \d+ problem\(s\)\n  .*nowhere"):
+        rebuilt("mine", {**load(TOY).config, "task": {"type": "nowhere.Task"}})
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -380,8 +398,8 @@ AT_LEAST = "input should be greater than or equal to"
 INTEGER = "input should be a valid integer, unable to parse string as an integer, but got"
 SCHEDULE = "mmengine.optim.MultiStepLR"
 KEYS = (
-    "task, budget, training, module, scoring, committee, strategy, subset, keep, seed, "
-    "test_in_pool, processes"
+    "task, budget, training, module, scoring, committee, label, oracle, strategy, subset, keep, "
+    "seed, test_in_pool, processes, people"
 )
 REFUSED = {
     # unknown names, in every section

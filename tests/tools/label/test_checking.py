@@ -241,3 +241,11 @@ def test_faults_of_an_entry_without_a_name_are_kept():
     fault = Fault(kinds.NO_IMAGE, "f, [0]", "a name", "none", "write it")
     checked = only(replace(GOOD, name="", faults=(fault,)))
     assert checked.faults == {"": (fault,)} and checked.unknown == ()
+
+
+def test_two_persons_are_named_even_if_the_last_one_skipped():
+    fault = Fault(kinds.TWO_PERSONS, "f, [0]", "one person's", "two", "delete one")
+    entry = replace(GOOD, state="skipped", faults=(fault,))
+    assert said(only(entry)) == {"a/2.jpg": [kinds.TWO_PERSONS]}
+    lenient = only(entry, lenient=True)
+    assert [answer.state for answer in lenient.answers] == ["skipped"] and len(lenient.notes) == 1

@@ -60,6 +60,9 @@ class Kept(Toy):
             for i, y in zip(images, self._data[split].y, strict=True)
         ]
 
+    def pinned(self) -> dict:
+        return {"task.settings": json.loads((self.root / "settings.json").read_text())}
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -71,6 +74,7 @@ def root(tmp_path: Path) -> Path:
         (found / f"{split}.json").write_text(json.dumps(labels))
         for i in range(size):
             (found / split / f"{i}.img").write_bytes(f"{split} {i}, ".encode() * (i + 1))
+    (found / "settings.json").write_text('{"layers": {"width": 3}, "depth": 2}')
     return found
 
 
@@ -106,6 +110,9 @@ CHANGES = {
     ),
     "the images of the test set differ in 1 of 20 samples, first in sample 19 "
     "(19.img)": another_image("test", 19),
+    "task.settings.layers.width differs: 3 and 4": lambda root: (root / "settings.json").write_text(
+        '{"layers": {"width": 4}, "depth": 2}'
+    ),
 }
 
 
@@ -140,7 +147,7 @@ def test_a_stopped_run_does_not_go_on_with_other_data(
         assert train(root, tmp_path / "run", *more) == 2
         said = capsys.readouterr().out
         what = (
-            "was begun with other data; put them back as they were, or start anew with another "
+            "was begun with other data or files; put them back as they were, or start anew with another "
             "--work-dir:"
         )
         assert f"{tmp_path}/run {what}\n  {told}\n" in said
@@ -242,10 +249,7 @@ def test_al_verify_names_what_changed(told, root, tmp_path, capsys):
     CHANGES[told](root)
     code, said = verify(capsys, tmp_path / "run")
     assert code == 1 and said.count("FAILED") == 1
-    assert (
-        f"  FAILED        data           {told}: the data are not those that the run was made of"
-        in said
-    )
+    assert f"  FAILED        data           {told}: not what the run was made of" in said
 
 
 def test_al_verify_finds_data_that_moved(root, tmp_path, capsys):

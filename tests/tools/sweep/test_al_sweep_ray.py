@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import raykit
 from tests.conftest import REPOSITORY
 from tests.tools.sweep.test_al_sweep import TOY, imitate, sweep
 from tests.tools.sweep.test_sweep_worker import wait_for
@@ -25,29 +26,21 @@ from tools import al_sweep
 pytestmark = pytest.mark.slow
 
 ray = pytest.importorskip("ray", reason="Ray is not here: pip install -e '.[ray]'")
-from ray.cluster_utils import Cluster  # noqa: E402
-
+from tools.cluster import joining  # noqa: E402
 from tools.sweep import on_ray  # noqa: E402
-
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 
 @pytest.fixture(scope="module")
 def cluster():
     """The address of a cluster that sweeps join."""
-    sizes = dict(num_cpus=2, num_gpus=2, include_dashboard=False, object_store_memory=80 * 2**20)
-    handler = signal.getsignal(signal.SIGTERM)
-    found = Cluster(initialize_head=True, head_node_args=sizes)
-    # Ray's own would be that of all later tests, and of what they fork
-    signal.signal(signal.SIGTERM, handler)
-    yield found.address
-    found.shutdown()
+    with raykit.a_cluster(cpus=2, gpus=2) as address:
+        yield address
 
 
 @pytest.fixture
 def joined(cluster, monkeypatch):
     """The same, without the process that first tries whether anybody answers."""
-    monkeypatch.setattr(on_ray, "_check_answer", lambda address: None)
+    monkeypatch.setattr(joining, "_check_answer", lambda address: None)
     monkeypatch.setenv("RAY_ADDRESS", cluster)
     return cluster
 
@@ -242,7 +235,7 @@ def test_an_address_where_nobody_answers_is_refused_at_once(tmp_path, stub, caps
 
 
 def test_what_listens_there_but_is_no_ray_is_refused(tmp_path, stub, capsys, monkeypatch):
-    monkeypatch.setattr(on_ray, "ANSWER", 2.0)
+    monkeypatch.setattr(joining, "ANSWER", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         assert sweep(tmp_path, "random", more=["--ray", address]) == 2
@@ -265,13 +258,11 @@ def test_what_listens_there_but_is_no_ray_is_refused(tmp_path, stub, capsys, mon
     ],
 )
 def test_room_of_a_node(cpus, gpus, node, room):
-    assert on_ray._room(node, cpus, gpus) == room
+    assert joining.room(node, cpus, gpus) == room
 
 
 def test_no_ray_is_an_error_that_says_how_to_get_it(tmp_path, stub, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "tools.sweep.on_ray")
-    monkeypatch.delattr(sys.modules["tools.sweep"], "on_ray")
     assert sweep(tmp_path, "random", more=["--ray"]) == 2
     assert "--ray: 1 problem(s)\n  expected Ray, but got import of ray halted" in (
         said := capsys.readouterr().out

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from tools.compare.curves import Axis, Curve, points
 from tools.compare.findings import AXES, Findings
+from tools.compare.findings import axes as axes_of
 from tools.compare.page.sentences import of_seeds
 from tools.compare.page.svg import FEW, every
 from tools.display.canvas import canvas, look_of, tick_well
@@ -30,10 +31,11 @@ ROOM = 0.6
 
 def png(found: Sequence[Findings], looks: Mapping[str, Style]) -> bytes:
     """Draw means and 95% bands over seeds; unfinished runs are thin and dotted."""
-    figure = canvas(figsize=(WIDTH * len(AXES), HEIGHT * len(found) + LEGEND))
-    grid = figure.subplots(len(found), len(AXES), squeeze=False, sharey="row")
+    along = axes_of(found)
+    figure = canvas(figsize=(WIDTH * len(along), HEIGHT * len(found) + LEGEND))
+    grid = figure.subplots(len(found), len(along), squeeze=False, sharey="row")
     for row, one in zip(grid, found, strict=True):
-        for axes, axis in zip(row, AXES, strict=True):
+        for axes, axis in zip(row, along, strict=True):
             _panel(axes, one, axis, looks)
         row[0].set_ylabel(measured(one.comparison.metric, one.comparison.lower), color=SOFT)
         row[0].set_title(
@@ -56,7 +58,7 @@ def _legend(figure: Figure, found: Sequence[Findings], looks: Mapping[str, Style
     proxies = [Line2D([], [], label=leg, **look_of(looks[leg])) for leg in legs]
     longest = max((len(leg) for leg in legs), default=0)
     # an entry takes 0.6 inches for its line, and 0.085 for a letter
-    columns = max(1, int(WIDTH * len(AXES) / (0.6 + 0.085 * longest)))
+    columns = max(1, int(WIDTH * len(axes_of(found)) / (0.6 + 0.085 * longest)))
     if proxies:
         figure.legend(
             handles=proxies,

@@ -117,6 +117,7 @@ def as_csv(found: Sequence[Findings]) -> str:
             "lower_is_better",
             "seeds_with_random",
             "claim",
+            "noisy",
         ]
     )
     for one in found:
@@ -137,7 +138,8 @@ def as_csv(found: Sequence[Findings]) -> str:
                 leg.name,
                 len(leg.seeds),
             ]
-            rest = [one.comparison.lower, *_against(one, leg.name)]
+            noisy = None if leg.noisy is None else leg.noisy.mean
+            rest = [one.comparison.lower, *_against(one, leg.name), noisy]
             writer.writerow(
                 [*head, leg.labels, *[_plain(cell) for cell in [*cells, *saved]], *rest]
             )

@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 
 from tools.compare.chosen import Chosen
 from tools.compare.curves import ANY, FEW, Axis, Estimate, metric_ends, plural, points
-from tools.compare.findings import AXES, Findings, Leg, gaps, unfinished, unrecorded
+from tools.compare.findings import AXES, Findings, Leg, axes, gaps, unfinished, unrecorded
 from tools.compare.gallery import Picture
 from tools.compare.module import CHANCE
 from tools.compare.page import sentences, style
@@ -69,7 +69,6 @@ def environment() -> Environment:
     }
     made.globals |= {
         "ALPHA": ALPHA,
-        "AXES": AXES,
         "CLAIMS": CLAIMS,
         "crowds": sentences.crowds,
         "direction": sentences.direction,
@@ -107,10 +106,16 @@ def _curves(one: Findings, looks: Looks) -> dict[str, Any]:
     first = min if one.comparison.lower else max
     areas = [leg.area.mean for leg in one.legs if not math.isnan(leg.area.mean)]
     return {
-        "short": lines + sentences.labels_saved(one.legs) + sentences.module_health(one.legs),
+        "short": [
+            *lines,
+            *sentences.labels_saved(one.legs),
+            *sentences.module_health(one.legs),
+            *sentences.noise_met(one.legs),
+        ],
         "shown": list(dict.fromkeys(names)),
         "counts": _counts(one),
-        "charts": {axis: _chart(one, axis, name, looks) for axis, name in AXES.items()},
+        "axes": axes([one]),
+        "charts": {axis: _chart(one, axis, name, looks) for axis, name in axes([one]).items()},
         "many": any(len(leg.seeds) > 1 for leg in one.legs),
         "endless": metric_ends(one.comparison.runs) == ANY,
         "best": first(areas, default=math.nan),

@@ -188,6 +188,19 @@ def _seeds_note(seeds: int) -> str:
     return ""
 
 
+def noise_met(legs: Sequence[Leg]) -> list[str]:
+    """Say how often each strategy met a mistake of simulated people; nothing where there are none.
+
+    That is no test: a strategy that chooses what is hard to label may well meet more.
+    """
+    shares = [f"{leg.name} {leg.noisy.mean:.1%}" for leg in legs if leg.noisy is not None]
+    if not shares:
+        return []
+    return [
+        f"Labeled samples with a mistake of the simulated people, in the end: {', '.join(shares)}."
+    ]
+
+
 def costs_the_same(chosen: Chosen) -> bool:
     """Return whether each leg's annotations a queried sample equal the pool's mean."""
     pool = chosen.pool_effort

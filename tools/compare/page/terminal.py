@@ -6,7 +6,14 @@ from rich.console import Console
 from rich.text import Text
 
 from tools.compare.findings import REFERENCE, Findings, gaps, unfinished, unrecorded
-from tools.compare.page.sentences import crowds, doubts, labels_saved, module_health, verdicts
+from tools.compare.page.sentences import (
+    crowds,
+    doubts,
+    labels_saved,
+    module_health,
+    noise_met,
+    verdicts,
+)
 from tools.compare.page.style import count, duration, spread
 from tools.compare.statistics import ALPHA
 from tools.display.sheet import Column, Sheet
@@ -51,7 +58,7 @@ def _lines(one: Findings) -> list[str]:
         left = sum(not pair.p < ALPHA for pair in others)
         if left:
             lines.append(f"{left} more pairs, without significant differences, are in the report.")
-    lines += [*labels_saved(one.legs), *module_health(one.legs)]
+    lines += [*labels_saved(one.legs), *module_health(one.legs), *noise_met(one.legs)]
     lines += crowds(one.chosen)
     lines += [f"no pictures: {fault}" for fault in one.chosen.faults[:SHOWN]]
     left = len(one.chosen.faults) - SHOWN

@@ -79,9 +79,10 @@ def recognised(path: Path) -> str:
 def _of_folder(source: Source) -> dict[str, str]:
     """The formats of the files of a folder or zip, with a file of each."""
     found: dict[str, str] = {}
-    yamls = source.ending("data.yaml", "classes.txt", "obj.names", "_darknet.labels")
-    if yamls and source.ending(".txt"):
-        return {"yolo": yamls[0]}
+    named = source.ending("classes.txt", "obj.names", "_darknet.labels")
+    named += source.ending(".yaml", ".yml")
+    if named and any(name not in named for name in source.ending(".txt")):
+        return {"yolo": named[0]}
     wrong: Damaged | None = None
     for suffix in (".xml", ".json", ".csv"):
         for name in source.ending(suffix)[:LOOKED]:
@@ -105,7 +106,7 @@ def _of_file(source: Source, name: str) -> str:
     header = [cell.strip(b"\"' ").lower() for cell in _cells(start)]
     if b"file" in header and b"class" in header:
         return "csv"
-    if name.lower().endswith(".txt"):
+    if name.lower().endswith(".txt") and start[:1].isdigit():
         remedy = "give the folder that has it, with data.yaml or classes.txt"
         raise damaged(kinds.UNKNOWN_FORMAT, where, "a labeling tool's export", "a text", remedy)
     came = shown(content[:60])

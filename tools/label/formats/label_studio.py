@@ -28,9 +28,8 @@ OWN = frozenset(("image", "key", "batch", "sha256", "rank", "reason"))  # fields
 def write(batch: Outgoing, folder: Path) -> list[str]:
     """Write the tasks and the labeling configuration; the images are served where they are."""
     begin(batch, folder, "Label Studio", KINDS)
-    tasks = [_task(batch, pick) for pick in batch.picks]
     put_text(folder / CONFIG, configuration(batch.labeling))
-    put_json(folder / TASKS, tasks)
+    put_json(folder / TASKS, tasks(batch))
     root = batch.root.absolute()
     return [
         "Start Label Studio so that it may serve the images: "
@@ -59,6 +58,11 @@ def configuration(labeling: Labeling) -> str:
 def local_url(root: Path, image: PoolImage) -> str:
     """Where Label Studio serves an image whose document root is the folder above `root`."""
     return SERVED + quote(f"{root.absolute().name}/{image.key}".lstrip("/"))
+
+
+def tasks(batch: Outgoing) -> list[dict[str, Any]]:
+    """A task for each image."""
+    return [_task(batch, pick) for pick in batch.picks]
 
 
 def _task(batch: Outgoing, pick: Pick) -> dict[str, Any]:

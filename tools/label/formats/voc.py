@@ -11,9 +11,10 @@ from models.process.text import shown
 from tasks.faults import Fault
 from tasks.labelable import Kind, Labeling
 from tools.label import kinds
+from tools.label.beside import below, unlabeled
 from tools.label.geometry import is_rotated, rotated
 from tools.label.labels import Box, Entry, LabelError, Outgoing, Pick, PoolImage, Shape, State
-from tools.label.names import stem
+from tools.label.names import Names, stem
 from tools.label.sources import Damaged, Source, damaged, suits, xml_of
 from tools.label.writing import begin, child, number, put_images, put_text, put_xml
 
@@ -85,12 +86,14 @@ def read(path: Path, labeling: Labeling, images: Mapping[str, PoolImage]) -> lis
         names = list(source.names) if len(source.names) == 1 else source.ending(".xml")
         if not names:
             raise damaged(kinds.WRONG_FORM, str(path), "XML files", "none in it", AS_VOC)
-        return [_entry(source, name) for name in names]
+        entries = [_entry(source, name) for name in names]
+        labeled = {below(name.rpartition(".")[0], "Annotations") for name in names}
+        return [*entries, *unlabeled(source, Names(images), labeled, "JPEGImages")]
 
 
 def _entry(source: Source, name: str) -> Entry:
     where = source.where(name)
-    beside = _below_annotations(name)
+    beside = below(name.rpartition(".")[0], "Annotations")
     try:
         root = xml_of(source.read(name), where)
         if root.tag != "annotation":
@@ -112,14 +115,6 @@ def _entry(source: Source, name: str) -> Entry:
         state = None  # drafts as they went out
     name = _name(root, beside)
     return Entry(name, where, state, tuple(shapes), size, faults=tuple(faults))
-
-
-def _below_annotations(name: str) -> str:
-    """An XML's name as its image's, without suffix: Annotations/a/b.xml is a/b."""
-    parts = name.rpartition(".")[0].split("/")
-    if "Annotations" in parts:
-        parts = parts[len(parts) - parts[::-1].index("Annotations") :]
-    return "/".join(parts)
 
 
 def _name(root: ET.Element, beside: str) -> str:

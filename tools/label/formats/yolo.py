@@ -11,6 +11,7 @@ import yaml
 from models.process.text import shown
 from tasks.labelable import Kind, Labeling
 from tools.label import kinds
+from tools.label.beside import unlabeled
 from tools.label.formats.yolo_lines import Layout, read_lines
 from tools.label.geometry import person_box
 from tools.label.labels import Entry, Outgoing, Pick, PoolImage, State
@@ -93,11 +94,13 @@ def read(path: Path, labeling: Labeling, images: Mapping[str, PoolImage]) -> lis
         layout = _layout(source, labeling)
         drafts = _drafts(source)
         entries = []
-        for name in _label_texts(source):
+        texts = _label_texts(source)
+        for name in texts:
             found = known.find(_image_name(name))
             image = images[found[0]] if len(found) == 1 else None
             entries.append(_entry(source, name, layout, image, drafts))
-        return entries
+        labeled = {_image_name(name) for name in texts}
+        return [*entries, *unlabeled(source, known, labeled, "")]
 
 
 def _label_texts(source: Source) -> list[str]:

@@ -1,0 +1,138 @@
+"""A benchmark of scoring a large pool in one process and on Ray clusters of this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from acquisition.query import needs
+from acquisition.scoring import Samples, score
+from models.process.memory import keep_freed_memory
+from models.training.joint import JointModel
+from tools.benchmarks import made, report
+from tools.benchmarks.memory import Watch
+from tools.cluster.extra import require_ray
+from tools.cluster.scoring import Scorer
+from tools.experiment.config import Experiment
+from tools.record.receipt import digest
+from tools.train.cycle import untrained
+
+EMPTY = 200  # shards of one image, whose time is all but what a shard itself takes
+
+
+@dataclass(frozen=True)
+class Once:
+    """A pass that was measured.
+
+    Args:
+        joining: seconds to begin, with the start of cluster and workers.
+        seconds: of the pass.
+        memory: bytes of this process's own, at most, above those before the pass.
+        shard: seconds that a shard of one image takes more than in one process.
+        rows: hash of every signal.
+    """
+
+    joining: float
+    seconds: float
+    memory: int
+    shard: float
+    rows: dict[str, str]
+
+
+def measure(
+    images: int, places: Sequence[int], size: int, batch_size: int, repeats: int
+) -> report.Report:
+    """Measure the pass of a strategy by uncertainty and place over a pool of made images.
+
+    Args:
+        images: of the pool.
+        places: workers of each cluster.
+        size: samples of a shard.
+        batch_size: of the pass.
+        repeats: rounds.
+
+    Raises:
+        ConfigError: if Ray is missing.
+        ValueError: if rows differ, from one process's or from round to round.
+    """
+    require_ray()
+    keep_freed_memory()  # as commands and workers do
+    experiment = made.experiment(images, batch_size)
+    model = untrained(experiment, "off")
+    contenders: dict[str, int | None] = {"one process": None}
+    contenders |= {f"Ray, workers: {count}": count for count in places}
+    found: dict[str, list[Once]] = {name: [] for name in contenders}
+    for _ in range(repeats):
+        for name, count in contenders.items():
+            found[name].append(once(experiment, model, count, size))
+    if len({tuple(one.rows.items()) for ones in found.values() for one in ones}) > 1:
+        raise ValueError(f"expected the same rows each time, but got {found}")
+    seconds = {name: [one.seconds for one in ones] for name, ones in found.items()}
+    notes = {name: _notes(ones, images) for name, ones in found.items()}
+    settings = {"images": images, "shards of": size, "batches of": batch_size, "repeats": repeats}
+    return report.Report("scale", settings, report.rows(seconds, notes), report.machine())
+
+
+def once(experiment: Experiment, model: JointModel, places: int | None, size: int) -> Once:
+    """Measure a pass.
+
+    Args:
+        experiment: of made images.
+        model: that scores.
+        places: workers of the cluster; None is this process.
+        size: samples of a shard.
+    """
+    task, settings = experiment.task, experiment.scoring
+    names = needs(experiment.steps)
+    pool = task.dataset("pool")
+    ids = np.arange(len(pool))  # type: ignore[arg-type]  # see `preflight.length`
+    single = replace(settings, batch_size=1)
+    few = Samples(pool, task.collate, ids[:EMPTY])
+
+    def of_few(scored: Scorer) -> float:
+        """Seconds of some batches of one image, each a shard."""
+        return report.stopwatch(lambda: scored(model, few, names, single))[0]
+
+    began = time.perf_counter()
+    with _scored(experiment, places, size) as (scored, by_one):
+        of_few(by_one)  # workers start and read the pool's names
+        joining = time.perf_counter() - began
+        shard = (of_few(by_one) - of_few(score)) / len(few.ids)
+        watch = Watch()
+        with watch:
+            seconds, rows = report.stopwatch(
+                lambda: scored(model, Samples(pool, task.collate, ids), names, settings)
+            )
+    hashes = {name: digest(values) for name, values in rows.items()}
+    return Once(joining, seconds, watch.peak - watch.before, shard, hashes)
+
+
+@contextmanager
+def _scored(
+    experiment: Experiment, places: int | None, size: int
+) -> Iterator[tuple[Scorer, Scorer]]:
+    """What scores in shards of a size, and what does so in shards of one sample."""
+    if places is None:
+        yield score, score
+        return
+    from tools.cluster.joining import cluster
+    from tools.cluster.shards import Shards
+
+    say: Callable[[str], None] = print
+    with cluster("local", store=None, cpus=places):
+        yield Shards(experiment, say, size), Shards(experiment, say, 1)
+
+
+def _notes(ones: Sequence[Once], images: int) -> dict[str, Any]:
+    first = ones[0]
+    return {
+        "images a second": round(images / min(one.seconds for one in ones)),
+        "bytes a sample": round(max(one.memory for one in ones) / images, 1),
+        "seconds to begin": round(first.joining, 1),
+        "ms a shard": round(1000 * min(one.shard for one in ones), 1),
+    }

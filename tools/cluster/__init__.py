@@ -1,0 +1,1 @@
+"""Work on a Ray cluster: for `al_sweep.py` and `al_label.py`."""
