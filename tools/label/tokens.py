@@ -51,8 +51,11 @@ def token_from(environment: Mapping[str, str] = os.environ) -> Token:
     """
     text, where = environment.get(TOKEN, "").strip(), TOKEN
     if not text and environment.get(TOKEN_FILE):
-        where = f"{TOKEN_FILE}={environment[TOKEN_FILE]}"
-        text = _token_in(Path(environment[TOKEN_FILE]), where)
+        path = environment[TOKEN_FILE]
+        where = TOKEN_FILE
+        if "/" in path or len(path) < 40:  # else it may be a token where a path should be
+            where += f"={path}"
+        text = _token_in(Path(path), where)
     if not text:
         raise LabelError(Fault("token", where, "a token", "nothing", ABOUT_TOKENS))
     parts = text.split(".")

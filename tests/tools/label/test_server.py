@@ -87,6 +87,13 @@ def test_what_is_no_token_is_said_without_it(tmp_path: Path, content: bytes | No
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.parametrize("wrong", [TOKEN, SECRET * 2])
+def test_a_token_in_place_of_a_path_is_not_shown(wrong: str):
+    with pytest.raises(LabelError, match="FILE: expected a file with a token, but got No suc") as c:
+        token_from({"LABEL_STUDIO_TOKEN_FILE": wrong})
+    assert SECRET not in str(c.value)
+
+
 def test_without_a_token_the_two_variables_are_named():
     with pytest.raises(LabelError, match=r"LABEL_STUDIO_TOKEN: .* nothing; .*LABEL_STUDIO_TOKEN_F"):
         token_from({})
