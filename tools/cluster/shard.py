@@ -7,8 +7,9 @@ import os
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from tasks.base import Task
 from tools.cluster.packing import Models, unpacked
 from tools.experiment.config import Experiment, rebuilt
 
+CODE = str(Path(__file__).resolve().parents[2])  # the folder of this code
+
 
 class Refused(Exception):
     """A worker that cannot compute what the first process would; the message names its node."""
@@ -40,6 +43,7 @@ class Origin:
         pool: see `pool_digest`.
         torch: its version, by which numbers may differ.
         threads: of torch, by which they do, too.
+        code: see `CODE`.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Origin:
     pool: str
     torch: str
     threads: int
+    code: str
 
 
 @dataclass(frozen=True)
@@ -99,18 +104,23 @@ def rows_of(boxed: list[ray.ObjectRef], ids: np.ndarray) -> tuple[dict[str, np.n
 def _ready(work: ray.ObjectRef) -> tuple[Work, Experiment, Models]:
     content: Work = ray.get(work)
     experiment = _experiment(content.origin)
-    return content, experiment, unpacked(content.models, experiment.task)
+    models = unpacked(content.models, experiment.task)
+    return replace(content, models=b""), experiment, models
 
 
 @lru_cache(maxsize=1)
 def _experiment(origin: ray.ObjectRef) -> Experiment:
     """The experiment with its data, read once in each process."""
     where: Origin = ray.get(origin)
-    if torch.__version__ != where.torch:
-        raise Refused(
-            f"{_node()}: expected torch {where.torch} as on this machine, but got "
-            f"{torch.__version__}; install the same there"
-        )
+    for what, wanted, found in (
+        ("torch", where.torch, torch.__version__),
+        ("the losstap of", where.code, CODE),
+    ):
+        if found != wanted:
+            raise Refused(
+                f"{_node()}: expected {what} {wanted}, as on this machine, but got {found}; "
+                "install the same there"
+            )
     with _refusing():
         os.chdir(where.folder)
         experiment = rebuilt(where.name, where.config)

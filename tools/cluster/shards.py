@@ -10,6 +10,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -27,7 +28,7 @@ from models.process.stopping import stop_if_asked
 from models.training.joint import JointModel
 from tools.cluster.joining import places, room_for
 from tools.cluster.packing import Models, packed
-from tools.cluster.shard import Origin, Refused, Work, pool_digest
+from tools.cluster.shard import CODE, Origin, Refused, Work, pool_digest
 from tools.experiment.config import Experiment
 from tools.experiment.options import ConfigError
 
@@ -98,6 +99,7 @@ class Shards:
                 pool,
                 torch.__version__,
                 self._threads,
+                CODE,
             )
         )
         self._begin: Any = ray.remote(_anywhere(tuple(sys.path))).options(
@@ -168,7 +170,8 @@ class Shards:
             raise
         finally:
             for result in running:
-                ray.cancel(result)
+                with suppress(RayError):  # of a cluster that is gone
+                    ray.cancel(result)
 
     def _result(self, result: ray.ObjectRef) -> dict[str, np.ndarray] | None:
         """The rows of a shard; None if its workers were lost."""
@@ -227,7 +230,8 @@ def _anywhere(path: tuple[str, ...]) -> Callable:
         """Compute a shard, see `tools.cluster.shard.rows_of`."""
         import sys
 
-        sys.path += [folder for folder in path if folder not in sys.path]
+        # in front, as another losstap may be installed there
+        sys.path[:0] = [folder for folder in path if folder not in sys.path]
         from tools.cluster.shard import rows_of
 
         return rows_of(boxed, ids)

@@ -229,7 +229,7 @@ def next_query(
     members: Sequence[Member],
     pool: Pool,
     scratch: Path | None = None,
-    scored: Scorer = score,
+    scored: Scorer | None = None,
 ) -> Query:
     """Ask the strategy which samples to label next.
 
@@ -242,7 +242,7 @@ def next_query(
         members: of the strategy's committee.
         pool: as it is when the cycle begins.
         scratch: folder for vectors that are too many for memory.
-        scored: computes the signals, here or on a cluster; see `tools.cluster.scoring`.
+        scored: computes the signals, as on a cluster (`tools.cluster.scoring`); None is here.
     """
     task, settings, tap = experiment.task, experiment.scoring, experiment.tap
 
@@ -250,7 +250,8 @@ def next_query(
         """Compute the signals of some samples of the pool."""
         pool_view = task.dataset("pool")
         samples = Samples(pool_view, task.collate, ids)
-        return scored(model, samples, names, settings, Pass("scoring", members, tap, scratch))
+        compute = scored or score
+        return compute(model, samples, names, settings, Pass("scoring", members, tap, scratch))
 
     return asked(experiment, pool, signals)
 

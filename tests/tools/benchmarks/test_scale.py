@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +44,8 @@ def test_a_pool_is_scored_on_ray_as_in_one_process(tmp_path: Path, monkeypatch, 
     pytest.importorskip("ray", reason="Ray is not here: pip install -e '.[ray]'")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(scale, "apart", scale.once)  # another process takes seconds to begin
+    monkeypatch.setattr(scale, "keep_freed_memory", lambda: True)  # it would stay for other tests
     monkeypatch.setattr(scale, "EMPTY", 5)
     sizes = ["--images", "3000", "--shard", "500", "--batch-size", "100", "--workers", "1"]
     assert bench.main(["scale", *sizes, "--json", str(tmp_path / "out.json")]) == 0
@@ -53,9 +59,23 @@ def test_a_pool_is_scored_on_ray_as_in_one_process(tmp_path: Path, monkeypatch, 
     assert "images a second" in capsys.readouterr().out
 
 
+def test_the_work_of_children_and_of_theirs_is_counted():
+    spin = "import time; end = time.process_time() + 0.5\nwhile time.process_time() < end: pass\n"
+    spin += "print('done', flush=True); time.sleep(60)"
+    nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {spin!r}])"
+    before = scale.busy()
+    with subprocess.Popen(
+        [sys.executable, "-c", nested], stdout=subprocess.PIPE, start_new_session=True
+    ) as child:
+        assert child.stdout.readline() == b"done\n"
+        assert 0.5 <= scale.busy() - before < 5
+        os.killpg(child.pid, signal.SIGKILL)
+    assert scale.busy() - before < 0.5
+
+
 def test_rows_that_differ_are_an_error(monkeypatch):
-    once = scale.Once(1.0, 2.0, 3, 0.1, {"entropy": "a"})
+    once = scale.Once(1.0, 2.0, 1.5, 3, 0.1, {"entropy": "a"})
     found = [once, replace(once, rows={"entropy": "b"})]
-    monkeypatch.setattr(scale, "once", lambda *_: found.pop())
+    monkeypatch.setattr(scale, "apart", lambda *_: found.pop())
     with pytest.raises(ValueError, match="expected the same rows each time, but got .*'b'"):
         scale.measure(100, [1], 10, 10, 1)

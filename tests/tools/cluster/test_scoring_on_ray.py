@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch.utils.hooks import RemovableHandle
 
+from acquisition import table
 from acquisition.canary import CanaryError
 from acquisition.pool import Pool
 from acquisition.scoring import Pass, Samples, score
@@ -85,6 +86,18 @@ def test_the_rows_are_those_of_one_process_however_the_pass_is_cut(joined, said,
     experiment = toy()
     both(experiment, Shards(experiment, said.append, size))
     assert said == [] and capsys.readouterr() == ("", "")
+
+
+def test_many_vectors_lie_in_a_file_here_too(joined, said, tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "MAPPED", 4 * 200 * 2)
+    experiment = toy()
+    model, some = trained(experiment.task), samples(experiment)
+    there = Shards(experiment, said.append, 40)(
+        model, some, NAMES, experiment.scoring, Pass(scratch=tmp_path)
+    )
+    assert type(there["embedding"]) is np.memmap and type(there["loss"]) is np.ndarray
+    here = score(model, some, NAMES, experiment.scoring)
+    assert there["embedding"].tobytes() == here["embedding"].tobytes()
 
 
 def test_no_samples_have_no_rows_and_one_has_its_own(joined, said):
@@ -167,12 +180,19 @@ def test_a_worker_that_sees_other_data_refuses(joined, tmp_path, said, does, say
         both(experiment, Shards(experiment, said.append))
 
 
-def test_a_worker_with_another_torch_refuses(joined, said, monkeypatch):
+@pytest.mark.parametrize(
+    ("module", "name", "says"),
+    [
+        (torch, "__version__", r"expected torch elsewhere, as on this machine, but got \d"),
+        (shards, "CODE", f"expected the losstap of elsewhere, .* but got {REPOSITORY}; install"),
+    ],
+)
+def test_a_worker_with_other_code_refuses(joined, said, monkeypatch, module, name, says):
     experiment = toy()
     with monkeypatch.context() as patch:
-        patch.setattr(torch, "__version__", "1.2.3")
+        patch.setattr(module, name, "elsewhere")
         scored = Shards(experiment, said.append)
-    with pytest.raises(ConfigError, match=r"expected torch 1\.2\.3 as on this machine, but got 2"):
+    with pytest.raises(ConfigError, match=says):
         both(experiment, scored)
 
 
