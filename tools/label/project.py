@@ -26,6 +26,8 @@ from pathlib import Path
 from models.process.files import locked, replacing
 from models.process.seeding import stream
 from models.process.text import abridged
+from tasks.base import Sourced
+from tasks.deployable import Deployable
 from tasks.labelable import Labelable, Labeling
 from tools.experiment.config import Experiment, load
 from tools.experiment.options import ConfigError
@@ -160,14 +162,18 @@ def labeling_of(experiment: Experiment) -> Labeling:
         ConfigError: if the task cannot say it.
     """
     task = experiment.task
-    if not isinstance(task, Labelable):
-        raise ConfigError(
-            experiment.name,
-            [
-                f"task.type: expected a task whose labels people can give, but "
-                f"{type(task).__name__} lacks `labeling` and `on_labels`; see tasks/labelable.py"
-            ],
+    needed = {
+        Labelable: "`labeling` and `on_labels`; see tasks/labelable.py",
+        Sourced: "`sources`, by which the images of its samples are found; see tasks/base.py",
+        Deployable: "`labels` and `deployment`, for predictions that people begin with; see "
+        "tasks/deployable.py",
+    }
+    lacking = [text for part, text in needed.items() if not isinstance(task, part)]
+    if lacking or not isinstance(task, Labelable):
+        which = (
+            f"task.type: expected a task whose labels people can give, but {type(task).__name__}"
         )
+        raise ConfigError(experiment.name, [f"{which} lacks {text}" for text in lacking])
     try:
         return task.labeling()
     except ValueError as error:
