@@ -74,7 +74,7 @@ def add(
         before = project.labels.labels.get(image.sha256)
         if before is not None and answer.seconds is None:  # what it took is not forgotten
             answer = replace(answer, seconds=before.answer.seconds)
-        if before is not None and before.answer == answer:
+        if before is not None and replace(before.answer, key=answer.key) == answer:
             same += 1
             continue
         now = _labeled(project, answer, shown.get(image.sha256))

@@ -77,7 +77,7 @@ class Project:
         """The images that are there, by the hash of their bytes."""
         return {image.sha256: image for image in self.index.present}
 
-    @property
+    @cached_property
     def waiting(self) -> frozenset[str]:
         """Hashes of the images that people were asked for and said nothing of yet."""
         return frozenset(sent.asked(self.batches)) - self.labels.labels.keys()
@@ -95,7 +95,7 @@ class Project:
         known = {key for key, one in labels.items() if one.answer.state != "skipped"}
         return [image for image in self.index.present if image.sha256 in known]
 
-    @property
+    @cached_property
     def open(self) -> list[PoolImage]:
         """The images that may be asked for: of which nobody said anything, and nobody has."""
         taken = self.waiting | self.labels.labels.keys()
@@ -119,7 +119,7 @@ class Project:
             if image.sha256 not in known and sent_as.get(image.key)
         ]
 
-    @property
+    @cached_property
     def candidates(self) -> list[PoolImage]:
         """Those among which a strategy chooses: the validation slice is not."""
         return [image for image in self.open if image.sha256 not in self.slice]
@@ -177,7 +177,8 @@ def labeling_of(experiment: Experiment) -> Labeling:
     try:
         return task.labeling()
     except ValueError as error:
-        raise ConfigError(experiment.name, [str(error)]) from error
+        remedy = "set it in the config, or by --cfg-options"
+        raise ConfigError(experiment.name, [f"{error}; {remedy}"]) from error
 
 
 @contextmanager

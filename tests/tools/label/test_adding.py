@@ -88,6 +88,10 @@ def test_the_same_export_twice_changes_nothing(tmp_path: Path):
     said = made.good("add", made.run, path)
     assert "0 images are new, 0 changed, 8 were known; nothing was taken of 0" in said
     assert annotator.hashes(made.run / "labels") == before and list(before) == ["00.json"]
+    key = asked(made)[0]
+    (made.photos / key).rename(made.photos / "renamed.png")
+    assert "0 changed, 8 were known" in made.good("add", made.run, path)
+    assert annotator.hashes(made.run / "labels") == before
     assert "40 s of people for 8 images" in said
 
 
