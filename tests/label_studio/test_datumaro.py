@@ -17,10 +17,13 @@ import pytest
 
 from tasks.labelable import Labeling
 from tests.label_studio.drawing import batch_of, boxes, make_image, pose
+from tests.label_studio.environment import lane
 from tools.label.formats import coco, cvat, label_studio, voc, yolo
 from tools.label.labels import PoolImage, Shape
 
 pytestmark = pytest.mark.slow
+
+LANE = lane()
 
 SCRIPT = Path(__file__).with_name("second_opinion.py")
 SIZES = {"a.jpg": (640, 480), "sub/b c.jpg": (500, 375), "turned.jpg": (320, 400)}
@@ -46,11 +49,11 @@ Row = tuple[str, list[float]]
 
 
 @pytest.fixture
-def ask(lane: Path) -> Ask:
+def ask() -> Ask:
     """Run the script by the lane's Python."""
 
     def run(*arguments: object, given: object = None) -> Any:
-        command = [lane / "bin/python", SCRIPT, *map(str, arguments)]
+        command = [LANE / "bin/python", SCRIPT, *map(str, arguments)]
         done = subprocess.run(
             command, input=json.dumps(given), capture_output=True, encoding="utf-8", timeout=300
         )

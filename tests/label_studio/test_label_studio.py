@@ -20,6 +20,7 @@ import requests
 from tasks.labelable import Labeling
 from tests.conftest import REPOSITORY
 from tests.label_studio.drawing import Hand, batch_of, boxes, make_image, pose
+from tests.label_studio.environment import lane
 from tests.label_studio.serving import FIRST, Person, Running, listens, running
 from tools.label import server as module
 from tools.label.formats import label_studio
@@ -28,6 +29,8 @@ from tools.label.server import Server
 from tools.label.tokens import Token
 
 pytestmark = pytest.mark.slow
+
+LANE = lane()
 
 OBJECTS = Labeling("boxes", ("cat", "big dog"))
 JOINTS = ("head", "left hand", "right hand")
@@ -80,10 +83,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def there(lane: Path, place: Path) -> Iterator[Running]:
+def there(place: Path) -> Iterator[Running]:
     """Label Studio, which is seen to end and to have asked nobody outside."""
     (place / "home").mkdir()
-    with running(lane, place / "home", place) as found:
+    with running(LANE, place / "home", place) as found:
         print(f"first answer after {found.seconds:.0f} s")
         yield found
     assert not listens(found.url)

@@ -223,7 +223,7 @@ def test_a_new_picture_by_the_name_of_one_that_was_moved(tmp_path: Path):
         assert made.project.labels.labels[image.sha256].answer.key == "moved.png"
         assert (other.sha256 in made.project.labels.labels) == labeled
         if labeled:
-            assert "screw" == made.project.labels.labels[other.sha256].answer.shapes[0].label
+            assert made.project.labels.labels[other.sha256].answer.shapes[0].label == "screw"
 
 
 def test_an_answer_for_the_old_picture_is_not_taken_for_the_new_one(tmp_path: Path):
