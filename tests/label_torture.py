@@ -29,6 +29,7 @@ from tools import al_label
 
 WAYS = ("kill at a file", "SIGTERM", "Ctrl-C")
 WEIGHTS = (8, 1, 1)
+SHARE = 0.6  # of the starts that are ended
 FORMS = {"classes": ("csv", "label-studio", "cvat"), "boxes": ("label-studio", "coco", "voc")}
 OPTIONS = ("training.epochs=1", "training.start=warm", "label.validation=2")
 ENDED = {"kill at a file": (-9,), "SIGTERM": (130, -15), "Ctrl-C": (130, -2, 70)}
@@ -99,7 +100,8 @@ def project(
     for place, (part, command) in enumerate(steps(made)):
         before = _gone_out(made)
         while True:
-            way = rng.choices(WAYS, WEIGHTS)[0] if kills > 0 else None
+            killed = kills > 0 and rng.random() < SHARE
+            way = rng.choices(WAYS, WEIGHTS)[0] if killed else None
             at = rng.randint(1, max(1, counts.get(place, 1))) if way == WAYS[0] else 0
             count = made.root / "count"
             child = torture.spawn(command, made.run, at, count, al_label.main)
