@@ -115,7 +115,8 @@ def _reason(rank: int, chosen: Chosen, shares: Mapping[str, float]) -> str:
 def _in_words(step: Step) -> str:
     """What a step does, in the first sentence of its docstring."""
     text = headline(type(step).__doc__).partition(". ")[0].rstrip(".")
-    return text.rpartition(": ")[2]
+    words = text.rpartition(": ")[2]
+    return words[:1].lower() + words[1:]
 
 
 def _marked(project: Project, found: list[Choice], how: str, console: Plain) -> list[Choice]:

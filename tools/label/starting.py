@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from acquisition.query import needs
+from acquisition.signals import fields
 from models.process.files import locked
 from tools.display.console import Plain
-from tools.experiment.config import load
-from tools.experiment.options import require
+from tools.experiment.config import Experiment, load
+from tools.experiment.options import ConfigError, require
 from tools.label import versions
 from tools.label.images import Index, scan
 from tools.label.labels import LabelError
@@ -74,6 +76,7 @@ def begun(
         )
     experiment = load(config, options={**BUDGET, **options})
     labeling_of(experiment)
+    _require_people(experiment)
     found = scan(Index(images.resolve()))
     for note in found.notes:
         console.print(f"note: {note}")
@@ -96,6 +99,27 @@ def begun(
         yield Project(path, found.index, frozenset(chosen), Version(), ())
         write_index(path, found.index)  # the last act: from now on there is a project
         (path / BEGUN).unlink()
+
+
+def _require_people(experiment: Experiment) -> None:
+    """Refuse what takes the labels from elsewhere than people.
+
+    Raises:
+        ConfigError: if the config has such settings.
+    """
+    problems = []
+    if experiment.oracle is not None:
+        problems.append(
+            "oracle: expected None, as people give the labels, but got simulated people; take it "
+            "out of the config, or add --cfg-options oracle=None"
+        )
+    if "loss" in fields(needs(experiment.steps)):
+        problems.append(
+            f"strategy: expected one that knows nothing of labels that nobody has given, but "
+            f"{experiment.strategy!r} needs the loss of every image; choose another"
+        )
+    if problems:
+        raise ConfigError(experiment.name, problems)
 
 
 def _free(path: Path) -> bool:

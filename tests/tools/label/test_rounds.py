@@ -46,6 +46,7 @@ def choices(made: Bench, by: str = "strategy") -> list[str]:
         (["strategy=random"], "rank 1 of 7: "),
         (["strategy=entropy"], "entropy above "),
         (["strategy=badge"], "rank 1 of 7: "),
+        (["strategy=kmeans"], "rank 1 of 7: keeps the sample nearest to each of as many centroids"),
         (["strategy=learning_loss_coreset"], "predicted loss above "),
         (["strategy=ensemble_bald"], "bald above "),
         (["strategy=dropout_bald", "committee.dropout_at=['layer*']"], "bald above "),

@@ -89,6 +89,22 @@ def test_a_task_that_people_cannot_label_is_refused(made: Bench):
     assert "task.type: expected a task whose labels people can give, but Toy lacks" in said
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["strategy=oracle_loss"], "'oracle_loss' needs the loss of every image; choose another"),
+        (
+            ["oracle.type=tasks.noise.Noisy", "oracle.flipped=0.5"],
+            "oracle: expected None, as people give the labels, but got simulated people",
+        ),
+    ],
+)
+def test_labels_come_from_people_alone(made: Bench, options: list[str], expected: str):
+    status, said = init(made, "--cfg-options", *options)
+    assert status == 2 and expected in said, said
+    assert not made.run.exists()
+
+
 def test_the_project_lies_outside_of_the_images(made: Bench):
     status, said = init(made, run=made.photos / "day/run")
     assert status == 2 and "--run: expected a folder outside of --images" in said
