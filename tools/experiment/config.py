@@ -21,6 +21,14 @@ from tools.experiment.options import ConfigError, require
 from tools.experiment.plan import Named, Plan, parts, strategy_of
 from tools.experiment.settings import imported, resolved, unknown
 
+Make = Callable[[type, dict[str, Any]], Task]  # an adapter's class and settings -> the adapter
+
+
+def made(kind: type, settings: dict[str, Any]) -> Task:
+    """A fresh adapter."""
+    adapter: Any = kind(**settings)
+    return adapter
+
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment(Plan):
@@ -48,6 +56,7 @@ def load(
     smoke: bool = False,
     options: Mapping[str, Any] | None = None,
     further: Callable[[Task, Budget], list[str]] | None = None,
+    make: Make = made,
 ) -> Experiment:
     """Read a config, check all of it, and build the experiment.
 
@@ -59,13 +68,14 @@ def load(
         options: settings over the config's.
         further: finds further problems of a sound task and budget, for one report of all; called
             only where something else is wrong.
+        make: of the task; runs in one process may share one.
 
     Raises:
         ConfigError: with every problem, before anything is built.
     """
     written, given = _read(path, smoke, options or {})
     values, problems = check(given)
-    task, task_problems = _adapter(values.get("task"), values.get("scoring", {}))
+    task, task_problems = _adapter(values.get("task"), values.get("scoring", {}), make)
     strategy, strategy_problems = strategy_of(values, imported)
     problems += task_problems + strategy_problems
     if problems or task is None or strategy is None:
@@ -166,7 +176,7 @@ def _line(error: BaseException, path: str | Path) -> str:
 
 
 def _adapter(
-    given: Mapping[str, Any] | None, scoring: Mapping[str, Any]
+    given: Mapping[str, Any] | None, scoring: Mapping[str, Any], make: Make
 ) -> tuple[Task | None, list[str]]:
     """Build the adapter of a checked section `task`, and return it with all problems.
 
@@ -176,7 +186,7 @@ def _adapter(
         return None, []
     settings = {key: value for key, value in given.items() if key != "type"}
     try:
-        adapter = given["type"](**settings)
+        adapter = make(given["type"], settings)
     except ValueError as error:  # what types cannot say, an adapter checks in its constructor
         return None, [f"task: {error}"]
     except (Exception, SystemExit) as error:  # adapters are anybody's
