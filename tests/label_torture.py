@@ -3,7 +3,7 @@ with one that nobody killed:  python -m tests.label_torture
 
 A project is made, three batches go out and come back. Each command is ended by SIGKILL (shortly
 after a random one of its own file operations, so in the midst of writing), by SIGTERM or by Ctrl-C,
-and given again until it comes to its end. After every kill each file must be whole; in the end all
+and given again until it comes to its end or has done its last act. After every kill each file must be whole; in the end all
 bytes must be those of the undisturbed project, times aside.
 """
 
@@ -69,7 +69,7 @@ def outcome(folder: Path) -> dict[str, bytes | str]:
     found: dict[str, bytes | str] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if not path.is_file() or name.startswith("rounds/") or path.name == ".lock":
+        if not path.is_file() or name.startswith("rounds/") or name in (".lock", "begun"):
             continue
         found[name] = path.read_bytes()
         if name == "curve.json":
@@ -97,6 +97,7 @@ def project(
         counts: of file operations, by the place of the command.
     """
     for place, (part, command) in enumerate(steps(made)):
+        before = _gone_out(made)
         while True:
             way = rng.choices(WAYS, WEIGHTS)[0] if kills > 0 else None
             at = rng.randint(1, max(1, counts.get(place, 1))) if way == WAYS[0] else 0
@@ -120,7 +121,16 @@ def project(
                 return False
             found.ended[part, way] += 1
             kills -= 1
+            if part != "add" and _gone_out(made) > before:
+                break  # it was killed after its last act, which the user sees by `status`
     return True
+
+
+def _gone_out(made: Bench) -> int:
+    """How many commands have done their last act: init, and a `next` for each batch."""
+    if not (made.run / "images.json").exists():
+        return 0
+    return 1 + len(made.project.batches)
 
 
 def run(kind: str, work: Path, kills: int, seed: int, most: int) -> Found:

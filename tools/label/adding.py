@@ -15,7 +15,6 @@ from tools.label import kinds, versions
 from tools.label.batches import Batch, Choice
 from tools.label.checking import Checked, check
 from tools.label.cost import cost
-from tools.label.images import by_key
 from tools.label.labels import Answer, Entry, PoolImage
 from tools.label.project import Project
 from tools.label.versions import Labeled, Version
@@ -74,7 +73,7 @@ def add(
         before = project.labels.labels.get(image.sha256)
         if before is not None and answer.seconds is None:  # what it took is not forgotten
             answer = replace(answer, seconds=before.answer.seconds)
-        if before is not None and before.answer == answer:
+        if before is not None and replace(before.answer, key=answer.key) == answer:
             same += 1
             continue
         now = _labeled(project, answer, shown.get(image.sha256))
@@ -95,16 +94,17 @@ def images_by_name(project: Project) -> dict[str, PoolImage]:
     that went out is gone, nothing that came back for it is taken. Beside it the path of now is
     known, too, unless it ends in the same name: that name alone would mean two.
     """
-    images = by_key(project.index.present)
-    for batch in project.batches:
-        for one in batch.choices:
-            images.pop(one.key, None)
-            if one.sha256 not in project.images:
-                continue
-            image = project.images[one.sha256]
-            if image.path.name == PurePosixPath(one.key).name:
-                images.pop(image.key, None)
-            images[one.key] = replace(image, key=one.key)
+    asked = {one.sha256: one.key for batch in project.batches for one in batch.choices}
+    taken = set(asked.values())
+    images = {}
+    for image in project.index.present:
+        if image.sha256 not in asked and image.key in taken:
+            continue
+        key = asked.get(image.sha256, image.key)
+        images[key] = replace(image, key=key)
+        renamed = PurePosixPath(image.key).name != PurePosixPath(key).name
+        if renamed and image.key not in taken:
+            images[image.key] = image
     return images
 
 

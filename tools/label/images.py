@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -214,8 +214,3 @@ def _told(what: str, which: Sequence[str]) -> list[str]:
     if not which:
         return []
     return [f"{len(which):,} {what}: {abridged(which, NAMED)}"]
-
-
-def by_key(images: Iterable[PoolImage]) -> dict[str, PoolImage]:
-    """The images by their path below the folder."""
-    return {image.key: image for image in images}

@@ -26,6 +26,8 @@ from pathlib import Path
 from models.process.files import locked, replacing
 from models.process.seeding import stream
 from models.process.text import abridged
+from tasks.base import Sourced
+from tasks.deployable import Deployable
 from tasks.labelable import Labelable, Labeling
 from tools.experiment.config import Experiment, load
 from tools.experiment.options import ConfigError
@@ -75,7 +77,7 @@ class Project:
         """The images that are there, by the hash of their bytes."""
         return {image.sha256: image for image in self.index.present}
 
-    @property
+    @cached_property
     def waiting(self) -> frozenset[str]:
         """Hashes of the images that people were asked for and said nothing of yet."""
         return frozenset(sent.asked(self.batches)) - self.labels.labels.keys()
@@ -93,7 +95,7 @@ class Project:
         known = {key for key, one in labels.items() if one.answer.state != "skipped"}
         return [image for image in self.index.present if image.sha256 in known]
 
-    @property
+    @cached_property
     def open(self) -> list[PoolImage]:
         """The images that may be asked for: of which nobody said anything, and nobody has."""
         taken = self.waiting | self.labels.labels.keys()
@@ -117,7 +119,7 @@ class Project:
             if image.sha256 not in known and sent_as.get(image.key)
         ]
 
-    @property
+    @cached_property
     def candidates(self) -> list[PoolImage]:
         """Those among which a strategy chooses: the validation slice is not."""
         return [image for image in self.open if image.sha256 not in self.slice]
@@ -160,18 +162,23 @@ def labeling_of(experiment: Experiment) -> Labeling:
         ConfigError: if the task cannot say it.
     """
     task = experiment.task
-    if not isinstance(task, Labelable):
-        raise ConfigError(
-            experiment.name,
-            [
-                f"task.type: expected a task whose labels people can give, but "
-                f"{type(task).__name__} lacks `labeling` and `on_labels`; see tasks/labelable.py"
-            ],
+    needed = {
+        Labelable: "`labeling` and `on_labels`; see tasks/labelable.py",
+        Sourced: "`sources`, by which the images of its samples are found; see tasks/base.py",
+        Deployable: "`labels` and `deployment`, for predictions that people begin with; see "
+        "tasks/deployable.py",
+    }
+    lacking = [text for part, text in needed.items() if not isinstance(task, part)]
+    if lacking or not isinstance(task, Labelable):
+        which = (
+            f"task.type: expected a task whose labels people can give, but {type(task).__name__}"
         )
+        raise ConfigError(experiment.name, [f"{which} lacks {text}" for text in lacking])
     try:
         return task.labeling()
     except ValueError as error:
-        raise ConfigError(experiment.name, [str(error)]) from error
+        remedy = "set it in the config, or by --cfg-options"
+        raise ConfigError(experiment.name, [f"{error}; {remedy}"]) from error
 
 
 @contextmanager

@@ -111,6 +111,8 @@ def _next(arguments: argparse.Namespace, console: Plain) -> int:
         else:
             project, batch = choose_batch(project, arguments.count, console, arguments.ray)
         _write(project, batch, arguments, console)
+        if arguments.again:
+            return 0
         curve.keep(project)
         # the last act: until now the same command chooses the same batch again
         batches.write(project.path, batch)

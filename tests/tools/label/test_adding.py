@@ -88,6 +88,10 @@ def test_the_same_export_twice_changes_nothing(tmp_path: Path):
     said = made.good("add", made.run, path)
     assert "0 images are new, 0 changed, 8 were known; nothing was taken of 0" in said
     assert annotator.hashes(made.run / "labels") == before and list(before) == ["00.json"]
+    key = asked(made)[0]
+    (made.photos / key).rename(made.photos / "renamed.png")
+    assert "0 changed, 8 were known" in made.good("add", made.run, path)
+    assert annotator.hashes(made.run / "labels") == before
     assert "40 s of people for 8 images" in said
 
 
@@ -183,6 +187,43 @@ def test_names_that_were_swapped_while_they_were_out(tmp_path: Path):
         found = made.project.labels.labels
         for key in (first, second):
             assert found[before[key]].answer.shapes[0].label == truth[before[key]][0].label
+
+
+def test_folders_that_were_swapped_while_they_were_out(tmp_path: Path):
+    """The files' own names are the same, and tools that leave out the folder are asked for it."""
+    names = [f"{folder}/{k}.png" for folder in ("x", "y") for k in range(4)]
+    made = started(tmp_path, "classes", "label.first=random", names=names)
+    made.next(8)
+    before = {image.key: image.sha256 for image in made.project.index.present}
+    path = made.export("csv")[0]
+    for old, new in (("x", "aside"), ("y", "x"), ("aside", "y")):
+        (made.photos / old).rename(made.photos / new)
+    status, said = made.call("add", made.run, table(made, {"0.png": "nut"}))
+    assert status == 1 and "could be any of" in said
+    made.good("add", made.run, path)
+    found = made.project.labels.labels
+    assert len(found) == 8
+    for sha256 in before.values():
+        assert found[sha256].answer.shapes[0].label == made.truth()[sha256][0].label
+
+
+def test_a_new_picture_by_the_name_of_one_that_was_moved(tmp_path: Path):
+    for labeled in (False, True):
+        made = out(tmp_path / str(labeled), count=2)
+        key = asked(made)[0]
+        (image,) = [one for one in made.project.index.present if one.key == key]
+        path = made.export("csv")[0]
+        other = made.project.open[0]
+        if labeled:  # it is known by another name
+            made.good("add", made.run, table(made, {other.key: "screw"}))
+        (made.photos / key).rename(made.photos / "moved.png")
+        (made.photos / other.key).rename(made.photos / key)
+        said = made.good("add", made.run, path)
+        assert "2 images are new" in said
+        assert made.project.labels.labels[image.sha256].answer.key == "moved.png"
+        assert (other.sha256 in made.project.labels.labels) == labeled
+        if labeled:
+            assert made.project.labels.labels[other.sha256].answer.shapes[0].label == "screw"
 
 
 def test_an_answer_for_the_old_picture_is_not_taken_for_the_new_one(tmp_path: Path):

@@ -67,7 +67,7 @@ def test_the_slice_is_drawn_by_the_seed_and_at_most_a_fifth(tmp_path: Path):
             lambda b: b.config.write_text(
                 b.config.read_text().replace("classes=('bolt', 'nut', 'screw'), ", "")
             ),
-            "task.classes: expected the names of the classes",
+            "task.classes: expected the names of the classes, but got None; set it in the config, or",
         ),
     ],
 )
