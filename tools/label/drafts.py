@@ -57,26 +57,15 @@ def _shape(
         return Shape(label, score=float(record.get(f"p_{label}", 1.0)))
     width, height = size
     x, y, w, h = map(float, record["bbox"])
-<<<<<<< HEAD
-    left, right = (min(max(value, 0.0), float(width)) for value in (x, x + w))
-    top, bottom = (min(max(value, 0.0), float(height)) for value in (y, y + h))
-=======
     left, right = (_within(value, width) for value in (x, x + w))
     top, bottom = (_within(value, height) for value in (y, y + h))
->>>>>>> main
     box = (left, top, right - left, bottom - top)
     score = float(record["score"])
     if labeling.kind == "boxes":
         return Shape(names[record["category_id"]], box, score=score)
     flat = list(map(float, record["keypoints"]))
     places = zip(flat[::3], flat[1::3], strict=True)
-<<<<<<< HEAD
-    joints = tuple(
-        Joint(min(max(a, 0.0), float(width)), min(max(b, 0.0), float(height)), 2) for a, b in places
-    )
-=======
     joints = tuple(Joint(_within(a, width), _within(b, height), 2) for a, b in places)
->>>>>>> main
     return Shape(labeling.classes[0], box, joints, score)
 
 
