@@ -78,7 +78,7 @@ def load(
     name = Path(path).stem
     if smoke:
         name += "-smoke"
-    return _built(str(path), name, written, given, further)
+    return _built(str(path), name, written, given, further, make)
 
 
 def rebuilt(name: str, written: Mapping[str, Any]) -> Experiment:
@@ -96,6 +96,7 @@ def _built(
     written: dict[str, Any],
     given: dict[str, Any],
     further: Callable[[Task, Budget], list[str]] | None,
+    make: Make = made,
 ) -> Experiment:
     """Check settings, and build the experiment of them."""
     values, problems = check(given)
