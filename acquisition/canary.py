@@ -70,7 +70,7 @@ def check(
 
     Args:
         ids: of the pass (N,).
-        rows: signal -> (N,) or (N, D), as the pass returns them.
+        rows: signal -> (N,), (N, D) or (N, M, D), as the pass returns them.
         share: ids that this process scored.
         alone: computes one sample.
         title: of the pass.
@@ -81,6 +81,7 @@ def check(
     """
     order = chosen(share, 2 * CANARIES)
     ids = np.asarray(ids)
+    rows = {name: comparable(values) for name, values in rows.items()}
     spreads = {name: spread(values) for name, values in rows.items()}
 
     def compare(some: Sequence[int]) -> tuple[list[str], bool]:
@@ -94,6 +95,7 @@ def check(
             except ValueError as error:
                 lines.append(f"sample {i}: cannot be computed alone ({error})")
                 continue
+            again = {name: comparable(values[None])[0] for name, values in again.items()}
             position = int(np.flatnonzero(ids == i)[0])
             passed = {name: values[position] for name, values in rows.items()}
             lines += _disagreement(i, passed, again, spreads, rounded)
@@ -126,6 +128,18 @@ def spread(values: np.ndarray) -> float:
     if not len(some):
         return 0.0
     return float(np.sqrt(some.var(axis=0).sum()))
+
+
+def comparable(values: np.ndarray) -> np.ndarray:
+    """Rows of bags (N, M, D) as vectors (N, D) in which the order of the M boxes has no part.
+
+    Rounding exchanges boxes that are nearly as sure: they are summed, weighted by their scores,
+    which are the second of a box's numbers. Other rows stay as they are.
+    """
+    if values.ndim < 3:
+        return values
+    wide = values.astype(np.float64)
+    return (wide * wide[..., 1:2]).sum(axis=1)
 
 
 def agree(passed: np.ndarray, alone: np.ndarray, spread: float, rounded: bool = False) -> bool:

@@ -24,6 +24,8 @@ STRATEGIES = (
     "learning_loss_coreset",
     "entropy_coreset",
     "power_learning_loss",
+    "enms",
+    "divproto",
     "oracle_loss",
     "placebo",
 )
@@ -39,5 +41,8 @@ SIGNALS = (
     "embedding",
     "residual",
     "feature",
+    "enms",
+    "prototypes",
+    "quality",
     "loss",
 )

@@ -44,6 +44,12 @@ def needs(strategy: Sequence[Step]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for step in strategy for name in step.needs))
 
 
+def read(strategy: Sequence[Step]) -> tuple[str, ...]:
+    """Names of all signals that are read of candidates or of labeled samples, each once."""
+    known = (name for step in strategy for name in step.labeled)
+    return tuple(dict.fromkeys([*needs(strategy), *known]))
+
+
 def ask(
     strategy: Sequence[Step],
     unlabeled: np.ndarray,

@@ -77,8 +77,8 @@ def score(
         how: title, committee, tap and scratch folder; `Pass()` by default.
 
     Returns:
-        For each signal float32 rows (N,) or (N, D), in the order of `ids`, the same on every
-        process.
+        For each signal float32 rows (N,), (N, D) or (N, M, D), in the order of `ids`, the same on
+        every process.
 
     Raises:
         RuntimeError: if a signal does not have one row a sample, or samples got lost.
@@ -238,7 +238,7 @@ def _evidence(
 
 def _rows(name: str, evidence: signals.Evidence, count: int) -> Tensor:
     rows = signals.known(name).rows(evidence)
-    if rows.dim() not in (1, 2) or len(rows) != count:
+    if rows.dim() not in (1, 2, 3) or len(rows) != count:
         raise RuntimeError(
             f"Expected the signal {name!r} to have {count} rows, but got shape {tuple(rows.shape)}"
         )

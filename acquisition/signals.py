@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from acquisition import boxes
 from acquisition.settings import Aggregate
-from models.output import Output
+from models.output import Bag, Output
 from models.training.settings import Kind
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Signal:
-    """One number (B,) or vector (B, D) for each sample of a batch.
+    """One number (B,), vector (B, D) or list of vectors (B, M, D) for each sample of a batch.
 
     Args:
         rows: from the evidence.
@@ -227,6 +228,11 @@ def _gradient(place: int) -> Signal:
     return Signal(rows, frozenset({"gradient"}))
 
 
+def _of_bag(measure: Callable[[Bag], Tensor]) -> Signal:
+    """A signal of what was found in a sample, such as boxes."""
+    return Signal(lambda e: measure(given(_output(e).bag, "bag")), frozenset({"bag"}))
+
+
 SIGNALS = {
     "predicted_loss": Signal(lambda e: e.model.predicted_loss(_output(e).taps), module=True),
     "entropy": _of_probs(entropy),
@@ -239,6 +245,10 @@ SIGNALS = {
     "embedding": Signal(lambda e: pooled(_output(e).taps[e.tap].float())),
     "residual": _gradient(0),
     "feature": _gradient(1),
+    "enms": _of_bag(boxes.enms),
+    "prototypes": _of_bag(boxes.prototypes),
+    # reads labels: of labeled samples alone
+    "quality": Signal(lambda e: given(_output(e).quality, "quality"), frozenset({"quality"})),
     # reads labels: for measuring, and for the oracle, which is a bound and not a method
     "loss": Signal(lambda e: given(_output(e).loss, "loss"), frozenset({"loss"})),
 }

@@ -37,7 +37,7 @@ class Step:
 
     Attributes:
         needs: names of the signals that it reads (see `acquisition/signals.py`).
-        labeled: those of them that it reads of the labeled samples, too.
+        labeled: those that it reads of the labeled samples, most of them of both.
 
     Examples:
         >>> class Lowest(Step):

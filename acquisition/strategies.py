@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from acquisition.box_steps import DiversePrototypes
 from acquisition.steps import (
     Badge,
     Densest,
@@ -70,6 +71,8 @@ def named_strategies(subset: int | None = None, keep: int = 4) -> dict[str, Stra
         "learning_loss_coreset": scored(Highest(loss, keep), KCenter()),
         "entropy_coreset": scored(Highest("entropy", keep), KCenter()),
         "power_learning_loss": scored(GumbelRanks(loss)),
+        "enms": scored(Highest("enms")),
+        "divproto": scored(DiversePrototypes()),
         "oracle_loss": scored(Highest("loss")),
         "placebo": scored(Shuffled(loss)),
     }

@@ -26,6 +26,25 @@ class Tap:
 
 
 @dataclass(frozen=True)
+class Bag:
+    """The things that a network found in each of B samples, such as boxes: the surest M of each.
+
+    What is filled up to M has the score 0, the label -1, and a feature of zeros.
+
+    Args:
+        label: (B, M) class of each, from 0.
+        score: (B, M) its probability, from 0 to 1.
+        feature: (B, M, D) of each.
+        classes: how many there are.
+    """
+
+    label: Tensor
+    score: Tensor
+    feature: Tensor
+    classes: int
+
+
+@dataclass(frozen=True)
 class Output:
     """One forward pass over B samples; a field is None unless it was requested.
 
@@ -50,6 +69,11 @@ class Output:
         objective: () what a training minimises where that is not the mean of `loss`, as where a
             detector's own loss divides by what the whole batch holds; `loss` is then what the
             loss-prediction module learns, and need not hold a graph.
+        bag: what was found in each sample, each thing with label, score and feature; M is the same
+            for all batches.
+        quality: (B, C, 2) how well the annotated things of each class are found: the sum over them,
+            from 0 to 1 each, and how many there are. It is of labels, so strategies read it of
+            labeled samples alone.
     """
 
     taps: tuple[Tensor, ...]
@@ -59,3 +83,5 @@ class Output:
     gradient: tuple[Tensor, Tensor] | None = None
     answers: Tensor | None = None
     objective: Tensor | None = None
+    bag: Bag | None = None
+    quality: Tensor | None = None

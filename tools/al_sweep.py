@@ -4,8 +4,8 @@
 
 Each run is `al_train.py` in a process of its own, with its folder and a log beside it. The same
 command skips what is finished and goes on with what is not. Runs of a seed and module mode share
-their first training. With `--ray` the processes are those of a Ray cluster's workers; run folders,
-logs and all else are the same.
+their first training. With `--in-process` runs take turns in `--jobs` processes, with `--ray` the
+processes are those of a Ray cluster's workers; run folders, logs and all else are the same.
 """
 
 from __future__ import annotations
@@ -46,6 +46,12 @@ def parser() -> argparse.ArgumentParser:
         "--jobs",
         type=int,
         help="runs at a time (default: 1; with --ray what the cluster has room for)",
+    )
+    parse.add_argument(
+        "--in-process",
+        action="store_true",
+        help="runs take turns in --jobs processes, which spares each its start and the reading of "
+        "the data: for runs of seconds or minutes; the run folders are the same",
     )
     parse.add_argument(
         "--ray",
@@ -113,6 +119,8 @@ def _check(arguments: argparse.Namespace) -> None:
     ]
     if gpus is not None and not (0 <= gpus <= 1 or 1 < gpus < float("inf") and gpus == int(gpus)):
         problems.append(f"--gpus: expected a whole number, or a part of one, but got {gpus}")
+    if arguments.ray is not None and arguments.in_process:
+        problems.append("--in-process: expected without --ray, whose workers hold one run each")
     if arguments.ray is None:
         given = (("--cpus", cpus), ("--gpus", gpus))
         problems += [

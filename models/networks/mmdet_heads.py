@@ -99,10 +99,13 @@ class Heads:
         with torch.autocast(maps[0].device.type, enabled=False):
             return _total(self.dense.loss_by_feat(*outputs, truth, metas, ignored))
 
-    def boxes(self) -> list[InstanceData]:
-        """The boxes of each image after non-maximum suppression, in the image's own pixels."""
+    def boxes(self, rescale: bool = True) -> list[InstanceData]:
+        """The boxes of each image after non-maximum suppression.
+
+        They are in the image's own pixels, or else, with `rescale=False`, in the network's.
+        """
         with _given(self.detector, self.maps):
-            found = self.detector.predict(None, list(self.samples), rescale=True)
+            found = self.detector.predict(None, list(self.samples), rescale=rescale)
         return [sample.pred_instances for sample in found]
 
     def distributions(self) -> tuple[Tensor, Tensor]:

@@ -193,7 +193,7 @@ class Frozen:
         rows = batch["features"] if "features" in batch else self.rows(batch)
         parts = [rows[:, a:b] for a, b in zip([0, *self._ends], self._ends, strict=False)]
         mean, std = (value.to(rows.device) for value in self.statistics)
-        return (parts[0] - mean) / std, tuple(part.unsqueeze(1) for part in parts[1:])
+        return (parts[0] - mean).div_(std), tuple(part.unsqueeze(1) for part in parts[1:])
 
     def rows(self, batch: Batch) -> Tensor:
         """(B, D) float32 on the batch's device: the features, then the means of the taps."""

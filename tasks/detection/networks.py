@@ -23,6 +23,7 @@ from models.output import Output, Tap
 from models.process.seeding import seeded
 from models.process.text import nearest
 from tasks.base import Batch
+from tasks.detection.found import BOXES, with_boxes
 from tasks.detection.views import Canvas
 
 # after models.networks.ssd, which installs the operators that mmdet needs
@@ -32,6 +33,7 @@ OwnNetwork = Literal["ssd300_vgg16", "small_ssd"]
 VGG = "open-mmlab://vgg16_caffe"  # as mmdet's config of SSD300 names it
 VGG_LAYERS = 30  # the layers of `backbone.features` that are VGG-16's
 Side = Annotated[int, Ge(32)]
+GIVEN = frozenset({"loss", "probs"}) | BOXES
 
 
 class Network(Protocol):
@@ -107,7 +109,7 @@ class SSDNetwork:
     Arguments as in `network_of`.
     """
 
-    fields = frozenset({"loss", "probs"})
+    fields = GIVEN
     no_committee = ""
     most = ssd.MOST
     _MADE: ClassVar = {
@@ -159,7 +161,7 @@ class SSDNetwork:
     def output(self, network: SingleStageDetector, batch: Batch, want: frozenset[str]) -> Output:
         """Return the source maps as taps, and the wanted fields.
 
-        These are the loss of each image and the distributions of its priors.
+        These are the loss of each image, the distributions of its priors, and its boxes.
         """
         data = network.data_preprocessor(batch)
         taps, sources = ssd.features(network, data["inputs"])
@@ -172,7 +174,12 @@ class SSDNetwork:
             loss = head.image_losses(raw, samples)
         if "probs" in want:
             probs, weight = head.distributions(raw, samples)
-        return Output(taps, loss, probs, weight)
+        output = Output(taps, loss, probs, weight)
+        if not want & BOXES:
+            return output
+        metas = [sample.metainfo for sample in samples]
+        found = head.predict_by_feat(*raw, batch_img_metas=metas, rescale=False)
+        return with_boxes(output, found, data, self.num_classes, want)
 
     def boxes(self, network: SingleStageDetector, batch: Batch) -> list[InstanceData]:
         """See `Network`."""
@@ -262,7 +269,7 @@ class MmdetNetwork:
             raise ValueError(f"network.config: {error}") from error
         self.canvas = Canvas(*size, self.plan.keep_ratio, self.plan.pad)
         self.most = _most(trial)
-        self.fields = frozenset({"loss", "probs"})
+        self.fields = GIVEN
         if settings.train_on == "batch":
             self.fields |= {"objective"}
         self.no_committee = ""
@@ -311,7 +318,10 @@ class MmdetNetwork:
                 loss = heads.image_losses(self.settings.empty_loss)
         if "probs" in want:
             probs, weight = heads.distributions()
-        return Output(maps, loss, probs, weight, objective=objective)
+        output = Output(maps, loss, probs, weight, objective=objective)
+        if not want & BOXES:
+            return output
+        return with_boxes(output, heads.boxes(rescale=False), data, self.num_classes, want)
 
     def boxes(self, network: BaseDetector, batch: Batch) -> list[InstanceData]:
         """See `Network`."""

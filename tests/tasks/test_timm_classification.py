@@ -207,12 +207,13 @@ def run(folder: Path, into: Path, strategy: str, *more: str, smoke: bool = True)
     return [json.loads(line) for line in (into / "run/metrics.jsonl").read_text().splitlines()]
 
 
+OF_BOXES = {"enms", "divproto"}
 FEW = ["budget.initial=4", "budget.query=3", "scoring.control=5", "task.augmentation=crop"]
 FEW += ["training.batch_size=4", "committee.members=2", "committee.passes=2", "subset=None"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", sorted(named_strategies()))
+@pytest.mark.parametrize("strategy", sorted(named_strategies().keys() - OF_BOXES))
 def test_every_strategy_works_on_frozen_features(folder: Path, tmp_path: Path, strategy: str):
     rows = run(folder, tmp_path, strategy, *FEW)
     assert [row["labeled"] for row in rows] == [4, 7]

@@ -117,7 +117,7 @@ def _ranges(query: Query | None) -> str:
     for name, values in query.signals.items():
         if values.ndim > 1:
             name = f"|{name}|"
-            values = np.linalg.norm(values, axis=1)
+            values = np.linalg.norm(values.reshape(len(values), -1), axis=1)
         ranges.append(f"{name} {values.min():.3g} ... {values.max():.3g}")
     return ", ".join(ranges)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from models.output import Output, Tap
 from models.process.seeding import seeded
+from tools.contract.bag_checks import check_bag, check_quality
 from tools.contract.gradient_checks import tap_changes
 from tools.contract.subject import FEW, SEED, ContractError, SkippedError, Subject, same, signals
 
-FIELDS = {"loss", "probs", "gradient", "objective"}
+FIELDS = {"loss", "probs", "gradient", "objective", "bag", "quality"}
 
 
 def build_is_seeded(subject: Subject) -> None:
@@ -147,6 +149,10 @@ def _check_shapes(output: Output, count: int) -> None:
         raise ContractError(
             f"a gradient of ({count}, C) and ({count}, D)", actual, "return residuals and features"
         )
+    if output.bag is not None:
+        check_bag(output.bag, count)
+    if output.quality is not None:
+        check_quality(output.quality, count)
     if probs is not None and (probs.dim() != 3 or len(probs) != count):
         raise ContractError(
             f"probs ({count}, K, C)", tuple(probs.shape), "K distributions over C classes a sample"
@@ -237,9 +243,14 @@ def fields_stay_float32(subject: Subject) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         output = subject.output(subject.batch("pool", subject.ids()[:2]), subject.task.fields)
     names = sorted(FIELDS | {"answers"})
-    given = {field: value for field in names if (value := getattr(output, field)) is not None}
+    given: dict[str, Any] = {
+        field: value for field in names if (value := getattr(output, field)) is not None
+    }
     if "gradient" in given:
         given["gradient"] = given["gradient"][0]  # of its two parts
+    if "bag" in given:
+        bag = given.pop("bag")
+        given |= {"bag.score": bag.score, "bag.feature": bag.feature}
     actual = {field: value.dtype for field, value in given.items()}
     if set(actual.values()) - {torch.float32}:
         raise ContractError(

@@ -50,6 +50,8 @@ NAMED = {
     "learning_loss_coreset": (GREEN, "P"),
     "entropy_coreset": (ORANGE, "X"),
     "power_learning_loss": (SKY, "^"),
+    "enms": (GREEN, "<"),
+    "divproto": (PURPLE, "<"),
 }
 # lines of control runs
 DASHES: dict[str, tuple[int, ...]] = {"joint": (7, 3), "detached": (7, 3, 2, 3), "off": (14, 3)}

@@ -86,15 +86,23 @@ def command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     sys.stdout = _steady(sys.stdout)
     sys.stderr = _steady(sys.stderr)
     _keep_closed()
+    sys.exit(outcome(main, sys.argv[1:]))
+
+
+def outcome(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> Any:
+    """Run a command's `main`, and return the exit status, or the text in its place.
+
+    The status is `LOST` if the command succeeds but standard output cannot be written.
+    """
     status: Any
     try:
-        status = main(sys.argv[1:])
+        status = main(arguments)
     except SystemExit as end:  # of argparse, among others
         status = end.code
     sys.stdout.flush()
     if not status and getattr(sys.stdout, "lost", False):
         status = LOST
-    sys.exit(status)
+    return status
 
 
 def instead(error: UnicodeError) -> tuple[str, int]:

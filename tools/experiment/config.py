@@ -22,6 +22,14 @@ from tools.experiment.options import ConfigError, require
 from tools.experiment.plan import Named, Plan, parts, strategy_of
 from tools.experiment.settings import imported, resolved, unknown
 
+Make = Callable[[type, dict[str, Any]], Task]  # an adapter's class and settings -> the adapter
+
+
+def made(kind: type, settings: dict[str, Any]) -> Task:
+    """A fresh adapter."""
+    adapter: Any = kind(**settings)
+    return adapter
+
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment(Plan):
@@ -49,6 +57,7 @@ def load(
     smoke: bool = False,
     options: Mapping[str, Any] | None = None,
     further: Callable[[Task, Budget], list[str]] | None = None,
+    make: Make = made,
 ) -> Experiment:
     """Read a config, check all of it, and build the experiment.
 
@@ -60,6 +69,7 @@ def load(
         options: settings over the config's.
         further: finds further problems of a sound task and budget, for one report of all; called
             only where something else is wrong.
+        make: of the task; runs in one process may share one.
 
     Raises:
         ConfigError: with every problem, before anything is built.
@@ -68,7 +78,7 @@ def load(
     name = Path(path).stem
     if smoke:
         name += "-smoke"
-    return _built(str(path), name, written, given, further)
+    return _built(str(path), name, written, given, further, make)
 
 
 def rebuilt(name: str, written: Mapping[str, Any]) -> Experiment:
@@ -86,10 +96,11 @@ def _built(
     written: dict[str, Any],
     given: dict[str, Any],
     further: Callable[[Task, Budget], list[str]] | None,
+    make: Make = made,
 ) -> Experiment:
     """Check settings, and build the experiment of them."""
     values, problems = check(given)
-    task, task_problems = _adapter(values.get("task"), values.get("scoring", {}))
+    task, task_problems = _adapter(values.get("task"), values.get("scoring", {}), make)
     strategy, strategy_problems = strategy_of(values, imported)
     problems += task_problems + strategy_problems
     if task is not None and {"oracle", "seed"} <= values.keys():
@@ -189,7 +200,7 @@ def _line(error: BaseException, path: str | Path) -> str:
 
 
 def _adapter(
-    given: Mapping[str, Any] | None, scoring: Mapping[str, Any]
+    given: Mapping[str, Any] | None, scoring: Mapping[str, Any], make: Make
 ) -> tuple[Task | None, list[str]]:
     """Build the adapter of a checked section `task`, and return it with all problems.
 
@@ -199,7 +210,7 @@ def _adapter(
         return None, []
     settings = {key: value for key, value in given.items() if key != "type"}
     try:
-        adapter = given["type"](**settings)
+        adapter = make(given["type"], settings)
     except ValueError as error:  # what types cannot say, an adapter checks in its constructor
         return None, [f"task: {error}"]
     except (Exception, SystemExit) as error:  # adapters are anybody's

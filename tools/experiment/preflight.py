@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
 from acquisition.pool import Budget
-from acquisition.query import needs
+from acquisition.query import needs, read
 from acquisition.signals import fields, need_module
 from models.networks.weights import WeightsError
 from models.process import shared_memory
@@ -119,7 +119,7 @@ def data_problems(task: Task, budget: Budget, full: bool) -> list[str]:
 def _fit(experiment: Experiment) -> list[str]:
     """Check that the task gives what the strategy and the module need."""
     names = needs(experiment.steps)
-    wanted = set(fields(names))
+    wanted = set(fields(read(experiment.steps)))
     if experiment.module_mode != "off":
         wanted.add("loss")
     given = experiment.task.fields

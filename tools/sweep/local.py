@@ -38,6 +38,15 @@ class Place(Protocol):
         """
 
 
+def environment(at_a_time: int) -> dict[str, str]:
+    """The variables of a run's process, of which so many share the CPUs."""
+    variables = dict(os.environ)
+    if at_a_time > 1:
+        threads = max(1, (os.cpu_count() or 1) // at_a_time)
+        variables.setdefault("OMP_NUM_THREADS", str(threads))
+    return variables
+
+
 class Local:
     """This machine."""
 
@@ -47,11 +56,11 @@ class Local:
     def start(self, job: Job) -> subprocess.Popen:
         """Start the run as a process of its own session, which Ctrl-C does not reach directly."""
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        environment = dict(os.environ)
-        if self.at_a_time > 1:
-            threads = max(1, (os.cpu_count() or 1) // self.at_a_time)
-            environment.setdefault("OMP_NUM_THREADS", str(threads))
         with open(job.log, "ab") as log:
             return subprocess.Popen(
-                job.command, stdout=log, stderr=log, env=environment, start_new_session=True
+                job.command,
+                stdout=log,
+                stderr=log,
+                env=environment(self.at_a_time),
+                start_new_session=True,
             )

@@ -15,6 +15,7 @@ from tools.sweep.jobs import Job, planned
 from tools.sweep.local import Local, Place, Process
 from tools.sweep.schedule import end, run
 from tools.sweep.table import show
+from tools.sweep.turns import in_turn
 
 FAILED = 1
 
@@ -64,6 +65,10 @@ def _place(
         ConfigError: if Ray is missing, or its cluster does not answer, is too small, or does not
             see the files.
     """
+    if arguments.in_process:
+        with in_turn(arguments.jobs or 1) as one_after_another:
+            yield one_after_another
+        return
     if arguments.ray is None:
         yield Local(arguments.jobs or 1)
         return

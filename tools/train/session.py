@@ -29,7 +29,7 @@ from tasks import grouping
 from tasks.base import DataError, lower_is_better
 from tools.display.console import Plain
 from tools.experiment import preflight
-from tools.experiment.config import Experiment, load
+from tools.experiment.config import Experiment, Make, load, made
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
 from tools.mirror import identity
 from tools.mirror.tracking import Tracker, resolve_mode
@@ -57,11 +57,12 @@ STOPPERS = (
 GRACE = 5  # seconds that a launcher needs to end the other processes after one has failed
 
 
-def main(arguments: argparse.Namespace) -> int:
+def main(arguments: argparse.Namespace, make: Make = made) -> int:
     """Check, run, and show the result.
 
     Args:
         arguments: the options of `al_train.py`.
+        make: of the task, see `tools.experiment.config.load`.
 
     Returns:
         The exit status: 0, 2 if something must be put right first, 130 after Ctrl-C or SIGTERM.
@@ -73,7 +74,7 @@ def main(arguments: argparse.Namespace) -> int:
     console = Plain(quiet=not is_main_process())
     try:
         with listening(), enough(), workers_may_die():
-            return _main(arguments, console)
+            return _main(arguments, console, make)
     except STOPPERS as error:
         text = str(error)
         if isinstance(error, ConfigError) and arguments.every_fault:
@@ -102,8 +103,8 @@ def _say_error(console: Console, text: str) -> None:
     console.print(error_line(text))
 
 
-def _main(arguments: argparse.Namespace, console: Console) -> int:
-    experiment = _experiment(arguments)
+def _main(arguments: argparse.Namespace, console: Console, make: Make) -> int:
+    experiment = _experiment(arguments, make)
     set_aside()
     try:
         mode = resolve_mode(arguments.wandb)
@@ -151,7 +152,7 @@ def _show_finished(experiment: Experiment, folder: RunFolder, mode: str, console
     return 0
 
 
-def _experiment(arguments: argparse.Namespace) -> Experiment:
+def _experiment(arguments: argparse.Namespace, make: Make) -> Experiment:
     options: dict[str, Any] = dict(arguments.cfg_options)
     amp = arguments.amp or None
     named = {
@@ -168,7 +169,9 @@ def _experiment(arguments: argparse.Namespace) -> Experiment:
         named["processes"] = get_world_size()
     options |= {key: value for key, value in named.items() if value is not None}
     further = partial(preflight.data_problems, full=arguments.check == "full")
-    return load(arguments.config, smoke=arguments.smoke, options=options, further=further)
+    return load(
+        arguments.config, smoke=arguments.smoke, options=options, further=further, make=make
+    )
 
 
 def _preflight(experiment: Experiment, folder: RunFolder, full: bool, console: Console) -> int:

@@ -113,7 +113,7 @@ def signals(run: Record) -> Iterator[Remark]:
         for what, signal, values, size in [
             (w, n, v, len(i)) for w, part, i in parts for n, v in part.items()
         ]:
-            if values.ndim not in (1, 2) or len(values) != size:
+            if values.ndim not in (1, 2, 3) or len(values) != size:
                 yield Remark(
                     cycle.number,
                     f"expected a row of {signal!r} for each {what} ({size}), but got shape "

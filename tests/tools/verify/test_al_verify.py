@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 
 from acquisition.strategies import named_strategies
-from models.output import Output
+from models.output import Bag, Output
 from tests.conftest import REPOSITORY
 from tests.toy import Told
 from tools import al_verify
@@ -41,14 +41,23 @@ Fault = Callable[[RunFolder], None]
 class Chances(Told):
     """The toy with all fields that a strategy may need."""
 
-    fields = frozenset({"loss", "probs", "gradient"})
+    fields = frozenset({"loss", "probs", "gradient", "bag", "quality"})
 
     def forward(self, network, batch, want) -> Output:
         taps, found = network(batch["x"])
         chance = torch.sigmoid(found)
         probs = torch.stack([chance, 1 - chance], dim=-1)
+        feature = taps[1].flatten(1)
+        both = feature[:, None].repeat(1, 2, 1)
+        bag = Bag(torch.tensor([[0, 1]]).expand(len(found), 2), probs, both, 2)
         return Output(
-            taps, (found - batch["y"]) ** 2, probs[:, None], None, (probs - 0.5, taps[1].flatten(1))
+            taps,
+            (found - batch["y"]) ** 2,
+            probs[:, None],
+            None,
+            (probs - 0.5, feature),
+            bag=bag,
+            quality=torch.stack([probs, torch.ones_like(probs)], dim=2),
         )
 
 
