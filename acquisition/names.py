@@ -26,6 +26,7 @@ STRATEGIES = (
     "power_learning_loss",
     "enms",
     "divproto",
+    "ppal",
     "oracle_loss",
     "placebo",
 )
@@ -41,6 +42,7 @@ SIGNALS = (
     "embedding",
     "residual",
     "feature",
+    "bag",
     "enms",
     "prototypes",
     "quality",

@@ -245,6 +245,7 @@ SIGNALS = {
     "embedding": Signal(lambda e: pooled(_output(e).taps[e.tap].float())),
     "residual": _gradient(0),
     "feature": _gradient(1),
+    "bag": _of_bag(boxes.rows_of),
     "enms": _of_bag(boxes.enms),
     "prototypes": _of_bag(boxes.prototypes),
     # reads labels: of labeled samples alone

@@ -110,7 +110,7 @@ class Highest(OfSignal):
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, highest first."""
-        return _highest(finite(seen.rows, self.signal), self.keep * budget, rng)
+        return highest(finite(seen.rows, self.signal), self.keep * budget, rng)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Shuffled(OfSignal):
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, highest dealt value first."""
-        return _highest(rng.permutation(finite(seen.rows, self.signal)), budget, rng)
+        return highest(rng.permutation(finite(seen.rows, self.signal)), budget, rng)
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Densest(Step):
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, densest first."""
-        return _highest(diversity.density(finite(seen.rows, "embedding")), budget, rng)
+        return highest(diversity.density(finite(seen.rows, "embedding")), budget, rng)
 
 
 @dataclass(frozen=True)
@@ -287,6 +287,7 @@ def finite(rows: Rows, signal: str) -> np.ndarray:
     return values
 
 
-def _highest(scores: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def highest(scores: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions of the highest scores (N,), highest first; `rng` orders equal ones."""
     shuffled = rng.permutation(len(scores))
     return shuffled[np.argsort(-scores[shuffled], kind="stable")][:count]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from acquisition.box_steps import DiversePrototypes
+from acquisition.box_steps import BagMedoids, DifficultyCalibrated, DiversePrototypes
 from acquisition.steps import (
     Badge,
     Densest,
@@ -73,6 +73,7 @@ def named_strategies(subset: int | None = None, keep: int = 4) -> dict[str, Stra
         "power_learning_loss": scored(GumbelRanks(loss)),
         "enms": scored(Highest("enms")),
         "divproto": scored(DiversePrototypes()),
+        "ppal": scored(DifficultyCalibrated(keep), BagMedoids()),
         "oracle_loss": scored(Highest("loss")),
         "placebo": scored(Shuffled(loss)),
     }

@@ -52,6 +52,7 @@ NAMED = {
     "power_learning_loss": (SKY, "^"),
     "enms": (GREEN, "<"),
     "divproto": (PURPLE, "<"),
+    "ppal": (BLUE, "<"),
 }
 # lines of control runs
 DASHES: dict[str, tuple[int, ...]] = {"joint": (7, 3), "detached": (7, 3, 2, 3), "off": (14, 3)}

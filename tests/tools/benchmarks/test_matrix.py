@@ -33,7 +33,11 @@ TASKS = {  # and the layers after which dropout is put
 LACKING = {
     **{(task, "badge"): ["gradient"] for task in ("detection", "pose")},
     **{(task, "enms"): ["bag"] for task in ("classification", "pose")},
-    **{(task, "divproto"): ["bag", "quality"] for task in ("classification", "pose")},
+    **{
+        (task, strategy): ["bag", "quality"]
+        for task in ("classification", "pose")
+        for strategy in ("divproto", "ppal")
+    },
 }
 
 
