@@ -59,7 +59,7 @@ class DifficultyCalibrated(Step):
     `keep` times the budget of them stay; ties are broken by the query's random stream.
 
     Examples:
-        >>> bags = np.array([[[0, 0.9, 1.0]], [[1, 0.9, 1.0]]], dtype=np.float32)
+        >>> bags = np.array([[[0.9, 0, 1.0]], [[0.9, 1, 1.0]]], dtype=np.float32)
         >>> quality = np.array([[[0.9, 1.0], [0.1, 1.0]]], dtype=np.float32)  # class 1 is harder
         >>> seen = Seen(2, {"bag": bags}, {"quality": quality})
         >>> DifficultyCalibrated()(seen, 1, np.random.default_rng(0)).tolist()
@@ -88,7 +88,7 @@ class BagMedoids(Step):
 
     Examples:
         >>> east, near, north = [1.0, 0.0], [0.9, 0.1], [0.0, 1.0]
-        >>> bags = np.array([[[0, 0.9, *east]], [[0, 0.9, *near]], [[0, 0.9, *north]]])
+        >>> bags = np.array([[[0.9, 0, *east]], [[0.9, 0, *near]], [[0.9, 0, *north]]])
         >>> seen = Seen(3, {"bag": bags}, {})
         >>> 2 in BagMedoids()(seen, 2, np.random.default_rng(0)).tolist()
         True

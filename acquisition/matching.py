@@ -1,7 +1,7 @@
 """PPAL's two stages: uncertainty weighted by the difficulty of classes, and medoids of bags.
 
 Source: Yang et al., "Plug and Play Active Learning for Object Detection", CVPR 2024, and its public
-code. A bag is rows (M, 2 + D) of one sample: label, score and feature of each box; what fills up
+code. A bag is rows (M, 2 + D) of one sample: score, label and feature of each box; what fills up
 has the score 0. Nothing here knows of networks or ids; all chance comes from `rng`.
 """
 
@@ -43,12 +43,12 @@ def calibrated(bags: np.ndarray, weights: np.ndarray) -> np.ndarray:
     Returns:
         (N,) in float64; 0 for a sample without boxes.
     """
-    valid = bags[..., 1] > FLOOR  # in float32, as in `acquisition.boxes`
-    score = bags[..., 1].astype(np.float64)
+    valid = bags[..., 0] > FLOOR  # in float32, as in `acquisition.boxes`
+    score = bags[..., 0].astype(np.float64)
     safe = np.where(valid & (score < 1), score, 0.5)
     entropy = -safe * np.log(safe) - (1 - safe) * np.log1p(-safe)
     entropy = np.where(valid & (score < 1), entropy, 0.0)
-    label = np.where(valid, bags[..., 0], 0).astype(np.int64)
+    label = np.where(valid, bags[..., 1], 0).astype(np.int64)
     return (entropy * weights[label]).sum(axis=1)
 
 
@@ -76,17 +76,17 @@ def distances(bags: np.ndarray) -> np.ndarray:
         without boxes has 2 to samples with boxes, and 0 to another one without.
     """
     count = len(bags)
-    valid = bags[..., 1] > FLOOR
+    valid = bags[..., 0] > FLOOR
     sample, _ = np.nonzero(valid)
     rows = bags[valid]
     found = np.zeros((count, count), np.float32)
-    for label in np.unique(rows[:, 0]):
-        own = rows[:, 0] == label
+    for label in np.unique(rows[:, 1]):
+        own = rows[:, 1] == label
         norms = np.linalg.norm(rows[own, 2:], axis=1, keepdims=True)
         unit = np.divide(rows[own, 2:], norms, out=np.zeros_like(rows[own, 2:]), where=norms > 0)
-        _add_nearer(found, _Boxes(unit, rows[own, 1], sample[own]))
+        _add_nearer(found, _Boxes(unit, rows[own, 0], sample[own]))
     total = np.zeros(count)
-    np.add.at(total, sample, rows[:, 1].astype(np.float64))
+    np.add.at(total, sample, rows[:, 0].astype(np.float64))
     empty = total == 0
     found /= np.where(empty, 1, total)[:, None].astype(np.float32)
     found = APART - found

@@ -27,6 +27,7 @@ STRATEGIES = (
     "enms",
     "divproto",
     "ppal",
+    "localisation",
     "oracle_loss",
     "placebo",
 )
@@ -44,6 +45,7 @@ SIGNALS = (
     "feature",
     "bag",
     "enms",
+    "localisation",
     "prototypes",
     "quality",
     "loss",

@@ -61,8 +61,9 @@ class Evidence:
 
     @property
     def weighted(self) -> bool:
-        """Whether distributions have weights, as boxes above a threshold do."""
-        return any(
+        """Whether distributions have weights, as boxes above a threshold do, or form bags."""
+        found = self.output is not None and self.output.bag is not None
+        return found or any(
             part is not None and part.weight is not None for part in (self.output, self.votes)
         )
 
@@ -233,6 +234,11 @@ def _of_bag(measure: Callable[[Bag], Tensor]) -> Signal:
     return Signal(lambda e: measure(given(_output(e).bag, "bag")), frozenset({"bag"}))
 
 
+def _localisation(evidence: Evidence) -> Tensor:
+    output = _output(evidence)
+    return boxes.localisation(given(output.bag, "bag"), given(output.stability, "stability"))
+
+
 SIGNALS = {
     "predicted_loss": Signal(lambda e: e.model.predicted_loss(_output(e).taps), module=True),
     "entropy": _of_probs(entropy),
@@ -247,6 +253,7 @@ SIGNALS = {
     "feature": _gradient(1),
     "bag": _of_bag(boxes.rows_of),
     "enms": _of_bag(boxes.enms),
+    "localisation": Signal(_localisation, frozenset({"bag", "stability"})),
     "prototypes": _of_bag(boxes.prototypes),
     # reads labels: of labeled samples alone
     "quality": Signal(lambda e: given(_output(e).quality, "quality"), frozenset({"quality"})),

@@ -74,6 +74,7 @@ def named_strategies(subset: int | None = None, keep: int = 4) -> dict[str, Stra
         "enms": scored(Highest("enms")),
         "divproto": scored(DiversePrototypes()),
         "ppal": scored(DifficultyCalibrated(keep), BagMedoids()),
+        "localisation": scored(Highest("localisation")),
         "oracle_loss": scored(Highest("loss")),
         "placebo": scored(Shuffled(loss)),
     }

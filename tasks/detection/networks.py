@@ -15,6 +15,7 @@ from annotated_types import Ge
 from mmengine.structures import InstanceData
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+from torch import Tensor
 
 from models.networks import mmdet_detector, ssd, weights
 from models.networks.mmdet_config import DetectorError, as_data, blueprint
@@ -23,7 +24,7 @@ from models.output import Output, Tap
 from models.process.seeding import seeded
 from models.process.text import nearest
 from tasks.base import Batch
-from tasks.detection.found import BOXES, with_boxes
+from tasks.detection.found import BOXES, Found, std_of, with_boxes
 from tasks.detection.views import Canvas
 
 # after models.networks.ssd, which installs the operators that mmdet needs
@@ -177,9 +178,15 @@ class SSDNetwork:
         output = Output(taps, loss, probs, weight)
         if not want & BOXES:
             return output
+
+        def again(images: Tensor) -> list[InstanceData]:
+            """Predict the boxes of other images."""
+            return head.predict(ssd.features(network, images)[1], samples, rescale=False)
+
         metas = [sample.metainfo for sample in samples]
-        found = head.predict_by_feat(*raw, batch_img_metas=metas, rescale=False)
-        return with_boxes(output, found, data, self.num_classes, want)
+        boxes = head.predict_by_feat(*raw, batch_img_metas=metas, rescale=False)
+        std = std_of(network.data_preprocessor)
+        return with_boxes(output, Found(boxes, data, again, std, self.num_classes), want)
 
     def boxes(self, network: SingleStageDetector, batch: Batch) -> list[InstanceData]:
         """See `Network`."""
@@ -321,7 +328,14 @@ class MmdetNetwork:
         output = Output(maps, loss, probs, weight, objective=objective)
         if not want & BOXES:
             return output
-        return with_boxes(output, heads.boxes(rescale=False), data, self.num_classes, want)
+
+        def again(images: Tensor) -> list[InstanceData]:
+            """Predict the boxes of other images."""
+            others = mmdet_detector.features(network, images)
+            return Heads(network, others, data["data_samples"]).boxes(rescale=False)
+
+        boxes, std = heads.boxes(rescale=False), std_of(network.data_preprocessor)
+        return with_boxes(output, Found(boxes, data, again, std, self.num_classes), want)
 
     def boxes(self, network: BaseDetector, batch: Batch) -> list[InstanceData]:
         """See `Network`."""

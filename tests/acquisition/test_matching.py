@@ -25,10 +25,10 @@ QUALITY = np.array([[[0.8, 1], [0.2, 1], [0, 0]]], dtype=np.float32)
 def bags(*samples: list[tuple[int, float, list[float]]]) -> np.ndarray:
     """Each sample's boxes: label, score, feature."""
     rows = np.zeros((len(samples), MOST, 4), np.float32)
-    rows[..., 0] = -1
+    rows[..., 1] = -1
     for i, sample in enumerate(samples):
         for k, (label, score, vector) in enumerate(sample):
-            rows[i, k] = [label, score, *vector]
+            rows[i, k] = [score, label, *vector]
     return rows
 
 
@@ -36,8 +36,8 @@ def drawn(count: int, seed: int = 0, most: int = 6, classes: int = 3, width: int
     """Random bags, some of them without boxes."""
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(count, most, 2 + width)).astype(np.float32)
-    rows[..., 0] = rng.integers(classes, size=(count, most))
-    rows[..., 1] = rng.random((count, most)) * (rng.random((count, 1)) > 0.2)
+    rows[..., 1] = rng.integers(classes, size=(count, most))
+    rows[..., 0] = rng.random((count, most)) * (rng.random((count, 1)) > 0.2)
     return rows
 
 
@@ -45,18 +45,18 @@ def by_loops(samples: np.ndarray) -> np.ndarray:
     """The distances as the paper has them, box by box."""
 
     def one_way(first: np.ndarray, second: np.ndarray) -> float:
-        first, second = (part[part[:, 1] > 0.05].astype(np.float64) for part in (first, second))
+        first, second = (part[part[:, 0] > 0.05].astype(np.float64) for part in (first, second))
         if not len(first):
             return 2.0 if len(second) else 0.0
         total = 0.0
         for box in first:
-            same = [other for other in second if other[0] == box[0]]
+            same = [other for other in second if other[1] == box[1]]
             cosines = [
                 other[2:] @ box[2:] / np.linalg.norm(other[2:]) / np.linalg.norm(box[2:])
                 for other in same
             ]
-            total += box[1] * (1 - max(cosines) if cosines else 2.0)
-        return total / first[:, 1].sum()
+            total += box[0] * (1 - max(cosines) if cosines else 2.0)
+        return total / first[:, 0].sum()
 
     count = len(samples)
     found = np.zeros((count, count))
@@ -102,7 +102,7 @@ def test_distances_by_hand():
 def test_distances_are_those_of_loops_over_boxes(monkeypatch, block):
     monkeypatch.setattr(matching, "BLOCK", block)
     samples = drawn(12)
-    assert (samples[..., 1] <= 0.05).all(axis=1).any(), "some have no box"
+    assert (samples[..., 0] <= 0.05).all(axis=1).any(), "some have no box"
     found = matching.distances(samples)
     np.testing.assert_allclose(found, by_loops(samples), atol=2e-6)
     assert np.array_equal(found, found.T)

@@ -45,7 +45,7 @@ def task_of(root: Path, **changes) -> Detection:
 @pytest.mark.parametrize("train_on", ["batch", "images"])
 def test_a_detector_of_mmdet_keeps_the_contract(voc, train_on):
     task = task_of(voc, train_on=train_on)
-    boxes = {"bag", "quality"}
+    boxes = {"bag", "quality", "stability"}
     assert task.fields == {"loss", "probs"} | boxes | (
         {"objective"} if train_on == "batch" else set()
     )

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from models.output import Output, Tap
 from models.process.seeding import seeded
-from tools.contract.bag_checks import check_bag, check_quality
+from tools.contract.bag_checks import check_bag, check_quality, check_stability
 from tools.contract.gradient_checks import tap_changes
 from tools.contract.subject import FEW, SEED, ContractError, SkippedError, Subject, same, signals
 
-FIELDS = {"loss", "probs", "gradient", "objective", "bag", "quality"}
+FIELDS = {"loss", "probs", "gradient", "objective", "bag", "quality", "stability"}
 
 
 def build_is_seeded(subject: Subject) -> None:
@@ -153,6 +153,8 @@ def _check_shapes(output: Output, count: int) -> None:
         check_bag(output.bag, count)
     if output.quality is not None:
         check_quality(output.quality, count)
+    if output.stability is not None:
+        check_stability(output.stability, count)
     if probs is not None and (probs.dim() != 3 or len(probs) != count):
         raise ContractError(
             f"probs ({count}, K, C)", tuple(probs.shape), "K distributions over C classes a sample"

@@ -136,7 +136,8 @@ class Subject:
 
 def signals(output: Output) -> tuple:
     """Return all that a strategy may see of an output."""
-    return output.taps, output.probs, output.weight, output.answers, output.bag
+    found = output.bag, output.stability
+    return output.taps, output.probs, output.weight, output.answers, *found
 
 
 def same(first: Any, second: Any) -> bool:

@@ -53,6 +53,7 @@ NAMED = {
     "enms": (GREEN, "<"),
     "divproto": (PURPLE, "<"),
     "ppal": (BLUE, "<"),
+    "localisation": (ORANGE, "<"),
 }
 # lines of control runs
 DASHES: dict[str, tuple[int, ...]] = {"joint": (7, 3), "detached": (7, 3, 2, 3), "off": (14, 3)}

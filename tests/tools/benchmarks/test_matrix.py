@@ -33,6 +33,7 @@ TASKS = {  # and the layers after which dropout is put
 LACKING = {
     **{(task, "badge"): ["gradient"] for task in ("detection", "pose")},
     **{(task, "enms"): ["bag"] for task in ("classification", "pose")},
+    **{(task, "localisation"): ["bag", "stability"] for task in ("classification", "pose")},
     **{
         (task, strategy): ["bag", "quality"]
         for task in ("classification", "pose")
