@@ -12,6 +12,7 @@ from scipy import stats
 from acquisition import clustering, diversity
 from acquisition.kcenter import k_center
 from acquisition.query import ask
+from acquisition.step import QueryError
 from acquisition.steps import (
     Badge,
     Densest,
@@ -19,7 +20,6 @@ from acquisition.steps import (
     Highest,
     KCenter,
     NearestToCentroids,
-    QueryError,
     Seen,
     Shuffled,
     Typical,

@@ -16,8 +16,8 @@ EXAMPLES = {
     "acquisition.kcenter": {"k_center"},
     "acquisition.scoring": {"score"},
     "acquisition.signals": {"Signal"},
+    "acquisition.step": {"Step"},
     "acquisition.steps": {
-        "Step",
         "RandomSubset",
         "Highest",
         "Shuffled",

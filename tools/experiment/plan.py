@@ -11,10 +11,10 @@ import numpy as np
 
 from acquisition import signals
 from acquisition.pool import Budget, Pool
-from acquisition.query import Query, Score, ask, needs
+from acquisition.query import Query, Score, When, ask, needs
 from acquisition.settings import ScoringSettings
 from acquisition.signals import Signal, need_committee, need_module
-from acquisition.steps import Step
+from acquisition.step import Step
 from acquisition.strategies import Strategy, named_strategies, sampled
 from models.process.seeding import stream
 from models.process.text import came, told
@@ -100,7 +100,9 @@ def asked(experiment: Plan, pool: Pool, signals: Score) -> Query:
     """
     rng = stream(experiment.seed, pool.cycle, "query")
     labeled = np.array(pool.labeled)
-    return ask(experiment.steps, pool.unlabeled, labeled, experiment.budget.query, rng, signals)
+    budget = experiment.budget
+    when = When(pool.cycle, max(budget.cycles - 1, 1))
+    return ask(experiment.steps, pool.unlabeled, labeled, budget.query, rng, signals, when)
 
 
 def strategy_of(values: Mapping[str, Any], named: Named) -> tuple[Strategy | None, list[str]]:
