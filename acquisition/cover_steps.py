@@ -98,8 +98,9 @@ class ProbCover(Step):
 
         def pick(features: np.ndarray, labeled: np.ndarray, order: np.ndarray) -> np.ndarray:
             """Positions into the order."""
-            how = dict(radius=self.radius, clusters=self.clusters)
-            return probcover(features, labeled, budget, rng, **how)
+            return probcover(
+                features, labeled, budget, rng, radius=self.radius, clusters=self.clusters
+            )
 
         return _in_random_order(seen, rng, pick)
 

@@ -135,6 +135,9 @@ def herd(
 class Search:
     """The state of a greedy search for picks that raise sum_n u_n max over centres c of k(c, n).
 
+    Samples whose cover has changed since `gains` were exact lie together in `rows`, in the order of
+    `changed`: they are read again and again.
+
     `covered` (N,) is each sample's largest kernel value to a centre. `gains` (N,) are exact for the
     cover `counted` (N,), and so bounds; `bounds` (N,) are gains at the last time they were needed.
     """
@@ -172,6 +175,11 @@ class Search:
         for part in some.split(TILE):
             own = self.kernel(part, self.points[pick, None], self.lengths[pick, None])[:, 0]
             self.covered[part] = torch.maximum(self.covered[part], own)
+        new = some[(self.covered[some] > self.counted[some]) & ~self.held[some]]
+        self.held[new] = True
+        start = len(self.changed)
+        self.changed = torch.cat([self.changed, new])
+        self.rows[start : len(self.changed)] = self.points[new]
 
     def run(self, budget: int) -> np.ndarray:
         """Make all picks."""
@@ -202,17 +210,21 @@ class Search:
                 above = values.sub_(self.covered[theirs]).clamp_(min=0)
                 gains[ours] += above @ self.weights[theirs]
         self.gains = gains
-        self.counted = self.covered.clone()
         self.bounds = gains.clone()
         self.equal = EQUAL * float(gains.max())
+        self.rows = torch.empty_like(self.points)  # takes memory as far as it is written
+        self._forget()
+
+    def _forget(self) -> None:
+        self.counted = self.covered.clone()
+        self.changed = torch.zeros(0, dtype=torch.int64)
+        self.held = torch.zeros(len(self.points), dtype=torch.bool)
         self.spent = 0  # pairs of samples compared since all gains were brought up to date
 
     def _best(self) -> int:
         """The position with the largest gain, the lowest of equal ones."""
-        changed = (self.covered > self.counted).nonzero()[:, 0]
-        if self.spent >= len(self.points) * len(changed):
-            self.count(changed)
-            changed = changed[:0]
+        if self.spent >= len(self.points) * len(self.changed):
+            self.count()
         fresh = self.bounds == -FAR  # picked
         best = -FAR
         while True:
@@ -221,25 +233,25 @@ class Search:
             some = top.indices[(top.values >= best - self.equal) & (top.values > -FAR)]
             if not len(some):
                 break
-            self.bounds[some] = self.gains[some] - self._lost(some, changed)
-            self.spent += len(some) * len(changed)
+            self.bounds[some] = self.gains[some] - self._lost(some)
+            self.spent += len(some) * len(self.changed)
             fresh[some] = True
             best = max(best, float(self.bounds[some].max()))
         return int((self.bounds >= best - self.equal).nonzero()[0, 0])
 
-    def count(self, changed: Tensor) -> None:
-        """Bring all gains up to date with the samples (m,) whose cover has changed."""
+    def count(self) -> None:
+        """Bring all gains up to date."""
         for part in self._parts():
-            self.gains[part] -= self._lost(part, changed)
-        self.counted = self.covered.clone()
+            self.gains[part] -= self._lost(part)
         self.bounds = torch.where(self.bounds == -FAR, self.bounds, self.gains)
-        self.spent = 0
+        self._forget()
 
-    def _lost(self, some: Tensor | slice, changed: Tensor) -> Tensor:
-        """What candidates (n,) lost by the samples (m,) whose cover has changed."""
+    def _lost(self, some: Tensor | slice) -> Tensor:
+        """What candidates (n,) lost by the samples whose cover has changed."""
         lost = torch.zeros_like(self.gains[some])
-        for part in changed.split(TILE):
-            values = self.kernel(some, self.points[part], self.lengths[part])
+        rows = self.rows[: len(self.changed)].split(TILE)
+        for part, own in zip(self.changed.split(TILE), rows, strict=True):
+            values = self.kernel(some, own, self.lengths[part])
             before = (values - self.counted[part]).clamp_(min=0)
             lost += before.sub_(values.sub_(self.covered[part]).clamp_(min=0)) @ self.weights[part]
         return lost

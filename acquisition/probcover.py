@@ -166,7 +166,7 @@ def dcom(
         scores[picked] = -1
         picked.append(int(scores.argmax()))
         search.cover_by(picked[-1])
-        search.count((search.covered > search.counted).nonzero()[:, 0])
+        search.count()
     return np.array(picked, dtype=np.int64)
 
 
@@ -191,7 +191,7 @@ def _own_radii(points: Tensor, labels: Tensor, count: int, radius: float) -> tup
         while float((high - low).max()) > RESOLUTION:
             middle = (low + high) / 2
             inside = squares <= middle.square()[:, None]
-            pure = (inside & same).sum(1) >= enough * inside.sum(1)
+            pure = (inside & same).sum(1) + 1e-9 >= enough * inside.sum(1)
             low = torch.where(pure, middle, low)
             high = torch.where(pure, high, middle)
         radii[part] = (low + high) / 2

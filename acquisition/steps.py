@@ -12,6 +12,7 @@ from acquisition.step import OfSignal, Seen, Step, finite, highest
 __all__ = [
     "Badge",
     "Densest",
+    "DropQuery",
     "GumbelRanks",
     "Highest",
     "KCenter",
@@ -168,6 +169,36 @@ class NearestToCentroids(Step):
         from acquisition import clustering  # it imports scikit-learn
 
         return clustering.nearest_to_centroids(finite(seen.rows, "embedding"), budget, rng)
+
+
+@dataclass(frozen=True)
+class DropQuery(Step):
+    """Keeps candidates whose answer flips under dropout, nearest to as many centroids (k-means).
+
+    Those count that flip in more than `least` of the passes; where these are too few, those that
+    flip most.
+
+    Source: Gupte et al., 2024.
+
+    Examples:
+        >>> places = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [52.0]], dtype=np.float32)
+        >>> rows = {"embedding": places, "dropout_flips": np.array([1, 1, 1, 0.6, 0.0, 0.2])}
+        >>> sorted(DropQuery()(Seen(6, rows, {}), 2, np.random.default_rng(0)).tolist())
+        [1, 3]
+    """
+
+    least: float = 0.5
+    needs = ("dropout_flips", "embedding")
+
+    def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
+        """Positions, one a cluster."""
+        from acquisition import clustering  # it imports scikit-learn
+
+        shares = finite(seen.rows, "dropout_flips")
+        count = max(int((shares > self.least).sum()), budget)
+        some = np.sort(highest(shares, count, rng))
+        features = finite(seen.rows, "embedding")[some]
+        return some[clustering.nearest_to_centroids(features, budget, rng)]
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,10 @@ class Output:
         objective: () what a training minimises where that is not the mean of `loss`, as where a
             detector's own loss divides by what the whole batch holds; `loss` is then what the
             loss-prediction module learns, and need not hold a graph.
+        counts: (B, C) how many of each class are predicted in each sample: 1 for its likeliest
+            class, its boxes, or its joints that are found.
+        peaks: (B, K, P) beside `probs` where an outcome is a place: the distribution over the
+            highest peaks alone, as the multi-peak entropy of a heatmap reads it.
     """
 
     taps: tuple[Tensor, ...]
@@ -59,3 +63,5 @@ class Output:
     gradient: tuple[Tensor, Tensor] | None = None
     answers: Tensor | None = None
     objective: Tensor | None = None
+    counts: Tensor | None = None
+    peaks: Tensor | None = None

@@ -23,6 +23,7 @@ from models.output import Output, Tap
 from models.process.seeding import seeded
 from models.process.text import nearest
 from tasks.base import Batch
+from tasks.detection.counted import counted
 from tasks.detection.views import Canvas
 
 # after models.networks.ssd, which installs the operators that mmdet needs
@@ -107,7 +108,7 @@ class SSDNetwork:
     Arguments as in `network_of`.
     """
 
-    fields = frozenset({"loss", "probs"})
+    fields = frozenset({"loss", "probs", "counts"})
     no_committee = ""
     most = ssd.MOST
     _MADE: ClassVar = {
@@ -167,12 +168,16 @@ class SSDNetwork:
             return Output(taps)
         head, samples = network.bbox_head, data["data_samples"]
         raw = head(sources)
-        loss = probs = weight = None
+        loss = probs = weight = counts = None
         if "loss" in want:
             loss = head.image_losses(raw, samples)
+        if "counts" in want:
+            metas = [sample.metainfo for sample in samples]
+            found = head.predict_by_feat(*raw, batch_img_metas=metas, rescale=True)
+            counts = counted(found, self.num_classes)
         if "probs" in want:
             probs, weight = head.distributions(raw, samples)
-        return Output(taps, loss, probs, weight)
+        return Output(taps, loss, probs, weight, counts=counts)
 
     def boxes(self, network: SingleStageDetector, batch: Batch) -> list[InstanceData]:
         """See `Network`."""
@@ -262,7 +267,7 @@ class MmdetNetwork:
             raise ValueError(f"network.config: {error}") from error
         self.canvas = Canvas(*size, self.plan.keep_ratio, self.plan.pad)
         self.most = _most(trial)
-        self.fields = frozenset({"loss", "probs"})
+        self.fields = frozenset({"loss", "probs", "counts"})
         if settings.train_on == "batch":
             self.fields |= {"objective"}
         self.no_committee = ""
@@ -302,7 +307,7 @@ class MmdetNetwork:
         if not want & self.fields:
             return Output(maps)
         heads = Heads(network, maps, data["data_samples"])
-        objective = loss = probs = weight = None
+        objective = loss = probs = weight = counts = None
         if "objective" in want:
             objective = heads.batch_loss()
         if "loss" in want:
@@ -311,7 +316,9 @@ class MmdetNetwork:
                 loss = heads.image_losses(self.settings.empty_loss)
         if "probs" in want:
             probs, weight = heads.distributions()
-        return Output(maps, loss, probs, weight, objective=objective)
+        if "counts" in want:
+            counts = counted(heads.boxes(), self.num_classes)
+        return Output(maps, loss, probs, weight, objective=objective, counts=counts)
 
     def boxes(self, network: BaseDetector, batch: Batch) -> list[InstanceData]:
         """See `Network`."""

@@ -153,7 +153,7 @@ def test_what_is_wrong_with_a_strategy_is_said(options, message):
         ),
         (
             "dict(type=Both)",
-            "strategy.needs: Expected signals of an ensemble or of dropout passes, but got both",
+            "strategy.needs: Expected signals of one committee, but got those of ['dropout', ",
         ),
         (
             "dict(type=Astray)",

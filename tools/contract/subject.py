@@ -136,7 +136,14 @@ class Subject:
 
 def signals(output: Output) -> tuple:
     """Return all that a strategy may see of an output."""
-    return output.taps, output.probs, output.weight, output.answers
+    return (
+        output.taps,
+        output.probs,
+        output.weight,
+        output.answers,
+        output.counts,
+        output.peaks,
+    )
 
 
 def same(first: Any, second: Any) -> bool:

@@ -209,8 +209,14 @@ def _training(cycle: Cycle, member: int) -> AbstractContextManager[TrainingRunne
 
 
 def committee(cycle: Cycle, model: JointModel) -> list[Member]:
-    """The committee: an ensemble's other networks, trained here, or passes with dropout."""
+    """The committee: an ensemble's other networks, trained here, passes, or the cycle before's.
+
+    In the first cycle, before which there is none, that is the model itself.
+    """
     experiment, settings = cycle.experiment, cycle.experiment.committee
+    if experiment.committee_kind == "previous":
+        before = cycle.before(0)
+        return ensemble([model, model if before is None else _as_before(cycle, before)])
     if experiment.committee_kind == "dropout":
         return passes(
             model, settings.passes, derive_seed(experiment.seed, cycle.pool.cycle, "dropout")
@@ -221,6 +227,13 @@ def committee(cycle: Cycle, model: JointModel) -> list[Member]:
             runner.train()
             models.append(unwrapped(runner.model))
     return ensemble(models)
+
+
+def _as_before(cycle: Cycle, folder: Path) -> JointModel:
+    """The model as another training left it in its folder."""
+    model = untrained(cycle.experiment, cycle.experiment.module_mode)
+    warm_start(model, folder)
+    return model
 
 
 def next_query(

@@ -30,7 +30,12 @@ TASKS = {  # and the layers after which dropout is put
     "detection": (lambda root: devkit.detection(devkit.make_voc(root)), "backbone.stages.*"),
     "pose": (lambda root: posekit.pose(posekit.make_mpii(root)), "hourglasses.*"),
 }
-REFUSED = {("detection", "badge"), ("pose", "badge")}
+REFUSED = {  # and the fields that the task has not
+    ("detection", "badge"): "gradient",
+    ("pose", "badge"): "gradient",
+    ("classification", "mpe"): "peaks",
+    ("detection", "mpe"): "peaks",
+}
 
 
 @pytest.fixture(scope="module", params=TASKS)
@@ -75,7 +80,8 @@ def test_a_cell_scores_and_picks_or_is_refused_with_the_reason(task, strategy: s
     problems = preflight.problems(experiment, full=False)
     if (name, strategy) in REFUSED:
         assert problems == [
-            f"strategy 'badge' needs ['gradient'], but the task gives {sorted(adapter.fields)}"
+            f"strategy {strategy!r} needs {[REFUSED[name, strategy]]}, but the task gives "
+            f"{sorted(adapter.fields)}"
         ]
         return
     assert problems == []
@@ -86,6 +92,7 @@ def test_a_cell_scores_and_picks_or_is_refused_with_the_reason(task, strategy: s
         None: [],
         "dropout": passes(model, 2, 5),
         "ensemble": ensemble([model, model_of(experiment, 1)]),
+        "previous": ensemble([model, model_of(experiment, 1)]),
     }[kind]
     queries = [next_query(experiment, model, members, pool) for _ in range(2)]
     assert queries[0].picked.tolist() == queries[1].picked.tolist()
@@ -95,7 +102,9 @@ def test_a_cell_scores_and_picks_or_is_refused_with_the_reason(task, strategy: s
     for signal, values in queries[0].signals.items():
         assert len(values) == size - 3 and np.isfinite(values).all(), signal
         assert np.array_equal(values, queries[1].signals[signal])
-        assert values.ndim == 2 or len(np.unique(values)) > 1, signal
+        # of so few passes and samples the answers may all stay
+        few = values.ndim == 2 or signal == "dropout_flips"
+        assert few or len(np.unique(values)) > 1, signal
 
 
 def test_every_signal_is_used_by_a_strategy():
