@@ -149,6 +149,8 @@ class Search:
         self.weights = weights
         self.scale = -1 / width**2
         self.covered = torch.zeros(len(points), dtype=torch.float64)
+        self.changed = torch.zeros(0, dtype=torch.int64)
+        self.held = torch.zeros(len(points), dtype=torch.bool)
 
     def kernel(self, some: Tensor | slice, others: Tensor, lengths: Tensor) -> Tensor:
         """(n, m) kernel values of candidates and rows (m, D) with squared lengths (m,)."""

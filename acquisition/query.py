@@ -91,14 +91,23 @@ def ask(
     names = needs(strategy)
     known = tuple(dict.fromkeys(name for step in strategy for name in step.labeled))
     rows = score(candidates, names) if names else {}
-    own = score(labeled, known) if known else {}
+    own = _of_labeled(labeled, known, rows, score)
     picked = _narrow(strategy[first:], candidates, rows, own, budget, rng, when)
     if len(picked) != budget or len(set(picked.tolist())) != budget:
         raise QueryError(
             f"Expected {budget} distinct samples, but the strategy picked "
             f"{len(set(picked.tolist()))}"
         )
-    return Query(candidates, rows, picked, own)
+    return Query(candidates, rows, picked, dict(own))
+
+
+def _of_labeled(ids: np.ndarray, names: tuple[str, ...], rows: Rows, score: Score) -> Rows:
+    """The signals of the labeled samples; where there are none, no rows of the same width."""
+    if not names:
+        return {}
+    if len(ids):
+        return score(ids, names)
+    return {name: rows[name][:0] for name in names}
 
 
 def _narrow(
