@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acquisition.steps import QueryError, Rows, Seen, Step, finite, highest
+from acquisition.step import QueryError, Rows, Seen, Step, finite, highest
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,10 @@ class Output:
         quality: (B, C, 2) how well the annotated things of each class are found: the sum over them,
             from 0 to 1 each, and how many there are. It is of labels, so strategies read it of
             labeled samples alone.
+        counts: (B, C) how many of each class are predicted in each sample: 1 for its likeliest
+            class, its boxes, or its joints that are found.
+        peaks: (B, K, P) beside `probs` where an outcome is a place: the distribution over the
+            highest peaks alone, as the multi-peak entropy of a heatmap reads it.
     """
 
     taps: tuple[Tensor, ...]
@@ -88,3 +92,5 @@ class Output:
     bag: Bag | None = None
     quality: Tensor | None = None
     stability: Tensor | None = None
+    counts: Tensor | None = None
+    peaks: Tensor | None = None

@@ -13,7 +13,7 @@ import pytest
 from acquisition import matching
 from acquisition.box_steps import BagMedoids, DifficultyCalibrated
 from acquisition.query import ask
-from acquisition.steps import QueryError, Seen
+from acquisition.step import QueryError, Seen
 from acquisition.strategies import named_strategies
 from models.process.seeding import stream
 

@@ -17,6 +17,7 @@ from models.training.settings import CommitteeSettings, ModuleSettings, Training
 from tasks.noise import Noisy
 from tasks.twins import ALLOW
 from tools.experiment.people import LabelSettings
+from tools.experiment.seeds import Seeds
 from tools.experiment.settings import (
     arguments,
     not_a_class,
@@ -33,6 +34,7 @@ SECTIONS = {
     "scoring": ScoringSettings,
     "committee": CommitteeSettings,
     "label": LabelSettings,
+    "seeds": Seeds,
 }
 PLAIN = {
     "strategy": str | dict, "subset": int | None, "keep": Annotated[int, Ge(1)], "seed": int,
@@ -67,6 +69,7 @@ def check(given: dict[str, Any], code: bool = True) -> tuple[dict[str, Any], lis
         "module": {},
         "committee": {},
         "label": {},
+        "seeds": {},
         "oracle": None,
         ALLOW: False,
     }

@@ -10,18 +10,18 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from acquisition.first import first_steps
 from acquisition.pool import Pool
-from acquisition.query import Query, ask
-from acquisition.scoring import Pass, Samples, score
-from acquisition.steps import Step
-from acquisition.strategies import named_strategies
+from acquisition.query import Query
+from acquisition.scoring import score
+from acquisition.step import Step
 from models.process.seeding import derive_seed, deterministic, stream
 from models.training.loading import length
 from tasks import grouping
@@ -39,9 +39,9 @@ from tools.record.fingerprint import fingerprint
 from tools.record.folder import RunFolder
 from tools.record.plans import told
 from tools.train import loop
-from tools.train.cycle import Cycle, settled, untrained
+from tools.train.cycle import Cycle, settled
+from tools.train.first_set import first_query
 
-FIRST = {"cover": "coreset", "typiclust": "typiclust", "random": "random"}
 PLAN = "plan.json"
 
 
@@ -243,21 +243,9 @@ def places_of(experiment: Experiment, pool: Sequence[PoolImage]) -> list[PoolIma
 
 def _first(experiment: Experiment, count: int, scored: Scorer) -> tuple[Query, Sequence[Step]]:
     """Choose where nothing is labeled: by the features of a network that nobody trained here."""
-    steps = named_strategies()[FIRST[experiment.label.first]].steps
-    task = experiment.task
+    first = experiment.label.first
     rng = stream(experiment.seed, 0, "query")
-
-    def signals(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Compute the signals of some samples of the pool."""
-        samples = Samples(task.dataset("pool"), task.collate, ids)
-        settings = experiment.scoring
-        if settings.batch_size == "auto":
-            settings = replace(settings, batch_size=16)
-        model = untrained(experiment, "off")
-        return scored(model, samples, names, settings, Pass("features", tap=experiment.tap))
-
-    everything = np.arange(length(task.dataset("pool")))
-    return ask(steps, everything, everything[:0], count, rng, signals), steps
+    return first_query(experiment, first, count, scored, rng), first_steps(first)
 
 
 def trained(
