@@ -70,7 +70,7 @@ NAMED = {
 DASHES: dict[str, tuple[int, ...]] = {"joint": (7, 3), "detached": (7, 3, 2, 3), "off": (14, 3)}
 # lines of one's own strategies if all marks and colours are taken; control runs of such strategies
 # share their lines, and differ in their marks
-MORE: tuple[tuple[int, ...], ...] = ((), (4, 2), (3, 2, 1, 2), (10, 2))
+MORE: tuple[tuple[int, ...], ...] = ((), (4, 2), (3, 2, 1, 2), (10, 2), (1, 2))
 
 
 @dataclass(frozen=True)
