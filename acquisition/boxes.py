@@ -1,6 +1,6 @@
 """What the predicted boxes of a sample say of it, computed inside the batch from their bag.
 
-A signal of whole bags has a row of numbers for each box: its label, its score, and its feature.
+A signal of whole bags has a row of numbers for each box: its score, its label, and its feature.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def counted(bag: Bag) -> Tensor:
 
 
 def rows_of(bag: Bag) -> Tensor:
-    """(B, M, 2 + D) label, score and feature of each box; what fills up has the score 0."""
+    """(B, M, 2 + D) score, label and feature of each box; what fills up has the score 0."""
     import torch
 
-    front = torch.stack([bag.label.float(), bag.score.float()], dim=2)
+    front = torch.stack([bag.score.float(), bag.label.float()], dim=2)
     return torch.cat([front, bag.feature.float()], dim=2)
 
 
@@ -66,6 +66,29 @@ def enms(bag: Bag) -> Tensor:
         total = total + torch.where(counts, entropy[:, box], 0.0)
         left = left & ~(alike[:, box] & counts[:, None])
     return total
+
+
+def localisation(bag: Bag, stability: Tensor) -> Tensor:
+    """How unsure the least sure box is, less how far boxes stay where they are under noise.
+
+    Source: Kao et al., ACCV 2018 ("LS+C"): the largest 1 - P of a box, less the mean stability of
+    the boxes, weighted by P.
+
+    Args:
+        bag: of B samples.
+        stability: (B, M) of its boxes, from 0 to 1.
+
+    Returns:
+        (B,) from -1 to 1; -1 for a sample without boxes, as if it had a sure and stable one.
+    """
+    import torch
+
+    valid = counted(bag)
+    score = torch.where(valid, bag.score.float(), 0.0)
+    unsure = torch.where(valid, 1 - score, 0.0).amax(dim=1)
+    total = score.sum(dim=1)
+    stable = (score * stability.float()).sum(dim=1) / torch.where(total != 0, total, 1.0)
+    return unsure - torch.where(total != 0, stable, 1.0)
 
 
 def prototypes(bag: Bag) -> Tensor:

@@ -134,12 +134,12 @@ def comparable(values: np.ndarray) -> np.ndarray:
     """Rows of bags (N, M, D) as vectors (N, D) in which the order of the M boxes has no part.
 
     Rounding exchanges boxes that are nearly as sure: they are summed, weighted by their scores,
-    which are the second of a box's numbers. Other rows stay as they are.
+    which are the first of a box's numbers. Other rows stay as they are.
     """
     if values.ndim < 3:
         return values
     wide = values.astype(np.float64)
-    return (wide * wide[..., 1:2]).sum(axis=1)
+    return (wide * wide[..., :1]).sum(axis=1)
 
 
 def agree(passed: np.ndarray, alone: np.ndarray, spread: float, rounded: bool = False) -> bool:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge
 
 from models.process.seeding import stream
+
+First = Literal["random", "cover", "typiclust", "kmeans"]
 
 
 @dataclass(frozen=True)
@@ -20,14 +22,18 @@ class Budget:
     """The number of labels in each cycle.
 
     Args:
-        initial: samples labeled at random before the first cycle.
+        initial: samples labeled before the first cycle.
         query: samples labeled after each cycle but the last.
         cycles: trainings; the last one ends with `initial + (cycles - 1) * query` labels.
+        first: how the initial samples are chosen: at ``"random"``, or by the features of the
+            network as the config builds it: ``"cover"`` by k-center, ``"typiclust"`` and
+            ``"kmeans"`` by clusters.
     """
 
     initial: Annotated[int, Ge(2)]
     query: Annotated[int, Ge(1)]
     cycles: Annotated[int, Ge(1)]
+    first: First = "random"
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from acquisition.steps import QueryError, Rows, Seen, Step
+from acquisition.step import QueryError, Rows, Seen, Step
 
 # (ids, names) -> rows in the order of the ids
 Score = Callable[[np.ndarray, tuple[str, ...]], dict[str, np.ndarray]]
+
+
+class When(NamedTuple):
+    """The cycle of a query, from 0, and the number of cycles that query."""
+
+    cycle: int
+    cycles: int
+
+
+FIRST = When(0, 1)
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,7 @@ def ask(
     budget: int,
     rng: np.random.Generator,
     score: Score,
+    when: When = FIRST,
 ) -> Query:
     """Run a strategy on the unlabeled samples.
 
@@ -69,6 +81,7 @@ def ask(
         budget: number of samples to be labeled, at most N.
         rng: the query's random stream.
         score: (ids, names of signals) -> rows in the order of the ids.
+        when: in the run it is asked.
 
     Raises:
         QueryError: if the budget is more than there is, or the strategy does not end with
@@ -80,20 +93,27 @@ def ask(
             f"{budget}"
         )
     first = next((i for i, step in enumerate(strategy) if step.needs), len(strategy))
-    candidates = _narrow(strategy[:first], unlabeled, {}, {}, budget, rng)
+    candidates = _narrow(strategy[:first], unlabeled, {}, {}, budget, rng, when)
     names = needs(strategy)
     known = tuple(dict.fromkeys(name for step in strategy for name in step.labeled))
     rows = score(candidates, names) if names else {}
-    own = {name: rows[name][:0] for name in known}  # of no sample, as wide as the others
-    if known and len(labeled):
-        own = score(labeled, known)
-    picked = _narrow(strategy[first:], candidates, rows, own, budget, rng)
+    own = _of_labeled(labeled, known, rows, score)
+    picked = _narrow(strategy[first:], candidates, rows, own, budget, rng, when)
     if len(picked) != budget or len(set(picked.tolist())) != budget:
         raise QueryError(
             f"Expected {budget} distinct samples, but the strategy picked "
             f"{len(set(picked.tolist()))}"
         )
-    return Query(candidates, rows, picked, own)
+    return Query(candidates, rows, picked, dict(own))
+
+
+def _of_labeled(ids: np.ndarray, names: tuple[str, ...], rows: Rows, score: Score) -> Rows:
+    """The signals of the labeled samples; where there are none, no rows of the same width."""
+    if not names:
+        return {}
+    if len(ids):
+        return score(ids, names)
+    return {name: rows[name][:0] for name in names}
 
 
 def _narrow(
@@ -103,9 +123,10 @@ def _narrow(
     labeled: Rows,
     budget: int,
     rng: np.random.Generator,
+    when: When,
 ) -> np.ndarray:
     for step in steps:
-        positions = step(Seen(len(ids), rows, labeled), budget, rng)
+        positions = step(Seen(len(ids), rows, labeled, when.cycle, when.cycles), budget, rng)
         ids = ids[positions]
         rows = {name: values[positions] for name, values in rows.items()}
     return ids

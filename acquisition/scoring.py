@@ -226,8 +226,9 @@ def _evidence(
     how: Pass,
 ) -> signals.Evidence:
     """What the signals read of one batch: a pass of the model, one of each member, or both."""
-    own = [name for name in names if signals.known(name).committee is None]
-    counted = signals.fields(name for name in names if name not in own)
+    known = {name: signals.known(name) for name in names}
+    own = [name for name, signal in known.items() if not signal.committee or signal.compared]
+    counted = signals.fields(name for name, signal in known.items() if signal.committee)
     output = votes = None
     if own:
         output = model.output(batch, signals.fields(own))

@@ -8,10 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from acquisition import boxes
 from acquisition.settings import Aggregate
+from acquisition.votes import (
+    Votes,
+    change,
+    entropy,
+    flips,
+    given,
+    mutual_information,
+    variance,
+    vote,
+)
 from models.output import Bag, Output
 from models.training.settings import Kind
 
@@ -20,24 +30,18 @@ if TYPE_CHECKING:
 
     from models.training.joint import JointModel
 
-Given = TypeVar("Given")
 
-
-@dataclass(frozen=True)
-class Votes:
-    """The committee's output for B samples with K distributions over C outcomes each.
-
-    Args:
-        probs: (B, K, C) mean of the members' probabilities.
-        squares: (B, K, C) mean of their squares.
-        entropies: (B, K) mean of the members' entropies, in nats.
-        weight: (B, K) mean of the members' weights; None means equal weights.
-    """
-
-    probs: Tensor
-    squares: Tensor
-    entropies: Tensor
-    weight: Tensor | None
+__all__ = [
+    "SIGNALS",
+    "Evidence",
+    "Signal",
+    "Votes",
+    "entropy",
+    "given",
+    "mutual_information",
+    "variance",
+    "vote",
+]
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,10 @@ class Evidence:
 
     @property
     def weighted(self) -> bool:
-        """Whether distributions have weights, as boxes above a threshold do."""
-        return any(
+        """Whether distributions have weights, as boxes above a threshold do, or are counted."""
+        output = self.output
+        found = output is not None and not (output.counts is None and output.bag is None)
+        return found or any(
             part is not None and part.weight is not None for part in (self.output, self.votes)
         )
 
@@ -76,6 +82,7 @@ class Signal:
         fields: of `Output` that the task's `forward` must return for it.
         module: whether the model needs a trained loss-prediction module.
         committee: whose votes it counts; None for the model's own output.
+        compared: whether it reads the model's own output beside the votes.
 
     Examples:
         >>> import torch
@@ -90,13 +97,7 @@ class Signal:
     fields: frozenset[str] = frozenset()
     module: bool = False
     committee: Kind | None = None
-
-
-def entropy(probs: Tensor) -> Tensor:
-    """(..., C) -> (...) Shannon entropy in nats; 0 log 0 is 0."""
-    import torch
-
-    return torch.special.entr(probs).sum(dim=-1)
+    compared: bool = False
 
 
 def margin(probs: Tensor) -> Tensor:
@@ -111,19 +112,6 @@ def margin(probs: Tensor) -> Tensor:
 def least_confident(probs: Tensor) -> Tensor:
     """(..., C) -> (...) 1 minus the largest probability."""
     return 1 - probs.amax(dim=-1)
-
-
-def variance(votes: Votes) -> Tensor:
-    """(B, K) variance of the members' probabilities around their mean, mean over the outcomes."""
-    return (votes.squares - votes.probs**2).clamp(min=0).mean(dim=-1)
-
-
-def mutual_information(votes: Votes) -> Tensor:
-    """(B, K) mutual information of outcome and member, in nats.
-
-    It is the entropy of the mean less the mean of the entropies (Houlsby et al. 2011).
-    """
-    return (entropy(votes.probs) - votes.entropies).clamp(min=0)
 
 
 def aggregated(values: Tensor, weight: Tensor | None, how: Aggregate) -> Tensor:
@@ -149,37 +137,6 @@ def aggregated(values: Tensor, weight: Tensor | None, how: Aggregate) -> Tensor:
 def pooled(tap: Tensor) -> Tensor:
     """The mean (B, C) of a map (B, C, H, W) over its places, or of tokens (B, N, C)."""
     return tap.mean(dim=(2, 3)) if tap.dim() == 4 else tap.mean(dim=1)
-
-
-def vote(outputs: Iterable[Output]) -> Votes:
-    """Average the members' outputs for one batch, one at a time."""
-    import torch
-
-    total: list[Tensor] = []
-    count = 0
-    weights: list[Tensor] = []
-    for output in outputs:
-        # members that nearly agree differ in the last digits of float32
-        probs = given(output.probs, "probs").double()
-        parts = [probs, probs**2, entropy(probs)]
-        if total:
-            parts = [a + b for a, b in zip(total, parts, strict=True)]
-        total = parts
-        if output.weight is not None:
-            weights.append(output.weight.float())
-        count += 1
-    probs, squares, entropies = (part / count for part in total)
-    weight = torch.stack(weights).mean(dim=0) if weights else None
-    return Votes(probs, squares, entropies, weight)
-
-
-def given(value: Given | None, field: str) -> Given:
-    """A field that was requested of `forward`; ValueError where it is None."""
-    if value is None:
-        raise ValueError(
-            f"Expected the task's `forward` to return the field {field!r}, but got None"
-        )
-    return value
 
 
 def _output(evidence: Evidence) -> Output:
@@ -220,6 +177,18 @@ def _of_votes(measure: Callable[[Votes], Tensor], committee: Kind) -> Signal:
     return Signal(rows, frozenset({"probs"}), committee=committee)
 
 
+def _flipped(evidence: Evidence) -> Tensor:
+    """How often the passes' answer is not the model's own, without dropout."""
+    votes, output = _votes(evidence), _output(evidence)
+    shares = flips(votes, given(output.probs, "probs"))
+    return aggregated(shares, votes.weight, evidence.aggregate)
+
+
+def _peak_entropy(evidence: Evidence) -> Tensor:
+    """The entropy of each distribution over peaks, summed whatever `scoring.aggregate` says."""
+    return entropy(given(_output(evidence).peaks, "peaks").float()).sum(dim=1)
+
+
 def _gradient(place: int) -> Signal:
     def rows(evidence: Evidence) -> Tensor:
         """One of the gradient's two factors."""
@@ -233,6 +202,11 @@ def _of_bag(measure: Callable[[Bag], Tensor]) -> Signal:
     return Signal(lambda e: measure(given(_output(e).bag, "bag")), frozenset({"bag"}))
 
 
+def _localisation(evidence: Evidence) -> Tensor:
+    output = _output(evidence)
+    return boxes.localisation(given(output.bag, "bag"), given(output.stability, "stability"))
+
+
 SIGNALS = {
     "predicted_loss": Signal(lambda e: e.model.predicted_loss(_output(e).taps), module=True),
     "entropy": _of_probs(entropy),
@@ -242,10 +216,16 @@ SIGNALS = {
     "ensemble_bald": _of_votes(mutual_information, "ensemble"),
     "dropout_entropy": _of_votes(lambda votes: entropy(votes.probs), "dropout"),
     "dropout_bald": _of_votes(mutual_information, "dropout"),
+    "dropout_flips": Signal(_flipped, frozenset({"probs"}), committee="dropout", compared=True),
+    "change": _of_votes(change, "previous"),
+    "peak_entropy": Signal(_peak_entropy, frozenset({"peaks"})),
+    "predicted_counts": Signal(lambda e: given(_output(e).counts, "counts"), frozenset({"counts"})),
     "embedding": Signal(lambda e: pooled(_output(e).taps[e.tap].float())),
     "residual": _gradient(0),
     "feature": _gradient(1),
+    "bag": _of_bag(boxes.rows_of),
     "enms": _of_bag(boxes.enms),
+    "localisation": Signal(_localisation, frozenset({"bag", "stability"})),
     "prototypes": _of_bag(boxes.prototypes),
     # reads labels: of labeled samples alone
     "quality": Signal(lambda e: given(_output(e).quality, "quality"), frozenset({"quality"})),
@@ -285,12 +265,12 @@ def need_committee(names: Iterable[str]) -> Kind | None:
     """The kind of committee whose votes the signals count; None without any.
 
     Raises:
-        ValueError: if they count those of an ensemble and those of dropout passes.
+        ValueError: if they count those of two kinds.
     """
     kinds = {known(name).committee for name in names} - {None}
     if len(kinds) > 1:
         raise ValueError(
-            "Expected signals of an ensemble or of dropout passes, but got both: one committee is "
-            "trained"
+            f"Expected signals of one committee, but got those of {sorted(map(str, kinds))}: one "
+            "is asked"
         )
     return kinds.pop() if kinds else None

@@ -2,66 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from acquisition import diversity
+from acquisition.step import OfSignal, Seen, Step, finite, highest
 
-Rows = Mapping[str, np.ndarray]
-
-
-class QueryError(Exception):
-    """A query is wrong: scores are not finite, or the number of samples is not the budget."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a step may read: signals, and neither labels nor the model.
-
-    Args:
-        count: number of candidates N.
-        rows: signal name -> (N,) or (N, D), a row a candidate.
-        labeled: signal name -> (M,) or (M, D), a row a labeled sample, for the signals in the
-            step's `labeled`.
-    """
-
-    count: int
-    rows: Rows
-    labeled: Rows
-
-
-class Step:
-    """One narrowing of the candidates; a strategy of one's own is a class like this.
-
-    Attributes:
-        needs: names of the signals that it reads (see `acquisition/signals.py`).
-        labeled: those that it reads of the labeled samples, most of them of both.
-
-    Examples:
-        >>> class Lowest(Step):
-        ...     needs = ("entropy",)
-        ...
-        ...     def __call__(self, seen, budget, rng):
-        ...         return np.argsort(seen.rows["entropy"], kind="stable")[:budget]
-        >>> seen = Seen(3, {"entropy": np.array([0.7, 0.1, 0.4])}, labeled={})
-        >>> Lowest()(seen, 2, np.random.default_rng(0)).tolist()
-        [1, 2]
-    """
-
-    needs: tuple[str, ...] = ()
-    labeled: tuple[str, ...] = ()
-
-    def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
-        """Positions of the candidates that stay, in the order of preference.
-
-        Args:
-            seen: candidates and their signals.
-            budget: samples to be labeled in the end.
-            rng: the query's random stream.
-        """
-        raise NotImplementedError
+__all__ = [
+    "Badge",
+    "Densest",
+    "DropQuery",
+    "GumbelRanks",
+    "Highest",
+    "KCenter",
+    "NearestToCentroids",
+    "RandomSubset",
+    "Seen",
+    "Shuffled",
+    "Step",
+    "Typical",
+]
 
 
 @dataclass(frozen=True)
@@ -83,18 +44,6 @@ class RandomSubset(Step):
 
 
 @dataclass(frozen=True)
-class OfSignal(Step):
-    """A step that reads one signal."""
-
-    signal: str
-
-    @property
-    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The one signal."""
-        return (self.signal,)
-
-
-@dataclass(frozen=True)
 class Highest(OfSignal):
     """Keeps the candidates with the highest values of a signal: `keep` times the budget of them.
 
@@ -110,7 +59,7 @@ class Highest(OfSignal):
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, highest first."""
-        return _highest(finite(seen.rows, self.signal), self.keep * budget, rng)
+        return highest(finite(seen.rows, self.signal), self.keep * budget, rng)
 
 
 @dataclass(frozen=True)
@@ -129,7 +78,7 @@ class Shuffled(OfSignal):
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, highest dealt value first."""
-        return _highest(rng.permutation(finite(seen.rows, self.signal)), budget, rng)
+        return highest(rng.permutation(finite(seen.rows, self.signal)), budget, rng)
 
 
 @dataclass(frozen=True)
@@ -170,7 +119,7 @@ class Densest(Step):
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, densest first."""
-        return _highest(diversity.density(finite(seen.rows, "embedding")), budget, rng)
+        return highest(diversity.density(finite(seen.rows, "embedding")), budget, rng)
 
 
 @dataclass(frozen=True)
@@ -223,6 +172,36 @@ class NearestToCentroids(Step):
 
 
 @dataclass(frozen=True)
+class DropQuery(Step):
+    """Keeps candidates whose answer flips under dropout, nearest to as many centroids (k-means).
+
+    Those count that flip in more than `least` of the passes; where these are too few, those that
+    flip most.
+
+    Source: Gupte et al., 2024.
+
+    Examples:
+        >>> places = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [52.0]], dtype=np.float32)
+        >>> rows = {"embedding": places, "dropout_flips": np.array([1, 1, 1, 0.6, 0.0, 0.2])}
+        >>> sorted(DropQuery()(Seen(6, rows, {}), 2, np.random.default_rng(0)).tolist())
+        [1, 3]
+    """
+
+    least: float = 0.5
+    needs = ("dropout_flips", "embedding")
+
+    def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
+        """Positions, one a cluster."""
+        from acquisition import clustering  # it imports scikit-learn
+
+        shares = finite(seen.rows, "dropout_flips")
+        count = max(int((shares > self.least).sum()), budget)
+        some = np.sort(highest(shares, count, rng))
+        features = finite(seen.rows, "embedding")[some]
+        return some[clustering.nearest_to_centroids(features, budget, rng)]
+
+
+@dataclass(frozen=True)
 class Typical(Step):
     """TypiClust: keeps the most typical sample of each cluster that has no label.
 
@@ -267,26 +246,3 @@ class Badge(Step):
         return diversity.badge(
             finite(seen.rows, "residual"), finite(seen.rows, "feature"), budget, rng
         )
-
-
-def finite(rows: Rows, signal: str) -> np.ndarray:
-    """Return the values of a signal.
-
-    Raises:
-        QueryError: if one is not finite, with the number of samples.
-    """
-    values = rows[signal]
-    if not len(values):
-        return values
-    bad = int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum())
-    if bad:
-        raise QueryError(
-            f"Expected finite scores {signal!r}, but {bad} of {len(values)} are not: the training "
-            "went astray. A smaller learning rate, a warm-up or `training.clip_grad` may help."
-        )
-    return values
-
-
-def _highest(scores: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    shuffled = rng.permutation(len(scores))
-    return shuffled[np.argsort(-scores[shuffled], kind="stable")][:count]

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from acquisition.box_steps import DiversePrototypes
+from acquisition.box_steps import BagMedoids, DifficultyCalibrated, DiversePrototypes
+from acquisition.class_steps import ClaSP, RandomForeground, RandomMatched, RandomStratified
+from acquisition.cover_steps import DCoM, MaxHerding, ProbCover, UHerding
 from acquisition.steps import (
     Badge,
     Densest,
+    DropQuery,
     GumbelRanks,
     Highest,
     KCenter,
@@ -68,11 +71,24 @@ def named_strategies(subset: int | None = None, keep: int = 4) -> dict[str, Stra
         "kmeans": scored(NearestToCentroids()),
         "typiclust": scored(Typical()),
         "badge": scored(Badge()),
+        "maxherding": scored(MaxHerding()),
+        "uherding": scored(UHerding()),
+        "probcover": scored(ProbCover()),
+        "dcom": scored(DCoM()),
+        "dropquery": scored(DropQuery()),
+        "tod": scored(Highest("change")),
+        "mpe": scored(Highest("peak_entropy")),
+        "clasp": scored(ClaSP("entropy")),
         "learning_loss_coreset": scored(Highest(loss, keep), KCenter()),
         "entropy_coreset": scored(Highest("entropy", keep), KCenter()),
         "power_learning_loss": scored(GumbelRanks(loss)),
         "enms": scored(Highest("enms")),
         "divproto": scored(DiversePrototypes()),
+        "ppal": scored(DifficultyCalibrated(keep), BagMedoids()),
+        "localisation": scored(Highest("localisation")),
+        "random_stratified": scored(RandomStratified()),
+        "random_foreground": scored(RandomForeground()),
+        "random_matched": scored(RandomMatched()),
         "oracle_loss": scored(Highest("loss")),
         "placebo": scored(Shuffled(loss)),
     }

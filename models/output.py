@@ -71,9 +71,15 @@ class Output:
             loss-prediction module learns, and need not hold a graph.
         bag: what was found in each sample, each thing with label, score and feature; M is the same
             for all batches.
+        stability: (B, M) beside `bag`: how far each thing stays in its place under noise, the mean
+            overlap from 0 to 1; 0 for what fills up.
         quality: (B, C, 2) how well the annotated things of each class are found: the sum over them,
             from 0 to 1 each, and how many there are. It is of labels, so strategies read it of
             labeled samples alone.
+        counts: (B, C) how many of each class are predicted in each sample: 1 for its likeliest
+            class, its boxes, or its joints that are found.
+        peaks: (B, K, P) beside `probs` where an outcome is a place: the distribution over the
+            highest peaks alone, as the multi-peak entropy of a heatmap reads it.
     """
 
     taps: tuple[Tensor, ...]
@@ -85,3 +91,6 @@ class Output:
     objective: Tensor | None = None
     bag: Bag | None = None
     quality: Tensor | None = None
+    stability: Tensor | None = None
+    counts: Tensor | None = None
+    peaks: Tensor | None = None

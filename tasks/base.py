@@ -39,9 +39,9 @@ class Task(Protocol):
 
     Attributes:
         taps: the network's feature maps for the loss-prediction module, declared before data flows.
-        fields: which of "loss", "probs", "gradient", "bag" and "quality" `forward` can return;
-            "objective", too, if training minimises something else than the mean of "loss"; see
-            `Output`.
+        fields: which of "loss", "probs", "gradient", "counts", "peaks", "bag", "quality" and
+            "stability" `forward` can return; "objective", too, if training minimises something else
+            than the mean of "loss"; see `Output`.
         metric: key of the metric that the curve plots; higher is better, or see `lower_is_better`.
 
     Examples:

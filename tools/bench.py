@@ -21,7 +21,7 @@ if not __package__:
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from models.process.text import error_line, headline
-from tools.benchmarks.names import NETWORKS
+from tools.benchmarks.names import BY_PLACE, NETWORKS
 from tools.display.streams import command
 from tools.experiment.options import ConfigError, at_least, option, require
 
@@ -71,13 +71,26 @@ def parser() -> argparse.ArgumentParser:
     score_sub.add_argument("--workers", type=int, default=1, help="processes that read")
     sub = subject("memory", "memory of scoring a pool, and one a hundred times as large")
     sub.add_argument("--images", type=int, default=20_000, help="of the small pool")
-    sub = subject("kcenter", "greedy k-center beside the plain version and scikit-activeml")
-    sub.add_argument("--features", default="random", help="random, clustered, cifar or PATH.npy")
-    sub.add_argument("--data-root", type=Path, help="image folder, for --features cifar")
-    sub.add_argument("--n", type=int, default=50_000, help="candidates")
-    sub.add_argument("--d", type=int, default=512, help="length of made rows")
-    sub.add_argument("--labeled", type=int, default=1000, help="rows labeled already")
-    sub.add_argument("--budget", type=int, default=1000, help="picks")
+    by_place = [
+        subject("kcenter", "greedy k-center beside the plain version and scikit-activeml"),
+        subject("select", "another strategy that chooses by place, beside scikit-activeml"),
+    ]
+    for sub in by_place:
+        sub.add_argument(
+            "--features", default="random", help="random, clustered, cifar or PATH.npy"
+        )
+        sub.add_argument("--data-root", type=Path, help="image folder, for --features cifar")
+        sub.add_argument("--n", type=int, default=50_000, help="candidates")
+        sub.add_argument("--d", type=int, default=512, help="length of made rows")
+        sub.add_argument("--labeled", type=int, default=1000, help="rows labeled already")
+        sub.add_argument("--budget", type=int, default=1000, help="picks")
+    by_place[1].add_argument("--strategy", choices=BY_PLACE, default=BY_PLACE[0], help="which")
+    by_place[1].add_argument(
+        "--others",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure scikit-activeml's, too",
+    )
     sub = subject("cycle", "a run of a config, split into its steps")
     sub.add_argument("--config", default="configs/cls_cifar10_small.py", help="file")
     sub.add_argument("--cycles", type=int, default=2, help="of the run")

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Lt
 
 CHECKPOINT = "checkpoint.pth"  # the newest of a training, in its folder
-Kind = Literal["ensemble", "dropout"]  # of a committee
+# of a committee; "previous" is the model beside that of the cycle before
+Kind = Literal["ensemble", "dropout", "previous"]
 Mode = Literal["joint", "detached", "off"]  # of the module in a model
 Pooling = Literal["gap", "conv_gap"]
 

@@ -15,6 +15,7 @@ from annotated_types import Ge
 from mmengine.structures import InstanceData
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+from torch import Tensor
 
 from models.networks import mmdet_detector, ssd, weights
 from models.networks.mmdet_config import DetectorError, as_data, blueprint
@@ -23,7 +24,8 @@ from models.output import Output, Tap
 from models.process.seeding import seeded
 from models.process.text import nearest
 from tasks.base import Batch
-from tasks.detection.found import BOXES, with_boxes
+from tasks.detection.counted import counted
+from tasks.detection.found import BOXES, Found, std_of, with_boxes
 from tasks.detection.views import Canvas
 
 # after models.networks.ssd, which installs the operators that mmdet needs
@@ -33,7 +35,7 @@ OwnNetwork = Literal["ssd300_vgg16", "small_ssd"]
 VGG = "open-mmlab://vgg16_caffe"  # as mmdet's config of SSD300 names it
 VGG_LAYERS = 30  # the layers of `backbone.features` that are VGG-16's
 Side = Annotated[int, Ge(32)]
-GIVEN = frozenset({"loss", "probs"}) | BOXES
+GIVEN = frozenset({"loss", "probs", "counts"}) | BOXES
 
 
 class Network(Protocol):
@@ -169,17 +171,27 @@ class SSDNetwork:
             return Output(taps)
         head, samples = network.bbox_head, data["data_samples"]
         raw = head(sources)
-        loss = probs = weight = None
+        loss = probs = weight = counts = None
         if "loss" in want:
             loss = head.image_losses(raw, samples)
+        if "counts" in want:
+            metas = [sample.metainfo for sample in samples]
+            found = head.predict_by_feat(*raw, batch_img_metas=metas, rescale=True)
+            counts = counted(found, self.num_classes)
         if "probs" in want:
             probs, weight = head.distributions(raw, samples)
-        output = Output(taps, loss, probs, weight)
+        output = Output(taps, loss, probs, weight, counts=counts)
         if not want & BOXES:
             return output
+
+        def again(images: Tensor) -> list[InstanceData]:
+            """Predict the boxes of other images."""
+            return head.predict(ssd.features(network, images)[1], samples, rescale=False)
+
         metas = [sample.metainfo for sample in samples]
-        found = head.predict_by_feat(*raw, batch_img_metas=metas, rescale=False)
-        return with_boxes(output, found, data, self.num_classes, want)
+        boxes = head.predict_by_feat(*raw, batch_img_metas=metas, rescale=False)
+        std = std_of(network.data_preprocessor)
+        return with_boxes(output, Found(boxes, data, again, std, self.num_classes), want)
 
     def boxes(self, network: SingleStageDetector, batch: Batch) -> list[InstanceData]:
         """See `Network`."""
@@ -309,7 +321,7 @@ class MmdetNetwork:
         if not want & self.fields:
             return Output(maps)
         heads = Heads(network, maps, data["data_samples"])
-        objective = loss = probs = weight = None
+        objective = loss = probs = weight = counts = None
         if "objective" in want:
             objective = heads.batch_loss()
         if "loss" in want:
@@ -318,10 +330,19 @@ class MmdetNetwork:
                 loss = heads.image_losses(self.settings.empty_loss)
         if "probs" in want:
             probs, weight = heads.distributions()
-        output = Output(maps, loss, probs, weight, objective=objective)
+        if "counts" in want:
+            counts = counted(heads.boxes(), self.num_classes)
+        output = Output(maps, loss, probs, weight, objective=objective, counts=counts)
         if not want & BOXES:
             return output
-        return with_boxes(output, heads.boxes(rescale=False), data, self.num_classes, want)
+
+        def again(images: Tensor) -> list[InstanceData]:
+            """Predict the boxes of other images."""
+            others = mmdet_detector.features(network, images)
+            return Heads(network, others, data["data_samples"]).boxes(rescale=False)
+
+        boxes, std = heads.boxes(rescale=False), std_of(network.data_preprocessor)
+        return with_boxes(output, Found(boxes, data, again, std, self.num_classes), want)
 
     def boxes(self, network: BaseDetector, batch: Batch) -> list[InstanceData]:
         """See `Network`."""

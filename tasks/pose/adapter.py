@@ -31,7 +31,7 @@ from tasks.pose.keypoint_form import CocoForm
 from tasks.pose.networks import HourglassSettings, Pretrained, network_of
 from tasks.pose.noise import MEANT, placed
 from tasks.pose.people import MPII_BONES, MPII_JOINTS, People, label_of
-from tasks.pose.places import Distribution, answers, places
+from tasks.pose.places import Distribution, answers, peaks, places
 from tasks.pose.views import Augmentation, View
 
 FORMS: dict[Format, type[MpiiForm] | type[CocoForm]] = {"mpii": MpiiForm, "coco": CocoForm}
@@ -100,7 +100,7 @@ class Pose:
             judged, and with a loss of 0.
     """
 
-    fields = frozenset({"loss", "probs"})
+    fields = frozenset({"loss", "probs", "counts", "peaks"})
 
     def __init__(
         self,
@@ -278,12 +278,14 @@ class Pose:
                 batch["joints"] / self.stride, batch["annotated"], (width, height), self.sigma
             )
             loss = maps.pose_losses(heatmaps, target, weights, self.pose_loss)
-        if "probs" not in want:
-            return Output(taps, loss)
-        probs = places(last, self.distribution)
-        if self.distribution == "softmax":
-            return Output(taps, loss, probs)
-        return Output(taps, loss, probs, answers=answers(probs, width, self.reach))
+        counts = maps.found(last) if "counts" in want else None
+        highest = peaks(last) if "peaks" in want else None
+        probs = best = None
+        if "probs" in want:
+            probs = places(last, self.distribution)
+            if self.distribution != "softmax":
+                best = answers(probs, width, self.reach)
+        return Output(taps, loss, probs, answers=best, counts=counts, peaks=highest)
 
     def heatmaps(
         self, network: nn.Module, batch: Batch, joints: Sequence[str] | None = None

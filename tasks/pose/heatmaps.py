@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 PoseLoss = Literal["annotated", "all"]
+FOUND = 0.3  # of a gaussian's height: a joint is found where its heatmap is at least as high
 
 
 def targets(
@@ -62,6 +63,11 @@ def pose_losses(
     ).sum(dim=0)
     count = weights.sum(dim=1).clamp(min=1) if over == "annotated" else weights.shape[1]
     return (errors * weights).sum(dim=1) / count
+
+
+def found(heatmaps: Tensor) -> Tensor:
+    """(B, J) 1 where the highest value of a heatmap (B, J, H, W) is at least `FOUND`, else 0."""
+    return (heatmaps.float().amax(dim=(2, 3)) >= FOUND).float()
 
 
 def decode(heatmaps: Tensor) -> Tensor:

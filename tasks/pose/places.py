@@ -8,12 +8,16 @@ and the more peaks of height 1 a map has, the *less* uniform it is.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 Distribution = Literal["squared", "mass", "softmax"]
+PEAKS = 5  # of a heatmap, at most
+APART = 5  # cells, at least
 LEAST = 1e-32  # of a map's highest value: the gradient of a lower one may be no float32
 
 
@@ -67,3 +71,26 @@ def answers(probs: Tensor, width: int, reach: int) -> Tensor:
         best.append(torch.where(around, left, 0).sum(dim=2))
         left = torch.where(around, 0, left)
     return torch.stack(best, dim=2)
+
+
+def peaks(heatmaps: Tensor) -> Tensor:
+    """The distribution (B, J, `PEAKS`) over the highest peaks of heatmaps (B, J, H, W), float32.
+
+    It is the softmax of their values, 0 where a map has fewer (Liu and Ferrari, ICCV 2017,
+    multi-peak entropy). A peak is a cell as high as the eight around it; of those less than `APART`
+    cells from each other the highest counts, and of equal ones the first.
+    """
+    values = heatmaps.float()
+    *_, height, width = values.shape
+    summits = values == F.max_pool2d(values, 3, stride=1, padding=1)
+    left = torch.where(summits, values, -math.inf).flatten(2)
+    rows, columns = (torch.arange(size, device=values.device) for size in (height, width))
+    found = []
+    for _ in range(PEAKS):
+        value, top = left.max(dim=2, keepdim=True)
+        found.append(value[..., 0])
+        along_y = (rows - top // width).square().unsqueeze(3)  # (B, J, H, 1)
+        along_x = (columns - top % width).square().unsqueeze(2)
+        close = (along_y + along_x < APART**2).flatten(2)
+        left = torch.where(close, -math.inf, left)
+    return torch.stack(found, dim=2).softmax(dim=2)

@@ -80,7 +80,7 @@ def test_prototypes_are_means_weighted_by_entropy():
 
 def test_a_bag_is_a_row_of_numbers_a_box():
     found = boxes.rows_of(bag([(2, 0.5, EAST)]))
-    assert found.tolist() == [[[2, 0.5, 1, 0], *[[-1, 0, 0, 0]] * (MOST - 1)]]
+    assert found.tolist() == [[[0.5, 2, 1, 0], *[[0, -1, 0, 0]] * (MOST - 1)]]
 
 
 def test_canaries_compare_bags_whatever_the_order_of_their_boxes():
@@ -90,4 +90,19 @@ def test_canaries_compare_bags_whatever_the_order_of_their_boxes():
     one, two, three = (canary.comparable(values)[0] for values in (rows, swapped, other))
     assert not canary.agree(rows[0], swapped[0], 0.0) and canary.agree(one, two, 0.0)
     assert not canary.agree(one, three, 0.0)
-    np.testing.assert_allclose(one, [0.49999, 0.5**2 + 0.49999**2, 0.5, 0.49999], rtol=1e-6)
+    np.testing.assert_allclose(one, [0.5**2 + 0.49999**2, 0.49999, 0.5, 0.49999], rtol=1e-6)
+
+
+def test_localisation_by_hand():
+    found = boxes.localisation(
+        bag(
+            [(0, 0.9, EAST), (1, 0.4, EAST), (1, 0.05, EAST)],
+            [(0, 1.0, EAST)],
+            [],
+        ),
+        torch.tensor([[0.8, 0.5, 0.9, 0.0], [1.0, 0, 0, 0], [0.0] * 4]),
+    )
+    by_hand = [0.6 - (0.9 * 0.8 + 0.4 * 0.5) / 1.3, -1.0, -1.0]
+    assert found.tolist() == pytest.approx(by_hand, rel=1e-6)
+    broken = bag([(0, math.nan, EAST)])
+    assert torch.isnan(boxes.localisation(broken, torch.zeros(1, 4))).all()

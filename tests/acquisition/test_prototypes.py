@@ -9,7 +9,7 @@ import pytest
 
 from acquisition.box_steps import DiversePrototypes, class_quality
 from acquisition.prototypes import Limits, diverse
-from acquisition.steps import QueryError, Seen
+from acquisition.step import QueryError, Seen
 from models.process.seeding import stream
 
 EAST, NORTH = [1.0, 0.0], [0.0, 1.0]

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from acquisition.query import Query, needs
+from acquisition.query import Query, When, needs
 from acquisition.query import ask as ask_with
-from acquisition.steps import Highest, QueryError, RandomSubset, Seen, Step
+from acquisition.step import QueryError
+from acquisition.steps import Highest, RandomSubset, Seen, Step
 from acquisition.strategies import named_strategies
 from models.process.seeding import stream
 
@@ -295,3 +296,16 @@ def test_a_query_is_a_value():
     assert isinstance(query, Query)
     # what was given is as it was
     assert IDS.tolist() == [907, 13, 550, 21, 4, 333, 78, 612, 45, 101]
+
+
+def test_a_step_knows_the_cycle_and_how_many_query():
+    heard = []
+
+    class Listening(Step):
+        def __call__(self, seen, budget, rng):
+            heard.append((seen.cycle, seen.cycles))
+            return np.arange(budget)
+
+    ask_with([Listening()], np.arange(4), np.arange(4, 6), 2, stream(0), lambda *_: {}, When(2, 5))
+    ask_with([Listening()], np.arange(4), np.arange(4, 6), 2, stream(0), lambda *_: {})
+    assert heard == [(2, 5), (0, 1)]

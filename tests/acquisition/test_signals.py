@@ -153,7 +153,9 @@ def test_weights_of_members_are_averaged():
 def test_one_committee_is_asked():
     assert need_committee(["entropy", "embedding"]) is None
     assert need_committee(["entropy", "dropout_bald"]) == "dropout"
-    with pytest.raises(ValueError, match="an ensemble or of dropout passes, but got both"):
+    with pytest.raises(
+        ValueError, match="one committee, but got those of \\['dropout', 'ensemble'\\]"
+    ):
         need_committee(["ensemble_bald", "dropout_bald"])
 
 
@@ -169,3 +171,41 @@ def test_an_embedding_is_the_mean_of_its_tap():
     for tap in (0, 1, -1):
         found = SIGNALS["embedding"].rows(Evidence(None, Output(taps), tap=tap))
         np.testing.assert_allclose(found, taps[tap].numpy().mean(axis=(2, 3)), rtol=1e-6)
+
+
+# ---------------------------------------------------------------- change, flips, peaks, counts
+
+
+def test_change_is_half_the_squared_difference_of_two_models():
+    probs = members(2)
+    now, before = probs.numpy().astype(float)
+    expected = (((now - before) ** 2).sum(axis=-1) / 2).mean(axis=1)
+    np.testing.assert_allclose(rows("change", votes=votes_of(probs)), expected, rtol=1e-5)
+    same = rows("change", votes=votes_of(probs[:1].expand(2, -1, -1, -1)))
+    assert same.abs().max() < 1e-12
+
+
+def test_flips_are_counted_against_the_model_without_dropout():
+    own = torch.tensor([[[0.6, 0.4]], [[0.1, 0.9]]])
+    passes = torch.tensor(
+        [[[[0.7, 0.3]], [[0.2, 0.8]]], [[[0.4, 0.6]], [[0.3, 0.7]]], [[[0.1, 0.9]], [[0.4, 0.6]]]]
+    )
+    found = rows("dropout_flips", output=Output((), probs=own), votes=votes_of(passes))
+    assert found.tolist() == pytest.approx([2 / 3, 0.0])
+    assert need_committee(["dropout_flips", "embedding"]) == "dropout"
+    with pytest.raises(ValueError, match=r"got those of \['dropout', 'previous'\]"):
+        need_committee(["dropout_flips", "change"])
+
+
+def test_the_entropy_of_peaks_is_summed_over_joints_whatever_the_aggregate():
+    peaks = distributions(4, 3, 5)
+    expected = stats.entropy(peaks.numpy(), axis=-1).sum(axis=1)
+    for aggregate in ("mean", "max"):
+        found = rows("peak_entropy", aggregate, output=Output((), peaks=peaks.float()))
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_counts_are_as_the_task_says_and_may_jump_by_rounding():
+    output = Output((), counts=torch.tensor([[0.0, 2.0]]))
+    assert rows("predicted_counts", output=output).tolist() == [[0.0, 2.0]]
+    assert Evidence(None, output).weighted and not Evidence(None, Output(())).weighted

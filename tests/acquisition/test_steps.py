@@ -12,14 +12,15 @@ from scipy import stats
 from acquisition import clustering, diversity
 from acquisition.kcenter import k_center
 from acquisition.query import ask
+from acquisition.step import QueryError
 from acquisition.steps import (
     Badge,
     Densest,
+    DropQuery,
     GumbelRanks,
     Highest,
     KCenter,
     NearestToCentroids,
-    QueryError,
     Seen,
     Shuffled,
     Typical,
@@ -126,3 +127,24 @@ def test_k_center_covers_a_pool_of_which_nothing_is_labeled():
     places = np.array([[1.0], [5.0], [9.0]], dtype=np.float32)
     seen = Seen(3, {"embedding": places}, {"embedding": np.zeros(0, np.float32)})
     assert KCenter()(seen, 2, np.random.default_rng(0)).tolist() == [0, 2]
+
+
+def test_dropquery_clusters_what_flips():
+    flips = np.zeros(40)
+    flips[[3, 8, 9, 20, 33, 34, 35]] = [0.6, 1.0, 0.7, 0.51, 0.9, 0.8, 0.6]
+    flips[[1, 2]] = 0.5  # not more than half
+    some = np.flatnonzero(flips > 0.5)
+    found = DropQuery()(seen(embedding=POINTS, dropout_flips=flips), 3, stream(2)).tolist()
+    generator = stream(2)
+    generator.permutation(40)  # the ties' order
+    expected = some[clustering.nearest_to_centroids(POINTS[some], 3, generator)]
+    assert found == expected.tolist() and set(found) <= set(some.tolist())
+    # where too few flip, those that flip most, ties by chance
+    given = seen(embedding=POINTS, dropout_flips=flips)
+    assert set(DropQuery()(given, 9, stream(0)).tolist()) == {*some.tolist(), 1, 2}
+    assert len(DropQuery()(given, 40, stream(0))) == 40
+    one = Seen(1, {"embedding": POINTS[:1], "dropout_flips": np.zeros(1)}, {})
+    assert DropQuery()(one, 1, stream(0)).tolist() == [0]
+    with pytest.raises(QueryError, match="finite scores 'dropout_flips', but 1 of 40 are not"):
+        flips[0] = np.nan
+        DropQuery()(given, 1, stream(0))

@@ -153,7 +153,7 @@ def test_what_is_wrong_with_a_strategy_is_said(options, message):
         ),
         (
             "dict(type=Both)",
-            "strategy.needs: Expected signals of an ensemble or of dropout passes, but got both",
+            "strategy.needs: Expected signals of one committee, but got those of ['dropout', ",
         ),
         (
             "dict(type=Astray)",
@@ -338,6 +338,20 @@ def test_a_run_killed_among_the_members_ends_as_if_it_had_not_been(
     assert np.array_equal(
         resumed.query(0).signals["ensemble_bald"], whole.query(0).signals["ensemble_bald"]
     )
+
+
+@pytest.mark.slow
+def test_tod_compares_with_the_last_cycles_network(image_folder: Path, tmp_path: Path):
+    experiment = experiment_of(image_folder, "tod", **{"budget.cycles": 3})
+    there = run(experiment, tmp_path / "run")
+    first, second = there.query(0), there.query(1)
+    assert (first.signals["change"] == 0).all() and second.signals["change"].min() > 0
+    receipts = [there.receipt(cycle) for cycle in range(2)]
+    assert receipts[1]["weights/member2"] == receipts[0]["weights"]
+    assert "weights/member2" not in receipts[0]
+    best = np.argsort(-second.signals["change"], kind="stable")[:2]
+    assert set(second.picked.tolist()) == set(second.candidates[best].tolist())
+    assert ", 2 times each" in preflight.plan(experiment, tmp_path, 0)
 
 
 def test_dropout_needs_a_layer_to_drop_out_after(image_folder: Path):

@@ -6,7 +6,9 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from models.networks.bags import bag_of, quality_of
+from models.networks.bags import bag_of, noisy, quality_of, stability_of
+
+from mmdet.structures import DetDataSample  # isort: skip
 
 
 def found(*boxes: tuple[list[float], int, float]) -> InstanceData:
@@ -57,3 +59,29 @@ def test_the_quality_of_a_class_is_that_of_the_best_box_of_it():
         quality,
         torch.tensor([[[best, 2], [0, 1], [0, 0]], [[0.0, 0]] * 3, [[0, 0], [0, 1], [0, 0]]]),
     )
+
+
+def test_stability_is_the_mean_overlap_with_the_nearest_box():
+    boxes = [found(([0, 0, 10, 10], 0, 0.3), ([20, 20, 30, 30], 1, 0.9)), found()]
+    first = [found(([0, 0, 10, 5], 1, 0.9), ([20, 20, 30, 30], 1, 0.9)), found()]
+    second = [found(), found(([0, 0, 10, 10], 0, 0.3))]
+    stability = stability_of(boxes, [first, second], most=3)
+    # in the bag's order, the surest first; the class does not matter
+    torch.testing.assert_close(stability, torch.tensor([[0.5, 0.25, 0], [0, 0, 0]]))
+
+
+def test_noise_is_the_same_for_images_of_a_size_and_ends_where_the_image_does():
+    def sample(height: int, width: int) -> DetDataSample:
+        return DetDataSample(metainfo=dict(img_shape=(height, width)))
+
+    images = torch.ones(2, 3, 40, 50)
+    std = torch.tensor([1.0, 2.0, 4.0]).view(3, 1, 1)
+    both = noisy(images, [sample(40, 50), sample(30, 40)], 8, std)
+    alone = noisy(images[1:, :, :30, :40], [sample(30, 40)], 8, std)
+    assert torch.equal(both[1, :, :30, :40], alone[0])
+    assert (both[1, :, 30:] == 1).all() and (both[1, :, :, 40:] == 1).all()
+    torch.testing.assert_close(
+        (both[0] - 1).std(dim=(1, 2)), 8 / std.flatten(), rtol=0.05, atol=0.0
+    )
+    other = noisy(images, [sample(40, 50), sample(30, 40)], 16, std)
+    assert not torch.allclose((other[0] - 1) / 2, both[0] - 1, atol=0.1)

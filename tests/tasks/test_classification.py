@@ -450,3 +450,14 @@ def test_the_small_config_runs_on_real_images(real_cifar: Path, tmp_path: Path):
     assert [row["labeled"] for row in rows] == [40, 60]
     assert all(0 <= row["accuracy"] <= 1 for row in rows)
     assert cv2.imread(str(tmp_path / "run/curve.png")) is not None
+
+
+def test_what_is_counted_is_the_likeliest_class(image_folder: Path):
+    task = classification(image_folder)
+    with seeded(1):
+        network = task.build().eval()
+    batch = contract.a_batch(task, "pool", list(range(8)))
+    with torch.no_grad():
+        output = task.forward(network, batch, frozenset({"probs", "counts"}))
+    assert output.counts.sum(dim=1).tolist() == [1] * 8
+    assert output.counts.argmax(dim=1).tolist() == output.probs[:, 0].argmax(dim=1).tolist()

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.structures import InstanceData
 
 from models.networks.mmdet_config import blueprint
 from models.process.seeding import seeded
 from tasks.base import no_committee
 from tasks.detection import Detection, views
+from tasks.detection.counted import counted
 from tasks.detection.networks import SSDNetwork, network_of
 from tasks.detection.views import Canvas, FitInside
 from tests import contract, devkit
@@ -45,7 +47,7 @@ def task_of(root: Path, **changes) -> Detection:
 @pytest.mark.parametrize("train_on", ["batch", "images"])
 def test_a_detector_of_mmdet_keeps_the_contract(voc, train_on):
     task = task_of(voc, train_on=train_on)
-    boxes = {"bag", "quality"}
+    boxes = {"counts", "bag", "quality", "stability"}
     assert task.fields == {"loss", "probs"} | boxes | (
         {"objective"} if train_on == "batch" else set()
     )
@@ -224,3 +226,12 @@ def test_what_an_image_without_boxes_loses_is_a_setting(voc, empty):
     with torch.no_grad():
         loss = task.forward(network, batch, frozenset({"loss"})).loss
     assert (loss.item() > 0) is (empty == "own")
+
+
+def test_boxes_of_a_score_of_at_least_three_tenths_are_counted_by_class():
+    boxes = InstanceData(
+        labels=torch.tensor([2, 0, 2, 1]), scores=torch.tensor([0.9, 0.3, 0.31, 0.29])
+    )
+    nothing = InstanceData(labels=torch.zeros(0, dtype=torch.int64), scores=torch.zeros(0))
+    found = counted([boxes, nothing], 4)
+    assert found.tolist() == [[1, 0, 2, 0], [0, 0, 0, 0]] and found.dtype == torch.float32

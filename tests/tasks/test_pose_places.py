@@ -21,7 +21,8 @@ from models.output import Output
 from models.process.seeding import seeded
 from tasks.pose import Pose
 from tasks.pose import heatmaps as maps
-from tasks.pose.places import LEAST, answers, places
+from tasks.pose.heatmaps import found
+from tasks.pose.places import LEAST, answers, peaks, places
 from tests.posekit import SMALL
 
 PROBS = frozenset({"probs"})
@@ -355,3 +356,47 @@ def test_a_trained_networks_uncertainty_ranks_its_errors():
     )
     for name, score in scores.items():
         assert stats.spearmanr(score, error).statistic > 0.4, name
+
+
+def by_hand(heatmap: np.ndarray) -> list[float]:
+    """Values of at most five peaks at least five cells apart, highest first."""
+    height, width = heatmap.shape
+    cells = [
+        (-heatmap[y, x], y, x)
+        for y in range(height)
+        for x in range(width)
+        if heatmap[y, x] == heatmap[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].max()
+    ]
+    kept: list[tuple[float, int, int]] = []
+    for value, y, x in sorted(cells):
+        if len(kept) < 5 and all((y - b) ** 2 + (x - a) ** 2 >= 25 for _, b, a in kept):
+            kept.append((value, y, x))
+    return [-value for value, *_ in kept]
+
+
+def test_peaks_are_a_loops_softmax():
+    rng = np.random.default_rng(3)
+    for shape in ((16, 16), (20, 12), (4, 4)):
+        maps = rng.normal(size=(2, 3, *shape)).astype(np.float32)
+        picked = peaks(torch.from_numpy(maps)).numpy()
+        for b in range(2):
+            for j in range(3):
+                values = np.exp(by_hand(maps[b, j]))
+                expected = np.zeros(5)
+                expected[: len(values)] = values / values.sum()
+                np.testing.assert_allclose(picked[b, j], expected, rtol=1e-5, atol=1e-7)
+
+
+def test_one_peak_is_sure_five_are_not_and_a_flat_map_has_one_every_five_cells():
+    maps = torch.zeros(1, 3, 32, 32)
+    maps[0, 0, 9, 9] = 50.0
+    for x in range(5):
+        maps[0, 1, 9, 6 * x + 1] = 50.0
+    entropy = torch.special.entr(peaks(maps)).sum(dim=2)[0].tolist()
+    assert entropy == pytest.approx([0, math.log(5), math.log(5)], abs=1e-6)
+
+
+def test_joints_are_found_from_a_height_on():
+    maps = torch.zeros(1, 3, 4, 4)
+    maps[0, 0, 1, 2], maps[0, 1, 0, 0] = 0.31, 0.29
+    assert found(maps).tolist() == [[1.0, 0.0, 0.0]]

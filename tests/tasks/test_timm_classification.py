@@ -74,7 +74,7 @@ def test_gradient_embeddings_are_autograds(folder: Path):
 def test_a_network_without_a_single_layer_at_its_end_gives_no_gradients(folder: Path):
     task = classification(folder, network="timm:dla34", input_size=64)
     assert task.fields == {"loss", "probs"}
-    assert classification(folder).fields == {"loss", "probs", "gradient"}
+    assert classification(folder).fields == {"loss", "probs", "gradient", "counts"}
 
 
 def test_passes_with_dropout_after_the_stages_differ(folder: Path):
@@ -207,7 +207,7 @@ def run(folder: Path, into: Path, strategy: str, *more: str, smoke: bool = True)
     return [json.loads(line) for line in (into / "run/metrics.jsonl").read_text().splitlines()]
 
 
-OF_BOXES = {"enms", "divproto"}
+OF_BOXES = {"enms", "divproto", "ppal", "localisation"}
 FEW = ["budget.initial=4", "budget.query=3", "scoring.control=5", "task.augmentation=crop"]
 FEW += ["training.batch_size=4", "committee.members=2", "committee.passes=2", "subset=None"]
 

@@ -24,7 +24,7 @@ from tools.cluster.extra import require_ray
 from tools.cluster.scoring import Scorer
 from tools.experiment.config import Experiment
 from tools.record.receipt import digest
-from tools.train.cycle import untrained
+from tools.train.models import untrained
 
 EMPTY = 200  # shards of one image, whose time is all but what a shard itself takes
 

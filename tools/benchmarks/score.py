@@ -29,7 +29,7 @@ from models.training.loading import loader, read
 from tools.benchmarks import report, subjects
 from tools.benchmarks.subjects import Held
 from tools.experiment.config import Experiment
-from tools.train.cycle import untrained
+from tools.train.models import untrained
 
 USUAL = {"resnet18": 128, "ssd300": 32, "hourglass": 16}  # batch sizes of a plain pass
 

@@ -8,11 +8,13 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from models.process.text import error_line
-from tools.benchmarks import cycle, kcenter, memory, scale, score, start, train
+from tools.benchmarks import by_place, cycle, kcenter, memory, scale, score, start, train
 from tools.benchmarks.report import Report, machine, rows, show, side_by_side
 from tools.display.console import Plain
 from tools.experiment.options import ConfigError
@@ -83,7 +85,28 @@ def of_kcenter(args: argparse.Namespace) -> Iterator[Report]:
         name: {"same picks": int((picks == results["losstap"]).sum())}
         for name, picks in results.items()
     }
-    settings = {
+    yield Report("kcenter", _sizes(args, features, labeled), rows(seconds, notes), machine())
+
+
+def of_select(args: argparse.Namespace) -> Iterator[Report]:
+    """Measure a strategy that chooses by place, and scikit-activeml's of the same name."""
+    made = kcenter.arrays(args.features, args.n, args.d, args.labeled, args.data_root)
+    features, labeled = by_place.arrays(*made)
+    runs = {
+        name: (lambda pick=pick: pick(features, labeled, args.budget))
+        for name, pick in by_place.contenders(args.strategy, args.others).items()
+    }
+    seconds, results = side_by_side(runs, args.repeats)
+    notes = {
+        name: {"same picks": int((picks == results["losstap"]).sum())}
+        for name, picks in results.items()
+    }
+    settings = {"strategy": args.strategy, **_sizes(args, *made)}
+    yield Report("select", settings, rows(seconds, notes), machine())
+
+
+def _sizes(args: argparse.Namespace, features: Tensor, labeled: Tensor) -> dict[str, Any]:
+    return {
         "features": args.features,
         "n": len(features),
         "d": features.shape[1],
@@ -91,7 +114,6 @@ def of_kcenter(args: argparse.Namespace) -> Iterator[Report]:
         "budget": args.budget,
         "repeats": args.repeats,
     }
-    yield Report("kcenter", settings, rows(seconds, notes), machine())
 
 
 def of_scale(args: argparse.Namespace) -> Iterator[Report]:
@@ -110,6 +132,7 @@ SUBJECTS = {
     "memory": of_memory,
     "cycle": of_cycle,
     "kcenter": of_kcenter,
+    "select": of_select,
     "scale": of_scale,
     "start": of_start,
 }

@@ -15,6 +15,16 @@ def check_quality(quality: Tensor, count: int) -> None:
         raise ContractError(expected, tuple(quality.shape), "a sum and a count for each class")
 
 
+def check_stability(stability: Tensor, count: int) -> None:
+    """Check that there is a number from 0 to 1 for each thing in a bag."""
+    if stability.dim() != 2 or len(stability) != count:
+        shape = tuple(stability.shape)
+        raise ContractError(f"stability ({count}, M)", shape, "one a thing in the bag")
+    if not ((stability >= 0) & (stability <= 1 + 1e-4)).all():
+        actual = f"{stability.min().item():.3g} to {stability.max().item():.3g}"
+        raise ContractError("stability from 0 to 1", actual, "return mean overlaps")
+
+
 def check_bag(bag: Bag, count: int) -> None:
     """Check shapes, scores from 0 to 1, and labels of the classes that there are."""
     shapes = [tuple(part.shape) for part in (bag.label, bag.score, bag.feature)]

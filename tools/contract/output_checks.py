@@ -10,11 +10,15 @@ from torch import Tensor
 
 from models.output import Output, Tap
 from models.process.seeding import seeded
-from tools.contract.bag_checks import check_bag, check_quality
+from tools.contract.bag_checks import check_bag, check_quality, check_stability
 from tools.contract.gradient_checks import tap_changes
 from tools.contract.subject import FEW, SEED, ContractError, SkippedError, Subject, same, signals
 
-FIELDS = {"loss", "probs", "gradient", "objective", "bag", "quality"}
+FIELDS = {"loss", "probs", "gradient", "objective", "counts", "peaks"} | {
+    "bag",
+    "quality",
+    "stability",
+}
 
 
 def build_is_seeded(subject: Subject) -> None:
@@ -153,6 +157,8 @@ def _check_shapes(output: Output, count: int) -> None:
         check_bag(output.bag, count)
     if output.quality is not None:
         check_quality(output.quality, count)
+    if output.stability is not None:
+        check_stability(output.stability, count)
     if probs is not None and (probs.dim() != 3 or len(probs) != count):
         raise ContractError(
             f"probs ({count}, K, C)", tuple(probs.shape), "K distributions over C classes a sample"
@@ -161,6 +167,7 @@ def _check_shapes(output: Output, count: int) -> None:
         raise ContractError(
             f"weight {tuple(probs.shape[:2])} as (B, K)", tuple(weight.shape), "one a distribution"
         )
+    _check_further(output, count)
     best = output.answers
     if (
         best is not None
@@ -169,6 +176,19 @@ def _check_shapes(output: Output, count: int) -> None:
     ):
         expected = f"answers {(*probs.shape[:2], 'A')} as (B, K, A)"
         raise ContractError(expected, tuple(best.shape), "the likeliest ones of each distribution")
+
+
+def _check_further(output: Output, count: int) -> None:
+    """Check the shapes and values of counts and peaks."""
+    counts, peaks = output.counts, output.peaks
+    if counts is not None and (counts.dim() != 2 or len(counts) != count):
+        raise ContractError(f"counts ({count}, C)", tuple(counts.shape), "one number for a class")
+    if counts is not None and not (counts.isfinite() & (counts >= 0)).all():
+        raise ContractError("counts of at least 0", _short(counts.flatten()), "count what is found")
+    if peaks is not None and (peaks.dim() != 3 or len(peaks) != count):
+        raise ContractError(f"peaks ({count}, K, P)", tuple(peaks.shape), "P peaks of K heatmaps")
+    if peaks is not None and (peaks.sum(dim=-1) - 1).abs().max() > 1e-4:
+        raise ContractError("peaks that sum to 1", "others", "softmax over the last dimension")
 
 
 def probs_are_distributions(subject: Subject) -> str:

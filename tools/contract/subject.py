@@ -136,7 +136,16 @@ class Subject:
 
 def signals(output: Output) -> tuple:
     """Return all that a strategy may see of an output."""
-    return output.taps, output.probs, output.weight, output.answers, output.bag
+    return (
+        output.taps,
+        output.probs,
+        output.weight,
+        output.answers,
+        output.counts,
+        output.peaks,
+        output.bag,
+        output.stability,
+    )
 
 
 def same(first: Any, second: Any) -> bool:

@@ -50,14 +50,27 @@ NAMED = {
     "learning_loss_coreset": (GREEN, "P"),
     "entropy_coreset": (ORANGE, "X"),
     "power_learning_loss": (SKY, "^"),
+    "maxherding": (GREY, ">"),
+    "uherding": (BLUE, ">"),
+    "probcover": (ORANGE, ">"),
+    "dcom": (GREEN, ">"),
+    "dropquery": (PURPLE, ">"),
+    "tod": (OCHRE, ">"),
+    "mpe": (SKY, ">"),
+    "clasp": (BLUE, "p"),
+    "random_stratified": (ORANGE, "p"),
+    "random_foreground": (GREEN, "p"),
+    "random_matched": (PURPLE, "p"),
     "enms": (GREEN, "<"),
     "divproto": (PURPLE, "<"),
+    "ppal": (BLUE, "<"),
+    "localisation": (ORANGE, "<"),
 }
 # lines of control runs
 DASHES: dict[str, tuple[int, ...]] = {"joint": (7, 3), "detached": (7, 3, 2, 3), "off": (14, 3)}
 # lines of one's own strategies if all marks and colours are taken; control runs of such strategies
 # share their lines, and differ in their marks
-MORE: tuple[tuple[int, ...], ...] = ((), (4, 2), (3, 2, 1, 2), (10, 2))
+MORE: tuple[tuple[int, ...], ...] = ((), (4, 2), (3, 2, 1, 2), (10, 2), (1, 2))
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from annotated_types import Ge
 
 from acquisition.pool import Budget
 from acquisition.settings import ScoringSettings
-from acquisition.steps import Highest, Step
+from acquisition.steps import Step
 from acquisition.strategies import named_strategies
 from models.process.text import came
 from models.training.settings import CommitteeSettings, ModuleSettings, TrainingSettings
 from tasks.noise import Noisy
 from tasks.twins import ALLOW
 from tools.experiment.people import LabelSettings
+from tools.experiment.seeds import Seeds
 from tools.experiment.settings import (
     arguments,
     not_a_class,
@@ -33,6 +34,7 @@ SECTIONS = {
     "scoring": ScoringSettings,
     "committee": CommitteeSettings,
     "label": LabelSettings,
+    "seeds": Seeds,
 }
 PLAIN = {
     "strategy": str | dict, "subset": int | None, "keep": Annotated[int, Ge(1)], "seed": int,
@@ -67,6 +69,7 @@ def check(given: dict[str, Any], code: bool = True) -> tuple[dict[str, Any], lis
         "module": {},
         "committee": {},
         "label": {},
+        "seeds": {},
         "oracle": None,
         ALLOW: False,
     }
@@ -239,7 +242,7 @@ def _check_subset(subset: int, query: int, keep: int, strategy: str | dict) -> l
     if subset < query:
         return [f"subset: expected at least budget.query ({query}), but got {subset}"]
     steps = named_strategies(keep=2)[strategy].steps if isinstance(strategy, str) else ()
-    chain = any(isinstance(step, Highest) and step.keep > 1 for step in steps)
+    chain = any(getattr(step, "keep", 1) > 1 for step in steps)
     if chain and keep * query >= subset:
         return [
             f"keep: expected less than subset / budget.query, as {keep * query} of {subset} "

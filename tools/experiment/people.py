@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
+from acquisition.pool import First
+
 Share = Annotated[float, Ge(0), Le(1)]
 
 
@@ -17,9 +19,9 @@ class LabelSettings:
     Args:
         validation: images of the validation slice, which is drawn at random, labeled first and
             never trained on; at most a fifth of the pool is taken.
-        first: how the first batch is chosen, where nothing is labeled: ``"cover"`` by k-center or
-            ``"typiclust"`` by clusters, both on the features of the network as the config builds
-            it; or at ``"random"``.
+        first: how the first batch is chosen, where nothing is labeled: ``"cover"`` by k-center,
+            ``"typiclust"`` or ``"kmeans"`` by clusters, all on the features of the network as the
+            config builds it; or at ``"random"``.
         random: share of each batch that is drawn at random, with which the strategy's picks are
             compared.
         blind: share of a batch that goes out without predictions, to see whether these lead people.
@@ -31,7 +33,7 @@ class LabelSettings:
     """
 
     validation: Annotated[int, Ge(1)] = 100
-    first: Literal["cover", "typiclust", "random"] = "cover"
+    first: First = "cover"
     random: Share = 0.1
     blind: Share = 0.1
     drafts: Share = 0.1

@@ -11,10 +11,10 @@ import numpy as np
 
 from acquisition import signals
 from acquisition.pool import Budget, Pool
-from acquisition.query import Query, Score, ask, needs
+from acquisition.query import Query, Score, When, ask, needs
 from acquisition.settings import ScoringSettings
 from acquisition.signals import Signal, need_committee, need_module
-from acquisition.steps import Step
+from acquisition.step import Step
 from acquisition.strategies import Strategy, named_strategies, sampled
 from models.process.seeding import stream
 from models.process.text import came, told
@@ -23,6 +23,7 @@ from tasks.noise import Noisy
 from tasks.twins import ALLOW
 from tools.experiment.checks import SECTIONS
 from tools.experiment.people import LabelSettings
+from tools.experiment.seeds import Part, Seeds
 from tools.experiment.settings import arguments, unknown
 
 Named = Callable[[str], Any]  # a dotted name -> what it stands for
@@ -52,8 +53,13 @@ class Plan:
     scoring: ScoringSettings
     committee: CommitteeSettings
     label: LabelSettings
+    seeds: Seeds
     config: dict[str, Any]
     oracle: Noisy | None = None
+
+    def seed_of(self, part: Part) -> int:
+        """The seed of a part of the run: the first labeled set, the models, or the queries."""
+        return self.seeds.of(part, self.seed)
 
     @property
     def module_mode(self) -> Any:
@@ -98,9 +104,11 @@ def asked(experiment: Plan, pool: Pool, signals: Score) -> Query:
 
     The signals are just computed, or saved and replayed.
     """
-    rng = stream(experiment.seed, pool.cycle, "query")
+    rng = stream(experiment.seed_of("query"), pool.cycle, "query")
     labeled = np.array(pool.labeled)
-    return ask(experiment.steps, pool.unlabeled, labeled, experiment.budget.query, rng, signals)
+    budget = experiment.budget
+    when = When(pool.cycle, max(budget.cycles - 1, 1))
+    return ask(experiment.steps, pool.unlabeled, labeled, budget.query, rng, signals, when)
 
 
 def strategy_of(values: Mapping[str, Any], named: Named) -> tuple[Strategy | None, list[str]]:

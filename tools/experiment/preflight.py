@@ -337,6 +337,8 @@ def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
         members = passes = experiment.committee.members
     elif experiment.committee_kind == "dropout":
         passes = experiment.committee.passes
+    elif experiment.committee_kind == "previous":
+        passes = 2
     trained = sum(iterations) + (members - 1) * sum(iterations[:-1])
     trainings = budget.cycles + (members - 1) * (budget.cycles - 1)
     steps = f"{training.epochs} epochs, {trained:,} iterations of {training.batch_size}"

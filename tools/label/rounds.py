@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from acquisition.query import Query, ask
-from acquisition.scoring import Pass, Samples
-from acquisition.steps import Step
-from acquisition.strategies import named_strategies
+from acquisition.first import first_steps
+from acquisition.query import Query
+from acquisition.step import Step
 from models.process.seeding import stream
 from models.training.loading import length
 from tools.cluster.scoring import Scorer, scorer
@@ -29,9 +28,8 @@ from tools.label.labels import LabelError, PoolImage
 from tools.label.project import CONFIG, Project
 from tools.label.training import LEAST, experiment_on, places_of, trained
 from tools.record.folder import RunFolder
-from tools.train.cycle import untrained
+from tools.train.first_set import first_query
 
-FIRST = {"cover": "coreset", "typiclust": "typiclust", "random": "random"}
 PLAN = "plan.json"
 
 
@@ -227,22 +225,10 @@ def _first(
     experiment: Experiment, labeled: Sequence[int], count: int, scored: Scorer
 ) -> tuple[Query, Sequence[Step]]:
     """Choose where too little is labeled: by features of a network that nobody trained here."""
-    steps = named_strategies()[FIRST[experiment.label.first]].steps
-    task = experiment.task
+    first = experiment.label.first
     rng = stream(experiment.seed, "query")
-
-    def signals(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Compute the signals of some samples of the pool."""
-        samples = Samples(task.dataset("pool"), task.collate, ids)
-        settings = experiment.scoring
-        if settings.batch_size == "auto":
-            settings = replace(settings, batch_size=16)
-        model = untrained(experiment, "off")
-        return scored(model, samples, names, settings, Pass("features", tap=experiment.tap))
-
-    known = np.array(labeled, dtype=int)
-    rest = np.setdiff1d(np.arange(length(task.dataset("pool"))), known)
-    return ask(steps, rest, known, count, rng, signals), steps
+    query = first_query(experiment, first, count, scored, rng, labeled)
+    return query, first_steps(first)
 
 
 def _say(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from acquisition.steps import Step
+from acquisition.step import Step
 from models.process.seeding import stream
 from models.process.text import abridged, headline
 from tools.deploy.trained import Trained

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from acquisition.canary import CanaryError
-from acquisition.steps import QueryError
+from acquisition.step import QueryError
 from models.networks.weights import WeightsError
 from models.process.memory import keep_freed_memory, set_aside, take_back
 from models.process.shared_memory import SharedMemoryError, enough

@@ -36,7 +36,14 @@ BETWEEN_LEGS = (
     "scoring.control",
 )
 # where only the first training and its test are compared: all that comes after them
-AFTER_THE_FIRST = (*ANYWHERE, *BETWEEN_LEGS, "scoring", "budget.query", "budget.cycles")
+AFTER_THE_FIRST = (
+    *ANYWHERE,
+    *BETWEEN_LEGS,
+    "scoring",
+    "seeds.query",
+    "budget.query",
+    "budget.cycles",
+)
 
 
 def free(key: str, may: Sequence[str]) -> bool:

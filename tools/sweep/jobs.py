@@ -153,7 +153,8 @@ def _job(experiment: Experiment, arguments: argparse.Namespace, strategy: str) -
         command += ["--first-models", str(home / "first_models")]
         dropout = experiment.committee if experiment.committee_kind == "dropout" else None
         objective = experiment.module.objective
-        first = (experiment.seed, experiment.module_mode, objective, str(dropout))
+        seeds = experiment.seed_of("set"), experiment.seed_of("model")
+        first = (*seeds, experiment.module_mode, objective, str(dropout))
     options = [f"{name}={value!r}" for name, value in arguments.cfg_options]
     if options:
         command += ["--cfg-options", *options]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.dataset import DefaultSampler
-from mmengine.device import get_device
 from mmengine.dist import barrier, is_main_process
 
 from acquisition.batch_size import fastest
@@ -24,7 +23,6 @@ from models.training.hooks import unwrapped
 from models.training.joint import JointModel
 from models.training.loading import length, loader, train_loader
 from models.training.runner import TrainingRunner
-from models.training.settings import Mode
 from models.training.trainer import Data, Place, training, warm_start
 from tasks.base import Read
 from tasks.evaluation import metric_of
@@ -36,6 +34,8 @@ from tools.record.data import beside_pool
 from tools.record.folder import RunFolder
 from tools.record.rows import NOISE
 from tools.train.first_model import FirstModels, key
+from tools.train.first_set import first_pool
+from tools.train.models import untrained
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Cycle:
         size = length(experiment.task.dataset("pool"))
         pool = resumed or folder.resume(size)
         if pool is None:
-            pool = Pool.initial(size, experiment.budget.initial, experiment.seed)
+            pool = first_pool(experiment, folder, size)
         return cls(experiment, folder, pool, launcher, shared)
 
     @property
@@ -99,7 +99,7 @@ class Cycle:
         They are what was queried and a random control: the oracle may look at labels, no strategy
         does.
         """
-        rng = stream(self.experiment.seed, self.pool.cycle, "control")
+        rng = stream(self.experiment.seed_of("query"), self.pool.cycle, "control")
         control = rng.permutation(self.pool.unlabeled)[: self.experiment.scoring.control]
         groups = {"control": control}
         if query is not None:
@@ -134,22 +134,6 @@ def settled(experiment: Experiment, folder: RunFolder) -> Experiment:
     return replace(experiment, scoring=replace(settings, batch_size=folder.batch_size(measured)))
 
 
-def untrained(experiment: Experiment, mode: Mode) -> JointModel:
-    """A model on the device that there is, to measure times with; the same weights each time."""
-    task = experiment.task
-    with seeded(0):
-        model = JointModel(
-            task.build(),
-            task.forward,
-            task.predict,
-            task.taps,
-            experiment.module,
-            mode,
-            task.fields,
-        )
-    return model.to(get_device())
-
-
 @contextmanager
 def start(cycle: Cycle, member: int = 0) -> Iterator[TrainingRunner]:
     """A cycle's Runner over everything labeled; the strategy has no part in its randomness.
@@ -177,7 +161,7 @@ def _training(cycle: Cycle, member: int) -> AbstractContextManager[TrainingRunne
     experiment, pool = cycle.experiment, cycle.pool
     task, settings, scoring = experiment.task, experiment.training, experiment.scoring
     purpose = ("member", member) if member else ("training",)
-    seed = derive_seed(experiment.seed, pool.cycle, *purpose)
+    seed = derive_seed(experiment.seed_of("model"), pool.cycle, *purpose)
     with seeded(derive_seed(seed, "network")):
         network = task.build()
     if experiment.committee_kind == "dropout":
@@ -209,18 +193,30 @@ def _training(cycle: Cycle, member: int) -> AbstractContextManager[TrainingRunne
 
 
 def committee(cycle: Cycle, model: JointModel) -> list[Member]:
-    """The committee: an ensemble's other networks, trained here, or passes with dropout."""
+    """The committee: an ensemble's other networks, trained here, passes, or the cycle before's.
+
+    In the first cycle, before which there is none, that is the model itself.
+    """
     experiment, settings = cycle.experiment, cycle.experiment.committee
+    if experiment.committee_kind == "previous":
+        before = cycle.before(0)
+        return ensemble([model, model if before is None else _as_before(cycle, before)])
     if experiment.committee_kind == "dropout":
-        return passes(
-            model, settings.passes, derive_seed(experiment.seed, cycle.pool.cycle, "dropout")
-        )
+        seed = derive_seed(experiment.seed_of("query"), cycle.pool.cycle, "dropout")
+        return passes(model, settings.passes, seed)
     models = [model]
     for member in range(1, settings.members):
         with start(cycle, member) as runner:
             runner.train()
             models.append(unwrapped(runner.model))
     return ensemble(models)
+
+
+def _as_before(cycle: Cycle, folder: Path) -> JointModel:
+    """The model as another training left it in its folder."""
+    model = untrained(cycle.experiment, cycle.experiment.module_mode)
+    warm_start(model, folder)
+    return model
 
 
 def next_query(

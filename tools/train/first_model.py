@@ -130,7 +130,7 @@ def key(
         "training": experiment.config["training"],
         "module": module,
         "dropout": dropout,
-        "seed": experiment.seed,
+        "seed": experiment.seed_of("model"),
         "member": member,
         "labeled": pool.labeled,
         "size": pool.size,

@@ -17,6 +17,7 @@ from models.training.checkpoint import save
 from models.training.hooks import unwrapped
 from models.training.trainer import evaluate
 from tools.mirror.tracking import Tracker
+from tools.record import first_set
 from tools.record.data import receipt_part
 from tools.record.plans import digests
 from tools.record.receipt import Receipt, receipt_of
@@ -91,6 +92,7 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
         receipt_of(task, pool, model, members, query)
         | digests(experiment)
         | receipt_part(folder.path)
+        | first_set.receipt_part(folder.path)
     )
     if query is not None and not experiment.scoring.keep_vectors:
         query = query.without_vectors()

@@ -16,7 +16,7 @@ from mmengine.dist import init_dist as init_launched
 from rich.console import Console
 
 from acquisition.canary import CanaryError
-from acquisition.steps import QueryError
+from acquisition.step import QueryError
 from models.networks.weights import WeightsError
 from models.process.memory import keep_freed_memory, set_aside, take_back
 from models.process.seeding import deterministic

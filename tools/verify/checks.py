@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,8 +15,9 @@ from tools.record import facts
 from tools.record.folder import RunFolderError
 from tools.record.receipt import content, digest, weights_digest
 from tools.verify.data import data
+from tools.verify.first_set import by_features
 from tools.verify.history import history
-from tools.verify.run import Cycle, Record, Remark
+from tools.verify.run import Cycle, Record, Remark, same_order
 
 
 def files(run: Record) -> Iterator[Remark]:
@@ -56,10 +56,12 @@ def initial_set(run: Record) -> Iterator[Remark]:
     """The first labels are those that the seed draws."""
     if run.experiment.config.get("people"):
         yield Remark(0, "the first labels are people's, not a seed's", "not compared")
+    elif run.state is not None and run.experiment.budget.first != "random":
+        yield from by_features(run)
     elif run.state is not None:
-        seed = run.experiment.seed
+        seed = run.experiment.seed_of("set")
         expected = Pool.initial(run.state.size, run.experiment.budget.initial, seed).labeled
-        yield from _order(0, f"the initial set of seed {seed}", expected, run.initial)
+        yield from same_order(0, f"the initial set of seed {seed}", expected, run.initial)
 
 
 def candidates(run: Record) -> Iterator[Remark]:
@@ -95,7 +97,7 @@ def state(run: Record) -> Iterator[Remark]:
     if run.state is None:
         return
     cycles = run.experiment.budget.cycles
-    yield from _order(None, "state.json's labels", run.labeled, run.state.labeled)
+    yield from same_order(None, "state.json's labels", run.labeled, run.state.labeled)
     if run.folder.done and len(run.cycles) < cycles:
         yield Remark(
             None,
@@ -241,7 +243,7 @@ def _replayed(run: Record, cycle: Cycle, query: Query) -> Iterator[Remark]:
             return {name: query.labeled[name] for name in names}
         if not np.array_equal(ids, query.candidates):
             raise ValueError(
-                next(_order(None, "candidates", ids.tolist(), query.candidates.tolist())).text
+                next(same_order(None, "candidates", ids.tolist(), query.candidates.tolist())).text
             )
         return {name: query.signals[name] for name in names}
 
@@ -251,10 +253,10 @@ def _replayed(run: Record, cycle: Cycle, query: Query) -> Iterator[Remark]:
         message = f"{type(error).__name__}: {error}"
         yield Remark(cycle.number, f"the strategy's query cannot be repeated: {message}")
         return
-    yield from _order(
+    yield from same_order(
         cycle.number, "candidates", again.candidates.tolist(), query.candidates.tolist()
     )
-    yield from _order(cycle.number, "picks", again.picked.tolist(), query.picked.tolist())
+    yield from same_order(cycle.number, "picks", again.picked.tolist(), query.picked.tolist())
 
 
 CHECKS: dict[str, Callable[[Record], Iterator[Remark]]] = {
@@ -297,14 +299,3 @@ def _ids(cycle: int, what: str, ids: np.ndarray, size: int) -> Iterator[Remark]:
             cycle,
             f"expected distinct {what}, but got these twice: {values[counts > 1][:5].tolist()}",
         )
-
-
-def _order(
-    cycle: int | None, what: str, expected: Sequence[int], ids: Sequence[int]
-) -> Iterator[Remark]:
-    """Whether two lists of ids are the same in the same order."""
-    if list(expected) != list(ids):
-        pairs = itertools.zip_longest(expected, ids)
-        place = next(p for p, (one, other) in enumerate(pairs) if one != other)
-        rest = [list(some[place : place + 5]) or "no more" for some in (expected, ids)]
-        yield Remark(cycle, f"{what}: from place {place} on expected {rest[0]}, but got {rest[1]}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -147,3 +148,14 @@ def read(
     if state is not None and not 0 <= state.cycle <= cycles:
         raise RunFolderError(f"state.json: expected at most {cycles} cycles, but got {state.cycle}")
     return Record(folder, experiment, names, state, present)
+
+
+def same_order(
+    cycle: int | None, what: str, expected: Sequence[int], ids: Sequence[int]
+) -> Iterator[Remark]:
+    """Remark on the first place where two lists of ids differ."""
+    if list(expected) != list(ids):
+        pairs = itertools.zip_longest(expected, ids)
+        place = next(p for p, (one, other) in enumerate(pairs) if one != other)
+        rest = [list(some[place : place + 5]) or "no more" for some in (expected, ids)]
+        yield Remark(cycle, f"{what}: from place {place} on expected {rest[0]}, but got {rest[1]}")

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from acquisition.kcenter import k_center
 from tests import imagekit
 from tools import bench
+from tools.benchmarks import by_place, report
 from tools.benchmarks import kcenter as bench_kcenter
-from tools.benchmarks import report
+from tools.benchmarks.names import BY_PLACE
 
 pytestmark = pytest.mark.slow
 
@@ -239,3 +240,35 @@ def test_a_json_without_a_folder_is_refused_before_measuring(tmp_path: Path, cap
         f"--json: expected a file in a folder that exists, but got {tmp_path}"
         in capsys.readouterr().err
     )
+
+
+# ---------------------------------------------------------------- strategies by place
+
+
+def test_strategies_by_place_are_measured(capsys, no_activeml, tmp_path: Path):
+    assert tuple(by_place.OURS) == BY_PLACE and set(by_place.THEIRS) < set(BY_PLACE)
+    for strategy in BY_PLACE:
+        options = [
+            "select",
+            *TINY[1:],
+            "--strategy",
+            strategy,
+            "--json",
+            str(tmp_path / "out.json"),
+        ]
+        assert bench.main(options) == 0
+        assert json.loads((tmp_path / "out.json").read_text())
+    assert "scikit-activeml is not installed and not measured" in capsys.readouterr().out
+    assert list(by_place.contenders("uherding")) == ["losstap"]
+    assert list(by_place.contenders("maxherding", others=False)) == ["losstap"]
+
+
+def test_scikit_activemls_maxherding_gets_the_same_rows_and_width():
+    pytest.importorskip(
+        "skactiveml", reason="scikit-activeml is not installed: pip install -e '.[bench]'"
+    )
+    features, labeled = by_place.arrays(*bench_kcenter.arrays("clustered", 120, 6, 20, None))
+    found = [
+        pick(features, labeled, 10).tolist() for pick in by_place.contenders("maxherding").values()
+    ]
+    assert found[0] == found[1] and len(set(found[0])) == 10

@@ -32,8 +32,14 @@ TASKS = {  # and the layers after which dropout is put
 }
 LACKING = {
     **{(task, "badge"): ["gradient"] for task in ("detection", "pose")},
+    **{(task, "mpe"): ["peaks"] for task in ("classification", "detection")},
     **{(task, "enms"): ["bag"] for task in ("classification", "pose")},
-    **{(task, "divproto"): ["bag", "quality"] for task in ("classification", "pose")},
+    **{(task, "localisation"): ["bag", "stability"] for task in ("classification", "pose")},
+    **{
+        (task, strategy): ["bag", "quality"]
+        for task in ("classification", "pose")
+        for strategy in ("divproto", "ppal")
+    },
 }
 
 
@@ -89,6 +95,7 @@ def test_a_cell_scores_and_picks_or_is_refused_with_the_reason(task, strategy: s
         None: [],
         "dropout": passes(model, 2, 5),
         "ensemble": ensemble([model, model_of(experiment, 1)]),
+        "previous": ensemble([model, model_of(experiment, 1)]),
     }[kind]
     queries = [next_query(experiment, model, members, pool) for _ in range(2)]
     assert queries[0].picked.tolist() == queries[1].picked.tolist()
@@ -98,7 +105,9 @@ def test_a_cell_scores_and_picks_or_is_refused_with_the_reason(task, strategy: s
     for signal, values in queries[0].signals.items():
         assert len(values) == size - 3 and np.isfinite(values).all(), signal
         assert np.array_equal(values, queries[1].signals[signal])
-        assert values.ndim > 1 or len(np.unique(values)) > 1, signal
+        # of so few passes and samples the answers may all stay
+        few = values.ndim > 1 or signal == "dropout_flips"
+        assert few or len(np.unique(values)) > 1, signal
 
 
 def test_every_signal_is_used_by_a_strategy():

@@ -92,9 +92,9 @@ def test_every_colour_stands_out_from_the_page(page):
 
 def test_every_named_strategy_has_a_look_and_no_two_are_alike():
     assert NAMED.keys() == named_strategies().keys()
-    assert len(set(NAMED.values())) == len(NAMED) == 23, "colour and mark, whatever the line"
+    assert len(set(NAMED.values())) == len(NAMED) == 36, "colour and mark, whatever the line"
     found = styles(legs())
-    assert len(found) == 92 == len(set(found.values()))
+    assert len(found) == 144 == len(set(found.values()))
     assert {split(leg)[1] for leg in found} == {"", *DASHES}
 
 
@@ -116,7 +116,7 @@ def test_a_look_follows_from_the_name_whatever_else_is_there():
 def test_strategies_of_ones_own_differ_from_all_others_in_the_picture():
     names = [f"Mine{i}" for i in range(40)]
     found = styles([*legs(), *names])
-    assert len(set(found.values())) == 84 + 40
+    assert len(set(found.values())) == len(legs()) + 40
     assert not {(found[n].colour, found[n].mark) for n in names} & set(NAMED.values()), (
         "not even one's that is not here"
     )

@@ -41,7 +41,7 @@ Fault = Callable[[RunFolder], None]
 class Chances(Told):
     """The toy with all fields that a strategy may need."""
 
-    fields = frozenset({"loss", "probs", "gradient", "bag", "quality"})
+    fields = frozenset({"loss", "probs", "gradient", "bag", "quality", "stability"})
 
     def forward(self, network, batch, want) -> Output:
         taps, found = network(batch["x"])
@@ -57,6 +57,7 @@ class Chances(Told):
             None,
             (probs - 0.5, feature),
             bag=bag,
+            stability=probs,
             quality=torch.stack([probs, torch.ones_like(probs)], dim=2),
         )
 
