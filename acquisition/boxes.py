@@ -40,8 +40,8 @@ def rows_of(bag: Bag) -> Tensor:
 def enms(bag: Bag) -> Tensor:
     """Entropy of the boxes that are not like a more uncertain one of their class.
 
-    Source: Wu et al., CVPR 2022, algorithm 1: from the highest entropy on, a box counts unless a
-    counted one of its class has a feature of cosine above 0.5 to it.
+    Source: Wu et al., CVPR 2022. From the highest entropy on, a box counts unless a counted one of
+    its class has a feature of cosine above 0.5 to it.
 
     Args:
         bag: of B samples.
@@ -94,7 +94,7 @@ def localisation(bag: Bag, stability: Tensor) -> Tensor:
 def prototypes(bag: Bag) -> Tensor:
     """The mean feature of each class's boxes, weighted by their entropies, and the best score.
 
-    Source: Wu et al., CVPR 2022, equation 4.
+    Source: Wu et al., CVPR 2022.
 
     Args:
         bag: of B samples.

@@ -16,7 +16,7 @@ from acquisition.diversity import check_budget
 
 @dataclass(frozen=True)
 class Limits:
-    """The thresholds of DivProto, with the paper's values.
+    """The thresholds of DivProto; docs/strategies.md says which are sure to be the paper's.
 
     Args:
         alike: a sample is rejected if each of its classes is more alike to an earlier pick's.
@@ -49,7 +49,7 @@ def diverse(
             smaller minority.
         budget: number of picks, at most N.
         rng: the query's random stream.
-        limits: thresholds; the paper's by default.
+        limits: thresholds; `Limits()` by default.
 
     Returns:
         Positions (budget,), first pick first; where too few are accepted, the highest of the

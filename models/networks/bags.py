@@ -109,7 +109,7 @@ def stability_of(
 ) -> Tensor:
     """How far boxes stay in their places: the mean overlap with the nearest box under each noise.
 
-    Source: Kao et al., ACCV 2018, equation 3.
+    Source: Kao et al., ACCV 2018.
 
     Args:
         found: B images' boxes, as in their bags.

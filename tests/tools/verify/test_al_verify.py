@@ -41,7 +41,9 @@ Fault = Callable[[RunFolder], None]
 class Chances(Told):
     """The toy with all fields that a strategy may need."""
 
-    fields = frozenset({"loss", "probs", "gradient", "bag", "quality", "stability"})
+    fields = frozenset({"loss", "probs", "gradient", "counts", "peaks"}) | frozenset(
+        {"bag", "quality", "stability"}
+    )
 
     def forward(self, network, batch, want) -> Output:
         taps, found = network(batch["x"])
@@ -58,6 +60,8 @@ class Chances(Told):
             (probs - 0.5, feature),
             bag=bag,
             stability=probs,
+            counts=(probs > 0.5).float(),
+            peaks=probs[:, None],
             quality=torch.stack([probs, torch.ones_like(probs)], dim=2),
         )
 
