@@ -66,7 +66,7 @@ class UHerding(Step):
 
         def pick(features: np.ndarray, labeled: np.ndarray, order: np.ndarray) -> np.ndarray:
             """Positions into the order."""
-            weights = np.clip(undecided[order], 0, None)
+            weights = np.clip(undecided[order], 0, None)  # rounding may leave it below 0
             return herd(features, labeled, budget, weights=weights, width=self.width)
 
         return _in_random_order(seen, rng, pick)

@@ -336,9 +336,9 @@ def rows_in_the_order_of_reading(patch: pytest.MonkeyPatch) -> None:
 
 
 def positions_for_ids(patch: pytest.MonkeyPatch) -> None:
-    def narrow(steps, ids, rows, labeled, budget, rng):
+    def narrow(steps, ids, rows, labeled, budget, rng, when):
         for step in steps:
-            ids = np.arange(len(ids))[step(Seen(len(ids), rows, labeled), budget, rng)]
+            ids = np.arange(len(ids))[step(Seen(len(ids), rows, labeled, *when), budget, rng)]
         return ids
 
     patch.setattr(query, "_narrow", narrow)

@@ -118,7 +118,11 @@ def test_a_network_is_trained_and_told_in_a_table(figures: Path, capsys):
             "signals of the task without the module, but got ['predicted_loss']",
         ),
         (["residual"], [], "signals of the task without the module, but got ['residual']"),
-        (["ensemble_bald", "dropout_bald"], [], "but got both: one committee is trained"),
+        (
+            ["ensemble_bald", "dropout_bald"],
+            [],
+            "but got those of ['dropout', 'ensemble']: one is asked",
+        ),
         (["entropy"], ["task.data_root=nowhere"], "nowhere: expected data_root (a folder)"),
     ],
 )

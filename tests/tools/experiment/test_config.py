@@ -399,8 +399,8 @@ AT_LEAST = "input should be greater than or equal to"
 INTEGER = "input should be a valid integer, unable to parse string as an integer, but got"
 SCHEDULE = "mmengine.optim.MultiStepLR"
 KEYS = (
-    "task, budget, training, module, scoring, committee, label, oracle, strategy, subset, keep, "
-    "seed, test_in_pool, processes, people"
+    "task, budget, training, module, scoring, committee, label, seeds, oracle, strategy, subset, "
+    "keep, seed, test_in_pool, processes, people"
 )
 REFUSED = {
     # unknown names, in every section
