@@ -198,9 +198,9 @@ def test_vectors_are_rows_too(model, toy):
         (lambda loss: loss.mean(), r"\(\)"),
         (lambda loss: loss[:-1], r"\(6,\)"),
         (lambda loss: torch.cat([loss, loss]), r"\(14,\)"),
-        (lambda loss: loss[:, None, None], r"\(7, 1, 1\)"),
+        (lambda loss: loss[:, None, None, None], r"\(7, 1, 1, 1\)"),
     ],
-    ids=["scalar", "short", "long", "three dimensions"],
+    ids=["scalar", "short", "long", "four dimensions"],
 )
 def test_a_signal_with_other_rows_is_refused(model, toy, monkeypatch, rows, shown):
     wrong = Signal(lambda evidence: rows(evidence.output.loss), frozenset({"loss"}))
