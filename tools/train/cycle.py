@@ -48,7 +48,7 @@ class Cycle:
         pool: as it is when the cycle begins.
         launcher: mmengine's; "none" is one process.
         shared: where runs share their first trainings; None if they do not.
-        scored: computes the signals of the pool.
+        scored: computes the signals of the pool; None is this process.
     """
 
     experiment: Experiment
@@ -56,7 +56,7 @@ class Cycle:
     pool: Pool
     launcher: str = "none"
     shared: FirstModels | None = None
-    scored: Scorer = score
+    scored: Scorer | None = None
 
     @classmethod
     def next_of(
