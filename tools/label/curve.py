@@ -76,7 +76,7 @@ def curve(project: Project) -> list[Point]:
 
 def keep(project: Project) -> None:
     """Write the curve for `al_compare.py`, which reads it beside run folders."""
-    task = project.experiment.task
+    task = project.task
     name = (project.path / NAME).read_text(encoding="utf-8").strip()
     names = sorted(image.key for image in project.index.present)
     about = people.About(name, project.experiment.config, task.metric, lower_is_better(task), names)

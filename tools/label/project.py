@@ -22,13 +22,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from models.process.files import locked, replacing
 from models.process.seeding import stream
 from models.process.text import abridged
-from tasks.base import Sourced
+from tasks.base import Sourced, Task
 from tasks.deployable import Deployable
-from tasks.labelable import Labelable, Labeling
+from tasks.labelable import Labelable, LabelFiles, Labeling
 from tools.experiment.config import Experiment, load
 from tools.experiment.options import ConfigError
 from tools.label import batches as sent
@@ -66,6 +67,18 @@ class Project:
         """The project's config, built; its task has read no data, and those are not the pool's."""
         _find_code(self.path)
         return load(self.path / CONFIG)
+
+    def reading(self, files: LabelFiles) -> dict[str, Any]:
+        """The options with which the config's task reads these files."""
+        kind = type(self.experiment.task)
+        assert issubclass(kind, Labelable)
+        return {f"task.{key}": value for key, value in kind.on_labels(files).items()}
+
+    @cached_property
+    def task(self) -> Task:
+        """The config's task as it reads labels of people, and judges by them; it has read none."""
+        files = LabelFiles(self.index.root, self.path / "pool", self.path / "validation")
+        return load(self.path / CONFIG, options=self.reading(files)).task
 
     @cached_property
     def labeling(self) -> Labeling:

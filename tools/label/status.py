@@ -42,8 +42,8 @@ def show(project: Project, console: Plain) -> None:
 
 
 def _table(project: Project, points: Sequence[Point], console: Plain) -> None:
-    metric = project.experiment.task.metric
-    name = measured(metric, lower_is_better(project.experiment.task))
+    metric = project.task.metric
+    name = measured(metric, lower_is_better(project.task))
     columns = [Column("round"), Column("labeled", 9), Column("effort", 8), Column(name, 9)]
     columns += [Column("± s.e.", 7), Column("ordered\npairs", 5), Column("seconds\nof people", 6)]
     columns += [Column(what, 4) for what in ("added", "moved", "renamed", "deleted", "joints")]
@@ -93,12 +93,12 @@ def _gain(project: Project, points: Sequence[Point]) -> list[str]:
     if len(points) < 2:
         return ["worth going on? One round alone cannot tell; go on"]
     before, now = points[-2:]
-    metric = project.experiment.task.metric
+    metric = project.task.metric
     old, new = before.row[metric], now.row[metric]
     if old is None or new is None or before.halves is None or now.halves is None:
         return [f"worth going on? {metric} is not a number; label more of the validation slice"]
     gain = new - old
-    if lower_is_better(project.experiment.task):
+    if lower_is_better(project.task):
         gain = -gain
     error = difference(now.halves, before.halves)
     more = now.row["labeled"] - before.row["labeled"]

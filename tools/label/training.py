@@ -21,7 +21,7 @@ from models.process.seeding import derive_seed, deterministic
 from models.training.loading import length
 from tasks import grouping
 from tasks.base import Read, Sourced
-from tasks.labelable import Labelable, LabelFiles
+from tasks.labelable import LabelFiles
 from tools.cluster.scoring import Scorer
 from tools.display.console import Plain
 from tools.experiment import preflight
@@ -79,10 +79,7 @@ def experiment_on(
         initial: labeled samples.
         query: samples that are asked for; 0 asks for none.
     """
-    kind = type(project.experiment.task)
-    assert issubclass(kind, Labelable)
-    options: dict[str, Any] = {f"task.{key}": value for key, value in kind.on_labels(files).items()}
-    options |= {
+    options = project.reading(files) | {
         "people": True,
         "seed": derive_seed(project.experiment.seed, number, "round") % (1 << 31),
         "budget.initial": max(initial, LEAST),

@@ -104,11 +104,11 @@ def measure(project: Project, console: Plain) -> Worth:
         project.labels.number,
         len(common),
         size,
-        project.experiment.task.metric,
+        project.task.metric,
         strategy,
         chance,
         difference(own, other),
-        lower_is_better(project.experiment.task),
+        lower_is_better(project.task),
     )
     write_texts(project.path, {FILE: json.dumps(asdict(worth)) + "\n"})
     shutil.rmtree(folder)

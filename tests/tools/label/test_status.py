@@ -11,11 +11,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.conftest import REPOSITORY
+from tests.labelkit import make_images
 from tests.tools.label.projectkit import Bench, started
+from tools import al_label
 from tools.label import status
 from tools.label.batches import Batch, Choice
 from tools.label.curve import Point, costs
 from tools.label.labels import Answer, Shape
+from tools.label.project import read
 from tools.label.spread import Halves
 from tools.label.versions import Cost, Labeled, Version
 
@@ -32,7 +36,8 @@ def point(number: int, value: float | None, labeled: int, spread: float, pairs=N
 def project(labels=None, batches=(), lower: bool = False, steps=()) -> SimpleNamespace:
     task = SimpleNamespace(metric="m", lower_is_better=lower)
     return SimpleNamespace(
-        experiment=SimpleNamespace(task=task, steps=steps),
+        experiment=SimpleNamespace(steps=steps),
+        task=task,
         labels=Version(0, {}, labels or {}),
         batches=batches,
         labeling=SimpleNamespace(kind="boxes"),
@@ -42,6 +47,21 @@ def project(labels=None, batches=(), lower: bool = False, steps=()) -> SimpleNam
 def gain(old: Point, new: Point, **settings) -> str:
     (line,) = status._gain(project(**settings), [old, new])
     return line
+
+
+def test_the_curve_has_the_metric_of_the_task_that_reads_what_people_label(tmp_path):
+    """MPII's form is judged by PCKh, and people's joints, which have no heads, by OKS."""
+    make_images(tmp_path / "photos", [f"{i}.png" for i in range(6)])
+    config, run = REPOSITORY / "configs/pose_sandbox.py", tmp_path / "run"
+    assert (
+        al_label.main(
+            ["init", str(config), "--images", str(tmp_path / "photos"), "--run", str(run)]
+        )
+        == 0
+    )
+    found = read(run)
+    assert (found.experiment.task.metric, found.task.metric) == ("PCKh", "AP")
+    assert json.loads((run / "curve.json").read_text(encoding="utf-8"))["metric"] == "AP"
 
 
 def test_the_last_batch_is_worth_it_or_not_by_its_standard_error():
