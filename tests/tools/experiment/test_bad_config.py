@@ -20,11 +20,11 @@ from tests import commands
 from tests.conftest import REPOSITORY
 from tests.fuzzkit import VALUES, fuzz, mutated
 from tests.toy import Toy, ToyNetwork
-from tools import al_train
 from tools.experiment import preflight
 from tools.experiment.config import load
 from tools.experiment.options import ConfigError
 from tools.experiment.settings import flat
+from tools.train import arguments
 
 TOY = REPOSITORY / "tests" / "examples" / "toy_config.py"
 SOURCE = TOY.read_text()
@@ -422,7 +422,7 @@ PIECES = (
 def check_plan(config: Path, folder: Path, options: dict[str, Any], capsys) -> bool:
     """The command as it would be run; whether there is a plan."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(al_train, "option", lambda text: (text, options[text]))
+        patch.setattr(arguments, "option", lambda text: (text, options[text]))
         status = dry_run(config, folder, *(["--cfg-options", *options] if options else []))
     said = capsys.readouterr().out
     assert said.startswith("error: ") if status else "trainings of" in said

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from acquisition.names import STRATEGIES
 from models.output import Output
 from tests.conftest import REPOSITORY
 from tests.toy import Toy
@@ -225,6 +226,6 @@ def test_strategies_have_the_colours_of_the_reports(capsys):
         found["learning_loss"] == found["learning_loss-joint"] == "#1d5bde"
         and found["random"] == "#6b7280"
     )
-    assert len(found) == 84 and found == {
+    assert len(found) == 4 * len(STRATEGIES) and found == {
         leg: LIGHT[look.colour] for leg, look in styles(found).items()
     }
