@@ -62,12 +62,9 @@ class Odd(Toy):
         if self.does == "raise":
             raise ERRORS[self.error]()
         if self.does == "wait":
-            (self.notes / "waiting").touch()
-            try:
-                for _ in range(3000):
-                    time.sleep(0.1)
-            finally:
-                (self.notes / "ended").touch()
+            (self.notes / f"waiting{os.getpid()}").touch()
+            for _ in range(3000):
+                time.sleep(0.1)
         if self.does == "die" and len(list(self.notes.iterdir())) < self.times:
             (self.notes / str(os.getpid())).touch()
             os.kill(os.getpid(), signal.SIGKILL)

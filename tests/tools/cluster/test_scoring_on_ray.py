@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -251,7 +252,7 @@ def test_ctrl_c_ends_the_pass_in_order(joined, tmp_path, said):
     experiment = toy(does="wait", at=100, notes=str(tmp_path))
 
     def press() -> None:
-        wait_for((tmp_path / "waiting").exists)
+        wait_for(lambda: any(tmp_path.glob("waiting*")))
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=press)
@@ -259,7 +260,8 @@ def test_ctrl_c_ends_the_pass_in_order(joined, tmp_path, said):
         thread.start()
         both(experiment, Shards(experiment, said.append, 40))
     thread.join()
-    wait_for((tmp_path / "ended").exists, seconds=20)
+    (waiting,) = tmp_path.glob("waiting*")
+    wait_for(lambda: not Path(f"/proc/{waiting.name.removeprefix('waiting')}").exists(), seconds=20)
 
 
 # ---------------------------------------------------------------- without a cluster that is joined
