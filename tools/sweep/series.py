@@ -23,11 +23,11 @@ if not __package__:
     sys.path[:] = [str(HERE.parent.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from tasks.base import Task
-from tools import al_train
 from tools.display.streams import command, outcome
 from tools.record import data
 from tools.record.fingerprint import Fingerprint, fingerprint
 from tools.record.folder import RunFolderError
+from tools.train.options import parser
 
 FAILED = 1
 
@@ -126,7 +126,7 @@ def _ran(adapters: Adapters) -> int:
 def _train(adapters: Adapters, arguments: Sequence[str]) -> int:
     from tools.train import session  # what it needs takes seconds to import
 
-    return session.main(al_train.parser().parse_args(arguments), adapters.make)
+    return session.main(parser().parse_args(arguments), adapters.make)
 
 
 def _let_go() -> None:

@@ -152,7 +152,7 @@ def _show_finished(experiment: Experiment, folder: RunFolder, mode: str, console
     return 0
 
 
-def _experiment(arguments: argparse.Namespace, make: Make) -> Experiment:
+def _experiment(arguments: argparse.Namespace, make: Make = made) -> Experiment:
     options: dict[str, Any] = dict(arguments.cfg_options)
     amp = arguments.amp or None
     named = {
