@@ -25,6 +25,7 @@ from tools.experiment import preflight
 from tools.experiment.config import load
 from tools.experiment.options import ConfigError
 from tools.experiment.settings import flat
+from tools.train import options as train_options
 
 TOY = REPOSITORY / "tests" / "examples" / "toy_config.py"
 SOURCE = TOY.read_text()
@@ -422,7 +423,7 @@ PIECES = (
 def check_plan(config: Path, folder: Path, options: dict[str, Any], capsys) -> bool:
     """The command as it would be run; whether there is a plan."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(al_train, "option", lambda text: (text, options[text]))
+        patch.setattr(train_options, "option", lambda text: (text, options[text]))
         status = dry_run(config, folder, *(["--cfg-options", *options] if options else []))
     said = capsys.readouterr().out
     assert said.startswith("error: ") if status else "trainings of" in said
