@@ -20,7 +20,6 @@ from tests import commands
 from tests.conftest import REPOSITORY
 from tests.fuzzkit import VALUES, fuzz, mutated
 from tests.toy import Toy, ToyNetwork
-from tools import al_train
 from tools.experiment import preflight
 from tools.experiment.config import load
 from tools.experiment.options import ConfigError
