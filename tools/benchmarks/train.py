@@ -83,7 +83,10 @@ def measure(
 
 
 def bare(experiment: Experiment, model: JointModel, batches: DataLoader) -> float:
-    """Return the seconds of a plain torch loop over the batches: forward, backward and step."""
+    """Return the seconds of a plain torch loop over the batches: forward, backward and step.
+
+    What is minimised is the library's own loss of a batch, where the task trains on that.
+    """
     task = experiment.task
     module = model.loss_prediction
     settings = experiment.module
@@ -92,16 +95,17 @@ def bare(experiment: Experiment, model: JointModel, batches: DataLoader) -> floa
     model.train()
     done = began = time.perf_counter()
     for batch in batches:
-        output = task.forward(model.network, model.data_preprocessor(batch), frozenset({"loss"}))
-        losses = given(output.loss, "loss")
-        loss = losses.mean()
+        output = task.forward(model.network, model.data_preprocessor(batch), model.wanted)
+        if "objective" in model.wanted:
+            loss = given(output.objective, "objective")
+        else:
+            loss = given(output.loss, "loss").mean()
         if module is not None:
             taps = output.taps
             if model.detached:
                 taps = tuple(tap.detach() for tap in taps)
-            loss = loss + settings.weight * ranking_loss(
-                module(taps), losses.detach(), settings.margin
-            )
+            losses = given(output.loss, "loss").detach()
+            loss = loss + settings.weight * ranking_loss(module(taps), losses, settings.margin)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
