@@ -11,10 +11,25 @@ from tasks import coco_records as records
 from tasks.coco_records import Id, Json
 from tasks.faults import Fault, Reading, escapes, read_json
 from tasks.images import ImageCheck
+from tasks.labelable import LabelFiles
 
 JSON_BYTES = 4 << 30
 FORM = "'<image folder>:<json>', both below data_root (or the json by its absolute path)"
 Progress = Callable[[Iterable], Iterable]
+
+
+def settings_on(files: LabelFiles) -> dict[str, Any]:
+    """The settings of a task that reads COCO's form with which it reads what people label."""
+    return dict(
+        data_root=str(files.images),
+        format="coco",
+        train=[f":{files.pool}"],
+        test=[f":{files.validation}"],
+        test_limit=None,
+        test_share=None,
+        split_seed=0,
+        unlabeled="kept",
+    )
 
 
 def opened(root: Path, entry: str, look: ImageCheck | None) -> Reading[Json | None]:

@@ -25,7 +25,7 @@ if not __package__:
 
 from models.process.text import headline
 from tools.display.streams import command
-from tools.experiment.options import at_least, option
+from tools.experiment.options import add_ray, at_least, option
 
 TOOLS = ("label-studio", "cvat", "coco", "yolo", "voc", "csv")
 AS = ("coco", "voc", "yolo", "folders", "csv")
@@ -88,14 +88,7 @@ def _next(parse: argparse.ArgumentParser) -> None:
         help="send the batch to a Label Studio; the token is in LABEL_STUDIO_TOKEN, or in the file "
         "that LABEL_STUDIO_TOKEN_FILE names",
     )
-    parse.add_argument(
-        "--ray",
-        nargs="?",
-        const="",
-        metavar="ADDRESS",
-        help="score the pool on the Ray cluster at host:port, or auto: on that of this machine; "
-        "without an address on that of RAY_ADDRESS, otherwise on a new one on this machine",
-    )
+    add_ray(parse, "score the pool")
     parse.add_argument(
         "--again",
         action="store_true",

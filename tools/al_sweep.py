@@ -22,7 +22,7 @@ if not __package__:
 
 from models.process.text import error_line
 from tools.display.streams import command
-from tools.experiment.options import USAGE_ERROR, ConfigError, option, require
+from tools.experiment.options import USAGE_ERROR, ConfigError, add_ray, option, require
 from tools.mirror.modes import MODES
 
 
@@ -53,14 +53,7 @@ def parser() -> argparse.ArgumentParser:
         help="runs take turns in --jobs processes, which spares each its start and the reading of "
         "the data: for runs of seconds or minutes; the run folders are the same",
     )
-    parse.add_argument(
-        "--ray",
-        nargs="?",
-        const="",
-        metavar="ADDRESS",
-        help="run on the Ray cluster at host:port, or auto: on that of this machine; without an "
-        "address on that of RAY_ADDRESS, otherwise on a new one on this machine",
-    )
+    add_ray(parse, "run")
     parse.add_argument(
         "--cpus",
         type=int,

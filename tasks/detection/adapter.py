@@ -21,6 +21,7 @@ from models.networks import ssd
 from models.output import Output
 from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
+from tasks.coco_json import settings_on
 from tasks.data import canonical, drawn, even, first_fault_raised, spread
 from tasks.detection import views
 from tasks.detection.coco import Coco, coco_faults, read_coco
@@ -353,17 +354,7 @@ class Detection:
     @classmethod
     def on_labels(cls, files: LabelFiles) -> dict[str, Any]:
         """COCO's form; see `tasks.labelable.Labelable`."""
-        return dict(
-            data_root=str(files.images),
-            format="coco",
-            train=[f":{files.pool}"],
-            test=[f":{files.validation}"],
-            test_limit=None,
-            test_share=None,
-            split_seed=0,
-            others="fault",
-            unlabeled="kept",
-        )
+        return settings_on(files) | {"others": "fault"}
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`."""

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset, default_collate
 from models.output import Output
 from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
+from tasks.coco_json import settings_on
 from tasks.data import even, spread
 from tasks.labelable import LabelFiles, Labeling, Unlabeled
 from tasks.noise import Annotator, Noisy
@@ -345,17 +346,7 @@ class Pose:
     @classmethod
     def on_labels(cls, files: LabelFiles) -> dict[str, Any]:
         """COCO's form; see `tasks.labelable.Labelable`."""
-        return dict(
-            data_root=str(files.images),
-            format="coco",
-            train=[f":{files.pool}"],
-            test=[f":{files.validation}"],
-            heads=None,
-            test_limit=None,
-            test_share=None,
-            split_seed=0,
-            unlabeled="kept",
-        )
+        return settings_on(files) | {"heads": None}
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`, and the person's number in it."""

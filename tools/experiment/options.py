@@ -97,6 +97,18 @@ def add_trust(parse: argparse.ArgumentParser) -> None:
     )
 
 
+def add_ray(parse: argparse.ArgumentParser, what: str) -> None:
+    """`--ray`, of commands that can leave work to a cluster; `what` is that work, in words."""
+    parse.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help=f"{what} on the Ray cluster at host:port, or auto: on that of this machine; without "
+        "an address on that of RAY_ADDRESS, otherwise on a new one on this machine",
+    )
+
+
 def add_run(parse: argparse.ArgumentParser) -> None:
     """A run whose network is used, its cycle, and how its task is found."""
     parse.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")

@@ -70,9 +70,8 @@ class Project:
 
     def reading(self, files: LabelFiles) -> dict[str, Any]:
         """The options with which the config's task reads these files."""
-        kind = type(self.experiment.task)
-        assert issubclass(kind, Labelable)
-        return {f"task.{key}": value for key, value in kind.on_labels(files).items()}
+        task = labelable(self.experiment)
+        return {f"task.{key}": value for key, value in task.on_labels(files).items()}
 
     @cached_property
     def task(self) -> Task:
@@ -168,11 +167,11 @@ def _find_code(path: Path) -> None:
             sys.path.append(folder)
 
 
-def labeling_of(experiment: Experiment) -> Labeling:
-    """What people draw for a config's task.
+def labelable(experiment: Experiment) -> Labelable:
+    """A config's task, whose labels people can give.
 
     Raises:
-        ConfigError: if the task cannot say it.
+        ConfigError: if it lacks what that needs.
     """
     task = experiment.task
     needed = {
@@ -187,8 +186,17 @@ def labeling_of(experiment: Experiment) -> Labeling:
             f"task.type: expected a task whose labels people can give, but {type(task).__name__}"
         )
         raise ConfigError(experiment.name, [f"{which} lacks {text}" for text in lacking])
+    return task
+
+
+def labeling_of(experiment: Experiment) -> Labeling:
+    """What people draw for a config's task.
+
+    Raises:
+        ConfigError: if the task cannot say it.
+    """
     try:
-        return task.labeling()
+        return labelable(experiment).labeling()
     except ValueError as error:
         remedy = "set it in the config, or by --cfg-options"
         raise ConfigError(experiment.name, [f"{error}; {remedy}"]) from error

@@ -6,19 +6,13 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
-from acquisition.canary import CanaryError
-from acquisition.step import QueryError
-from models.networks.weights import WeightsError
 from models.process.memory import keep_freed_memory, set_aside, take_back
-from models.process.shared_memory import SharedMemoryError, enough
+from models.process.shared_memory import enough
 from models.process.stopping import listening, workers_may_die
 from models.process.text import error_line
-from models.training.checkpoint import CheckpointError
-from models.training.compiling import CompileError
-from tasks.base import DataError
 from tools.deploy.trained import DeployError
 from tools.display.console import Plain
-from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
+from tools.experiment.options import STOPPED, USAGE_ERROR
 from tools.label import (
     batches,
     curve,
@@ -36,24 +30,10 @@ from tools.label.labels import LabelError
 from tools.label.project import Project, opened
 from tools.label.sending import choose_batch
 from tools.label.status import spent
-from tools.record.files import RunFolderError
+from tools.train.session import STOPPERS as OF_TRAINING
 
 NOT_TAKEN = 1
-STOPPERS = (
-    LabelError,
-    ConfigError,
-    DeployError,
-    RunFolderError,
-    DataError,
-    WeightsError,
-    CheckpointError,
-    CompileError,
-    QueryError,
-    CanaryError,
-    FloatingPointError,
-    SharedMemoryError,
-    OSError,
-)
+STOPPERS = (*OF_TRAINING, LabelError, DeployError, OSError)
 
 
 def main(arguments: argparse.Namespace) -> int:

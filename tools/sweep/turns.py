@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, cast
 
 from tools.sweep.jobs import Job
 from tools.sweep.local import environment
@@ -39,8 +40,9 @@ class Host:
                 env=environment(at_a_time),
                 start_new_session=True,
             )
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self._orders, self._answers = self.process.stdin, self.process.stdout
+        # pipes were asked for, so they are there
+        self._orders = cast(IO[bytes], self.process.stdin)
+        self._answers = cast(IO[bytes], self.process.stdout)
         os.set_blocking(self._answers.fileno(), False)
 
     def begin(self, job: Job) -> None:
