@@ -64,7 +64,8 @@ class Studio:
         if parts.path == "/api/storages/localfiles":
             return self._storages(method, query, body)
         if parts.path == "/data/local-files/":
-            served = any("/" + query["d"].partition("/")[0] == s["path"] for s in self.storages)
+            first = "/" + query["d"].partition("/")[0]
+            served = any(storage["path"].endswith(first) for storage in self.storages)
             return (200, {}) if served else (404, {"detail": "no"})
         if method == "DELETE":
             gone = int(parts.path.split("/")[3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -97,7 +98,7 @@ def push(project: Project, batch: Batch, url: str) -> list[str]:
     server = Server(url, token_from())
     place = _place(project, url)
     number = server.push(
-        f"{project.path.resolve().name} (losstap)"[:TITLE],
+        _title(project),
         label_studio.configuration(project.labeling),
         label_studio.tasks(outgoing),
         str(project.index.root),
@@ -107,6 +108,14 @@ def push(project: Project, batch: Batch, url: str) -> list[str]:
         with replacing(project.path / SERVER) as beside:
             beside.write_text(json.dumps({"url": url, "project": number}) + "\n", encoding="utf-8")
     return [f"batch {batch.number} is in project {number} of {url}"]
+
+
+def _title(project: Project) -> str:
+    """A title that no other labeling project has, as the server finds a project by it."""
+    folder = project.path.resolve()
+    mark = hashlib.sha256(f"{folder} {sorted(project.slice)}".encode()).hexdigest()[:8]
+    tail = f" (losstap {mark})"
+    return folder.name[: TITLE - len(tail)] + tail
 
 
 def _place(project: Project, url: str) -> int | None:
