@@ -21,10 +21,10 @@ from tools.label.batches import Batch, read
 from tools.label.cost import overlap
 from tools.label.formats import label_studio_regions
 from tools.label.formats.cvat_labels import DONE, SKIPPED
+from tools.label.formats.writing import number
 from tools.label.labels import PoolImage, Shape
 from tools.label.project import Project
 from tools.label.project import read as read_project
-from tools.label.writing import number
 
 Truth = Mapping[str, Sequence[Shape]]  # by the hash of an image's bytes
 FITTING = 0.5  # overlap from which a prediction is taken for the object

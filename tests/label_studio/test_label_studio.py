@@ -22,11 +22,11 @@ from tests.conftest import REPOSITORY
 from tests.label_studio.drawing import Hand, batch_of, boxes, make_image, pose
 from tests.label_studio.environment import lane
 from tests.label_studio.serving import FIRST, Person, Running, listens, running
-from tools.label import server as module
 from tools.label.formats import label_studio
 from tools.label.labels import Entry, LabelError, PoolImage, Shape
-from tools.label.server import Server
-from tools.label.tokens import Token
+from tools.label.studio import server as module
+from tools.label.studio.server import Server
+from tools.label.studio.tokens import Token
 
 pytestmark = pytest.mark.slow
 
@@ -337,8 +337,8 @@ CONFIG = label_studio.configuration(OBJECTS).replace("$reason", "$key")
 PUSH = """
 import sys
 from tests.label_studio.test_label_studio import CONFIG, simple
-from tools.label import server
-from tools.label.tokens import token_from
+from tools.label.studio import server
+from tools.label.studio.tokens import token_from
 server.BATCH = 5
 print("begin", flush=True)
 server.Server(sys.argv[1], token_from()).push("killed", CONFIG, simple(60))

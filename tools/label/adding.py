@@ -11,10 +11,11 @@ from typing import Literal
 from models.process.text import abridged, shown
 from tasks.faults import Fault
 from tools.label import batches as sent
-from tools.label import kinds, versions
+from tools.label import versions
 from tools.label.batches import Batch, Choice
 from tools.label.checking import Checked, check
 from tools.label.cost import cost
+from tools.label.formats import kinds
 from tools.label.labels import Answer, Entry, PoolImage
 from tools.label.project import Project
 from tools.label.versions import Labeled, Version

@@ -10,10 +10,10 @@ from typing import Literal
 from models.process.text import shown
 from tasks.faults import Fault
 from tasks.labelable import Labeling
-from tools.label import kinds
+from tools.label.formats import kinds
+from tools.label.formats.names import Names
+from tools.label.formats.nearby import near
 from tools.label.labels import Answer, Entry, PoolImage, State
-from tools.label.names import Names
-from tools.label.nearby import near
 from tools.label.shape_checks import checked_shapes, size_fault
 
 SKIP = "skip it in the tool"

@@ -8,7 +8,7 @@ from dataclasses import astuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from tools.label.geometry import enclosing
+from tools.label.formats.geometry import enclosing
 from tools.label.labels import Box, Shape
 from tools.label.versions import Cost
 

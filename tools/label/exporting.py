@@ -17,8 +17,8 @@ from tools.label.formats import FORMATS, label_studio
 from tools.label.images import digest
 from tools.label.labels import LabelError
 from tools.label.project import Project
-from tools.label.server import Server
-from tools.label.tokens import token_from
+from tools.label.studio.server import Server
+from tools.label.studio.tokens import token_from
 
 SERVER = "server.json"  # where the batches of a project went
 TITLE = 50  # characters of a title in Label Studio

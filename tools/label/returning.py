@@ -15,8 +15,8 @@ from tools.label.formats import FORMATS, recognised
 from tools.label.images import digest
 from tools.label.labels import Entry, LabelError
 from tools.label.project import Project
-from tools.label.server import Server
-from tools.label.tokens import token_from
+from tools.label.studio.server import Server
+from tools.label.studio.tokens import token_from
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from models.process.text import nearest, shown
 from tasks.faults import Fault
 from tasks.images import orientations
 from tasks.labelable import Labeling
-from tools.label import kinds
-from tools.label.geometry import all_finite
+from tools.label.formats import kinds
+from tools.label.formats.geometry import all_finite
 from tools.label.labels import Box, Entry, Joint, PoolImage, Shape
 
 OUTSIDE = 1.0  # pixels that a label may leave the image: tools round to whole ones

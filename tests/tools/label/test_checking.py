@@ -10,8 +10,8 @@ import pytest
 from tasks.faults import Fault
 from tasks.labelable import Labeling
 from tests.tools.label.labelkit import BOXES, CLASSES, POSES
-from tools.label import kinds
 from tools.label.checking import Checked, check
+from tools.label.formats import kinds
 from tools.label.labels import Answer, Entry, Joint, PoolImage, Shape
 
 IMAGES = {

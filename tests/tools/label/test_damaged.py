@@ -11,10 +11,9 @@ import pytest
 from tests.tools.label import damagekit as kit
 from tests.tools.label.damagekit import GONE, Damage, at, raw, text, without, zipped
 from tests.tools.label.labelkit import LABELINGS
-from tools.label import kinds, sources
 from tools.label.checking import check
-from tools.label.formats import FORMATS, recognised
-from tools.label.sources import Damaged
+from tools.label.formats import FORMATS, kinds, recognised, sources
+from tools.label.formats.sources import Damaged
 
 R0 = (0, "annotations", 0, "result", 0)
 VALUE = (*R0, "value")

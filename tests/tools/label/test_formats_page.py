@@ -13,9 +13,8 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.tools.label.labelkit import DRAWN, LABELINGS, batch, pool, submitted
 from tests.tools.label.test_round_trips import returned, written
-from tools.label import kinds
 from tools.label.checking import check
-from tools.label.formats import FORMATS
+from tools.label.formats import FORMATS, kinds
 from tools.label.formats.cvat_labels import DONE, SKIPPED
 from tools.label.labels import Entry
 

@@ -13,9 +13,9 @@ import pytest
 from tests.tools.label.labelkit import BOXES, CLASSES, POSES, batch, pool
 from tools.label.formats import FORMATS
 from tools.label.formats.label_studio import configuration
+from tools.label.formats.writing import distinct, number
 from tools.label.formats.yolo import _label_name
 from tools.label.labels import Joint, LabelError, Outgoing, Pick, PoolImage, Shape
-from tools.label.writing import distinct, number
 
 
 def outgoing(root: Path, keys: list[str], labeling=BOXES, drafts=()) -> Outgoing:

@@ -10,8 +10,8 @@ import pytest
 
 from tests.tools.label import damagekit as kit
 from tests.tools.label.labelkit import BOXES, POSES
-from tools.label import kinds
 from tools.label.checking import check
+from tools.label.formats import kinds
 from tools.label.formats.label_studio import read
 from tools.label.labels import Entry
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tools.label.formats.names import Names, stem
+from tools.label.formats.nearby import near
 from tools.label.labels import PoolImage
-from tools.label.names import Names, stem
-from tools.label.nearby import near
 
 KEYS = (
     "a/1.jpg",

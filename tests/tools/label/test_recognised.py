@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.tools.label import damagekit as kit
-from tools.label import kinds
-from tools.label.formats import FORMATS, recognised
-from tools.label.sources import Damaged
+from tools.label.formats import FORMATS, kinds, recognised
+from tools.label.formats.sources import Damaged
 
 
 def test_each_name_has_a_module_that_holds_what_it_says():

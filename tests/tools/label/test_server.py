@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from tests.studio import ACCESS_SECRET, SECRET, TOKEN, Studio, free_port, studio
-from tools.label import server as module
 from tools.label.labels import LabelError
-from tools.label.server import Server
-from tools.label.tokens import Token, token_from
+from tools.label.studio import server as module
+from tools.label.studio.server import Server
+from tools.label.studio.tokens import Token, token_from
 
 CONFIG = '<View><Image name="image" value="$image"/></View>'
 

@@ -11,9 +11,9 @@ from typing import cast
 
 from models.process.text import shown
 from tasks.labelable import Kind
-from tools.label import kinds
+from tools.label.formats import kinds
+from tools.label.formats.sources import Damaged, Source, damaged, json_of, xml_of
 from tools.label.labels import Format
-from tools.label.sources import Damaged, Source, damaged, json_of, xml_of
 
 GIVE = "give Label Studio's JSON, CVAT's XML, COCO's json, a folder of YOLO or VOC, or a csv"
 LOOKED = 3  # files of a kind that are opened to recognise an export

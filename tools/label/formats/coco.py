@@ -8,12 +8,12 @@ from typing import Any
 
 from models.process.text import shown
 from tasks.labelable import Kind, Labeling
-from tools.label import kinds
+from tools.label.formats import kinds
 from tools.label.formats.coco_records import AS_COCO, Records
-from tools.label.geometry import person_box
+from tools.label.formats.geometry import person_box
+from tools.label.formats.sources import Source, damaged, json_of, suits
+from tools.label.formats.writing import begin, put_images, put_json
 from tools.label.labels import Entry, Outgoing, Pick, PoolImage, Shape
-from tools.label.sources import Source, damaged, json_of, suits
-from tools.label.writing import begin, put_images, put_json
 
 KINDS: frozenset[Kind] = frozenset(("boxes", "poses"))
 FILES = {"boxes": "instances_default.json", "poses": "person_keypoints_default.json"}

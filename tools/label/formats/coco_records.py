@@ -7,10 +7,10 @@ from typing import Any
 from models.process.text import nearest, shown
 from tasks.faults import Fault, finite
 from tasks.labelable import Labeling
-from tools.label import kinds
-from tools.label.geometry import all_finite, center, is_rotated, joint, rotated
+from tools.label.formats import kinds
+from tools.label.formats.geometry import all_finite, center, is_rotated, joint, rotated
+from tools.label.formats.sources import damaged
 from tools.label.labels import Box, Entry, Joint, Shape, State
-from tools.label.sources import damaged
 
 AS_COCO = "export as COCO (instances, or person keypoints)"
 AGAIN = "export it anew"

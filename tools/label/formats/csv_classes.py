@@ -11,10 +11,10 @@ from pathlib import Path
 from models.process.text import nearest, reason, shown
 from tasks.faults import Fault
 from tasks.labelable import Kind, Labeling
-from tools.label import kinds
+from tools.label.formats import kinds
+from tools.label.formats.sources import Source, damaged, suits, text_in
+from tools.label.formats.writing import begin, number, put_images, put_text
 from tools.label.labels import Entry, Outgoing, Pick, PoolImage, Shape, State
-from tools.label.sources import Source, damaged, suits, text_in
-from tools.label.writing import begin, number, put_images, put_text
 
 KINDS: frozenset[Kind] = frozenset(("classes",))
 TABLE = "labels.csv"

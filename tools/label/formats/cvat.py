@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.labelable import Kind, Labeling
-from tools.label import kinds
+from tools.label.formats import kinds
 from tools.label.formats.cvat_labels import DONE, SKIPPED, STATES, add_labels, raw_labels
 from tools.label.formats.cvat_shapes import Image
+from tools.label.formats.sources import Source, damaged, xml_of
+from tools.label.formats.writing import begin, child, number, put_images, put_json, put_xml
 from tools.label.labels import Entry, LabelError, Outgoing, Pick, PoolImage, Shape, State
-from tools.label.sources import Source, damaged, xml_of
-from tools.label.writing import begin, child, number, put_images, put_json, put_xml
 
 KINDS: frozenset[Kind] = frozenset(("boxes", "poses", "classes"))
 ANNOTATIONS = "annotations.xml"

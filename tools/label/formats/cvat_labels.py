@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from typing import Any
 
 from tasks.labelable import Labeling
-from tools.label.writing import child
+from tools.label.formats.writing import child
 
 DONE = "image: done"
 SKIPPED = "image: skipped"

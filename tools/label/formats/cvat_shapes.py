@@ -8,9 +8,9 @@ import xml.etree.ElementTree as ET
 from models.process.text import nearest, shown
 from tasks.faults import Fault
 from tasks.labelable import Labeling
-from tools.label import kinds
+from tools.label.formats import kinds
 from tools.label.formats.cvat_labels import STATES
-from tools.label.geometry import center, is_rotated, joint, rotated
+from tools.label.formats.geometry import center, is_rotated, joint, rotated
 from tools.label.labels import Joint, Shape
 
 FITTING = {"boxes": "box", "poses": "skeleton", "classes": "tag"}

@@ -15,8 +15,8 @@ from urllib.parse import quote
 from tasks.labelable import Kind, Labeling
 from tools.label.formats.label_studio_regions import results, tags
 from tools.label.formats.label_studio_tasks import read as read
+from tools.label.formats.writing import begin, child, distinct, put_json, put_text
 from tools.label.labels import Outgoing, Pick, PoolImage
-from tools.label.writing import begin, child, distinct, put_json, put_text
 
 KINDS: frozenset[Kind] = frozenset(("boxes", "poses", "classes"))
 TASKS = "tasks.json"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.labelable import Labeling
-from tools.label.geometry import person_box
+from tools.label.formats.geometry import person_box
+from tools.label.formats.writing import child
 from tools.label.labels import Shape
-from tools.label.writing import child
 
 LABEL, JOINT, HIDDEN, CLASS = "label", "joint", "hidden", "class"  # names of the controls
 POINT = 0.5  # percent of the image's width: how large a joint is drawn

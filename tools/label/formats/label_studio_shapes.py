@@ -7,9 +7,9 @@ from typing import Any
 from models.process.text import nearest, shown
 from tasks.faults import Fault, finite
 from tasks.labelable import Labeling
-from tools.label import kinds
+from tools.label.formats import kinds
+from tools.label.formats.geometry import all_finite, is_rotated, joint, rotated
 from tools.label.formats.label_studio_regions import CLASS, HIDDEN
-from tools.label.geometry import all_finite, is_rotated, joint, rotated
 from tools.label.labels import Joint, PoolImage, Shape
 
 FITTING = {

@@ -10,11 +10,11 @@ from typing import Any
 from models.process.text import shown
 from tasks.faults import Fault, finite
 from tasks.labelable import Labeling
-from tools.label import kinds
+from tools.label.formats import kinds
 from tools.label.formats.label_studio_shapes import Regions
+from tools.label.formats.names import SUFFIXES
+from tools.label.formats.sources import Source, damaged, json_of
 from tools.label.labels import Entry, PoolImage, State
-from tools.label.names import SUFFIXES
-from tools.label.sources import Source, damaged, json_of
 
 AS_JSON = "in Label Studio, export as JSON (not JSON-MIN, CSV or COCO)"
 OLDEST = datetime.min.replace(tzinfo=timezone.utc)

@@ -10,13 +10,13 @@ from pathlib import Path
 from models.process.text import shown
 from tasks.faults import Fault
 from tasks.labelable import Kind, Labeling
-from tools.label import kinds
-from tools.label.beside import below, unlabeled
-from tools.label.geometry import is_rotated, rotated
+from tools.label.formats import kinds
+from tools.label.formats.beside import below, unlabeled
+from tools.label.formats.geometry import is_rotated, rotated
+from tools.label.formats.names import Names, stem
+from tools.label.formats.sources import Damaged, Source, damaged, suits, xml_of
+from tools.label.formats.writing import begin, child, number, put_images, put_text, put_xml
 from tools.label.labels import Box, Entry, LabelError, Outgoing, Pick, PoolImage, Shape, State
-from tools.label.names import Names, stem
-from tools.label.sources import Damaged, Source, damaged, suits, xml_of
-from tools.label.writing import begin, child, number, put_images, put_text, put_xml
 
 KINDS: frozenset[Kind] = frozenset(("boxes",))
 LABEL_MAP = "labelmap.txt"  # without it CVAT and datumaro know the 20 classes of VOC alone

@@ -10,14 +10,14 @@ import yaml
 
 from models.process.text import shown
 from tasks.labelable import Kind, Labeling
-from tools.label import kinds
-from tools.label.beside import unlabeled
+from tools.label.formats import kinds
+from tools.label.formats.beside import unlabeled
+from tools.label.formats.geometry import person_box
+from tools.label.formats.names import Names, stem
+from tools.label.formats.sources import Damaged, Source, damaged, json_of, suits, text_in
+from tools.label.formats.writing import begin, number, put_images, put_json, put_text
 from tools.label.formats.yolo_lines import Layout, read_lines
-from tools.label.geometry import person_box
 from tools.label.labels import Entry, Outgoing, Pick, PoolImage, State
-from tools.label.names import Names, stem
-from tools.label.sources import Damaged, Source, damaged, json_of, suits, text_in
-from tools.label.writing import begin, number, put_images, put_json, put_text
 
 KINDS: frozenset[Kind] = frozenset(("boxes", "poses"))
 DATA = "data.yaml"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from models.process.text import shown
 from tasks.faults import Fault
 from tasks.labelable import Labeling
-from tools.label import kinds
-from tools.label.geometry import joint
+from tools.label.formats import kinds
+from tools.label.formats.geometry import joint
+from tools.label.formats.sources import damaged
 from tools.label.labels import Joint, PoolImage, Shape
-from tools.label.sources import damaged
 
 AGAIN = "draw it anew"
 NAMED = "write `names`, `kpt_shape` and `kpt_names` as YOLO's pose data has them"

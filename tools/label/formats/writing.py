@@ -12,8 +12,8 @@ from pathlib import Path
 from models.process.files import replacing
 from models.process.text import shown
 from tasks.labelable import Kind
+from tools.label.formats.names import stem
 from tools.label.labels import LabelError, Outgoing, PoolImage
-from tools.label.names import stem
 
 
 def begin(

@@ -15,9 +15,9 @@ from xml.etree import ElementTree
 
 from models.process.text import abridged
 from tasks.faults import Fault
-from tools.label.connection import PAUSES, Connection, ForNow, Refused
 from tools.label.labels import LabelError
-from tools.label.tokens import Token
+from tools.label.studio.connection import PAUSES, Connection, ForNow, Refused
+from tools.label.studio.tokens import Token
 
 Task = Mapping[str, Any]
 Row = dict[str, Any]
@@ -40,7 +40,7 @@ class Server:
 
     Args:
         url: the address of its first page, as `http://127.0.0.1:8080`.
-        token: a personal access token, as `tools.label.tokens.token_from` finds it.
+        token: a personal access token, as `tools.label.studio.tokens.token_from` finds it.
         pauses: seconds before each new try of what failed for now.
 
     Raises:

@@ -14,7 +14,7 @@ from models.process.text import reason, shown
 from tasks.faults import Fault, escapes, path_fault, text_of
 from tasks.labelable import Kind, Labeling
 from tasks.xml_text import RefusedXML, parsed
-from tools.label import kinds
+from tools.label.formats import kinds
 from tools.label.labels import LabelError
 
 FILE_BYTES = 1 << 29  # a json or an XML; in memory it takes about ten times as much

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 
+from tools.label.formats.names import SUFFIXES, Names, stem
+from tools.label.formats.sources import Source
 from tools.label.labels import Entry
-from tools.label.names import SUFFIXES, Names, stem
-from tools.label.sources import Source
 
 
 def below(path: str, folder: str) -> str:

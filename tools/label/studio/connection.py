@@ -17,7 +17,7 @@ from requests.auth import AuthBase
 from models.process.text import shown
 from tasks.faults import Fault
 from tools.label.labels import LabelError
-from tools.label.tokens import ABOUT_TOKENS, Token
+from tools.label.studio.tokens import ABOUT_TOKENS, Token
 
 T = TypeVar("T")
 
