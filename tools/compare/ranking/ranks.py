@@ -54,8 +54,9 @@ class Ranks:
         statistic: Friedman's chi-square; not-a-number where there is no test.
         p: of it, by its chi-square approximation.
         duels: of all pairs, in the legs' order.
-        cliques: sets of strategies, by mean rank, of which no two differ significantly; those that
-            lie in another one are left out.
+        cliques: sets of neighbours by mean rank of which no two differ significantly; those that
+            lie in another one are left out. All are one set where Friedman's test finds nothing:
+            pairs are looked at after it alone.
     """
 
     legs: tuple[str, ...]
@@ -81,6 +82,11 @@ class Ranks:
         """Whether a pair can be significant at all after Holm's correction."""
         return self.least_p * len(self.duels) < ALPHA
 
+    @property
+    def needed(self) -> int:
+        """The fewest configs with which a pair can be."""
+        return 2 + math.floor(math.log2(len(self.duels) / ALPHA))
+
 
 def ranks(of: Scores) -> Ranks:
     """Rank and test; see `Ranks`."""
@@ -97,7 +103,8 @@ def ranks(of: Scores) -> Ranks:
         for (i, j, p), after in zip(tests, corrected, strict=True)
     )
     mean = each.mean(axis=0)
-    return Ranks(of.legs, each, mean, statistic, p, duels, cliques(of.legs, mean, duels))
+    bars = cliques(of.legs, mean, () if p >= ALPHA else duels)
+    return Ranks(of.legs, each, mean, statistic, p, duels, bars)
 
 
 def mean_goodness(of: Scores) -> np.ndarray:
@@ -137,10 +144,13 @@ def signed_rank(first: np.ndarray, second: np.ndarray) -> float:
     differences = differences[differences != 0]
     if not len(differences):
         return 1.0
-    if len(differences) <= EXACT:  # all signs, as ties leave the tables of the test
-        every = stats.PermutationMethod(n_resamples=2**EXACT + 1)
-        return float(stats.wilcoxon(differences, method=every).pvalue)
-    return float(stats.wilcoxon(differences).pvalue)
+    if len(differences) > EXACT:
+        return float(stats.wilcoxon(differences).pvalue)
+    # every sign of every rank: unlike the test's tables it holds with ties, too
+    places = stats.rankdata(np.round(np.abs(differences / np.abs(differences).max()), 12))
+    signs = np.array(list(itertools.product((-1, 1), repeat=len(places))))
+    sums = np.abs(signs @ places)
+    return float((sums >= abs(np.sign(differences) @ places)).mean())
 
 
 def cliques(
