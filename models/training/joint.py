@@ -77,11 +77,13 @@ class JointModel(BaseModel):
         # must not be called `module`: mmengine would take this model for a wrapper and optimise
         # that attribute alone
         self.loss_prediction: LossPrediction | None = None
+        self.read = read_taps(taps, settings.taps)
         if mode != "off":
-            if any(tap.tokens for tap in taps):
+            read = [taps[place] for place in self.read]
+            if any(tap.tokens for tap in read):
                 refuse_tokens(settings.pooling)
             self.loss_prediction = LossPrediction(
-                [tap.channels for tap in taps], settings.width, settings.pooling
+                [tap.channels for tap in read], settings.width, settings.pooling
             )
         self.settings = settings
         self.detach_from = 0 if mode == "detached" else settings.detach_epoch
@@ -111,7 +113,7 @@ class JointModel(BaseModel):
                 "Expected a model with a loss-prediction module, but its mode is 'off'"
             )
         with torch.autocast(taps[0].device.type, enabled=False):
-            return self.loss_prediction([tap.float() for tap in taps])
+            return self.loss_prediction([taps[place].float() for place in self.read])
 
     def forward(self, mode: str = "loss", **batch: Any) -> dict[str, Tensor] | list:
         """mmengine's entry point.
@@ -166,6 +168,22 @@ class JointModel(BaseModel):
         if self.settings.objective == "ranking":
             return ranking_loss(predicted, target, self.settings.margin)
         return {"mse": mse_loss, "kl": kl_loss}[self.settings.objective](predicted, target)
+
+
+def read_taps(taps: Sequence[Tap], names: Sequence[str] | None) -> list[int]:
+    """The places of the taps that the module reads, in the order in which they are declared.
+
+    Raises:
+        ValueError: if a name is not that of a tap, or comes twice.
+    """
+    known = [tap.name for tap in taps]
+    if names is None:
+        return list(range(len(known)))
+    if len(set(names)) < len(names) or not set(names) <= set(known):
+        raise ValueError(
+            f"Expected `module.taps` to be some of {known}, each once, but got {list(names)}"
+        )
+    return [place for place, name in enumerate(known) if name in names]
 
 
 def _wanted(module: bool, fields: Collection[str]) -> frozenset[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Lt, MinLen
 
 CHECKPOINT = "checkpoint.pth"  # the newest of a training, in its folder
 # of a committee; "previous" is the model beside that of the cycle before
@@ -69,6 +69,7 @@ class ModuleSettings:
             the choice.
         width: features kept of each tap.
         pooling: ``"gap"`` or ``"conv_gap"``.
+        taps: names of the taps that the module reads; None means all that the network declares.
         objective: ``"ranking"``, ``"mse"`` or ``"kl"``.
         margin: of the ranking objective.
         weight: lambda, the objective's weight beside the task's loss.
@@ -78,6 +79,7 @@ class ModuleSettings:
     mode: Literal["auto", "joint", "detached", "off"] = "auto"
     width: Annotated[int, Ge(1)] = 128
     pooling: Pooling = "gap"
+    taps: Annotated[tuple[str, ...], MinLen(1)] | None = None
     objective: Literal["ranking", "mse", "kl"] = "ranking"
     margin: Annotated[float, Gt(0)] = 1.0
     weight: Annotated[float, Gt(0)] = 1.0
