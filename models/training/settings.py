@@ -16,6 +16,7 @@ CHECKPOINT = "checkpoint.pth"  # the newest of a training, in its folder
 Kind = Literal["ensemble", "dropout", "previous"]
 Mode = Literal["joint", "detached", "off"]  # of the module in a model
 Pooling = Literal["gap", "conv_gap"]
+Objective = Literal["ranking", "mse", "kl", "dynamics"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ class ModuleSettings:
         width: features kept of each tap.
         pooling: ``"gap"`` or ``"conv_gap"``.
         taps: names of the taps that the module reads; None means all that the network declares.
-        objective: ``"ranking"``, ``"mse"`` or ``"kl"``.
+        objective: ``"ranking"``, ``"mse"`` or ``"kl"`` of the losses; ``"dynamics"`` learns the
+            mean of each sample's class probabilities over the epochs instead (TiDAL).
         margin: of the ranking objective.
         weight: lambda, the objective's weight beside the task's loss.
         detach_epoch: from this epoch on (counted from 0) the taps are detached; None means never.
@@ -80,7 +82,7 @@ class ModuleSettings:
     width: Annotated[int, Ge(1)] = 128
     pooling: Pooling = "gap"
     taps: Annotated[tuple[str, ...], MinLen(1)] | None = None
-    objective: Literal["ranking", "mse", "kl"] = "ranking"
+    objective: Objective = "ranking"
     margin: Annotated[float, Gt(0)] = 1.0
     weight: Annotated[float, Gt(0)] = 1.0
     detach_epoch: Annotated[int, Ge(0)] | None = None
