@@ -219,6 +219,10 @@ class Classification:
         """Names in label order."""
         return self.pictures.classes
 
+    def classes_decided(self) -> int:
+        """See `tasks.base.classes_decided`."""
+        return len(self.classes)
+
     @property
     def _pool_images(self) -> sources.Images:
         return self.pictures.pool
