@@ -1,4 +1,4 @@
-"""The paper's experiment on CIFAR-10 as far as a CPU goes: a ResNet-18 an eighth as wide, 30 epochs.
+"""CIFAR-10 as far as a CPU goes: the paper's recipe, a ResNet-18 an eighth as wide, 30 epochs.
 
     python tools/al_train.py configs/cls_cifar10_thin.py --strategy learning_loss --seed 0
 
