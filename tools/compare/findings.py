@@ -23,6 +23,7 @@ from tools.compare.curves import (
     points,
 )
 from tools.compare.grouping import Comparison
+from tools.compare.held import Choice, choice
 from tools.compare.module import Health, Part, attribution, ranking_health
 from tools.compare.saving import Saving, saving
 from tools.compare.statistics import Pair, Penalties, compare_areas, penalties
@@ -88,6 +89,7 @@ class Findings:
         penalties: the matrix of wins and losses.
         parts: of learning_loss's gain; their gain is None if a leg is missing.
         chosen: what was queried.
+        held: what a validation split would choose; None where runs have none.
     """
 
     comparison: Comparison = field(repr=False)
@@ -96,6 +98,7 @@ class Findings:
     penalties: Penalties
     parts: tuple[Part, ...]
     chosen: Chosen
+    held: Choice | None = None
 
 
 def findings(
@@ -112,6 +115,7 @@ def findings(
         penalties=penalties(legs),
         parts=tuple(attribution(legs)),
         chosen=chosen(comparison, options, trust),
+        held=choice(legs, ends),
     )
 
 
