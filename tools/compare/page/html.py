@@ -23,7 +23,9 @@ from tools.compare.findings import AXES, Findings, Leg, axes, gaps, unfinished, 
 from tools.compare.gallery import Picture
 from tools.compare.module import CHANCE
 from tools.compare.page import sentences, style
+from tools.compare.page.ranked import ranking_view
 from tools.compare.page.svg import Line, chip, every, line_chart, mark
+from tools.compare.ranking.result import Ranking
 from tools.compare.statistics import ALPHA
 from tools.compare.traits import Trait
 from tools.display.looks import DARK, LIGHT, Style
@@ -34,14 +36,15 @@ BINS = 20  # bins of a histogram that are shown
 CLAIMS = {"none": ": no claim", "preliminary": ": preliminary", "tested": ""}
 
 
-def page(found: Sequence[Findings], looks: Looks) -> str:
-    """Return the whole file."""
+def page(found: Sequence[Findings], looks: Looks, over: Ranking | None = None) -> str:
+    """Return the whole file; `over` is the ranking over all configs, if there are several."""
     return (
         environment()
         .get_template("report.html.j2")
         .render(
             title=f"Strategies compared: {', '.join(one.comparison.config for one in found)}",
             views=[_view(one, looks) for one in found],
+            over=None if over is None else ranking_view(over, looks),
             looks=looks,
             light=LIGHT,
             dark=DARK,
