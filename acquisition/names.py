@@ -10,6 +10,7 @@ STRATEGIES = (
     "learning_loss_mse",
     "learning_loss_kl",
     "tidal",
+    "tidal_margin",
     "entropy",
     "margin",
     "least_confident",

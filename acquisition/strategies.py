@@ -66,6 +66,7 @@ def named_strategies(subset: int | None = None, keep: int = 4) -> dict[str, Stra
         "learning_loss_mse": scored(Highest(loss), objective="mse"),
         "learning_loss_kl": scored(Highest(loss), objective="kl"),
         "tidal": scored(Highest("dynamics_entropy"), objective="dynamics"),
+        "tidal_margin": scored(Highest("dynamics_margin"), objective="dynamics"),
         **{name: scored(Highest(name)) for name in highest},
         "coreset": scored(KCenter()),
         "density": scored(Densest()),

@@ -173,6 +173,8 @@ def test_objectives_are_the_strategys():
         ("learning_loss", "ranking"),
         ("learning_loss_mse", "mse"),
         ("learning_loss_kl", "kl"),
+        ("tidal", "dynamics"),
+        ("tidal_margin", "dynamics"),
     ):
         assert load(TOY, options={"strategy": name}).module.objective == objective
     assert (
