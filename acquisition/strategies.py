@@ -87,6 +87,7 @@ def named_strategies(subset: int | None = None, keep: int = 4) -> dict[str, Stra
         "enms": scored(Highest("enms")),
         "divproto": scored(DiversePrototypes()),
         "ppal": scored(DifficultyCalibrated(keep), BagMedoids()),
+        "hua": scored(Highest("hua")),
         "localisation": scored(Highest("localisation")),
         "random_stratified": scored(RandomStratified()),
         "random_foreground": scored(RandomForeground()),

@@ -67,6 +67,7 @@ NAMED = {
     "divproto": (PURPLE, "<"),
     "ppal": (BLUE, "<"),
     "localisation": (ORANGE, "<"),
+    "hua": (SKY, "<"),
 }
 # lines of control runs
 DASHES: dict[str, tuple[int, ...]] = {"joint": (7, 3), "detached": (7, 3, 2, 3), "off": (14, 3)}

@@ -34,7 +34,7 @@ TASKS = {  # and the layers after which dropout is put
 LACKING = {
     **{(task, "badge"): ["gradient"] for task in ("detection", "pose")},
     **{(task, "mpe"): ["peaks"] for task in ("classification", "detection")},
-    **{(task, "enms"): ["bag"] for task in ("classification", "pose")},
+    **{(task, one): ["bag"] for task in ("classification", "pose") for one in ("enms", "hua")},
     **{(task, "localisation"): ["bag", "stability"] for task in ("classification", "pose")},
     **{
         (task, strategy): ["bag", "quality"]
