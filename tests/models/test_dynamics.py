@@ -20,6 +20,7 @@ from models.loss_prediction import dynamics_loss
 from models.output import Output
 from models.process.seeding import seeded
 from models.process.stopping import Stopped, listening
+from models.training import dynamics as dynamics_module
 from models.training.dynamics import Dynamics
 from models.training.joint import JointModel
 from models.training.loading import loader, train_loader
@@ -133,6 +134,17 @@ def test_means_by_hand():
 def test_means_hold_no_graph():
     probs = torch.tensor([[0.2, 0.8]], requires_grad=True)
     assert not Dynamics(2).add([0], probs).requires_grad
+
+
+def test_the_means_are_those_of_all_processes(monkeypatch):
+    """As if another process had samples 9 and 4 in the same iteration."""
+    others = torch.tensor([[0.0, 1.0], [0.4, 0.6]])
+    monkeypatch.setattr(dynamics_module, "all_gather_object", lambda own: [[9, 4], own])
+    monkeypatch.setattr(dynamics_module, "all_gather", lambda own: [others, own])
+    dynamics = Dynamics(2)
+    own = dynamics.add([4, 2], torch.tensor([[0.8, 0.2], [1.0, 0.0]]))
+    np.testing.assert_allclose(own, [[0.6, 0.4], [1.0, 0.0]], rtol=1e-6)
+    assert dict(zip(dynamics.rows, dynamics.passes.tolist(), strict=True)) == {9: 1, 4: 2, 2: 1}
 
 
 def test_shapes_that_do_not_fit_are_said():
