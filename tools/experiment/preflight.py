@@ -136,7 +136,7 @@ def _fit(experiment: Experiment) -> list[str]:
     names = needs(experiment.steps)
     wanted = set(fields(read(experiment.steps)))
     if experiment.module_mode != "off":
-        wanted.add("loss")
+        wanted |= {"loss", "probs"} if experiment.module.objective == "dynamics" else {"loss"}
     given = experiment.task.fields
     faults = []
     if lacking := sorted(wanted - given):
