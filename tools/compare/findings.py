@@ -25,6 +25,7 @@ from tools.compare.curves import (
 from tools.compare.grouping import Comparison
 from tools.compare.module import Health, Part, attribution, ranking_health
 from tools.compare.saving import Saving, saving
+from tools.compare.shares import Variation, variations
 from tools.compare.statistics import Pair, Penalties, compare_areas, penalties
 from tools.record import plans
 from tools.record.reading import Run
@@ -88,6 +89,7 @@ class Findings:
         penalties: the matrix of wins and losses.
         parts: of learning_loss's gain; their gain is None if a leg is missing.
         chosen: what was queried.
+        variations: shares of the variance, where runs vary the seeds of single parts.
     """
 
     comparison: Comparison = field(repr=False)
@@ -96,6 +98,7 @@ class Findings:
     penalties: Penalties
     parts: tuple[Part, ...]
     chosen: Chosen
+    variations: tuple[Variation, ...] = ()
 
 
 def findings(
@@ -112,6 +115,7 @@ def findings(
         penalties=penalties(legs),
         parts=tuple(attribution(legs)),
         chosen=chosen(comparison, options, trust),
+        variations=tuple(variations(comparison.every)),
     )
 
 

@@ -67,7 +67,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Variation:
-    """Where the spread of some runs comes from.
+    """Where the spread of some runs' areas comes from; `str` says it in standard deviations.
 
     Args:
         name: of the strategy, or "a − b" for the difference of two with all seeds the same.
@@ -85,6 +85,21 @@ class Variation:
     fixed: tuple[str, ...]
     shares: tuple[Share, ...]
     all_at_once: float
+
+    def __str__(self) -> str:
+        parts = [
+            f"{share.part} {share.std:.3g} [{share.std_low:.3g}, {share.std_high:.3g}]"
+            + ("" if math.isnan(share.low) else f", {_percent(share)}")
+            for share in self.shares
+        ]
+        text = f"{self.name}, {self.runs} runs, {self.design}: {'; '.join(parts)}"
+        if self.fixed:
+            text += f"; nothing is known of {' and '.join(self.fixed)}, which did not differ"
+        return text
+
+
+def _percent(share: Share) -> str:
+    return f"{share.share:.0%} of the variance [{share.low:.0%}, {share.high:.0%}]"
 
 
 def triple(run: Run) -> Triple:
@@ -248,7 +263,8 @@ def _variances(means: np.ndarray, squares: Sequence[_Square]) -> np.ndarray:
     The expected mean square of a term is the sum of weight x variance over the terms that hold it,
     so alternating sums give each.
     """
-    single, others = [], []
+    single: list[np.ndarray] = []
+    others: list[np.ndarray] = []
     for square in squares:
         signs = [
             (-1.0) ** len(other.term - square.term) if other.term >= square.term else 0.0
