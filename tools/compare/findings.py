@@ -26,6 +26,7 @@ from tools.compare.grouping import Comparison
 from tools.compare.held import Choice, choice
 from tools.compare.module import Health, Part, attribution, ranking_health
 from tools.compare.saving import Saving, saving
+from tools.compare.shares import Variation, variations
 from tools.compare.statistics import Pair, Penalties, compare_areas, penalties
 from tools.record import plans
 from tools.record.reading import Run
@@ -90,6 +91,7 @@ class Findings:
         parts: of learning_loss's gain; their gain is None if a leg is missing.
         chosen: what was queried.
         held: what a validation split would choose; None where runs have none.
+        variations: shares of the variance, where runs vary the seeds of single parts.
     """
 
     comparison: Comparison = field(repr=False)
@@ -99,6 +101,7 @@ class Findings:
     parts: tuple[Part, ...]
     chosen: Chosen
     held: Choice | None = None
+    variations: tuple[Variation, ...] = ()
 
 
 def findings(
@@ -116,6 +119,7 @@ def findings(
         parts=tuple(attribution(legs)),
         chosen=chosen(comparison, options, trust),
         held=choice(legs, ends),
+        variations=tuple(variations(comparison.every)),
     )
 
 
