@@ -421,7 +421,7 @@ def test_two_configs_are_two_sections(tmp_path: Path):
     folders(tmp_path / "all/one")
     folders(tmp_path / "all/two", training__epochs=7)
     page, _ = report(tmp_path / "all")
-    assert page.tags.count("section") == 2 and {"#c0", "#c1"} <= set(page.links)
+    assert page.tags.count("section") == 2 and {"#one", "#two-curves"} <= set(page.links)
 
 
 def test_one_look_a_strategy_in_page_and_picture_and_random_is_grey(tmp_path: Path):

@@ -23,6 +23,7 @@ from tools.compare.findings import AXES, Findings, Leg, axes, gaps, unfinished, 
 from tools.compare.gallery import Picture
 from tools.compare.module import CHANCE
 from tools.compare.page import sentences, style
+from tools.compare.page.outline import Outline, csv_link
 from tools.compare.page.svg import Line, chip, every, line_chart, mark
 from tools.compare.statistics import ALPHA
 from tools.compare.traits import Trait
@@ -50,7 +51,10 @@ def page(found: Sequence[Findings], looks: Looks) -> str:
 
 
 def environment() -> Environment:
-    """Return Jinja's environment: templates escape all text that is not marked as `Markup`."""
+    """Return Jinja's environment for one page, whose headings, tables and figures it names.
+
+    Templates escape all text that is not marked as `Markup`.
+    """
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -67,7 +71,12 @@ def environment() -> Environment:
         "scores": _scores,
         "unfinished": unfinished,
     }
+    outline = Outline()
     made.globals |= {
+        "outline": outline,
+        "anchor": outline.anchor,
+        "heading": outline.heading,
+        "csv_link": csv_link,
         "ALPHA": ALPHA,
         "CLAIMS": CLAIMS,
         "crowds": sentences.crowds,
