@@ -65,7 +65,7 @@ def slug(text: str) -> str:
     return re.sub(r"\W+", "-", text.lower()).strip("-")
 
 
-class Cells(HTMLParser):
+class _Cells(HTMLParser):
     """The texts of a table's cells, row by row; pictures in them have none.
 
     Those of values (td) are in characters of a keyboard; names (th) are as they are.
@@ -96,7 +96,7 @@ class Cells(HTMLParser):
 
 
 def table_csv(header: Sequence[str], rows: str) -> str:
-    """Return a table as csv: what the page shows, see `Cells`.
+    """Return a table as csv: what the page shows, see `_Cells`.
 
     Args:
         header: the heading of each column.
@@ -105,7 +105,7 @@ def table_csv(header: Sequence[str], rows: str) -> str:
     top = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    for row in Cells(f"<tr>{top}</tr>{rows}").rows:
+    for row in _Cells(f"<tr>{top}</tr>{rows}").rows:
         writer.writerow([" ".join(cell.split()) for cell in row])
     return buffer.getvalue()
 
