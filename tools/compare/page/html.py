@@ -23,7 +23,7 @@ from tools.compare.chosen import Chosen
 from tools.compare.curves import ANY, FEW, metric_ends, plural
 from tools.compare.findings import Findings, Leg, axes, gaps, unfinished, unrecorded
 from tools.compare.gallery import Picture
-from tools.compare.page import charts, sentences, style, svg
+from tools.compare.page import charts, provenance, sentences, style, svg
 from tools.compare.page.outline import Outline, csv_link
 from tools.compare.page.svg import chip, mark
 from tools.compare.statistics import ALPHA
@@ -51,6 +51,7 @@ def page(found: Sequence[Findings], looks: Looks) -> str:
             looks=looks,
             light=LIGHT,
             dark=DARK,
+            made=provenance.made(),
             script=Markup(script),
             digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
@@ -81,6 +82,8 @@ def environment() -> Environment:
     outline = Outline()
     made.globals |= {
         "outline": outline,
+        "runs": provenance.runs,
+        "settings": provenance.settings,
         "anchor": outline.anchor,
         "heading": outline.heading,
         "csv_link": csv_link,

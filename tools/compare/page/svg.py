@@ -86,9 +86,10 @@ def line_chart(
     """Draw an SVG with axes, bands, curves and points, and a dashed line at `chance`.
 
     More than `FEW` curves show no bands, which would hide each other, unless a few are chosen on
-    the page; see `multiples`. It is empty without a point. `note` is written above it, such as the number of seeds. `ends` are the least
-    and the largest possible value: a t-interval may go beyond, the axis does not. With `named` each
-    curve's name is at its end, to the right of the picture.
+    the page; see `multiples`. It is empty without a point. `note` is written above it, such as the
+    number of seeds. `ends` are the least and the largest possible value: a t-interval may go
+    beyond, the axis does not. With `named` each curve's name is at its end, to the right of the
+    picture.
     """
     frame = FRAME
     if named:
