@@ -9,6 +9,7 @@ STRATEGIES = (
     "learning_loss",
     "learning_loss_mse",
     "learning_loss_kl",
+    "tidal",
     "entropy",
     "margin",
     "least_confident",
@@ -44,6 +45,8 @@ STRATEGIES = (
 )
 SIGNALS = (
     "predicted_loss",
+    "dynamics_entropy",
+    "dynamics_margin",
     "entropy",
     "margin",
     "least_confident",

@@ -6,6 +6,7 @@ Each run is `al_train.py` in a process of its own, with its folder and a log bes
 command skips what is finished and goes on with what is not. Runs of a seed and module mode share
 their first training. With `--in-process` runs take turns in `--jobs` processes, with `--ray` the
 processes are those of a Ray cluster's workers; run folders, logs and all else are the same.
+With `--grid budget.query=25,50` each value is a setting of its own, for all strategies and seeds.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from models.process.text import error_line
 from tools.display.streams import command
 from tools.experiment.options import USAGE_ERROR, ConfigError, add_ray, option, require
 from tools.mirror.modes import MODES
+from tools.sweep.grid import axis, problems
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,6 +43,18 @@ def parser() -> argparse.ArgumentParser:
         choices=("auto", "joint", "detached", "off"),
         default=["auto"],
         help="modes of the module, each a run of its own; auto is what the strategy needs",
+    )
+    parse.add_argument(
+        "--grid",
+        nargs="+",
+        type=axis,
+        default=[],
+        metavar="key=value,value",
+        help="settings over the config's: the runs once for each combination, with folders in "
+        "<work-dir>/<config>/<combination>, which al_compare.py takes as configs of their own",
+    )
+    parse.add_argument(
+        "--dry-run", action="store_true", help="check everything, list the runs, and end"
     )
     parse.add_argument(
         "--jobs",
@@ -99,30 +113,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Check the numbers among the options.
+    """Check the options, each and together.
 
     Raises:
         ConfigError: with all that is wrong.
     """
     jobs, cpus, gpus = arguments.jobs, arguments.cpus, arguments.gpus
-    problems = [
+    faults = problems(arguments.grid, arguments.cfg_options)
+    faults += [
         f"{name}: expected at least 1, but got {number}"
         for name, number in (("--jobs", jobs), ("--cpus", cpus))
         if number is not None and number < 1
     ]
     if gpus is not None and not (0 <= gpus <= 1 or 1 < gpus < float("inf") and gpus == int(gpus)):
-        problems.append(f"--gpus: expected a whole number, or a part of one, but got {gpus}")
+        faults.append(f"--gpus: expected a whole number, or a part of one, but got {gpus}")
     if arguments.ray is not None and arguments.in_process:
-        problems.append("--in-process: expected without --ray, whose workers hold one run each")
+        faults.append("--in-process: expected without --ray, whose workers hold one run each")
     if arguments.ray is None:
         given = (("--cpus", cpus), ("--gpus", gpus))
-        problems += [
+        faults += [
             f"{name}: expected with --ray, but there is none"
             for name, number in given
             if number is not None
         ]
-    if problems:
-        raise ConfigError("al_sweep.py", problems)
+    if faults:
+        raise ConfigError("al_sweep.py", faults)
 
 
 if __name__ == "__main__":

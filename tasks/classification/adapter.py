@@ -56,9 +56,10 @@ class Classification:
         others: folders (or rows of a csv) of classes that `classes` (or train) lacks are a
             ``"fault"``, or left out knowingly: ``"drop"``.
         download: download CIFAR where it is not in `data_root`; of no meaning for folders.
-        network: ``"resnet18_cifar"``, its small relatives ``"resnet10_cifar_w16"`` and
-            ``"resnet10_cifar_w8"``, a classification network of torchvision with four stages
-            ("resnet50"), or any of timm ("timm:convnextv2_nano.fcmae_ft_in1k").
+        network: ``"resnet18_cifar"``, its small relatives ``"resnet18_cifar_w8"``,
+            ``"resnet10_cifar_w16"`` and ``"resnet10_cifar_w8"``, a classification network of
+            torchvision with four stages ("resnet50"), or any of timm
+            ("timm:convnextv2_nano.fcmae_ft_in1k").
         input_size: side of the network's input in pixels; None is 32, or a network of timm's own.
         augmentation: ``"crop"`` for images that all have the network's size, ``"resized_crop"`` for
             those of any; see `views.train_transform`.
@@ -217,6 +218,10 @@ class Classification:
     def classes(self) -> tuple[str, ...]:
         """Names in label order."""
         return self.pictures.classes
+
+    def classes_decided(self) -> int:
+        """See `tasks.base.classes_decided`."""
+        return len(self.classes)
 
     @property
     def _pool_images(self) -> sources.Images:

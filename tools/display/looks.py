@@ -38,6 +38,7 @@ NAMED = {
     "oracle_loss": (SKY, "*"),
     "learning_loss_mse": (PURPLE, "o"),
     "learning_loss_kl": (ORANGE, "D"),
+    "tidal": (GREY, "p"),
     "margin": (PURPLE, "^"),
     "least_confident": (SKY, "v"),
     "ensemble_variance": (ORANGE, "s"),

@@ -18,7 +18,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from acquisition.pool import Budget
 from acquisition.query import needs, read
-from acquisition.signals import fields, need_module
+from acquisition.signals import fields, need_dynamics, need_module
 from models.networks.weights import WeightsError
 from models.process import shared_memory
 from models.process.seeding import seeded
@@ -26,11 +26,13 @@ from models.process.text import came, one_line, told
 from models.training.committee import add_dropout
 from models.training.joint import JointModel
 from models.training.loading import length
+from models.training.numbered import IDS
 from models.training.settings import TrainingSettings
 from tasks.base import DataError, Noted, Sourced, Task, no_committee
 from tasks.twins import ALLOW, shared_images
 from tools.experiment import clashes
 from tools.experiment.config import Experiment
+from tools.experiment.model import model_of
 
 TRIED = 4  # samples whose size is looked at
 # the running cycle's, the next one beside it while it is written, and that of the cycle before
@@ -133,11 +135,30 @@ def _fit(experiment: Experiment) -> list[str]:
             f"strategy {experiment.strategy!r} needs the loss-prediction module, but module.mode "
             "is 'off'"
         )
+    faults += _learned(experiment)
     reason = no_committee(experiment.task)
     if experiment.committee_kind and reason:
         faults.append(
             f"strategy {experiment.strategy!r} compares the members of a committee, but {reason}; "
             "choose a strategy that needs one network"
+        )
+    return faults
+
+
+def _learned(experiment: Experiment) -> list[str]:
+    """Check that the module learns what the strategy reads, and that the task has it."""
+    faults = []
+    objective, strategy = experiment.module.objective, f"strategy {experiment.strategy!r}"
+    dynamics = need_dynamics(needs(experiment.steps))
+    if dynamics is not None and dynamics != (objective == "dynamics"):
+        wanted = "'dynamics'" if dynamics else "'ranking', 'mse' or 'kl'"
+        faults.append(f"{strategy} needs module.objective {wanted}, but got {objective!r}")
+    decides = hasattr(experiment.task, "classes_decided")
+    if experiment.module_mode != "off" and objective == "dynamics" and not decides:
+        kind = type(experiment.task).__name__
+        faults.append(
+            f"{strategy}: module.objective 'dynamics' needs a network that decides between classes "
+            f"once a sample (`classes_decided`, see tasks/base.py), but that of {kind} does not"
         )
     return faults
 
@@ -223,15 +244,7 @@ def _networks(experiment: Experiment, built: Built) -> list[str]:
     except Exception as error:  # adapters are anybody's
         return [f"task: expected `build` to return a network, but got {told(error)}"]
     try:
-        model = JointModel(
-            network,
-            task.forward,
-            task.predict,
-            task.taps,
-            experiment.module,
-            experiment.module_mode,
-            task.fields,
-        )
+        model = model_of(experiment, network)
     except (RuntimeError, TypeError, ValueError, MemoryError) as error:
         return [f"module: expected settings of a module that can be built, but got {told(error)}"]
     built.parameters = sum(p.numel() for p in model.parameters())
@@ -265,7 +278,7 @@ def _lone_sample(experiment: Experiment, model: JointModel) -> list[str]:
     with seeded(0):
         sample = task.collate([task.dataset("train")[0]])
         try:
-            model.train()(mode="loss", **sample)
+            model.train()(mode="loss", **sample, **{IDS: [0]})
         except Exception as error:  # of any network's layers
             which = ", ".join(str(n) for n in lone[:4])
             if len(lone) > 4:

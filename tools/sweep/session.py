@@ -14,7 +14,7 @@ from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
 from tools.sweep.jobs import Job, planned
 from tools.sweep.local import Local, Place, Process
 from tools.sweep.schedule import end, run
-from tools.sweep.table import show
+from tools.sweep.table import listed, show
 from tools.sweep.turns import in_turn
 
 FAILED = 1
@@ -33,6 +33,9 @@ def main(arguments: argparse.Namespace) -> int:
     running: dict[Job, Process] = {}
     try:
         jobs = planned(arguments, console.print)
+        if arguments.dry_run:
+            listed(jobs, console)
+            return 0
         with listening(), _place(arguments, jobs, console.print) as place:
             try:
                 # a signal must not come between the start of a run and the note of it

@@ -14,10 +14,34 @@ from tools.sweep.jobs import Job
 
 
 def show(jobs: Sequence[Job], console: Console) -> None:
-    """Print a table of the final metric of each seed.
+    """Print a table of the final metric of each seed, for each cell of the grid.
 
     It has the mean and standard deviation over seeds of that and of the area under the curve.
     """
+    for cell in dict.fromkeys(job.cell for job in jobs):
+        if cell:
+            console.print(cell)
+        _show([job for job in jobs if job.cell == cell], console)
+    spared = [
+        row["seconds/spared"] for job in jobs for row in job.rows if row.get("seconds/spared")
+    ]
+    if spared:
+        console.print(
+            f"first trainings: {len(spared)} taken over from another run, {sum(spared):,.0f} s "
+            "spared"
+        )
+
+
+def listed(jobs: Sequence[Job], console: Console) -> None:
+    """Print a line for each run: its folder, and how far it is."""
+    for job in jobs:
+        state = "finished" if job.folder.done else f"{job.cycle} of {job.cycles} cycles"
+        console.print(f"{job.folder.path}: {state}")
+    done = sum(job.folder.done for job in jobs)
+    console.print(f"{len(jobs)} runs, {done} of them finished before")
+
+
+def _show(jobs: Sequence[Job], console: Console) -> None:
     seeds = sorted({job.seed for job in jobs})
     metric = jobs[0].metric
     summaries = (
@@ -32,14 +56,6 @@ def show(jobs: Sequence[Job], console: Console) -> None:
         cells = [number(finals.get(seed, math.nan)) for seed in seeds]
         sheet.add(leg, *cells, _spread(list(finals.values())), _spread(areas))
     sheet.print(console)
-    spared = [
-        row["seconds/spared"] for job in jobs for row in job.rows if row.get("seconds/spared")
-    ]
-    if spared:
-        console.print(
-            f"first trainings: {len(spared)} taken over from another run, {sum(spared):,.0f} s "
-            "spared"
-        )
 
 
 def _final(job: Job) -> float:

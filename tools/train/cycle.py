@@ -29,6 +29,7 @@ from tasks.evaluation import metric_of
 from tasks.noise import Fallible
 from tools.cluster.scoring import Scorer
 from tools.experiment.config import Experiment
+from tools.experiment.model import model_of
 from tools.experiment.plan import asked
 from tools.record.data import beside_pool
 from tools.record.folder import RunFolder
@@ -167,22 +168,13 @@ def _training(cycle: Cycle, member: int) -> AbstractContextManager[TrainingRunne
     if experiment.committee_kind == "dropout":
         add_dropout(network, experiment.committee)
     with seeded(derive_seed(seed, "module")):
-        model = JointModel(
-            network,
-            task.forward,
-            task.predict,
-            task.taps,
-            experiment.module,
-            experiment.module_mode,
-            task.fields,
-        )
+        model = model_of(experiment, network)
     before = cycle.before(member)
     if settings.start == "warm" and before is not None:
         warm_start(model, before)
     augmented, test = task.dataset("train"), task.dataset("test")
-    train = train_loader(
-        augmented, pool.labeled, settings.batch_size, settings.workers, task.collate, seed
-    )
+    batch, ids = settings.batch_size, model.dynamics is not None
+    train = train_loader(augmented, pool.labeled, batch, settings.workers, task.collate, seed, ids)
     in_order = DefaultSampler(test, shuffle=False)  # split over the processes
     evaluation = loader(test, in_order, scoring.size, scoring.workers, task.collate)
     title = cycle.title

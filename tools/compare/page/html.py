@@ -25,7 +25,9 @@ from tools.compare.findings import Findings, Leg, axes, gaps, unfinished, unreco
 from tools.compare.gallery import Picture
 from tools.compare.page import charts, provenance, sentences, style, svg
 from tools.compare.page.outline import Outline, csv_link
+from tools.compare.page.ranked import ranking_view
 from tools.compare.page.svg import chip, mark
+from tools.compare.ranking.result import Ranking
 from tools.compare.statistics import ALPHA
 from tools.compare.traits import Trait
 from tools.display.looks import DARK, LIGHT, Style
@@ -36,8 +38,8 @@ BINS = 20  # bins of a histogram that are shown
 CLAIMS = {"none": ": no claim", "preliminary": ": preliminary", "tested": ""}
 
 
-def page(found: Sequence[Findings], looks: Looks) -> str:
-    """Return the whole file.
+def page(found: Sequence[Findings], looks: Looks, over: Ranking | None = None) -> str:
+    """Return the whole file; `over` is the ranking over all configs, if there are several.
 
     Its script alone may run, by its hash: whatever else names or texts of runs hold does not.
     """
@@ -48,6 +50,7 @@ def page(found: Sequence[Findings], looks: Looks) -> str:
         .render(
             title=f"Strategies compared: {', '.join(one.comparison.config for one in found)}",
             views=[_view(one, looks) for one in found],
+            over=None if over is None else ranking_view(over, looks),
             looks=looks,
             light=LIGHT,
             dark=DARK,

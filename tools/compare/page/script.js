@@ -104,6 +104,8 @@ const save = (blob, name) => {
 };
 const looks = "fill stroke stroke-width stroke-dasharray stroke-linejoin stroke-linecap opacity display font-family font-size font-weight".split(" ");
 const drawn = figure => {
+  const image = figure.querySelector("img");
+  if (image) return { text: decodeURIComponent(image.src.slice(image.src.indexOf(",") + 1)), width: image.naturalWidth, height: image.naturalHeight };
   const parts = all("svg", figure).filter(svg => svg.getClientRects().length).map(svg => {
     const box = svg.getBoundingClientRect(), inner = svg.getBBox(), scale = box.width / svg.viewBox.baseVal.width;
     return { svg, box, right: Math.max(box.right, box.left + (inner.x + inner.width) * scale) };

@@ -15,6 +15,8 @@ from tools.compare.page.sentences import (
     verdicts,
 )
 from tools.compare.page.style import count, duration, spread
+from tools.compare.ranking.result import Ranking
+from tools.compare.ranking.words import summary
 from tools.compare.statistics import ALPHA
 from tools.display.sheet import Column, Sheet
 from tools.record.rows import measured
@@ -43,6 +45,21 @@ def show(one: Findings, console: Console) -> None:
     if one.legs:
         sheet.print(console)
     for line in _lines(one):
+        console.print(Text(line), highlight=False)
+
+
+def show_ranking(over: Ranking, console: Console) -> None:
+    """Print the ranking over all configs: a row for each strategy, then what it says."""
+    if over.ranks is not None:
+        names = [setting.name for setting in over.scores.settings]
+        columns = [Column("mean rank", 3), *(Column(name) for name in names)]
+        sheet = Sheet(Column("strategy"), *columns, title="One ranking over all configs")
+        for leg in over.ranks.order:
+            i = over.ranks.legs.index(leg)
+            places = [f"{rank:g}" for rank in over.ranks.table[:, i]]
+            sheet.add(leg, f"{over.ranks.mean[i]:.2f}", *places)
+        sheet.print(console)
+    for line in [*over.scores.left_out, *summary(over)]:
         console.print(Text(line), highlight=False)
 
 
