@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import xml.etree.ElementTree as ElementTree
 import math
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -247,7 +249,9 @@ def test_the_diagrams_are_pictures():
     figure = critical_differences(found, looks)
     said = [text.get_text() for text in figure.axes[0].texts]
     assert f"{found.order[0]}  {found.mean.min():.2f}" in said
-    assert uri(figure).startswith("data:image/png;base64,")
+    kind, _, drawing = uri(figure).partition(",")
+    assert kind == "data:image/svg+xml" and uri(figure).endswith(drawing)  # each time the same
+    assert ElementTree.fromstring(unquote(drawing)).tag == "{http://www.w3.org/2000/svg}svg"
     values = {leg: [[0.1, 0.2, 0.3]] for leg in found.legs}
     near = profile(scores([compared("one", values), compared("two", values)]))
     assert len(profiles(near, looks).axes[0].lines) == 8

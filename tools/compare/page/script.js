@@ -149,4 +149,4 @@ all(".gallery img").forEach(image => press(image, () => {
   large.replaceChildren(image.cloneNode(), make("p", { textContent: image.alt }));
   large.showModal();
 }));
-onbeforeprint = () => all("details").forEach(one => one.open = true);
+addEventListener("beforeprint", () => all("details").forEach(one => one.open = true));
