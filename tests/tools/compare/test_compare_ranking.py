@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import xml.etree.ElementTree as ElementTree
 import math
+import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
