@@ -27,6 +27,7 @@ from tools.compare.module import Health, Part, attribution, ranking_health
 from tools.compare.saving import Saving, saving
 from tools.compare.shares import Variation, variations
 from tools.compare.statistics import Pair, Penalties, compare_areas, penalties
+from tools.compare.testset import Resampled, resampled
 from tools.record import plans
 from tools.record.reading import Run
 from tools.record.rows import NOISE
@@ -90,6 +91,7 @@ class Findings:
         parts: of learning_loss's gain; their gain is None if a leg is missing.
         chosen: what was queried.
         variations: shares of the variance, where runs vary the seeds of single parts.
+        testset: the spread over resampled test sets.
     """
 
     comparison: Comparison = field(repr=False)
@@ -99,6 +101,7 @@ class Findings:
     parts: tuple[Part, ...]
     chosen: Chosen
     variations: tuple[Variation, ...] = ()
+    testset: Resampled = Resampled()
 
 
 def findings(
@@ -116,6 +119,7 @@ def findings(
         parts=tuple(attribution(legs)),
         chosen=chosen(comparison, options, trust),
         variations=tuple(variations(comparison.every)),
+        testset=resampled(legs),
     )
 
 
