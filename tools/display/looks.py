@@ -39,6 +39,7 @@ NAMED = {
     "learning_loss_mse": (PURPLE, "o"),
     "learning_loss_kl": (ORANGE, "D"),
     "tidal": (GREY, "p"),
+    "tidal_margin": (SKY, "p"),
     "margin": (PURPLE, "^"),
     "least_confident": (SKY, "v"),
     "ensemble_variance": (ORANGE, "s"),
@@ -66,6 +67,7 @@ NAMED = {
     "divproto": (PURPLE, "<"),
     "ppal": (BLUE, "<"),
     "localisation": (ORANGE, "<"),
+    "hua": (SKY, "<"),
 }
 # lines of control runs
 DASHES: dict[str, tuple[int, ...]] = {

@@ -31,6 +31,7 @@ from tools.train.cycle import (
     ranking_quality,
     settled,
     start,
+    validated,
 )
 
 
@@ -77,6 +78,9 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
         with clock("evaluate"):  # 2. evaluate on the test set, to report and for nothing else
             metrics = evaluate(runner, task.metric)
         folder.keep_judged(pool.cycle, per_image(runner.test_evaluator.metrics[0]))
+        if pool.validation:
+            with clock("validate"):  # and on labeled samples that nothing is trained on
+                metrics |= validated(cycle, runner)
         model = unwrapped(runner.model)
     members = []
     if experiment.committee_kind and not cycle.last:
@@ -98,7 +102,7 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
     )
     if query is not None and not experiment.scoring.keep_vectors:
         query = query.without_vectors()
-    effort = sum(task.effort(i) for i in pool.labeled)
+    effort = sum(task.effort(i) for i in (*pool.labeled, *pool.validation))
     seconds = clock.seconds | cycle.spared
     row = {
         "cycle": pool.cycle,

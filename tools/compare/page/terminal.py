@@ -9,6 +9,7 @@ from tools.compare.findings import REFERENCE, Findings, gaps, unfinished, unreco
 from tools.compare.page.sentences import (
     crowds,
     doubts,
+    held_out,
     labels_saved,
     module_health,
     noise_met,
@@ -76,6 +77,7 @@ def _lines(one: Findings) -> list[str]:
         if left:
             lines.append(f"{left} more pairs, without significant differences, are in the report.")
     lines += [*labels_saved(one.legs), *module_health(one.legs), *noise_met(one.legs)]
+    lines += held_out(one.held)
     lines += [f"std of the area of {variation}." for variation in one.variations]
     if not one.testset.reason and one.testset.legs:
         lines.append(f"{one.testset}.")
