@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tools.data.sandbox.controls import SHARES, Control
+from tools.data.sandbox.controls import SIZES as CONTROL_SIZES
+
 SIZES = {"det": (800, 400), "cls": (2000, 1000), "pose": (1000, 400)}  # of pool and test set
+HARD = 0.3  # share of hard samples where nothing else is said
 # the configs on them, and the folders of their data
 CONFIGS = {"cls_sandbox": "shapes", "det_sandbox": "VOCdevkit", "pose_sandbox": "figures"}
 
@@ -15,7 +19,8 @@ def draw(
     pool: int | None = None,
     test: int | None = None,
     seed: int = 0,
-    hard: float = 0.3,
+    hard: float | None = None,
+    control: Control | None = None,
 ) -> None:
     """Draw a task's data set below `root`; one that exists already is left as it is.
 
@@ -36,9 +41,11 @@ def draw(
     from tools.data.sandbox.pose import make_pose
 
     make = {"det": make_detection, "cls": make_classification, "pose": make_pose}[task]
-    default_pool, default_test = SIZES[task]
+    default_pool, default_test = SIZES[task] if control is None else CONTROL_SIZES
     if pool is None:
         pool = default_pool
     if test is None:
         test = default_test
-    make(root=root, pool=pool, test=test, seed=seed, hard=hard)
+    if hard is None:
+        hard = HARD if control is None else SHARES[control][0]
+    make(root=root, pool=pool, test=test, seed=seed, hard=hard, control=control)
