@@ -11,11 +11,11 @@ task = dict(
     network="resnet10_cifar_w8",
     mean=(0.5, 0.5, 0.5),
     std=(0.2, 0.2, 0.2),
-    padding=2,
+    padding=1,
 )
 budget = dict(initial=24, query=15, cycles=3)
 training = dict(
-    epochs=30,
+    epochs=40,
     batch_size=8,
     optimizer=dict(type=SGD, lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4),
     schedule=[
@@ -23,9 +23,9 @@ training = dict(
         dict(type=CosineAnnealingLR, eta_min=1e-4, convert_to_iter_based=True),
     ],
     workers=0,
-    checkpoint_every=30,
+    checkpoint_every=40,
 )
-module = dict(weight=0.1, detach_epoch=24)
+module = dict(weight=0.1, detach_epoch=32)
 scoring = dict(batch_size=100, workers=0, control=200)
 strategy = "learning_loss"
 subset = None

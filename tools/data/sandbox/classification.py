@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.data.sandbox.common import Image, Rng, check_settings, publish
-from tools.data.sandbox.controls import Control, Drawing, moved, named, noted, spots
+from tools.data.sandbox.controls import Control, Drawing, moved, named, noted, rules, spots
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
 SIDE = 32  # px
@@ -147,13 +147,13 @@ def make_classification(
     """
     least = len(CLASSES)
     most = 10**6
-    rules = {
+    expected = {
         f"{name}: expected {least} (an image a class) to {most} images, got {count}": (
             least <= count <= most
         )
         for name, count in (("pool", pool), ("test", test))
     }
-    check_settings(rules, seed, hard)
+    check_settings(expected | rules(pool, hard, control), seed, hard)
     settings = {
         "task": "cls",
         "drawing": DRAWING,

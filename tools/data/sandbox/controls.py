@@ -62,6 +62,12 @@ def noted(control: Control | None) -> dict[str, Any]:
     return {} if control is None else {"control": control, "controls_drawing": DRAWING}
 
 
+def rules(pool: int, hard: float, control: Control | None) -> dict[str, bool]:
+    """What must hold of a control's settings beside what must of all."""
+    rule = f"hard: expected a share of the pool that is at least one sample at night, got {hard}"
+    return {f"{rule} of {pool}": control != "positive" or not 0 <= hard <= 1 or hard * pool >= 1}
+
+
 def spots(settings: dict[str, Any], split: int, count: int) -> list[Spot]:
     """Where the samples of a split come from, in their order.
 

@@ -28,7 +28,7 @@ from tools.data.sandbox.common import (
     draw_mark,
     publish,
 )
-from tools.data.sandbox.controls import Control, Drawing, moved, named, noted, spots
+from tools.data.sandbox.controls import Control, Drawing, moved, named, noted, rules, spots
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
 CORNERS = {"circle": 64, "square": 4, "triangle": 3}  # of the polygons that are drawn
@@ -215,13 +215,13 @@ def make_detection(
 
     ValueError: bad settings; FileExistsError: made with others.
     """
-    rules = {
+    expected = {
         f"pool: expected at least 1 scene, got {pool}": pool >= 1,
         f"test: expected at least 0 scenes, got {test}": test >= 0,
         "pool + test: expected at most 999999 scenes, as ids have six digits, got "
         f"{pool + test}": pool + test < 10**6,
     }
-    check_settings(rules, seed, hard)
+    check_settings(expected | rules(pool, hard, control), seed, hard)
     settings = {
         "task": "det",
         "drawing": DRAWING,

@@ -35,8 +35,8 @@ from tools.data.sandbox.common import (
     draw_mark,
     publish,
 )
-from tools.data.sandbox.controls import Control, Drawing, moved, named, noted, spots
-from tools.data.sandbox.figure import HEAD, NECK, SIDE, TOP, Look, draw_figure, pose
+from tools.data.sandbox.controls import Control, Drawing, moved, named, noted, rules, spots
+from tools.data.sandbox.figure import HEAD, NECK, SIDE, TOP, Look, draw_figure, pose, rotated
 from tools.data.sandbox.keypoints import annotation, keypoints_json
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
@@ -90,7 +90,6 @@ HARD = Look(
     bars=(1, 2),
     cut=0.15,
 )
-TUMBLING = EASY._replace(turn=180)  # of a positive control's nights
 
 
 class Person(NamedTuple):
@@ -133,13 +132,13 @@ def draw_bar(rng: Rng, image: Image, joints: NDArray[Any]) -> NDArray[np.bool_]:
     return distances < width / 2
 
 
-def draw_person(seed: int, split: int, index: int, hard: bool, easy: Look = EASY) -> Person:
+def draw_person(seed: int, split: int, index: int, hard: bool, turned: float = 0) -> Person:
     """Draw person `index` (from 0) of train (split 0) or valid (1).
 
-    It depends only on these arguments; `easy` is the look of those that are not hard.
+    It depends only on these arguments; the whole figure is `turned` by so many degrees.
     """
     rng = np.random.default_rng([seed, split, index, int(hard), 2])
-    look = HARD if hard else easy
+    look = HARD if hard else EASY
     image = np.ascontiguousarray(background(rng)[:SIDE, :SIDE])
     for kind in rng.integers(len(CLUTTER), size=rng.integers(*look.clutter, endpoint=True)):
         draw_mark(
@@ -147,7 +146,8 @@ def draw_person(seed: int, split: int, index: int, hard: bool, easy: Look = EASY
         )
     height = rng.uniform(*look.height)
     facing = rng.choice([-1, 1]) * np.cos(rng.uniform(0, np.pi / 3))
-    joints = place(rng, pose(rng, look, facing), height, cut=bool(rng.random() < look.cut))
+    joints = rotated(pose(rng, look, facing), turned)
+    joints = place(rng, joints, height, cut=bool(rng.random() < look.cut))
     image = draw_figure(rng, image, joints, height, facing, rng.uniform(*look.colour))
     annotated = inside(joints)
     middle = (joints[annotated].min(0) + joints[annotated].max(0)) / 2
@@ -169,13 +169,10 @@ def _seen(person: Person, change: Callable[[Image], Image], by: tuple[int, int])
 
 
 def _mislabeled(person: Person, other: Person) -> Person:
-    return person._replace(
-        joints=other.joints,
-        annotated=other.annotated,
-    )
+    return other._replace(image=person.image)
 
 
-DRAWINGS = Drawing(draw_person, partial(draw_person, hard=False, easy=TUMBLING), _seen, _mislabeled)
+DRAWINGS = Drawing(draw_person, partial(draw_person, hard=False, turned=180), _seen, _mislabeled)
 
 
 def inside(joints: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -254,13 +251,13 @@ def make_pose(
 
     ValueError: bad settings; FileExistsError: made with others.
     """
-    rules = {
+    expected = {
         f"pool: expected at least 1 person, got {pool}": pool >= 1,
         f"test: expected at least 1 person, got {test}": test >= 1,
         "pool + test: expected at most 999999 persons, as names have six digits, got "
         f"{pool + test}": pool + test < 10**6,
     }
-    check_settings(rules, seed, hard)
+    check_settings(expected | rules(pool, hard, control), seed, hard)
     settings = {
         "task": "pose",
         "drawing": DRAWING,
