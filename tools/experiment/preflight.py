@@ -18,7 +18,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from acquisition.pool import Budget
 from acquisition.query import needs, read
-from acquisition.signals import fields, need_dynamics, need_module
+from acquisition.signals import fields, need_committee, need_dynamics, need_module
 from models.networks.weights import WeightsError
 from models.process import shared_memory
 from models.process.seeding import seeded
@@ -134,15 +134,17 @@ def _validation(task: Task, budget: Budget) -> list[str]:
 def _fit(experiment: Experiment) -> list[str]:
     """Check that the task gives what the strategy and the module need."""
     names = needs(experiment.steps)
-    wanted = set(fields(read(experiment.steps)))
+    wanted = set(fields([*read(experiment.steps), *experiment.scoring.save]))
     if experiment.module_mode != "off":
         wanted |= {"loss", "probs"} if experiment.module.objective == "dynamics" else {"loss"}
     given = experiment.task.fields
     faults = []
     if lacking := sorted(wanted - given):
-        faults.append(
-            f"strategy {experiment.strategy!r} needs {lacking}, but the task gives {sorted(given)}"
+        what = f"strategy {experiment.strategy!r}" + " with scoring.save" * bool(
+            experiment.scoring.save
         )
+        faults.append(f"{what} needs {lacking}, but the task gives {sorted(given)}")
+    faults += _saved(experiment)
     if need_module(names) and experiment.module_mode == "off":
         faults.append(
             f"strategy {experiment.strategy!r} needs the loss-prediction module, but module.mode "
@@ -174,6 +176,30 @@ def _learned(experiment: Experiment) -> list[str]:
             f"once a sample (`classes_decided`, see tasks/base.py), but that of {kind} does not"
         )
     return faults
+
+
+def _saved(experiment: Experiment) -> list[str]:
+    """Check that a run of this strategy has what the signals to save are computed of."""
+    lines = []
+    for name in experiment.scoring.save:
+        if need_module([name]) and experiment.module_mode == "off":
+            lines.append(
+                f"scoring.save: {name!r} needs the loss-prediction module; add module.mode=joint "
+                "or detached"
+            )
+        dynamics = need_dynamics([name])
+        if dynamics is not None and dynamics != (experiment.module.objective == "dynamics"):
+            lines.append(
+                f"scoring.save: {name!r} is not what a module with module.objective "
+                f"{experiment.module.objective!r} predicts"
+            )
+        kind = need_committee([name])
+        if kind not in (None, experiment.committee_kind):
+            lines.append(
+                f"scoring.save: {name!r} counts votes ({kind}), which strategy "
+                f"{experiment.strategy!r} does not ask; it is saved by runs of one that does"
+            )
+    return lines
 
 
 def _optimiser(settings: TrainingSettings) -> list[str]:
