@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -96,7 +97,8 @@ def profiles(of: Profile, looks: Mapping[str, Style]) -> Figure:
 
 
 def uri(figure: Figure) -> str:
-    """Return a figure as the address of a picture within a page."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=150, format="png")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    """Return a figure as SVG in the address of a picture within a page; its texts are drawn."""
+    buffer = io.StringIO()
+    with rc_context({"svg.fonttype": "path", "svg.hashsalt": "losstap"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return f"data:image/svg+xml,{quote(buffer.getvalue())}"

@@ -240,12 +240,14 @@ def crowds(chosen: Chosen) -> list[str]:
     return [f"{leg}: {number(mean)} annotations a queried sample{beside}" for leg, mean in known]
 
 
-def of_seeds(legs: Sequence[Leg]) -> str:
-    """Describe a picture of legs in words: the number of seeds, and the kind of band."""
+def of_seeds(legs: Sequence[Leg], banded: bool = True) -> str:
+    """Describe a picture of legs in words: the number of seeds, and the kind of band, if any."""
     if not legs:
         return "no finished run"
-    if all(len(leg.seeds) == 1 for leg in legs):
+    if banded and all(len(leg.seeds) == 1 for leg in legs):
         return "one seed, so no band"
+    if not banded:
+        return mean_of_seeds(legs)
     return f"{mean_of_seeds(legs)}, 95% band"
 
 
