@@ -98,8 +98,12 @@ class Form(Protocol):
         """The persons of a split."""
         ...
 
-    def evaluator(self) -> PoseMetric:
-        """A fresh metric over the persons of the test set."""
+    def evaluator(self, part: Part = "test") -> PoseMetric:
+        """A fresh metric over the persons of a split.
+
+        Raises:
+            ValueError: if it has nothing to go by, with the reason.
+        """
         ...
 
 
@@ -178,9 +182,14 @@ class MpiiForm:
         """What MPII's evaluation takes for the truth; None for PCK, which goes by the json."""
         return None if self.head_file is None else read_heads(self.root / self.head_file)
 
-    def evaluator(self) -> Pck:
+    def evaluator(self, part: Part = "test") -> Pck:
         """PCKh by the published truth and head boxes, or PCK by the json."""
-        truth = self.heads or truth_of(self.people("test"))
+        if part != "test" and self.head_file is not None:
+            raise ValueError(
+                f"PCKh needs the heads of the pool's persons, and {self.head_file} has those of "
+                "the test set; task.measure=PCK goes by the json alone"
+            )
+        truth = self.heads or truth_of(self.people(part))
         return Pck(self.metric, self.joints, self.unscored, *truth, self.threshold)
 
 

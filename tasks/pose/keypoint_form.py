@@ -170,12 +170,12 @@ class CocoForm:
         """
         return self._people[part]
 
-    def evaluator(self) -> PoseMetric:
+    def evaluator(self, part: Part = "test") -> PoseMetric:
         """See `forms.Form`."""
-        people = self.people("test")
+        people = self.people(part)
         if self.measure == "OKS":
             sigmas = oks_sigmas(self.joints, self.settings.oks_sigmas)
-            return OksAp(self._splits["test"], people, sigmas)
+            return OksAp(self._splits[part], people, sigmas)
         return Pck("PCK", self.joints, (), *truth_of(people), self.threshold)
 
     def notes(self, flip: float) -> list[str]:

@@ -29,6 +29,7 @@ from models.training.loading import length
 from models.training.numbered import IDS
 from models.training.settings import TrainingSettings
 from tasks.base import DataError, Noted, Sourced, Task, no_committee
+from tasks.evaluation import metric_of
 from tasks.twins import ALLOW, shared_images
 from tools.experiment import clashes
 from tools.experiment.config import Experiment
@@ -115,7 +116,19 @@ def _oddities(task: Task, test_in_pool: bool) -> Findings:
 
 def data_problems(task: Task, budget: Budget, full: bool) -> list[str]:
     """Return the faults of data and weights; if there are none, check the budget and labels."""
-    return task.check(full) or _sizes(task, budget) + _names(task) + _labels(task)
+    faults = task.check(full) or _sizes(task, budget) + _names(task) + _labels(task)
+    return faults or _validation(task, budget)
+
+
+def _validation(task: Task, budget: Budget) -> list[str]:
+    """Check that the task judges samples of its pool, where some validate."""
+    if not budget.validation:
+        return []
+    try:
+        metric_of(task, "pool")
+    except ValueError as error:
+        return [f"budget.validation: expected 0, but got {budget.validation}: {error}"]
+    return []
 
 
 def _fit(experiment: Experiment) -> list[str]:
@@ -123,7 +136,7 @@ def _fit(experiment: Experiment) -> list[str]:
     names = needs(experiment.steps)
     wanted = set(fields(read(experiment.steps)))
     if experiment.module_mode != "off":
-        wanted.add("loss")
+        wanted |= {"loss", "probs"} if experiment.module.objective == "dynamics" else {"loss"}
     given = experiment.task.fields
     faults = []
     if lacking := sorted(wanted - given):
@@ -197,19 +210,20 @@ def _sizes(task: Task, budget: Budget) -> list[str]:
         )
     if not test:
         faults.append("task: expected a test set of at least one sample, but got none")
+    held = budget.held(train)
+    rest = train - held
+    whole = f"the pool without {held} that validate" if held else "the whole pool"
     parts = {"budget.initial": budget.initial}
     if budget.cycles > 1:
         parts["budget.query"] = budget.query
     large = [
-        f"{key}: expected at most {train} (the whole pool), but got {n}"
+        f"{key}: expected at most {max(rest, 0)} ({whole}), but got {n}"
         for key, n in parts.items()
-        if n > train
+        if n > rest
     ]
     last = budget.initial + (budget.cycles - 1) * budget.query
-    if last > train and not large:
-        large = [
-            f"budget: expected at most {train} labels in the end (the whole pool), but got {last}"
-        ]
+    if last > rest and not large:
+        large = [f"budget: expected at most {rest} labels in the end ({whole}), but got {last}"]
     return faults + large
 
 
@@ -342,9 +356,10 @@ def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
     training, budget = experiment.training, experiment.budget
     iterations = [training.epochs * math.ceil(n / training.batch_size) for n in budget.sizes]
     pool, test = (length(experiment.task.dataset(split)) for split in ("train", "test"))
+    held = budget.held(pool)
     looked = [0] * (budget.cycles - 1)
     if needs(experiment.steps):
-        looked = [min(pool - n, experiment.subset or pool) for n in budget.sizes[:-1]]
+        looked = [min(pool - held - n, experiment.subset or pool) for n in budget.sizes[:-1]]
     members = passes = 1
     if experiment.committee_kind == "ensemble":
         members = passes = experiment.committee.members
@@ -361,7 +376,7 @@ def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
         "run": f"{experiment.name}, strategy {experiment.leg}, seed {experiment.seed}",
         "module": experiment.module_mode,
         "folder": folder,
-        "data": f"pool {pool:,}, test {test:,}",
+        "data": f"pool {pool:,}, test {test:,}" + f", {held:,} of the pool validate" * (held > 0),
         "labels": ", ".join(f"{n:,}" for n in budget.sizes),
         "training": f"{trainings} trainings of {steps}",
         "scoring": f"{sum(looked):,} samples for {len(looked)} {queries}{times}",

@@ -280,6 +280,8 @@ class RunFolder:
         """
         cycle = row["cycle"]
         state = {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)}
+        if pool.validation:
+            state["validation"] = list(pool.validation)
         if receipt:
             before = self.receipt(cycle - 1) if cycle else {}
             receipt = chained(receipt, row, before)

@@ -30,6 +30,7 @@ from tools.train.cycle import (
     ranking_quality,
     settled,
     start,
+    validated,
 )
 
 
@@ -75,6 +76,9 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
             runner.train()
         with clock("evaluate"):  # 2. evaluate on the test set, to report and for nothing else
             metrics = evaluate(runner, task.metric)
+        if pool.validation:
+            with clock("validate"):  # and on labeled samples that nothing is trained on
+                metrics |= validated(cycle, runner)
         model = unwrapped(runner.model)
     members = []
     if experiment.committee_kind and not cycle.last:
@@ -96,7 +100,7 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
     )
     if query is not None and not experiment.scoring.keep_vectors:
         query = query.without_vectors()
-    effort = sum(task.effort(i) for i in pool.labeled)
+    effort = sum(task.effort(i) for i in (*pool.labeled, *pool.validation))
     seconds = clock.seconds | cycle.spared
     row = {
         "cycle": pool.cycle,

@@ -133,6 +133,7 @@ def _curves(one: Findings, looks: Looks) -> dict[str, Any]:
             *sentences.labels_saved(one.legs),
             *sentences.module_health(one.legs),
             *sentences.noise_met(one.legs),
+            *sentences.held_out(one.held),
         ],
         "shown": list(dict.fromkeys(names)),
         "counts": _counts(one),

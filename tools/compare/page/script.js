@@ -15,7 +15,7 @@ const sorted = (rows, column, way) => rows.sort((a, b) => {
   const [one, two] = [a.cells[column], b.cells[column]], [x, y] = [number(one), number(two)];
   return isNaN(x) - isNaN(y) || way * (x - y || words(one).localeCompare(words(two)));
 });
-all("table:not(.matrix)").filter(table => table.tBodies[0].rows.length > 1).forEach(table =>
+all("table:not(.matrix, .fixed)").filter(table => table.tBodies[0].rows.length > 1).forEach(table =>
   all("thead th", table).forEach((head, column) => {
     const button = make("button", { type: "button" });
     button.append(...head.childNodes);
