@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("home")
 
 TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 SHORT = ["budget.cycles=2", "training.epochs=2", "module.detach_epoch=1", "committee.members=2"]
-LINE, BAR = "Run History Line Plot", "Bar Chart"
+LINE, BAR, MEDIA = "Run History Line Plot", "Bar Chart", "Media Browser"
 
 
 class Signs(Toy):
@@ -88,6 +88,8 @@ def test_every_key_of_the_view_is_one_that_runs_log(logged: list[RunFile], capsy
         assert any({config["xAxis"], *config["metrics"]} <= keys for keys in rows), config[
             "chartTitle"
         ]
+    (media,) = panels(spec, MEDIA)
+    assert all(set(media["mediaKeys"]) <= keys for keys in rows)
     for config in panels(spec, BAR):
         assert all(set(config["metrics"]) <= out.summary.keys() for out in logged), config[
             "chartTitle"
@@ -117,6 +119,7 @@ def test_the_view_compares_strategies_without_a_click(capsys):
         config[key] == value for config in [*curves, *bars] for key, value in grouped.items()
     )
     assert all(config["limit"] == 1000 and config["smoothingType"] == "none" for config in curves)
+    assert all(config["legendPosition"] == "east" for config in curves)
     drawn = [(config["metrics"], config["xAxis"]) for config in curves]
     assert drawn[:2] == [(["score"], "labeled"), (["score"], "effort")]
     ranking = [
