@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol
 
+import numpy as np
+
 from tasks.faults import Fault
 from tasks.labelable import Unlabeled
 from tasks.pose.faults import mpii_faults
@@ -189,13 +191,21 @@ class MpiiForm:
                 f"PCKh needs the heads of the pool's persons, and {self.head_file} has those of "
                 "the test set; task.measure=PCK goes by the json alone"
             )
-        truth = self.heads or truth_of(self.people(part))
-        return Pck(self.metric, self.joints, self.unscored, *truth, self.threshold)
+        people = self.people(part)
+        truth = self.heads or truth_of(people)
+        images = images_of(people)
+        return Pck(self.metric, self.joints, self.unscored, *truth, self.threshold, images)
 
 
 def threshold_of(measure: str, given: float | None) -> float:
     """How close a joint must be in sizes, by the setting or as usual."""
     return THRESHOLDS[measure] if given is None else given
+
+
+def images_of(people: People) -> np.ndarray:
+    """(N,) a number for the image of each person."""
+    numbers: dict[object, int] = {}
+    return np.array([numbers.setdefault(path, len(numbers)) for path in people.paths])
 
 
 def truth_of(people: People) -> Truth:

@@ -289,6 +289,10 @@ def test_the_module_reads_the_named_taps_alone():
     found = model.predicted_loss((first, second))
     assert torch.equal(found, model.predicted_loss((first + 1, second)))
     assert model.loss_prediction.channels == (4,)
+    with pytest.raises(ValueError, match=r"with channels \(4,\), but got \(\)"):
+        model.predicted_loss((first,))
+    with pytest.raises(ValueError, match=r"with channels \(8, 4\), but got \(8, 4, 4\)"):
+        model_of(objective="ranking").predicted_loss((first, second, second))
     both = model_of(objective="ranking", taps=("second", "first"))
     assert both.loss_prediction.channels == (8, 4), "in the order of the network"
 

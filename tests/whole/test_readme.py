@@ -253,6 +253,7 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
                 comparekit.write(tmp_path / f"runs/{leg}/seed{seed}", comparekit.config(leg, seed))
         places = {
             "work_dirs/det_ssd_voc": str(tmp_path / "runs"),
+            "work_dirs/cls_sandbox": str(tmp_path / "runs"),
             "runs/bolts": str(tmp_path / "runs"),  # test_people.py compares projects
             "report": str(tmp_path / "report"),
         }

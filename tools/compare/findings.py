@@ -28,6 +28,7 @@ from tools.compare.module import Health, Part, attribution, ranking_health
 from tools.compare.saving import Saving, saving
 from tools.compare.shares import Variation, variations
 from tools.compare.statistics import Pair, Penalties, compare_areas, penalties
+from tools.compare.testset import Resampled, resampled
 from tools.record import plans
 from tools.record.reading import Run
 from tools.record.rows import NOISE
@@ -92,6 +93,7 @@ class Findings:
         chosen: what was queried.
         held: what a validation split would choose; None where runs have none.
         variations: shares of the variance, where runs vary the seeds of single parts.
+        testset: the spread over resampled test sets.
     """
 
     comparison: Comparison = field(repr=False)
@@ -102,6 +104,7 @@ class Findings:
     chosen: Chosen
     held: Choice | None = None
     variations: tuple[Variation, ...] = ()
+    testset: Resampled = Resampled()
 
 
 def findings(
@@ -120,6 +123,7 @@ def findings(
         chosen=chosen(comparison, options, trust),
         held=choice(legs, ends),
         variations=tuple(variations(comparison.every)),
+        testset=resampled(legs),
     )
 
 

@@ -25,7 +25,9 @@ def test_warm_runs_are_controls_beside_those_from_scratch(tmp_path: Path):
     for leg, seed in itertools.product(("random", "entropy"), range(2)):
         write(tmp_path / f"net/{leg}/seed{seed}", config(leg, seed))
         write(tmp_path / f"net_warm/{leg}/seed{seed}", config(leg, seed, **WARM))
-    write(tmp_path / "net_warm/x/seed0", config("random", 0, module__mode="joint", **WARM))
+    write(
+        tmp_path / "net_warm/random-joint/seed0", config("random", 0, module__mode="joint", **WARM)
+    )
     (one,) = grouped(tmp_path)
     assert one.config == "net"
     assert {leg: [run.seed for run in runs] for leg, runs in one.legs.items()} == {

@@ -79,6 +79,9 @@ def _lines(one: Findings) -> list[str]:
     lines += [*labels_saved(one.legs), *module_health(one.legs), *noise_met(one.legs)]
     lines += held_out(one.held)
     lines += [f"std of the area of {variation}." for variation in one.variations]
+    if not one.testset.reason and one.testset.legs:
+        lines.append(f"{one.testset}.")
+    lines += [f"not judged on other test sets: {line}" for line in one.testset.left_out]
     lines += crowds(one.chosen)
     lines += [f"no pictures: {fault}" for fault in one.chosen.faults[:SHOWN]]
     left = len(one.chosen.faults) - SHOWN
