@@ -89,7 +89,9 @@ def test_every_key_of_the_view_is_one_that_runs_log(logged: list[RunFile], capsy
             "chartTitle"
         ]
     (media,) = panels(spec, MEDIA)
-    assert all(set(media["mediaKeys"]) <= keys for keys in rows)
+    # a list of pictures has a record for each of its fields
+    assert media["mediaKeys"] == ["queried"]
+    assert all({"queried._type", "queried.count"} <= keys for keys in rows), rows
     for config in panels(spec, BAR):
         assert all(set(config["metrics"]) <= out.summary.keys() for out in logged), config[
             "chartTitle"
@@ -222,13 +224,13 @@ def test_without_a_login_a_config_or_the_package_it_says_what_to_do(
 def test_strategies_have_the_colours_of_the_reports(capsys):
     settings = printed(capsys)["section"]["customRunColors"]
     found = {
-        re.search(r"[a-z_]+(-(joint|detached|off))?(?=[^a-z_-]*$)", key)[0]: hue
+        re.search(r"[a-z_]+(-(joint|detached|off))?(-warm)?(?=[^a-z_-]*$)", key)[0]: hue
         for key, hue in settings.items()
     }
     assert (
         found["learning_loss"] == found["learning_loss-joint"] == "#1d5bde"
         and found["random"] == "#6b7280"
     )
-    assert len(found) == 4 * len(STRATEGIES) and found == {
+    assert len(found) == 8 * len(STRATEGIES) and found == {
         leg: LIGHT[look.colour] for leg, look in styles(found).items()
     }
