@@ -144,6 +144,18 @@ def test_every_link_leads_somewhere_and_every_id_is_one(whole):
     assert all("alt" in about for tag, about in page.found if tag == "img")
 
 
+def test_sections_have_headings_tables_and_figures_by_the_ways_that_name_them():
+    templates = [*FOLDER.glob("*.j2")]
+    assert len(templates) >= 8
+    for template in templates:
+        raw = re.findall("<h[2-5]|<table|<figure", template.read_text(encoding="utf-8"))
+        allowed = {
+            "macros.html.j2": ["<table", "<figure", "<figure"],
+            "chosen.html.j2": ["<figure"],  # of a thumbnail
+        }
+        assert raw == allowed.get(template.name, []), template.name
+
+
 def test_a_heading_twice_has_two_names():
     outline = Outline()
     made = [
