@@ -259,6 +259,7 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         }
         assert al_compare.main([places.get(word, word) for word in arguments]) == 0
         written = {"report.html", "curves.png", "summary.json", "summary.csv"}
+        written |= {"ranking.json", "ranking.csv"}
         assert {path.name for path in (tmp_path / "report").iterdir()} == written
         return
     config = Path(arguments[0]).stem
