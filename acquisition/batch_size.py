@@ -76,7 +76,7 @@ def _pass(
     output = model.output(collate(samples), want)
     if model.loss_prediction is not None:
         with full_precision(output.taps[0].device):
-            model.predicted_loss(output.taps)
+            model.predicted(output.taps)
     if output.taps[0].is_cuda:
         torch.cuda.synchronize()
 

@@ -6,11 +6,12 @@ k(c, n), where k(x, y) = exp(-|x - y|^2 / h^2) on unit features.
 Sources: Bae, Noh and Sutherland, "Generalized Coverage for More Robust Low-Budget Active Learning",
 ECCV 2024 (u = 1); Bae, Oliveira and Sutherland, "Uncertainty Herding", ICLR 2025.
 
-The gain of a candidate only falls as others are picked, so an old gain is an upper bound for ever.
-All gains are computed once, tile by tile, each pair of samples once. From then on a gain is brought
-up to date where its bound may be the largest, by the samples alone whose cover has changed since;
-all gains are where that has cost as much as it would cost for all of them. The kernel of all pairs
-is never held.
+With enough labeled samples few pairs of a candidate and a sample count: these are found once and
+held (`acquisition.pairs`). Otherwise, the gain of a candidate only falls as others are picked, so
+an old gain is an upper bound for ever. All gains are computed once, tile by tile, each pair of
+samples once. From then on a gain is brought up to date where its bound may be the largest, by the
+samples alone whose cover has changed since; all gains are where that has cost as much as it would
+cost for all of them. The kernel of all pairs is never held.
 
 Kept by hand: libraries hold that kernel, 20 GB at 50,000 samples, and go through it for each pick.
 """
@@ -24,11 +25,13 @@ import torch
 from torch import Tensor
 
 from acquisition.diversity import check_budget, rows
+from acquisition.pairs import Gains, Places
 
 TILE = 1024  # samples on each side of a tile: 8 MB
 TRIED = 16  # gains brought up to date at once
 # Gains closer than this part of the largest first one are equal: rounding is 1e-13 of it.
 EQUAL = 1e-9
+NOTHING = 1e-12  # part of the largest first gain that no sample's smallest kernel values come to
 FAR = float("inf")
 
 
@@ -151,15 +154,23 @@ class Search:
         self.covered = torch.zeros(len(points), dtype=torch.float64)
         self.changed = torch.zeros(0, dtype=torch.int64)
         self.held = torch.zeros(len(points), dtype=torch.bool)
+        self.near: Gains | None = None  # where few pairs count
+
+    def value(self, squares: Tensor) -> Tensor:
+        """The kernel at squared distances, which are overwritten."""
+        return squares.mul_(self.scale).exp_()
 
     def kernel(self, some: Tensor | slice, others: Tensor, lengths: Tensor) -> Tensor:
         """(n, m) kernel values of candidates and rows (m, D) with squared lengths (m,)."""
-        squares = squared(self.points[some], self.lengths[some], others, lengths)
-        return squares.mul_(self.scale).exp_()
+        return self.value(squared(self.points[some], self.lengths[some], others, lengths))
 
     def reach(self) -> Tensor:
-        """(N,) squared distances within which a centre is nearer to a sample than the others."""
-        return self.covered.log().div_(self.scale)
+        """(N,) squared distances within which a centre raises the cover of a sample.
+
+        Kernel values count that are above `least`. All that do not come to less than `NOTHING` of
+        the largest first gain, as a candidate raises at least its own cover to 1.
+        """
+        return self.covered.clamp(min=self.least).log().div_(self.scale)
 
     def cover(self, centres: Tensor) -> None:
         """Add centres (m, D)."""
@@ -170,6 +181,9 @@ class Search:
 
     def cover_by(self, pick: int) -> None:
         """Add a pick: of the samples that it may be nearest to by float32, and of no others."""
+        if self.near is not None:
+            self.near.cover_by(pick)
+            return
         squares = self.lengths + self.lengths[pick]
         squares -= 2 * (self.short @ self.short[pick])
         slack = (self.points.shape[1] + 16) * torch.finfo(torch.float32).eps
@@ -200,6 +214,19 @@ class Search:
 
     def begin(self) -> None:
         """Compute the gain of each candidate before any pick."""
+        own = float(((1 - self.covered) * self.weights).max())
+        self.least = NOTHING * own / max(float(self.weights.sum()), own) if own > 0 else 1.0
+        places = Places(self.points, self.lengths, self.short, self.covered, self.reach(),
+                        self.value, TILE)  # fmt: skip
+        pairs = places.pairs()
+        if pairs is None:
+            self._begin_with_all()
+        else:
+            self.near = Gains(places, pairs, self.weights)
+            self.gains = self.bounds = self.near.gains
+        self.equal = EQUAL * float(self.gains.max())
+
+    def _begin_with_all(self) -> None:
         gains = torch.zeros_like(self.covered)
         for ours in self._parts():
             for theirs in self._parts():
@@ -213,7 +240,6 @@ class Search:
                 gains[ours] += above @ self.weights[theirs]
         self.gains = gains
         self.bounds = gains.clone()
-        self.equal = EQUAL * float(gains.max())
         self.rows = torch.empty_like(self.points)  # takes memory as far as it is written
         self._forget()
 
@@ -225,6 +251,8 @@ class Search:
 
     def _best(self) -> int:
         """The position with the largest gain, the lowest of equal ones."""
+        if self.near is not None:
+            return int((self.gains >= self.gains.max() - self.equal).nonzero()[0, 0])
         if self.spent >= len(self.points) * len(self.changed):
             self.count()
         fresh = self.bounds == -FAR  # picked
@@ -243,6 +271,8 @@ class Search:
 
     def count(self) -> None:
         """Bring all gains up to date."""
+        if self.near is not None:
+            return
         for part in self._parts():
             self.gains[part] -= self._lost(part)
         self.bounds = torch.where(self.bounds == -FAR, self.bounds, self.gains)

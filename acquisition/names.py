@@ -9,6 +9,8 @@ STRATEGIES = (
     "learning_loss",
     "learning_loss_mse",
     "learning_loss_kl",
+    "tidal",
+    "tidal_margin",
     "entropy",
     "margin",
     "least_confident",
@@ -35,6 +37,7 @@ STRATEGIES = (
     "enms",
     "divproto",
     "ppal",
+    "hua",
     "localisation",
     "random_stratified",
     "random_foreground",
@@ -44,6 +47,8 @@ STRATEGIES = (
 )
 SIGNALS = (
     "predicted_loss",
+    "dynamics_entropy",
+    "dynamics_margin",
     "entropy",
     "margin",
     "least_confident",
@@ -60,6 +65,7 @@ SIGNALS = (
     "feature",
     "bag",
     "enms",
+    "hua",
     "localisation",
     "prototypes",
     "quality",

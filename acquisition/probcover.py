@@ -30,9 +30,8 @@ class Balls(Search):
         super().__init__(points, torch.ones(len(points), dtype=torch.float64), 1.0)
         self.radius = radius
 
-    def kernel(self, some: Tensor | slice, others: Tensor, lengths: Tensor) -> Tensor:
-        """(n, m): 1 where a candidate and a row are within the radius, else 0."""
-        squares = squared(self.points[some], self.lengths[some], others, lengths)
+    def value(self, squares: Tensor) -> Tensor:
+        """1 at squared distances within the radius, else 0."""
         return (squares <= self.radius**2).double()
 
     def reach(self) -> Tensor:

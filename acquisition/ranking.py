@@ -74,7 +74,9 @@ def module_quality(
 ) -> dict[str, float | None]:
     """Measure `quality` on groups of samples.
 
-    This reads labels of unlabeled samples: it is a measure for reports, and no strategy sees it.
+    The module's order is that of its predicted losses, or of the entropies of the dynamics that it
+    predicts. This reads labels of unlabeled samples: it is a measure for reports, and no strategy
+    sees it.
 
     Args:
         model: with its loss-prediction module.
@@ -87,11 +89,12 @@ def module_quality(
     """
     ids = np.unique(np.concatenate(list(groups.values())))
     samples = Samples(dataset, collate, ids)
-    rows = score(model, samples, ("predicted_loss", "loss"), settings, Pass("ranking quality"))
+    signal = "predicted_loss" if model.dynamics is None else "dynamics_entropy"
+    rows = score(model, samples, (signal, "loss"), settings, Pass("ranking quality"))
     measures: dict[str, float | None] = {}
     for group, members in groups.items():
         at = np.searchsorted(ids, members)
-        measured = quality(rows["predicted_loss"][at], rows["loss"][at])
+        measured = quality(rows[signal][at], rows["loss"][at])
         measures |= {f"ranking/{group}/{name}": value for name, value in measured.items()}
     return measures
 

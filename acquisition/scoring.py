@@ -18,7 +18,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from acquisition import canary, signals
-from acquisition.numbered import Collate, Ids, WithId, gathered
 from acquisition.settings import ScoringSettings
 from acquisition.table import Table
 from models.process.progress import track
@@ -26,6 +25,7 @@ from models.training.committee import Member
 from models.training.inference import full_precision, inference
 from models.training.joint import JointModel
 from models.training.loading import loader
+from models.training.numbered import Collate, Ids, WithId, gathered
 
 
 @dataclass(frozen=True)

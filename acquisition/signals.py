@@ -81,6 +81,7 @@ class Signal:
         rows: from the evidence.
         fields: of `Output` that the task's `forward` must return for it.
         module: whether the model needs a trained loss-prediction module.
+        dynamics: whether that must have learned training dynamics in place of losses.
         committee: whose votes it counts; None for the model's own output.
         compared: whether it reads the model's own output beside the votes.
 
@@ -96,6 +97,7 @@ class Signal:
     rows: Callable[[Evidence], Tensor]
     fields: frozenset[str] = frozenset()
     module: bool = False
+    dynamics: bool = False
     committee: Kind | None = None
     compared: bool = False
 
@@ -189,6 +191,19 @@ def _peak_entropy(evidence: Evidence) -> Tensor:
     return entropy(given(_output(evidence).peaks, "peaks").float()).sum(dim=1)
 
 
+def _dynamics_entropy(evidence: Evidence) -> Tensor:
+    return entropy(evidence.model.predicted_dynamics(_output(evidence).taps))
+
+
+def _dynamics_margin(evidence: Evidence) -> Tensor:
+    """The likeliest other class's predicted mean less that of the class that the network takes."""
+    output = _output(evidence)
+    predicted = evidence.model.predicted_dynamics(output.taps)
+    taken = given(output.probs, "probs")[:, 0].argmax(dim=1, keepdim=True)
+    others = predicted.scatter(1, taken, 0.0).amax(dim=1)
+    return others - predicted.gather(1, taken).squeeze(1)
+
+
 def _gradient(place: int) -> Signal:
     def rows(evidence: Evidence) -> Tensor:
         """One of the gradient's two factors."""
@@ -209,6 +224,8 @@ def _localisation(evidence: Evidence) -> Tensor:
 
 SIGNALS = {
     "predicted_loss": Signal(lambda e: e.model.predicted_loss(_output(e).taps), module=True),
+    "dynamics_entropy": Signal(_dynamics_entropy, module=True, dynamics=True),
+    "dynamics_margin": Signal(_dynamics_margin, frozenset({"probs"}), module=True, dynamics=True),
     "entropy": _of_probs(entropy),
     "margin": _of_probs(margin, best=True),
     "least_confident": _of_probs(least_confident, best=True),
@@ -225,6 +242,7 @@ SIGNALS = {
     "feature": _gradient(1),
     "bag": _of_bag(boxes.rows_of),
     "enms": _of_bag(boxes.enms),
+    "hua": _of_bag(boxes.hua),
     "localisation": Signal(_localisation, frozenset({"bag", "stability"})),
     "prototypes": _of_bag(boxes.prototypes),
     # reads labels: of labeled samples alone
@@ -259,6 +277,18 @@ def fields(names: Iterable[str]) -> frozenset[str]:
 def need_module(names: Iterable[str]) -> bool:
     """Whether any of the signals needs the loss-prediction module."""
     return any(known(name).module for name in names)
+
+
+def need_dynamics(names: Iterable[str]) -> bool | None:
+    """Whether the signals need a module that learned dynamics; None if they need no module.
+
+    Raises:
+        ValueError: if some need one that learned dynamics and others one that learned losses.
+    """
+    kinds = {known(name).dynamics for name in names if known(name).module}
+    if len(kinds) > 1:
+        raise ValueError("Expected signals of one module, but got those of dynamics and of losses")
+    return kinds.pop() if kinds else None
 
 
 def need_committee(names: Iterable[str]) -> Kind | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from acquisition.box_steps import BagMedoids, DifficultyCalibrated, DiversePrototypes
 from acquisition.class_steps import ClaSP, RandomForeground, RandomMatched, RandomStratified
@@ -22,6 +21,7 @@ from acquisition.steps import (
     Step,
     Typical,
 )
+from models.training.settings import Objective
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Strategy:
     """
 
     steps: tuple[Step, ...]
-    objective: Literal["ranking", "mse", "kl"] | None = None
+    objective: Objective | None = None
 
 
 def named_strategies(subset: int | None = None, keep: int = 4) -> dict[str, Strategy]:
@@ -46,7 +46,7 @@ def named_strategies(subset: int | None = None, keep: int = 4) -> dict[str, Stra
         keep: chains keep so many times the budget by score before they choose by place.
     """
 
-    def scored(*steps: Step, objective: Literal["ranking", "mse", "kl"] | None = None) -> Strategy:
+    def scored(*steps: Step, objective: Objective | None = None) -> Strategy:
         """A strategy whose steps follow the random subset."""
         return Strategy(sampled(subset, steps), objective)
 
@@ -65,6 +65,8 @@ def named_strategies(subset: int | None = None, keep: int = 4) -> dict[str, Stra
         "learning_loss": scored(Highest(loss)),
         "learning_loss_mse": scored(Highest(loss), objective="mse"),
         "learning_loss_kl": scored(Highest(loss), objective="kl"),
+        "tidal": scored(Highest("dynamics_entropy"), objective="dynamics"),
+        "tidal_margin": scored(Highest("dynamics_margin"), objective="dynamics"),
         **{name: scored(Highest(name)) for name in highest},
         "coreset": scored(KCenter()),
         "density": scored(Densest()),
@@ -85,6 +87,7 @@ def named_strategies(subset: int | None = None, keep: int = 4) -> dict[str, Stra
         "enms": scored(Highest("enms")),
         "divproto": scored(DiversePrototypes()),
         "ppal": scored(DifficultyCalibrated(keep), BagMedoids()),
+        "hua": scored(Highest("hua")),
         "localisation": scored(Highest("localisation")),
         "random_stratified": scored(RandomStratified()),
         "random_foreground": scored(RandomForeground()),

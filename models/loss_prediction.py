@@ -4,7 +4,8 @@ The module is a small network that ranks samples by their loss.
 
 Source: Yoo and Kweon, "Learning Loss for Active Learning", CVPR 2019, section 3 (module and ranking
 loss); Shukla and Ahmed, "A Mathematical Analysis of Learning Loss for Active Learning in
-Regression", CVPRW 2021 (KL objective and the convolution before the pooling).
+Regression", CVPRW 2021 (KL objective and the convolution before the pooling); Kye et al., "TiDAL:
+Learning Training Dynamics for Active Learning", ICCV 2023 (the dynamics in place of the loss).
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ class LossPrediction(nn.Module):
 
     Every map is pooled over its places to one vector, every sequence of tokens over its tokens, and
     mapped to `width` features by a fully connected layer and a ReLU; their concatenation is mapped
-    to one number. No dropout, no batch norm, and no activation on the number.
+    to one number, or to one for each class. No dropout, no batch norm, and no activation on them.
 
     Args:
         channels: channels of each tap, as the task declares them.
         width: features kept of each tap (128 in the paper).
         pooling: ``"gap"``, global average pooling as in the paper; ``"conv_gap"``, a 3x3
             convolution before it.
+        classes: of which it predicts logits in place of one loss; None is one loss.
 
     Examples:
         >>> module = LossPrediction(channels=(64, 128), width=16)
@@ -39,7 +41,13 @@ class LossPrediction(nn.Module):
         torch.Size([4])
     """
 
-    def __init__(self, channels: Sequence[int], width: int = 128, pooling: Pooling = "gap") -> None:
+    def __init__(
+        self,
+        channels: Sequence[int],
+        width: int = 128,
+        pooling: Pooling = "gap",
+        classes: int | None = None,
+    ) -> None:
         super().__init__()
         if not channels or any(c < 1 for c in channels):
             raise ValueError(
@@ -52,12 +60,14 @@ class LossPrediction(nn.Module):
             raise ValueError(
                 f"Expected `pooling` to be one of {get_args(Pooling)}, but got {pooling!r}"
             )
-        self.channels, self.pooling = tuple(channels), pooling
+        if classes is not None and classes < 1:
+            raise ValueError(f"Expected `classes` to be at least 1, but got {classes}")
+        self.channels, self.pooling, self.classes = tuple(channels), pooling, classes
         self.branches = nn.ModuleList(_branch(c, width, pooling) for c in channels)
-        self.head = nn.Linear(width * len(self.channels), 1)
+        self.head = nn.Linear(width * len(self.channels), classes or 1)
 
     def forward(self, taps: Sequence[Tensor]) -> Tensor:
-        """Predict the losses of B samples.
+        """Predict the losses of B samples, or their classes.
 
         Args:
             taps: one tensor for every tap: a map (B, channels_k, H_k, W_k), or tokens
@@ -65,7 +75,7 @@ class LossPrediction(nn.Module):
 
         Returns:
             (B,) predicted losses: their order has a meaning, their scale has not (unless the
-            objective is "mse").
+            objective is "mse"). With `classes`, logits (B, classes).
 
         Raises:
             ValueError: if the taps are not the declared ones, or tokens are to be convolved.
@@ -80,7 +90,8 @@ class LossPrediction(nn.Module):
         pooled = [
             branch(self._as_map(tap)) for branch, tap in zip(self.branches, taps, strict=True)
         ]
-        return self.head(torch.cat(pooled, dim=1)).squeeze(1)
+        predicted = self.head(torch.cat(pooled, dim=1))
+        return predicted.squeeze(1) if self.classes is None else predicted
 
     def _as_map(self, tap: Tensor) -> Tensor:
         """Tokens (B, N, C) as a map (B, C, N, 1), of which the mean is theirs; maps as they are."""
@@ -183,6 +194,27 @@ def kl_loss(predicted: Tensor, target: Tensor) -> Tensor:
     share = torch.where(total > 0, losses / total.clamp(min=torch.finfo(losses.dtype).tiny), 0.5)
     log_q = F.log_softmax(torch.stack((p_i, p_j), dim=1), dim=1)
     return _mean(F.kl_div(log_q, share, reduction="none").sum(dim=1), predicted)
+
+
+def dynamics_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """The objective of TiDAL: Kullback-Leibler divergence of each sample from its dynamics.
+
+    It is the mean over samples of KL(t || softmax(p)), with t the mean of the sample's class
+    probabilities over the epochs so far.
+
+    Args:
+        predicted: (B, C) logits.
+        target: (B, C) means; constants, no gradient flows into them.
+
+    Examples:
+        >>> dynamics_loss(torch.zeros(1, 2), torch.tensor([[0.75, 0.25]]))
+        tensor(0.1308)
+    """
+    if predicted.dim() != 2 or predicted.shape != target.shape:
+        shapes = f"{tuple(predicted.shape)} and {tuple(target.shape)}"
+        raise ValueError(f"Expected logits and mean probabilities (B, C), but got {shapes}")
+    log_q = F.log_softmax(predicted, dim=1)
+    return _mean(F.kl_div(log_q, target.detach(), reduction="none").sum(dim=1), predicted)
 
 
 def _check(predicted: Tensor, target: Tensor) -> None:

@@ -145,6 +145,16 @@ def lower_is_better(task: object) -> bool:
     return bool(given)
 
 
+def classes_decided(task: object) -> int | None:
+    """Between how many classes the network decides once a sample; None if it does not.
+
+    A task says so by a method `classes_decided`, C of its probabilities (B, 1, C); it is called
+    where `check` found nothing wrong. The module can learn the dynamics of such a task alone.
+    """
+    told = getattr(task, "classes_decided", None)
+    return None if told is None else int(told())
+
+
 def no_committee(task: object) -> str:
     """Why the distributions of several passes over a sample cannot be compared; else empty.
 
@@ -199,6 +209,19 @@ class Source:
     file: Path | None
     label: str
     content: bytes | None = None
+
+
+@runtime_checkable
+class Validated(Protocol):
+    """An optional part of a task: the metric on samples of the pool, for `budget.validation`."""
+
+    def pool_evaluator(self) -> BaseMetric:
+        """A fresh metric over some samples of `dataset("pool")`, with the keys of `evaluator`.
+
+        Raises:
+            ValueError: if these settings have none, with the reason.
+        """
+        ...
 
 
 @runtime_checkable

@@ -25,6 +25,7 @@ STAGES = 4
 REFERENCE = 224  # px, the input on which torchvision's networks show where their stages end
 CIFAR_NETWORKS = {  # name -> channels of the first stage, blocks a stage
     "resnet18_cifar": (64, 2),  # 11,173,962 parameters for 10 classes
+    "resnet18_cifar_w8": (8, 2),  # 176,402
     "resnet10_cifar_w16": (16, 1),
     "resnet10_cifar_w8": (8, 1),
 }

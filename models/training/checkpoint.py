@@ -55,9 +55,9 @@ class KeepCheckpoint(Hook):
         self._buffers: list[dict[str, torch.Tensor]] = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Restore each process's own batch norm statistics, which mmengine does not.
+        """Restore each process's own batch norm statistics, and training dynamics.
 
-        A config in the file is ignored: mmengine would run it.
+        mmengine does neither. A config in the file is ignored: mmengine would run it.
         """
         bounded(checkpoint, Path(runner.work_dir) / CHECKPOINT)
         checkpoint["meta"].pop("config", None)
@@ -67,6 +67,8 @@ class KeepCheckpoint(Hook):
                 f"{runner.work_dir}: expected {len(self._buffers)} processes, as many as were "
                 f"stopped within an epoch, but got {get_world_size()}"
             )
+        if (dynamics := unwrapped(runner.model).dynamics) is not None:
+            dynamics.restore(checkpoint["dynamics"])
 
     def before_train(self, runner: Runner) -> None:
         """Continue within the epoch in which the training was stopped."""
@@ -86,6 +88,8 @@ class KeepCheckpoint(Hook):
             for name in [name for name, value in state.items() if callable(value)]:
                 del state[name]
         checkpoint["buffers"] = self._buffers
+        if (dynamics := unwrapped(runner.model).dynamics) is not None:
+            checkpoint["dynamics"] = dynamics.state()
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None

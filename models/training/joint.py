@@ -15,12 +15,15 @@ from torch import Tensor, nn
 
 from models.loss_prediction import (
     LossPrediction,
+    dynamics_loss,
     kl_loss,
     mse_loss,
     ranking_loss,
     refuse_tokens,
 )
 from models.output import Output, Tap
+from models.training.dynamics import Dynamics
+from models.training.numbered import IDS
 from models.training.settings import Mode, ModuleSettings
 
 Forward = Callable[[nn.Module, Any, frozenset[str]], Output]
@@ -55,9 +58,14 @@ class JointModel(BaseModel):
         mode: ``"joint"``, ``"detached"`` or ``"off"``.
         fields: what the task's `forward` can return; with "objective" among them, training
             minimises that, and asks for the samples' losses for the module alone.
+        classes: between which the network decides once a sample; the objective "dynamics" needs
+            it.
+
+    Attributes:
+        dynamics: the means of probabilities that the module learns; None if it learns losses.
 
     Raises:
-        ValueError: if the module cannot be built on the taps.
+        ValueError: if the module cannot be built on the taps, or lacks the classes to learn.
     """
 
     def __init__(
@@ -69,6 +77,7 @@ class JointModel(BaseModel):
         settings: ModuleSettings,
         mode: Mode,
         fields: Collection[str] = (),
+        classes: int | None = None,
     ) -> None:
         # only moves a batch to the device; loaders pin what they read, so nothing waits for the
         # copy
@@ -77,16 +86,31 @@ class JointModel(BaseModel):
         # must not be called `module`: mmengine would take this model for a wrapper and optimise
         # that attribute alone
         self.loss_prediction: LossPrediction | None = None
+        self.dynamics: Dynamics | None = None
+        self.read = read_taps(taps, settings.taps)
         if mode != "off":
-            if any(tap.tokens for tap in taps):
+            read = [taps[place] for place in self.read]
+            if any(tap.tokens for tap in read):
                 refuse_tokens(settings.pooling)
+            if settings.objective == "dynamics":
+                if classes is None:
+                    raise ValueError(
+                        "Expected a network that decides once a sample for the objective "
+                        "'dynamics', but the task has no `classes_decided`"
+                    )
+                self.dynamics = Dynamics(classes)
             self.loss_prediction = LossPrediction(
-                [tap.channels for tap in taps], settings.width, settings.pooling
+                [tap.channels for tap in read],
+                settings.width,
+                settings.pooling,
+                classes if self.dynamics else None,
             )
         self.settings = settings
         self.detach_from = 0 if mode == "detached" else settings.detach_epoch
         self.detached = False
         self.wanted = _wanted(self.loss_prediction is not None, fields)
+        if self.dynamics is not None:
+            self.wanted |= {"probs"}
         self._task_forward = forward
         self._task_predict = predict
 
@@ -105,13 +129,33 @@ class JointModel(BaseModel):
         return self._task_forward(self.network, self.data_preprocessor(batch), want)
 
     def predicted_loss(self, taps: Sequence[Tensor]) -> Tensor:
-        """(B,) predicted losses from the network's taps, in float32 also under mixed precision."""
+        """(B,) predicted losses from the network's taps."""
+        if self.dynamics is not None:
+            raise RuntimeError("Expected a module that learns losses, but it learns dynamics")
+        return self.predicted(taps)
+
+    def predicted_dynamics(self, taps: Sequence[Tensor]) -> Tensor:
+        """(B, C) predicted means of class probabilities from the network's taps."""
+        if self.dynamics is None:
+            raise RuntimeError("Expected a module that learns dynamics, but it learns losses")
+        return self.predicted(taps).softmax(dim=1)
+
+    def predicted(self, taps: Sequence[Tensor]) -> Tensor:
+        """What the module says, losses (B,) or logits (B, C), in float32 also in mixed precision.
+
+        Raises:
+            RuntimeError: if there is no module.
+            ValueError: if the taps are not the declared ones.
+        """
         if self.loss_prediction is None:
             raise RuntimeError(
                 "Expected a model with a loss-prediction module, but its mode is 'off'"
             )
+        read = taps
+        if self.settings.taps is not None:
+            read = [taps[place] for place in self.read if place < len(taps)]
         with torch.autocast(taps[0].device.type, enabled=False):
-            return self.loss_prediction([tap.float() for tap in taps])
+            return self.loss_prediction([tap.float() for tap in read])
 
     def forward(self, mode: str = "loss", **batch: Any) -> dict[str, Tensor] | list:
         """mmengine's entry point.
@@ -122,9 +166,10 @@ class JointModel(BaseModel):
             return self._task_predict(self.network, batch)
         if mode != "loss":
             raise ValueError(f"Expected `mode` to be 'loss' or 'predict', but got {mode!r}")
-        return self._losses(self._task_forward(self.network, batch, self.wanted))
+        ids = batch.pop(IDS, None)
+        return self._losses(self._task_forward(self.network, batch, self.wanted), ids)
 
-    def _losses(self, output: Output) -> dict[str, Tensor]:
+    def _losses(self, output: Output, ids: Sequence[int] | None) -> dict[str, Tensor]:
         """`loss_task` and, with a module, the weighted `loss_rank`.
 
         mmengine adds up every key with "loss" in it.
@@ -134,9 +179,7 @@ class JointModel(BaseModel):
             taps = output.taps
             if self.detached:
                 taps = tuple(tap.detach() for tap in taps)
-            losses["loss_rank"] = self.settings.weight * self._objective(
-                self.predicted_loss(taps), self._sample_losses(output)
-            )
+            losses["loss_rank"] = self.settings.weight * self._objective(taps, output, ids)
         if not torch.isfinite(sum(losses.values(), start=torch.zeros_like(losses["loss_task"]))):
             terms = {name: value.item() for name, value in losses.items()}
             raise NonFiniteLoss(terms, [] if output.loss is None else output.loss.tolist())
@@ -161,11 +204,38 @@ class JointModel(BaseModel):
             )
         return output.loss
 
-    def _objective(self, predicted: Tensor, loss: Tensor) -> Tensor:
-        target = loss.detach().float()
+    def _objective(
+        self, taps: Sequence[Tensor], output: Output, ids: Sequence[int] | None
+    ) -> Tensor:
+        predicted = self.predicted(taps)
+        if self.dynamics is not None:
+            if ids is None or output.probs is None or output.probs.shape[1] != 1:
+                shape = None if output.probs is None else tuple(output.probs.shape)
+                raise ValueError(
+                    "Expected the ids of the samples and probabilities (B, 1, C), but got "
+                    f"{ids and len(ids)} ids and {shape}"
+                )
+            return dynamics_loss(predicted, self.dynamics.add(ids, output.probs[:, 0]))
+        target = self._sample_losses(output).detach().float()
         if self.settings.objective == "ranking":
             return ranking_loss(predicted, target, self.settings.margin)
         return {"mse": mse_loss, "kl": kl_loss}[self.settings.objective](predicted, target)
+
+
+def read_taps(taps: Sequence[Tap], names: Sequence[str] | None) -> list[int]:
+    """The places of the taps that the module reads, in the order in which they are declared.
+
+    Raises:
+        ValueError: if a name is not that of a tap, or comes twice.
+    """
+    known = [tap.name for tap in taps]
+    if names is None:
+        return list(range(len(known)))
+    if len(set(names)) < len(names) or not set(names) <= set(known):
+        raise ValueError(
+            f"Expected `module.taps` to be some of {known}, each once, but got {list(names)}"
+        )
+    return [place for place, name in enumerate(known) if name in names]
 
 
 def _wanted(module: bool, fields: Collection[str]) -> frozenset[str]:

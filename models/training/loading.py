@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from models.process.seeding import derive_seed, kept, seed_cpu, seeded
 from models.process.shared_memory import say_what_cannot_be_sent
+from models.training.numbered import WithId, read, with_ids
 
 Collate = Callable[[list], Any]
 
@@ -81,14 +83,6 @@ class Augmented(Dataset):
         return read(self.dataset, [index])
 
 
-def read(dataset: Dataset, indices: Sequence[int]) -> list:
-    """Read samples of a dataset; at once where it can."""
-    at_once = getattr(dataset, "__getitems__", None)
-    if at_once:
-        return at_once(indices)
-    return [dataset[i] for i in indices]
-
-
 def loader(
     dataset: Dataset,
     sampler: Any,
@@ -147,9 +141,15 @@ def train_loader(
     workers: int,
     collate: Collate,
     seed: int,
+    ids: bool = False,
 ) -> DataLoader:
-    """The labeled samples of a training view, shuffled and augmented from `seed`."""
+    """The labeled samples of a training view, shuffled and augmented from `seed`.
+
+    With `ids` each batch tells those of its samples, as `models.training.numbered.IDS`.
+    """
     sampler = LabeledSampler(labeled, derive_seed(seed, "order"))
+    if ids:
+        dataset, collate = WithId(dataset), partial(with_ids, collate=collate)
     augmented = Augmented(dataset, derive_seed(seed, "augmentation"))
     return loader(augmented, sampler, batch_size, workers, collate, keep_workers=True)
 

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Lt, MinLen
 
 CHECKPOINT = "checkpoint.pth"  # the newest of a training, in its folder
 # of a committee; "previous" is the model beside that of the cycle before
 Kind = Literal["ensemble", "dropout", "previous"]
 Mode = Literal["joint", "detached", "off"]  # of the module in a model
 Pooling = Literal["gap", "conv_gap"]
+Objective = Literal["ranking", "mse", "kl", "dynamics"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ class ModuleSettings:
             the choice.
         width: features kept of each tap.
         pooling: ``"gap"`` or ``"conv_gap"``.
-        objective: ``"ranking"``, ``"mse"`` or ``"kl"``.
+        taps: names of the taps that the module reads; None means all that the network declares.
+        objective: ``"ranking"``, ``"mse"`` or ``"kl"`` of the losses; ``"dynamics"`` learns the
+            mean of each sample's class probabilities over the epochs instead (TiDAL).
         margin: of the ranking objective.
         weight: lambda, the objective's weight beside the task's loss.
         detach_epoch: from this epoch on (counted from 0) the taps are detached; None means never.
@@ -78,7 +81,8 @@ class ModuleSettings:
     mode: Literal["auto", "joint", "detached", "off"] = "auto"
     width: Annotated[int, Ge(1)] = 128
     pooling: Pooling = "gap"
-    objective: Literal["ranking", "mse", "kl"] = "ranking"
+    taps: Annotated[tuple[str, ...], MinLen(1)] | None = None
+    objective: Objective = "ranking"
     margin: Annotated[float, Gt(0)] = 1.0
     weight: Annotated[float, Gt(0)] = 1.0
     detach_epoch: Annotated[int, Ge(0)] | None = None

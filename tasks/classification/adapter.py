@@ -33,7 +33,7 @@ from tasks.classification.notes import folder_notes, untested
 from tasks.classification.pictures import Pictures
 from tasks.classification.tables import Reader, check_tables
 from tasks.data import canonical, even
-from tasks.labelable import LabelFiles, Labeling, Unlabeled
+from tasks.labelable import UNJUDGED, LabelFiles, Labeling, Unlabeled
 from tasks.noise import Annotator, Noisy
 
 if TYPE_CHECKING:
@@ -56,9 +56,10 @@ class Classification:
         others: folders (or rows of a csv) of classes that `classes` (or train) lacks are a
             ``"fault"``, or left out knowingly: ``"drop"``.
         download: download CIFAR where it is not in `data_root`; of no meaning for folders.
-        network: ``"resnet18_cifar"``, its small relatives ``"resnet10_cifar_w16"`` and
-            ``"resnet10_cifar_w8"``, a classification network of torchvision with four stages
-            ("resnet50"), or any of timm ("timm:convnextv2_nano.fcmae_ft_in1k").
+        network: ``"resnet18_cifar"``, its small relatives ``"resnet18_cifar_w8"``,
+            ``"resnet10_cifar_w16"`` and ``"resnet10_cifar_w8"``, a classification network of
+            torchvision with four stages ("resnet50"), or any of timm
+            ("timm:convnextv2_nano.fcmae_ft_in1k").
         input_size: side of the network's input in pixels; None is 32, or a network of timm's own.
         augmentation: ``"crop"`` for images that all have the network's size, ``"resized_crop"`` for
             those of any; see `views.train_transform`.
@@ -150,6 +151,7 @@ class Classification:
         self.mean, self.std = wanted.mean, wanted.std
         self.test_limit = test_limit
         self.tables = {split: self.root / name for split, name in tables.items() if name}
+        self.unlabeled = unlabeled
         reader = None
         if format == "csv":
             reader = Reader(self.root, self.given or (), others, unlabeled)
@@ -217,6 +219,10 @@ class Classification:
     def classes(self) -> tuple[str, ...]:
         """Names in label order."""
         return self.pictures.classes
+
+    def classes_decided(self) -> int:
+        """See `tasks.base.classes_decided`."""
+        return len(self.classes)
 
     @property
     def _pool_images(self) -> sources.Images:
@@ -286,6 +292,12 @@ class Classification:
     def evaluator(self) -> BaseMetric:
         """Accuracy of all and of each class."""
         return Accuracy(self.classes)
+
+    def pool_evaluator(self) -> BaseMetric:
+        """The same over images of the pool; see `tasks.base.Validated`."""
+        if self.unlabeled == "kept":
+            raise ValueError(UNJUDGED)
+        return self.evaluator()
 
     def bare(self, classes: int) -> nn.Module:
         """What a run trains, of the right shape: a network, or the layer on a frozen one."""

@@ -101,7 +101,7 @@ def bare(experiment: Experiment, model: JointModel, batches: DataLoader) -> floa
         else:
             loss = given(output.loss, "loss").mean()
         if module is not None:
-            taps = output.taps
+            taps = tuple(output.taps[place] for place in model.read)
             if model.detached:
                 taps = tuple(tap.detach() for tap in taps)
             losses = given(output.loss, "loss").detach()

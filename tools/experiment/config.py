@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from acquisition.pool import Budget
-from models.process.text import told
+from models.process.text import came, one_line, told
 from tasks.base import Task, lower_is_better
 from tasks.noise import Fallible, Noisy
 from tools.experiment import source
@@ -58,6 +58,7 @@ def load(
     options: Mapping[str, Any] | None = None,
     further: Callable[[Task, Budget], list[str]] | None = None,
     make: Make = made,
+    name: str | None = None,
 ) -> Experiment:
     """Read a config, check all of it, and build the experiment.
 
@@ -70,15 +71,16 @@ def load(
         further: finds further problems of a sound task and budget, for one report of all; called
             only where something else is wrong.
         make: of the task; runs in one process may share one.
+        name: in place of the file's, under which runs are compared.
 
     Raises:
         ConfigError: with every problem, before anything is built.
     """
+    if name is not None and not one_line(name):
+        raise ConfigError("--name", [f"expected a name in one line, but got {came(name)}"])
     written, given = _read(path, smoke, options or {})
-    name = Path(path).stem
-    if smoke:
-        name += "-smoke"
-    return _built(str(path), name, written, given, further, make)
+    own = Path(path).stem + ("-smoke" if smoke else "")
+    return _built(str(path), name or own, written, given, further, make)
 
 
 def rebuilt(name: str, written: Mapping[str, Any]) -> Experiment:
@@ -100,6 +102,8 @@ def _built(
 ) -> Experiment:
     """Check settings, and build the experiment of them."""
     values, problems = check(given)
+    if values.get("oracle") is not None:
+        make = made  # an adapter keeps the mistakes of one seed
     task, task_problems = _adapter(values.get("task"), values.get("scoring", {}), make)
     strategy, strategy_problems = strategy_of(values, imported)
     problems += task_problems + strategy_problems

@@ -27,20 +27,21 @@ def option(text: str) -> tuple[str, Any]:
     if not equals or not key:
         raise argparse.ArgumentTypeError(f"expected key=value, but got {text!r}")
     try:
-        return key, _value(value)
+        return key, literal(value)
     except RecursionError as error:
         raise argparse.ArgumentTypeError(
             f"{key}: expected a value, but got too many brackets in brackets"
         ) from error
 
 
-def _value(text: str) -> Any:
+def literal(text: str) -> Any:
+    """A Python literal, a list in brackets of such, or a word or path."""
     try:
         return ast.literal_eval(text)
     # the last two: of brackets in brackets
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         if text.startswith("[") and text.endswith("]"):
-            return [_value(item.strip()) for item in text[1:-1].split(",")]
+            return [literal(item.strip()) for item in text[1:-1].split(",")]
         return text
 
 

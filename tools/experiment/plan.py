@@ -13,7 +13,7 @@ from acquisition import signals
 from acquisition.pool import Budget, Pool
 from acquisition.query import Query, Score, When, ask, needs
 from acquisition.settings import ScoringSettings
-from acquisition.signals import Signal, need_committee, need_module
+from acquisition.signals import Signal, need_committee, need_dynamics, need_module
 from acquisition.step import Step
 from acquisition.strategies import Strategy, named_strategies, sampled
 from models.process.seeding import stream
@@ -108,7 +108,16 @@ def asked(experiment: Plan, pool: Pool, signals: Score) -> Query:
     labeled = np.array(pool.labeled)
     budget = experiment.budget
     when = When(pool.cycle, max(budget.cycles - 1, 1))
-    return ask(experiment.steps, pool.unlabeled, labeled, budget.query, rng, signals, when)
+    return ask(
+        experiment.steps,
+        pool.unlabeled,
+        labeled,
+        budget.query,
+        rng,
+        signals,
+        when,
+        experiment.scoring.save,
+    )
 
 
 def strategy_of(values: Mapping[str, Any], named: Named) -> tuple[Strategy | None, list[str]]:
@@ -145,6 +154,7 @@ def strategy_of(values: Mapping[str, Any], named: Named) -> tuple[Strategy | Non
     if not problems:
         try:
             need_committee(step.needs)
+            need_dynamics(step.needs)
         except ValueError as error:
             problems.append(f"strategy.needs: {error}")
     return Strategy(sampled(subset, [step])), problems

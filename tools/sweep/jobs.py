@@ -6,6 +6,7 @@ import argparse
 import itertools
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,10 @@ from tasks.base import lower_is_better
 from tools.experiment import preflight
 from tools.experiment.config import Experiment, load
 from tools.experiment.options import ConfigError
+from tools.experiment.shared import Shared
+from tools.record.comparable import AFTER_THE_FIRST, free
 from tools.record.folder import RunFolder, RunFolderError
+from tools.sweep.grid import Cell, cells
 
 LAST = 1 << 16  # bytes at the end of a log that hold its last line
 TRAIN = Path(__file__).resolve().parents[1] / "al_train.py"
@@ -36,6 +40,7 @@ class Job:
             they share nothing.
         command: of the run's process, with its arguments.
         lower: whether less of the metric is better.
+        cell: of the grid; empty without one.
     """
 
     leg: str
@@ -46,11 +51,13 @@ class Job:
     first: tuple | None
     command: tuple[str, ...]
     lower: bool = False
+    cell: str = ""
 
     @property
     def name(self) -> str:
         """The run's name in messages."""
-        return f"{self.leg}, seed {self.seed}"
+        own = f"{self.leg}, seed {self.seed}"
+        return f"{self.cell}: {own}" if self.cell else own
 
     @property
     def log(self) -> Path:
@@ -96,43 +103,58 @@ def _last_line(log: Path) -> str:
 
 
 def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[Job]:
-    """Return the checked runs, by seed; print notes on the data once.
+    """Return the checked runs, by cell of the grid and by seed; print notes on the data once.
 
     Raises:
         ConfigError: with the problems of all of them.
     """
     jobs: list[Job] = []
-    problems: dict[str, None] = {}
+    problems: dict[str, list[str]] = {}
     notes: dict[str, None] = {}
-    for seed, strategy, mode in itertools.product(
-        arguments.seeds, arguments.strategies, arguments.module
+    grid, shared, built = cells(arguments.grid), Shared(), preflight.Built()
+    for cell, seed, strategy, mode in itertools.product(
+        grid, arguments.seeds, arguments.strategies, arguments.module
     ):
-        options = {**dict(arguments.cfg_options), "strategy": strategy, "seed": seed}
+        options = dict(arguments.cfg_options) | dict(cell.settings)
+        options |= {"strategy": strategy, "seed": seed}
         if mode != "auto":
             options["module.mode"] = mode
         faults: list[str] = []
         try:
-            experiment = load(arguments.config, smoke=arguments.smoke, options=options)
+            experiment = load(
+                arguments.config, smoke=arguments.smoke, options=options, make=shared.make
+            )
             if seed == arguments.seeds[0]:
-                faults, odd = preflight.findings(experiment, full=False)
+                faults, odd = preflight.findings(experiment, full=False, built=built)
                 notes |= dict.fromkeys(odd)
-            jobs.append(_job(experiment, arguments, strategy))
+            jobs.append(_job(experiment, arguments, strategy, cell))
             jobs[-1].folder.check(experiment.config)
         except ConfigError as error:
             faults = error.problems
         except RunFolderError as error:
             faults = [str(error)]
-        problems |= dict.fromkeys(faults)
-    twice = sorted({job.name for job in jobs if sum(job.name == other.name for other in jobs) > 1})
-    problems |= {
-        f"--strategies, --seeds, --module: {name} is named twice{_alike(arguments)}": None
-        for name in twice
-    }
-    if problems:
-        raise ConfigError(str(arguments.config), list(problems))
+        for fault in faults:
+            problems.setdefault(fault, []).append(cell.name)
+    lines = [_of(set(names), len(grid)) + fault for fault, names in problems.items()]
+    counts = Counter(job.name for job in jobs)
+    lines += [
+        f"--strategies, --seeds, --module: {name} is named twice{_alike(arguments)}"
+        for name in sorted(counts)
+        if counts[name] > 1
+    ]
+    if lines:
+        raise ConfigError(str(arguments.config), lines)
     for note in grouping.told(list(notes)):
         say(f"note: {printable(note)}")
     return jobs
+
+
+def _of(names: set[str], count: int) -> str:
+    """Name the cells of a problem, with a colon; nothing where all have it."""
+    if len(names) == count:
+        return ""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{min(names)}{more}: "
 
 
 def _alike(arguments: argparse.Namespace) -> str:
@@ -144,20 +166,23 @@ def _alike(arguments: argparse.Namespace) -> str:
     return f" ({' and '.join(alike)} have one class name, which names the run folder: rename one)"
 
 
-def _job(experiment: Experiment, arguments: argparse.Namespace, strategy: str) -> Job:
-    home = Path(arguments.work_dir) / experiment.name
-    folder = home / experiment.leg / f"seed{experiment.seed}"
+def _job(experiment: Experiment, arguments: argparse.Namespace, strategy: str, cell: Cell) -> Job:
+    root = Path(arguments.work_dir) / experiment.name
+    folder = root / cell.name / experiment.leg / f"seed{experiment.seed}"
     command = _command(experiment, arguments, strategy, folder)
+    if cell.name:
+        command += ["--name", f"{experiment.name},{cell.name}"]
     first: tuple | None = None
     if not arguments.no_cache:
-        command += ["--first-models", str(home / "first_models")]
+        command += ["--first-models", str(root / "first_models")]
         dropout = experiment.committee if experiment.committee_kind == "dropout" else None
         objective = experiment.module.objective
         seeds = experiment.seed_of("set"), experiment.seed_of("model")
-        first = (*seeds, experiment.module_mode, objective, str(dropout))
-    options = [f"{name}={value!r}" for name, value in arguments.cfg_options]
-    if options:
-        command += ["--cfg-options", *options]
+        others = [pair for pair in cell.settings if not free(pair[0], AFTER_THE_FIRST)]
+        first = (*seeds, experiment.module_mode, objective, str(dropout), repr(others))
+    settings = [*arguments.cfg_options, *cell.settings]
+    if settings:
+        command += ["--cfg-options", *(f"{name}={value!r}" for name, value in settings)]
     return Job(
         experiment.leg,
         experiment.seed,
@@ -167,6 +192,7 @@ def _job(experiment: Experiment, arguments: argparse.Namespace, strategy: str) -
         first,
         tuple(command),
         lower_is_better(experiment.task),
+        cell.name,
     )
 
 

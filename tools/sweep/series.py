@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 # run as a file: its folder is first on the path, where its names would hide others
 if not __package__:
@@ -24,6 +24,7 @@ if not __package__:
 
 from tasks.base import Task
 from tools.display.streams import command, outcome
+from tools.experiment.shared import Shared
 from tools.record import data
 from tools.record.fingerprint import Fingerprint, fingerprint
 from tools.record.folder import RunFolderError
@@ -32,7 +33,7 @@ from tools.train.arguments import parser
 FAILED = 1
 
 
-class Adapters:
+class Adapters(Shared):
     """Hands out the adapter of the run before where settings and data are still the same.
 
     Attributes:
@@ -40,18 +41,8 @@ class Adapters:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.before: Fingerprint | None = None
-        self._last: tuple[type, str, Task] | None = None
-
-    def make(self, kind: type, settings: dict[str, Any]) -> Task:
-        """See `tools.experiment.config.Make`."""
-        key = json.dumps(settings, sort_keys=True, default=repr)
-        if self._last is not None and self._last[:2] == (kind, key) and self._same(self._last[2]):
-            return self._last[2]
-        self._last = None  # before the next one is made: both may not fit into memory
-        adapter: Any = kind(**settings)
-        self._last = (kind, key, adapter)
-        return adapter
 
     def _same(self, task: Task) -> bool:
         """Whether the data on disk are those that the adapter has read."""

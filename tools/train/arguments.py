@@ -30,6 +30,11 @@ def parser() -> argparse.ArgumentParser:
         "--work-dir", type=Path, help="run folder; work_dirs/<config>/<strategy>/seed<N> by default"
     )
     parse.add_argument(
+        "--name",
+        help="what reports call the config, whose runs are compared with each other; the name of "
+        "its file by default",
+    )
+    parse.add_argument(
         "--first-models",
         type=Path,
         help="folder of first trainings that runs share, as al_sweep.py's do",

@@ -8,19 +8,11 @@ from models.process.seeding import seeded
 from models.training.joint import JointModel
 from models.training.settings import Mode
 from tools.experiment.config import Experiment
+from tools.experiment.model import model_of
 
 
 def untrained(experiment: Experiment, mode: Mode) -> JointModel:
     """A model on the device that there is; the same weights each time."""
-    task = experiment.task
     with seeded(0):
-        model = JointModel(
-            task.build(),
-            task.forward,
-            task.predict,
-            task.taps,
-            experiment.module,
-            mode,
-            task.fields,
-        )
+        model = model_of(experiment, experiment.task.build(), mode)
     return model.to(get_device())

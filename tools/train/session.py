@@ -170,7 +170,12 @@ def _experiment(arguments: argparse.Namespace, make: Make = made) -> Experiment:
     options |= {key: value for key, value in named.items() if value is not None}
     further = partial(preflight.data_problems, full=arguments.check == "full")
     return load(
-        arguments.config, smoke=arguments.smoke, options=options, further=further, make=make
+        arguments.config,
+        smoke=arguments.smoke,
+        options=options,
+        further=further,
+        make=make,
+        name=arguments.name,
     )
 
 

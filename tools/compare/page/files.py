@@ -16,7 +16,10 @@ import numpy as np
 
 from models.process.files import replacing
 from tools.compare.findings import REFERENCE, Findings, gaps, unfinished, unrecorded
+from tools.compare.ranking.result import Ranking
 from tools.record.reading import ComparisonError
+
+GAIN = ("gain", "gain_low", "gain_high")
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -53,7 +56,7 @@ def as_json(found: Sequence[Findings]) -> str:
         }
         runs = [
             {"folder": str(r.folder), "leg": r.leg, "seed": r.seed, "finished": r.finished}
-            for r in one.comparison.runs
+            for r in (*one.comparison.runs, *one.comparison.varied)
         ]
         rest = {
             f.name: _plain(getattr(one, f.name))
@@ -65,9 +68,48 @@ def as_json(found: Sequence[Findings]) -> str:
             "gaps": gaps(one.comparison),
             "unrecorded": unrecorded(one.comparison),
             "left_out": list(one.comparison.left_out),
+            "remarks": list(one.comparison.remarks),
         }
         rows.append({**head, "runs": runs, **rest, **lacking})
     return json.dumps(rows, indent=1, allow_nan=False) + "\n"
+
+
+def ranking_json(over: Ranking | None) -> str:
+    """Return the text of `ranking.json`: the ranking over all configs; null with fewer than two."""
+    return json.dumps(_plain(over), indent=1, allow_nan=False) + "\n"
+
+
+def ranking_csv(over: Ranking | None) -> str:
+    """Return the text of `ranking.csv`: a row for each config and strategy.
+
+    It has its header alone with fewer than two configs; rank and mean rank are empty for strategies
+    that are not ranked, and the rest where a config has no finished run of one.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(
+        ["config", "strategy", "area", *GAIN, "seeds", "significant", "rank", "mean_rank"]
+    )
+    if over is None:
+        return buffer.getvalue()
+    for config, row in zip(over.gains.configs, over.gains.cells, strict=True):
+        for leg, cell in zip(over.gains.legs, row, strict=True):
+            cells: list[Any] = [None] * 6
+            if cell is not None:
+                seen = cell.gain
+                own = [None] * 4 if seen is None else [seen.mean, seen.low, seen.high, seen.n]
+                cells = [cell.area, *own, None if seen is None else cell.significant]
+            writer.writerow([config, leg, *map(_plain, cells), *_ranks(over, config, leg)])
+    return buffer.getvalue()
+
+
+def _ranks(over: Ranking, config: str, leg: str) -> list[float | None]:
+    """A strategy's rank in a config, and its mean rank."""
+    names = [setting.name for setting in over.scores.settings]
+    if over.ranks is None or leg not in over.ranks.legs or config not in names:
+        return [None, None]
+    column = over.ranks.legs.index(leg)
+    return [float(over.ranks.table[names.index(config), column]), float(over.ranks.mean[column])]
 
 
 def _plain(value: Any) -> Any:

@@ -9,12 +9,15 @@ from tools.compare.findings import REFERENCE, Findings, gaps, unfinished, unreco
 from tools.compare.page.sentences import (
     crowds,
     doubts,
+    held_out,
     labels_saved,
     module_health,
     noise_met,
     verdicts,
 )
 from tools.compare.page.style import count, duration, spread
+from tools.compare.ranking.result import Ranking
+from tools.compare.ranking.words import summary
 from tools.compare.statistics import ALPHA
 from tools.display.sheet import Column, Sheet
 from tools.record.rows import measured
@@ -46,8 +49,23 @@ def show(one: Findings, console: Console) -> None:
         console.print(Text(line), highlight=False)
 
 
+def show_ranking(over: Ranking, console: Console) -> None:
+    """Print the ranking over all configs: a row for each strategy, then what it says."""
+    if over.ranks is not None:
+        names = [setting.name for setting in over.scores.settings]
+        columns = [Column("mean rank", 3), *(Column(name) for name in names)]
+        sheet = Sheet(Column("strategy"), *columns, title="One ranking over all configs")
+        for leg in over.ranks.order:
+            i = over.ranks.legs.index(leg)
+            places = [f"{rank:g}" for rank in over.ranks.table[:, i]]
+            sheet.add(leg, f"{over.ranks.mean[i]:.2f}", *places)
+        sheet.print(console)
+    for line in [*over.scores.left_out, *summary(over)]:
+        console.print(Text(line), highlight=False)
+
+
 def _lines(one: Findings) -> list[str]:
-    lines = [*doubts(one.comparison)]
+    lines = [*one.comparison.remarks, *doubts(one.comparison)]
     lines += [f"not finished, not counted: {unfinished(run)}" for run in one.comparison.unfinished]
     lines += [f"without an area: {gap}" for gap in gaps(one.comparison)]
     lines += [f"unknown: {line}" for line in unrecorded(one.comparison)]
@@ -59,6 +77,11 @@ def _lines(one: Findings) -> list[str]:
         if left:
             lines.append(f"{left} more pairs, without significant differences, are in the report.")
     lines += [*labels_saved(one.legs), *module_health(one.legs), *noise_met(one.legs)]
+    lines += held_out(one.held)
+    lines += [f"std of the area of {variation}." for variation in one.variations]
+    if not one.testset.reason and one.testset.legs:
+        lines.append(f"{one.testset}.")
+    lines += [f"not judged on other test sets: {line}" for line in one.testset.left_out]
     lines += crowds(one.chosen)
     lines += [f"no pictures: {fault}" for fault in one.chosen.faults[:SHOWN]]
     left = len(one.chosen.faults) - SHOWN

@@ -1,0 +1,1 @@
+"""Proofs that the networks and the module learn: a few real images, from random weights."""
