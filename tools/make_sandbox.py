@@ -27,8 +27,7 @@ if not __package__:
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from models.process.text import error_line, headline
-from tools.data.sandbox import HARD, SIZES, draw
-from tools.data.sandbox.controls import SHARES
+from tools.data.sandbox import HARD, SHARES, SIZES, draw
 from tools.display.streams import command
 
 KINDS = {

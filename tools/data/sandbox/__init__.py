@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
-from tools.data.sandbox.controls import SHARES, Control
-from tools.data.sandbox.controls import SIZES as CONTROL_SIZES
+Control = Literal["positive", "negative"]
 
 SIZES = {"det": (800, 400), "cls": (2000, 1000), "pose": (1000, 400)}  # of pool and test set
+CONTROL_SIZES = (240, 120)  # likewise
+# shares of a control's other kind in pool and test set: at night, or with false labels
+SHARES: dict[Control, tuple[float, float]] = {"positive": (0.125, 0.5), "negative": (0.4, 0.0)}
 HARD = 0.3  # share of hard samples where nothing else is said
 # the configs on them, and the folders of their data
 CONFIGS = {"cls_sandbox": "shapes", "det_sandbox": "VOCdevkit", "pose_sandbox": "figures"}
@@ -27,10 +30,12 @@ def draw(
     Args:
         task: key of `SIZES`.
         root: folder that gets the data set's own folder.
-        pool: number of samples in the pool, by default that of `SIZES`.
-        test: number of samples in the test set, by default that of `SIZES`.
+        pool: number of samples in the pool, by default that of `SIZES` or `CONTROL_SIZES`.
+        test: number of samples in the test set, likewise.
         seed: of the drawing.
-        hard: share of hard samples, from 0 to 1.
+        hard: share of hard samples, from 0 to 1; by default `HARD` or that of `SHARES`.
+        control: a set on which it is known beforehand what active learning must do; see
+            `tools.data.sandbox.controls`.
 
     Raises:
         ValueError: if a setting is wrong, or the folder holds something else.

@@ -16,18 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.data.sandbox import SHARES, Control
 from tools.data.sandbox.common import Image, Rng, hard_flags
 
-Control = Literal["positive", "negative"]
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
-SIZES = (240, 120)  # of pool and test set
-# shares of the other kind in pool and test set: at night, or with false labels
-SHARES: dict[Control, tuple[float, float]] = {"positive": (0.125, 0.5), "negative": (0.4, 0.0)}
 PLACES = {"day": 2, "night": 3}  # in the place of a split, so that no place is a sample of one
 DAYS = {"cls": 9, "det": 3, "pose": 3}  # places by day; 9 for one of each class
 MOVED = 1  # px that a frame is moved by, at most
