@@ -49,7 +49,7 @@ def png(found: Sequence[Findings], looks: Mapping[str, Style]) -> bytes:
         if small:
             above, below = part.subfigures(2, 1, height_ratios=[HEIGHT, SMALL * small])
             _multiples(below, one, looks, small)
-        _curves(above, one, along, looks)
+        _curves(above, one, list(along), looks)
     _legend(figure, found, looks, width)
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=150, format="png")
