@@ -8,8 +8,7 @@ Approach", ICLR 2018, algorithm 1. Three things make it fast, and none of them c
 - A sample's distance to its nearest centre only falls as centres are added, so an old value is an
   upper bound for ever. Only a window of samples with the largest bounds is brought up to date,
   those of about the same age together, and picks are made inside it for as long as its best is
-  above every bound outside: down the order of its values, up to the first sample that an earlier
-  pick of the same run may have come nearer to.
+  above every bound outside: greedily among its best, until these fall below the next.
 - The first bounds come from a few of the labeled centres (pivots), and from those near each
   sample's nearest pivot.
 - Matrix products exclude pairs that cannot matter, with a bound on their rounding error;
