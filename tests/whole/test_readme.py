@@ -39,6 +39,7 @@ UNDERSTOOD = {
     "tools/detectors.py",
     "tools/matrix.py",
     "tools/planted.py",
+    "tools/proof.py",
     "tools/uncertainty.py",
 }
 TINY = ["budget.initial=2", "budget.query=1", "budget.cycles=2"]
