@@ -238,9 +238,7 @@ def _of_cover(data: Mapping[str, np.ndarray], their: np.ndarray) -> Agreement:
     return Agreement("probcover", best / len(their), "share of its picks that are ours up to ties")
 
 
-def _of_chance(
-    name: str, points: np.ndarray, our: np.ndarray, their: np.ndarray
-) -> Agreement:
+def _of_chance(name: str, points: np.ndarray, our: np.ndarray, their: np.ndarray) -> Agreement:
     """Compare the mean distance of all samples to their nearest pick, over the seeds."""
     lengths = (points**2).sum(axis=1)
 
