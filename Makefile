@@ -9,7 +9,7 @@ LANE := .venv-label-studio
 SANDBOX := data/sandbox
 SWEEP = OMP_NUM_THREADS=1 $(BIN)/python tools/al_sweep.py --jobs 2 --wandb disabled
 
-.PHONY: setup demo controls matrix torture report test quick lint types unit test-label-studio docs clean
+.PHONY: setup demo controls matrix torture proof report test quick lint types unit test-label-studio docs clean
 
 setup: $(VENV)/.done
 
@@ -39,6 +39,9 @@ matrix: setup  ## every strategy on every sandbox, two short cycles each: minute
 torture: setup  ## runs of every task killed hundreds of times, and compared with undisturbed ones: half an hour
 	for task in cls det pose; do $(BIN)/python tools/make_sandbox.py $$task --root $(SANDBOX); done
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture --root $(SANDBOX) --kills 300
+
+proof: setup  ## the paper's networks learn a few real images by heart, from AL_DATA or data/: an hour each at most
+	$(BIN)/python tools/proof.py
 
 report: setup  ## strategies x seeds on every sandbox (and CIFAR-10 where data/cifar10 is), and the page that compares them: hours
 	for task in cls det pose; do \

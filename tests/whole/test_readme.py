@@ -41,6 +41,7 @@ UNDERSTOOD = {
     "tools/detectors.py",
     "tools/matrix.py",
     "tools/planted.py",
+    "tools/proof.py",
     "tools/uncertainty.py",
 }
 SMALL = {"budget.initial": 2, "budget.query": 1}
