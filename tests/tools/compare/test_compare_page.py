@@ -242,6 +242,12 @@ def test_more_than_four_strategies_have_a_chart_each_and_names_that_do_not_overl
     assert size[0] > 150 * (3 + 3 * 1.6)  # three rows of small panels below the curves
 
 
+def test_a_name_that_looks_like_a_formula_is_drawn_as_it_is():
+    found = compared(["random", "$\\frac$", "a$b", "_hidden", "s1", "s2"])
+    drawing = png(found, styles(leg.name for leg in found[0].legs))
+    assert matplotlib.image.imread(io.BytesIO(drawing)).std() > 0.05
+
+
 @pytest.mark.parametrize(("legs", "cycles"), [(1, 3), (FEW, 3), (2, 1)])
 def test_a_few_strategies_or_one_cycle_are_one_chart_with_bands(legs, cycles):
     content = content_of(compared(TWELVE[:legs], cycles=cycles))
