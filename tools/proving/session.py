@@ -149,8 +149,11 @@ def looks(cycle: Cycle, every: int, kept: Path) -> Iterator[Look]:
         every: epochs between looks.
         kept: file that holds the looks, and the seconds that were spent.
     """
-    known = json.loads(kept.read_text("utf-8")) if kept.exists() else {"looks": [], "seconds": 0}
-    taken, spent = [Look(**row) for row in known["looks"]], known["seconds"]
+    taken: list[Look] = []
+    spent = 0.0
+    if kept.exists():
+        known = json.loads(kept.read_text(encoding="utf-8"))
+        taken, spent = [Look(**row) for row in known["looks"]], known["seconds"]
     yield from taken
     last = cycle.experiment.training.epochs
     for epochs in range(every, last + every, every):
