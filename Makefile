@@ -9,7 +9,7 @@ LANE := .venv-label-studio
 SANDBOX := data/sandbox
 SWEEP = OMP_NUM_THREADS=1 $(BIN)/python tools/al_sweep.py --jobs 2 --wandb disabled
 
-.PHONY: setup demo matrix torture proof report test quick lint types unit test-label-studio docs clean
+.PHONY: setup demo controls matrix torture proof report test quick lint types unit test-label-studio docs clean
 
 setup: $(VENV)/.done
 
@@ -18,9 +18,19 @@ $(VENV)/.done: setup.cfg pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --only-binary :all: --constraint constraints.txt --editable '.[dev,board,ray]'
 	touch $@
 
-demo: setup  ## the main job on drawn scenes: data, cycles, curve
-	$(BIN)/python tools/make_sandbox.py det --root $(SANDBOX)
-	OMP_NUM_THREADS=1 $(BIN)/python tools/al_train.py configs/det_sandbox.py  # a second thread gains nothing here
+demo: setup  ## a positive control: learning loss beside random, and both curves in one picture; minutes
+	$(BIN)/python tools/make_sandbox.py det --control positive --root $(SANDBOX)
+	$(SWEEP) configs/det_positive.py --strategies learning_loss random --seeds 0 1 2 --in-process
+	$(BIN)/python tools/al_compare.py work_dirs/det_positive --out work_dirs/demo
+	$(BIN)/python tools/plain.py work_dirs/demo
+
+controls: setup  ## five seeds of six strategies on the positive and negative control of each task: an hour
+	for task in cls det pose; do for control in positive negative; do \
+	  $(BIN)/python tools/make_sandbox.py $$task --control $$control --root $(SANDBOX) && \
+	  $(SWEEP) configs/$${task}_$$control.py --in-process --seeds 0 1 2 3 4 \
+	    --strategies random placebo oracle_loss entropy coreset learning_loss && \
+	  $(BIN)/python tools/al_compare.py work_dirs/$${task}_$$control --out work_dirs/controls/$${task}_$$control || exit 1; \
+	done; done
 
 matrix: setup  ## every strategy on every sandbox, two short cycles each: minutes
 	for task in cls det pose; do $(BIN)/python tools/make_sandbox.py $$task --root $(SANDBOX); done

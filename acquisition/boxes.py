@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 FLOOR = 0.05  # boxes with this score or less do not count, as in the public code of PPAL
 ALIKE = 0.5  # boxes of one class with a larger cosine say the same (Wu et al.)
+OBJECT = 0.3  # boxes with this score or less are not of an object (the public code of HUA)
+NEAR = 0.5  # boxes with a larger overlap are of one object (the same)
 TINY = 1e-12  # weight of a box whose entropy is 0, so that a mean of such boxes is defined
 
 
@@ -66,6 +68,57 @@ def enms(bag: Bag) -> Tensor:
         total = total + torch.where(counts, entropy[:, box], 0.0)
         left = left & ~(alike[:, box] & counts[:, None])
     return total
+
+
+def hua(bag: Bag) -> Tensor:
+    """Entropies of boxes, gathered by class, size and object.
+
+    Source: the aggregation of Park et al., ICLR 2023 ("HUA"). Each box above a score of 0.3 is an
+    object, to which the boxes of an overlap above 0.5 belong. Of an object, entropies are averaged
+    over the boxes of a class and a size, summed over the classes, of which the size with the
+    highest sum counts; objects are summed. Sizes are octaves of a box's side, as the levels of a
+    feature pyramid are.
+
+    Args:
+        bag: of B samples, with corners.
+
+    Returns:
+        (B,) in nats; 0 for a sample without such boxes.
+
+    Raises:
+        ValueError: if the bag has no corners.
+    """
+    import torch
+
+    if bag.box is None:
+        raise ValueError("Expected a bag with the corners of its boxes, but it has none")
+    valid = ~(bag.score <= OBJECT)
+    entropy = torch.where(valid, binary_entropy(bag.score.float()), 0.0)
+    overlap, area = overlaps(bag.box.float())
+    itself = torch.eye(valid.shape[1], dtype=torch.bool, device=valid.device)
+    of_object = ((overlap > NEAR) | itself) & valid[:, :, None] & valid[:, None]  # (B, object, box)
+    level = area.clamp(min=1).log2().div(2).floor()
+    same_size = level[:, :, None] == level[:, None]
+    same = (same_size & (bag.label[:, :, None] == bag.label[:, None])).float()
+    belongs = of_object.float()
+    mean = belongs * entropy[:, None] / (belongs @ same).clamp(min=1)  # a box's part of its mean
+    sums = mean @ same_size.float()
+    return torch.where(of_object, sums, 0.0).amax(dim=2).sum(dim=1)
+
+
+def overlaps(corners: Tensor) -> tuple[Tensor, Tensor]:
+    """The intersection over union of M boxes (B, M, 4) with each other (B, M, M), and areas (B, M).
+
+    Boxes without an area overlap nothing.
+    """
+    import torch
+
+    area = (corners[..., 2:] - corners[..., :2]).clamp(min=0).prod(dim=2)
+    least = torch.maximum(corners[:, :, None, :2], corners[:, None, :, :2])
+    most = torch.minimum(corners[:, :, None, 2:], corners[:, None, :, 2:])
+    shared = (most - least).clamp(min=0).prod(dim=3)
+    union = area[:, :, None] + area[:, None] - shared
+    return shared / torch.where(union > 0, union, 1.0), area
 
 
 def localisation(bag: Bag, stability: Tensor) -> Tensor:

@@ -8,8 +8,7 @@ Approach", ICLR 2018, algorithm 1. Three things make it fast, and none of them c
 - A sample's distance to its nearest centre only falls as centres are added, so an old value is an
   upper bound for ever. Only a window of samples with the largest bounds is brought up to date,
   those of about the same age together, and picks are made inside it for as long as its best is
-  above every bound outside: down the order of its values, up to the first sample that an earlier
-  pick of the same run may have come nearer to.
+  above every bound outside: greedily among its best, until these fall below the next.
 - The first bounds come from a few of the labeled centres (pivots), and from those near each
   sample's nearest pivot.
 - Matrix products exclude pairs that cannot matter, with a bound on their rounding error;
@@ -26,11 +25,13 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 WINDOW = 1024  # samples brought up to date at once, where memory allows it
 PIVOTS = 64  # labeled centres that every sample meets first, and as many near the nearest of them
+BEST = 128  # samples among which picks are made at once
 FAR = float("inf")
 PICKED = -1.0
 
@@ -176,9 +177,7 @@ class _Search:
                 break
 
     def _pick_among(self, window: Tensor, floor: float, rival: int) -> bool:
-        """Pick the best of a window that is up to date, in turn.
-
-        It ends at the first sample that may be nearer to a pick than its value.
+        """Pick among the best of a window that is up to date, for as long as they are above all.
 
         Args:
             window: (n,) positions, ascending.
@@ -190,22 +189,68 @@ class _Search:
             Whether there may be more to pick in this window.
         """
         values = self.bounds[window]
-        rows, lengths = self._rows(window)
         # of equals, the lowest position first
-        best = values.sort(descending=True, stable=True).indices[:PIVOTS]
-        distances, error = self._estimates(rows[best], lengths[best], rows)
-        error = self._within(values.max().clamp(min=0).sqrt(), lengths[best], error)
-        near = distances.sub_(error[:, None]).clamp_(min=0) < values  # (best, n)
-        late = near[:, best].triu(1).any(0)
-        below = (values[best] < floor) | ((values[best] == floor) & (window[best] > rival))
-        ready = best[: int((late | below).logical_not().cumprod(0).sum())]
-        self.radii += values[ready[: self.budget + 1 - self.count]].clamp(min=0).tolist()
-        picks = ready[: self.budget - self.count]
-        self._pick(window[picks])
-        centre, sample = (near[: len(picks)] & (self.bounds[window] > 0)).nonzero().T
-        self._settle(window[sample], rows[picks], centre)
+        order = values.sort(descending=True, stable=True).indices
+        limit = (floor, -rival)
+        if len(order) > BEST:
+            limit = max(limit, (float(values[order[BEST]]), -int(window[order[BEST]])))
+        best = window[order[:BEST].sort().values]
+        picks, left = self._greedy(best, limit)
+        if not picks:
+            return False
+        picked = best[picks]
+        self._pick(picked)
         self.met[window] = len(self.labeled) + self.count
-        return 0 < len(ready) == len(picks)
+        rest = window[(values > 0).index_fill_(0, order[:BEST], False)]
+        self.bounds[best] = left
+        self._settle_near(picked, rest)
+        return len(self.radii) <= self.budget
+
+    def _greedy(self, best: Tensor, limit: tuple[float, int]) -> tuple[list[int], Tensor]:
+        """The plain algorithm among a few samples that are up to date.
+
+        Args:
+            best: (n,) positions, ascending.
+            limit: value and negative position of the best among all others.
+
+        Returns:
+            Which of them are picked, and their bounds (n,) after that.
+        """
+        values = self.bounds[best]
+        rows, lengths = self._rows(best)
+        distances, error = self._estimates(rows, lengths, rows)
+        error = self._within(values.max().clamp(min=0).sqrt(), lengths, error)
+        highest = torch.maximum(values[:, None], values)
+        one, other = (distances.sub_(error[:, None]) < highest).triu(1).nonzero().T
+        apart = torch.full_like(highest, FAR)
+        exact = [
+            squared_distances(self.features[best[i]], self.features[best[j]])
+            for i, j in zip(one.split(self.window), other.split(self.window), strict=True)
+        ]
+        apart[one, other] = apart[other, one] = torch.cat(exact)
+        near, left, places = apart.cpu().numpy(), values.cpu().numpy(), best.tolist()
+        picks: list[int] = []
+        while len(self.radii) <= self.budget:
+            at = int(left.argmax())
+            if (left[at], -places[at]) < limit:
+                break
+            self.radii.append(max(float(left[at]), 0.0))
+            if self.count + len(picks) < self.budget:
+                picks.append(at)
+                np.minimum(left, near[at], out=left)
+                left[at] = PICKED
+        return picks, torch.from_numpy(left).to(values)
+
+    def _settle_near(self, picked: Tensor, positions: Tensor) -> None:
+        """Bring samples that had met all centres up to date with these picks."""
+        if not len(positions):
+            return
+        values = self.bounds[positions]
+        rows, lengths = self._rows(picked)
+        distances, error = self._estimates(rows, lengths, self._rows(positions)[0])
+        error = self._within(values.max().sqrt(), lengths, error)
+        centre, sample = (distances.sub_(error[:, None]) < values).nonzero().T
+        self._settle(positions[sample], rows, centre)
 
     def _meet(self, positions: Tensor, start: int, floor: float) -> None:
         """Let samples that have met the centres before `start` meet more, ever more at a time.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MOST = 2**25  # pairs that are held, 16 bytes each at most
+MOST = 2**24  # pairs that are held, 28 bytes each while they are sorted and 12 then
 TRIED = 512  # candidates whose pairs are counted to guess how many there are
 DEAR = 40  # a pair by itself costs as much as so many in a product of two tiles
 
@@ -52,39 +52,43 @@ class Places:
 
         None if there are more than about `MOST` of them.
         """
-        if self._guess() > MOST:
+        guess = self._guess()
+        if guess > MOST:
             return None
         parts = [slice(k, k + self.tile) for k in range(0, len(self.points), self.tile)]
-        found: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in parts]
-        held = 0
+        found = Found(2 * guess + len(self.points) + 2 * self.tile**2, len(parts))
+        squares = torch.empty(self.tile**2)
         for a, ours in enumerate(parts):
             for b, theirs in enumerate(parts[a:], a):
-                i, j = self._near(ours, theirs, both=a != b).nonzero().T
+                i, j = self._near(ours, theirs, both=a != b, out=squares).nonzero().T
                 values = self._values(ours, theirs, i, j)
-                found[b].append(self._raised(ours, theirs, i, j, values))
+                raised = values > self.covered[theirs][j]
+                found.add(b, j[raised], i[raised] + ours.start, values[raised])
                 if a != b:
-                    found[a].append(self._raised(theirs, ours, j, i, values))
-                    held += len(found[a][-1][0])
-                held += len(found[b][-1][0])
-            if held > 2 * MOST:
-                return None
-        return self._sorted(found, held)
+                    raised = values > self.covered[ours][i]
+                    found.add(a, i[raised], j[raised] + theirs.start, values[raised])
+                if found.held > 2 * guess + len(self.points):
+                    return None
+        return found.by_sample(len(self.points), self.tile)
 
-    def _guess(self) -> float:
+    def _guess(self) -> int:
         """How many pairs there are, from those of some candidates."""
         step = len(self.points) // TRIED + 1
         counted = 0
+        squares = torch.empty(self.tile**2)
         for start in range(0, len(self.points), step * self.tile):
             some = slice(start, start + step * self.tile, step)
             for other in range(0, len(self.points), self.tile):
-                near = self._near(some, slice(other, other + self.tile), both=False)
-                counted += int(near.sum())
+                theirs = slice(other, other + self.tile)
+                counted += int(self._near(some, theirs, both=False, out=squares).sum())
         return counted * step
 
-    def _near(self, ours: slice, theirs: slice, both: bool) -> Tensor:
+    def _near(self, ours: slice, theirs: slice, both: bool, out: Tensor) -> Tensor:
         """(n, m): which candidates may raise which samples, or be raised by them."""
-        squares = self.short_lengths[ours, None] + self.short_lengths[theirs]
-        squares.addmm_(self.short[ours], self.short[theirs].T, alpha=-2)
+        points, others = self.short[ours], self.short[theirs]
+        squares = out[: len(points) * len(others)].view(len(points), len(others))
+        torch.add(self.short_lengths[ours, None], self.short_lengths[theirs], out=squares)
+        squares.addmm_(points, others.T, alpha=-2)
         near = squares < self.edge[theirs]
         if both:
             near |= squares < self.edge[ours, None]
@@ -102,31 +106,43 @@ class Places:
                 squares[part] -= 2 * (points[i[part]] * others[j[part]]).sum(1)
         return self.value(squares.clamp_(min=0))
 
-    def _raised(
-        self, ours: slice, theirs: slice, i: Tensor, j: Tensor, values: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Samples, counted from the tile's first, candidates and values of pairs that count."""
-        kept = values > self.covered[theirs][j]
-        return j[kept].int(), (i[kept] + ours.start).int(), values[kept]
 
-    def _sorted(
-        self, found: list[list[tuple[Tensor, Tensor, Tensor]]], held: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Pairs by sample; what is found is given up on the way."""
-        candidates = torch.empty(held, dtype=torch.int32)
-        values = torch.empty(held, dtype=torch.float64)
-        counts = torch.zeros(len(self.points) + 1, dtype=torch.int64)
+class Found:
+    """Pairs in the order in which they are found, by the tile of their sample.
+
+    They lie in three arrays that take memory as far as they are written, as many small ones
+    between large temporary ones would keep all of those in memory.
+    """
+
+    def __init__(self, room: int, tiles: int) -> None:
+        self.sample = torch.empty(room, dtype=torch.int32)
+        self.candidate = torch.empty(room, dtype=torch.int32)
+        self.value = torch.empty(room, dtype=torch.float64)
+        self.places: list[list[slice]] = [[] for _ in range(tiles)]
+        self.held = 0
+
+    def add(self, tile: int, sample: Tensor, candidate: Tensor, value: Tensor) -> None:
+        """Add pairs (n,), whose samples are counted from the first of their tile."""
+        place = slice(self.held, self.held + len(value))
+        self.sample[place], self.candidate[place], self.value[place] = sample, candidate, value
+        self.places[tile].append(place)
+        self.held += len(value)
+
+    def by_sample(self, count: int, tile: int) -> tuple[Tensor, Tensor, Tensor]:
+        """See `Places.pairs`."""
+        candidates = torch.empty(self.held, dtype=torch.int32)
+        values = torch.empty(self.held, dtype=torch.float64)
+        counts = torch.zeros(count + 1, dtype=torch.int64)
         start = 0
-        for number, tiles in enumerate(found):
-            sample, candidate, value = (torch.cat(kind) for kind in zip(*tiles, strict=True))
-            tiles.clear()
+        for number, places in enumerate(self.places):
+            sample = torch.cat([self.sample[place] for place in places])
             order = sample.sort(stable=True).indices
-            stop = start + len(order)
-            candidates[start:stop], values[start:stop] = candidate[order], value[order]
-            first = 1 + number * self.tile
-            own = counts[first : first + self.tile]
-            own += torch.bincount(sample, minlength=len(own))
-            start = stop
+            own = slice(start, start + len(order))
+            candidates[own] = torch.cat([self.candidate[place] for place in places])[order]
+            values[own] = torch.cat([self.value[place] for place in places])[order]
+            some = counts[1 + number * tile :][:tile]
+            some += torch.bincount(sample, minlength=len(some))
+            start = own.stop
         return candidates, values, counts.cumsum(0)
 
 

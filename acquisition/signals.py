@@ -242,6 +242,7 @@ SIGNALS = {
     "feature": _gradient(1),
     "bag": _of_bag(boxes.rows_of),
     "enms": _of_bag(boxes.enms),
+    "hua": _of_bag(boxes.hua),
     "localisation": Signal(_localisation, frozenset({"bag", "stability"})),
     "prototypes": _of_bag(boxes.prototypes),
     # reads labels: of labeled samples alone

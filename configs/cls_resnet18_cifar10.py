@@ -32,7 +32,7 @@ task = dict(
     # paper, section 4.1: ResNet-18 whose first convolution is 3x3 without pooling
     network="resnet18_cifar",
     augmentation="crop",  # paper, section 4.1: flip, random crop
-    padding=4,  # public implementations agree
+    padding=4,  # open in the paper (2 or 4); public implementations agree
     flip=0.5,
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2470, 0.2435, 0.2616),
@@ -44,7 +44,7 @@ training = dict(
     optimizer=dict(type=SGD, lr=0.1, momentum=0.9, weight_decay=5e-4),
     # paper: .01 for the last 40 epochs
     schedule=[dict(type=MultiStepLR, milestones=[160], gamma=0.1)],
-    start="scratch",  # open in the paper
+    start="scratch",  # open in the paper; cls_resnet18_cifar10_warm.py trains on
     workers=4,
     checkpoint_every=20,
 )

@@ -3,8 +3,9 @@
     python tools/al_train.py configs/cls_resnet18_cifar10_warm.py --strategy learning_loss --seed 0
 
 As `configs/cls_resnet18_cifar10.py`, whose docstring has cost, data and the paper's numbers, but
-for the start. The paper leaves it open; the public reproduction in PyTorch trains on, and at 2,000
-labels of a small network that was worth .05 of accuracy. `docs/strategies.md` says more.
+for the start. The paper leaves it open; the public reproduction in PyTorch that later code builds
+on trains on, and at 2,000 labels of a small network that was worth .05 of accuracy.
+`docs/strategies.md` has all known differences.
 
 Smoke test of the same code, two cycles on a few images in a minute on a CPU:
 

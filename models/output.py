@@ -36,12 +36,15 @@ class Bag:
         score: (B, M) its probability, from 0 to 1.
         feature: (B, M, D) of each.
         classes: how many there are.
+        box: (B, M, 4) its corners (left, top, right, bottom) in the network's pixels, where it has
+            a place.
     """
 
     label: Tensor
     score: Tensor
     feature: Tensor
     classes: int
+    box: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -212,6 +212,19 @@ class Source:
 
 
 @runtime_checkable
+class Validated(Protocol):
+    """An optional part of a task: the metric on samples of the pool, for `budget.validation`."""
+
+    def pool_evaluator(self) -> BaseMetric:
+        """A fresh metric over some samples of `dataset("pool")`, with the keys of `evaluator`.
+
+        Raises:
+            ValueError: if these settings have none, with the reason.
+        """
+        ...
+
+
+@runtime_checkable
 class Sourced(Protocol):
     """An optional part of a task: the sources of its samples, by which equal data are found."""
 

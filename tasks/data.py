@@ -96,7 +96,7 @@ def part(dataset: Dataset, indices: Sequence[int]) -> Subset:
     """Some samples of a data set, as mmengine's loops take it."""
     subset = Subset(dataset, indices)
     # mmengine's test loop looks for it
-    subset.metainfo = dataset.metainfo  # type: ignore[attr-defined]
+    subset.metainfo = getattr(dataset, "metainfo", {})  # type: ignore[attr-defined]
     return subset
 
 

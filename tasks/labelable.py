@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 Kind = Literal["boxes", "poses", "classes"]
 # samples that nobody has labeled: refused, or kept to be scored alone
+UNJUDGED = "samples that nobody has labeled would be among them (task.unlabeled='kept')"
 Unlabeled = Literal["fault", "kept"]
 
 

@@ -320,6 +320,11 @@ class NegativeWeight(WithProbs):
         return -super().weight(probs)
 
 
+class OtherDecision(WithProbs):
+    def classes_decided(self) -> int:
+        return 3
+
+
 class WithAnswers(WithProbs):
     """The first two of the four classes are one answer; without a fault."""
 

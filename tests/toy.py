@@ -117,6 +117,9 @@ class Toy:
     def evaluator(self) -> BaseMetric:
         return NegativeError()
 
+    def pool_evaluator(self) -> BaseMetric:
+        return NegativeError()
+
     def name(self, index: int) -> str:
         return f"vector {index}"
 

@@ -40,6 +40,13 @@ def parser() -> argparse.ArgumentParser:
         help="folder for report.html, curves.png and the summaries",
     )
     parse.add_argument(
+        "--by",
+        choices=("test", "validation"),
+        default="test",
+        help="the metric on the test set, or on the validation split that budget.validation takes "
+        "from the pool (default: %(default)s)",
+    )
+    parse.add_argument(
         "--cfg-options",
         nargs="+",
         type=option,

@@ -7,6 +7,7 @@ command skips what is finished and goes on with what is not. Runs of a seed and 
 their first training. With `--in-process` runs take turns in `--jobs` processes, with `--ray` the
 processes are those of a Ray cluster's workers; run folders, logs and all else are the same.
 With `--grid budget.query=25,50` each value is a setting of its own, for all strategies and seeds.
+With `--until-decided entropy random` seeds are added until the two are told apart, or cannot be.
 """
 
 from __future__ import annotations
@@ -23,9 +24,18 @@ if not __package__:
 
 from models.process.text import error_line
 from tools.display.streams import command
-from tools.experiment.options import USAGE_ERROR, ConfigError, add_ray, option, require
+from tools.experiment.options import (
+    USAGE_ERROR,
+    ConfigError,
+    add_ray,
+    at_least,
+    option,
+    require,
+)
 from tools.mirror.modes import MODES
 from tools.sweep.grid import axis, problems
+
+FEWEST = 3  # pairs of seeds that a test takes
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,8 +45,8 @@ def parser() -> argparse.ArgumentParser:
         description="Run strategies x seeds of one config. The same command goes on with the rest.",
     )
     parse.add_argument("config", help="a file such as configs/det_ssd_voc.py")
-    parse.add_argument("--strategies", nargs="+", required=True, help="names")
-    parse.add_argument("--seeds", nargs="+", type=int, required=True, help="numbers")
+    parse.add_argument("--strategies", nargs="+", help="names")
+    parse.add_argument("--seeds", nargs="+", type=int, help="numbers")
     parse.add_argument(
         "--module",
         nargs="+",
@@ -52,6 +62,27 @@ def parser() -> argparse.ArgumentParser:
         metavar="key=value,value",
         help="settings over the config's: the runs once for each combination, with folders in "
         "<work-dir>/<config>/<combination>, which al_compare.py takes as configs of their own",
+    )
+    parse.add_argument(
+        "--until-decided",
+        nargs=2,
+        metavar=("A", "B"),
+        help="add seeds until the areas of these two are told apart (a test that keeps its level "
+        "over all looks), or hopeless; --strategies are the two and --seeds 0 1 2 by default",
+    )
+    parse.add_argument(
+        "--max-seeds",
+        type=at_least(FEWEST),
+        default=20,
+        metavar="N",
+        help="seeds at most, with --until-decided (default: %(default)s)",
+    )
+    parse.add_argument(
+        "--look-every",
+        type=at_least(1),
+        default=1,
+        metavar="N",
+        help="seeds between two looks, with --until-decided (default: %(default)s)",
     )
     parse.add_argument(
         "--dry-run", action="store_true", help="check everything, list the runs, and end"
@@ -119,7 +150,7 @@ def _check(arguments: argparse.Namespace) -> None:
         ConfigError: with all that is wrong.
     """
     jobs, cpus, gpus = arguments.jobs, arguments.cpus, arguments.gpus
-    faults = problems(arguments.grid, arguments.cfg_options)
+    faults = problems(arguments.grid, arguments.cfg_options) + _asked(arguments)
     faults += [
         f"{name}: expected at least 1, but got {number}"
         for name, number in (("--jobs", jobs), ("--cpus", cpus))
@@ -138,6 +169,26 @@ def _check(arguments: argparse.Namespace) -> None:
         ]
     if faults:
         raise ConfigError("al_sweep.py", faults)
+
+
+def _asked(arguments: argparse.Namespace) -> list[str]:
+    """Complete strategies and seeds where a comparison is to be decided; return what is wrong."""
+    if not arguments.until_decided:
+        names = ("strategies", "seeds")
+        return [f"--{name}: missing" for name in names if not getattr(arguments, name)]
+    arguments.strategies = arguments.strategies or list(arguments.until_decided)
+    arguments.seeds = arguments.seeds or list(range(FEWEST))
+    arguments.first_look = len(arguments.seeds)
+    if arguments.grid:
+        return ["--until-decided: expected without --grid: each cell is a comparison of its own"]
+    if arguments.first_look > arguments.max_seeds:
+        return [
+            f"--max-seeds: expected at least as many as --seeds ({arguments.first_look}), but got "
+            f"{arguments.max_seeds}"
+        ]
+    more = arguments.max_seeds - arguments.first_look
+    arguments.seeds += [max(arguments.seeds) + 1 + i for i in range(more)]
+    return []
 
 
 if __name__ == "__main__":

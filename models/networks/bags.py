@@ -34,13 +34,15 @@ def bag_of(
     label = torch.full((len(found), most), -1, device=tap.device)
     score = tap.new_zeros(len(found), most)
     feature = tap.new_zeros(len(found), most, tap.shape[1])
+    corners = tap.new_zeros(len(found), most, 4)
     for i, boxes in enumerate(found):
         order = _surest(boxes, most)
         count = len(order)
         label[i, :count] = boxes.labels[order].to(label)
         score[i, :count] = boxes.scores[order].to(score).clamp(0, 1)
+        corners[i, :count] = boxes.bboxes[order].to(corners)
         feature[i, :count] = _means(tap[i : i + 1], boxes.bboxes[order], width)
-    return Bag(label, score, feature, classes)
+    return Bag(label, score, feature, classes, corners)
 
 
 def _surest(boxes: InstanceData, most: int) -> Tensor:

@@ -145,13 +145,17 @@ class JointModel(BaseModel):
 
         Raises:
             RuntimeError: if there is no module.
+            ValueError: if the taps are not the declared ones.
         """
         if self.loss_prediction is None:
             raise RuntimeError(
                 "Expected a model with a loss-prediction module, but its mode is 'off'"
             )
+        read = taps
+        if self.settings.taps is not None:
+            read = [taps[place] for place in self.read if place < len(taps)]
         with torch.autocast(taps[0].device.type, enabled=False):
-            return self.loss_prediction([taps[place].float() for place in self.read])
+            return self.loss_prediction([tap.float() for tap in read])
 
     def forward(self, mode: str = "loss", **batch: Any) -> dict[str, Tensor] | list:
         """mmengine's entry point.

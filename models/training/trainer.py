@@ -14,7 +14,7 @@ import torch
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import OPTIMIZERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, TestLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -39,6 +39,14 @@ class Data:
 
     train: DataLoader
     test: DataLoader
+    evaluator: BaseMetric
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Further samples on which a trained model is evaluated: their loader, and the metric."""
+
+    samples: DataLoader
     evaluator: BaseMetric
 
 
@@ -173,9 +181,18 @@ def _wrap(model: JointModel, launcher: str) -> nn.Module:
     return MMDistributedDataParallel(module=model, device_ids=None, broadcast_buffers=False)
 
 
-def evaluate(runner: Runner, metric: str) -> dict[str, float]:
-    """Return the evaluator's metrics on the test set as plain numbers, `metric` among them."""
-    metrics = {key: float(value) for key, value in runner.test().items()}
+def evaluate(runner: Runner, metric: str, others: Judged | None = None) -> dict[str, float]:
+    """Return the evaluator's metrics on the test set as plain numbers, `metric` among them.
+
+    With `others`, which come after the test set, theirs on those.
+    """
+    if others is None:
+        found = runner.test()
+    else:
+        others.evaluator.collect_dir = str(Path(runner.work_dir) / "collected")
+        runner._test_loop = TestLoop(runner, others.samples, Evaluator([others.evaluator]))
+        found = runner.test_loop.run()
+    metrics = {key: float(value) for key, value in found.items()}
     if metric not in metrics:
         raise KeyError(
             f"Expected the task's evaluator to return its metric {metric!r}, but got "

@@ -33,7 +33,7 @@ from tasks.classification.notes import folder_notes, untested
 from tasks.classification.pictures import Pictures
 from tasks.classification.tables import Reader, check_tables
 from tasks.data import canonical, even
-from tasks.labelable import LabelFiles, Labeling, Unlabeled
+from tasks.labelable import UNJUDGED, LabelFiles, Labeling, Unlabeled
 from tasks.noise import Annotator, Noisy
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ class Classification:
         self.mean, self.std = wanted.mean, wanted.std
         self.test_limit = test_limit
         self.tables = {split: self.root / name for split, name in tables.items() if name}
+        self.unlabeled = unlabeled
         reader = None
         if format == "csv":
             reader = Reader(self.root, self.given or (), others, unlabeled)
@@ -291,6 +292,12 @@ class Classification:
     def evaluator(self) -> BaseMetric:
         """Accuracy of all and of each class."""
         return Accuracy(self.classes)
+
+    def pool_evaluator(self) -> BaseMetric:
+        """The same over images of the pool; see `tasks.base.Validated`."""
+        if self.unlabeled == "kept":
+            raise ValueError(UNJUDGED)
+        return self.evaluator()
 
     def bare(self, classes: int) -> nn.Module:
         """What a run trains, of the right shape: a network, or the layer on a frozen one."""

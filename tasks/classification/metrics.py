@@ -9,6 +9,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from tasks.classification.sources import UNLABELED
+from tasks.per_image import Ratio
 
 
 class Accuracy(BaseMetric):
@@ -18,6 +19,9 @@ class Accuracy(BaseMetric):
 
     Args:
         classes: names in label order.
+
+    Attributes:
+        each: which of the labeled test images were right, once they are known.
     """
 
     def __init__(self, classes: Sequence[str]) -> None:
@@ -25,6 +29,7 @@ class Accuracy(BaseMetric):
         # keys as they are; given to the constructor, None would mean mmengine's default
         self.prefix = None
         self.classes = tuple(classes)
+        self.each: Ratio | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the true and the predicted label of each sample that has a label."""
@@ -37,6 +42,7 @@ class Accuracy(BaseMetric):
         A class that the test set does not hold has NaN, and so has all where nothing is labeled.
         """
         truth, predicted = np.array(results, dtype=np.int64).reshape(-1, 2).T
+        self.each = Ratio(truth == predicted, np.ones(len(truth), dtype=bool))
         right = np.bincount(truth[truth == predicted], minlength=len(self.classes))
         counts = np.bincount(truth, minlength=len(self.classes))
         each = np.divide(right, counts, out=np.full(len(counts), np.nan), where=counts > 0)

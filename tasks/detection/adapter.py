@@ -43,7 +43,7 @@ from tasks.detection.others import Others
 from tasks.detection.voc_faults import voc_faults
 from tasks.detection.voc_files import litter_notes
 from tasks.images import ImageCheck
-from tasks.labelable import LabelFiles, Labeling, Unlabeled
+from tasks.labelable import UNJUDGED, LabelFiles, Labeling, Unlabeled
 from tasks.noise import Annotator, Noisy
 
 # after models.networks.ssd, which installs the operators that mmdet needs
@@ -338,6 +338,18 @@ class Detection:
         if self.format == "voc":
             return VocMap(self.classes, self.eval_mode)
         return CocoMap(self._truth)
+
+    def pool_evaluator(self) -> BaseMetric:
+        """The same over images of the pool; see `tasks.base.Validated`."""
+        if self.unlabeled == "kept":
+            raise ValueError(UNJUDGED)
+        if self.format == "voc":
+            return self.evaluator()
+        return CocoMap(self._pool_truth)
+
+    @cached_property
+    def _pool_truth(self) -> Coco:
+        return self._coco("train")
 
     def labels(self) -> tuple[str, ...]:
         """The classes; see `tasks.deployable.Deployable`."""

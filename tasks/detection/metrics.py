@@ -9,12 +9,16 @@ from contextlib import redirect_stdout
 from io import StringIO
 from typing import Literal
 
+import numpy as np
+
 # before mmdet: it installs the operators that mmdet needs
 from models.networks import ssd  # noqa: F401
 from tasks.detection.coco import Coco
+from tasks.per_image import Matched
 
 from mmdet.datasets.api_wrappers import COCO  # isort: skip
 from mmdet.evaluation import CocoMetric, VOCMetric, eval_map  # isort: skip
+from mmdet.evaluation.functional.mean_ap import get_cls_results, tpfp_default  # isort: skip
 
 MOST = 100  # detections of a class in an image that COCO's evaluation takes
 
@@ -25,7 +29,12 @@ class VocMap(VOCMetric):
     Args:
         classes: names in label order.
         mode: ``"11points"`` as in VOC2007, or ``"area"`` as from VOC2010 on.
+
+    Attributes:
+        each: the detections, matched image by image, once they are known.
     """
+
+    each: Matched | None = None
 
     def __init__(self, classes: Sequence[str], mode: Literal["11points", "area"]) -> None:
         super().__init__(metric="mAP", eval_mode=mode, prefix="voc")
@@ -40,6 +49,7 @@ class VocMap(VOCMetric):
         judge by, all are NaN.
         """
         truth, detections = zip(*results, strict=True)
+        self.each = matched(truth, detections, self.eval_mode)
         # called as VOCMetric does, which throws the classes' results away
         mean, classes = eval_map(
             detections,
@@ -58,6 +68,35 @@ class VocMap(VOCMetric):
         if not any(result["num_gts"] > 0 for result in classes):
             mean = math.nan
         return {"mAP": float(mean), **each}
+
+
+def matched(truth: Sequence[dict], detections: Sequence[list], mode: str) -> Matched:
+    """Match detections with boxes as `eval_map` does it, image by image.
+
+    Args:
+        truth: of each image, as VOCMetric has it.
+        detections: of each image, for each class an array (n, 5) of boxes and scores.
+        mode: see `VocMap`.
+    """
+    classes = len(detections[0])
+    there = np.zeros((len(truth), classes), dtype=np.int32)
+    found: list[tuple[np.ndarray, ...]] = []
+    for label in range(classes):
+        boxes, gts, ignored = get_cls_results(detections, truth, label)
+        for image, (own, known, hidden) in enumerate(zip(boxes, gts, ignored, strict=True)):
+            there[image, label] = len(known)
+            if not len(own):
+                continue
+            (tp,), (fp,) = tpfp_default(own, known, hidden, 0.5, use_legacy_coordinate=True)
+            counts = (tp + fp) > 0
+            scores, right = own[counts, 4].astype(np.float32), tp[counts] > 0
+            where = np.full(len(scores), image, np.int32), np.full(len(scores), label, np.int16)
+            found.append((*where, scores, right))
+    points = np.array(11 if mode == "11points" else 0)
+    kinds = (np.int32, np.int16, np.float32, bool)
+    empty = tuple(np.empty(0, kind) for kind in kinds)
+    places, labels, scores_, rights = (np.concatenate(c) for c in zip(empty, *found, strict=True))
+    return Matched(places, labels, scores_, rights, there, points)
 
 
 class CocoMap(CocoMetric):

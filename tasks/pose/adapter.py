@@ -21,7 +21,7 @@ from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
 from tasks.coco_json import settings_on
 from tasks.data import even, spread
-from tasks.labelable import LabelFiles, Labeling, Unlabeled
+from tasks.labelable import UNJUDGED, LabelFiles, Labeling, Unlabeled
 from tasks.noise import Annotator, Noisy
 from tasks.pose import heatmaps as maps
 from tasks.pose.deployment import JointDeployment
@@ -326,6 +326,12 @@ class Pose:
     def evaluator(self) -> BaseMetric:
         """PCKh by the published truth and head boxes, PCK by the json, or OKS-AP by pycocotools."""
         return self.form.evaluator()
+
+    def pool_evaluator(self) -> BaseMetric:
+        """The same over persons of the pool; see `tasks.base.Validated`."""
+        if self.unlabeled == "kept":
+            raise ValueError(UNJUDGED)
+        return self.form.evaluator("train")
 
     def labels(self) -> tuple[str, ...]:
         """The joints; see `tasks.deployable.Deployable`."""

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol
 
+import numpy as np
+
 from tasks.faults import Fault
 from tasks.labelable import Unlabeled
 from tasks.pose.faults import mpii_faults
@@ -98,8 +100,12 @@ class Form(Protocol):
         """The persons of a split."""
         ...
 
-    def evaluator(self) -> PoseMetric:
-        """A fresh metric over the persons of the test set."""
+    def evaluator(self, part: Part = "test") -> PoseMetric:
+        """A fresh metric over the persons of a split.
+
+        Raises:
+            ValueError: if it has nothing to go by, with the reason.
+        """
         ...
 
 
@@ -178,15 +184,28 @@ class MpiiForm:
         """What MPII's evaluation takes for the truth; None for PCK, which goes by the json."""
         return None if self.head_file is None else read_heads(self.root / self.head_file)
 
-    def evaluator(self) -> Pck:
+    def evaluator(self, part: Part = "test") -> Pck:
         """PCKh by the published truth and head boxes, or PCK by the json."""
-        truth = self.heads or truth_of(self.people("test"))
-        return Pck(self.metric, self.joints, self.unscored, *truth, self.threshold)
+        if part != "test" and self.head_file is not None:
+            raise ValueError(
+                f"PCKh needs the heads of the pool's persons, and {self.head_file} has those of "
+                "the test set; task.measure=PCK goes by the json alone"
+            )
+        people = self.people(part)
+        truth = self.heads or truth_of(people)
+        images = images_of(people)
+        return Pck(self.metric, self.joints, self.unscored, *truth, self.threshold, images)
 
 
 def threshold_of(measure: str, given: float | None) -> float:
     """How close a joint must be in sizes, by the setting or as usual."""
     return THRESHOLDS[measure] if given is None else given
+
+
+def images_of(people: People) -> np.ndarray:
+    """(N,) a number for the image of each person."""
+    numbers: dict[object, int] = {}
+    return np.array([numbers.setdefault(path, len(numbers)) for path in people.paths])
 
 
 def truth_of(people: People) -> Truth:

@@ -11,7 +11,7 @@ from models.process.text import shown
 from tasks.data import drawn, few, first_fault_raised
 from tasks.faults import Fault, Reading
 from tasks.images import ImageCheck
-from tasks.pose.forms import FormSettings, Part, Progress, threshold_of, truth_of
+from tasks.pose.forms import FormSettings, Part, Progress, images_of, threshold_of, truth_of
 from tasks.pose.keypoint_json import EXAMPLE, FORM, Keypoints, counts, read_keypoints
 from tasks.pose.keypoint_people import (
     OTHER_SIGMA,
@@ -170,13 +170,13 @@ class CocoForm:
         """
         return self._people[part]
 
-    def evaluator(self) -> PoseMetric:
+    def evaluator(self, part: Part = "test") -> PoseMetric:
         """See `forms.Form`."""
-        people = self.people("test")
+        people = self.people(part)
         if self.measure == "OKS":
             sigmas = oks_sigmas(self.joints, self.settings.oks_sigmas)
-            return OksAp(self._splits["test"], people, sigmas)
-        return Pck("PCK", self.joints, (), *truth_of(people), self.threshold)
+            return OksAp(self._splits[part], people, sigmas)
+        return Pck("PCK", self.joints, (), *truth_of(people), self.threshold, images_of(people))
 
     def notes(self, flip: float) -> list[str]:
         """What is taken for granted of these joints, and images that hold too many persons.

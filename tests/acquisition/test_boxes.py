@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torchvision.ops import box_iou
 
 from acquisition import boxes, canary
 from models.output import Bag
@@ -106,3 +108,82 @@ def test_localisation_by_hand():
     assert found.tolist() == pytest.approx(by_hand, rel=1e-6)
     broken = bag([(0, math.nan, EAST)])
     assert torch.isnan(boxes.localisation(broken, torch.zeros(1, 4))).all()
+
+
+# hierarchical aggregation
+
+
+def placed(*images: list[tuple[int, float, list[float]]]) -> Bag:
+    """Each image's boxes: label, score, corners."""
+    found = bag(*([(one, sure, EAST) for one, sure, _ in image] for image in images))
+    corners = torch.zeros(len(images), MOST, 4)
+    for i, image in enumerate(images):
+        for k, (_, _, box) in enumerate(image):
+            corners[i, k] = torch.tensor(box)
+    return replace(found, box=corners)
+
+
+def gathered(image: list[tuple[int, float, list[float]]]) -> float:
+    """The aggregation in loops, overlaps by torchvision."""
+    boxes_of = [(label, h(score), box) for label, score, box in image if score > 0.3]
+    total = 0.0
+    for *_, place in boxes_of:
+        levels: dict = {}
+        for label, unsure, box in boxes_of:
+            if box is place or box_iou(torch.tensor([place]), torch.tensor([box])).item() > 0.5:
+                side = math.sqrt((box[2] - box[0]) * (box[3] - box[1]))
+                level = levels.setdefault(math.floor(math.log2(side)), {})
+                level.setdefault(label, []).append(unsure)
+        total += max(sum(map(np.mean, level.values())) for level in levels.values())
+    return total
+
+
+HERE, NEARLY, AWAY = [0.0, 0.0, 20.0, 20.0], [1.0, 0.0, 21.0, 20.0], [50.0, 50.0, 90.0, 90.0]
+SMALLER = [0.0, 0.0, 15.9, 15.9]  # of another; overlap .63
+
+
+def test_hua_by_hand():
+    images = [
+        [(0, 0.6, HERE), (1, 0.7, NEARLY)],  # two objects, each with both classes
+        [(0, 0.6, HERE), (0, 0.7, NEARLY)],  # of one class: the mean, twice
+        [(0, 0.6, HERE), (1, 0.9, SMALLER)],  # of two levels: the larger one, twice
+        [(0, 0.6, HERE), (1, 0.3, NEARLY), (1, 0.8, AWAY)],  # the second does not count
+    ]
+    by_hand = [2 * (h(0.6) + h(0.7)), h(0.6) + h(0.7), 2 * h(0.6), h(0.6) + h(0.8)]
+    assert boxes.hua(placed(*images)).tolist() == pytest.approx(by_hand, rel=1e-5)
+    assert [gathered(image) for image in images] == pytest.approx(by_hand, rel=1e-9)
+
+
+def test_hua_against_loops():
+    rng = np.random.default_rng(0)
+    images = []
+    for _ in range(40):
+        image = []
+        for _ in range(rng.integers(0, MOST + 1)):
+            left, top = rng.uniform(0, 8, 2)
+            width, height = rng.uniform(10, 30, 2)
+            corners = [left, top, left + width, top + height]
+            image.append((int(rng.integers(3)), float(rng.uniform(0.1, 1)), corners))
+        images.append(image)
+    expected = [gathered(image) for image in images]
+    found = boxes.hua(placed(*images))
+    assert found.tolist() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert max(expected) > 3 and 0.0 in expected
+    alone = torch.cat([boxes.hua(placed(image)) for image in images])
+    assert torch.equal(alone, found)
+
+
+def test_hua_of_odd_boxes():
+    flat = [5.0, 5.0, 5.0, 9.0]
+    assert boxes.hua(placed([(0, 0.6, flat)])).tolist() == [pytest.approx(h(0.6), rel=1e-5)]
+    assert boxes.hua(placed([], [(0, 1.0, HERE)])).tolist() == [0.0, 0.0]
+    assert boxes.hua(placed([(0, math.nan, HERE)])).isnan().all()
+    with pytest.raises(ValueError, match="a bag with the corners of its boxes"):
+        boxes.hua(bag([(0, 0.5, EAST)]))
+
+
+def test_hua_counts_one_box_of_a_class_and_size_in_a_group():
+    """Three boxes of one object: two of a class are averaged, the third's class is added."""
+    image = [(0, 0.6, HERE), (0, 0.8, HERE), (2, 0.5, HERE)]
+    expected = 3 * ((h(0.6) + h(0.8)) / 2 + h(0.5))
+    assert boxes.hua(placed(image)).tolist() == [pytest.approx(expected, rel=1e-5)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from acquisition import herding
+from acquisition import herding, pairs
 from acquisition.cover_steps import MaxHerding, UHerding
 from acquisition.herding import bandwidth, herd, units
 from acquisition.step import QueryError, Seen
@@ -41,7 +42,8 @@ def plain(features, labeled, budget: int, weights=None, width: float | None = No
 @pytest.mark.parametrize("weighed", [False, True])
 def test_picks_are_those_of_the_plain_form(labeled, width, weighed, monkeypatch):
     monkeypatch.setattr(herding, "TILE", 64)  # several tiles, the last one not full
-    for seed in range(3):
+    for seed, most in ((0, pairs.MOST), (1, pairs.MOST), (2, 0)):
+        monkeypatch.setattr(pairs, "MOST", most)  # with pairs held, and without
         rng = stream(seed)
         # seven kinds of rows, so that much is lost at once
         features = (
@@ -62,7 +64,9 @@ def test_the_first_picks_by_hand():
     assert herd(places, places[:0], 1, width=0.3, weights=np.array([0, 0, 0, 1, 2])).tolist() == [4]
 
 
-def test_what_is_equal_goes_by_position_and_every_sample_comes_once():
+@pytest.mark.parametrize("most", [pairs.MOST, 0])
+def test_what_is_equal_goes_by_position_and_every_sample_comes_once(most, monkeypatch):
+    monkeypatch.setattr(pairs, "MOST", most)
     same = np.ones((6, 3))
     assert herd(same, same[:2], 6).tolist() == [0, 1, 2, 3, 4, 5]
     assert herd(np.zeros((3, 2)), np.zeros((0, 2)), 3).tolist() == [0, 1, 2]
@@ -93,6 +97,28 @@ def test_what_is_wrong_is_said():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_pairs_are_those_that_raise_a_cover_whatever_their_number(monkeypatch):
+    """Against all kernel values; given up where there are more than were guessed."""
+    points, centres = units(stream(5).normal(size=(150, 6))), units(stream(6).normal(size=(9, 6)))
+    search = herding.Search(torch.from_numpy(points), torch.ones(150, dtype=torch.float64), 0.5)
+    search.cover(torch.from_numpy(centres))
+    search.least = 0.0
+    places = pairs.Places(search.points, search.lengths, search.short, search.covered,
+                          search.reach(), search.value, 32)  # fmt: skip
+    own, covered = kernel(points, points, 0.5), kernel(points, centres, 0.5).max(axis=1)
+    for dear in (pairs.DEAR, 0):  # by tile, and pair by pair
+        monkeypatch.setattr(pairs, "DEAR", dear)
+        candidates, values, starts = places.pairs()
+        sample = np.repeat(np.arange(150), starts.diff().numpy())
+        assert {*zip(candidates.tolist(), sample.tolist(), strict=True)} == {
+            (c, n) for c, n in np.argwhere(own > covered).tolist()
+        }
+        assert np.abs(values.numpy() - own[candidates.numpy(), sample]).max() < 1e-12
+    for guess in (0, len(values) // 4, 10**9):
+        monkeypatch.setattr(pairs.Places, "_guess", lambda self, guess=guess: guess)
+        assert places.pairs() is None
 
 
 def test_steps_weigh_by_the_margin_and_order_ties_by_the_stream():

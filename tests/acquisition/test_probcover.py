@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from acquisition import herding, probcover
+from acquisition import herding, pairs, probcover
 from acquisition.clustering import kmeans
 from acquisition.cover_steps import DCoM, ProbCover, likeliest
 from acquisition.herding import units
@@ -45,7 +45,8 @@ def plain(features, labeled, budget: int, radius: float) -> list[int]:
 def test_picks_are_those_of_the_plain_form(labeled, radius, monkeypatch):
     for part in (herding, probcover):
         monkeypatch.setattr(part, "TILE", 64)
-    for seed in range(3):
+    for seed, most in ((0, pairs.MOST), (1, pairs.MOST), (2, 0)):
+        monkeypatch.setattr(pairs, "MOST", most)  # with pairs held, and without
         features, centres = groups(seed), groups(seed + 9, labeled)
         found = probcover.probcover(features, centres, 60, stream(0), radius=radius)
         assert found.tolist() == plain(features, centres, 60, radius)

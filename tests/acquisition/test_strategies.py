@@ -14,7 +14,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from acquisition.query import ask
 from acquisition.signals import SIGNALS
+from acquisition.step import QueryError
 from acquisition.steps import RandomSubset, Seen, Step
 from acquisition.strategies import named_strategies
 from models.process.seeding import seeded
@@ -52,6 +54,14 @@ class Dreamer(Step):
 
 class Both(Step):
     needs = ("ensemble_bald", "dropout_bald")
+
+
+class Wavering(Step):
+    needs = ("dynamics_entropy",)
+
+
+class Torn(Step):
+    needs = ("dynamics_entropy", "predicted_loss")
 
 
 class Astray(Step):
@@ -173,6 +183,8 @@ def test_objectives_are_the_strategys():
         ("learning_loss", "ranking"),
         ("learning_loss_mse", "mse"),
         ("learning_loss_kl", "kl"),
+        ("tidal", "dynamics"),
+        ("tidal_margin", "dynamics"),
     ):
         assert load(TOY, options={"strategy": name}).module.objective == objective
     assert (
@@ -224,6 +236,66 @@ def test_the_embedding_is_the_tap_that_is_named():
 def test_a_task_without_probabilities_is_refused_by_name():
     problems = preflight.problems(load(TOY, options={"strategy": "entropy"}), full=False)
     assert problems == ["strategy 'entropy' needs ['probs'], but the task gives ['loss']"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "objective", "faults"),
+    [
+        ("learning_loss", "dynamics", 3),
+        ("dict(type=Wavering)", "ranking", 1),
+        ("dict(type=Wavering)", "dynamics", 2),
+    ],
+)
+def test_a_strategy_of_losses_has_a_module_of_losses_and_one_of_dynamics_the_other(
+    strategy, objective, faults, tmp_path
+):
+    given = strategy if strategy.startswith("dict") else repr(strategy)
+    path = written(tmp_path, given)
+    path.write_text(path.read_text().replace("import Astray", "import Wavering, Astray"))
+    problems = preflight.problems(load(path, options={"module.objective": objective}), full=False)
+    assert len(problems) == faults
+    wanted = "'dynamics'" if "Wavering" in strategy else "'ranking', 'mse' or 'kl'"
+    said = f"needs module.objective {wanted}, but got {objective!r}"
+    wrong = any(said in problem for problem in problems)
+    assert wrong == ((objective == "dynamics") != ("Wavering" in strategy))
+    lacks = "needs a network that decides between classes once a sample (`classes_decided`, see"
+    assert (lacks in problems[-1]) == (objective == "dynamics")
+
+
+def test_one_module_does_not_learn_both(tmp_path):
+    path = written(tmp_path, "dict(type=Torn)")
+    path.write_text(path.read_text().replace("import Astray", "import Torn, Astray"))
+    with pytest.raises(ConfigError, match="signals of one module, but got those of dynamics and"):
+        load(path)
+
+
+@pytest.mark.parametrize("name", ["tidal", "tidal_margin"])
+@pytest.mark.parametrize("budget", [1, 3, 6])  # of one, of some, of all
+def test_tidal_takes_the_highest_and_breaks_ties_by_chance(name, budget):
+    ids = np.array([50, 7, 31, 4, 22, 9])
+    values = np.array([0.5, 0.9, 0.5, 0.1, 0.5, 0.7], np.float32)
+
+    def scored(asked, signals):
+        order = [ids.tolist().index(i) for i in asked]
+        return dict.fromkeys(signals, values[order])
+
+    def query(seed):
+        rng = np.random.default_rng(seed)
+        steps = named_strategies()[name].steps
+        return ask(steps, ids, np.zeros(0, int), budget, rng, scored).picked.tolist()
+
+    picks = [query(seed) for seed in range(20)]
+    assert picks[0] == query(0)
+    assert all(pick[:2] == [7, 9][:budget] and len(set(pick)) == budget for pick in picks)
+    if budget > 2:
+        assert {pick[2] for pick in picks} == {50, 31, 22}
+    only = ask(
+        named_strategies()[name].steps, ids[:1], ids[1:], 1, np.random.default_rng(0), scored
+    )
+    assert only.picked.tolist() == [50]
+    values[3] = np.nan
+    with pytest.raises(QueryError, match=r"but 1 of 6 are not"):
+        query(0)
 
 
 # ---------------------------------------------------------------- legs of the module

@@ -23,9 +23,12 @@ from tools.compare.curves import (
     points,
 )
 from tools.compare.grouping import Comparison
+from tools.compare.held import Choice, choice
 from tools.compare.module import Health, Part, attribution, ranking_health
 from tools.compare.saving import Saving, saving
+from tools.compare.shares import Variation, variations
 from tools.compare.statistics import Pair, Penalties, compare_areas, penalties
+from tools.compare.testset import Resampled, resampled
 from tools.record import plans
 from tools.record.reading import Run
 from tools.record.rows import NOISE
@@ -88,6 +91,9 @@ class Findings:
         penalties: the matrix of wins and losses.
         parts: of learning_loss's gain; their gain is None if a leg is missing.
         chosen: what was queried.
+        held: what a validation split would choose; None where runs have none.
+        variations: shares of the variance, where runs vary the seeds of single parts.
+        testset: the spread over resampled test sets.
     """
 
     comparison: Comparison = field(repr=False)
@@ -96,6 +102,9 @@ class Findings:
     penalties: Penalties
     parts: tuple[Part, ...]
     chosen: Chosen
+    held: Choice | None = None
+    variations: tuple[Variation, ...] = ()
+    testset: Resampled = Resampled()
 
 
 def findings(
@@ -112,6 +121,9 @@ def findings(
         penalties=penalties(legs),
         parts=tuple(attribution(legs)),
         chosen=chosen(comparison, options, trust),
+        held=choice(legs, ends),
+        variations=tuple(variations(comparison.every)),
+        testset=resampled(legs),
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from tools.compare.families import SEEDS, START, Fixed, by_seeds, fixed, remarks, together
 from tools.record.comparable import ANYWHERE, BETWEEN_LEGS, differing
 from tools.record.data import kept
 from tools.record.fingerprint import difference
@@ -29,6 +29,8 @@ class Comparison:
         lower: see `Run`.
         left_out: a sentence for each folder that looks like a run and could not be read, whatever
             experiment it belongs to.
+        varied: runs with other seeds of single parts, see `tools.compare.families`.
+        remarks: sentences about runs that stand together though they differ.
     """
 
     config: str
@@ -37,15 +39,18 @@ class Comparison:
     runs: tuple[Run, ...]
     lower: bool = False
     left_out: tuple[str, ...] = ()
+    varied: tuple[Run, ...] = field(default=(), repr=False)
+    remarks: tuple[str, ...] = ()
 
     @property
     def legs(self) -> dict[str, tuple[Run, ...]]:
         """Finished runs of each leg, by seed; a leg without a finished run is left out."""
-        found: dict[str, list[Run]] = {}
-        for run in self.runs:
-            if run.finished:
-                found.setdefault(run.leg, []).append(run)
-        return {leg: tuple(runs) for leg, runs in found.items()}
+        return _finished(self.runs)
+
+    @property
+    def every(self) -> dict[str, tuple[Run, ...]]:
+        """As `legs`, with the runs that vary the seeds of single parts."""
+        return _finished((*self.runs, *self.varied))
 
     @property
     def unrecorded(self) -> tuple[Run, ...]:
@@ -56,6 +61,14 @@ class Comparison:
     def unfinished(self) -> tuple[Run, ...]:
         """Runs that lack cycles, which do not count in numbers that need all cycles."""
         return tuple(run for run in self.runs if not run.finished)
+
+
+def _finished(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.finished:
+            found.setdefault(run.leg, []).append(run)
+    return {leg: tuple(own) for leg, own in found.items()}
 
 
 def group(runs: Sequence[Run], left_out: Sequence[str] = ()) -> list[Comparison]:
@@ -71,43 +84,57 @@ def group(runs: Sequence[Run], left_out: Sequence[str] = ()) -> list[Comparison]
     Raises:
         ComparisonError: with what differs, and where a leg has a seed twice.
     """
-    together: dict[tuple[str, str], list[Run]] = defaultdict(list)
-    for run in sorted(
-        runs, key=lambda run: (run.leg != "random", run.leg, run.seed, str(run.folder))
-    ):
-        together[run.config, run.task].append(run)
-    problems = [line for group in together.values() for line in _problems(group)]
+    groups = {key: by_seeds(own) for key, own in together(runs).items()}
+    problems = [line for kept, varied in groups.values() for line in _problems(kept, varied)]
     if problems:
         lines = ["These runs must not be compared; leave some out, or compare them apart:"]
         lines += problems[:SHOWN]
         if len(problems) > SHOWN:
             lines.append(f"and {len(problems) - SHOWN} more")
         raise ComparisonError("\n  ".join(lines))
-    return [
-        Comparison(*key, runs[0].metric, tuple(runs), runs[0].lower, tuple(left_out))
-        for key, runs in sorted(together.items())
-    ]
+    return [_comparison(key, *own, left_out) for key, own in groups.items()]
 
 
-def _problems(runs: Sequence[Run]) -> list[str]:
+def _comparison(
+    key: tuple[str, str], runs: Sequence[Run], varied: Sequence[Run], left_out: Sequence[str]
+) -> Comparison:
+    names = sorted({run.config for run in (*runs, *varied)})
+    return Comparison(
+        *key,
+        runs[0].metric,
+        tuple(runs),
+        runs[0].lower,
+        tuple(left_out),
+        tuple(varied),
+        remarks(names, runs, varied),
+    )
+
+
+def _problems(runs: Sequence[Run], varied: Sequence[Run] = ()) -> list[str]:
     """List what speaks against a comparison.
 
-    A run is compared with the first of its leg, and that one with the first of all.
+    A run is compared with the first of its leg, and that one with the first of all, or a control
+    run's with the first of the leg that it controls. Runs that vary
+    the seeds of single parts are compared likewise, but for these seeds.
     """
     firsts: dict[str, Run] = {}
-    seen: dict[tuple[str, int], Run] = {}
+    seen: dict[tuple[str, int, Fixed], Run] = {}
     lines = []
-    for run in runs:
-        twin = seen.get((run.leg, run.seed))
+    anywhere = (*ANYWHERE, SEEDS) if varied else ANYWHERE
+    between = (*anywhere, *BETWEEN_LEGS, START)
+    for run in (*runs, *varied):
+        twin = seen.get((run.leg, run.seed, fixed(run)))
         if twin:
             lines.append(f"{twin.folder} and {run.folder}: {run.leg} with seed {run.seed}, twice")
         elif run.leg in firsts:
-            lines += _differences(firsts[run.leg], run, ANYWHERE)
+            lines += _differences(firsts[run.leg], run, anywhere)
+        elif (base := run.leg.removesuffix(f"-{run.control}")) != run.leg and base in firsts:
+            lines += _differences(firsts[base], run, (*anywhere, START))
         else:
-            lines += _differences(runs[0], run, ANYWHERE + BETWEEN_LEGS)
+            lines += _differences(runs[0], run, between)
         firsts.setdefault(run.leg, run)
-        seen.setdefault((run.leg, run.seed), run)
-    return lines + _first_rows(runs)
+        seen.setdefault((run.leg, run.seed, fixed(run)), run)
+    return lines + _first_rows((*runs, *varied))
 
 
 def _other_data(first: Run, second: Run) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 from models.process.text import error_line
 from tools.compare.findings import findings
 from tools.compare.grouping import group
+from tools.compare.held import by_validation
 from tools.compare.page.figure import png
 from tools.compare.page.files import as_csv, as_json, ranking_csv, ranking_json, write
 from tools.compare.page.html import page
@@ -35,6 +36,8 @@ def main(arguments: argparse.Namespace) -> int:
     console = Plain()
     try:
         runs, left_out = read_all(arguments.runs, arguments.trust)
+        if arguments.by == "validation":
+            runs = by_validation(runs)
         compared = group(runs, list(map(str, left_out)))
         found = [findings(one, dict(arguments.cfg_options), arguments.trust) for one in compared]
         looks = styles(run.leg for one in compared for run in one.runs)

@@ -31,6 +31,10 @@ def check_bag(bag: Bag, count: int) -> None:
     if bag.feature.dim() != 3 or shapes[:2] != [(count, bag.feature.shape[1])] * 2:
         expected = f"a bag of labels ({count}, M), scores ({count}, M) and features ({count}, M, D)"
         raise ContractError(expected, shapes, "fill up with the score 0 to the same M")
+    if bag.box is not None and tuple(bag.box.shape) != (*shapes[1], 4):
+        raise ContractError(
+            f"corners {(*shapes[1], 4)} in a bag", tuple(bag.box.shape), "four a box"
+        )
     if not ((bag.score >= 0) & (bag.score <= 1)).all():
         actual = f"{bag.score.min().item():.3g} to {bag.score.max().item():.3g}"
         raise ContractError("scores from 0 to 1 in a bag", actual, "return probabilities")

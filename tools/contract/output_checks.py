@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models.output import Output, Tap
 from models.process.seeding import seeded
+from tasks.base import classes_decided
 from tools.contract.bag_checks import check_bag, check_quality, check_stability
 from tools.contract.gradient_checks import tap_changes
 from tools.contract.subject import FEW, SEED, ContractError, SkippedError, Subject, same, signals
@@ -211,6 +212,10 @@ def probs_are_distributions(subject: Subject) -> str:
         )
     if output.answers is not None:
         _check_answers(output.answers, output.probs)
+    decided = classes_decided(subject.task)
+    if decided is not None and output.probs.shape[1:] != (1, decided):
+        expected = f"probs (B, 1, {decided}), as `classes_decided` says"
+        raise ContractError(expected, tuple(output.probs.shape), "leave that method out")
     return f"{output.probs.shape[1]} of {output.probs.shape[2]} classes a sample"
 
 

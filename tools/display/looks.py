@@ -39,6 +39,7 @@ NAMED = {
     "learning_loss_mse": (PURPLE, "o"),
     "learning_loss_kl": (ORANGE, "D"),
     "tidal": (GREY, "p"),
+    "tidal_margin": (SKY, "p"),
     "margin": (PURPLE, "^"),
     "least_confident": (SKY, "v"),
     "ensemble_variance": (ORANGE, "s"),
@@ -66,9 +67,18 @@ NAMED = {
     "divproto": (PURPLE, "<"),
     "ppal": (BLUE, "<"),
     "localisation": (ORANGE, "<"),
+    "hua": (SKY, "<"),
 }
 # lines of control runs
-DASHES: dict[str, tuple[int, ...]] = {"joint": (7, 3), "detached": (7, 3, 2, 3), "off": (14, 3)}
+DASHES: dict[str, tuple[int, ...]] = {
+    "joint": (7, 3),
+    "detached": (7, 3, 2, 3),
+    "off": (14, 3),
+    "warm": (2, 4),
+    "joint-warm": (7, 3, 2, 4),
+    "detached-warm": (7, 3, 2, 3, 2, 4),
+    "off-warm": (14, 3, 2, 4),
+}
 # lines of one's own strategies if all marks and colours are taken; control runs of such strategies
 # share their lines, and differ in their marks
 MORE: tuple[tuple[int, ...], ...] = ((), (4, 2), (3, 2, 1, 2), (10, 2), (1, 2))
@@ -92,7 +102,7 @@ class Style:
 
 
 def styles(names: Iterable[str]) -> dict[str, Style]:
-    """Return the look of each leg: a strategy, or a strategy and the module's mode (random-joint).
+    """Return the look of each leg: a strategy, or its control run (random-joint, random-warm).
 
     A strategy that is not in `NAMED` has a look that no named one has: the first free one in an
     order that is drawn from its name.
@@ -108,14 +118,19 @@ def styles(names: Iterable[str]) -> dict[str, Style]:
 
 
 def legs() -> list[str]:
-    """Return the named strategies, each alone and with each mode of the module."""
+    """Return the named strategies, each alone and as each control run."""
     return [leg for name in NAMED for leg in (name, *(f"{name}-{mode}" for mode in DASHES))]
 
 
 def split(leg: str) -> tuple[str, str]:
-    """Return a leg's strategy, and the module's mode, empty if the leg has none."""
-    name, dash, mode = leg.rpartition("-")
-    return (name, mode) if dash and mode in DASHES else (leg, "")
+    """Return a leg's strategy, and what makes it a control run, empty if it is none.
+
+    That is the module's mode, a warm start, or both.
+    """
+    for mode in sorted(DASHES, key=len, reverse=True):
+        if leg.endswith(f"-{mode}"):
+            return leg.removesuffix(f"-{mode}"), mode
+    return leg, ""
 
 
 def _of(leg: str, looks: dict[str, Style]) -> Style:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 import os
 import shutil
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.dist import get_world_size
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
@@ -18,7 +19,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from acquisition.pool import Budget
 from acquisition.query import needs, read
-from acquisition.signals import fields, need_dynamics, need_module
+from acquisition.signals import fields, need_committee, need_dynamics, need_module
 from models.networks.weights import WeightsError
 from models.process import shared_memory
 from models.process.seeding import seeded
@@ -29,6 +30,7 @@ from models.training.loading import length
 from models.training.numbered import IDS
 from models.training.settings import TrainingSettings
 from tasks.base import DataError, Noted, Sourced, Task, no_committee
+from tasks.evaluation import metric_of
 from tasks.twins import ALLOW, shared_images
 from tools.experiment import clashes
 from tools.experiment.config import Experiment
@@ -52,13 +54,27 @@ class Findings(NamedTuple):
 
 
 class Built:
-    """What one check built and another one needs: a network of the paper takes half a second.
+    """What one check built or found and another one needs.
+
+    A network of the paper takes half a second; what was found in data holds for all experiments on
+    the same adapter.
 
     Attributes:
         parameters: of network and module together; None if they are not built yet.
     """
 
-    parameters: int | None = None
+    def __init__(self) -> None:
+        self.parameters: int | None = None
+        self._task: Task | None = None
+        self._found: dict[Hashable, Any] = {}
+
+    def once(self, task: Task, what: Hashable, look: Callable[[], Any]) -> Any:
+        """Return what `look` finds in a task's data, which is looked at once."""
+        if self._task is not task:
+            self._task, self._found = task, {}
+        if what not in self._found:
+            self._found[what] = look()
+        return self._found[what]
 
 
 def problems(experiment: Experiment, full: bool) -> list[str]:
@@ -74,17 +90,18 @@ def findings(experiment: Experiment, full: bool, built: Built | None = None) -> 
         full: decode every sample.
         built: gets what is built.
     """
-    task = experiment.task
+    task, allowed = experiment.task, experiment.test_in_pool
+    built = built or Built()
     faults = (
         _fit(experiment)
         + _optimiser(experiment.training)
-        + data_problems(task, experiment.budget, full)
+        + data_problems(task, experiment.budget, full, built)
     )
     if faults:
         return Findings(faults, [])
-    faults, notes = _oddities(task, experiment.test_in_pool)
+    faults, notes = built.once(task, ("oddities", allowed), lambda: _oddities(task, allowed))
     if not faults:  # these need data that can be read
-        faults = [*_networks(experiment, built or Built()), *_shared_memory(experiment)]
+        faults = [*_networks(experiment, built), *_shared_memory(experiment)]
     return Findings(faults, [*clashes.told(), *notes])
 
 
@@ -113,23 +130,38 @@ def _oddities(task: Task, test_in_pool: bool) -> Findings:
     return Findings(list(shared), notes + doubles)
 
 
-def data_problems(task: Task, budget: Budget, full: bool) -> list[str]:
+def data_problems(task: Task, budget: Budget, full: bool, built: Built | None = None) -> list[str]:
     """Return the faults of data and weights; if there are none, check the budget and labels."""
-    return task.check(full) or _sizes(task, budget) + _names(task) + _labels(task)
+    checked = (built or Built()).once(task, ("check", full), lambda: task.check(full))
+    faults = checked or _sizes(task, budget) + _names(task) + _labels(task)
+    return faults or _validation(task, budget)
+
+
+def _validation(task: Task, budget: Budget) -> list[str]:
+    """Check that the task judges samples of its pool, where some validate."""
+    if not budget.validation:
+        return []
+    try:
+        metric_of(task, "pool")
+    except ValueError as error:
+        return [f"budget.validation: expected 0, but got {budget.validation}: {error}"]
+    return []
 
 
 def _fit(experiment: Experiment) -> list[str]:
     """Check that the task gives what the strategy and the module need."""
     names = needs(experiment.steps)
-    wanted = set(fields(read(experiment.steps)))
+    wanted = set(fields([*read(experiment.steps), *experiment.scoring.save]))
     if experiment.module_mode != "off":
-        wanted.add("loss")
+        wanted |= {"loss", "probs"} if experiment.module.objective == "dynamics" else {"loss"}
     given = experiment.task.fields
     faults = []
     if lacking := sorted(wanted - given):
-        faults.append(
-            f"strategy {experiment.strategy!r} needs {lacking}, but the task gives {sorted(given)}"
+        what = f"strategy {experiment.strategy!r}" + " with scoring.save" * bool(
+            experiment.scoring.save
         )
+        faults.append(f"{what} needs {lacking}, but the task gives {sorted(given)}")
+    faults += _saved(experiment)
     if need_module(names) and experiment.module_mode == "off":
         faults.append(
             f"strategy {experiment.strategy!r} needs the loss-prediction module, but module.mode "
@@ -161,6 +193,30 @@ def _learned(experiment: Experiment) -> list[str]:
             f"once a sample (`classes_decided`, see tasks/base.py), but that of {kind} does not"
         )
     return faults
+
+
+def _saved(experiment: Experiment) -> list[str]:
+    """Check that a run of this strategy has what the signals to save are computed of."""
+    lines = []
+    for name in experiment.scoring.save:
+        if need_module([name]) and experiment.module_mode == "off":
+            lines.append(
+                f"scoring.save: {name!r} needs the loss-prediction module; add module.mode=joint "
+                "or detached"
+            )
+        dynamics = need_dynamics([name])
+        if dynamics is not None and dynamics != (experiment.module.objective == "dynamics"):
+            lines.append(
+                f"scoring.save: {name!r} is not what a module with module.objective "
+                f"{experiment.module.objective!r} predicts"
+            )
+        kind = need_committee([name])
+        if kind not in (None, experiment.committee_kind):
+            lines.append(
+                f"scoring.save: {name!r} counts votes ({kind}), which strategy "
+                f"{experiment.strategy!r} does not ask; it is saved by runs of one that does"
+            )
+    return lines
 
 
 def _optimiser(settings: TrainingSettings) -> list[str]:
@@ -197,19 +253,20 @@ def _sizes(task: Task, budget: Budget) -> list[str]:
         )
     if not test:
         faults.append("task: expected a test set of at least one sample, but got none")
+    held = budget.held(train)
+    rest = train - held
+    whole = f"the pool without {held} that validate" if held else "the whole pool"
     parts = {"budget.initial": budget.initial}
     if budget.cycles > 1:
         parts["budget.query"] = budget.query
     large = [
-        f"{key}: expected at most {train} (the whole pool), but got {n}"
+        f"{key}: expected at most {max(rest, 0)} ({whole}), but got {n}"
         for key, n in parts.items()
-        if n > train
+        if n > rest
     ]
     last = budget.initial + (budget.cycles - 1) * budget.query
-    if last > train and not large:
-        large = [
-            f"budget: expected at most {train} labels in the end (the whole pool), but got {last}"
-        ]
+    if last > rest and not large:
+        large = [f"budget: expected at most {rest} labels in the end ({whole}), but got {last}"]
     return faults + large
 
 
@@ -342,9 +399,10 @@ def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
     training, budget = experiment.training, experiment.budget
     iterations = [training.epochs * math.ceil(n / training.batch_size) for n in budget.sizes]
     pool, test = (length(experiment.task.dataset(split)) for split in ("train", "test"))
+    held = budget.held(pool)
     looked = [0] * (budget.cycles - 1)
     if needs(experiment.steps):
-        looked = [min(pool - n, experiment.subset or pool) for n in budget.sizes[:-1]]
+        looked = [min(pool - held - n, experiment.subset or pool) for n in budget.sizes[:-1]]
     members = passes = 1
     if experiment.committee_kind == "ensemble":
         members = passes = experiment.committee.members
@@ -361,7 +419,7 @@ def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
         "run": f"{experiment.name}, strategy {experiment.leg}, seed {experiment.seed}",
         "module": experiment.module_mode,
         "folder": folder,
-        "data": f"pool {pool:,}, test {test:,}",
+        "data": f"pool {pool:,}, test {test:,}" + f", {held:,} of the pool validate" * (held > 0),
         "labels": ", ".join(f"{n:,}" for n in budget.sizes),
         "training": f"{trainings} trainings of {steps}",
         "scoring": f"{sum(looked):,} samples for {len(looked)} {queries}{times}",

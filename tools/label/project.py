@@ -24,8 +24,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from acquisition.pool import drawn_slice
 from models.process.files import locked, replacing
-from models.process.seeding import stream
 from models.process.text import abridged
 from tasks.base import Sourced, Task
 from tasks.deployable import Deployable
@@ -259,8 +259,7 @@ def draw_slice(index: Index, count: int, seed: int) -> list[str]:
     """Draw the validation slice at random: hashes of images, in the order of their drawing."""
     images = index.present
     size = min(count, max(1, len(images) // MOST))
-    order = stream(seed, 0, "validation slice").permutation(len(images))
-    return [images[i].sha256 for i in order[:size].tolist()]
+    return [images[i].sha256 for i in drawn_slice(len(images), size, seed)]
 
 
 def write_texts(path: Path, texts: Mapping[str, str]) -> None:

@@ -113,6 +113,16 @@ def _require_people(experiment: Experiment) -> None:
             "oracle: expected None, as people give the labels, but got simulated people; take it "
             "out of the config, or add --cfg-options oracle=None"
         )
+    if experiment.budget.validation:
+        problems.append(
+            f"budget.validation: expected 0, as label.validation says how many images validate, "
+            f"but got {experiment.budget.validation}; add --cfg-options budget.validation=0"
+        )
+    if experiment.scoring.save:
+        problems.append(
+            "scoring.save: expected no signals, as a project is not replayed; add --cfg-options "
+            "scoring.save=[]"
+        )
     if "loss" in fields(needs(experiment.steps)):
         problems.append(
             f"strategy: expected one that knows nothing of labels that nobody has given, but "

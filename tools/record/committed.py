@@ -23,9 +23,9 @@ def state(path: Path) -> tuple[Pool, str | None] | None:
     source = files.text(path, files.STATE)
     try:
         values = files.parsed(source)
-        pool = Pool(
-            int(values["size"]), tuple(int(i) for i in values["labeled"]), int(values["cycle"])
-        )
+        labeled = tuple(int(i) for i in values["labeled"])
+        held = tuple(int(i) for i in values.get("validation", ()))
+        pool = Pool(int(values["size"]), labeled, int(values["cycle"]), held)
         receipt = values.get("receipt")
         if receipt is not None:
             receipt = str(receipt)

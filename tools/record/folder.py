@@ -18,6 +18,8 @@ from acquisition.pool import Pool
 from acquisition.query import Query
 from models.process.files import locked
 from models.process.ranks import barrier, is_main_process
+from tasks import per_image
+from tasks.per_image import Matched, Ratio
 from tools.experiment.settings import flat
 from tools.record import committed, data, facts, files
 from tools.record.comparable import MISSING, differing
@@ -245,6 +247,34 @@ class RunFolder:
         if is_main_process():
             write_whole(self.weights_file(cycle), save)
 
+    def judged_file(self, cycle: int) -> Path:
+        """The file of a cycle's test, image by image (`tasks.per_image`)."""
+        return self.path / "judged" / f"{cycle:02d}.npz"
+
+    def keep_judged(self, cycle: int, found: Ratio | Matched | None) -> None:
+        """Keep a cycle's test image by image, if it has such results; before it is committed.
+
+        Of several processes the first one writes, and `commit` makes the others wait.
+        """
+        if found is not None and is_main_process():
+            write_whole(self.judged_file(cycle), partial(np.savez, **per_image.packed(found)))
+
+    def judged(self, cycle: int) -> Ratio | Matched | None:
+        """Read a cycle's test image by image; None if there is no file.
+
+        Raises:
+            RunFolderError: if the file is damaged.
+        """
+        path = self.judged_file(cycle)
+        if not path.exists():
+            return None
+        try:
+            return per_image.unpacked(files.arrays(path))
+        except (KeyError, ValueError) as error:
+            raise RunFolderError(
+                f"{path} is damaged ({type(error).__name__}: {error}); restore or remove it"
+            ) from error
+
     def commit(
         self,
         row: Mapping[str, Any],
@@ -280,6 +310,8 @@ class RunFolder:
         """
         cycle = row["cycle"]
         state = {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)}
+        if pool.validation:
+            state["validation"] = list(pool.validation)
         if receipt:
             before = self.receipt(cycle - 1) if cycle else {}
             receipt = chained(receipt, row, before)

@@ -47,6 +47,7 @@ class Run:
             they are not recorded.
         first: the first cycle; None if none is committed.
         people: whether it is a labeling project, whose cycles are rounds with people.
+        control: what sets it apart from others of its strategy, such as "warm"; empty for most.
     """
 
     folder: Path
@@ -64,11 +65,16 @@ class Run:
     data: Mapping[str, str] = field(default_factory=dict, repr=False)
     first: First | None = field(default=None, repr=False)
     people: bool = False
+    control: str = ""
 
     @property
     def leg(self) -> str:
-        """The name of the strategy with this module, as `tools.experiment.plan.Plan.leg`."""
-        return leg(self.strategy, self.module)
+        """The name of the strategy with this module, as `tools.experiment.plan.Plan.leg`.
+
+        That of a control run ends with what sets it apart.
+        """
+        name = leg(self.strategy, self.module)
+        return f"{name}-{self.control}" if self.control else name
 
     @property
     def labeled(self) -> tuple[int, ...]:

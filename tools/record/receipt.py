@@ -54,6 +54,8 @@ def receipt_of(
         "labeled": digest(np.array(pool.labeled, dtype=np.int64)),
         "weights": weights_digest(model.state_dict()),
     }
+    if pool.validation:
+        receipt["validation"] = digest(np.array(pool.validation, dtype=np.int64))
     for n, other in enumerate(others, 2):
         receipt[f"weights/member{n}"] = weights_digest(other.state_dict())
     receipt["taps"] = taps_digest(task, model)

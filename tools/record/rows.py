@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 AREA = "area_under_curve"
+HELD = "validation/"  # beginning of the keys of the metrics on the validation split
 NOISE = "oracle/noisy"  # share of the labeled samples whose label has a mistake
 
 Row = Mapping[str, Any]

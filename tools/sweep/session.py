@@ -11,6 +11,7 @@ from models.process.text import error_line
 from tools.cluster.extra import require_ray
 from tools.display.console import Plain
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
+from tools.sweep import deciding
 from tools.sweep.jobs import Job, planned
 from tools.sweep.local import Local, Place, Process
 from tools.sweep.schedule import end, run
@@ -33,14 +34,20 @@ def main(arguments: argparse.Namespace) -> int:
     running: dict[Job, Process] = {}
     try:
         jobs = planned(arguments, console.print)
+        one = deciding.question(arguments, jobs) if arguments.until_decided else None
         if arguments.dry_run:
             listed(jobs, console)
+            if one is not None:
+                deciding.planned(one, console)
             return 0
         with listening(), _place(arguments, jobs, console.print) as place:
             try:
                 # a signal must not come between the start of a run and the note of it
                 with finishing():
-                    failed = run(jobs, place, running, console)
+                    if one is None:
+                        failed = run(jobs, place, running, console)
+                    else:
+                        jobs, failed = deciding.decide(one, jobs, place, running, console)
             finally:
                 end(list(running.values()), console)
     except ConfigError as error:

@@ -52,7 +52,7 @@ def _show(jobs: Sequence[Job], console: Console) -> None:
     for leg in dict.fromkeys(job.leg for job in jobs):
         of_leg = {job.seed: job for job in jobs if job.leg == leg}
         finals = {seed: _final(job) for seed, job in of_leg.items()}
-        areas = [_area(job) for job in of_leg.values()]
+        areas = [area(job) for job in of_leg.values()]
         cells = [number(finals.get(seed, math.nan)) for seed in seeds]
         sheet.add(leg, *cells, _spread(list(finals.values())), _spread(areas))
     sheet.print(console)
@@ -65,7 +65,7 @@ def _final(job: Job) -> float:
     return column(job.rows, job.metric)[-1]
 
 
-def _area(job: Job) -> float:
+def area(job: Job) -> float:
     """Return the area under the curve; NaN if the run is not finished."""
     if not (job.folder.done and job.rows):
         return math.nan

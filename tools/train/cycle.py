@@ -23,8 +23,9 @@ from models.training.hooks import unwrapped
 from models.training.joint import JointModel
 from models.training.loading import length, loader, train_loader
 from models.training.runner import TrainingRunner
-from models.training.trainer import Data, Place, training, warm_start
+from models.training.trainer import Data, Judged, Place, evaluate, training, warm_start
 from tasks.base import Read
+from tasks.data import part
 from tasks.evaluation import metric_of
 from tasks.noise import Fallible
 from tools.cluster.scoring import Scorer
@@ -33,7 +34,7 @@ from tools.experiment.model import model_of
 from tools.experiment.plan import asked
 from tools.record.data import beside_pool
 from tools.record.folder import RunFolder
-from tools.record.rows import NOISE
+from tools.record.rows import HELD, NOISE
 from tools.train.first_model import FirstModels, key
 from tools.train.first_set import first_pool
 from tools.train.models import untrained
@@ -156,6 +157,23 @@ def start(cycle: Cycle, member: int = 0) -> Iterator[TrainingRunner]:
         yield runner
     if shared is not None and runner.seconds > 0 and is_main_process():
         shared.keep(first, where, runner.seconds)
+
+
+def validated(cycle: Cycle, runner: TrainingRunner) -> dict[str, float]:
+    """The metrics of a cycle's model on the validation split, each key after `HELD`.
+
+    Raises:
+        ConfigError: if the task does not judge samples of its pool.
+    """
+    task, scoring = cycle.experiment.task, cycle.experiment.scoring
+    samples = part(task.dataset("pool"), list(cycle.pool.validation))
+    in_order = DefaultSampler(samples, shuffle=False)  # split over the processes
+    judged = Judged(
+        loader(samples, in_order, scoring.size, scoring.workers, task.collate),
+        metric_of(task, "pool"),
+    )
+    found = evaluate(runner, task.metric, judged)
+    return {f"{HELD}{key}": value for key, value in found.items()}
 
 
 def _training(cycle: Cycle, member: int) -> AbstractContextManager[TrainingRunner]:

@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.dist import barrier, is_main_process
 
 from acquisition.first import first_steps
-from acquisition.pool import First, Pool
+from acquisition.pool import First, Pool, drawn_slice
 from acquisition.query import Query, ask
 from acquisition.scoring import Pass, Samples, score
 from models.process.seeding import stream
@@ -34,18 +34,19 @@ def first_pool(experiment: Experiment, folder: RunFolder, size: int) -> Pool:
         size: of the pool.
     """
     budget, seed = experiment.budget, experiment.seed_of("set")
+    held = drawn_slice(size, budget.held(size), seed)
     if budget.first == "random":
-        return Pool.initial(size, budget.initial, seed)
+        return Pool.initial(size, budget.initial, seed, held)
     query = first_set.kept(folder.path)
     barrier()
     if query is None:
         rng = stream(seed, 0, "initial set")
-        query = first_query(experiment, budget.first, budget.initial, score, rng)
+        query = first_query(experiment, budget.first, budget.initial, score, rng, held=held)
         if is_main_process():
             vectors = experiment.scoring.keep_vectors
             first_set.keep(folder.path, query if vectors else query.without_vectors())
         barrier()
-    return Pool(size, tuple(query.picked.tolist()))
+    return Pool(size, tuple(query.picked.tolist()), validation=held)
 
 
 def first_query(
@@ -55,6 +56,7 @@ def first_query(
     scored: Scorer,
     rng: np.random.Generator,
     labeled: Sequence[int] = (),
+    held: Sequence[int] = (),
 ) -> Query:
     """Choose samples of a pool of which too little is labeled to train on.
 
@@ -65,6 +67,7 @@ def first_query(
         scored: computes the features.
         rng: decides what is left to chance.
         labeled: ids, if there are any.
+        held: ids that validate, and are not chosen.
     """
     task = experiment.task
 
@@ -78,5 +81,5 @@ def first_query(
         return scored(model, samples, names, settings, Pass("features", tap=experiment.tap))
 
     known = np.array(labeled, dtype=int)
-    rest = np.setdiff1d(np.arange(length(task.dataset("pool"))), known)
+    rest = np.setdiff1d(np.arange(length(task.dataset("pool"))), [*labeled, *held])
     return ask(first_steps(first), rest, known, count, rng, signals)

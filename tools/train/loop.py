@@ -16,6 +16,7 @@ from models.process.stopping import stop_if_asked
 from models.training.checkpoint import save
 from models.training.hooks import unwrapped
 from models.training.trainer import evaluate
+from tasks.per_image import per_image
 from tools.mirror.tracking import Tracker
 from tools.record import first_set
 from tools.record.data import receipt_part
@@ -30,6 +31,7 @@ from tools.train.cycle import (
     ranking_quality,
     settled,
     start,
+    validated,
 )
 
 
@@ -75,6 +77,10 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
             runner.train()
         with clock("evaluate"):  # 2. evaluate on the test set, to report and for nothing else
             metrics = evaluate(runner, task.metric)
+        folder.keep_judged(pool.cycle, per_image(runner.test_evaluator.metrics[0]))
+        if pool.validation:
+            with clock("validate"):  # and on labeled samples that nothing is trained on
+                metrics |= validated(cycle, runner)
         model = unwrapped(runner.model)
     members = []
     if experiment.committee_kind and not cycle.last:
@@ -96,7 +102,7 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
     )
     if query is not None and not experiment.scoring.keep_vectors:
         query = query.without_vectors()
-    effort = sum(task.effort(i) for i in pool.labeled)
+    effort = sum(task.effort(i) for i in (*pool.labeled, *pool.validation))
     seconds = clock.seconds | cycle.spared
     row = {
         "cycle": pool.cycle,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from acquisition.pool import Pool
+from acquisition.pool import Pool, drawn_slice
 from acquisition.query import Query, needs
 from models.training.settings import CHECKPOINT
 from tools.experiment.plan import asked
@@ -60,8 +61,26 @@ def initial_set(run: Record) -> Iterator[Remark]:
         yield from by_features(run)
     elif run.state is not None:
         seed = run.experiment.seed_of("set")
-        expected = Pool.initial(run.state.size, run.experiment.budget.initial, seed).labeled
+        budget, held = run.experiment.budget, run.state.validation
+        expected = Pool.initial(run.state.size, budget.initial, seed, held).labeled
         yield from same_order(0, f"the initial set of seed {seed}", expected, run.initial)
+
+
+def validation(run: Record) -> Iterator[Remark]:
+    """The validation split is the one that the seed draws; nothing of it is trained on or asked."""
+    size = run.experiment.budget.held(len(run.names))
+    held = run.state.validation if run.state is not None else ()
+    expected = drawn_slice(len(run.names), size, run.experiment.seed_of("set"))
+    yield from same_order(None, "state.json's validation", expected, held)
+    for cycle in run.cycles:
+        parts: dict[str, Any] = {"labels": cycle.labeled}
+        if cycle.query is not None:
+            parts |= {"candidates": cycle.query.candidates, "picks": cycle.query.picked}
+        for what, ids in parts.items():
+            both = sorted({int(i) for i in np.ravel(ids)} & set(held))
+            if both:
+                text = f"expected {what} outside of the validation split, but got {both[:5]}"
+                yield Remark(cycle.number, text)
 
 
 def candidates(run: Record) -> Iterator[Remark]:
@@ -163,12 +182,14 @@ def hashes(run: Record) -> Iterator[Remark]:
         if not cycle.receipt:
             continue
         saved = {"labeled": digest(np.array(cycle.labeled, dtype=np.int64))}
+        if run.state is not None and run.state.validation:
+            saved["validation"] = digest(np.array(run.state.validation, dtype=np.int64))
         if cycle.query is not None:
             saved |= {name: digest(values) for name, values in content(cycle.query).items()}
         named = {
             n
             for n in cycle.receipt
-            if n.partition("/")[0] in ("labeled", "candidates", "picked", "signal")
+            if n.partition("/")[0] in ("labeled", "validation", "candidates", "picked", "signal")
         }
         for name in sorted(saved.keys() | named):
             if name not in saved and "/" in name and not run.experiment.scoring.keep_vectors:
@@ -214,7 +235,8 @@ def replay(run: Record) -> Iterator[Remark]:
     done = []
     left = 0
     for cycle, query in _with_query(run):
-        lacking = [name for name in needs(run.experiment.steps) if name not in query.signals]
+        wanted = (*needs(run.experiment.steps), *run.experiment.scoring.save)
+        lacking = [name for name in wanted if name not in query.signals]
         if lacking and not run.experiment.scoring.keep_vectors:
             left += 1
             text = (
@@ -248,7 +270,7 @@ def _replayed(run: Record, cycle: Cycle, query: Query) -> Iterator[Remark]:
         return {name: query.signals[name] for name in names}
 
     try:
-        again = asked(run.experiment, Pool(len(run.names), cycle.labeled, cycle.number), saved)
+        again = asked(run.experiment, run.pool(cycle), saved)
     except Exception as error:  # a strategy of one's own may raise anything
         message = f"{type(error).__name__}: {error}"
         yield Remark(cycle.number, f"the strategy's query cannot be repeated: {message}")
@@ -268,6 +290,7 @@ CHECKS: dict[str, Callable[[Record], Iterator[Remark]]] = {
         rows,
         history,
         initial_set,
+        validation,
         candidates,
         picks,
         state,

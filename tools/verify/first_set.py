@@ -39,10 +39,11 @@ def by_features(run: Record) -> Iterator[Remark]:
         """Return the features that the run saved."""
         return {name: query.signals[name] for name in names}
 
-    everything = np.arange(len(run.names))
+    held = run.state.validation if run.state is not None else ()
+    free = np.setdiff1d(np.arange(len(run.names)), held)
     rng = stream(run.experiment.seed_of("set"), 0, "initial set")
     try:
-        again = ask(steps, everything, everything[:0], budget.initial, rng, saved)
+        again = ask(steps, free, free[:0], budget.initial, rng, saved)
     except Exception as error:  # what is damaged may raise anything
         yield Remark(0, f"the first labels cannot be chosen again: {type(error).__name__}: {error}")
         return

@@ -110,6 +110,11 @@ class Record:
             return (*self.cycles[-1].labeled, *self._picked(self.cycles[-1]))
         return self.initial
 
+    def pool(self, cycle: Cycle) -> Pool:
+        """The pool of a cycle, before its query."""
+        held = self.state.validation if self.state is not None else ()
+        return Pool(len(self.names), cycle.labeled, cycle.number, held)
+
     def _cycle(self, number: int, labeled: tuple[int, ...]) -> Cycle:
         try:
             return Cycle(number, labeled, *self.folder.saved(number))
@@ -139,7 +144,7 @@ def read(
     budget = experiment.budget
     cycles = budget.cycles
     names = tuple(folder.sample_names())
-    if budget.initial + (cycles - 1) * budget.query > len(names):
+    if budget.initial + (cycles - 1) * budget.query + budget.held(len(names)) > len(names):
         raise RunFolderError(
             f"{folder.path / 'samples.txt'}: expected the pool of a budget of {cycles} cycles, but "
             f"got {len(names)} names"

@@ -6,8 +6,10 @@ import csv
 import itertools
 import json
 import math
+import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -247,7 +249,9 @@ def test_the_diagrams_are_pictures():
     figure = critical_differences(found, looks)
     said = [text.get_text() for text in figure.axes[0].texts]
     assert f"{found.order[0]}  {found.mean.min():.2f}" in said
-    assert uri(figure).startswith("data:image/png;base64,")
+    kind, _, drawing = uri(figure).partition(",")
+    assert kind == "data:image/svg+xml" and uri(figure).endswith(drawing)  # each time the same
+    assert ElementTree.fromstring(unquote(drawing)).tag == "{http://www.w3.org/2000/svg}svg"
     values = {leg: [[0.1, 0.2, 0.3]] for leg in found.legs}
     near = profile(scores([compared("one", values), compared("two", values)]))
     assert len(profiles(near, looks).axes[0].lines) == 8
@@ -272,7 +276,7 @@ def test_the_report_holds_the_ranking(report: Path):
     assert "One ranking over all configs" in page
     assert "coreset is not ranked: it has no finished run in two" in page
     assert "no pair can be significant" in page and "two: no finished run of coreset" in page
-    assert page.count('src="data:image/png') == 2
+    assert page.count('src="data:image/svg+xml,') == 2
 
 
 def test_the_ranking_is_in_files(report: Path):

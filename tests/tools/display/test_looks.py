@@ -92,9 +92,9 @@ def test_every_colour_stands_out_from_the_page(page):
 
 def test_every_named_strategy_has_a_look_and_no_two_are_alike():
     assert NAMED.keys() == named_strategies().keys()
-    assert len(set(NAMED.values())) == len(NAMED) == 36, "colour and mark, whatever the line"
+    assert len(set(NAMED.values())) == len(NAMED) == 39, "colour and mark, whatever the line"
     found = styles(legs())
-    assert len(found) == 144 == len(set(found.values()))
+    assert len(found) == len(NAMED) * (1 + len(DASHES)) == len(set(found.values()))
     assert {split(leg)[1] for leg in found} == {"", *DASHES}
 
 

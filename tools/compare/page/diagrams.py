@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tools.compare.ranking.profiles import Profile
 from tools.compare.ranking.ranks import Ranks
 from tools.compare.ranking.words import nearness
-from tools.display.canvas import canvas, look_of
+from tools.display.canvas import canvas, look_of, verbatim
 from tools.display.looks import Style
 
 WIDTH = 7.2  # inches
@@ -66,7 +67,7 @@ def _name(axes: Axes, leg: str, at: float, down: float, left: bool, legs: int, l
     axes.text(
         out - 0.02 * legs if left else out + 0.02 * legs,
         down,
-        f"{leg}  {at:.2f}" if left else f"{at:.2f}  {leg}",
+        verbatim(f"{leg}  {at:.2f}" if left else f"{at:.2f}  {leg}"),
         ha="right" if left else "left",
         va="center",
         fontsize=9,
@@ -84,7 +85,7 @@ def profiles(of: Profile, looks: Mapping[str, Style]) -> Figure:
     shares = np.array([of.share(step) for step in steps])
     for column, leg in enumerate(of.legs):
         look = {**look_of(looks[leg]), "markevery": max(1, len(steps) // 6)}
-        axes.plot(steps, shares[:, column], drawstyle="steps-post", label=leg, **look)
+        axes.plot(steps, shares[:, column], drawstyle="steps-post", label=verbatim(leg), **look)
     axes.set_xlabel(nearness(of), color=SOFT)
     axes.set_ylabel("share of cases", color=SOFT)
     axes.set_ylim(-0.02, 1.02)
@@ -96,7 +97,8 @@ def profiles(of: Profile, looks: Mapping[str, Style]) -> Figure:
 
 
 def uri(figure: Figure) -> str:
-    """Return a figure as the address of a picture within a page."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=150, format="png")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    """Return a figure as SVG in the address of a picture within a page; its texts are drawn."""
+    buffer = io.StringIO()
+    with rc_context({"svg.fonttype": "path", "svg.hashsalt": "losstap"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return f"data:image/svg+xml,{quote(buffer.getvalue())}"

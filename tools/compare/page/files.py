@@ -56,7 +56,7 @@ def as_json(found: Sequence[Findings]) -> str:
         }
         runs = [
             {"folder": str(r.folder), "leg": r.leg, "seed": r.seed, "finished": r.finished}
-            for r in one.comparison.runs
+            for r in (*one.comparison.runs, *one.comparison.varied)
         ]
         rest = {
             f.name: _plain(getattr(one, f.name))
@@ -68,6 +68,7 @@ def as_json(found: Sequence[Findings]) -> str:
             "gaps": gaps(one.comparison),
             "unrecorded": unrecorded(one.comparison),
             "left_out": list(one.comparison.left_out),
+            "remarks": list(one.comparison.remarks),
         }
         rows.append({**head, "runs": runs, **rest, **lacking})
     return json.dumps(rows, indent=1, allow_nan=False) + "\n"

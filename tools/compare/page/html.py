@@ -1,11 +1,13 @@
-"""`report.html`: one file that needs nothing outside it: no script, no font, no request.
+"""`report.html`: one file that needs nothing outside it: no font, no library, no request.
 
-The templates beside this file say what is shown and how; this module computes their numbers and
-charts.
+The templates beside this file say what is shown and how; this module computes their numbers.
+`script.js` sorts, reads off and saves what is there already; without it the page says the same.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -18,26 +20,30 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tools.compare.chosen import Chosen
-from tools.compare.curves import ANY, FEW, Axis, Estimate, metric_ends, plural, points
-from tools.compare.findings import AXES, Findings, Leg, axes, gaps, unfinished, unrecorded
+from tools.compare.curves import ANY, FEW, metric_ends, plural
+from tools.compare.findings import Findings, Leg, axes, gaps, unfinished, unrecorded
 from tools.compare.gallery import Picture
-from tools.compare.module import CHANCE
-from tools.compare.page import sentences, style
+from tools.compare.page import charts, provenance, sentences, style, svg
+from tools.compare.page.outline import Outline, csv_link
 from tools.compare.page.ranked import ranking_view
-from tools.compare.page.svg import Line, chip, every, line_chart, mark
+from tools.compare.page.svg import chip, mark
 from tools.compare.ranking.result import Ranking
 from tools.compare.statistics import ALPHA
 from tools.compare.traits import Trait
 from tools.display.looks import DARK, LIGHT, Style
-from tools.record.rows import measured
 
+FOLDER = Path(__file__).parent  # of the templates and the script
 Looks = Mapping[str, Style]
 BINS = 20  # bins of a histogram that are shown
 CLAIMS = {"none": ": no claim", "preliminary": ": preliminary", "tested": ""}
 
 
 def page(found: Sequence[Findings], looks: Looks, over: Ranking | None = None) -> str:
-    """Return the whole file; `over` is the ranking over all configs, if there are several."""
+    """Return the whole file; `over` is the ranking over all configs, if there are several.
+
+    Its script alone may run, by its hash: whatever else names or texts of runs hold does not.
+    """
+    script = (FOLDER / "script.js").read_text(encoding="utf-8")
     return (
         environment()
         .get_template("report.html.j2")
@@ -48,14 +54,20 @@ def page(found: Sequence[Findings], looks: Looks, over: Ranking | None = None) -
             looks=looks,
             light=LIGHT,
             dark=DARK,
+            made=provenance.made(),
+            script=Markup(script),
+            digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
     )
 
 
 def environment() -> Environment:
-    """Return Jinja's environment: templates escape all text that is not marked as `Markup`."""
+    """Return Jinja's environment for one page, whose headings, tables and figures it names.
+
+    Templates escape all text that is not marked as `Markup`.
+    """
     made = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -70,7 +82,14 @@ def environment() -> Environment:
         "scores": _scores,
         "unfinished": unfinished,
     }
+    outline = Outline()
     made.globals |= {
+        "outline": outline,
+        "runs": provenance.runs,
+        "settings": provenance.settings,
+        "anchor": outline.anchor,
+        "heading": outline.heading,
+        "csv_link": csv_link,
         "ALPHA": ALPHA,
         "CLAIMS": CLAIMS,
         "crowds": sentences.crowds,
@@ -114,11 +133,13 @@ def _curves(one: Findings, looks: Looks) -> dict[str, Any]:
             *sentences.labels_saved(one.legs),
             *sentences.module_health(one.legs),
             *sentences.noise_met(one.legs),
+            *sentences.held_out(one.held),
         ],
         "shown": list(dict.fromkeys(names)),
         "counts": _counts(one),
         "axes": axes([one]),
-        "charts": {axis: _chart(one, axis, name, looks) for axis, name in axes([one]).items()},
+        "charts": {axis: charts.curves(one, axis, looks) for axis in axes([one])},
+        "few": svg.FEW,
         "many": any(len(leg.seeds) > 1 for leg in one.legs),
         "endless": metric_ends(one.comparison.runs) == ANY,
         "best": first(areas, default=math.nan),
@@ -131,29 +152,6 @@ def _counts(one: Findings) -> dict[str, str]:
     if len(set(counts.values())) < 2:
         return {}
     return {name: f" ({plural(n, 'seed')})" for name, n in counts.items()}
-
-
-def _chart(one: Findings, axis: Axis, name: str, looks: Looks) -> str:
-    lines = []
-    for leg in one.legs:
-        along = leg.curves[axis]
-        lines.append(
-            Line(
-                leg.name,
-                looks[leg.name],
-                along.x.tolist(),
-                along.mean.tolist(),
-                [estimate.low for estimate in along.estimates],
-                [estimate.high for estimate in along.estimates],
-                every(along),
-            )
-        )
-    for run in one.comparison.unfinished:
-        x, y = (values.tolist() for values in points(run, axis))
-        lines.append(Line(run.leg, looks[run.leg], x, y, every=0, thin=True))
-    metric = measured(one.comparison.metric, one.comparison.lower)
-    seeds = sentences.of_seeds(one.legs)
-    return line_chart(lines, f"{metric} over {name}", name, metric, note=seeds)
 
 
 def _needed(leg: Leg) -> str:
@@ -186,27 +184,9 @@ def _penalties(one: Findings) -> dict[str, Any]:
 
 
 def _health(one: Findings, looks: Looks) -> dict[str, Any]:
-    """Two charts of the module's ranking over the labels."""
+    """The strategies with a module, and the charts of its ranking."""
     legs = [leg for leg in one.legs if leg.health]
-    if not legs:
-        return {"health": []}
-    x = AXES["labeled"]
-    note = sentences.of_seeds(legs)
-    pairs = [_line(leg, looks, [row.pairs for row in leg.health]) for leg in legs]
-    ranks = [_line(leg, looks, [row.spearman for row in leg.health]) for leg in legs]
-    title = f"share of pairs in order over {x}"
-    first = line_chart(pairs, title, x, "pairs in order", CHANCE, (0, 1), note)
-    y = "Spearman's correlation"
-    second = line_chart(ranks, f"{y} over {x}", x, y, 0.0, (-1, 1), note)
-    return {"health": legs, "ordered_pairs": first, "correlations": second}
-
-
-def _line(leg: Leg, looks: Looks, values: Sequence[Estimate]) -> Line:
-    x = [row.labeled for row in leg.health]
-    mean = [e.mean for e in values]
-    low = [e.low for e in values]
-    high = [e.high for e in values]
-    return Line(leg.name, looks[leg.name], x, mean, low, high)
+    return {"health": legs, "ranking": charts.ranking(legs, looks) if legs else []}
 
 
 def _chosen(seen: Chosen) -> dict[str, Any]:

@@ -10,9 +10,24 @@ from tools.compare.chosen import Chosen
 from tools.compare.curves import FEW, FEWEST, plural
 from tools.compare.findings import REFERENCE, Leg
 from tools.compare.grouping import Comparison
+from tools.compare.held import Choice
 from tools.compare.module import CHANCE
 from tools.compare.page.style import number
 from tools.compare.statistics import ALPHA, Pair, at_power
+
+
+def held_out(held: Choice | None) -> list[str]:
+    """What the validation split would choose, and what that is worth on the test set."""
+    if held is None:
+        return []
+    of = {one.leg: one for one in held.judged}[held.chosen]
+    told = (
+        f"By the validation split {held.chosen} is best (area {number(of.validation.mean)}; "
+        f"{number(of.test.mean)} on the test set)"
+    )
+    if held.chosen == held.best:
+        return [f"{told}, and so it is by the test set."]
+    return [f"{told}; by the test set it is {held.best}, ahead by {number(held.cost)}."]
 
 
 def verdicts(pairs: Sequence[Pair]) -> list[str]:
@@ -225,12 +240,14 @@ def crowds(chosen: Chosen) -> list[str]:
     return [f"{leg}: {number(mean)} annotations a queried sample{beside}" for leg, mean in known]
 
 
-def of_seeds(legs: Sequence[Leg]) -> str:
-    """Describe a picture of legs in words: the number of seeds, and the kind of band."""
+def of_seeds(legs: Sequence[Leg], banded: bool = True) -> str:
+    """Describe a picture of legs in words: the number of seeds, and the kind of band, if any."""
     if not legs:
         return "no finished run"
-    if all(len(leg.seeds) == 1 for leg in legs):
+    if banded and all(len(leg.seeds) == 1 for leg in legs):
         return "one seed, so no band"
+    if not banded:
+        return mean_of_seeds(legs)
     return f"{mean_of_seeds(legs)}, 95% band"
 
 

@@ -1,32 +1,34 @@
 """Line charts as inline SVG, in the colours of the page's style sheet, light and dark.
 
-It is drawn here, as Matplotlib's SVG has fixed colours, and text that needs further fonts.
+It is drawn here, as Matplotlib's SVG has fixed colours, and text that needs further fonts. What the
+page's script reads off a chart is in it: `data-x` has the scale along the axis, `data-d` a curve's
+points as x, value, and both ends of the band.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
+from typing import NamedTuple
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from tools.compare.curves import Curve
+from tools.compare.page.axes import Frame, Scale, finite, grid, scales
+from tools.compare.page.ends import apart
 from tools.display.looks import MARKS, Style
 
 WIDTH = 640
 HEIGHT = 396
-LEFT = 92  # pixels between plot and edge, like the next three
-RIGHT = 16
-TOP = 34
-BOTTOM = 50
-# room for bands above and below the curves, as a share of the curves' height: bands of two seeds
-# are many times as high
-ROOM = 0.6
-FEW = 3  # most curves whose overlapping bands can still be distinguished
-TICKS = 4  # least number on an axis
+FRAME = Frame(WIDTH, HEIGHT, left=92, right=16, top=34, bottom=50)
+SMALL = Frame(300, 200, left=54, right=12, top=30, bottom=30)  # one of small multiples
+FEW = 4  # most curves whose overlapping bands can still be distinguished
+ROW = 17  # pixels between names at the ends of curves
+LETTER = 7.4  # pixels of a letter's width
+LONG = 26  # letters; a longer name is cut
 
 
 def every(along: Curve) -> int:
@@ -63,6 +65,14 @@ class Line:
     thin: bool = False
 
 
+class _Plot(NamedTuple):
+    """Scales along both axes, and the frame."""
+
+    across: Scale
+    upward: Scale
+    frame: Frame
+
+
 def line_chart(
     lines: Sequence[Line],
     title: str,
@@ -71,122 +81,195 @@ def line_chart(
     chance: float | None = None,
     ends: tuple[float, float] = (-math.inf, math.inf),
     note: str = "",
+    named: bool = False,
 ) -> str:
     """Draw an SVG with axes, bands, curves and points, and a dashed line at `chance`.
 
-    It is empty without a point. `note` is written above it, such as the number of seeds. `ends` are
-    the least and the largest possible value: a t-interval may go beyond, the axis does not.
+    More than `FEW` curves show no bands, which would hide each other, unless a few are chosen on
+    the page; see `multiples`. It is empty without a point. `note` is written above it, such as the
+    number of seeds. `ends` are the least and the largest possible value: a t-interval may go
+    beyond, the axis does not. With `named` each curve's name is at its end, to the right of the
+    picture.
     """
-    x = [v for line in lines for v in line.x]
-    y = [v for line in lines for v in line.y if math.isfinite(v)]
-    if not x or not y:
+    frame = FRAME
+    if named:
+        rows = ROW * len(_names(lines))
+        frame = replace(frame, height=max(HEIGHT, rows + frame.top + frame.bottom))
+    plot = _plot(lines, ends, frame, chance, banded(lines))
+    if plot is None:
         return ""
+    parts = [grid(plot.across, plot.upward, x_label, y_label, frame), _chance(chance, plot)]
+    if note:
+        text = f'<text x="{WIDTH - frame.right}" y="16" text-anchor="end">{escape(note)}</text>'
+        parts.insert(0, text)
+    places = _end_places(lines, plot) if named else {}
+    for line in lines:
+        drawn = _band(line, plot) + _curve(line, plot)
+        if line.name in places and not line.thin:
+            drawn += _end(line, plot, places[line.name])
+        parts.append(f"<g {_data(line)}>{drawn}</g>")
+    room = max((len(cut(name)) for name in places), default=0)
+    more = f' style="--ends:{LETTER * room + 34:.0f}"' if places else ""
+    if not banded(lines):
+        more += ' class="many"'
+    return f"{_head(plot, title, x_label, lines)}{more}>{''.join(parts)}</svg>"
+
+
+def multiples(
+    lines: Sequence[Line],
+    title: str,
+    x_label: str,
+    chance: float | None = None,
+    ends: tuple[float, float] = (-math.inf, math.inf),
+) -> str:
+    """Draw a small chart with its band for each curve, the others thin and grey behind it.
+
+    All have the same axes. Empty for `FEW` curves or fewer, and without a point; `chance` and
+    `ends` as of `line_chart`.
+    """
+    names = _names(lines)
+    plot = _plot(lines, ends, SMALL, chance, bands=True)
+    if banded(lines) or plot is None:
+        return ""
+    frame = grid(plot.across, plot.upward, "", "", SMALL) + _chance(chance, plot)
+    behind = {
+        line.name: f'<polyline class="behind" points="{_joined(_spots(line, plot))}"/>'
+        for line in lines
+        if not line.thin
+    }
+    charts = []
+    for name in names:
+        own = [line for line in lines if line.name == name]
+        drawn = "".join(other for key, other in behind.items() if key != name)
+        for line in own:
+            drawn += f"<g {_data(line)}>{_band(line, plot)}{_curve(line, plot)}</g>"
+        sign = f'<path {mark(own[0].style)} transform="translate({SMALL.left + 6} 13)"/>'
+        text = f'<text x="{SMALL.left + 18}" y="18" class="name">{escape(cut(name))}</text>'
+        head = _head(plot, f"{name}: {title}", x_label, own)
+        charts.append(f'{head} data-leg="{escape(name)}">{frame}{sign}{text}{drawn}</svg>')
+    return f'<div class="multiples">{"".join(charts)}</div>'
+
+
+def banded(lines: Sequence[Line]) -> bool:
+    """Whether the curves are so few that their bands can be in one chart."""
+    return len(_names(lines)) <= FEW
+
+
+def _names(lines: Sequence[Line]) -> list[str]:
+    return list(dict.fromkeys(line.name for line in lines))
+
+
+def _plot(
+    lines: Sequence[Line],
+    ends: tuple[float, float],
+    frame: Frame,
+    chance: float | None,
+    bands: bool,
+) -> _Plot | None:
+    """The scales for all lines; None without a point."""
+    x = [v for line in lines for v in line.x]
+    y = finite([v for line in lines for v in line.y])
+    if not x or not y:
+        return None
     if chance is not None:
         y.append(chance)
-    bands = [v for line in lines for v in (*line.low, *line.high) if math.isfinite(v)]
-    room = ROOM * (max(y) - min(y)) or 0.05 * abs(max(y)) or 1.0
-    bottom = max(min([*y, *bands]), min(y) - room, ends[0])
-    top = min(max([*y, *bands]), max(y) + room, ends[1])
-    across = _Scale(min(x), max(x), LEFT, WIDTH - RIGHT)
-    upward = _Scale(bottom, top, HEIGHT - BOTTOM, TOP)
-    parts = []
-    if note:
-        parts.append(f'<text x="{WIDTH - RIGHT}" y="16" text-anchor="end">{escape(note)}</text>')
-    parts.append(_grid(across, upward, x_label, y_label))
-    if chance is not None:
-        at = upward(chance)
-        parts.append(
-            f'<line class="chance" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
-        )
-    faint = " faint" if len(lines) > FEW else ""
-    for line in lines:
-        band = _band(line, across, upward)
-        parts.append(f'<g class="one{faint}">{band}{_curve(line, across, upward)}</g>')
-    head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-    return head + "".join(parts) + "</svg>"
+    edges = finite([v for line in lines for v in (*line.low, *line.high)]) if bands else []
+    return _Plot(*scales(x, y, edges, ends, frame), frame)
 
 
-class _Scale:
-    """From values to pixels; `ticks` are round numbers between the ends."""
-
-    def __init__(self, low: float, high: float, start: float, end: float) -> None:
-        pad = 0.04 * (high - low) or 0.05 * abs(low) or 1.0
-        self.low = low - pad
-        self.high = high + pad
-        self.start = start
-        self.end = end
-
-    def __call__(self, value: float) -> float:
-        value = min(max(value, self.low), self.high)
-        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
-
-    @property
-    def ticks(self) -> list[float]:
-        """Round values for the axis' labels, from low to high."""
-        ticks: list[float] = []
-        for most in range(5, 5 + 2 * TICKS):
-            values = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
-            ticks = [float(v) for v in values if self.low <= v <= self.high]
-            if len(ticks) >= TICKS:
-                break
-        return ticks
+def _chance(chance: float | None, plot: _Plot) -> str:
+    """The dashed line of what chance gives; empty if that is not known."""
+    if chance is None:
+        return ""
+    at = plot.upward(chance)
+    right = plot.frame.width - plot.frame.right
+    return f'<line class="chance" x1="{plot.frame.left}" x2="{right}" y1="{at:.1f}" y2="{at:.1f}"/>'
 
 
-def _grid(across: _Scale, upward: _Scale, x_label: str, y_label: str) -> str:
-    parts = []
-    for value in upward.ticks:
-        at = upward(value)
-        parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
-        )
-        parts.append(
-            f'<text x="{LEFT - 8}" y="{at:.1f}" dy=".35em" text-anchor="end">{_tick(value)}</text>'
-        )
-    for value in across.ticks:
-        at = across(value)
-        parts.append(
-            f'<text x="{at:.1f}" y="{HEIGHT - BOTTOM + 20}" '
-            f'text-anchor="middle">{_tick(value)}</text>'
-        )
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(
-        f'<text x="{middle}" y="{HEIGHT - 8}" text-anchor="middle" '
-        f'class="name">{escape(x_label)}</text>'
+def _head(plot: _Plot, title: str, x_label: str, lines: Sequence[Line]) -> str:
+    """The beginning of an SVG's first tag, with what the script needs to read values off it.
+
+    Along an axis that all curves were measured on, only what was measured is read: `data-snap`.
+    """
+    across, upward = plot.across, plot.upward
+    scale = [across.low, across.high, across.start, across.end, upward.end, upward.start]
+    snap = ' data-snap="1"' if all(line.every == 1 or line.thin for line in lines) else ""
+    return (
+        f'<svg viewBox="0 0 {plot.frame.width} {plot.frame.height}" role="img" '
+        f'aria-label="{escape(title)}" data-x="{json.dumps(scale)}" '
+        f'data-axis="{escape(x_label)}"{snap}'
     )
-    height = (TOP + HEIGHT - BOTTOM) / 2
-    turned = f'transform="translate(14 {height}) rotate(-90)"'
-    parts.append(f'<text {turned} text-anchor="middle" class="name">{escape(y_label)}</text>')
-    return "".join(parts)
 
 
-def _tick(value: float) -> str:
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return text.replace("-", "−")
+def _data(line: Line) -> str:
+    """The attributes of a curve's group."""
+    ends = [line.low, line.high] if len(line.low) else []
+    rows = [
+        [float(f"{v:.5g}") if math.isfinite(v) else None for v in row]
+        for row in zip(line.x, line.y, *ends, strict=True)
+    ]
+    points = json.dumps(rows, separators=(",", ":"))
+    return f'class="one" data-leg="{escape(line.name)}" data-d="{points}"'
 
 
-def _band(line: Line, across: _Scale, upward: _Scale) -> str:
+def _band(line: Line, plot: _Plot) -> str:
     """The polygon between the ends of a line's band; empty with fewer than two points."""
     known = [i for i, low in enumerate(line.low) if math.isfinite(low)]
     if len(known) < 2:
         return ""
-    upper = [f"{across(line.x[i]):.1f},{upward(line.high[i]):.1f}" for i in known]
-    lower = [f"{across(line.x[i]):.1f},{upward(line.low[i]):.1f}" for i in reversed(known)]
-    return f'<polygon class="band c{line.style.colour}" points="{" ".join(upper + lower)}"/>'
+    upper = [(plot.across(line.x[i]), plot.upward(line.high[i])) for i in known]
+    lower = [(plot.across(line.x[i]), plot.upward(line.low[i])) for i in reversed(known)]
+    return f'<polygon class="band c{line.style.colour}" points="{_joined(upper + lower)}"/>'
 
 
-def _curve(line: Line, across: _Scale, upward: _Scale) -> str:
+def _spots(line: Line, plot: _Plot) -> list[tuple[float, float]]:
+    """The pixels of a line's points that have a value."""
     known = np.flatnonzero(np.isfinite(line.y)).tolist()
-    spots = [(across(line.x[i]), upward(line.y[i])) for i in known]
+    return [(plot.across(line.x[i]), plot.upward(line.y[i])) for i in known]
+
+
+def _joined(spots: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
+
+
+def _curve(line: Line, plot: _Plot) -> str:
+    spots = _spots(line, plot)
     look = f'class="curve c{line.style.colour}"{_dashes(line.style.dash)}'
     if line.thin:
         look = f'class="thin c{line.style.colour}"{_dashes((1, 4))}'
-    drawn = f'<polyline {look} points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in spots)}"/>'
+    drawn = f'<polyline {look} points="{_joined(spots)}"/>'
     if not line.every:
         return drawn
+    known = np.flatnonzero(np.isfinite(line.y)).tolist()
     for i, (x, y) in list(zip(known, spots, strict=True))[:: line.every]:
         at = f'transform="translate({x:.1f} {y:.1f})"'
         drawn += f"<path {mark(line.style)} {at}><title>{escape(_value(line, i))}</title></path>"
     return drawn
+
+
+def _end_places(lines: Sequence[Line], plot: _Plot) -> dict[str, float]:
+    """The height of each name at the end of its curve, in pixels."""
+    last = {line.name: _spots(line, plot)[-1:] for line in lines if not line.thin}
+    heights = {name: spots[0][1] for name, spots in last.items() if spots}
+    low, high = plot.frame.top, plot.frame.height - plot.frame.bottom
+    return dict(zip(heights, apart(list(heights.values()), ROW, low, high), strict=True))
+
+
+def _end(line: Line, plot: _Plot, place: float) -> str:
+    """A curve's name beside the plot, and the line that leads there."""
+    x, y = _spots(line, plot)[-1]
+    edge = plot.frame.width - plot.frame.right
+    colour = f"c{line.style.colour}"
+    lead = f'<polyline class="lead {colour}" points="{x:.1f},{y:.1f} {edge},{y:.1f} '
+    lead += f'{edge + 10},{place:.1f}"/>'
+    sign = f'<path {mark(line.style)} transform="translate({edge + 17} {place:.1f})"/>'
+    text = f'<text x="{edge + 26}" y="{place:.1f}" dy=".35em" class="name">'
+    return f'<g class="end">{lead}{sign}{text}{escape(cut(line.name))}</text></g>'
+
+
+def cut(name: str) -> str:
+    """Return a name for a picture, of at most `LONG` letters."""
+    return name if len(name) <= LONG else f"{name[: LONG - 1]}…"
 
 
 def _dashes(lengths: Sequence[int]) -> str:

@@ -9,6 +9,7 @@ from tools.compare.findings import REFERENCE, Findings, gaps, unfinished, unreco
 from tools.compare.page.sentences import (
     crowds,
     doubts,
+    held_out,
     labels_saved,
     module_health,
     noise_met,
@@ -64,7 +65,7 @@ def show_ranking(over: Ranking, console: Console) -> None:
 
 
 def _lines(one: Findings) -> list[str]:
-    lines = [*doubts(one.comparison)]
+    lines = [*one.comparison.remarks, *doubts(one.comparison)]
     lines += [f"not finished, not counted: {unfinished(run)}" for run in one.comparison.unfinished]
     lines += [f"without an area: {gap}" for gap in gaps(one.comparison)]
     lines += [f"unknown: {line}" for line in unrecorded(one.comparison)]
@@ -76,6 +77,11 @@ def _lines(one: Findings) -> list[str]:
         if left:
             lines.append(f"{left} more pairs, without significant differences, are in the report.")
     lines += [*labels_saved(one.legs), *module_health(one.legs), *noise_met(one.legs)]
+    lines += held_out(one.held)
+    lines += [f"std of the area of {variation}." for variation in one.variations]
+    if not one.testset.reason and one.testset.legs:
+        lines.append(f"{one.testset}.")
+    lines += [f"not judged on other test sets: {line}" for line in one.testset.left_out]
     lines += crowds(one.chosen)
     lines += [f"no pictures: {fault}" for fault in one.chosen.faults[:SHOWN]]
     left = len(one.chosen.faults) - SHOWN

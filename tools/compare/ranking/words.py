@@ -43,12 +43,11 @@ def overall(of: Ranks) -> str:
         found += ": some strategies differ. "
     else:
         found = ""
-    pairs = [duel for duel in of.duels if duel.corrected < ALPHA]
-    several = plural(len(of.duels), "pair")
-    return (
-        f"{found}{len(pairs) or 'None'} of {several} differ{'s' * (len(pairs) == 1)} by Wilcoxon's "
-        "signed-rank test after Holm's correction."
-    )
+    different = sum(duel.corrected < ALPHA for duel in of.duels)
+    how = "significantly by Wilcoxon's signed-rank test after Holm's correction"
+    if len(of.duels) == 1:
+        return f"{found}The two {'differ' if different else 'do not differ'} {how}."
+    return f"{found}{different or 'None'} of {len(of.duels)} pairs of strategies differ {how}."
 
 
 def scope(of: Ranks) -> list[str]:
