@@ -39,9 +39,7 @@ class Fitted(SkactivemlClassifier):
         answers: lists of answers (N,) in the order in which they are asked for.
     """
 
-    def __init__(
-        self, probs: np.ndarray | None = None, answers: np.ndarray | None = None
-    ) -> None:
+    def __init__(self, probs: np.ndarray | None = None, answers: np.ndarray | None = None) -> None:
         super().__init__()
         self.probs = probs
         self.answers = answers
@@ -111,21 +109,22 @@ def ask(data: Data) -> dict[str, np.ndarray]:
     ):
         found[name] = once(UncertaintySampling(method=method, random_state=0), **known)
     members = [Fitted(member) for member in data["members"]]
-    found["ensemble_bald"] = once(
-        GreedyBALD(random_state=0), ensemble=members, fit_ensemble=False
-    )
+    found["ensemble_bald"] = once(GreedyBALD(random_state=0), ensemble=members, fit_ensemble=False)
     found["coreset"] = once(CoreSet(random_state=0))
     width = float(data["width"])
     found["maxherding"] = once(MaxHerding(metric_dict={"gamma": 1 / width**2}, random_state=0))
     units = x / np.linalg.norm(x, axis=1, keepdims=True)
     cover = ProbCover(n_classes=2, deltas=[float(data["radius"])], random_state=0)
     found["probcover"] = cover.query(units, y, batch_size=budget)[None] - start
-    found["badge"] = seeds(
-        lambda k: Badge(random_state=k).query(x, y, batch_size=budget, **known)
-    )
+    found["badge"] = seeds(lambda k: Badge(random_state=k).query(x, y, batch_size=budget, **known))
     given = {"labels": data["clusters"]}
     found["typiclust"] = once(
-        TypiClust(cluster_algo=Clusters, cluster_algo_dict=given, random_state=0)
+        TypiClust(
+            k=int(data["neighbours"]),
+            cluster_algo=Clusters,
+            cluster_algo_dict=given,
+            random_state=0,
+        )
     )
     given = {"centroids": data["centroids"]}
     flipping = DropQuery(
@@ -140,4 +139,4 @@ def ask(data: Data) -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     with np.load(sys.argv[1]) as questions:
-        np.savez(sys.argv[2], **ask(dict(questions)))
+        np.savez(sys.argv[2], **ask(dict(questions)))  # type: ignore[arg-type]
