@@ -2,9 +2,8 @@
 
     python tools/agreement.py --environment .venv-activeml
 
-Scikit-activeml is in a virtual environment of its own: `python -m venv .venv-activeml`, then
-`.venv-activeml/bin/python -m pip install scikit-activeml==1.0.1`. The exit status is 1 if it is not
-there or fails; what disagrees is a result.
+Scikit-activeml is in a virtual environment of its own, which `make agreement` makes. The exit
+status is 1 if it is not there or fails; what disagrees is a result.
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ def python_of(environment: Path) -> Path:
     found = environment / "bin" / "python"
     if not found.exists():
         raise AgreementError(
-            f"Expected an environment with scikit-activeml, but there is no {found}; make one: "
-            f"python -m venv {environment} && {found} -m pip install scikit-activeml==1.0.1"
+            f"Expected an environment with scikit-activeml, but there is no {found}: `make "
+            "agreement` makes one from tools/benchmarks/activeml.txt"
         )
     return found
 

@@ -65,7 +65,7 @@ def test_an_environment_that_is_not_there_or_fails_is_named(tmp_path: Path, aske
     missing = tmp_path / "nowhere"
     assert command.main(["--environment", str(missing)]) == 1
     said = capsys.readouterr().err
-    assert f"there is no {missing / 'bin' / 'python'}" in said and "scikit-activeml==1.0.1" in said
+    assert f"there is no {missing / 'bin' / 'python'}" in said and "`make agreement`" in said
     python = tmp_path / "bin" / "python"
     python.parent.mkdir()
     python.write_text("#!/bin/sh\necho no such module >&2\nexit 3\n", encoding="utf-8")
