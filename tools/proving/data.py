@@ -39,7 +39,9 @@ def voc(source: Path, target: Path, count: int) -> None:
         target: a devkit, whose VOC2007 gets the list `LIST`.
         count: of images.
     """
-    names = _file(source / "VOC2007/ImageSets/Main/trainval.txt").read_text("utf-8").split()
+    names = (
+        _file(source / "VOC2007/ImageSets/Main/trainval.txt").read_text(encoding="utf-8").split()
+    )
     chosen = _spread(names, count, source)
     for folder, ending in (("JPEGImages", "jpg"), ("Annotations", "xml")):
         (target / "VOC2007" / folder).mkdir(parents=True)
