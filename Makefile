@@ -10,7 +10,7 @@ ACTIVEML := .venv-activeml
 SANDBOX := data/sandbox
 SWEEP = OMP_NUM_THREADS=1 $(BIN)/python tools/al_sweep.py --jobs 2 --wandb disabled
 
-.PHONY: setup demo matrix agreement torture report test quick lint types unit test-label-studio docs clean
+.PHONY: setup demo controls matrix agreement torture proof report test quick lint types unit test-label-studio docs clean
 
 setup: $(VENV)/.done
 
@@ -19,9 +19,19 @@ $(VENV)/.done: setup.cfg pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --only-binary :all: --constraint constraints.txt --editable '.[dev,board,ray]'
 	touch $@
 
-demo: setup  ## the main job on drawn scenes: data, cycles, curve
-	$(BIN)/python tools/make_sandbox.py det --root $(SANDBOX)
-	OMP_NUM_THREADS=1 $(BIN)/python tools/al_train.py configs/det_sandbox.py  # a second thread gains nothing here
+demo: setup  ## a positive control: learning loss beside random, and both curves in one picture; minutes
+	$(BIN)/python tools/make_sandbox.py det --control positive --root $(SANDBOX)
+	$(SWEEP) configs/det_positive.py --strategies learning_loss random --seeds 0 1 2 --in-process
+	$(BIN)/python tools/al_compare.py work_dirs/det_positive --out work_dirs/demo
+	$(BIN)/python tools/plain.py work_dirs/demo
+
+controls: setup  ## five seeds of six strategies on the positive and negative control of each task: an hour
+	for task in cls det pose; do for control in positive negative; do \
+	  $(BIN)/python tools/make_sandbox.py $$task --control $$control --root $(SANDBOX) && \
+	  $(SWEEP) configs/$${task}_$$control.py --in-process --seeds 0 1 2 3 4 \
+	    --strategies random placebo oracle_loss entropy coreset learning_loss && \
+	  $(BIN)/python tools/al_compare.py work_dirs/$${task}_$$control --out work_dirs/controls/$${task}_$$control || exit 1; \
+	done; done
 
 matrix: setup  ## every strategy on every sandbox, two short cycles each: minutes
 	for task in cls det pose; do $(BIN)/python tools/make_sandbox.py $$task --root $(SANDBOX); done
@@ -38,6 +48,9 @@ agreement: setup $(ACTIVEML)/.done  ## the picks of each strategy beside scikit-
 torture: setup  ## runs of every task killed hundreds of times, and compared with undisturbed ones: half an hour
 	for task in cls det pose; do $(BIN)/python tools/make_sandbox.py $$task --root $(SANDBOX); done
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture --root $(SANDBOX) --kills 300
+
+proof: setup  ## the paper's networks learn a few real images by heart, from AL_DATA or data/: an hour each at most
+	$(BIN)/python tools/proof.py
 
 report: setup  ## strategies x seeds on every sandbox (and CIFAR-10 where data/cifar10 is), and the page that compares them: hours
 	for task in cls det pose; do \

@@ -22,6 +22,8 @@ class When(NamedTuple):
 
 
 FIRST = When(0, 1)
+# signals that some strategy reads of the labeled samples
+OF_LABELED = frozenset({"embedding", "predicted_counts", "quality"})
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def ask(
     rng: np.random.Generator,
     score: Score,
     when: When = FIRST,
+    save: Sequence[str] = (),
 ) -> Query:
     """Run a strategy on the unlabeled samples.
 
@@ -82,6 +85,8 @@ def ask(
         rng: the query's random stream.
         score: (ids, names of signals) -> rows in the order of the ids.
         when: in the run it is asked.
+        save: names of signals that are computed besides, of all candidates, and of the labeled
+            samples those that strategies read of them (`OF_LABELED`). They change no pick.
 
     Raises:
         QueryError: if the budget is more than there is, or the strategy does not end with
@@ -93,9 +98,13 @@ def ask(
             f"{budget}"
         )
     first = next((i for i, step in enumerate(strategy) if step.needs), len(strategy))
+    if save and first == len(strategy):
+        first = 0  # whatever steps by chance would leave out is scored, too
     candidates = _narrow(strategy[:first], unlabeled, {}, {}, budget, rng, when)
-    names = needs(strategy)
-    known = tuple(dict.fromkeys(name for step in strategy for name in step.labeled))
+    names = tuple(dict.fromkeys([*needs(strategy), *save]))
+    of_labeled = [name for step in strategy for name in step.labeled]
+    of_labeled += [name for name in save if name in OF_LABELED]
+    known = tuple(dict.fromkeys(of_labeled))
     rows = score(candidates, names) if names else {}
     own = _of_labeled(labeled, known, rows, score)
     picked = _narrow(strategy[first:], candidates, rows, own, budget, rng, when)

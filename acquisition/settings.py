@@ -28,6 +28,9 @@ class ScoringSettings:
             last one.
         keep_vectors: save the vectors of the candidates that strategies by place read, so that
             `al_verify.py` can replay their picks; else their hash alone is saved.
+        save: further signals to compute and save beside those that the strategy reads, so that
+            `al_replay.py` can ask other strategies; a strategy that reads none then scores all
+            unlabeled samples.
     """
 
     batch_size: Annotated[int, Ge(1)] | Literal["auto"]
@@ -38,6 +41,7 @@ class ScoringSettings:
     aggregate: Aggregate = "mean"
     embedding: str | None = None
     keep_vectors: bool = True
+    save: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:

@@ -6,7 +6,8 @@
 
 `det` writes circles, squares and triangles as a PASCAL VOC devkit; ImageSets/Main/hard.txt names
 the known share of hard scenes. `cls` writes coloured shapes, a folder a class; `pose` jointed
-figures with MPII's json files and with COCO's keypoints. A further task is a file in
+figures with MPII's json files and with COCO's keypoints. With `--control` the set is one on which
+active learning must win, or lose (docs/controls.md). A further task is a file in
 `tools/data/sandbox` with a writer that it passes to `publish`, and a subcommand here.
 
 The same settings give the same bytes on one machine. Scene k of a list depends on (seed, list, k)
@@ -26,7 +27,7 @@ if not __package__:
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from models.process.text import error_line, headline
-from tools.data.sandbox import SIZES, draw
+from tools.data.sandbox import HARD, SHARES, SIZES, draw
 from tools.display.streams import command
 
 KINDS = {
@@ -57,16 +58,22 @@ def parser() -> argparse.ArgumentParser:
         task = tasks.add_parser(name, help=what)
         task.add_argument("--root", type=Path, required=True, help=f"folder that gets {folder}")
         first, second = samples.split(" and ")
-        task.add_argument("--pool", type=int, default=pool, help=f"{first} (default: %(default)s)")
+        task.add_argument("--pool", type=int, help=f"{first} (default: {pool})")
         task.add_argument(
-            "--test",
-            type=int,
-            default=test,
-            help=f"{samples.split()[0]} in {second} (default: %(default)s)",
+            "--test", type=int, help=f"{samples.split()[0]} in {second} (default: {test})"
         )
         task.add_argument("--seed", type=int, default=0)
         task.add_argument(
-            "--hard", type=float, default=0.3, help="share of hard images (default: %(default)s)"
+            "--hard",
+            type=float,
+            help=f"share of hard images (default: {HARD}); in the pool of a control, of those at "
+            f"night ({SHARES['positive'][0]}) or with false labels ({SHARES['negative'][0]})",
+        )
+        task.add_argument(
+            "--control",
+            choices=("positive", "negative"),
+            help="a set on which it is known beforehand what active learning must do "
+            "(docs/controls.md); it gets a folder and sizes of its own",
         )
     return parse
 

@@ -3,9 +3,9 @@
     python tools/wandb_board.py configs/det_ssd_voc.py
 
 For the runs of a config it shows the metric by strategy over labeled images and over annotations,
-mean and standard deviation over seeds; how well the module ranks; seconds of a cycle's steps; the
-areas. The same command updates the same view; changes made in it by hand are lost, so save a copy
-under another name. Needs wandb-workspaces (`pip install -e '.[board]'`).
+mean and standard deviation over seeds; how well the module ranks; pictures of queries; seconds of
+a cycle's steps; the areas. The same command updates the same view; changes made in it by hand are
+lost, so save a copy under another name. Needs wandb-workspaces (`pip install -e '.[board]'`).
 """
 
 from __future__ import annotations

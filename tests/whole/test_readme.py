@@ -36,12 +36,15 @@ UNDERSTOOD = {
     "tools/al_export.py",
     "tools/al_label.py",  # its commands run one after the other in a test of their own
     "tools/al_predict.py",
+    "tools/al_replay.py",
     "tools/bench.py",
     "tools/detectors.py",
     "tools/matrix.py",
     "tools/planted.py",
+    "tools/proof.py",
     "tools/uncertainty.py",
 }
+SMALL = {"budget.initial": 2, "budget.query": 1}
 TINY = ["budget.initial=2", "budget.query=1", "budget.cycles=2"]
 
 
@@ -259,6 +262,7 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         }
         assert al_compare.main([places.get(word, word) for word in arguments]) == 0
         written = {"report.html", "curves.png", "summary.json", "summary.csv"}
+        written |= {"ranking.json", "ranking.csv"}
         assert {path.name for path in (tmp_path / "report").iterdir()} == written
         return
     config = Path(arguments[0]).stem
@@ -274,6 +278,14 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         )
         return
     if script == "tools/al_sweep.py":
+        for place, word in enumerate(arguments):
+            key, _, values = word.partition("=")
+            if key in SMALL:  # a grid of budgets for a pool of a dozen
+                few = (str(SMALL[key] + i) for i in range(values.count(",") + 1))
+                arguments[place] = f"{key}={','.join(few)}"
+                options = [one for one in options if not one.startswith(f"{key}=")]
+        if "--until-decided" in arguments:
+            arguments.append("--dry-run")  # test_deciding.py has the looks
         monkeypatch.setattr(sweep_session, "run", lambda jobs, *_: seen.extend(jobs) or [])
         # test_al_sweep_ray.py has a real one
         monkeypatch.setattr(sweep_session, "_place", lambda *_: nullcontext())
@@ -285,6 +297,9 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
             == 0
         )
         given = al_sweep.parser().parse_args(arguments)
+        if given.until_decided:
+            assert "--dry-run" in arguments and "looks: " in capsys.readouterr().out
+            return
         cells = math.prod(len(axis.values) for axis in given.grid)
         expected = len(given.strategies) * len(given.seeds) * cells
         assert len(seen) == expected >= 3, capsys.readouterr().out

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from tools.compare.shares import PARTS
-from tools.record.comparable import ANYWHERE, BETWEEN_LEGS, free
+from tools.record.comparable import ANYWHERE, BETWEEN_LEGS, differing, free
 from tools.record.reading import Run
 
 START = "training.start"
@@ -26,7 +26,7 @@ Fixed = tuple[Any, Any, Any]  # the seeds of the parts as they are set; None fol
 def together(runs: Sequence[Run]) -> Groups:
     """Runs by config and task; configs that differ in start or single seeds alone are one.
 
-    Configs with the same strategy, start and seeds stay apart, as one would be there twice.
+    Configs stay apart where a strategy would be there twice, or has other settings of its own.
     """
     by_name: Groups = defaultdict(list)
     for run in runs:
@@ -37,7 +37,7 @@ def together(runs: Sequence[Run]) -> Groups:
     found: Groups = {}
     for keys in families.values():
         every = [run for key in keys for run in by_name[key]]
-        if len(keys) == 1 or _twice(every) or not _vary(every):
+        if len(keys) == 1 or _twice(every) or _own(every) or not _vary(every):
             found |= {key: by_name[key] for key in keys}
         else:
             found[_name(keys, by_name), keys[0][1]] = every
@@ -127,6 +127,15 @@ def _core(run: Run) -> Any:
 def _twice(runs: Sequence[Run]) -> bool:
     counts = Counter((run.leg, _start(run), fixed(run), run.seed) for run in runs)
     return counts.most_common(1)[0][1] > 1
+
+
+def _own(runs: Sequence[Run]) -> bool:
+    """Whether a strategy's runs differ in more than start and seeds."""
+    may = (*ANYWHERE, START, SEEDS)
+    firsts: dict[str, Run] = {}
+    return any(
+        differing(firsts.setdefault(run.leg, run).settings, run.settings, may) for run in runs
+    )
 
 
 def _vary(runs: Sequence[Run]) -> bool:

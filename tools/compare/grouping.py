@@ -113,7 +113,8 @@ def _comparison(
 def _problems(runs: Sequence[Run], varied: Sequence[Run] = ()) -> list[str]:
     """List what speaks against a comparison.
 
-    A run is compared with the first of its leg, and that one with the first of all. Runs that vary
+    A run is compared with the first of its leg, and that one with the first of all, or a control
+    run's with the first of the leg that it controls. Runs that vary
     the seeds of single parts are compared likewise, but for these seeds.
     """
     firsts: dict[str, Run] = {}
@@ -127,6 +128,8 @@ def _problems(runs: Sequence[Run], varied: Sequence[Run] = ()) -> list[str]:
             lines.append(f"{twin.folder} and {run.folder}: {run.leg} with seed {run.seed}, twice")
         elif run.leg in firsts:
             lines += _differences(firsts[run.leg], run, anywhere)
+        elif (base := run.leg.removesuffix(f"-{run.control}")) != run.leg and base in firsts:
+            lines += _differences(firsts[base], run, (*anywhere, START))
         else:
             lines += _differences(runs[0], run, between)
         firsts.setdefault(run.leg, run)

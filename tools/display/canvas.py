@@ -52,3 +52,8 @@ def tick_well(axes: Axes) -> None:
     low, high = axes.get_xlim()
     if max(abs(low), abs(high)) >= 1000:
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def verbatim(name: str) -> str:
+    """Return a name as Matplotlib draws it as it is: between two dollars it expects a formula."""
+    return name.replace("$", r"\$")

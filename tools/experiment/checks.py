@@ -10,6 +10,7 @@ from annotated_types import Ge
 
 from acquisition.pool import Budget
 from acquisition.settings import ScoringSettings
+from acquisition.signals import SIGNALS
 from acquisition.steps import Step
 from acquisition.strategies import named_strategies
 from models.process.text import came
@@ -205,6 +206,9 @@ def _check_together(values: Mapping[str, Any]) -> list[str]:
             )
     if "training" in values:
         problems += _check_milestones(values["training"])
+    for name in values.get("scoring", {}).get("save", ()):
+        if name not in SIGNALS:
+            problems.append(unknown(name, list(SIGNALS), "scoring.save"))
     for key in [key for key in ("training", "scoring") if key in values]:
         if values[key].get("workers", 0) > WORKERS:
             many = values[key]["workers"]

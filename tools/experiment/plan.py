@@ -108,7 +108,16 @@ def asked(experiment: Plan, pool: Pool, signals: Score) -> Query:
     labeled = np.array(pool.labeled)
     budget = experiment.budget
     when = When(pool.cycle, max(budget.cycles - 1, 1))
-    return ask(experiment.steps, pool.unlabeled, labeled, budget.query, rng, signals, when)
+    return ask(
+        experiment.steps,
+        pool.unlabeled,
+        labeled,
+        budget.query,
+        rng,
+        signals,
+        when,
+        experiment.scoring.save,
+    )
 
 
 def strategy_of(values: Mapping[str, Any], named: Named) -> tuple[Strategy | None, list[str]]:

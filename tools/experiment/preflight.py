@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 import os
 import shutil
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.dist import get_world_size
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
@@ -18,7 +19,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from acquisition.pool import Budget
 from acquisition.query import needs, read
-from acquisition.signals import fields, need_dynamics, need_module
+from acquisition.signals import fields, need_committee, need_dynamics, need_module
 from models.networks.weights import WeightsError
 from models.process import shared_memory
 from models.process.seeding import seeded
@@ -53,13 +54,27 @@ class Findings(NamedTuple):
 
 
 class Built:
-    """What one check built and another one needs: a network of the paper takes half a second.
+    """What one check built or found and another one needs.
+
+    A network of the paper takes half a second; what was found in data holds for all experiments on
+    the same adapter.
 
     Attributes:
         parameters: of network and module together; None if they are not built yet.
     """
 
-    parameters: int | None = None
+    def __init__(self) -> None:
+        self.parameters: int | None = None
+        self._task: Task | None = None
+        self._found: dict[Hashable, Any] = {}
+
+    def once(self, task: Task, what: Hashable, look: Callable[[], Any]) -> Any:
+        """Return what `look` finds in a task's data, which is looked at once."""
+        if self._task is not task:
+            self._task, self._found = task, {}
+        if what not in self._found:
+            self._found[what] = look()
+        return self._found[what]
 
 
 def problems(experiment: Experiment, full: bool) -> list[str]:
@@ -75,17 +90,18 @@ def findings(experiment: Experiment, full: bool, built: Built | None = None) -> 
         full: decode every sample.
         built: gets what is built.
     """
-    task = experiment.task
+    task, allowed = experiment.task, experiment.test_in_pool
+    built = built or Built()
     faults = (
         _fit(experiment)
         + _optimiser(experiment.training)
-        + data_problems(task, experiment.budget, full)
+        + data_problems(task, experiment.budget, full, built)
     )
     if faults:
         return Findings(faults, [])
-    faults, notes = _oddities(task, experiment.test_in_pool)
+    faults, notes = built.once(task, ("oddities", allowed), lambda: _oddities(task, allowed))
     if not faults:  # these need data that can be read
-        faults = [*_networks(experiment, built or Built()), *_shared_memory(experiment)]
+        faults = [*_networks(experiment, built), *_shared_memory(experiment)]
     return Findings(faults, [*clashes.told(), *notes])
 
 
@@ -114,9 +130,10 @@ def _oddities(task: Task, test_in_pool: bool) -> Findings:
     return Findings(list(shared), notes + doubles)
 
 
-def data_problems(task: Task, budget: Budget, full: bool) -> list[str]:
+def data_problems(task: Task, budget: Budget, full: bool, built: Built | None = None) -> list[str]:
     """Return the faults of data and weights; if there are none, check the budget and labels."""
-    faults = task.check(full) or _sizes(task, budget) + _names(task) + _labels(task)
+    checked = (built or Built()).once(task, ("check", full), lambda: task.check(full))
+    faults = checked or _sizes(task, budget) + _names(task) + _labels(task)
     return faults or _validation(task, budget)
 
 
@@ -134,15 +151,17 @@ def _validation(task: Task, budget: Budget) -> list[str]:
 def _fit(experiment: Experiment) -> list[str]:
     """Check that the task gives what the strategy and the module need."""
     names = needs(experiment.steps)
-    wanted = set(fields(read(experiment.steps)))
+    wanted = set(fields([*read(experiment.steps), *experiment.scoring.save]))
     if experiment.module_mode != "off":
         wanted |= {"loss", "probs"} if experiment.module.objective == "dynamics" else {"loss"}
     given = experiment.task.fields
     faults = []
     if lacking := sorted(wanted - given):
-        faults.append(
-            f"strategy {experiment.strategy!r} needs {lacking}, but the task gives {sorted(given)}"
+        what = f"strategy {experiment.strategy!r}" + " with scoring.save" * bool(
+            experiment.scoring.save
         )
+        faults.append(f"{what} needs {lacking}, but the task gives {sorted(given)}")
+    faults += _saved(experiment)
     if need_module(names) and experiment.module_mode == "off":
         faults.append(
             f"strategy {experiment.strategy!r} needs the loss-prediction module, but module.mode "
@@ -174,6 +193,30 @@ def _learned(experiment: Experiment) -> list[str]:
             f"once a sample (`classes_decided`, see tasks/base.py), but that of {kind} does not"
         )
     return faults
+
+
+def _saved(experiment: Experiment) -> list[str]:
+    """Check that a run of this strategy has what the signals to save are computed of."""
+    lines = []
+    for name in experiment.scoring.save:
+        if need_module([name]) and experiment.module_mode == "off":
+            lines.append(
+                f"scoring.save: {name!r} needs the loss-prediction module; add module.mode=joint "
+                "or detached"
+            )
+        dynamics = need_dynamics([name])
+        if dynamics is not None and dynamics != (experiment.module.objective == "dynamics"):
+            lines.append(
+                f"scoring.save: {name!r} is not what a module with module.objective "
+                f"{experiment.module.objective!r} predicts"
+            )
+        kind = need_committee([name])
+        if kind not in (None, experiment.committee_kind):
+            lines.append(
+                f"scoring.save: {name!r} counts votes ({kind}), which strategy "
+                f"{experiment.strategy!r} does not ask; it is saved by runs of one that does"
+            )
+    return lines
 
 
 def _optimiser(settings: TrainingSettings) -> list[str]:

@@ -118,6 +118,11 @@ def _require_people(experiment: Experiment) -> None:
             f"budget.validation: expected 0, as label.validation says how many images validate, "
             f"but got {experiment.budget.validation}; add --cfg-options budget.validation=0"
         )
+    if experiment.scoring.save:
+        problems.append(
+            "scoring.save: expected no signals, as a project is not replayed; add --cfg-options "
+            "scoring.save=[]"
+        )
     if "loss" in fields(needs(experiment.steps)):
         problems.append(
             f"strategy: expected one that knows nothing of labels that nobody has given, but "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tools.display.looks import LIGHT, legs, styles
 from tools.mirror.modes import PROJECT
-from tools.mirror.tracking import X_AXIS, silence
+from tools.mirror.tracking import QUERIED, X_AXIS, silence
 from tools.record import rows
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def build(
         raise BoardError(
             f"the board needs wandb-workspaces: pip install -e '.[board]' ({error})"
         ) from error
-    sections = [_curves(metric, lower), _ranking(), _seconds()]
+    sections = [_curves(metric, lower), _ranking(), _queried(), _seconds()]
     columns = [
         "config:strategy.value",
         "config:seed.value",
@@ -164,6 +164,20 @@ def _ranking() -> Section:
     ])  # fmt: skip
 
 
+def _queried() -> Section:
+    """Return the pictures of the first and last samples of each query."""
+    from wandb_workspaces.reports.v2 import Layout, MediaBrowser
+    from wandb_workspaces.workspaces import Section
+
+    pictures = MediaBrowser(
+        title="first and last samples of a query",
+        media_keys=[QUERIED],
+        num_columns=6,
+        layout=Layout(x=0, y=0, w=2 * WIDTH, h=2 * HEIGHT),
+    )
+    return Section(name="what was queried", is_open=False, panels=[pictures])
+
+
 def _seconds() -> Section:
     from wandb_workspaces.workspaces import Section
 
@@ -192,6 +206,7 @@ def _line(key: str, title: str, place: int, x: str = X_AXIS) -> LinePlot:
         aggregate=True,
         smoothing_type="none",
         smoothing_factor=0,
+        legend_position="east",  # beside the curves' ends
         max_runs_to_show=RUNS,
         point_visualization_method="sampling",
         layout=_layout(place),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 OLD_MODES = {"dryrun": "offline", "run": "online"}  # of WANDB_MODE, which wandb still takes
 X_AXIS = "labeled"  # number of labeled images
+QUERIED = "queried"  # key of the pictures of queried images
 Picture = tuple[Image.Image, str]  # and its caption
 THUMBNAIL = (256, 256)  # pixels
 # seconds; without a probe wandb needs 25 to 100 s to notice that there is no network
@@ -316,9 +317,7 @@ def _gallery(images: Sequence[Picture]) -> dict[str, Any]:
 
     small = [(ImageOps.pad(image.convert("RGB"), THUMBNAIL), caption) for image, caption in images]
     return {
-        "queried": [
-            wandb.Image(image, file_type="jpg", caption=caption) for image, caption in small
-        ]
+        QUERIED: [wandb.Image(image, file_type="jpg", caption=caption) for image, caption in small]
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -146,29 +147,39 @@ def looks(cycle: Cycle, every: int, kept: Path) -> Iterator[Look]:
     Args:
         cycle: the first, in which all samples are labeled.
         every: epochs between looks.
-        kept: file that holds the looks.
+        kept: file that holds the looks, and the seconds that were spent.
     """
-    taken = [Look(**row) for row in json.loads(kept.read_text("utf-8"))] if kept.exists() else []
+    known = json.loads(kept.read_text("utf-8")) if kept.exists() else {"looks": [], "seconds": 0}
+    taken, spent = [Look(**row) for row in known["looks"]], known["seconds"]
     yield from taken
     last = cycle.experiment.training.epochs
     for epochs in range(every, last + every, every):
-        if not taken or epochs > taken[-1].epochs:
-            seconds = taken[-1].seconds if taken else 0.0
-            taken.append(look_after(min(epochs, last), cycle, seconds))
+        if taken and epochs <= taken[-1].epochs:
+            continue
+        began, found = time.perf_counter(), None
+        try:
+            found = look_after(min(epochs, last), cycle)
+        finally:  # whoever is stopped has spent seconds, too
+            spent += time.perf_counter() - began
+            if found is not None:
+                taken.append(Look(min(epochs, last), *found, spent))
+            rows = [asdict(look) for look in taken]
             with replacing(kept) as beside:
-                beside.write_text(json.dumps([asdict(one) for one in taken]), encoding="utf-8")
-            yield taken[-1]
+                text = json.dumps({"looks": rows, "seconds": spent})
+                beside.write_text(text, encoding="utf-8")
+        yield taken[-1]
 
 
-def look_after(epochs: int, cycle: Cycle, seconds: float = 0.0) -> Look:
+def look_after(epochs: int, cycle: Cycle) -> tuple[float, float]:
     """Train on all samples until so many epochs are done, by the project's own training.
 
     Args:
         epochs: of training in all.
         cycle: see `looks`.
-        seconds: that were spent before.
+
+    Returns:
+        The task's metric on the samples, and the module's ordered pairs.
     """
-    began = time.perf_counter()
     experiment = cycle.experiment
     task, training = experiment.task, replace(experiment.training, epochs=epochs)
     with start(replace(cycle, experiment=replace(experiment, training=training))) as runner:
@@ -179,8 +190,7 @@ def look_after(epochs: int, cycle: Cycle, seconds: float = 0.0) -> Look:
             unwrapped(runner.model), task.dataset("pool"), task.collate, groups, experiment.scoring
         )
     pairs = ranking[f"ranking/{GROUP}/pairs"]
-    seconds += time.perf_counter() - began
-    return Look(epochs, metric, float("nan") if pairs is None else pairs, seconds)
+    return metric, math.nan if pairs is None else pairs
 
 
 def passed(proof: Proof, look: Look) -> bool:

@@ -20,6 +20,7 @@ ANYWHERE = (
     "scoring.batch_size",
     "scoring.channels_last",
     "scoring.keep_vectors",
+    "scoring.save",
     "training.keep_weights",
 )
 # between strategies, though not between two runs of one: settings of strategies, and those that a

@@ -111,7 +111,7 @@ def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[J
     jobs: list[Job] = []
     problems: dict[str, list[str]] = {}
     notes: dict[str, None] = {}
-    grid, shared = cells(arguments.grid), Shared()
+    grid, shared, built = cells(arguments.grid), Shared(), preflight.Built()
     for cell, seed, strategy, mode in itertools.product(
         grid, arguments.seeds, arguments.strategies, arguments.module
     ):
@@ -125,7 +125,7 @@ def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[J
                 arguments.config, smoke=arguments.smoke, options=options, make=shared.make
             )
             if seed == arguments.seeds[0]:
-                faults, odd = preflight.findings(experiment, full=False)
+                faults, odd = preflight.findings(experiment, full=False, built=built)
                 notes |= dict.fromkeys(odd)
             jobs.append(_job(experiment, arguments, strategy, cell))
             jobs[-1].folder.check(experiment.config)

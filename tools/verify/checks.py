@@ -235,7 +235,8 @@ def replay(run: Record) -> Iterator[Remark]:
     done = []
     left = 0
     for cycle, query in _with_query(run):
-        lacking = [name for name in needs(run.experiment.steps) if name not in query.signals]
+        wanted = (*needs(run.experiment.steps), *run.experiment.scoring.save)
+        lacking = [name for name in wanted if name not in query.signals]
         if lacking and not run.experiment.scoring.keep_vectors:
             left += 1
             text = (

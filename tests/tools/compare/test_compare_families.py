@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,14 @@ def test_runs_that_differ_in_more_than_the_start_are_refused_or_stay_apart(tmp_p
     assert [one.config for one in grouped(tmp_path / "other")] == ["warm"]
     write(tmp_path / "other/plain/random/seed0", config("random"))
     assert [one.config for one in grouped(tmp_path / "other")] == ["plain", "warm"]
+
+
+def test_a_control_run_differs_from_its_strategy_in_the_start_alone(tmp_path: Path):
+    write(tmp_path / "net/random/seed0", config("random", subset=30))
+    write(tmp_path / "net/random-warm/seed1", config("random", 1, subset=40, **WARM), names=())
+    with pytest.raises(ComparisonError, match="subset: 30 and 40"):
+        group([replace(read(path.parent), config="net") for path in tmp_path.rglob("config.json")])
+    assert [one.config for one in grouped(tmp_path)] == ["net", "random-warm"]
 
 
 def test_equal_configs_of_two_names_stay_apart(tmp_path: Path):

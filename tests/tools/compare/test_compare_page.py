@@ -144,6 +144,18 @@ def test_every_link_leads_somewhere_and_every_id_is_one(whole):
     assert all("alt" in about for tag, about in page.found if tag == "img")
 
 
+def test_sections_have_headings_tables_and_figures_by_the_ways_that_name_them():
+    templates = [*FOLDER.glob("*.j2")]
+    assert len(templates) >= 8
+    for template in templates:
+        raw = re.findall("<h[2-5]|<table|<figure", template.read_text(encoding="utf-8"))
+        allowed = {
+            "macros.html.j2": ["<table", "<figure", "<figure"],
+            "chosen.html.j2": ["<figure"],  # of a thumbnail
+        }
+        assert raw == allowed.get(template.name, []), template.name
+
+
 def test_a_heading_twice_has_two_names():
     outline = Outline()
     made = [
@@ -228,6 +240,12 @@ def test_more_than_four_strategies_have_a_chart_each_and_names_that_do_not_overl
     drawing = png(found, styles(TWELVE))
     size = matplotlib.image.imread(io.BytesIO(drawing)).shape
     assert size[0] > 150 * (3 + 3 * 1.6)  # three rows of small panels below the curves
+
+
+def test_a_name_that_looks_like_a_formula_is_drawn_as_it_is():
+    found = compared(["random", "$\\frac$", "a$b", "_hidden", "s1", "s2"])
+    drawing = png(found, styles(leg.name for leg in found[0].legs))
+    assert matplotlib.image.imread(io.BytesIO(drawing)).std() > 0.05
 
 
 @pytest.mark.parametrize(("legs", "cycles"), [(1, 3), (FEW, 3), (2, 1)])

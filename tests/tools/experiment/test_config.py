@@ -56,10 +56,11 @@ def write(folder: Path, text: str, name: str = "mine.py") -> Path:
 
 def test_all_configs_are_found():
     assert [path.stem for path in CONFIGS] == [
-        "cls_cifar10_small", "cls_resnet18_cifar10", "cls_resnet18_cifar10_warm", "cls_sandbox",
-        "cls_timm_folder",
-        "det_fasterrcnn_voc", "det_retinanet_voc", "det_rtmdet_coco", "det_sandbox", "det_ssd_voc",
-        "pose_hourglass_mpii", "pose_sandbox", "pose_simple_coco",
+        "cls_cifar10_small", "cls_cifar10_thin", "cls_negative", "cls_positive",
+        "cls_resnet18_cifar10", "cls_resnet18_cifar10_warm", "cls_sandbox", "cls_timm_folder",
+        "det_fasterrcnn_voc", "det_negative", "det_positive", "det_retinanet_voc",
+        "det_rtmdet_coco", "det_sandbox", "det_ssd_voc",
+        "pose_hourglass_mpii", "pose_negative", "pose_positive", "pose_sandbox", "pose_simple_coco",
     ]  # fmt: skip
 
 

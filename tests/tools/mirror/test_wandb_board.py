@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("home")
 
 TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
 SHORT = ["budget.cycles=2", "training.epochs=2", "module.detach_epoch=1", "committee.members=2"]
-LINE, BAR = "Run History Line Plot", "Bar Chart"
+LINE, BAR, MEDIA = "Run History Line Plot", "Bar Chart", "Media Browser"
 
 
 class Signs(Toy):
@@ -88,6 +88,10 @@ def test_every_key_of_the_view_is_one_that_runs_log(logged: list[RunFile], capsy
         assert any({config["xAxis"], *config["metrics"]} <= keys for keys in rows), config[
             "chartTitle"
         ]
+    (media,) = panels(spec, MEDIA)
+    # a list of pictures has a record for each of its fields
+    assert media["mediaKeys"] == ["queried"]
+    assert all({"queried._type", "queried.count"} <= keys for keys in rows), rows
     for config in panels(spec, BAR):
         assert all(set(config["metrics"]) <= out.summary.keys() for out in logged), config[
             "chartTitle"
@@ -117,6 +121,7 @@ def test_the_view_compares_strategies_without_a_click(capsys):
         config[key] == value for config in [*curves, *bars] for key, value in grouped.items()
     )
     assert all(config["limit"] == 1000 and config["smoothingType"] == "none" for config in curves)
+    assert all(config["legendPosition"] == "east" for config in curves)
     drawn = [(config["metrics"], config["xAxis"]) for config in curves]
     assert drawn[:2] == [(["score"], "labeled"), (["score"], "effort")]
     ranking = [
@@ -219,13 +224,13 @@ def test_without_a_login_a_config_or_the_package_it_says_what_to_do(
 def test_strategies_have_the_colours_of_the_reports(capsys):
     settings = printed(capsys)["section"]["customRunColors"]
     found = {
-        re.search(r"[a-z_]+(-(joint|detached|off))?(?=[^a-z_-]*$)", key)[0]: hue
+        re.search(r"[a-z_]+(-(joint|detached|off))?(-warm)?(?=[^a-z_-]*$)", key)[0]: hue
         for key, hue in settings.items()
     }
     assert (
         found["learning_loss"] == found["learning_loss-joint"] == "#1d5bde"
         and found["random"] == "#6b7280"
     )
-    assert len(found) == 4 * len(STRATEGIES) and found == {
+    assert len(found) == 8 * len(STRATEGIES) and found == {
         leg: LIGHT[look.colour] for leg, look in styles(found).items()
     }

@@ -12,6 +12,7 @@ import pytest
 from tests import commands
 from tests.conftest import REPOSITORY
 from tests.tools.sweep.test_al_sweep import imitate
+from tests.toy import Toy
 from tools import al_sweep
 from tools.compare.grouping import group
 from tools.experiment.options import option
@@ -179,3 +180,13 @@ def test_an_adapter_is_shared_as_long_as_its_settings_are_the_same():
     assert shared.make(Kind, {"size": 1}) is first
     assert shared.make(Kind, {"size": 2}) is not first
     assert shared.make(Kind, {"size": 1}) is not first, "only the last one is kept"
+
+
+def test_data_that_runs_share_are_checked_once(tmp_path, monkeypatch):
+    looked: list[bool] = []
+    monkeypatch.setattr(Toy, "check", lambda self, full=False: looked.append(full) or [])
+    more = ["--grid", "budget.query=4,6", "--dry-run"]
+    assert sweep(tmp_path, *more, strategies=("random", "coreset")) == 0
+    assert looked == [False]
+    assert sweep(tmp_path, "--grid", "task.size=60,64", "--dry-run") == 0
+    assert looked == [False] * 3, "other data are another look"

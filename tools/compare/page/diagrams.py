@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from tools.compare.ranking.profiles import Profile
 from tools.compare.ranking.ranks import Ranks
 from tools.compare.ranking.words import nearness
-from tools.display.canvas import canvas, look_of
+from tools.display.canvas import canvas, look_of, verbatim
 from tools.display.looks import Style
 
 WIDTH = 7.2  # inches
@@ -67,7 +67,7 @@ def _name(axes: Axes, leg: str, at: float, down: float, left: bool, legs: int, l
     axes.text(
         out - 0.02 * legs if left else out + 0.02 * legs,
         down,
-        f"{leg}  {at:.2f}" if left else f"{at:.2f}  {leg}",
+        verbatim(f"{leg}  {at:.2f}" if left else f"{at:.2f}  {leg}"),
         ha="right" if left else "left",
         va="center",
         fontsize=9,
@@ -85,7 +85,7 @@ def profiles(of: Profile, looks: Mapping[str, Style]) -> Figure:
     shares = np.array([of.share(step) for step in steps])
     for column, leg in enumerate(of.legs):
         look = {**look_of(looks[leg]), "markevery": max(1, len(steps) // 6)}
-        axes.plot(steps, shares[:, column], drawstyle="steps-post", label=leg, **look)
+        axes.plot(steps, shares[:, column], drawstyle="steps-post", label=verbatim(leg), **look)
     axes.set_xlabel(nearness(of), color=SOFT)
     axes.set_ylabel("share of cases", color=SOFT)
     axes.set_ylim(-0.02, 1.02)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,8 +16,8 @@ from tools.compare.findings import axes as axes_of
 from tools.compare.page.axes import ROOM
 from tools.compare.page.ends import apart
 from tools.compare.page.sentences import of_seeds
-from tools.compare.page.svg import FEW, every
-from tools.display.canvas import canvas, look_of, tick_well
+from tools.compare.page.svg import FEW, cut, every
+from tools.display.canvas import canvas, look_of, tick_well, verbatim
 from tools.display.looks import LIGHT, Style
 from tools.record.rows import measured
 
@@ -49,7 +49,7 @@ def png(found: Sequence[Findings], looks: Mapping[str, Style]) -> bytes:
         if small:
             above, below = part.subfigures(2, 1, height_ratios=[HEIGHT, SMALL * small])
             _multiples(below, one, looks, small)
-        _curves(above, one, along, looks)
+        _curves(above, one, list(along), looks)
     _legend(figure, found, looks, width)
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=150, format="png")
@@ -67,15 +67,17 @@ def _crowded(one: Findings) -> bool:
 
 
 def _curves(
-    part: SubFigure, one: Findings, along: Sequence[Axis], looks: Mapping[str, Style]
+    part: SubFigure, one: Findings, along: Collection[Axis], looks: Mapping[str, Style]
 ) -> None:
     """Draw a comparison's curves along each axis; those over labeled samples have their names."""
     row = part.subplots(1, len(along), squeeze=False, sharey=True)[0]
     for axes, axis in zip(row, along, strict=True):
         _panel(axes, one, axis, looks)
     _name(row[0], one, looks)  # of the first axis, labeled samples, once all have set their limits
-    row[0].set_ylabel(measured(one.comparison.metric, one.comparison.lower), color=SOFT)
-    row[0].set_title(one.comparison.config, loc="left", fontsize=11, fontweight="bold", color=INK)
+    metric = measured(one.comparison.metric, one.comparison.lower)
+    row[0].set_ylabel(verbatim(metric), color=SOFT)
+    config = verbatim(one.comparison.config)
+    row[0].set_title(config, loc="left", fontsize=11, fontweight="bold", color=INK)
     note = of_seeds(one.legs, not _crowded(one))
     if one.comparison.unfinished:
         note += ", dotted: not finished"
@@ -94,7 +96,7 @@ def _name(axes: Axes, one: Findings, looks: Mapping[str, Style]) -> None:
     heights = apart([share[1] for share in shares], NAME / HEIGHT, 0, 1)
     for name, share, height in zip(last, shares, heights, strict=True):
         axes.annotate(
-            name,
+            verbatim(cut(name)),
             xy=(share[0], share[1]),
             xytext=(1.03, height),
             xycoords="axes fraction",
@@ -120,7 +122,7 @@ def _multiples(part: SubFigure, one: Findings, looks: Mapping[str, Style], rows:
     names = _names(one)
     for axes, name in zip(grid, names, strict=False):
         _ground(axes)
-        axes.set_title(name, loc="left", fontsize=9, color=INK)
+        axes.set_title(verbatim(cut(name)), loc="left", fontsize=9, color=INK)
         for leg in one.legs:
             along = leg.curves["labeled"]
             if leg.name == name:
@@ -138,7 +140,7 @@ def _legend(
 ) -> None:
     """Draw one legend below with every leg of any panel."""
     legs = dict.fromkeys(name for one in found for name in _names(one))
-    proxies = [Line2D([], [], label=leg, **look_of(looks[leg])) for leg in legs]
+    proxies = [Line2D([], [], label=verbatim(leg), **look_of(looks[leg])) for leg in legs]
     longest = max((len(leg) for leg in legs), default=0)
     # an entry takes 0.6 inches for its line, and 0.085 for a letter
     columns = max(1, int(width / (0.6 + 0.085 * longest)))

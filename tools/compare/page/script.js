@@ -2,6 +2,7 @@
 // What the page does beyond showing. Without it everything can be read all the same.
 const all = (what, of = document) => [...of.querySelectorAll(what)];
 const make = (tag, values) => Object.assign(document.createElement(tag), values);
+const set = (one, values) => { for (const key in values) one.setAttribute(key, values[key]); };
 const press = (one, act) => {
   Object.assign(one, { tabIndex: 0, role: "button", onclick: act });
   one.onkeydown = e => ["Enter", " "].includes(e.key) && (e.preventDefault(), act());
@@ -15,7 +16,7 @@ const sorted = (rows, column, way) => rows.sort((a, b) => {
   const [one, two] = [a.cells[column], b.cells[column]], [x, y] = [number(one), number(two)];
   return isNaN(x) - isNaN(y) || way * (x - y || words(one).localeCompare(words(two)));
 });
-all("table:not(.matrix)").filter(table => table.tBodies[0].rows.length > 1).forEach(table =>
+all("table:not(.matrix, .fixed)").filter(table => table.tBodies[0].rows.length > 1).forEach(table =>
   all("thead th", table).forEach((head, column) => {
     const button = make("button", { type: "button" });
     button.append(...head.childNodes);
@@ -56,11 +57,10 @@ all("svg[data-x]").forEach(svg => {
       tip.append(line);
     });
     const across = start + (x - low) / (high - low) * (end - start), box = svg.getBoundingClientRect();
-    cross.setAttribute("class", "cross");
-    cross.setAttribute("d", `M${across},${top}V${bottom}`);
+    set(cross, { class: "cross", d: `M${across},${top}V${bottom}` });
     tip.hidden = false;
-    const left = box.left + across * pixels();
-    tip.style.left = `${left + 16 + tip.offsetWidth > innerWidth ? Math.max(4, left - 16 - tip.offsetWidth) : left + 16}px`;
+    const left = box.left + across * pixels(), room = left + tip.offsetWidth + 20 < innerWidth;
+    tip.style.left = `${room ? left + 16 : Math.max(4, left - 16 - tip.offsetWidth)}px`;
     tip.style.top = `${Math.max(4, Math.min((y ?? box.top) + 8, innerHeight - tip.offsetHeight - 8))}px`;
   };
   svg.onpointermove = svg.onpointerdown = e => {
@@ -114,8 +114,8 @@ const drawn = figure => {
   const width = Math.max(...parts.map(p => p.right)) - left + 8, height = Math.max(...parts.map(p => p.box.bottom)) - top + 8;
   const whole = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const paper = whole.appendChild(document.createElementNS(whole.namespaceURI, "rect"));
-  for (const [key, v] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` })) whole.setAttribute(key, v);
-  for (const [key, v] of Object.entries({ width, height, fill: getComputedStyle(document.body).backgroundColor })) paper.setAttribute(key, v);
+  set(whole, { width, height, viewBox: `0 0 ${width} ${height}` });
+  set(paper, { width, height, fill: getComputedStyle(document.body).backgroundColor });
   for (const { svg, box } of parts) {
     const copy = whole.appendChild(svg.cloneNode(true)), copies = [copy, ...all("*", copy)];
     [svg, ...all("*", svg)].forEach((one, i) => {
@@ -123,7 +123,7 @@ const drawn = figure => {
       looks.forEach(look => copies[i].style.setProperty(look, style.getPropertyValue(look)));
       ["tabindex", "data-d", "data-x"].forEach(key => copies[i].removeAttribute(key));
     });
-    for (const [key, v] of Object.entries({ x: box.left - left, y: box.top - top, width: box.width, height: box.height, overflow: "visible" })) copy.setAttribute(key, v);
+    set(copy, { x: box.left - left, y: box.top - top, width: box.width, height: box.height, overflow: "visible" });
   }
   return { text: new XMLSerializer().serializeToString(whole), width, height };
 };

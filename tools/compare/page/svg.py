@@ -108,7 +108,7 @@ def line_chart(
         if line.name in places and not line.thin:
             drawn += _end(line, plot, places[line.name])
         parts.append(f"<g {_data(line)}>{drawn}</g>")
-    room = max((len(_cut(name)) for name in places), default=0)
+    room = max((len(cut(name)) for name in places), default=0)
     more = f' style="--ends:{LETTER * room + 34:.0f}"' if places else ""
     if not banded(lines):
         more += ' class="many"'
@@ -144,7 +144,7 @@ def multiples(
         for line in own:
             drawn += f"<g {_data(line)}>{_band(line, plot)}{_curve(line, plot)}</g>"
         sign = f'<path {mark(own[0].style)} transform="translate({SMALL.left + 6} 13)"/>'
-        text = f'<text x="{SMALL.left + 18}" y="18" class="name">{escape(_cut(name))}</text>'
+        text = f'<text x="{SMALL.left + 18}" y="18" class="name">{escape(cut(name))}</text>'
         head = _head(plot, f"{name}: {title}", x_label, own)
         charts.append(f'{head} data-leg="{escape(name)}">{frame}{sign}{text}{drawn}</svg>')
     return f'<div class="multiples">{"".join(charts)}</div>'
@@ -264,10 +264,11 @@ def _end(line: Line, plot: _Plot, place: float) -> str:
     lead += f'{edge + 10},{place:.1f}"/>'
     sign = f'<path {mark(line.style)} transform="translate({edge + 17} {place:.1f})"/>'
     text = f'<text x="{edge + 26}" y="{place:.1f}" dy=".35em" class="name">'
-    return f'<g class="end">{lead}{sign}{text}{escape(_cut(line.name))}</text></g>'
+    return f'<g class="end">{lead}{sign}{text}{escape(cut(line.name))}</text></g>'
 
 
-def _cut(name: str) -> str:
+def cut(name: str) -> str:
+    """Return a name for a picture, of at most `LONG` letters."""
     return name if len(name) <= LONG else f"{name[: LONG - 1]}…"
 
 

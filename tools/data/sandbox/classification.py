@@ -10,6 +10,8 @@ number of classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.data.sandbox.common import Image, Rng, check_settings, hard_flags, publish
+from tools.data.sandbox.common import Image, Rng, check_settings, publish
+from tools.data.sandbox.controls import Control, Drawing, moved, named, noted, rules, spots
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
 SIDE = 32  # px
@@ -102,6 +105,20 @@ def draw_image(seed: int, split: int, index: int, hard: bool) -> tuple[Image, st
     return noisy.round().clip(0, 255).astype(np.uint8), name
 
 
+Drawn = tuple[Image, str]
+
+
+def _seen(drawn: Drawn, change: Callable[[Image], Image], by: tuple[int, int]) -> Drawn:
+    return change(moved(drawn[0], *by)), drawn[1]
+
+
+def _mislabeled(drawn: Drawn, other: Drawn) -> Drawn:
+    return drawn[0], other[1]
+
+
+DRAWINGS = Drawing(draw_image, partial(draw_image, hard=False), _seen, _mislabeled)
+
+
 def write_classification(target: Path, settings: dict[str, Any]) -> str:
     """Write train/<class>/, test/<class>/ and hard.txt below `target`; return counts in words."""
     hard_paths: list[str] = []
@@ -109,11 +126,11 @@ def write_classification(target: Path, settings: dict[str, Any]) -> str:
     for split, (folder, count) in enumerate(counts.items()):
         for name in CLASSES:
             (target / folder / name).mkdir(parents=True)
-        for k, hard in enumerate(hard_flags(settings["seed"], split, count, settings["hard"])):
-            image, name = draw_image(settings["seed"], split, k, hard)
-            path = f"{folder}/{name}/{k:06d}.png"
+        for spot in spots(settings, split, count):
+            image, name = DRAWINGS.sample(settings, split, spot)
+            path = f"{folder}/{name}/{spot.number:06d}.png"
             (target / path).write_bytes(cv2.imencode(".png", image)[1].tobytes())
-            hard_paths += [path] * hard
+            hard_paths += [path] * spot.other
     (target / "hard.txt").write_text("".join(f"{path}\n" for path in hard_paths), encoding="utf-8")
     return (
         f"{settings['pool']} + {settings['test']} images of {len(CLASSES)} classes, "
@@ -121,20 +138,22 @@ def write_classification(target: Path, settings: dict[str, Any]) -> str:
     )
 
 
-def make_classification(root: Path, pool: int, test: int, seed: int, hard: float) -> Path:
+def make_classification(
+    root: Path, pool: int, test: int, seed: int, hard: float, control: Control | None = None
+) -> Path:
     """Make root/shapes with a share `hard` of hard images, and return its path.
 
     ValueError: bad settings; FileExistsError: made with others.
     """
     least = len(CLASSES)
     most = 10**6
-    rules = {
+    expected = {
         f"{name}: expected {least} (an image a class) to {most} images, got {count}": (
             least <= count <= most
         )
         for name, count in (("pool", pool), ("test", test))
     }
-    check_settings(rules, seed, hard)
+    check_settings(expected | rules(pool, hard, control), seed, hard)
     settings = {
         "task": "cls",
         "drawing": DRAWING,
@@ -142,5 +161,5 @@ def make_classification(root: Path, pool: int, test: int, seed: int, hard: float
         "test": test,
         "seed": seed,
         "hard": hard,
-    }
-    return publish(root / "shapes", settings, write_classification)
+    } | noted(control)
+    return publish(root / named("shapes", control), settings, write_classification)

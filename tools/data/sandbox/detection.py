@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,9 +26,9 @@ from tools.data.sandbox.common import (
     check_settings,
     colour_beside,
     draw_mark,
-    hard_flags,
     publish,
 )
+from tools.data.sandbox.controls import Control, Drawing, moved, named, noted, rules, spots
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
 CORNERS = {"circle": 64, "square": 4, "triangle": 3}  # of the polygons that are drawn
@@ -71,6 +73,12 @@ class Object(NamedTuple):
     alpha: NDArray[np.float32]
     box: Box
     difficult: bool
+
+    def moved(self, right: int, down: int) -> Object:
+        """The object moved by whole pixels; it must stay inside the image."""
+        xmin, ymin, xmax, ymax = self.box
+        box = (xmin + right, ymin + down, xmax + right, ymax + down)
+        return self._replace(alpha=moved(self.alpha, right, down), box=box)
 
 
 def iou(a: Box, b: Box) -> float:
@@ -152,21 +160,35 @@ def draw_scene(seed: int, split: int, index: int, hard: bool) -> tuple[Image, li
     return (image + rng.normal(0, 5, image.shape)).round().clip(0, 255).astype(np.uint8), objects
 
 
+Scene = tuple[Image, list[Object]]
+
+
+def _seen(scene: Scene, change: Callable[[Image], Image], by: tuple[int, int]) -> Scene:
+    image, objects = scene
+    return change(moved(image, *by)), [thing.moved(*by) for thing in objects]
+
+
+def _mislabeled(scene: Scene, other: Scene) -> Scene:
+    return scene[0], other[1]
+
+
+DRAWINGS = Drawing(draw_scene, partial(draw_scene, hard=False), _seen, _mislabeled)
+
+
 def write_detection(devkit: Path, settings: dict[str, Any]) -> str:
     """Write VOC2007 with images, annotations and lists below `devkit`; return counts in words."""
     voc = devkit / "VOC2007"
-    seed = settings["seed"]
     pool = settings["pool"]
     boxes: Counter[str] = Counter()
     lists: dict[str, list[str]] = {"trainval": [], "test": [], "hard": []}
     for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
         (voc / folder).mkdir(parents=True)
     for split, (name, count) in enumerate((("trainval", pool), ("test", settings["test"]))):
-        for k, hard in enumerate(hard_flags(seed, split, count, settings["hard"])):
-            image, objects = draw_scene(seed, split, k, hard)
-            image_id = f"{split * pool + k + 1:06d}"
+        for spot in spots(settings, split, count):
+            image, objects = DRAWINGS.sample(settings, split, spot)
+            image_id = f"{split * pool + spot.number + 1:06d}"
             lists[name].append(image_id)
-            lists["hard"] += [image_id] * hard
+            lists["hard"] += [image_id] * spot.other
             (voc / f"JPEGImages/{image_id}.jpg").write_bytes(
                 cv2.imencode(".jpg", image)[1].tobytes()
             )
@@ -186,18 +208,20 @@ def write_detection(devkit: Path, settings: dict[str, Any]) -> str:
     return words + ", ".join(f"{name} {count}" for name, count in sorted(boxes.items()))
 
 
-def make_detection(root: Path, pool: int, test: int, seed: int, hard: float) -> Path:
+def make_detection(
+    root: Path, pool: int, test: int, seed: int, hard: float, control: Control | None = None
+) -> Path:
     """Make root/VOCdevkit with a share `hard` of hard scenes, and return its path.
 
     ValueError: bad settings; FileExistsError: made with others.
     """
-    rules = {
+    expected = {
         f"pool: expected at least 1 scene, got {pool}": pool >= 1,
         f"test: expected at least 0 scenes, got {test}": test >= 0,
         "pool + test: expected at most 999999 scenes, as ids have six digits, got "
         f"{pool + test}": pool + test < 10**6,
     }
-    check_settings(rules, seed, hard)
+    check_settings(expected | rules(pool, hard, control), seed, hard)
     settings = {
         "task": "det",
         "drawing": DRAWING,
@@ -205,5 +229,5 @@ def make_detection(root: Path, pool: int, test: int, seed: int, hard: float) -> 
         "test": test,
         "seed": seed,
         "hard": hard,
-    }
-    return publish(root / "VOCdevkit", settings, write_detection)
+    } | noted(control)
+    return publish(root / named("VOCdevkit", control), settings, write_detection)

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,10 +33,10 @@ from tools.data.sandbox.common import (
     background,
     check_settings,
     draw_mark,
-    hard_flags,
     publish,
 )
-from tools.data.sandbox.figure import HEAD, NECK, SIDE, TOP, Look, draw_figure, pose
+from tools.data.sandbox.controls import Control, Drawing, moved, named, noted, rules, spots
+from tools.data.sandbox.figure import HEAD, NECK, SIDE, TOP, Look, draw_figure, pose, rotated
 from tools.data.sandbox.keypoints import annotation, keypoints_json
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
@@ -131,10 +132,10 @@ def draw_bar(rng: Rng, image: Image, joints: NDArray[Any]) -> NDArray[np.bool_]:
     return distances < width / 2
 
 
-def draw_person(seed: int, split: int, index: int, hard: bool) -> Person:
+def draw_person(seed: int, split: int, index: int, hard: bool, turned: float = 0) -> Person:
     """Draw person `index` (from 0) of train (split 0) or valid (1).
 
-    It depends only on these four arguments.
+    It depends only on these arguments; the whole figure is `turned` by so many degrees.
     """
     rng = np.random.default_rng([seed, split, index, int(hard), 2])
     look = HARD if hard else EASY
@@ -145,15 +146,38 @@ def draw_person(seed: int, split: int, index: int, hard: bool) -> Person:
         )
     height = rng.uniform(*look.height)
     facing = rng.choice([-1, 1]) * np.cos(rng.uniform(0, np.pi / 3))
-    joints = place(rng, pose(rng, look, facing), height, cut=bool(rng.random() < look.cut))
+    joints = rotated(pose(rng, look, facing), turned)
+    joints = place(rng, joints, height, cut=bool(rng.random() < look.cut))
     image = draw_figure(rng, image, joints, height, facing, rng.uniform(*look.colour))
-    annotated = np.all((joints >= 0) & (joints <= SIDE - 1), axis=1)
+    annotated = inside(joints)
     middle = (joints[annotated].min(0) + joints[annotated].max(0)) / 2
     for _ in range(rng.integers(*look.bars, endpoint=True)):
         annotated &= ~draw_bar(rng, image, joints)
     image = (image + rng.normal(0, NOISE, image.shape)).round().clip(0, 255).astype(np.uint8)
     head = joints[[NECK, TOP]].mean(0) + HEAD_BOX * HEAD * height / 2 * np.array([[-1, -1], [1, 1]])
     return Person(image, joints, annotated, middle - [0, 15 * height / 200], height / 200, head)
+
+
+def _seen(person: Person, change: Callable[[Image], Image], by: tuple[int, int]) -> Person:
+    return person._replace(
+        image=change(moved(person.image, *by)),
+        joints=person.joints + by,
+        annotated=person.annotated & inside(person.joints + by),
+        centre=person.centre + by,
+        head=person.head + by,
+    )
+
+
+def _mislabeled(person: Person, other: Person) -> Person:
+    return other._replace(image=person.image)
+
+
+DRAWINGS = Drawing(draw_person, partial(draw_person, hard=False, turned=180), _seen, _mislabeled)
+
+
+def inside(joints: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which joints (16, 2) are inside of the image, (16,)."""
+    return np.all((joints >= 0) & (joints <= SIDE - 1), axis=1)
 
 
 def record(person: Person, name: str) -> dict[str, Any]:
@@ -195,14 +219,16 @@ def write_pose(target: Path, settings: dict[str, Any]) -> str:
     for split, (name, count) in enumerate(counts.items()):
         persons = []
         records = []
-        for k, hard in enumerate(hard_flags(settings["seed"], split, count, settings["hard"])):
-            persons.append(draw_person(settings["seed"], split, k, hard))
-            records.append(record(persons[-1], f"{split * settings['pool'] + k + 1:06d}.jpg"))
+        for spot in spots(settings, split, count):
+            persons.append(DRAWINGS.sample(settings, split, spot))
+            records.append(
+                record(persons[-1], f"{split * settings['pool'] + spot.number + 1:06d}.jpg")
+            )
             path = f"images/{records[-1]['image']}"
             (target / path).write_bytes(
                 cv2.imencode(".jpg", persons[-1].image, QUALITY)[1].tobytes()
             )
-            hard_names += [f"{path} person 1"] * hard
+            hard_names += [f"{path} person 1"] * spot.other
         seen += sum(int(p.annotated.sum()) for p in persons)
         (target / f"annot/{name}.json").write_text(json.dumps(records), encoding="utf-8")
         same = keypoints_json(
@@ -218,18 +244,20 @@ def write_pose(target: Path, settings: dict[str, Any]) -> str:
     return f"{words}, {missing:.0%} of the joints not annotated"
 
 
-def make_pose(root: Path, pool: int, test: int, seed: int, hard: float) -> Path:
+def make_pose(
+    root: Path, pool: int, test: int, seed: int, hard: float, control: Control | None = None
+) -> Path:
     """Make root/figures with a share `hard` of hard persons, and return its path.
 
     ValueError: bad settings; FileExistsError: made with others.
     """
-    rules = {
+    expected = {
         f"pool: expected at least 1 person, got {pool}": pool >= 1,
         f"test: expected at least 1 person, got {test}": test >= 1,
         "pool + test: expected at most 999999 persons, as names have six digits, got "
         f"{pool + test}": pool + test < 10**6,
     }
-    check_settings(rules, seed, hard)
+    check_settings(expected | rules(pool, hard, control), seed, hard)
     settings = {
         "task": "pose",
         "drawing": DRAWING,
@@ -237,5 +265,5 @@ def make_pose(root: Path, pool: int, test: int, seed: int, hard: float) -> Path:
         "test": test,
         "seed": seed,
         "hard": hard,
-    }
-    return publish(root / "figures", settings, write_pose)
+    } | noted(control)
+    return publish(root / named("figures", control), settings, write_pose)

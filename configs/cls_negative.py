@@ -1,0 +1,25 @@
+"""Negative control on drawn shapes: whoever chases loss must lose.
+
+    python tools/make_sandbox.py cls --control negative --root data/sandbox
+    python tools/al_train.py configs/cls_negative.py --strategy oracle_loss
+
+As `configs/cls_positive.py`, but 40% of the pool are hard images with the classes of another one,
+and the test set has none of them. `docs/controls.md` says what must come out, and what did.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .cls_positive import (  # noqa: F401
+        budget,
+        module,
+        scoring,
+        seed,
+        smoke,
+        strategy,
+        subset,
+        task,
+        training,
+    )
+
+task.update(data_root="data/sandbox/shapes_negative")

@@ -1,0 +1,68 @@
+"""What a comparison shows, in words for who sees one for the first time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+SUMMARY, PICTURE = "summary.json", "curves.png"
+REFERENCE = "random"
+FEWEST = 3  # seeds; fewer cannot tell a difference from chance
+
+
+def summary(report: Path) -> list[dict[str, Any]]:
+    """The comparisons in a report's `summary.json`.
+
+    Raises:
+        OSError: if there is none.
+        ValueError: if it is not what `al_compare.py` writes.
+    """
+    path = report / SUMMARY
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, list) or not all({"metric", "legs", "pairs"} <= set(c) for c in found):
+        raise ValueError(f"{path}: expected what al_compare.py writes, but got something else")
+    return found
+
+
+def said(one: dict[str, Any]) -> list[str]:
+    """Tell what was done, who leads, by how much, and whether chance would do as much.
+
+    Args:
+        one: of `summary`.
+    """
+    legs = one["legs"]
+    if len(legs) < 2:
+        return [f"{one['config']}: there are no two strategies with finished runs to compare."]
+    metric, labels, first = one["metric"], legs[0]["labels"], legs[0]["curves"]["labeled"]["x"][0]
+    sign = -1 if one["lower_is_better"] else 1
+    ranked = sorted(legs, key=lambda leg: -sign * leg["final"]["mean"])
+    best, last = ranked[0], ranked[-1]
+    gap = abs(best["final"]["mean"] - last["final"]["mean"])
+    scores = ", ".join(f"{leg['name']} {leg['final']['mean']:.3f}" for leg in ranked)
+    better = "less" if sign < 0 else "more"
+    lines = [
+        f"In {one['config']} every strategy began with the same {first:,.0f} labeled images and "
+        f"chose what to label next, up to {labels:,}.",
+        f"{metric} at {labels:,} labels, mean over seeds, {better} is better: {scores}.",
+        f"{best['name']} leads {last['name']} by {gap:.3f} for the same number of labels.",
+    ]
+    return [*lines, *(_worth(pair) for pair in one["pairs"] if REFERENCE in _names(pair))]
+
+
+def _names(pair: dict[str, Any]) -> tuple[str, str]:
+    return pair["first"], pair["second"]
+
+
+def _worth(pair: dict[str, Any]) -> str:
+    """Whether the whole curves of two strategies differ by more than chance."""
+    both, n = " and ".join(_names(pair)), len(pair["seeds"])
+    low, high = (pair["test"]["difference"][end] for end in ("low", "high"))
+    if n < FEWEST or low is None or high is None:
+        return f"{both}: {n} seeds in common, too few to tell a difference from chance."
+    if low <= 0 <= high:
+        return f"{both}: over {n} seeds their curves differ by no more than chance does."
+    return (
+        f"{both}: over {n} seeds their curves differ by more than chance does (the 95% interval "
+        f"of the difference in area, {low:.3f} to {high:.3f}, is without 0)."
+    )

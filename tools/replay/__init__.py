@@ -1,0 +1,1 @@
+"""Ask strategies what they would have chosen, from what a run saved."""
