@@ -144,7 +144,7 @@ SMALL = (
         settings={
             **PROOFS[0].settings,
             "task.network": "resnet10_cifar_w8",
-            "training.epochs": 300,
+            "training.epochs": 500,
             "training.batch_size": 60,
             "training.optimizer": {**ADAM, "lr": 3e-3},
             "training.schedule": [{**WARM, "end": 20}, {**DROP, "milestones": [60]}],
