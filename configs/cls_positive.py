@@ -22,18 +22,17 @@ task = dict(
 )
 budget = dict(initial=24, query=15, cycles=3)
 training = dict(
-    start="warm",  # few labels are few steps, and days must not be forgotten
-    epochs=40,
-    batch_size=8,
+    epochs=100,
+    batch_size=16,  # batch norm's statistics of 8 images of day and night depend on who is there
     optimizer=dict(type=SGD, lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4),
     schedule=[
         dict(type=LinearLR, start_factor=0.1, by_epoch=False, begin=0, end=20),
         dict(type=CosineAnnealingLR, eta_min=1e-4, convert_to_iter_based=True),
     ],
     workers=0,
-    checkpoint_every=40,
+    checkpoint_every=100,
 )
-module = dict(weight=0.1, detach_epoch=32)
+module = dict(weight=0.1, detach_epoch=80)
 scoring = dict(batch_size=100, workers=0, control=100)
 strategy = "learning_loss"
 subset = None
