@@ -6,10 +6,12 @@ endif
 VENV := .venv
 BIN := $(VENV)/bin
 LANE := .venv-label-studio
+ACTIVEML := .venv-activeml
 SANDBOX := data/sandbox
 SWEEP = OMP_NUM_THREADS=1 $(BIN)/python tools/al_sweep.py --jobs 2 --wandb disabled
 
-.PHONY: setup demo controls matrix torture proof report test quick lint types unit test-label-studio docs clean
+.PHONY: setup demo controls matrix agreement torture proof report test quick lint types unit
+.PHONY: test-label-studio docs clean
 
 setup: $(VENV)/.done
 
@@ -35,6 +37,14 @@ controls: setup  ## five seeds of six strategies on the positive and negative co
 matrix: setup  ## every strategy on every sandbox, two short cycles each: minutes
 	for task in cls det pose; do $(BIN)/python tools/make_sandbox.py $$task --root $(SANDBOX); done
 	OMP_NUM_THREADS=1 $(BIN)/python tools/matrix.py --root $(SANDBOX)
+
+$(ACTIVEML)/.done: tools/benchmarks/activeml.txt
+	$(PYTHON) -m venv $(ACTIVEML)
+	$(ACTIVEML)/bin/python -m pip install --quiet --requirement $<
+	touch $@
+
+agreement: setup $(ACTIVEML)/.done  ## the picks of each strategy beside scikit-activeml's: a minute
+	OMP_NUM_THREADS=1 $(BIN)/python tools/agreement.py --environment $(ACTIVEML)
 
 torture: setup  ## runs of every task killed hundreds of times, and compared with undisturbed ones: half an hour
 	for task in cls det pose; do $(BIN)/python tools/make_sandbox.py $$task --root $(SANDBOX); done
@@ -86,4 +96,4 @@ docs: $(VENV)/.docs  ## the pages of docs/ and the API as a site in site/; needs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:  ## everything that can be made again, but no run
-	rm -rf $(VENV) $(LANE) $(SANDBOX) site .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) $(LANE) $(ACTIVEML) $(SANDBOX) site .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -22,6 +22,7 @@ task = dict(
 )
 budget = dict(initial=24, query=15, cycles=3)
 training = dict(
+    start="warm",  # few labels are few steps, and days must not be forgotten
     epochs=40,
     batch_size=8,
     optimizer=dict(type=SGD, lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4),
@@ -33,7 +34,7 @@ training = dict(
     checkpoint_every=40,
 )
 module = dict(weight=0.1, detach_epoch=32)
-scoring = dict(batch_size=100, workers=0, control=200)
+scoring = dict(batch_size=100, workers=0, control=100)
 strategy = "learning_loss"
 subset = None
 seed = 0

@@ -25,7 +25,7 @@ task = dict(
 )
 budget = dict(initial=24, query=15, cycles=3)
 training = dict(
-    start="warm",  # a network of this size needs more steps than a few labels give it
+    start="warm",  # few labels are few steps, and days must not be forgotten
     epochs=30,
     batch_size=4,
     optimizer=dict(type=RMSprop, lr=2.5e-3),

@@ -101,7 +101,7 @@ class Detection:
         difficult: boxes marked difficult (crowds in COCO) in training: ``"ignore"`` takes priors
             that overlap them as neither positive nor negative; ``"train"`` trains on them.
             Evaluation never counts them.
-        augmentation: ``"ssd"``, ``"mmdet"`` or ``"flip"``; see `views.train_pipeline`.
+        augmentation: ``"ssd"``, ``"mmdet"``, ``"flip"`` or ``"none"``; see `views.train_pipeline`.
         eval_mode: VOC's AP by ``"11points"`` (VOC2007) or ``"area"``.
         test_share: the share of the images of `train` that is drawn as the test set, in place of
             `test`.

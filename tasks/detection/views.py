@@ -29,7 +29,7 @@ from mmdet.datasets import CocoDataset, XMLDataset  # isort: skip
 from mmdet.datasets.transforms import Resize  # isort: skip
 
 Format = Literal["voc", "coco"]
-Augmentation = Literal["ssd", "mmdet", "flip"]
+Augmentation = Literal["ssd", "mmdet", "flip", "none"]
 Difficult = Literal["ignore", "train"]
 UNEVEN = (
     "{} boxes have a corner at 0 or a fraction: read as mmdet does, as 1-based whole pixels, "
@@ -140,7 +140,7 @@ def train_pipeline(augmentation: Augmentation, canvas: Canvas, difficult: Diffic
 
     Args:
         augmentation: ``"ssd"``, the original order and crop; ``"mmdet"``, those of mmdet's
-            `ssd300_voc0712.py`; ``"flip"``, mirroring alone.
+            `ssd300_voc0712.py`; ``"flip"``, mirroring alone; ``"none"``, images as they are.
         canvas: the network's input.
         difficult: what becomes of boxes marked difficult.
     """
@@ -159,6 +159,7 @@ def train_pipeline(augmentation: Augmentation, canvas: Canvas, difficult: Diffic
         "ssd": [colour, expand, dict(type=SSDCrop), resize, flip],
         "mmdet": [expand, crop, resize, flip, colour],
         "flip": [resize, flip],
+        "none": [resize],
     }
     return [*_load(difficult), *steps[augmentation], dict(type="PackDetInputs", meta_keys=META)]
 

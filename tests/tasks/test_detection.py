@@ -231,6 +231,17 @@ def test_every_augmentation_survives_every_image(voc: Path, preset: str):
     assert ((3, 1) in counts) == (preset != "flip")  # crops lose objects, mirroring does not
 
 
+def test_without_augmentation_an_image_is_learned_as_it_is_scored(voc: Path):
+    task = detection(voc, augmentation="none")
+    train, pool = task.dataset("train"), task.dataset("pool")
+    assert len(train) > 3
+    for i in range(len(train)):
+        one, other = train[i], pool[i]
+        assert torch.equal(one["inputs"], other["inputs"])
+        boxes = [s["data_samples"].gt_instances.bboxes.tensor for s in (one, other)]
+        assert torch.equal(*boxes)
+
+
 def test_the_ssd_crop_asks_one_box_where_mmdets_asks_all():
     """Two boxes in opposite corners: a crop can overlap one of them by half, but never both."""
     boxes = torch.tensor([[0.0, 0, 95, 95], [105, 105, 200, 200]])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,17 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from acquisition.clustering import kmeans
+from acquisition.clustering import kmeans, typiclust
 from acquisition.cover_steps import MaxHerding
 from acquisition.herding import bandwidth, units
 from acquisition.probcover import Balls, radius_of
 from acquisition.signals import SIGNALS, Evidence
 from acquisition.step import Seen, highest
-from acquisition.steps import Badge, DropQuery, Highest, KCenter, RandomSubset, Step, Typical
+from acquisition.steps import Badge, DropQuery, Highest, KCenter, RandomSubset, Step
 from acquisition.votes import vote
 from models.output import Output
 from models.process.seeding import stream
+from tools.display.sheet import Column, Sheet
 
 LABELED = 100
 BUDGET = 50
@@ -40,6 +41,7 @@ SEEDS = 100
 MEMBERS = 5
 PASSES = 9
 FLIPS = 0.5  # DropQuery's
+NEIGHBOURS = 5  # TypiClust's; scikit-activeml's default, ours is 20
 SCRIPT = Path(__file__).with_name("second_opinion.py")
 
 
@@ -71,8 +73,8 @@ def python_of(environment: Path) -> Path:
     found = environment / "bin" / "python"
     if not found.exists():
         raise AgreementError(
-            f"Expected an environment with scikit-activeml, but there is no {found}; make one: "
-            f"python -m venv {environment} && {found} -m pip install scikit-activeml==1.0.1"
+            f"Expected an environment with scikit-activeml, but there is no {found}: `make "
+            "agreement` makes one from tools/benchmarks/activeml.txt"
         )
     return found
 
@@ -102,6 +104,7 @@ def questions() -> dict[str, np.ndarray]:
         "answers": np.stack(answers),
         "budget": np.array(BUDGET),
         "seeds": np.array(SEEDS),
+        "neighbours": np.array(NEIGHBOURS),
         "width": np.array(bandwidth(units(labeled))),
         "radius": np.array(radius_of(units(everything), 10, stream("agreement", "radius"))),
         "clusters": kmeans(_centred(everything), LABELED + BUDGET, stream(0))[1],
@@ -163,7 +166,7 @@ def ours(data: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         "coreset": picks(KCenter()),
         "maxherding": picks(MaxHerding()),
         "badge": picks(Badge(), SEEDS),
-        "typiclust": picks(Typical()),
+        "typiclust": typiclust(features, labeled, BUDGET, stream(0), neighbours=NEIGHBOURS)[None],
         "dropquery": picks(DropQuery(FLIPS)),
     }
 
@@ -231,7 +234,7 @@ def _of_cover(data: Mapping[str, np.ndarray], their: np.ndarray) -> Agreement:
     best = 0
     for at, pick in enumerate(their):
         gains: Tensor = search.gains.clone()
-        gains[their[:at]] = -1
+        gains[their[:at].tolist()] = -1
         best += bool(gains[pick] >= gains.max() - search.equal)
         search.cover_by(int(pick))
         search.count()
@@ -263,3 +266,16 @@ def measure(environment: Path, ask: Callable[..., Any] = theirs) -> tuple[str, l
     data = questions()
     answers = ask(data, environment)
     return str(answers["version"]), compare(data, ours(data), answers)
+
+
+def table(version: str, found: Sequence[Agreement]) -> Sheet:
+    """The table of the agreement."""
+    sheet = Sheet(
+        Column("strategy"),
+        Column("same picks in the same place", 3),
+        Column("more", 2, text=True),
+        title=f"{BUDGET} picks beside scikit-activeml {version}",
+    )
+    for one in found:
+        sheet.add(one.strategy, "" if one.same is None else f"{one.same:.0%}", one.note)
+    return sheet

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from acquisition.clustering import typiclust
+from acquisition.diversity import badge
 from acquisition.herding import bandwidth, herd, units
 from acquisition.probcover import probcover, radius_of
 from models.process.seeding import stream
@@ -18,6 +19,7 @@ from models.process.seeding import stream
 # features (N, D), labeled (M, D), budget -> positions
 Picker = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 CLUSTERS = 10  # of ProbCover
+CLASSES = 10  # of BADGE's probabilities, which are drawn
 
 
 def contenders(strategy: str, others: bool = True) -> dict[str, Picker]:
@@ -58,6 +60,13 @@ def _typiclust(features: np.ndarray, labeled: np.ndarray, budget: int) -> np.nda
     return typiclust(features, labeled, budget, stream("select"))
 
 
+def _badge(features: np.ndarray, labeled: np.ndarray, budget: int) -> np.ndarray:
+    rng = stream("select")
+    residuals = rng.dirichlet(np.ones(CLASSES), len(features))
+    residuals[np.arange(len(residuals)), residuals.argmax(axis=1)] -= 1
+    return badge(residuals, features, budget, rng)
+
+
 def _asked(strategy: object, features: np.ndarray, labeled: np.ndarray, budget: int) -> np.ndarray:
     """Ask a query of scikit-activeml, which gets one array and labels of which some are missing."""
     rows = np.concatenate([labeled, features])
@@ -94,6 +103,7 @@ OURS: dict[str, Picker] = {
     "uherding": _uherding,
     "probcover": _probcover,
     "typiclust": _typiclust,
+    "badge": _badge,
 }
 THEIRS: dict[str, Picker] = {
     "maxherding": _their_maxherding,

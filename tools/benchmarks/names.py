@@ -7,5 +7,5 @@ NETWORKS = (
     "retinanet_r18",
     "convnextv2_nano",
 )  # see `subjects.PAPER`
-BY_PLACE = ("maxherding", "uherding", "probcover", "typiclust")  # see `by_place.OURS`
+BY_PLACE = ("maxherding", "uherding", "probcover", "typiclust", "badge")  # see `by_place.OURS`
 OWN = ("entropy", "margin", "least_confident")  # signals that need neither module nor committee

@@ -119,7 +119,12 @@ def ask(data: Data) -> dict[str, np.ndarray]:
     found["badge"] = seeds(lambda k: Badge(random_state=k).query(x, y, batch_size=budget, **known))
     given = {"labels": data["clusters"]}
     found["typiclust"] = once(
-        TypiClust(cluster_algo=Clusters, cluster_algo_dict=given, random_state=0)
+        TypiClust(
+            k=int(data["neighbours"]),
+            cluster_algo=Clusters,
+            cluster_algo_dict=given,
+            random_state=0,
+        )
     )
     given = {"centroids": data["centroids"]}
     flipping = DropQuery(
@@ -134,4 +139,4 @@ def ask(data: Data) -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     with np.load(sys.argv[1]) as questions:
-        np.savez(sys.argv[2], **ask(dict(questions)))
+        np.savez(sys.argv[2], **ask(dict(questions)))  # type: ignore[arg-type]

@@ -50,7 +50,7 @@ class Resampled:
         tau: mean of Kendall's tau between a draw's order and that of the test set; not-a-number
             with one strategy.
         tau_low: its 2.5% percentile.
-        left_out: a sentence for each strategy that does not count, and why.
+        left_out: a sentence for each strategy and seed that does not count, and why.
     """
 
     reason: str = ""
@@ -96,6 +96,9 @@ def resampled(legs: Legs) -> Resampled:
     seeds = sorted(set.intersection(*({run.seed for run in runs} for runs in kept.values())))
     if not seeds:
         return Resampled("The strategies have no seed in common to judge on other test sets.")
+    every = {run.seed for runs in kept.values() for run in runs}
+    if extra := sorted(every - set(seeds)):
+        left_out.append(f"seeds {', '.join(map(str, extra))}: some strategies lack them")
     runs = [[run for run in kept[leg] if run.seed in seeds] for leg in kept]
     whole = _judged(runs[0][0], -1)
     images = whole.images

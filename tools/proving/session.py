@@ -31,9 +31,9 @@ from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
 from tools.proving.bugs import BUGS, Bug
 from tools.proving.data import LackingError, written
 from tools.proving.proofs import PROOFS, SMALL, Proof, reached
-from tools.record.files import RunFolderError
 from tools.record.folder import RunFolder
 from tools.train.cycle import Cycle, start
+from tools.train.session import STOPPERS
 
 MISSED = 1  # exit status
 GROUP = "learned"  # name of the samples that the module orders
@@ -83,7 +83,7 @@ def main(arguments: argparse.Namespace) -> int:
                 size = "small" if arguments.small else "whole"
                 where = arguments.out / size / (arguments.bug or "sound")
                 results.append((proof, proved(proof, source, where, console, bug)))
-    except (ConfigError, LackingError, RunFolderError) as error:
+    except (*STOPPERS, LackingError) as error:
         console.print(error_line(error))
         return USAGE_ERROR
     except KeyboardInterrupt as stop:
@@ -149,8 +149,11 @@ def looks(cycle: Cycle, every: int, kept: Path) -> Iterator[Look]:
         every: epochs between looks.
         kept: file that holds the looks, and the seconds that were spent.
     """
-    known = json.loads(kept.read_text("utf-8")) if kept.exists() else {"looks": [], "seconds": 0}
-    taken, spent = [Look(**row) for row in known["looks"]], known["seconds"]
+    taken: list[Look] = []
+    spent = 0.0
+    if kept.exists():
+        known = json.loads(kept.read_text(encoding="utf-8"))
+        taken, spent = [Look(**row) for row in known["looks"]], known["seconds"]
     yield from taken
     last = cycle.experiment.training.epochs
     for epochs in range(every, last + every, every):

@@ -66,7 +66,8 @@ def test_seeds_that_all_have_count(tmp_path: Path):
         "random": [judged(tmp_path, "random", [0.3] * 3, s) for s in range(3)],
         "entropy": [judged(tmp_path, "entropy", [0.4] * 3, 1)],
     }
-    assert resampled(legs).seeds == (1,)
+    found = resampled(legs)
+    assert found.seeds == (1,) and found.left_out == ("seeds 0, 2: some strategies lack them",)
     legs["entropy"] = [judged(tmp_path, "entropy", [0.4] * 3, 7)]
     assert "no seed in common" in resampled(legs).reason
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,15 +81,41 @@ def test_a_folder_without_a_summary_is_told(tmp_path: Path, capsys):
     assert "summary.json: expected what al_compare.py writes, but got" in capsys.readouterr().err
 
 
-def test_the_demo_is_of_commands_that_there_are():
-    """Its lines in the Makefile: a control is drawn, run, compared, and told in words."""
+def demo() -> list[list[str]]:
+    """The demo's commands as the Makefile has them, without the interpreter."""
     text = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     found = re.search(r"^demo: setup.*\n((?:\t.*\n)+)", text, re.MULTILINE)
-    assert found is not None
-    lines = found[1].splitlines()
-    config = re.search(r"configs/(\w+)\.py", lines[1])
-    assert config is not None and (REPOSITORY / config[0]).is_file()
-    assert "make_sandbox.py det --control positive" in lines[0]
-    assert "--strategies learning_loss random" in lines[1] and "--seeds 0 1 2" in lines[1]
-    assert f"work_dirs/{config[1]} --out work_dirs/demo" in lines[2]
-    assert lines[3].split()[-2:] == ["tools/plain.py", "work_dirs/demo"]
+    sweep = re.search(r"^SWEEP = .*python (tools/al_sweep.py .*)$", text, re.MULTILINE)
+    assert found is not None and sweep is not None
+    lines = found[1].replace("$(SWEEP)", sweep[1]).replace("$(SANDBOX)", "data/sandbox")
+    return [line.strip().removeprefix("$(BIN)/python ").split() for line in lines.splitlines()]
+
+
+def test_the_demo_draws_runs_compares_and_tells():
+    draw, sweep, compare, tell = demo()
+    assert draw[1:] == ["det", "--control", "positive", "--root", "data/sandbox"]
+    assert sweep[4:] == [
+        "disabled", "configs/det_positive.py", "--strategies", "learning_loss", "random",
+        "--seeds", "0", "1", "2", "--in-process",
+    ]  # fmt: skip
+    assert compare[1:] == ["work_dirs/det_positive", "--out", "work_dirs/demo"]
+    assert tell == ["tools/plain.py", "work_dirs/demo"]
+
+
+@pytest.mark.slow
+def test_the_demo_ends_with_a_picture_and_words(tmp_path: Path):
+    """Its commands as they stand, on fewer scenes, with one seed of the smoke variant."""
+    draw, sweep, compare, tell = demo()
+    seeds = sweep.index("--seeds")
+    sweep = [*sweep[: seeds + 2], "--in-process", "--smoke"]
+    for line in ([*draw, "--pool", "48", "--test", "8"], sweep, compare, tell):
+        words = [word.replace("work_dirs/det_positive", "work_dirs") for word in line]
+        command = [
+            sys.executable,
+            *(str(REPOSITORY / w) if w.endswith(".py") else w for w in words),
+        ]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "learning_loss and random" in done.stdout or "random and learning_loss" in done.stdout
+    assert done.stdout.endswith("The curves in one picture: work_dirs/demo/curves.png\n")
+    assert (tmp_path / "work_dirs/demo/curves.png").stat().st_size > 10_000

@@ -62,14 +62,6 @@ def test_its_test_set_weighs_days_and_nights_evenly():
     assert Counter(s.place for s in test if not s.other) == dict.fromkeys(range(3), 20)
 
 
-def test_days_of_classification_are_one_of_each_class():
-    pool = spots(settings("positive", "cls"), 0, 240)
-    days = {s.place for s in pool if not s.other}
-    assert {classification.draw_image(0, 2, place, False)[1] for place in days} == set(
-        classification.CLASSES
-    )
-
-
 def test_a_negative_pool_has_false_labels_and_its_test_set_none():
     pool, test = (spots(settings("negative"), k, n) for k, n in enumerate(CONTROL_SIZES))
     assert sum(s.other for s in pool) == 96 and not any(s.other for s in test)

@@ -97,6 +97,8 @@ def test_a_task_that_people_cannot_label_is_refused(made: Bench):
             ["oracle.type=tasks.noise.Noisy", "oracle.flipped=0.5"],
             "oracle: expected None, as people give the labels, but got simulated people",
         ),
+        (["budget.validation=0.1"], "budget.validation: expected 0, as label.validation says"),
+        (["scoring.save=[entropy]"], "scoring.save: expected no signals, as a project is not"),
     ],
 )
 def test_labels_come_from_people_alone(made: Bench, options: list[str], expected: str):

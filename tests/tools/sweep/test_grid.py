@@ -12,9 +12,11 @@ import pytest
 from tests import commands
 from tests.conftest import REPOSITORY
 from tests.tools.sweep.test_al_sweep import imitate
+from tests.tools.train.test_noisy_people import written
 from tests.toy import Toy
 from tools import al_sweep
 from tools.compare.grouping import group
+from tools.experiment.config import load
 from tools.experiment.options import option
 from tools.experiment.shared import Shared
 from tools.record.finding import read_all
@@ -190,3 +192,12 @@ def test_data_that_runs_share_are_checked_once(tmp_path, monkeypatch):
     assert looked == [False]
     assert sweep(tmp_path, "--grid", "task.size=60,64", "--dry-run") == 0
     assert looked == [False] * 3, "other data are another look"
+
+
+def test_an_adapter_that_learns_from_simulated_people_is_shared_with_nobody(tmp_path):
+    """It keeps what the people of one seed gave."""
+    config, shared = written(tmp_path), Shared()
+    tasks = [load(config, make=shared.make, options={"seed": seed}).task for seed in (0, 1)]
+    assert tasks[0] is not tasks[1]
+    truths = [load(config, make=shared.make, options={"oracle": None}).task for _ in range(2)]
+    assert truths[0] is truths[1] and truths[0] not in tasks

@@ -26,7 +26,7 @@ from tools.data.sandbox.common import Image, Rng, hard_flags
 
 DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
 PLACES = {"day": 2, "night": 3}  # in the place of a split, so that no place is a sample of one
-DAYS = {"cls": 9, "det": 3, "pose": 3}  # places by day; 9 for one of each class
+DAYS = 3  # places by day; few, so that any first labels teach all of them
 MOVED = 1  # px that a frame is moved by, at most
 FLICKER = 2.0  # standard deviation, in levels, of what differs between frames beside that
 DARK = 0.35  # share of the light that is left at night
@@ -79,7 +79,7 @@ def spots(settings: dict[str, Any], split: int, count: int) -> list[Spot]:
     flags = hard_flags(settings["seed"], split, count, share)
     if control != "positive":
         return [Spot(number, other, number) for number, other in enumerate(flags)]
-    places = {False: DAYS[settings["task"]], True: round(settings["hard"] * settings["pool"])}
+    places = {False: DAYS, True: round(settings["hard"] * settings["pool"])}
     met = {False: 0, True: 0}
     found = []
     for number, other in enumerate(flags):
