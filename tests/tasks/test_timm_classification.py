@@ -207,7 +207,7 @@ def run(folder: Path, into: Path, strategy: str, *more: str, smoke: bool = True)
     return [json.loads(line) for line in (into / "run/metrics.jsonl").read_text().splitlines()]
 
 
-OF_OTHERS = {"enms", "divproto", "ppal", "localisation", "mpe"}
+OF_OTHERS = {"hua", "enms", "divproto", "ppal", "localisation", "mpe"}
 FEW = ["budget.initial=4", "budget.query=3", "scoring.control=5", "task.augmentation=crop"]
 FEW += ["training.batch_size=4", "committee.members=2", "committee.passes=2", "subset=None"]
 

@@ -195,7 +195,9 @@ def theirs(data: Mapping[str, np.ndarray], environment: Path) -> dict[str, np.nd
         asked, told = Path(folder) / "questions.npz", Path(folder) / "answers.npz"
         np.savez(asked, **data)  # type: ignore[arg-type]
         run = [str(python), str(SCRIPT), str(asked), str(told)]
-        done = subprocess.run(run, capture_output=True, text=True, env=clean, check=False)
+        done = subprocess.run(
+            run, capture_output=True, text=True, encoding="utf-8", env=clean, check=False
+        )
         if done.returncode:
             raise AgreementError(f"scikit-activeml failed: {done.stderr.strip()[-2000:]}")
         with np.load(told) as answers:

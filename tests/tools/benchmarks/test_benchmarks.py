@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.loss_prediction import LossPrediction
+from models.loss_prediction import LossPrediction, ranking_loss
 from models.output import Output, Tap
 from models.training.joint import JointModel
 from models.training.loading import train_loader
@@ -111,7 +111,7 @@ def test_what_a_step_holds_is_counted_by_hand_and_detaching_adds_the_module_alon
 
     class Alone(JointModel):
         def forward(self, **_) -> dict:
-            return {"loss_rank": self._objective(module([tap]), loss)}
+            return {"loss_rank": ranking_loss(module([tap]), loss, 1.0)}
 
     alone = Alone(module, forward, lambda *_: [], (), ModuleSettings(), "off")
     assert 0 < held("detached") - held("off") <= train.held(alone, {"x": torch.zeros(1)})
