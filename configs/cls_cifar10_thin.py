@@ -6,7 +6,7 @@ Data: `task.data_root` holds `train/<class>/*` and `test/<class>/*`, all 50,000 
 (or CIFAR's own files, with `task.format=cifar10`). Cost: 5 trainings of 30 epochs on 1,000 to 5,000
 images, 3,600 iterations of 128 images in all (.17 s each on one core), and scoring passes: twelve
 minutes. Recipe, subset and steps of labels are the paper's; width and epochs (there 200, the drop
-at 160, the module detached at 120) are not. `docs/paper.md` has results.
+at 160, the module detached at 120) are not. Not yet run to its end.
 
 Smoke test, two cycles in seconds:
 

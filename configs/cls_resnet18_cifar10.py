@@ -8,15 +8,15 @@ torchvision's CIFAR-10 (170 MB), downloaded with its checksum where `task.data_r
 it. CIFAR-100: `task.format=cifar100`.
 
 Expected (Yoo and Kweon, CVPR 2019, read off figure 4, 5 trials; accuracy at 1,000 ... 10,000
-labels): learning_loss  .511 .650 .763 .819 .849 .868 .880 .892 .901 .910 random         .511 .621
-.704 .760 .804 .827 .843 .855 .865 .876
+labels):
 
-Smoke test of the same code, two cycles on a few images in a minute on a CPU; from a folder of
-images, below `data/cifar`, where there are no CIFAR files:
+    learning_loss  .511 .650 .763 .819 .849 .868 .880 .892 .901 .910
+    random         .511 .621 .704 .760 .804 .827 .843 .855 .865 .876
+
+Smoke test of the same code, two cycles on a few images in a minute on a CPU; where there are no
+CIFAR files, from a folder of images below `data/cifar` with `--cfg-options task.format=folder`:
 
     python tools/al_train.py configs/cls_resnet18_cifar10.py --smoke
-    python tools/al_train.py configs/cls_resnet18_cifar10.py --smoke --cfg-options
-    task.format=folder
 """
 
 from mmengine.optim import MultiStepLR

@@ -7,8 +7,9 @@ Cost: 10 trainings of 300 epochs on 1,000 to 10,000 images, 516,900 iterations o
 `task.data_root` holds VOC2007 (trainval and test) and VOC2012 (trainval).
 
 Expected (Yoo and Kweon, CVPR 2019, read off figure 6, 3 trials; mAP at 1,000 ... 10,000 labels):
-learning_loss  .524 .609 .649 .669 .690 .703 .715 .721 .727 .734
-random         .524 .608 .642 .663 .675 .686 .693 .701 .704 .712
+
+    learning_loss  .524 .609 .649 .669 .690 .703 .715 .721 .727 .734
+    random         .524 .608 .642 .663 .675 .686 .693 .701 .704 .712
 
 Smoke test of the same code, two cycles on a few images of VOC2007 in minutes on a CPU:
 

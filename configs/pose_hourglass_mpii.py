@@ -9,8 +9,10 @@ for HRNet and mmpose; 22,246 persons in the pool, 2,958 to test. Cost: 10 traini
 persons each.
 
 Expected (Yoo and Kweon, CVPR 2019, read off figure 8, 3 trials; PCKh@.5 at 1,000 ... 10,000
-labels): learning_loss  .584 .677 .717 .740 .759 .773 .784 .792 .796 .805 random         .614 .692
-.722 .738 .753 .762 .772 .776 .781 .786
+labels):
+
+    learning_loss  .584 .677 .717 .740 .759 .773 .784 .792 .796 .805
+    random         .614 .692 .722 .738 .753 .762 .772 .776 .781 .786
 
 Smoke test of the same code, two cycles on a few persons in minutes on a CPU:
 
