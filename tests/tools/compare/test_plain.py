@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -100,22 +98,3 @@ def test_the_demo_draws_runs_compares_and_tells():
     ]  # fmt: skip
     assert compare[1:] == ["work_dirs/det_positive", "--out", "work_dirs/demo"]
     assert tell == ["tools/plain.py", "work_dirs/demo"]
-
-
-@pytest.mark.slow
-def test_the_demo_ends_with_a_picture_and_words(tmp_path: Path):
-    """Its commands as they stand, on fewer scenes, with one seed of the smoke variant."""
-    draw, sweep, compare, tell = demo()
-    seeds = sweep.index("--seeds")
-    sweep = [*sweep[: seeds + 2], "--in-process", "--smoke"]
-    for line in ([*draw, "--pool", "48", "--test", "8"], sweep, compare, tell):
-        words = [word.replace("work_dirs/det_positive", "work_dirs") for word in line]
-        command = [
-            sys.executable,
-            *(str(REPOSITORY / w) if w.endswith(".py") else w for w in words),
-        ]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert "learning_loss and random" in done.stdout or "random and learning_loss" in done.stdout
-    assert done.stdout.endswith("The curves in one picture: work_dirs/demo/curves.png\n")
-    assert (tmp_path / "work_dirs/demo/curves.png").stat().st_size > 10_000
