@@ -321,7 +321,7 @@ def test_workers_end_with_the_training(tmp_path):
     train(tmp_path / "a", replace(PLAIN, workers=2))
     assert set(multiprocessing.active_children()) - before == set()
     interrupted(tmp_path / "b", 4, replace(PLAIN, workers=2))
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) - before == set()
 
 
 # checkpoints

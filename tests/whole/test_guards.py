@@ -384,15 +384,15 @@ def a_module_that_is_frozen(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         JointModel,
         "_objective",
-        lambda self, predicted, loss: predicted.detach().sum().requires_grad_(),
+        lambda self, taps, *_: self.predicted(taps).detach().sum().requires_grad_(),
     )
 
 
 def a_module_dropped_after_the_cut(patch: pytest.MonkeyPatch) -> None:
     inner = JointModel._losses
 
-    def dropped(self, output):
-        losses = inner(self, output)
+    def dropped(self, output, ids):
+        losses = inner(self, output, ids)
         return losses | (
             {"loss_rank": losses["loss_rank"].detach().requires_grad_()} if self.detached else {}
         )

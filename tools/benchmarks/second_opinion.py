@@ -10,7 +10,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
+
+# run as a file: its folder is first on the path, where its names would hide others
+if not __package__:
+    HERE = Path(__file__).resolve().parent
+    sys.path[:] = [str(HERE.parent.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 import numpy as np
 import skactiveml

@@ -27,6 +27,7 @@ from tools.data.sandbox import (
 from tools.data.sandbox.controls import Spot, moved, spots
 
 FOLDERS = {"cls": "shapes", "det": "VOCdevkit", "pose": "figures"}
+LARGER = (96, 36)
 POOL, TEST = 32, 16  # the pool has 4 nights, the test set 2 frames of each
 
 
@@ -197,19 +198,21 @@ def test_clear_samples_of_a_negative_control_keep_their_labels(task: str):
 
 
 @pytest.mark.parametrize("control", SHARES)
-def test_the_tasks_read_them(control: str, drawn: Path):
+def test_the_tasks_read_them(control: str, tmp_path: Path):
+    for task_name in FOLDERS:  # so many that each class has a sample
+        draw(task_name, tmp_path, *LARGER, control=control)
     classes = ("circle", "square", "triangle")
     tasks = (
-        Classification(str(drawn / f"shapes_{control}"), network="resnet10_cifar_w8"),
+        Classification(str(tmp_path / f"shapes_{control}"), network="resnet10_cifar_w8"),
         Detection(
-            str(drawn / f"VOCdevkit_{control}"), train=["VOC2007/trainval"], test=["VOC2007/test"],
+            str(tmp_path / f"VOCdevkit_{control}"), train=["VOC2007/trainval"], test=["VOC2007/test"],
             classes=classes, network="small_ssd", pretrained=None,
         ),
-        Pose(str(drawn / f"figures_{control}"), stacks=1, features=8, depth=1, input_size=64),
+        Pose(str(tmp_path / f"figures_{control}"), stacks=1, features=8, depth=1, input_size=64),
     )  # fmt: skip
     for task in tasks:
         assert task.check(full=True) == []
-        assert (len(task.dataset("pool")), len(task.dataset("test"))) == (POOL, TEST)
+        assert (len(task.dataset("pool")), len(task.dataset("test"))) == LARGER
 
 
 def test_boxes_in_the_files_are_those_drawn(drawn: Path):

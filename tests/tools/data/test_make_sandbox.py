@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -325,7 +326,7 @@ def test_a_devkit_of_other_origin_is_refused(tmp_path: Path, note: str | None) -
 
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw, seen = ms.draw_scene, []
+    draw, seen = ms.DRAWINGS.draw, []
 
     def interrupted(*args: int) -> object:
         seen.append(args)
@@ -334,7 +335,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
             raise KeyboardInterrupt
         return draw(*args)
 
-    monkeypatch.setattr(ms, "draw_scene", interrupted)
+    monkeypatch.setattr(ms, "DRAWINGS", replace(ms.DRAWINGS, draw=interrupted))
     with pytest.raises(KeyboardInterrupt):
         ms.make_detection(tmp_path, 10, 2, 0, 0.3)
     assert len(seen) == 5 and not list(tmp_path.iterdir())

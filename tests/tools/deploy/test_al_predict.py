@@ -65,8 +65,14 @@ def test_boxes_are_those_of_the_evaluation_and_give_its_map(coco_run, tmp_path: 
         here = [one for one in found["annotations"] if one["image_id"] == number]
         boxes = torch.tensor([one["bbox"] for one in here])
         boxes[:, 2:] += boxes[:, :2]
-        assert torch.allclose(boxes, by_name[name].bboxes, atol=1e-2)
-        assert [one["category_id"] - 1 for one in here] == by_name[name].labels.tolist()
+        classes = torch.tensor([one["category_id"] - 1 for one in here])
+        apart = torch.cdist(
+            boxes, by_name[name].bboxes, compute_mode="donot_use_mm_for_euclid_dist"
+        )
+        apart += 1000 * (classes[:, None] != by_name[name].labels)
+        # in batches a score is another in its last digits, so that equal ones change places
+        assert apart.amin(dim=1).max() < 2e-2
+        assert sorted(apart.argmin(dim=1).tolist()) == list(range(len(boxes)))
 
 
 def test_the_json_is_read_by_pycocotools_and_back_as_labels(coco_run, tmp_path: Path):

@@ -45,13 +45,23 @@ class Chances(Told):
         {"bag", "quality", "stability"}
     )
 
+    def classes_decided(self) -> int:
+        return 2
+
     def forward(self, network, batch, want) -> Output:
         taps, found = network(batch["x"])
         chance = torch.sigmoid(found)
         probs = torch.stack([chance, 1 - chance], dim=-1)
         feature = taps[1].flatten(1)
         both = feature[:, None].repeat(1, 2, 1)
-        bag = Bag(torch.tensor([[0, 1]]).expand(len(found), 2), probs, both, 2)
+        corners = torch.tensor([[0.0, 0.0, 8.0, 8.0], [4.0, 0.0, 16.0, 16.0]])
+        bag = Bag(
+            torch.tensor([[0, 1]]).expand(len(found), 2),
+            probs,
+            both,
+            2,
+            corners.expand(len(found), 2, 4),
+        )
         return Output(
             taps,
             (found - batch["y"]) ** 2,
@@ -165,7 +175,7 @@ def sign_labels(folder: RunFolder, ids: list[int]) -> None:
 def test_a_right_run_passes_every_check(calm: Path, capsys):
     code, found, said = verify(capsys, calm)
     assert (code, found) == (0, {"ok": list(CHECKS), "FAILED": [], "not compared": []})
-    assert len(CHECKS) == 13 and f"{calm}: 3 of 3 cycles\n" in said
+    assert len(CHECKS) == 14 and f"{calm}: 3 of 3 cycles\n" in said
 
 
 @pytest.mark.parametrize("strategy", named_strategies())
@@ -523,6 +533,10 @@ def another_strategy(folder: RunFolder) -> None:
     resettled(folder, facts.settings(folder.path) | {"strategy": "placebo"})
 
 
+def a_split_that_nobody_drew(folder: RunFolder) -> None:
+    set_state(folder, validation=[59])
+
+
 def another_seed(folder: RunFolder) -> None:
     resettled(folder, facts.settings(folder.path) | {"seed": 1})
 
@@ -653,6 +667,10 @@ FAULTS: dict[Fault, tuple[set[str], str]] = {
     another_seed: (
         {"settings", "initial set", "replay"},
         "the initial set of seed 1: from place 0 on expected [",
+    ),
+    a_split_that_nobody_drew: (
+        {"validation", "initial set", "hashes", "replay"},  # the others draw or hash without it
+        "state.json's validation: from place 0 on expected no more, but got [59]",
     ),
     another_config_for_people: (
         {"settings"},
