@@ -27,17 +27,23 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as under nohup
 
 
 LONG = (  # minutes in all: `make test` runs them, CI leaves them out to end in half an hour
+    "tests/acquisition/test_kcenter.py::test_memory_stays_near_the_setting",
+    "tests/acquisition/test_matching.py::test_the_second_stage_of_1000_picks_takes_seconds",
     "tests/models/test_memory.py",
     "tests/models/test_mmdet_heads.py::test_an_image_loses_the_same_in_a_batch_and_alone",
     "tests/models/test_shared_memory.py",
+    "tests/tasks/test_bad_images.py::test_memory_stays_within_its_bound",
+    "tests/tasks/test_detection_networks.py::test_a_detector_of_mmdet_keeps_the_contract",
     "tests/tasks/test_keypoints.py::test_strategies_run_on_the_configs_smoke_variant",
     "tests/tasks/test_timm_classification.py::test_every_strategy_works_on_frozen_features",
     "tests/tools/benchmarks/test_scale.py",
     "tests/tools/cluster/test_scoring_on_ray.py",
     "tests/tools/compare/test_compare_mirror.py::test_every_number_is_mirrored",
     "tests/tools/compare/test_compare_statistics.py::test_that_many_seeds_are_enough",
+    "tests/tools/sweep/test_al_sweep_ray.py",
     "tests/tools/train/test_noisy_people.py::test_each_task_learns_from_noisy_people",
     "tests/tools/verify/test_al_verify.py::test_picks_of_every_strategy_are_replayed",
+    "tests/whole/test_guards.py",
     "tests/whole/test_label_torture.py",
     "tests/whole/test_layouts_end_to_end.py",
     "tests/whole/test_torture.py",
