@@ -154,9 +154,9 @@ def _name(keys: Sequence[tuple[str, str]], groups: Groups) -> str:
     if shared and shared[0] == parts[0][0]:
         return ",".join(shared)
 
-    def plainness(key: tuple[str, str]) -> tuple[bool, int, str]:
+    def _plainness(key: tuple[str, str]) -> tuple[bool, int, str]:
         first = groups[key][0]
         seeds = sum(seed is not None for seed in fixed(first))
         return _start(first) == WARM, seeds, key[0]
 
-    return min(keys, key=plainness)[0]
+    return min(keys, key=_plainness)[0]
