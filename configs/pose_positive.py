@@ -33,7 +33,7 @@ training = dict(
     workers=0,
     checkpoint_every=30,
 )
-module = dict(weight=1e-4, detach_epoch=20)  # 1e-3 costs a network of this size .05 of PCKh
+module = dict(weight=1e-4, detach_epoch=20)  # 1e-3 costs a network of this size .05 in area
 scoring = dict(batch_size=50, workers=0, control=100)
 strategy = "learning_loss"
 subset = None
