@@ -170,7 +170,7 @@ PROOFS = (
 def small(proof: Proof, samples: str, count: int, every: int, **settings: Any) -> Proof:
     """A proof with fewer samples, and other settings of its first stage over its own."""
     network = Stage({**proof.network.settings, **settings}, every)
-    module = alone(batch_size=count, epochs=1000, every=100)
+    module = alone(batch_size=count, epochs=600, every=100)
     return replace(proof, samples=samples, count=count, network=network, module=module)
 
 
@@ -183,7 +183,7 @@ SMALL = (
         every=25,
         **{
             "task.network": "resnet10_cifar_w8",
-            "training.epochs": 200,
+            "training.epochs": 100,
             "training.batch_size": 30,
             "training.optimizer": {**ADAM, "lr": 3e-3},
             "training.schedule": [{**WARM, "end": 20}, {**DROP, "milestones": [60]}],
@@ -211,10 +211,10 @@ SMALL = (
         **{
             "task.network": "small_ssd",
             "scoring.embedding": None,
-            "training.epochs": 200,
+            "training.epochs": 100,
             "training.batch_size": 8,
             "training.optimizer": {**ADAM, "lr": 5e-3},
-            "training.schedule": [{**WARM, "end": 20}, {**DROP, "milestones": [100]}],
+            "training.schedule": [{**WARM, "end": 20}, {**DROP, "milestones": [60]}],
         },
     ),
 )
