@@ -86,7 +86,7 @@ def alone(batch_size: int, epochs: int, every: int) -> Stage:
     settings = {
         "training.epochs": epochs,
         "training.batch_size": batch_size,
-        "training.optimizer": {**ADAM, "lr": 1e-3},
+        "training.optimizer": {**ADAM, "lr": 4e-3},
         "training.schedule": [],
         "module.weight": 1.0,
     }
@@ -111,9 +111,9 @@ PROOFS = (
                 "training.epochs": 40,
                 "training.batch_size": 25,
                 "training.optimizer": {**SGD, "lr": 0.05},
-                "training.schedule": [{**WARM, "end": 20}, {**DROP, "milestones": [20]}],
+                "training.schedule": [{**WARM, "end": 20}, {**DROP, "milestones": [16]}],
             },
-            every=5,
+            every=4,
         ),
         module=alone(batch_size=50, epochs=100, every=10),
     ),
@@ -131,14 +131,14 @@ PROOFS = (
                 "task.rotation": 0.0,
                 "task.flip": 0.0,
                 "task.colour": 0.0,
-                "training.epochs": 240,
+                "training.epochs": 160,
                 "training.batch_size": 4,
                 "training.optimizer": {**RMS, "lr": 1e-3},
-                "training.schedule": [{**WARM, "end": 20}, {**DROP, "milestones": [80]}],
+                "training.schedule": [{**WARM, "end": 20}, {**DROP, "milestones": [60]}],
             },
             every=10,
         ),
-        module=alone(batch_size=16, epochs=400, every=40),
+        module=alone(batch_size=16, epochs=200, every=20),
     ),
     Proof(
         name="ssd300",
@@ -162,7 +162,7 @@ PROOFS = (
             },
             every=10,
         ),
-        module=alone(batch_size=8, epochs=400, every=40),
+        module=alone(batch_size=8, epochs=200, every=20),
     ),
 )
 
@@ -170,7 +170,7 @@ PROOFS = (
 def small(proof: Proof, samples: str, count: int, every: int, **settings: Any) -> Proof:
     """A proof with fewer samples, and other settings of its first stage over its own."""
     network = Stage({**proof.network.settings, **settings}, every)
-    module = alone(batch_size=count, epochs=600, every=100)
+    module = alone(batch_size=count, epochs=400, every=50)
     return replace(proof, samples=samples, count=count, network=network, module=module)
 
 
