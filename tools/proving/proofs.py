@@ -199,6 +199,7 @@ SMALL = (
             "task.features": 64,
             "task.depth": 2,
             "task.input_size": 64,
+            "training.epochs": 240,
             "training.optimizer": {**RMS, "lr": 2.5e-3},
             "training.schedule": [{**WARM, "end": 10}, {**DROP, "milestones": [120]}],
         },
