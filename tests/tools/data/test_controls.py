@@ -256,12 +256,21 @@ def test_a_control_has_a_folder_and_sizes_of_its_own(tmp_path: Path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["shapes_negative"]
 
 
-def test_a_positive_control_needs_a_night(tmp_path: Path, capsys):
-    options = ["--control", "positive", "--pool", "30", "--hard", "0.01"]
+@pytest.mark.parametrize(
+    ("control", "hard", "wanted"),
+    [
+        ("positive", "0.01", "one sample at night and one by day"),
+        ("positive", "1", "one sample at night and one by day"),
+        ("negative", "0.01", "one sample with false labels"),
+    ],
+)
+def test_a_control_needs_samples_of_its_kinds(control, hard, wanted, tmp_path: Path, capsys):
+    options = ["--control", control, "--pool", "30", "--hard", hard]
     assert make_sandbox.main(["det", "--root", str(tmp_path), *options]) == 1
+    said = capsys.readouterr().err
     assert (
-        "hard: expected a share of the pool that is at least one sample at night, got 0.01 of 30"
-        in capsys.readouterr().err
+        f"hard: expected a share of the pool, got {float(hard)} of 30, that is at least {wanted}"
+        in said
     )
     assert not list(tmp_path.iterdir())
 

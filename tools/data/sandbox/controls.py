@@ -61,8 +61,13 @@ def noted(control: Control | None) -> dict[str, Any]:
 
 def rules(pool: int, hard: float, control: Control | None) -> dict[str, bool]:
     """What must hold of a control's settings beside what must of all."""
-    rule = f"hard: expected a share of the pool that is at least one sample at night, got {hard}"
-    return {f"{rule} of {pool}": control != "positive" or not 0 <= hard <= 1 or hard * pool >= 1}
+    rule = f"hard: expected a share of the pool, got {hard} of {pool}, that is at least"
+    if control is None or not 0 <= hard <= 1:
+        return {}
+    if control == "negative":
+        return {f"{rule} one sample with false labels": round(hard * pool) >= 1}
+    night = round(hard * pool)
+    return {f"{rule} one sample at night and one by day": 1 <= night < pool}
 
 
 def spots(settings: dict[str, Any], split: int, count: int) -> list[Spot]:
