@@ -23,4 +23,4 @@ with read_base():
     )
 
 task.update(data_root="data/sandbox/shapes_negative")
-budget.update(initial=40, query=20)  # with fewer the network knows too little to be surprised
+budget.update(initial=40, query=20, cycles=4)  # with fewer the network knows too little to be surprised
