@@ -23,4 +23,5 @@ with read_base():
     )
 
 task.update(data_root="data/sandbox/shapes_negative")
-budget.update(initial=40, query=20, cycles=4)  # with fewer the network knows too little to be surprised
+# with fewer first labels the network knows too little to be surprised by false ones
+budget.update(initial=40, query=20, cycles=4)
