@@ -3,8 +3,8 @@
     python tools/make_sandbox.py cls --control negative --root data/sandbox
     python tools/al_train.py configs/cls_negative.py --strategy oracle_loss
 
-As `configs/cls_positive.py`, but half of the pool are hard images with the class of another one, and
-the test set has none of them. `docs/controls.md` says what must come out, and what did.
+As `configs/cls_positive.py`, but half of the pool are hard images with the class of another one,
+and the test set has none of them. `docs/controls.md` says what must come out, and what did.
 """
 
 from mmengine.config import read_base
