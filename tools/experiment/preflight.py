@@ -255,12 +255,18 @@ def _sizes(task: Task, budget: Budget) -> list[str]:
         faults.append("task: expected a test set of at least one sample, but got none")
     held = budget.held(train)
     rest = train - held
+    if held and rest <= 0:
+        return [
+            *faults,
+            f"budget.validation: expected fewer samples than the whole pool of {train}, but got "
+            f"{budget.validation}",
+        ]
     whole = f"the pool without {held} that validate" if held else "the whole pool"
     parts = {"budget.initial": budget.initial}
     if budget.cycles > 1:
         parts["budget.query"] = budget.query
     large = [
-        f"{key}: expected at most {max(rest, 0)} ({whole}), but got {n}"
+        f"{key}: expected at most {rest} ({whole}), but got {n}"
         for key, n in parts.items()
         if n > rest
     ]
