@@ -79,9 +79,12 @@ class Resampled:
                 f"{text} {self.legs[0]}'s {self.score} is {self.low[0]:.3g} to {self.high[0]:.3g}"
             )
         leader = int(np.argmax(self.first))
+        agrees = f"agrees with that of the test set by Kendall's tau {self.tau:.2f} in the mean"
+        if math.isnan(self.tau):
+            agrees = "cannot be compared with that of the test set, on which all are equal"
         return (
-            f"{text} the order by {self.score} agrees with that of the test set by Kendall's tau "
-            f"{self.tau:.2f} in the mean; {self.legs[leader]} is first in {self.first[leader]:.0%}"
+            f"{text} the order by {self.score} {agrees}; {self.legs[leader]} is first in "
+            f"{self.first[leader]:.0%}"
         )
 
 
@@ -166,11 +169,16 @@ def _fault(runs: Sequence[Run]) -> str:
         for place, value in enumerate(run.values):
             path = RunFolder(run.folder).judged_file(run.rows[place]["cycle"])
             if not path.exists():
-                return f"its runs did not keep their tests image by image ({run.folder})"
+                return (
+                    f"its runs did not keep their tests image by image ({run.folder}); accuracy, "
+                    "VOC's mAP and PCK are kept so, COCO's mAP and OKS-AP are not"
+                )
             found = _judged(run, place)
             images.add(found.images)
             again = float(found.metric(np.ones((1, found.images)))[0])
-            if not (abs(again - value) <= CLOSE * max(1.0, abs(value)) or again != again):
+            if math.isnan(again):
+                return f"{path} has nothing that counts"
+            if not abs(again - value) <= CLOSE * max(1.0, abs(value)):
                 return f"{path} gives {again:.4g}, but the row has {value:.4g}"
     if len(images) != 1:
         return f"its tests have {sorted(images)} images"
