@@ -90,9 +90,7 @@ class Resampled:
 
 def resampled(legs: Legs) -> Resampled:
     """Judge all strategies again on drawn test sets."""
-    faults = {leg: _fault(runs) for leg, runs in legs.items()}
-    left_out = [f"{leg}: {fault}" for leg, fault in faults.items() if fault]
-    kept = {leg: runs for leg, runs in legs.items() if not faults[leg]}
+    kept, left_out = _usable(legs)
     if not kept:
         why = left_out[0] if left_out else "no run is finished"
         return Resampled(f"It is unknown how far another test set would move this: {why}.")
@@ -112,6 +110,22 @@ def resampled(legs: Legs) -> Resampled:
     scores = np.array([[_scores(run, score, copies) for run in of_leg] for of_leg in runs])
     less = lower(run for of_leg in runs for run in of_leg)
     return _spread(tuple(kept), tuple(seeds), score, images, scores.mean(axis=1), less, left_out)
+
+
+def _usable(legs: Legs) -> tuple[dict[str, Sequence[Run]], list[str]]:
+    """The strategies whose tests can be drawn again, and why others cannot be."""
+    faults = {leg: _fault(runs) for leg, runs in legs.items()}
+    left_out = [f"{leg}: {fault}" for leg, fault in faults.items() if fault]
+    kept = {leg: runs for leg, runs in legs.items() if not faults[leg]}
+    sizes = {leg: _judged(runs[0], -1).images for leg, runs in kept.items()}
+    first = next(iter(sizes), "")
+    for leg, images in sizes.items():
+        if images != sizes[first]:
+            left_out.append(
+                f"{leg}: its tests have {images} images, those of {first} {sizes[first]}"
+            )
+            del kept[leg]
+    return kept, left_out
 
 
 def _spread(

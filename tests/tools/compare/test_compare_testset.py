@@ -99,6 +99,16 @@ def test_what_has_no_order_or_nothing_that_counts_is_said(tmp_path: Path):
     assert "00.npz has nothing that counts" in resampled({"coreset": [empty]}).reason
 
 
+def test_tests_of_other_numbers_of_images_are_left_out(tmp_path: Path):
+    legs = {
+        "random": [judged(tmp_path, "random", [0.5] * 3, images=40)],
+        "entropy": [judged(tmp_path, "entropy", [0.5] * 3, images=30)],
+    }
+    found = resampled(legs)
+    assert found.legs == ("random",) and found.images == 40
+    assert found.left_out == ("entropy: its tests have 30 images, those of random 40",)
+
+
 def test_a_damaged_file_is_an_error(tmp_path: Path):
     run = judged(tmp_path, "random", [0.3] * 3)
     RunFolder(run.folder).judged_file(1).write_bytes(b"no archive")
