@@ -98,6 +98,7 @@ class BagMedoids(Step):
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, one a cluster."""
-        from acquisition import matching
+        from acquisition.bag_distances import distances
+        from acquisition.matching import medoids
 
-        return matching.medoids(matching.distances(finite(seen.rows, "bag")), budget, rng)
+        return medoids(distances(finite(seen.rows, "bag")), budget, rng)

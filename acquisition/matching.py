@@ -1,4 +1,4 @@
-"""PPAL's two stages: uncertainty weighted by the difficulty of classes, and medoids of bags.
+"""PPAL's two stages: uncertainty weighted by the difficulty of classes, and medoids.
 
 Source: Yang et al., "Plug and Play Active Learning for Object Detection", CVPR 2024, and its public
 code. A bag is rows (M, 2 + D) of one sample: score, label and feature of each box; what fills up
@@ -7,8 +7,6 @@ has the score 0. Nothing here knows of networks or ids; all chance comes from `r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from acquisition.boxes import FLOOR
@@ -16,9 +14,7 @@ from acquisition.diversity import check_budget
 
 ALPHA = 0.3
 BETA = 0.2
-APART = 2.0  # distance of a box to an image without a box of its class
 TURNS = 100  # of the search for medoids, at most
-BLOCK = 1 << 24  # cosines that are in memory at a time
 
 
 def class_weights(quality: np.ndarray) -> np.ndarray:
@@ -50,62 +46,6 @@ def calibrated(bags: np.ndarray, weights: np.ndarray) -> np.ndarray:
     entropy = np.where(valid & (score < 1), entropy, 0.0)
     label = np.where(valid, bags[..., 1], 0).astype(np.int64)
     return (entropy * weights[label]).sum(axis=1)
-
-
-@dataclass(frozen=True)
-class _Boxes:
-    """Some boxes of one class, in the order of their samples: unit features, scores, samples."""
-
-    unit: np.ndarray
-    score: np.ndarray
-    sample: np.ndarray
-
-
-def distances(bags: np.ndarray) -> np.ndarray:
-    """Distances of samples by their boxes: the category-conditioned matching similarity.
-
-    A box's distance to a sample is 1 minus the largest cosine to a box of its class there, or 2 if
-    there is none. The distance from one sample to another is the mean of its boxes', weighted by
-    their scores; the mean of both directions is taken.
-
-    Args:
-        bags: (N, M, 2 + D).
-
-    Returns:
-        (N, N) in float32, symmetric, from 0 to 2. A sample has the distance 0 to itself. One
-        without boxes has 2 to samples with boxes, and 0 to another one without.
-    """
-    count = len(bags)
-    valid = bags[..., 0] > FLOOR
-    sample, _ = np.nonzero(valid)
-    rows = bags[valid]
-    found = np.zeros((count, count), np.float32)
-    for label in np.unique(rows[:, 1]):
-        own = rows[:, 1] == label
-        norms = np.linalg.norm(rows[own, 2:], axis=1, keepdims=True)
-        unit = np.divide(rows[own, 2:], norms, out=np.zeros_like(rows[own, 2:]), where=norms > 0)
-        _add_nearer(found, _Boxes(unit, rows[own, 0], sample[own]))
-    total = np.zeros(count)
-    np.add.at(total, sample, rows[:, 0].astype(np.float64))
-    empty = total == 0
-    found /= np.where(empty, 1, total)[:, None].astype(np.float32)
-    found = APART - found
-    found[np.ix_(empty, empty)] = 0
-    found = (found + found.T) / 2
-    np.fill_diagonal(found, 0)
-    return np.clip(found, 0, APART)
-
-
-def _add_nearer(found: np.ndarray, boxes: _Boxes) -> None:
-    """Add to (N, N) by how much boxes of one class are nearer than `APART`, times their scores."""
-    samples, starts = np.unique(boxes.sample, return_index=True)
-    step = max(1, BLOCK // len(boxes.unit))
-    for begin in range(0, len(boxes.unit), step):
-        part = slice(begin, begin + step)
-        cosine = np.maximum.reduceat(boxes.unit[part] @ boxes.unit.T, starts, axis=1)
-        nearer = (APART - 1 + cosine) * boxes.score[part, None]
-        rows, first = np.unique(boxes.sample[part], return_index=True)
-        found[np.ix_(rows, samples)] += np.add.reduceat(nearer, first, axis=0)
 
 
 def medoids(apart: np.ndarray, budget: int, rng: np.random.Generator) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Rows = Mapping[str, np.ndarray]
+BLOCK = 1 << 22  # numbers that are looked at together: the bags of a pool are gigabytes
 
 
 class QueryError(Exception):
@@ -87,7 +88,11 @@ def finite(rows: Rows, signal: str) -> np.ndarray:
     values = rows[signal]
     if not len(values):
         return values
-    bad = int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum())
+    step = max(1, BLOCK * len(values) // max(values.size, 1))
+    bad = 0
+    for start in range(0, len(values), step):
+        part = np.isfinite(values[start : start + step])
+        bad += len(part) - np.count_nonzero(part.reshape(len(part), -1).all(axis=1))
     if bad:
         raise QueryError(
             f"Expected finite scores {signal!r}, but {bad} of {len(values)} are not: the training "

@@ -34,11 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     from tools.benchmarks import agreement  # what it needs takes seconds to import
+    from tools.benchmarks.apart import ApartError
     from tools.display.console import Plain
 
     try:
         version, found = agreement.measure(arguments.environment)
-    except agreement.AgreementError as error:
+    except ApartError as error:
         print(error_line(error), file=sys.stderr)
         return 1
     agreement.table(version, found).print(Plain())

@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--images", type=int, default=20_000, help="of the small pool")
     by_place = [
         subject("kcenter", "greedy k-center beside the plain version and scikit-activeml"),
-        subject("select", "another strategy that chooses by place, beside scikit-activeml"),
+        subject("select", "other strategies that choose by place, beside scikit-activeml"),
     ]
     for sub in by_place:
         sub.add_argument(
@@ -84,12 +84,13 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--d", type=int, default=512, help="length of made rows")
         sub.add_argument("--labeled", type=int, default=1000, help="rows labeled already")
         sub.add_argument("--budget", type=int, default=1000, help="picks")
-    by_place[1].add_argument("--strategy", choices=BY_PLACE, default=BY_PLACE[0], help="which")
-    by_place[1].add_argument(
-        "--others",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="measure scikit-activeml's, too",
+    select_sub = by_place[1]
+    select_sub.set_defaults(repeats=1)
+    select_sub.add_argument(
+        "--strategy", nargs="+", choices=BY_PLACE, default=list(BY_PLACE), help="which"
+    )
+    select_sub.add_argument(
+        "--environment", type=Path, help="with scikit-activeml, as `make agreement` makes one"
     )
     sub = subject("cycle", "a run of a config, split into its steps")
     sub.add_argument("--config", default="configs/cls_cifar10_small.py", help="file")

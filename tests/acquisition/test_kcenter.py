@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch import Tensor
 
-from acquisition import kcenter
-from acquisition.kcenter import k_center, squared_distances
+from acquisition.distances import Estimates, product_dtype, slack, squared_distances
+from acquisition.kcenter import k_center
+from acquisition.kcenter_search import Search
 from tests.conftest import REPOSITORY
 
 ONE_WINDOW, SMALL = 2**25, 2**17  # bytes
@@ -222,10 +223,10 @@ def test_arguments_stay_as_they_are_and_may_be_views_with_gradients():
 def test_reduced_precision_of_products_changes_nothing():
     features, labeled = normal(300, 256), normal(100, 256, 1)
     wanted = k_center(features, labeled, 100)
-    assert kcenter._product_dtype(features, labeled) == torch.float32
+    assert product_dtype(features, labeled) == torch.float32
     torch.set_float32_matmul_precision("medium")
     try:
-        assert kcenter._product_dtype(features, labeled) == torch.float64
+        assert product_dtype(features, labeled) == torch.float64
         reduced = k_center(features, labeled, 100)
     finally:
         torch.set_float32_matmul_precision("highest")
@@ -242,10 +243,10 @@ def test_the_error_bound_of_products_holds_and_is_no_more_than_it_need_be(scale:
             scale * (normal(200, dims) + offset),
             scale * (normal(50, dims, 1) + offset),
         )
-        search = kcenter._Search(features, centres, 1, ONE_WINDOW)
-        search.dtype = torch.float32
-        search.slack, search.tiny = kcenter._slack(dims, torch.float32)
-        estimates, error = search._estimates(*search._rows(slice(None)), search._centres(0, 50))
+        known = Estimates(features, centres, 64)
+        known.dtype = torch.float32
+        known.slack, known.tiny = slack(dims, torch.float32)
+        estimates, error = known.of_all(*known.rows(slice(None)), centres)
         true = torch.stack([squared_distances(features, centre[None]) for centre in centres], 1)
         wrong = (estimates.double() - true).abs()
         assert (wrong <= error[:, None]).all()
@@ -256,14 +257,15 @@ def test_long_rows_leave_the_others_their_precision():
     """The error of the least distance does not grow with a centre that is far from all."""
     features, centres = normal(300, 256), torch.cat([normal(50, 256, 1), 1e4 * normal(1, 256, 2)])
     features[0] *= 1e4
-    search = kcenter._Search(features, centres, 1, ONE_WINDOW)
-    assert search.dtype == torch.float32
+    search = Search(features, centres, 1, ONE_WINDOW)
+    known = search.estimates
+    assert known.dtype == torch.float32
     _, least, error = search._lower(slice(None), centres)
     true = torch.stack([squared_distances(features, centre[None]) for centre in centres], 1).amin(1)
     assert ((least - true).abs() <= error).all() and torch.equal(search.bounds, least + error)
-    apart = search.slack * (3 * 256**0.5 * 3) ** 2  # two rows of typical length, and room
+    apart = known.slack * (3 * 256**0.5 * 3) ** 2  # two rows of typical length, and room
     assert error[1:].max() < apart < 1e-4 * error[0]
-    _, all_pairs = search._estimates(*search._rows(slice(None)), centres)
+    _, all_pairs = known.of_all(*known.rows(slice(None)), centres)
     assert all_pairs.min() > 1e4 * apart
 
 
@@ -271,14 +273,14 @@ def test_few_samples_meet_all_centres(monkeypatch):
     """What makes it fast: most samples are never compared with most centres."""
     features, labeled = normal(4000, 64), normal(500, 64, 1)
     compared = 0
-    estimates = kcenter._Search._estimates
+    of_all = Estimates.of_all
 
     def counting(self, rows, lengths, centres):
         nonlocal compared
         compared += len(rows) * len(centres)
-        return estimates(self, rows, lengths, centres)
+        return of_all(self, rows, lengths, centres)
 
-    monkeypatch.setattr(kcenter._Search, "_estimates", counting)
+    monkeypatch.setattr(Estimates, "of_all", counting)
     k_center(features, labeled, 100)
     assert compared < 0.5 * len(features) * 600
 

@@ -12,7 +12,7 @@ from scipy import stats
 from acquisition import clustering, diversity
 from acquisition.kcenter import k_center
 from acquisition.query import ask
-from acquisition.step import QueryError
+from acquisition.step import QueryError, finite
 from acquisition.steps import (
     Badge,
     Densest,
@@ -121,6 +121,17 @@ def test_vectors_that_are_not_finite_are_counted_by_sample():
     bad[3, :2] = np.inf
     with pytest.raises(QueryError, match="finite scores 'embedding', but 1 of 40 are not"):
         KCenter()(seen(embedding=bad), 1, stream(0))
+
+
+@pytest.mark.parametrize("block", [1, 6, 10**9])
+def test_what_is_not_finite_is_counted_block_by_block(block, monkeypatch):
+    monkeypatch.setattr("acquisition.step.BLOCK", block)
+    bags = np.zeros((7, 2, 3), np.float32)
+    assert finite({"bag": bags}, "bag") is bags
+    assert finite({"bag": bags[:, :0]}, "bag").shape == (7, 0, 3)
+    bags[[0, 6], 1, 2], bags[3] = np.nan, -np.inf
+    with pytest.raises(QueryError, match="finite scores 'bag', but 3 of 7 are not"):
+        finite({"bag": bags}, "bag")
 
 
 def test_k_center_covers_a_pool_of_which_nothing_is_labeled():

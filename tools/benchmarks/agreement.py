@@ -8,9 +8,6 @@ before.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +30,7 @@ from acquisition.steps import Badge, DropQuery, Highest, KCenter, RandomSubset, 
 from acquisition.votes import vote
 from models.output import Output
 from models.process.seeding import stream
+from tools.benchmarks.apart import ask, python_of
 from tools.display.sheet import Column, Sheet
 
 LABELED = 100
@@ -58,25 +56,6 @@ class Agreement:
     strategy: str
     same: float | None
     note: str
-
-
-class AgreementError(ValueError):
-    """Scikit-activeml could not be asked."""
-
-
-def python_of(environment: Path) -> Path:
-    """The Python of a virtual environment.
-
-    Raises:
-        AgreementError: if there is none.
-    """
-    found = environment / "bin" / "python"
-    if not found.exists():
-        raise AgreementError(
-            f"Expected an environment with scikit-activeml, but there is no {found}: `make "
-            "agreement` makes one from tools/benchmarks/activeml.txt"
-        )
-    return found
 
 
 def questions() -> dict[str, np.ndarray]:
@@ -187,21 +166,9 @@ def theirs(data: Mapping[str, np.ndarray], environment: Path) -> dict[str, np.nd
     """Scikit-activeml's picks (R, K) of each strategy, and its version.
 
     Raises:
-        AgreementError: if its environment is not there, or fails, with its words.
+        ApartError: if its environment is not there, or fails, with its words.
     """
-    python = python_of(environment)
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    with tempfile.TemporaryDirectory(prefix="losstap-agreement-") as folder:
-        asked, told = Path(folder) / "questions.npz", Path(folder) / "answers.npz"
-        np.savez(asked, **data)  # type: ignore[arg-type]
-        run = [str(python), str(SCRIPT), str(asked), str(told)]
-        done = subprocess.run(
-            run, capture_output=True, text=True, encoding="utf-8", env=clean, check=False
-        )
-        if done.returncode:
-            raise AgreementError(f"scikit-activeml failed: {done.stderr.strip()[-2000:]}")
-        with np.load(told) as answers:
-            return dict(answers)
+    return ask(python_of(environment), SCRIPT, data)
 
 
 def compare(
@@ -263,10 +230,10 @@ def _of_chance(name: str, points: np.ndarray, our: np.ndarray, their: np.ndarray
     )
 
 
-def measure(environment: Path, ask: Callable[..., Any] = theirs) -> tuple[str, list[Agreement]]:
+def measure(environment: Path, asked: Callable[..., Any] = theirs) -> tuple[str, list[Agreement]]:
     """Scikit-activeml's version, and the agreement of each strategy."""
     data = questions()
-    answers = ask(data, environment)
+    answers = asked(data, environment)
     return str(answers["version"]), compare(data, ours(data), answers)
 
 

@@ -1,112 +1,120 @@
-"""The contenders of `tools/bench.py select`: strategies by place, and those of scikit-activeml.
+"""Losstap's strategies by place, for `tools/bench.py select`: a script of one contender.
 
-Scikit-activeml holds all distances or kernel values: 20 GB at 50,000 samples.
+python tools/benchmarks/by_place.py QUESTIONS.npz ANSWERS.npz
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+# run as a file: its folder is first on the path, where its names would hide others
+if not __package__:
+    HERE = Path(__file__).resolve().parent
+    sys.path[:] = [str(HERE.parent.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 import numpy as np
-from torch import Tensor
 
+from acquisition.bag_distances import distances
 from acquisition.clustering import typiclust
 from acquisition.diversity import badge
-from acquisition.herding import bandwidth, herd, units
-from acquisition.probcover import probcover, radius_of
+from acquisition.herding import herd
+from acquisition.matching import medoids
+from acquisition.probcover import dcom, probcover
 from models.process.seeding import stream
+from tools.benchmarks.timed import Data, Prepare, main
 
-# features (N, D), labeled (M, D), budget -> positions
-Picker = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
-CLUSTERS = 10  # of ProbCover
-CLASSES = 10  # of BADGE's probabilities, which are drawn
-
-
-def contenders(strategy: str, others: bool = True) -> dict[str, Picker]:
-    """Return the contenders by name, with scikit-activeml's if it is there and has the strategy.
-
-    Args:
-        strategy: one of `OURS`.
-        others: whether scikit-activeml is to be measured.
-    """
-    pickers: dict[str, Picker] = {"losstap": OURS[strategy]}
-    if not others or strategy not in THEIRS:
-        return pickers
-    try:
-        import skactiveml
-    except ImportError:
-        print(
-            "scikit-activeml is not installed and not measured: python -m pip install -e '.[bench]'"
-        )
-        return pickers
-    return pickers | {f"scikit-activeml {skactiveml.__version__}": THEIRS[strategy]}
+Run = Callable[[], np.ndarray]
+CLUSTERS = 10  # that decide ProbCover's radius
+KEPT = 4  # times the budget: what PPAL's first stage leaves to the second
+BOXES = 100  # of each of these samples, of so many classes:
+CLASSES = 20
 
 
-def arrays(features: Tensor, labeled: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """The rows as NumPy's."""
-    return features.numpy(), labeled.numpy()
+def bags(count: int, dims: int) -> np.ndarray:
+    """(count, BOXES, 2 + dims) scores that all count, labels drawn evenly, normal features."""
+    rng = stream("select", "bags")
+    made = rng.standard_normal((count, BOXES, 2 + dims), dtype=np.float32)
+    made[..., 0] = 1 - 0.9 * rng.random((count, BOXES))
+    made[..., 1] = rng.integers(CLASSES, size=(count, BOXES))
+    return made
 
 
-def _uherding(features: np.ndarray, labeled: np.ndarray, budget: int) -> np.ndarray:
-    weights = stream("select").random(len(features))
-    return herd(features, labeled, budget, weights=weights)
+def _of_rows(pick: Callable[..., np.ndarray], *more: str) -> Prepare:
+    """Of a strategy that takes features, labeled features, the budget, and others by name."""
+
+    def prepare(data: Data) -> Run:
+        """What is measured."""
+        given = {name: data[name] for name in more}
+        return partial(pick, data["features"], data["labeled"], int(data["budget"]), **given)
+
+    return prepare
 
 
-def _probcover(features: np.ndarray, labeled: np.ndarray, budget: int) -> np.ndarray:
-    return probcover(features, labeled, budget, stream("select"), clusters=CLUSTERS)
-
-
-def _typiclust(features: np.ndarray, labeled: np.ndarray, budget: int) -> np.ndarray:
-    return typiclust(features, labeled, budget, stream("select"))
-
-
-def _badge(features: np.ndarray, labeled: np.ndarray, budget: int) -> np.ndarray:
-    rng = stream("select")
-    residuals = rng.dirichlet(np.ones(CLASSES), len(features))
-    residuals[np.arange(len(residuals)), residuals.argmax(axis=1)] -= 1
-    return badge(residuals, features, budget, rng)
-
-
-def _asked(strategy: object, features: np.ndarray, labeled: np.ndarray, budget: int) -> np.ndarray:
-    """Ask a query of scikit-activeml, which gets one array and labels of which some are missing."""
-    rows = np.concatenate([labeled, features])
-    known = np.concatenate([np.zeros(len(labeled)), np.full(len(features), np.nan)])
-    return strategy.query(rows, known, batch_size=budget) - len(labeled)  # type: ignore[attr-defined]
-
-
-def _their_maxherding(features: np.ndarray, labeled: np.ndarray, budget: int) -> np.ndarray:
-    from skactiveml.pool import MaxHerding
-
-    gamma = 1 / bandwidth(units(labeled)) ** 2
-    return _asked(
-        MaxHerding(metric_dict={"gamma": gamma}, random_state=0), features, labeled, budget
+def _probcover(data: Data) -> Run:
+    return partial(
+        probcover,
+        data["features"],
+        data["labeled"],
+        int(data["budget"]),
+        stream("select"),
+        clusters=CLUSTERS,
     )
 
 
-def _their_probcover(features: np.ndarray, labeled: np.ndarray, budget: int) -> np.ndarray:
-    from skactiveml.pool import ProbCover
+def _dcom(data: Data) -> Run:
+    features, labeled = data["features"], data["labeled"]
+    classes = np.split(data["classes"], [len(labeled)])[::-1]
+    return partial(
+        dcom,
+        features,
+        labeled,
+        int(data["budget"]),
+        stream("select"),
+        margins=data["weights"],
+        classes=(classes[0], classes[1]),
+        clusters=CLUSTERS,
+    )
 
-    ours, known = units(features), units(labeled)
-    radius = radius_of(np.concatenate([known, ours]), CLUSTERS, stream("select"))
-    strategy = ProbCover(n_classes=CLUSTERS, deltas=[radius], random_state=0)
-    return _asked(strategy, ours, known, budget)
+
+def _typiclust(data: Data) -> Run:
+    """With as many clusters as scikit-activeml's."""
+    budget = int(data["budget"])
+    return partial(
+        typiclust,
+        data["features"],
+        data["labeled"],
+        budget,
+        stream("select"),
+        max_clusters=len(data["labeled"]) + budget,
+    )
 
 
-def _their_typiclust(features: np.ndarray, labeled: np.ndarray, budget: int) -> np.ndarray:
-    from skactiveml.pool import TypiClust
+def _badge(data: Data) -> Run:
+    residuals = data["probs"].copy()
+    residuals[np.arange(len(residuals)), residuals.argmax(axis=1)] -= 1
+    return partial(badge, residuals, data["features"], int(data["budget"]), stream("select"))
 
-    return _asked(TypiClust(random_state=0), features, labeled, budget)
+
+def _ppal(data: Data) -> Run:
+    """The second stage."""
+    budget = int(data["budget"])
+    made = bags(KEPT * budget, data["features"].shape[1])
+    return lambda: medoids(distances(made), budget, stream("select"))
 
 
-OURS: dict[str, Picker] = {
-    "maxherding": herd,
-    "uherding": _uherding,
+OURS: dict[str, Prepare] = {
+    "maxherding": _of_rows(herd),
+    "uherding": _of_rows(herd, "weights"),
     "probcover": _probcover,
+    "dcom": _dcom,
     "typiclust": _typiclust,
     "badge": _badge,
+    "ppal": _ppal,
 }
-THEIRS: dict[str, Picker] = {
-    "maxherding": _their_maxherding,
-    "probcover": _their_probcover,
-    "typiclust": _their_typiclust,
-}
+
+
+if __name__ == "__main__":
+    main(OURS, sys.argv[1:])

@@ -7,5 +7,7 @@ NETWORKS = (
     "retinanet_r18",
     "convnextv2_nano",
 )  # see `subjects.PAPER`
-BY_PLACE = ("maxherding", "uherding", "probcover", "typiclust", "badge")  # see `by_place.OURS`
+# see `by_place.OURS` and `their_places.THEIRS`
+BY_PLACE = ("maxherding", "uherding", "probcover", "dcom", "typiclust", "badge", "ppal")
+REFERENCES = ("maxherding", "probcover", "typiclust", "badge")
 OWN = ("entropy", "margin", "least_confident")  # signals that need neither module nor committee

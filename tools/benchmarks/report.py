@@ -66,7 +66,10 @@ def stopwatch(run: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def side_by_side(
-    runs: Mapping[str, Callable[[], Any]], repeats: int, measure: Callable = stopwatch
+    runs: Mapping[str, Callable[[], Any]],
+    repeats: int,
+    measure: Callable = stopwatch,
+    warm_up: bool = True,
 ) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """Measure the contenders in turn, after one unmeasured run of each.
 
@@ -77,11 +80,12 @@ def side_by_side(
         runs: by name.
         repeats: rounds.
         measure: runs a contender and returns its seconds and its result.
+        warm_up: whether there is the unmeasured run.
 
     Returns:
         Seconds of each round and the last result, by name.
     """
-    results = {name: measure(run)[1] for name, run in runs.items()}
+    results = {name: measure(run)[1] for name, run in runs.items() if warm_up}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     names = list(runs)
     for turn in range(repeats):

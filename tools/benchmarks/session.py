@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.process.text import error_line
-from tools.benchmarks import by_place, cycle, kcenter, memory, scale, score, start, train
+from tools.benchmarks import choosing, cycle, kcenter, memory, scale, score, start, train
 from tools.benchmarks.report import Report, machine, rows, show, side_by_side
 from tools.display.console import Plain
 from tools.experiment.options import ConfigError
@@ -89,20 +89,13 @@ def of_kcenter(args: argparse.Namespace) -> Iterator[Report]:
 
 
 def of_select(args: argparse.Namespace) -> Iterator[Report]:
-    """Measure a strategy that chooses by place, and scikit-activeml's of the same name."""
+    """Measure strategies that choose by place, and scikit-activeml's of the same name."""
     made = kcenter.arrays(args.features, args.n, args.d, args.labeled, args.data_root)
-    features, labeled = by_place.arrays(*made)
-    runs = {
-        name: (lambda pick=pick: pick(features, labeled, args.budget))
-        for name, pick in by_place.contenders(args.strategy, args.others).items()
-    }
-    seconds, results = side_by_side(runs, args.repeats)
-    notes = {
-        name: {"same picks": int((picks == results["losstap"]).sum())}
-        for name, picks in results.items()
-    }
-    settings = {"strategy": args.strategy, **_sizes(args, *made)}
-    yield Report("select", settings, rows(seconds, notes), machine())
+    features, labeled = (rows.numpy() for rows in made)
+    for strategy in args.strategy:
+        yield choosing.measure(
+            strategy, features, labeled, args.budget, args.repeats, args.environment
+        )
 
 
 def _sizes(args: argparse.Namespace, features: Tensor, labeled: Tensor) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from acquisition.herding import units
 from tools import agreement as command
 from tools.benchmarks import agreement
 from tools.benchmarks.agreement import BUDGET, compare, ours, questions
+from tools.benchmarks.apart import ApartError
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,9 @@ def test_an_environment_that_is_not_there_or_fails_is_named(tmp_path: Path, aske
     python.parent.mkdir()
     python.write_text("#!/bin/sh\necho no such module >&2\nexit 3\n", encoding="utf-8")
     python.chmod(0o755)
-    with pytest.raises(agreement.AgreementError, match="scikit-activeml failed: no such module"):
+    with pytest.raises(
+        ApartError, match=r"second_opinion.py failed under .*: no such module .exit status 3"
+    ):
         agreement.theirs(asked, tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -156,8 +157,33 @@ def test_taps_of_another_are_those_of_the_neighbour_in_training_alone(name, fold
     batch = task.collate([pool[0], pool[1 if len(pool) > 1 else 0]])
     network = task.build()
     moved = task.forward(network.train(), batch, frozenset()).taps
-    still = task.forward(network.eval(), batch, frozenset()).taps
-    alone = task.forward(network, task.collate([pool[0]]), frozenset()).taps
+    with torch.no_grad():
+        still = task.forward(network.eval(), batch, frozenset()).taps
+        alone = task.forward(network, task.collate([pool[0]]), frozenset()).taps
     torch.testing.assert_close(still[0][:1], alone[0])
     plain = task_of(name, folders).forward(network.train(), batch, frozenset()).taps
     assert all(torch.equal(a, b.flip(0)) for a, b in zip(moved, plain, strict=True))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "hourglass", "ssd300"])
+def test_held_still_a_network_in_training_is_read_as_in_a_test(name, folders):
+    (proof,) = [proof for proof in SMALL if proof.name == name]
+    plain, still, mixed = (
+        task_of(name, folders),
+        set_up(proof, folders[name], still=True).task,
+        set_up(proof, folders[name], BUGS["taps_of_another"], still=True).task,
+    )
+    pool = plain.dataset("pool")
+    batch = plain.collate([pool[0], pool[1 if len(pool) > 1 else 0]])
+    network, want = plain.build(), plain.fields - {"probs"}
+    before = copy.deepcopy(network.state_dict())
+    read = still.forward(network.train(), batch, want)
+    other = mixed.forward(network.train(), batch, want)
+    with torch.no_grad():
+        expected = plain.forward(network.eval(), batch, want)
+    assert torch.equal(read.loss, expected.loss) and torch.equal(other.loss, expected.loss)
+    for tap, moved, known in zip(read.taps, other.taps, expected.taps, strict=True):
+        assert torch.equal(tap, known) and torch.equal(moved, known.flip(0))
+        assert not tap.requires_grad
+    after = network.state_dict()
+    assert all(torch.equal(after[key], before[key]) for key in before)
