@@ -50,7 +50,7 @@ torture: setup  ## runs of every task killed hundreds of times, and compared wit
 	for task in cls det pose; do $(BIN)/python tools/make_sandbox.py $$task --root $(SANDBOX); done
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture --root $(SANDBOX) --kills 300
 
-proof: setup  ## the paper's networks learn a few real images by heart, from AL_DATA or data/; docs/proof.md says how far each was run
+proof: setup  ## the paper's networks learn a few real images by heart, and the module their order, from AL_DATA or data/; docs/proof.md has times
 	$(BIN)/python tools/proof.py
 
 report: setup  ## strategies x seeds on every sandbox (and CIFAR-10 where data/cifar10 is), and the page that compares them: hours

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Lt
+from pydantic import Strict
 
 from models.process.seeding import stream
 
@@ -37,7 +38,7 @@ class Budget:
     query: Annotated[int, Ge(1)]
     cycles: Annotated[int, Ge(1)]
     first: First = "random"
-    validation: Annotated[int, Ge(0)] | Annotated[float, Gt(0), Lt(1)] = 0
+    validation: Annotated[int, Ge(0), Strict()] | Annotated[float, Ge(0), Lt(1)] = 0
 
     def held(self, size: int) -> int:
         """Samples of a pool of this size that validate.
@@ -46,8 +47,8 @@ class Budget:
             >>> Budget(2, 1, 1, validation=0.25).held(10), Budget(2, 1, 1, validation=30).held(100)
             (2, 30)
         """
-        if isinstance(self.validation, int):
-            return self.validation
+        if isinstance(self.validation, int) or not self.validation:
+            return int(self.validation)
         return max(1, round(self.validation * size))
 
     @property

@@ -3,7 +3,7 @@
     python tools/make_sandbox.py det --control negative --root data/sandbox
     python tools/al_train.py configs/det_negative.py --strategy oracle_loss
 
-As `configs/det_positive.py`, but 40% of the pool are hard images with the boxes of another one,
+As `configs/det_positive.py`, but half of the pool are hard images with the boxes of another one,
 and the test set has none of them. `docs/controls.md` says what must come out, and what did.
 """
 

@@ -3,7 +3,7 @@
     python tools/make_sandbox.py pose --control negative --root data/sandbox
     python tools/al_train.py configs/pose_negative.py --strategy oracle_loss
 
-As `configs/pose_positive.py`, but 40% of the pool are hard images with the joints of another one,
+As `configs/pose_positive.py`, but half of the pool are hard images with the joints of another one,
 and the test set has none of them. `docs/controls.md` says what must come out, and what did.
 """
 

@@ -19,7 +19,7 @@ if not __package__:
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from tools.display.streams import command
-from tools.experiment.options import add_trust, option
+from tools.experiment.options import add_trust, task_option
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,9 +49,9 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument(
         "--cfg-options",
         nargs="+",
-        type=option,
+        type=task_option,
         default=[],
-        metavar="key=value",
+        metavar="task.key=value",
         help="settings over the runs', to find data that moved: task.data_root=data/mine",
     )
     add_trust(parse)

@@ -21,7 +21,7 @@ if not __package__:
 
 from models.process.text import headline
 from tools.display.streams import command
-from tools.experiment.options import add_trust, option
+from tools.experiment.options import add_trust, task_option
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        type=option,
+        type=task_option,
         default=[],
         metavar="task.key=value",
         help="settings over the run's, to find data that moved: task.data_root=data/mine",

@@ -35,7 +35,8 @@ from tools.experiment.options import (
 from tools.mirror.modes import MODES
 from tools.sweep.grid import axis, problems
 
-FEWEST = 3  # pairs of seeds that a test takes
+FEWEST, MOST = 3, 200  # pairs of seeds that a test takes; as of tools/compare/sequential.py
+SEEDS = 20  # at most, where nothing else is said
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,6 +64,27 @@ def parser() -> argparse.ArgumentParser:
         help="settings over the config's: the runs once for each combination, with folders in "
         "<work-dir>/<config>/<combination>, which al_compare.py takes as configs of their own",
     )
+    _add_until_decided(parse)
+    parse.add_argument(
+        "--dry-run", action="store_true", help="check everything, list the runs, and end"
+    )
+    _add_places(parse)
+    parse.add_argument(
+        "--work-dir",
+        type=Path,
+        default=Path("work_dirs"),
+        help="run folders are in <work-dir>/<config>/<strategy>/seed<N> (default: %(default)s)",
+    )
+    parse.add_argument("--no-cache", action="store_true", help="train each first model anew")
+    parse.add_argument("--smoke", action="store_true", help="the config's smoke variant")
+    parse.add_argument("--wandb", choices=MODES, help="as of al_train.py")
+    parse.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="key=value",
+                       help="settings over the config's")  # fmt: skip
+    return parse
+
+
+def _add_until_decided(parse: argparse.ArgumentParser) -> None:
+    """The options of a comparison to which seeds are added."""
     parse.add_argument(
         "--until-decided",
         nargs=2,
@@ -73,20 +95,19 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument(
         "--max-seeds",
         type=at_least(FEWEST),
-        default=20,
         metavar="N",
-        help="seeds at most, with --until-decided (default: %(default)s)",
+        help=f"seeds at most, with --until-decided (default: {SEEDS})",
     )
     parse.add_argument(
         "--look-every",
         type=at_least(1),
-        default=1,
         metavar="N",
-        help="seeds between two looks, with --until-decided (default: %(default)s)",
+        help="seeds between two looks, with --until-decided (default: 1)",
     )
-    parse.add_argument(
-        "--dry-run", action="store_true", help="check everything, list the runs, and end"
-    )
+
+
+def _add_places(parse: argparse.ArgumentParser) -> None:
+    """The options of where runs take place, and how many at a time."""
     parse.add_argument(
         "--jobs",
         type=int,
@@ -110,18 +131,6 @@ def parser() -> argparse.ArgumentParser:
         help="with --ray: GPUs of a run, 0.5 for two runs on one (default: 1 if the cluster has "
         "GPUs, otherwise 0)",
     )
-    parse.add_argument(
-        "--work-dir",
-        type=Path,
-        default=Path("work_dirs"),
-        help="run folders are in <work-dir>/<config>/<strategy>/seed<N> (default: %(default)s)",
-    )
-    parse.add_argument("--no-cache", action="store_true", help="train each first model anew")
-    parse.add_argument("--smoke", action="store_true", help="the config's smoke variant")
-    parse.add_argument("--wandb", choices=MODES, help="as of al_train.py")
-    parse.add_argument("--cfg-options", nargs="+", type=option, default=[], metavar="key=value",
-                       help="settings over the config's")  # fmt: skip
-    return parse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -173,21 +182,33 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _asked(arguments: argparse.Namespace) -> list[str]:
     """Complete strategies and seeds where a comparison is to be decided; return what is wrong."""
+    more, every = arguments.max_seeds, arguments.look_every
     if not arguments.until_decided:
-        names = ("strategies", "seeds")
-        return [f"--{name}: missing" for name in names if not getattr(arguments, name)]
-    arguments.strategies = arguments.strategies or list(arguments.until_decided)
-    arguments.seeds = arguments.seeds or list(range(FEWEST))
-    arguments.first_look = len(arguments.seeds)
+        lines = [
+            f"--{name}: missing" for name in ("strategies", "seeds") if not vars(arguments)[name]
+        ]
+        given = (("--max-seeds", more), ("--look-every", every))
+        return lines + [
+            f"{name}: expected with --until-decided, but there is none"
+            for name, number in given
+            if number is not None
+        ]
+    first, second = arguments.until_decided
+    if first == second:
+        return [f"--until-decided: expected two strategies, but got {first} twice"]
     if arguments.grid:
         return ["--until-decided: expected without --grid: each cell is a comparison of its own"]
-    if arguments.first_look > arguments.max_seeds:
+    arguments.strategies = arguments.strategies or [first, second]
+    arguments.seeds = arguments.seeds or list(range(FEWEST))
+    arguments.first_look = len(arguments.seeds)
+    arguments.max_seeds, arguments.look_every = more or max(SEEDS, arguments.first_look), every or 1
+    if not max(FEWEST, arguments.first_look) <= arguments.max_seeds <= MOST:
         return [
-            f"--max-seeds: expected at least as many as --seeds ({arguments.first_look}), but got "
-            f"{arguments.max_seeds}"
+            f"--max-seeds: expected at least as many as --seeds ({arguments.first_look}), and at "
+            f"most {MOST}, but got {arguments.max_seeds}"
         ]
-    more = arguments.max_seeds - arguments.first_look
-    arguments.seeds += [max(arguments.seeds) + 1 + i for i in range(more)]
+    rest = arguments.max_seeds - arguments.first_look
+    arguments.seeds += [max(arguments.seeds) + 1 + i for i in range(rest)]
     return []
 
 

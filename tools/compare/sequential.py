@@ -26,6 +26,8 @@ from tools.compare.statistics import ALPHA, SAME
 HOPELESS = 0.05  # a chance below it, to be decided in the end, ends the comparison
 DRAWS = 40_000  # simulated comparisons by which the limits are lowered
 POINTS = 401  # of the grid on which the density between two looks is integrated
+FARTHEST = 12.0  # |z| that is the limit where the level of a look is too small to be a number
+MOST = 200  # pairs; the limits of more take minutes
 Verdict = Literal["decided", "hopeless", "undecided", ""]
 
 
@@ -80,7 +82,9 @@ def limits(looks: tuple[int, ...], most: int, alpha: float = ALPHA) -> tuple[flo
         total = spent(share, alpha)
         scale = math.sqrt(share - before)
         outside = partial(_outside, places=places, mass=mass, scale=scale, wanted=total - used)
-        end = float(brentq(outside, 0, 12 * math.sqrt(share), xtol=1e-10))
+        end = FARTHEST * math.sqrt(share)
+        if outside(end) < 0:
+            end = float(brentq(outside, 0, end, xtol=1e-10))
         found.append(end / math.sqrt(share))
         now = np.linspace(-end, end, POINTS)
         density = stats.norm.pdf((now[:, None] - places) / scale) @ mass / scale

@@ -12,7 +12,7 @@ from models.process.files import replacing
 from models.process.text import error_line, printable
 from tasks.deployable import Export
 from tasks.deployment import WEIGHTS
-from tools.deploy.trained import DeployError, Trained, as_options, stoppers, summary, trained
+from tools.deploy.trained import DeployError, Trained, stoppers, summary, trained
 from tools.display.console import Plain
 from tools.experiment.options import USAGE_ERROR
 
@@ -22,9 +22,7 @@ LOAD = "load.py"
 def main(arguments: argparse.Namespace) -> int:
     """Export, and print what was written; see `al_export.py`."""
     try:
-        one = trained(
-            arguments.run, arguments.cycle, arguments.trust, as_options(arguments.cfg_options)
-        )
+        one = trained(arguments.run, arguments.cycle, arguments.trust, dict(arguments.cfg_options))
         out = arguments.out or beside(arguments.run)
         written = write(one, out)
     except stoppers() as error:

@@ -23,7 +23,7 @@ from tasks.base import Batch, DataError
 from tasks.deployable import Record, Subject
 from tools.deploy.images import Images, find
 from tools.deploy.persons import persons
-from tools.deploy.trained import DeployError, Trained, as_options, stoppers, summary, trained
+from tools.deploy.trained import DeployError, Trained, stoppers, summary, trained
 from tools.deploy.writing import JSON, PICTURES, TABLE, draw, text_of, write
 from tools.display.console import Plain
 from tools.experiment.options import STOPPED, USAGE_ERROR
@@ -48,9 +48,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _main(arguments: argparse.Namespace, console: Plain) -> int:
     _check(arguments)
-    one = trained(
-        arguments.run, arguments.cycle, arguments.trust, as_options(arguments.cfg_options)
-    )
+    one = trained(arguments.run, arguments.cycle, arguments.trust, dict(arguments.cfg_options))
     images = find(arguments.images, arguments.limit)
     if not images.files:
         lines = "".join(f"\n  {line}" for line in (*images.unreadable, *images.notes))

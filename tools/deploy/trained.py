@@ -201,15 +201,3 @@ def summary(one: Trained) -> str:
 
 def _what(deployment: Deployment) -> str:
     return "joints" if deployment.crops else "classes"
-
-
-def as_options(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """`--cfg-options` of the task.
-
-    Raises:
-        DeployError: if one is of another section.
-    """
-    others = [key for key, _ in pairs if not key.startswith("task.")]
-    if others:
-        raise DeployError(f"--cfg-options: expected settings of the task, but got {others[0]}")
-    return dict(pairs)

@@ -34,6 +34,16 @@ def option(text: str) -> tuple[str, Any]:
         ) from error
 
 
+def task_option(text: str) -> tuple[str, Any]:
+    """`task.key=value`, where settings over a run's find its data, and nothing else."""
+    key, value = option(text)
+    if not key.startswith("task."):
+        raise argparse.ArgumentTypeError(
+            f"expected settings of the task, which find its data, but got {key}"
+        )
+    return key, value
+
+
 def literal(text: str) -> Any:
     """A Python literal, a list in brackets of such, or a word or path."""
     try:
@@ -123,7 +133,7 @@ def add_run(parse: argparse.ArgumentParser) -> None:
     parse.add_argument(
         "--cfg-options",
         nargs="+",
-        type=option,
+        type=task_option,
         default=[],
         metavar="task.key=value",
         help="settings of the task over the run's, as where data moved: task.data_root=data/mine",

@@ -69,7 +69,7 @@ def taps_of_another(task: Task) -> None:
     @wraps(forward)
     def mixed(network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
         output = forward(network, batch, want)
-        if not network.training:
+        if not torch.is_grad_enabled():  # nothing is trained
             return output
         taps: tuple[Tensor, ...] = tuple(tap.roll(1, dims=0) for tap in output.taps)
         return replace(output, taps=taps)

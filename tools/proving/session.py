@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 
-from acquisition.ranking import module_quality
-from models.process.files import replacing
 from models.process.memory import keep_freed_memory
 from models.process.stopping import listening
 from models.process.text import error_line
-from models.training.hooks import unwrapped
-from models.training.trainer import evaluate
 from tasks.base import Task
 from tools.display.console import Plain
 from tools.display.sheet import Column, Sheet
@@ -30,30 +21,13 @@ from tools.experiment.config import Experiment, load, made
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
 from tools.proving.bugs import BUGS, Bug
 from tools.proving.data import LackingError, written
-from tools.proving.proofs import PROOFS, SMALL, Proof, reached
+from tools.proving.looks import Look, hold_still, looks
+from tools.proving.proofs import PROOFS, SMALL, Proof, Stage, reached
 from tools.record.folder import RunFolder
-from tools.train.cycle import Cycle, start
+from tools.train.cycle import Cycle
 from tools.train.session import STOPPERS
 
 MISSED = 1  # exit status
-GROUP = "learned"  # name of the samples that the module orders
-
-
-@dataclass(frozen=True)
-class Look:
-    """What was reached after some epochs.
-
-    Args:
-        epochs: of training.
-        metric: the task's, on the samples.
-        pairs: share of the pairs of samples that the module orders by their true loss.
-        seconds: of training, evaluating and looking, over all sittings.
-    """
-
-    epochs: int
-    metric: float
-    pairs: float
-    seconds: float
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -90,110 +64,85 @@ def main(arguments: argparse.Namespace) -> int:
         console.print(f"{str(stop) or 'stopped'}; the same command goes on")
         return STOPPED
     table(results).print(console)
-    return 0 if results and all(passed(*result) for result in results) else MISSED
+    return 0 if results and all(passed(proof, last[-1]) for proof, last in results) else MISSED
 
 
 def proved(
     proof: Proof, source: Path, where: Path, console: Console, bug: Bug | None = None
-) -> Look:
-    """Train until both bars are reached, or the settings' epochs are over; return the last look.
+) -> list[Look]:
+    """Let the network learn until its metric passes, then the module until its pairs do.
+
+    The module learns beside the network. Where its pairs do not pass with the metric, the network
+    is held still, and the module goes on alone. Each of the two ends with its settings' epochs.
 
     Args:
         proof: what is to be learned.
         source: the data set.
-        where: folder of the data that are copied, and of the run; what is there is gone on with.
+        where: folder of the data that are copied, and of the runs; what is there is gone on with.
         console: gets a line a look.
         bug: a mistake that is put in.
+
+    Returns:
+        The last look of the first stage and, where there is one, of the second.
 
     Raises:
         LackingError: if data are missing.
         ConfigError: if they have faults, or a setting is wrong.
-        RunFolderError: if the folder is of other settings.
+        RunFolderError: if a folder is of other settings.
+        CheckpointError: if the first stage's weights are gone.
     """
     samples = written(where / f"{proof.name}-data", lambda to: proof.write(source, to, proof.count))
-    experiment = set_up(proof, samples, bug)
-    folder = RunFolder(where / proof.name)
+    first, second = RunFolder(where / proof.name), RunFolder(where / f"{proof.name}-module")
+    last: list[Look] = []
+    for look in _looks(proof, samples, first, bug):
+        console.print(line(proof, proof.network, look))
+        last = [look]
+        if reached(look.metric, proof.bar):
+            break
+    if passed(proof, last[-1]) or not reached(last[-1].metric, proof.bar):
+        return last
+    for look in _looks(proof, samples, second, bug, before=first.training_folder(0)):
+        console.print(line(proof, proof.module, look))
+        last[1:] = [look]
+        if passed(proof, look):
+            break
+    return last
+
+
+def _looks(
+    proof: Proof, samples: Path, folder: RunFolder, bug: Bug | None, before: Path | None = None
+) -> Iterator[Look]:
+    """Look after look at one stage: the second, where there are weights from `before`."""
+    still = before is not None
+    experiment = set_up(proof, samples, bug, still)
     if faults := experiment.task.check():
         raise ConfigError(experiment.name, faults)
     resumed = folder.open(experiment.config, preflight.names(experiment.task))
     cycle = Cycle.next_of(folder, experiment, resumed=resumed)
     with folder.locked():
-        for look in looks(cycle, proof.every, folder.path / "looks.json"):
-            console.print(line(proof, experiment, look))
-            if passed(proof, look):
-                break
-    return look
+        yield from looks(cycle, (proof.module if still else proof.network).every, before)
 
 
-def set_up(proof: Proof, samples: Path, bug: Bug | None = None) -> Experiment:
-    """The experiment of a proof on the samples in a folder, with a bug or without one."""
+def set_up(proof: Proof, samples: Path, bug: Bug | None = None, still: bool = False) -> Experiment:
+    """The experiment of a proof on the samples in a folder.
+
+    Args:
+        proof: what is to be learned.
+        samples: the folder.
+        bug: a mistake that is put in.
+        still: whether the network is held still, and the module alone learns.
+    """
 
     def task(kind: type, settings: dict[str, Any]) -> Task:
         adapter = made(kind, settings)
+        if still:
+            hold_still(adapter)
         if bug is not None and bug.alter is not None:
             bug.alter(adapter)
         return adapter
 
-    options = proof.options(samples) | (bug.settings if bug is not None else {})
+    options = proof.options(samples, still) | (bug.settings if bug is not None else {})
     return load(proof.config, options=options, make=task)
-
-
-def looks(cycle: Cycle, every: int, kept: Path) -> Iterator[Look]:
-    """Train some epochs more for each look, to the last that the settings have.
-
-    Each goes on from the checkpoint of the one before, as a run does that was stopped. Looks that
-    an earlier sitting took are not taken again.
-
-    Args:
-        cycle: the first, in which all samples are labeled.
-        every: epochs between looks.
-        kept: file that holds the looks, and the seconds that were spent.
-    """
-    taken: list[Look] = []
-    spent = 0.0
-    if kept.exists():
-        known = json.loads(kept.read_text(encoding="utf-8"))
-        taken, spent = [Look(**row) for row in known["looks"]], known["seconds"]
-    yield from taken
-    last = cycle.experiment.training.epochs
-    for epochs in range(every, last + every, every):
-        if taken and epochs <= taken[-1].epochs:
-            continue
-        began, found = time.perf_counter(), None
-        try:
-            found = look_after(min(epochs, last), cycle)
-        finally:  # whoever is stopped has spent seconds, too
-            spent += time.perf_counter() - began
-            if found is not None:
-                taken.append(Look(min(epochs, last), *found, spent))
-            rows = [asdict(look) for look in taken]
-            with replacing(kept) as beside:
-                text = json.dumps({"looks": rows, "seconds": spent})
-                beside.write_text(text, encoding="utf-8")
-        yield taken[-1]
-
-
-def look_after(epochs: int, cycle: Cycle) -> tuple[float, float]:
-    """Train on all samples until so many epochs are done, by the project's own training.
-
-    Args:
-        epochs: of training in all.
-        cycle: see `looks`.
-
-    Returns:
-        The task's metric on the samples, and the module's ordered pairs.
-    """
-    experiment = cycle.experiment
-    task, training = experiment.task, replace(experiment.training, epochs=epochs)
-    with start(replace(cycle, experiment=replace(experiment, training=training))) as runner:
-        runner.train()
-        metric = evaluate(runner, task.metric)[task.metric]
-        groups = {GROUP: np.array(sorted(cycle.pool.labeled))}
-        ranking = module_quality(
-            unwrapped(runner.model), task.dataset("pool"), task.collate, groups, experiment.scoring
-        )
-    pairs = ranking[f"ranking/{GROUP}/pairs"]
-    return metric, math.nan if pairs is None else pairs
 
 
 def passed(proof: Proof, look: Look) -> bool:
@@ -201,17 +150,20 @@ def passed(proof: Proof, look: Look) -> bool:
     return reached(look.metric, proof.bar) and reached(look.pairs, proof.pairs)
 
 
-def line(proof: Proof, experiment: Experiment, look: Look) -> str:
+def line(proof: Proof, stage: Stage, look: Look) -> str:
     """A look in words."""
     return (
-        f"{proof.name}: epoch {look.epochs} of {experiment.training.epochs}, "
-        f"{experiment.task.metric} {look.metric:.3f}, ordered pairs {look.pairs:.3f}, "
-        f"{look.seconds:.0f} s"
+        f"{proof.name}{', held still' * (stage is proof.module)}: epoch {look.epochs} of "
+        f"{stage.settings['training.epochs']}, metric {look.metric:.3f}, "
+        f"ordered pairs {look.pairs:.3f}, {look.seconds:.0f} s"
     )
 
 
-def table(results: Sequence[tuple[Proof, Look]]) -> Sheet:
-    """What, bar, reached, seconds: two rows a proof."""
+def table(results: Sequence[tuple[Proof, list[Look]]]) -> Sheet:
+    """What, bar, reached, epochs and seconds: two rows a proof.
+
+    Epochs and seconds of the second row are those of both stages.
+    """
     sheet = Sheet(
         Column("network"),
         Column("what", 3, text=True),
@@ -219,17 +171,19 @@ def table(results: Sequence[tuple[Proof, Look]]) -> Sheet:
         Column("reached", 5),
         Column("", 5, text=True),
         Column("epochs", 1),
-        Column("s", 2),
+        Column("s in all", 2),
     )
-    for proof, look in results:
-        for what, bar, value in (
-            (f"metric on {proof.samples}", proof.bar, look.metric),
-            ("the module's ordered pairs on them", proof.pairs, look.pairs),
+    for proof, stages in results:
+        for what, bar, value, so_far in (
+            (f"metric on {proof.samples}", proof.bar, stages[-1].metric, stages[:1]),
+            ("the module's ordered pairs on them", proof.pairs, stages[-1].pairs, stages),
         ):
             said = "at least" if bar == 1 else "above"
             verdict = "ok" if reached(value, bar) else "MISSED"
+            epochs = " + ".join(str(look.epochs) for look in so_far)
+            seconds = sum(look.seconds for look in so_far)
             sheet.add(
-                proof.name, what, f"{said} {bar:g}", f"{value:.3f}", verdict, look.epochs,
-                f"{look.seconds:.0f}",
+                proof.name, what, f"{said} {bar:g}", f"{value:.3f}", verdict, epochs,
+                f"{seconds:.0f}",
             )  # fmt: skip
     return sheet

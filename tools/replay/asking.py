@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from acquisition.query import OF_LABELED, Query, needs
-from acquisition.signals import known, need_committee
+from acquisition.signals import fields, known, need_committee, need_module
 from acquisition.step import Step
 from acquisition.strategies import named_strategies
 from tools.experiment.plan import asked
 from tools.experiment.settings import unknown
+from tools.record.files import RunFolderError
 from tools.verify.run import Cycle, Record
 
 
@@ -69,34 +70,70 @@ def steps_of(run: Record, strategy: str) -> tuple[Step, ...]:
     """Return the steps of a strategy, as a run with the settings of this one would have them.
 
     Raises:
-        Refused: if there is no strategy of that name.
+        Refused: if there is no strategy of that name, or its module learns something else.
     """
     plan = run.experiment
     if strategy == plan.strategy:
         return plan.steps
     named = named_strategies(plan.subset, int(plan.config.get("keep", 4)))
     if strategy not in named:
-        raise Refused(unknown(strategy, [*named, plan.strategy]))
-    return named[strategy].steps
+        raise Refused(unknown(strategy, list(dict.fromkeys([*named, plan.strategy]))))
+    steps, learned = named[strategy].steps, plan.module.objective
+    if need_module(needs(steps)) and plan.module_mode != "off":
+        own = named.get(plan.strategy)
+        kept = own is None or own.objective is None  # the strategy left the config's objective
+        wanted = named[strategy].objective or (learned if kept else "the config's objective")
+        if wanted != learned:
+            raise Refused(f"its module learns {wanted}, but that of the run learned {learned}")
+    return steps
 
 
-def answers(run: Record, strategy: str) -> list[Answer]:
-    """Ask a strategy in each cycle of a run that queried.
+def queries(run: Record) -> list[tuple[Cycle, Query]]:
+    """Return the cycles of a run that queried, and their queries.
 
     Raises:
-        Refused: if the run queried nothing, or did not save what the strategy reads.
+        RunFolderError: if a file of a query is damaged or lost.
     """
-    steps = steps_of(run, strategy)
-    found = [
-        _answer(run, cycle, cycle.query, steps) for cycle in run.cycles if cycle.query is not None
-    ]
-    if not found:
-        raise Refused("the run has no query yet")
+    found = []
+    for cycle in run.cycles:
+        if cycle.damage:
+            raise RunFolderError(cycle.damage)
+        if cycle.query is not None:
+            found.append((cycle, cycle.query))
+        elif cycle.number + 1 < len(run.cycles):
+            path = run.folder.query_file(cycle.number)
+            raise RunFolderError(f"{path} is lost, or without its query; restore it")
     return found
 
 
-def _answer(run: Record, cycle: Cycle, query: Query, steps: tuple[Step, ...]) -> Answer:
-    _require(query, steps)
+def answers(run: Record, strategy: str, given: frozenset[str] | None = None) -> list[Answer]:
+    """Ask a strategy in each cycle of a run that queried.
+
+    Args:
+        run: read.
+        strategy: its name.
+        given: fields that the run's task gives, where they are known: what is not saved could be
+            saved, or not.
+
+    Raises:
+        Refused: if the run queried nothing, or did not save what the strategy reads.
+        RunFolderError: as `queries`.
+    """
+    steps = steps_of(run, strategy)
+    found = queries(run)
+    if not found:
+        raise Refused("the run has no query yet")
+    return [_answer(run, cycle, query, steps, given) for cycle, query in found]
+
+
+def _answer(
+    run: Record,
+    cycle: Cycle,
+    query: Query,
+    steps: tuple[Step, ...],
+    given: frozenset[str] | None = None,
+) -> Answer:
+    _require(query, steps, given)
     place = {int(i): k for k, i in enumerate(query.candidates)}
 
     def saved(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -122,7 +159,7 @@ def _answer(run: Record, cycle: Cycle, query: Query, steps: tuple[Step, ...]) ->
     )
 
 
-def _require(query: Query, steps: Sequence[Step]) -> None:
+def _require(query: Query, steps: Sequence[Step], given: frozenset[str] | None) -> None:
     """Check that a query holds all signals that steps read.
 
     Raises:
@@ -134,6 +171,9 @@ def _require(query: Query, steps: Sequence[Step]) -> None:
     lacking = list(dict.fromkeys([*of_candidates, *of_labeled]))
     if not lacking:
         return
+    never = sorted(fields(lacking) - given) if given is not None else []
+    if never:
+        raise Refused(f"it needs {never}, but the task gives {sorted(given or ())}")
     votes = [name for name in lacking if need_committee([name])]
     text = f"it reads {', '.join(lacking)}, which the run did not save"
     if votes:

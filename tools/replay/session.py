@@ -12,16 +12,18 @@ import numpy as np
 from rich.console import Console
 
 from acquisition.step import QueryError
-from models.process.text import error_line, printable
+from models.process.text import error_line, printable, told
+from models.training.loading import length
+from tasks.base import Task
 from tools.compare.chosen import jaccard
 from tools.compare.traits import Trait, traits
 from tools.display.console import Plain
 from tools.display.sheet import Column, Sheet, number
 from tools.experiment.options import USAGE_ERROR, ConfigError
-from tools.record import plans
+from tools.record import facts, plans
 from tools.record.folder import RunFolder, RunFolderError
 from tools.record.writing import write_whole
-from tools.replay.asking import Answer, Refused, answers
+from tools.replay.asking import Answer, Refused, answers, queries
 from tools.verify.run import Record, read
 
 CHOSEN = "chosen"
@@ -39,18 +41,17 @@ def main(arguments: argparse.Namespace) -> int:
     """
     console = Plain()
     try:
-        folder = RunFolder(arguments.run)
-        folder.require_whole()
-        run = read(folder, plans.plan(arguments.run, arguments.trust))
+        run, task = _read(arguments)
     except (RunFolderError, ConfigError, OSError) as error:
         console.print(error_line(error))
         return USAGE_ERROR
-    found, refused = asked(run, arguments.strategy)
+    given = None if isinstance(task, str) else task.fields
+    found, refused = asked(run, arguments.strategy, given)
     for strategy, rows in found.items():
         _show(run, strategy, rows, console)
     content: dict[str, Any] = {"run": str(arguments.run), "strategies": _json(found, run.names)}
     if found:
-        content["samples"] = _samples(run, found, arguments, console)
+        content["samples"] = _samples(run, found, task, console)
     for strategy, why in refused.items():
         console.print(error_line(f"{strategy} cannot be asked on {arguments.run}: {why}"))
     if arguments.out is not None:
@@ -63,13 +64,43 @@ def main(arguments: argparse.Namespace) -> int:
     return USAGE_ERROR if refused else 0
 
 
-def asked(run: Record, strategies: Sequence[str]) -> tuple[dict[str, list[Answer]], dict[str, str]]:
-    """Return the answers of strategies, and why others cannot be asked."""
+def _read(arguments: argparse.Namespace) -> tuple[Record, Task | str]:
+    """Return the run, and its task or why that cannot be had.
+
+    Raises:
+        RunFolderError: if the folder is damaged or holds no run, or `--out` is no file.
+        ConfigError: if settings are not right.
+    """
+    if arguments.out is not None and arguments.out.is_dir():
+        raise RunFolderError(f"--out: expected a file, but {arguments.out} is a folder")
+    folder = RunFolder(arguments.run)
+    folder.require_whole()
+    if not facts.there(arguments.run):
+        raise RunFolderError(
+            f"{arguments.run} holds no run; expected a folder such as "
+            "work_dirs/<config>/<strategy>/seed0"
+        )
+    run = read(folder, plans.plan(arguments.run, arguments.trust))
+    queries(run)
+    try:
+        return run, plans.task(arguments.run, arguments.trust, dict(arguments.cfg_options))
+    except ConfigError:
+        if arguments.cfg_options:
+            raise
+        return run, "its settings are of other code"
+    except Exception as error:  # adapters may raise anything
+        return run, told(error)
+
+
+def asked(
+    run: Record, strategies: Sequence[str], given: frozenset[str] | None = None
+) -> tuple[dict[str, list[Answer]], dict[str, str]]:
+    """Return the answers of strategies, and why others cannot be asked; see `answers`."""
     found: dict[str, list[Answer]] = {}
     refused: dict[str, str] = {}
     for strategy in dict.fromkeys(strategies):
         try:
-            found[strategy] = answers(run, strategy)
+            found[strategy] = answers(run, strategy, given)
         except (Refused, QueryError) as error:
             refused[strategy] = str(error)
     return found, refused
@@ -95,7 +126,7 @@ def _show(run: Record, strategy: str, rows: Sequence[Answer], console: Console) 
 def _samples(
     run: Record,
     found: Mapping[str, Sequence[Answer]],
-    arguments: argparse.Namespace,
+    task: Task | str,
     console: Console,
 ) -> dict[str, Any]:
     """Print what is known of the samples from the data: annotations and traits."""
@@ -103,8 +134,9 @@ def _samples(
     ids = {CHOSEN: [int(i) for row in first for i in row.chosen]}
     ids |= {name: [int(i) for row in rows for i in row.would] for name, rows in found.items()}
     try:
-        task = plans.task(arguments.run, arguments.trust, dict(arguments.cfg_options))
-        size = len(run.names)
+        if isinstance(task, str):
+            raise RunFolderError(task)
+        size = length(task.dataset("pool"))
         if [task.name(i) for i in range(size)] != list(run.names):
             raise RunFolderError("the data are not those of the run")
         efforts = np.array([task.effort(i) for i in range(size)])
@@ -112,8 +144,8 @@ def _samples(
         pool = float(efforts.mean())
         compared = traits(task, size, {name: [some] for name, some in ids.items()})
     except Exception as error:  # adapters may raise anything if their data are missing
-        why = printable(f"{type(error).__name__}: {' '.join(str(error).split())}")
-        console.print(f"annotations and traits are unknown: {why}")
+        why = str(error) if isinstance(error, RunFolderError) else told(error)
+        console.print(f"annotations and traits are unknown: {printable(why)}")
         return {}
     sheet = Sheet(Column("annotations a sample"), *(Column(name) for name in ("pool", *ids)))
     sheet.add("mean", number(pool), *(number(value) for value in effort.values()))

@@ -74,10 +74,10 @@ def question(arguments: argparse.Namespace, jobs: Sequence[Job]) -> Question:
     Raises:
         ConfigError: if a strategy is not in the sweep, or it was asked with other looks before.
     """
-    first, second = arguments.until_decided
+    first, second = sorted(arguments.until_decided)  # in either order it is one question
     legs = dict.fromkeys(job.leg for job in jobs)
     lacking = [leg for leg in (first, second) if leg not in legs]
-    if lacking or first == second:
+    if lacking:
         raise ConfigError(
             "--until-decided",
             [f"expected two of {', '.join(legs)}, but got {first} and {second}"],

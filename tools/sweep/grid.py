@@ -67,10 +67,15 @@ def axis(text: str) -> Axis:
         raise argparse.ArgumentTypeError(
             f"{key}: expected values, but got too many brackets in brackets"
         ) from error
-    twice = [part for part, n in Counter(map(repr, values)).items() if n > 1]
+    twice = [v for place, v in enumerate(values) if any(_same(v, w) for w in values[:place])]
     if twice:
-        raise argparse.ArgumentTypeError(f"{key}: expected each value once, but got {twice[0]}")
+        raise argparse.ArgumentTypeError(f"{key}: expected each value once, but got {twice[0]!r}")
     return Axis(key, values)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are one setting, as 5 and 5.0 are; 1 and True are two."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _parts(text: str) -> Iterator[str]:

@@ -9,7 +9,16 @@ import pytest
 from scipy import stats
 
 from tools.compare import sequential
-from tools.compare.sequential import levels, limits, looked, schedule, simulated, spent
+from tools.compare.sequential import (
+    FARTHEST,
+    MOST,
+    levels,
+    limits,
+    looked,
+    schedule,
+    simulated,
+    spent,
+)
 from tools.compare.statistics import paired_test, power
 
 TWENTY = schedule(3, 20)
@@ -102,6 +111,15 @@ def test_equal_areas_are_hopeless_and_alike_differences_no_claim():
     assert [look.verdict for look in looked([0.0] * 20, TWENTY, 20)][-1] == "hopeless"
     alike = looked([0.1] * 5, schedule(3, 5), 5)
     assert all(math.isnan(look.p) for look in alike) and alike[-1].verdict == "undecided"
+
+
+@pytest.mark.parametrize("looks", [(3, MOST), schedule(3, MOST, 40)])
+def test_looks_whose_level_is_too_small_for_a_number_do_not_decide(looks):
+    """Three of 200 pairs may spend 4 (1 - Phi(2.24 / sqrt(3 / 200))), some 1e-74."""
+    first, *rest = limits(looks, MOST)
+    assert first == pytest.approx(FARTHEST) and rest == sorted(rest, reverse=True)
+    if len(looks) == 2:
+        assert rest[0] == pytest.approx(stats.norm.isf(0.025), abs=1e-6), "nothing was spent"
 
 
 def test_looks_begin_with_three_pairs_and_end_with_all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -65,7 +66,7 @@ def test_its_test_set_weighs_days_and_nights_evenly():
 
 def test_a_negative_pool_has_false_labels_and_its_test_set_none():
     pool, test = (spots(settings("negative"), k, n) for k, n in enumerate(CONTROL_SIZES))
-    assert sum(s.other for s in pool) == 96 and not any(s.other for s in test)
+    assert sum(s.other for s in pool) == 120 and not any(s.other for s in test)
     assert [s.place for s in pool] == list(range(240))
 
 
@@ -76,7 +77,7 @@ def test_hard_txt_names_the_samples_of_the_other_kind(task: str, folder: str, dr
         control: len((drawn / f"{folder}_{control}" / place).read_text().splitlines())
         for control in SHARES
     }
-    assert counts == {"positive": 4 + 8, "negative": round(0.4 * POOL)}
+    assert counts == {"positive": 4 + 8, "negative": round(0.5 * POOL)}
 
 
 # ---------------------------------------------------------------- near copies
@@ -186,12 +187,22 @@ def test_false_boxes_and_joints_are_those_of_another_drawing():
 def test_clear_samples_of_a_negative_control_keep_their_labels(task: str):
     module = {"cls": classification, "det": detection, "pose": pose}[task]
     found = module.DRAWINGS.sample(settings("negative", task), 0, Spot(3, False, 3))
-    same = module.DRAWINGS.draw(0, 0, 3, False)
+    same = (module.DRAWINGS.draw_clear or partial(module.DRAWINGS.draw, hard=False))(0, 0, 3)
     assert (image_of(found) == image_of(same)).all()
     if task == "pose":
         assert (found.joints == same.joints).all()
     else:
         assert repr(found[1]) == repr(same[1])
+
+
+def test_clear_images_of_the_negative_control_are_plain_ones():
+    """Nearer to the middle than a sandbox's, whose shapes are anywhere."""
+    made = settings("negative", "cls")
+    for number in range(20):
+        image, name = classification.DRAWINGS.sample(made, 0, Spot(number, False, number))
+        assert name == classification.CLASSES[number % 9]
+        most = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)[..., 1] > 150  # the grey behind has less
+        assert np.abs(np.argwhere(most).mean(0) - 15.5).max() < 4
 
 
 # ---------------------------------------------------------------- files
@@ -241,16 +252,25 @@ def test_the_same_settings_give_the_same_bytes_and_another_seed_other_ones(
 
 def test_a_control_has_a_folder_and_sizes_of_its_own(tmp_path: Path, capsys):
     assert make_sandbox.main(["cls", "--root", str(tmp_path), "--control", "negative"]) == 0
-    assert "shapes_negative: 240 + 120 images of 9 classes, 96 hard" in capsys.readouterr().out
+    assert "shapes_negative: 240 + 120 images of 9 classes, 120 hard" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["shapes_negative"]
 
 
-def test_a_positive_control_needs_a_night(tmp_path: Path, capsys):
-    options = ["--control", "positive", "--pool", "30", "--hard", "0.01"]
+@pytest.mark.parametrize(
+    ("control", "hard", "wanted"),
+    [
+        ("positive", "0.01", "one sample at night and one by day"),
+        ("positive", "1", "one sample at night and one by day"),
+        ("negative", "0.01", "one sample with false labels"),
+    ],
+)
+def test_a_control_needs_samples_of_its_kinds(control, hard, wanted, tmp_path: Path, capsys):
+    options = ["--control", control, "--pool", "30", "--hard", hard]
     assert make_sandbox.main(["det", "--root", str(tmp_path), *options]) == 1
+    said = capsys.readouterr().err
     assert (
-        "hard: expected a share of the pool that is at least one sample at night, got 0.01 of 30"
-        in capsys.readouterr().err
+        f"hard: expected a share of the pool, got {float(hard)} of 30, that is at least {wanted}"
+        in said
     )
     assert not list(tmp_path.iterdir())
 

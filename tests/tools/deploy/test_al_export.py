@@ -217,8 +217,11 @@ def test_what_is_no_run_is_refused(runs, tmp_path: Path, capsys):
     assert "a finished cycle, but none is committed yet" in refused(capsys, begun)
     said = refused(capsys, runs["cls"], "--cycle", 2)
     assert "--cycle: expected 0 to 1" in said and "but got 2" in said
-    said = refused(capsys, runs["cls"], "--cfg-options", "training.epochs=1")
-    assert "expected settings of the task, but got training.epochs" in said
+    with pytest.raises(SystemExit, match="2"):
+        al_export.main([str(runs["cls"]), "--cfg-options", "training.epochs=1"])
+    assert "expected settings of the task, which find its data, but got training.epochs" in (
+        capsys.readouterr().err
+    )
 
 
 def test_weights_that_were_not_kept_or_are_others_are_refused(runs, tmp_path: Path, capsys):

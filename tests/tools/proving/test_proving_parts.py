@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import torch
 
 from tasks.mat import read_arrays
 from tests import devkit, imagekit, posekit
+from tests.toy import Toy
 from tools.proving import data
 from tools.proving.bugs import BUGS
 from tools.proving.data import LackingError, written
+from tools.proving.looks import hold_still
 from tools.proving.proofs import SMALL
 from tools.proving.session import set_up
 
@@ -156,8 +159,55 @@ def test_taps_of_another_are_those_of_the_neighbour_in_training_alone(name, fold
     batch = task.collate([pool[0], pool[1 if len(pool) > 1 else 0]])
     network = task.build()
     moved = task.forward(network.train(), batch, frozenset()).taps
-    still = task.forward(network.eval(), batch, frozenset()).taps
-    alone = task.forward(network, task.collate([pool[0]]), frozenset()).taps
+    with torch.no_grad():
+        still = task.forward(network.eval(), batch, frozenset()).taps
+        alone = task.forward(network, task.collate([pool[0]]), frozenset()).taps
     torch.testing.assert_close(still[0][:1], alone[0])
     plain = task_of(name, folders).forward(network.train(), batch, frozenset()).taps
     assert all(torch.equal(a, b.flip(0)) for a, b in zip(moved, plain, strict=True))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "hourglass", "ssd300"])
+def test_held_still_a_network_in_training_is_read_as_in_a_test(name, folders):
+    (proof,) = [proof for proof in SMALL if proof.name == name]
+    plain, still, mixed = (
+        task_of(name, folders),
+        set_up(proof, folders[name], still=True).task,
+        set_up(proof, folders[name], BUGS["taps_of_another"], still=True).task,
+    )
+    pool = plain.dataset("pool")
+    batch = plain.collate([pool[0], pool[1 if len(pool) > 1 else 0]])
+    network, want = plain.build(), plain.fields - {"probs"}
+    before = copy.deepcopy(network.state_dict())
+    with torch.no_grad():
+        expected = plain.forward(network.eval(), batch, want)
+    for task, turned in ((still, False), (mixed, True)):
+        for _ in range(2):  # the second time it is known
+            read = task.forward(network.train(), batch, want)
+            assert torch.equal(read.loss, expected.loss) and not read.objective.requires_grad
+            for tap, known in zip(read.taps, expected.taps, strict=True):
+                assert torch.equal(tap, known.flip(0) if turned else known)
+                assert not tap.requires_grad
+    after = network.state_dict()
+    assert all(torch.equal(after[key], before[key]) for key in before)
+
+
+def test_held_still_a_network_is_asked_once_of_each_sample_in_training_and_always_in_a_test():
+    task, asked = Toy(), []
+    forward = task.forward
+
+    def counted(network, batch, want):
+        asked.append(batch["index"].tolist())
+        return forward(network, batch, want)
+
+    task.forward = counted
+    hold_still(task)
+    network, pool = task.build(), task.dataset("pool")
+    batches = [task.collate([pool[i] for i in ids]) for ids in ([0, 1], [2, 3], [3, 0], [1, 2, 0])]
+    losses = [task.forward(network, batch, frozenset({"loss"})).loss for batch in batches]
+    assert asked == [[0, 1], [2, 3]]
+    assert torch.equal(losses[2], torch.stack([losses[1][1], losses[0][0]]))
+    assert torch.equal(losses[3], torch.stack([losses[0][1], losses[1][0], losses[0][0]]))
+    with torch.no_grad():
+        task.forward(network, batches[2], frozenset({"loss"}))
+    assert asked[2:] == [[3, 0]]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,8 @@ from tests.conftest import REPOSITORY
 from tests.toy import Toy
 from tools import al_replay, al_verify
 from tools.experiment.config import load
+from tools.experiment.fitting import fit
 from tools.experiment.options import ConfigError
-from tools.experiment.preflight import _fit
 from tools.record import plans
 from tools.record.folder import RunFolder
 from tools.replay.asking import Refused, answers
@@ -110,6 +112,8 @@ def test_random_runs_answer_for_strategies_with_a_subset_of_their_own(made):
     [
         ("plain", "learning_loss", r"it reads predicted_loss, which the run did not save; a run with "
          r"scoring.save=\[predicted_loss\] saves it, where it trains the module"),
+        ("rich", "learning_loss_mse", "its module learns mse, but that of the run learned ranking"),
+        ("rich", "tidal", "its module learns dynamics, but that of the run learned ranking"),
         ("rich", "entropy", r"it reads entropy, .* scoring.save=\[entropy\] saves it$"),
         ("rich", "ensemble_bald", r"ensemble_bald counts votes \(ensemble\), which only a run of"),
         ("rich", "badge", r"it reads residual, feature, .*unless scoring.keep_vectors is False"),
@@ -159,7 +163,49 @@ def test_the_command_ends_with_2_where_one_is_refused_and_answers_the_rest(made,
     said = capsys.readouterr().out
     assert "entropy cannot be asked on" in said and "5 of 5" in said
     assert "true losses are unknown: a run with scoring.save=[loss] saves them" in said
-    assert al_replay.main([str(tmp_path / "none"), "--strategy", "random"]) == 2
+
+
+def test_a_strategy_whose_objective_the_runs_strategy_replaced_is_refused(made):
+    run = record(made["rich"])
+    plan = replace(run.experiment, strategy="learning_loss_mse")
+    other = replace(run, experiment=replace(plan, module=replace(plan.module, objective="mse")))
+    with pytest.raises(Refused, match="learns the config's objective, but that of the run learned"):
+        answers(other, "power_learning_loss")
+    assert len(answers(other, "learning_loss_mse")) == 2
+
+
+def test_what_the_task_cannot_give_is_not_advised(made):
+    with pytest.raises(Refused, match=r"it needs \['peaks'\], but the task gives \['loss'\]"):
+        answers(record(made["rich"]), "mpe", frozenset({"loss"}))
+
+
+def test_what_is_no_run_or_damaged_is_said_before_anything_is_asked(made, tmp_path, capsys):
+    def said(folder: Path, *more: str) -> str:
+        assert al_replay.main([str(folder), "--strategy", "random", *TRUST, *more]) == 2
+        return capsys.readouterr().out
+
+    assert "none holds no run; expected a folder such as" in said(tmp_path / "none")
+    for name, wanted in (("lost", "is lost"), ("cut", "is damaged")):
+        copy = Path(shutil.copytree(made["random"], tmp_path / name))
+        file = copy / "queries" / "00.npz"
+        content = file.read_bytes()
+        file.unlink()
+        if name == "cut":
+            file.write_bytes(content[:100])
+        text = said(copy)
+        assert wanted in text and "queries/00.npz" in text and "has no query" not in text
+    assert "--out: expected a file" in said(made["random"], "--out", str(tmp_path))
+    assert "task.foo: unknown" in said(made["random"], "--cfg-options", "task.foo=1")
+    with pytest.raises(SystemExit, match="2"):
+        said(made["random"], "--cfg-options", "seed=1")
+
+
+def test_other_data_are_said(made, capsys):
+    given = [str(made["random"]), "--strategy", "random", *TRUST, "--cfg-options", "task.size=30"]
+    assert al_replay.main(given) == 0
+    assert "annotations and traits are unknown: the data are not those of the run" in (
+        capsys.readouterr().out
+    )
 
 
 # ------------------------------------------------------------------ what a run saves
@@ -169,15 +215,15 @@ def test_signals_to_save_are_checked_before_a_run(capsys):
     with pytest.raises(ConfigError, match="scoring.save.entrpy: unknown; did you mean 'entropy'"):
         load(TOY, options={"scoring.save": ["entrpy"]})
     random = load(TOY, options={"strategy": "random", "scoring.save": ["predicted_loss", "loss"]})
-    assert any("'predicted_loss' needs the loss-prediction module" in line for line in _fit(random))
+    assert any("'predicted_loss' needs the loss-prediction module" in line for line in fit(random))
     other = load(TOY, options={"scoring.save": ["dynamics_entropy"]})
     assert any(
-        "is not what a module with module.objective 'ranking'" in line for line in _fit(other)
+        "is not what a module with module.objective 'ranking'" in line for line in fit(other)
     )
     votes = load(TOY, options={"scoring.save": ["dropout_bald"]})
-    assert any("'dropout_bald' counts votes (dropout)" in line for line in _fit(votes))
+    assert any("'dropout_bald' counts votes (dropout)" in line for line in fit(votes))
     probs = load(TOY, options={"scoring.save": ["entropy"]})
-    assert any("with scoring.save needs ['probs']" in line for line in _fit(probs))
+    assert any("with scoring.save needs ['probs']" in line for line in fit(probs))
 
 
 def test_saved_signals_are_computed_in_one_pass_and_read_by_no_step():

@@ -152,6 +152,13 @@ def test_what_is_hopeless_ends_and_further_strategies_run_along(tmp_path, made, 
     assert len(where.started) == 3 * count and count < 20
 
 
+def test_in_either_order_it_is_one_question(tmp_path, made, capsys):
+    made(lambda leg, seed: 0.25)
+    assert sweep(tmp_path, "--max-seeds", "10") == 0
+    assert sweep(tmp_path, "--max-seeds", "11", asked=("random", "placebo")) == 2
+    assert "looks that are chosen after others" in capsys.readouterr().out
+
+
 def test_equal_scores_are_hopeless(tmp_path, made, capsys):
     made(lambda leg, seed: 0.25)
     assert sweep(tmp_path, "--max-seeds", "10") == 0
@@ -195,6 +202,7 @@ def test_a_dry_run_says_what_the_looks_are_worth(tmp_path, capsys):
             ["--seeds", "1", "2", "3", "4", "--max-seeds", "3"],
             "--max-seeds: expected at least as many",
         ),
+        (["--max-seeds", "201"], "and at most 200, but got 201"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(tmp_path, capsys, more, message):
@@ -202,7 +210,18 @@ def test_what_cannot_be_asked_is_refused(tmp_path, capsys, more, message):
     assert message in capsys.readouterr().out
 
 
-def test_without_a_comparison_strategies_and_seeds_are_needed(tmp_path, capsys):
-    assert al_sweep.main([TOY, "--work-dir", str(tmp_path)]) == 2
+def test_without_a_comparison_strategies_and_seeds_are_needed_and_its_options_are_not(
+    tmp_path, capsys
+):
+    options = ["--max-seeds", "4", "--look-every", "2"]
+    assert al_sweep.main([TOY, "--work-dir", str(tmp_path), *options]) == 2
     said = capsys.readouterr().out
     assert "--strategies: missing\n  --seeds: missing" in said
+    for name in ("--max-seeds", "--look-every"):
+        assert f"{name}: expected with --until-decided, but there is none" in said
+
+
+def test_a_strategy_is_not_compared_with_itself(tmp_path, capsys):
+    options = ["--until-decided", "random", "random"]
+    assert al_sweep.main([TOY, "--work-dir", str(tmp_path), *options]) == 2
+    assert "expected two strategies, but got random twice" in capsys.readouterr().out

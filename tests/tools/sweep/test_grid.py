@@ -51,6 +51,7 @@ def test_values_are_those_of_cfg_options(text, values):
         ("k=1,,2", "k: expected values with commas between them, but got '1,,2'"),
         ("k=", "k: expected values with commas between them, but got ''"),
         ("k=1,2,1", "k: expected each value once, but got 1"),
+        ("k=5,5.0", "k: expected each value once, but got 5.0"),
         ("k=[1],[ 1 ]", "k: expected each value once, but got [1]"),
     ],
 )

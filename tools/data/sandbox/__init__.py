@@ -10,7 +10,7 @@ Control = Literal["positive", "negative"]
 SIZES = {"det": (800, 400), "cls": (2000, 1000), "pose": (1000, 400)}  # of pool and test set
 CONTROL_SIZES = (240, 120)  # likewise
 # shares of a control's other kind in pool and test set: at night, or with false labels
-SHARES: dict[Control, tuple[float, float]] = {"positive": (0.125, 0.5), "negative": (0.4, 0.0)}
+SHARES: dict[Control, tuple[float, float]] = {"positive": (0.125, 0.5), "negative": (0.5, 0.0)}
 HARD = 0.3  # share of hard samples where nothing else is said
 # the configs on them, and the folders of their data
 CONFIGS = {"cls_sandbox": "shapes", "det_sandbox": "VOCdevkit", "pose_sandbox": "figures"}

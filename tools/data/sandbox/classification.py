@@ -30,6 +30,9 @@ SHAPES = {"circle": 32, "square": 4, "triangle": 3}  # corners
 CLASSES = tuple(sorted(f"{hue}_{shape}" for hue in HUES for shape in SHAPES))
 
 
+Drawn = tuple[Image, str]
+
+
 class Look(NamedTuple):
     """The look of a kind of images. Pairs are ranges."""
 
@@ -37,12 +40,15 @@ class Look(NamedTuple):
     saturation: tuple[float, float]  # of 255
     hue_spread: float  # standard deviation in units of 2 degrees
     noise: float  # standard deviation in levels
-    bars: int  # drawn across the shape
+    bars: int = 0  # drawn across the shape
+    turn: float = np.pi / 9  # at most, to either side
+    off: float | None = None  # px from the image's middle, at most; None is anywhere
 
 
-EASY = Look(radius=(9, 13), saturation=(150, 255), hue_spread=4, noise=6, bars=0)
+EASY = Look(radius=(9, 13), saturation=(150, 255), hue_spread=4, noise=6)
 HARD = Look(radius=(7.5, 10), saturation=(80, 130), hue_spread=8, noise=10, bars=1)
-TURN = np.pi / 9  # at most, to either side
+# as a network of few labels knows most of them
+PLAIN = Look((11, 13), saturation=(200, 255), hue_spread=2, noise=4, turn=np.pi / 18, off=2)
 
 
 def background(rng: Rng) -> Image:
@@ -52,10 +58,12 @@ def background(rng: Rng) -> Image:
     return image.clip(0, 255).astype(np.uint8)
 
 
-def mask(rng: Rng, corners: int, radius: float) -> NDArray[np.float32]:
+def mask(rng: Rng, corners: int, look: Look) -> NDArray[np.float32]:
     """Draw a mask (SIDE, SIDE) in [0, 1]: a regular polygon, turned and placed at random."""
-    angles = rng.uniform(-TURN, TURN) + 2 * np.pi * (np.arange(corners) + 0.5) / corners
-    centre = rng.uniform(radius + 1, SIDE - radius - 1, 2)
+    radius = rng.uniform(*look.radius)
+    angles = rng.uniform(-look.turn, look.turn) + 2 * np.pi * (np.arange(corners) + 0.5) / corners
+    least = radius + 1 if look.off is None else SIDE / 2 - look.off
+    centre = rng.uniform(least, SIDE - least, 2)
     points = centre + radius * np.stack([np.cos(angles), np.sin(angles)], 1)
     large = np.zeros((SIDE * ENLARGED, SIDE * ENLARGED), np.uint8)
     cv2.fillPoly(large, [np.round(points * ENLARGED).astype(np.int32)], (255,))
@@ -86,26 +94,23 @@ def draw_bar(rng: Rng, image: Image, alpha: NDArray[np.float32]) -> None:
     )
 
 
-def draw_image(seed: int, split: int, index: int, hard: bool) -> tuple[Image, str]:
+def draw_image(seed: int, split: int, index: int, hard: bool, easy: Look = EASY) -> Drawn:
     """Draw image `index` (from 0) of train (split 0) or test (1), and return its class, too.
 
-    It depends only on these four arguments.
+    It depends only on these arguments; `easy` is the look where it is not hard.
     """
     rng = np.random.default_rng([seed, split, index, int(hard), 1])
-    look = HARD if hard else EASY
+    look = HARD if hard else easy
     name = CLASSES[index % len(CLASSES)]
     hue, _, shape = name.partition("_")
     image = background(rng)
-    alpha = mask(rng, SHAPES[shape], rng.uniform(*look.radius))
+    alpha = mask(rng, SHAPES[shape], look)
     share = alpha[..., None]
     image = (image * (1 - share) + colour(rng, hue, look) * share).round().astype(np.uint8)
     for _ in range(look.bars):
         draw_bar(rng, image, alpha)
     noisy = image + rng.normal(0, look.noise, image.shape)
     return noisy.round().clip(0, 255).astype(np.uint8), name
-
-
-Drawn = tuple[Image, str]
 
 
 def _seen(drawn: Drawn, change: Callable[[Image], Image], by: tuple[int, int]) -> Drawn:
@@ -116,7 +121,13 @@ def _mislabeled(drawn: Drawn, other: Drawn) -> Drawn:
     return drawn[0], other[1]
 
 
-DRAWINGS = Drawing(draw_image, partial(draw_image, hard=False), _seen, _mislabeled)
+DRAWINGS = Drawing(
+    draw_image,
+    partial(draw_image, hard=False),
+    _seen,
+    _mislabeled,
+    partial(draw_image, hard=False, easy=PLAIN),
+)
 
 
 def write_classification(target: Path, settings: dict[str, Any]) -> str:

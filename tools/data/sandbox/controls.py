@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tools.data.sandbox import SHARES, Control
 from tools.data.sandbox.common import Image, Rng, hard_flags
 
-DRAWING = 1  # raise it when the same settings give other images: sets made before are then refused
+DRAWING = 2  # raise it when the same settings give other images: sets made before are then refused
 PLACES = {"day": 2, "night": 3}  # in the place of a split, so that no place is a sample of one
 DAYS = 3  # places by day; few, so that any first labels teach all of them
 MOVED = 1  # px that a frame is moved by, at most
@@ -61,8 +61,13 @@ def noted(control: Control | None) -> dict[str, Any]:
 
 def rules(pool: int, hard: float, control: Control | None) -> dict[str, bool]:
     """What must hold of a control's settings beside what must of all."""
-    rule = f"hard: expected a share of the pool that is at least one sample at night, got {hard}"
-    return {f"{rule} of {pool}": control != "positive" or not 0 <= hard <= 1 or hard * pool >= 1}
+    rule = f"hard: expected a share of the pool, got {hard} of {pool}, that is at least"
+    if control is None or not 0 <= hard <= 1:
+        return {}
+    if control == "negative":
+        return {f"{rule} one sample with false labels": round(hard * pool) >= 1}
+    night = round(hard * pool)
+    return {f"{rule} one sample at night and one by day": 1 <= night < pool}
 
 
 def spots(settings: dict[str, Any], split: int, count: int) -> list[Spot]:
@@ -97,12 +102,15 @@ class Drawing(Generic[Sample]):
         draw_night: the sample of (seed, split, index) as it is at a place at night, in full light.
         seen: the sample moved by whole pixels (right, down), and its image then changed.
         mislabeled: the first sample with the labels of the second.
+        draw_clear: the sample of (seed, split, index) as it is where others have false labels; by
+            default as `draw` has those that are not hard.
     """
 
     draw: Callable[[int, int, int, bool], Sample]
     draw_night: Callable[[int, int, int], Sample]
     seen: Callable[[Sample, Callable[[Image], Image], tuple[int, int]], Sample]
     mislabeled: Callable[[Sample, Sample], Sample]
+    draw_clear: Callable[[int, int, int], Sample] | None = None
 
     def sample(self, settings: dict[str, Any], split: int, spot: Spot) -> Sample:
         """Draw a sample of the pool (split 0) or the test set (1)."""
@@ -115,6 +123,8 @@ class Drawing(Generic[Sample]):
                 return self.seen(whole, lambda image: flicker(rng, night(image)), (right, down))
             whole = self.draw(seed, PLACES["day"], spot.place, False)
             return self.seen(whole, lambda image: flicker(rng, image), (right, down))
+        if control == "negative" and not spot.other and self.draw_clear is not None:
+            return self.draw_clear(seed, split, spot.number)
         sample = self.draw(seed, split, spot.number, spot.other)
         if control == "negative" and spot.other:
             stranger = int(rng.integers(10**6))
