@@ -115,7 +115,7 @@ PROOFS = (
             },
             every=4,
         ),
-        module=alone(batch_size=50, epochs=100, every=10),
+        module=alone(batch_size=50, epochs=400, every=40),
     ),
     Proof(
         name="hourglass",
@@ -138,7 +138,7 @@ PROOFS = (
             },
             every=10,
         ),
-        module=alone(batch_size=16, epochs=200, every=20),
+        module=alone(batch_size=16, epochs=1000, every=100),
     ),
     Proof(
         name="ssd300",
@@ -162,7 +162,7 @@ PROOFS = (
             },
             every=10,
         ),
-        module=alone(batch_size=8, epochs=200, every=20),
+        module=alone(batch_size=8, epochs=1000, every=100),
     ),
 )
 

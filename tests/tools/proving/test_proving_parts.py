@@ -12,9 +12,11 @@ import torch
 
 from tasks.mat import read_arrays
 from tests import devkit, imagekit, posekit
+from tests.toy import Toy
 from tools.proving import data
 from tools.proving.bugs import BUGS
 from tools.proving.data import LackingError, written
+from tools.proving.looks import hold_still
 from tools.proving.proofs import SMALL
 from tools.proving.session import set_up
 
@@ -177,13 +179,35 @@ def test_held_still_a_network_in_training_is_read_as_in_a_test(name, folders):
     batch = plain.collate([pool[0], pool[1 if len(pool) > 1 else 0]])
     network, want = plain.build(), plain.fields - {"probs"}
     before = copy.deepcopy(network.state_dict())
-    read = still.forward(network.train(), batch, want)
-    other = mixed.forward(network.train(), batch, want)
     with torch.no_grad():
         expected = plain.forward(network.eval(), batch, want)
-    assert torch.equal(read.loss, expected.loss) and torch.equal(other.loss, expected.loss)
-    for tap, moved, known in zip(read.taps, other.taps, expected.taps, strict=True):
-        assert torch.equal(tap, known) and torch.equal(moved, known.flip(0))
-        assert not tap.requires_grad
+    for task, turned in ((still, False), (mixed, True)):
+        for _ in range(2):  # the second time it is known
+            read = task.forward(network.train(), batch, want)
+            assert torch.equal(read.loss, expected.loss) and not read.objective.requires_grad
+            for tap, known in zip(read.taps, expected.taps, strict=True):
+                assert torch.equal(tap, known.flip(0) if turned else known)
+                assert not tap.requires_grad
     after = network.state_dict()
     assert all(torch.equal(after[key], before[key]) for key in before)
+
+
+def test_held_still_a_network_is_asked_once_of_each_sample_in_training_and_always_in_a_test():
+    task, asked = Toy(), []
+    forward = task.forward
+
+    def counted(network, batch, want):
+        asked.append(batch["index"].tolist())
+        return forward(network, batch, want)
+
+    task.forward = counted
+    hold_still(task)
+    network, pool = task.build(), task.dataset("pool")
+    batches = [task.collate([pool[i] for i in ids]) for ids in ([0, 1], [2, 3], [3, 0], [1, 2, 0])]
+    losses = [task.forward(network, batch, frozenset({"loss"})).loss for batch in batches]
+    assert asked == [[0, 1], [2, 3]]
+    assert torch.equal(losses[2], torch.stack([losses[1][1], losses[0][0]]))
+    assert torch.equal(losses[3], torch.stack([losses[0][1], losses[1][0], losses[0][0]]))
+    with torch.no_grad():
+        task.forward(network, batches[2], frozenset({"loss"}))
+    assert asked[2:] == [[3, 0]]
