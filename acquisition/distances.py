@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 
@@ -48,10 +50,12 @@ class Estimates:
         self.features = features
         self.dtype = product_dtype(features, labeled)
         self.slack, self.tiny = slack(features.shape[1], self.dtype)
-        parts = features.split(window)
-        self.lengths = torch.cat(
-            [torch.linalg.vector_norm(part.to(self.dtype), dim=1) for part in parts]
-        )
+        self.lengths = self._lengths(features, window)
+        self.labeled_lengths = self._lengths(labeled, window)
+
+    def _lengths(self, rows: Tensor, window: int) -> Tensor:
+        parts = rows.split(window)
+        return torch.cat([torch.linalg.vector_norm(part.to(self.dtype), dim=1) for part in parts])
 
     def rows(self, positions: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Rows (n, D) of the features, and their lengths (n,)."""
@@ -90,14 +94,34 @@ class Estimates:
         )
         return distances, least, self.within(reach, lengths, error)
 
-    def of_pairs(self, positions: Tensor | slice, centres: Tensor) -> tuple[Tensor, Tensor]:
-        """Squared distances (k,) in float64 to a centre (k, D) each, and a bound on their error.
+    def of_pairs(
+        self,
+        positions: Tensor | slice,
+        centres: Tensor,
+        theirs: Tensor,
+        pairs: tuple[Tensor, Tensor],
+    ) -> tuple[Tensor, Tensor]:
+        """Squared distances (k,) in float64 of some pairs by products, and a bound on their error.
 
-        They are differences, in which nothing cancels: the error is a part of the distance.
+        Args:
+            positions: of n samples.
+            centres: (m, D).
+            theirs: (m,) lengths of the centres.
+            pairs: sample (k,) below n, ascending, and centre (k,) below m, ascending in each.
         """
-        rows, _ = self.rows(positions)
-        distances = (rows - centres.to(self.dtype)).square_().sum(1).double()
-        return distances, self.slack * distances + self.tiny
+        sample, centre = pairs
+        rows, lengths = self.rows(positions)
+        starts = sample.new_zeros(len(rows) + 1)
+        starts[1:] = sample.bincount(minlength=len(rows)).cumsum(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that sparse rows are in beta
+            chosen = torch.sparse_csr_tensor(
+                starts, centre, rows.new_zeros(len(centre)), (len(rows), len(centres))
+            )
+            products = torch.sparse.sampled_addmm(chosen, rows, centres.to(self.dtype).T, beta=0.0)
+        own, other = lengths[sample].double(), theirs[centre].double()
+        distances = own.square() + other.square() - 2 * products.values().double()
+        return distances, self.slack * (own + other).square() + self.tiny
 
 
 def slack(dims: int, dtype: torch.dtype) -> tuple[float, float]:

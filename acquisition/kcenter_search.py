@@ -184,8 +184,10 @@ class Search:
         Those whose bounds fall below the floor stop here: they are not brought up to date.
         """
         stop = min(start + self.block, len(self.labeled) + self.count)
-        if self.inside and self._meet_few(self.inside, positions, (start, stop), floor):
-            return
+        if self.inside:
+            of_one_kind = stop if start >= len(self.labeled) else min(stop, len(self.labeled))
+            if self._meet_few(self.inside, positions, (start, of_one_kind), floor):
+                return
         stop = min(2 * start + PIVOTS, stop)
         centres = self._centres(start, stop)
         distances, least, error = self._lower(positions, centres)
@@ -204,28 +206,31 @@ class Search:
         Args:
             inside: coordinates in the subspace.
             positions: (n,) of the samples.
-            centres: which ones of the sequence, from and up to.
+            centres: which ones of the sequence, from and up to; labeled ones or picks.
             floor: see `_meet`.
 
         Returns:
             Whether they are few; if not, nothing was done.
         """
         start, stop = centres
-        picked = inside.coordinates.index_select(0, self._picked(start, stop))
-        places = torch.cat([self.labeled_inside[start:stop], picked])
+        first = len(self.labeled)
+        if start < first:
+            rows, lengths = self.labeled[start:stop], self.estimates.labeled_lengths[start:stop]
+            places = self.labeled_inside[start:stop]
+        else:
+            picked = self.picked[start - first : stop - first]
+            rows, lengths = self.estimates.rows(picked)
+            places = inside.coordinates.index_select(0, picked)
         sample, centre = inside.within(positions, places, self.bounds[positions])
         if len(sample) * DEAR > len(positions) * (stop - start):
             return False
-        met, which = self._centres(start, stop), positions[sample]
-        least = torch.empty(len(which), dtype=torch.float64)
-        for part in torch.arange(len(which)).split(self.window):
-            nearest = met.index_select(0, centre[part])
-            distances, error = self.estimates.of_pairs(which[part], nearest)
-            least[part] = distances - error
-            self.bounds.scatter_reduce_(0, which[part], distances + error, "amin")
+        distances, error = self.estimates.of_pairs(positions, rows, lengths, (sample, centre))
+        which = positions[sample]
+        self.bounds.scatter_reduce_(0, which, distances + error, "amin")
         self.met[positions[self.bounds[positions] >= floor]] = stop
-        left = (self.bounds[which] >= floor) & (least < self.bounds[which])
-        self._settle(which[left], met, centre[left])
+        bounds = self.bounds[which]
+        left = (bounds >= floor) & (distances - error < bounds)
+        self._settle(which[left], rows, centre[left])
         return True
 
     def _settle(self, positions: Tensor, centres: Tensor, which: Tensor) -> None:
@@ -243,9 +248,11 @@ class Search:
             self._bound_by_pivots(parts, centres)
             return
         places = self.inside.of(centres)
+        lengths = torch.linalg.vector_norm(centres, dim=1)
         for part in parts:
             nearest = self.inside.nearest(part, places, self.block)
-            distances, error = self.estimates.of_pairs(part, centres.index_select(0, nearest))
+            pairs = torch.arange(len(nearest)), nearest
+            distances, error = self.estimates.of_pairs(part, centres, lengths, pairs)
             self.bounds[part] = torch.minimum(self.bounds[part], distances + error)
 
     def _bound_by_pivots(self, parts: list[slice], centres: Tensor) -> None:
@@ -269,13 +276,9 @@ class Search:
 
     def _centres(self, start: int, stop: int) -> Tensor:
         """Centres `start` to `stop` of the sequence."""
-        picked = self._picked(start, stop)
-        return torch.cat([self.labeled[start:stop], self.features.index_select(0, picked)])
-
-    def _picked(self, start: int, stop: int) -> Tensor:
-        """Positions of the picks among centres `start` to `stop`."""
         first = len(self.labeled)
-        return self.picked[max(start - first, 0) : max(stop - first, 0)]
+        picked = self.picked[max(start - first, 0) : max(stop - first, 0)]
+        return torch.cat([self.labeled[start:stop], self.features.index_select(0, picked)])
 
 
 def _pivots(labeled: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LEADING = 32  # principal coordinates, at most
+LEADING = 24  # principal coordinates, at most
 FILLED = 8  # times fewer than the dimensions, at least
 ROWS = 512  # rows that they are found from, or up to twice as many
 TURNS = 3  # of the subspace iteration
@@ -100,7 +100,8 @@ class Subspace:
         Some that are not are among them. Bounds are squared distances in the whole space.
         """
         apart = self._apart(positions, centres).numpy()
-        sample, centre = np.nonzero(apart <= self._limit(positions, bounds).numpy()[:, None])
+        near = np.flatnonzero(apart <= self._limit(positions, bounds).numpy()[:, None])
+        sample, centre = np.divmod(near, len(centres))
         return torch.from_numpy(sample), torch.from_numpy(centre)
 
     def _apart(self, positions: Tensor | slice, centres: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from models.training.joint import JointModel, Mode
 from models.training.settings import ModuleSettings
 from tasks.base import Source, Task
 from tasks.data import canonical
+from tasks.per_image import Ratio
 
 NOISE = 0.5
 
@@ -130,8 +131,19 @@ class Toy:
         return Image.new("RGB", (16, 16), (index % 256, 0, 0))
 
 
+class EachError(NegativeError):
+    """The same, kept sample by sample."""
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        self.each = Ratio(-np.array(results), np.ones(len(results)))
+        return super().compute_metrics(results)
+
+
 class Told(Toy):
-    """The toy that tells its sources, as `tasks.base.Sourced`."""
+    """The toy that tells its sources, as `tasks.base.Sourced`, and keeps tests image by image."""
+
+    def evaluator(self) -> BaseMetric:
+        return EachError()
 
     def sources(self, split) -> list[Source]:
         data = self._data[split]

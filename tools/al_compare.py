@@ -19,7 +19,7 @@ if not __package__:
     sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() != HERE)]
 
 from tools.display.streams import command
-from tools.experiment.options import add_trust, task_option
+from tools.experiment.options import add_moved
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,15 +46,7 @@ def parser() -> argparse.ArgumentParser:
         help="the metric on the test set, or on the validation split that budget.validation takes "
         "from the pool (default: %(default)s)",
     )
-    parse.add_argument(
-        "--cfg-options",
-        nargs="+",
-        type=task_option,
-        default=[],
-        metavar="task.key=value",
-        help="settings over the runs', to find data that moved: task.data_root=data/mine",
-    )
-    add_trust(parse)
+    add_moved(parse)
     return parse
 
 

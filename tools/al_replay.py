@@ -21,7 +21,7 @@ if not __package__:
 
 from models.process.text import headline
 from tools.display.streams import command
-from tools.experiment.options import add_trust, task_option
+from tools.experiment.options import add_moved
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,15 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--strategy", nargs="+", required=True, help="names; the run's own chooses what it chose"
     )
     parser.add_argument("--out", type=Path, help="a json file for all of it, samples by name")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        type=task_option,
-        default=[],
-        metavar="task.key=value",
-        help="settings over the run's, to find data that moved: task.data_root=data/mine",
-    )
-    add_trust(parser)
+    add_moved(parser)
     arguments = parser.parse_args(argv)
     from tools.replay import session  # what it needs takes long to import
 

@@ -27,7 +27,7 @@ if not __package__:
 
 from models.process.text import headline
 from tools.display.streams import command
-from tools.experiment.options import add_trust, task_option
+from tools.experiment.options import add_moved
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,15 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         help="run folders, or folders with some below: work_dirs/<config>",
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        type=task_option,
-        default=[],
-        metavar="task.key=value",
-        help="settings over the runs', to find data that moved: task.data_root=data/mine",
-    )
-    add_trust(parser)
+    add_moved(parser)
     arguments = parser.parse_args(argv)
     from tools.verify import report  # what it needs takes long to import
 

@@ -26,7 +26,7 @@ from models.networks.mmdet_config import (
     pretrained_parts,
 )
 from models.networks.mmdet_heads import Heads
-from models.networks.ssd import NumberedCoder, NumberedSSDHead
+from models.networks.ssd_head import NumberedCoder, NumberedSSDHead
 from models.networks.weights import WeightsError
 from models.output import Tap
 from models.process.seeding import seeded

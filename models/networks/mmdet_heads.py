@@ -14,7 +14,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.networks.ssd import NumberedSSDHead
+from models.networks.ssd_head import NumberedSSDHead
 from models.process.seeding import derive_seed, seeded
 
 # after models.networks.ssd, which installs the operators that mmdet needs

@@ -4,10 +4,8 @@ stops none.
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -357,56 +355,45 @@ def test_evidence_is_weighted_by_the_output_or_by_the_votes():
 
 # ---------------------------------------------------------------- several processes
 
-TWO = """
-import sys, torch
-from acquisition import canary, scoring
-from acquisition.canary import CanaryError
-from tests.acquisition.test_canary import IDS, Toy, trained, scored
-torch.distributed.init_process_group("gloo")
-rank = torch.distributed.get_rank()
-task, plain, asked = Toy(), canary.check, []
-def check(ids, rows, share, alone, title, **more):
-    def told(i):
-        asked.append(i)
-        found, weighted = alone(i)
-        return {name: values + (9 if FAULT and i in IDS[1::2] else 0) for name, values in found.items()}, weighted
-    plain(ids, rows, share, told, title, **more)
-canary.check = check
-FAULT = False
-scored(task, trained(task))
-said = [f"asked {len(asked)} {set(asked) <= set(IDS[rank::2])}"]
-FAULT = True
-try:
+
+def one_of_two(rank: int, folder: Path) -> None:
+    """Score in one of two processes, without a fault and then with one in the second's canaries."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=2
+    )
+    task, plain, asked, fault = Toy(), canary.check, [], set()
+
+    def noted(ids, rows, share, alone, title, **more):
+        def told(i):
+            asked.append(i)
+            found, weighted = alone(i)
+            return {name: values + 9 * (i in fault) for name, values in found.items()}, weighted
+
+        plain(ids, rows, share, told, title, **more)
+
+    canary.check = noted
     scored(task, trained(task))
-except CanaryError as error:
-    said.append(f"stopped {str(error).count('predicted_loss is')}")
-open(f"{sys.argv[1]}/{rank}", "w").write(" ".join(said))
-torch.distributed.barrier()
-torch.distributed.destroy_process_group()
-"""
+    said = [f"asked {len(asked)} {set(asked) <= set(IDS[rank::2])}"]
+    fault |= set(IDS[1::2])
+    try:
+        scored(task, trained(task))
+    except CanaryError as error:
+        said.append(f"stopped {str(error).count('predicted_loss is')}")
+    (folder / str(rank)).write_text(" ".join(said))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_each_of_two_processes_checks_its_share_and_all_stop_for_one(tmp_path: Path):
-    script = tmp_path / "two.py"
-    script.write_text(TWO)
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node=2",
-        str(script),
-    ]
-    alone = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, str(tmp_path)],
-        env=os.environ | alone,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    """Forked, as torch is imported here already: `test_processes` has them from `torchrun`."""
+    start = multiprocessing.get_context("fork").Process
+    two = [start(target=one_of_two, args=(rank, tmp_path), daemon=True) for rank in range(2)]
+    for process in two:
+        process.start()
+    for process in two:
+        process.join(120)
+    assert [process.exitcode for process in two] == [0, 0]
     said = [(tmp_path / str(rank)).read_text() for rank in range(2)]
     # the second's canaries alone disagree
     assert said == [f"asked {CANARIES} True stopped {CANARIES}"] * 2

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.conftest import REPOSITORY
 
 FLOORS = ("models", "tasks", "acquisition", "tools")
-MMDET = ("models/networks/ssd.py", "models/networks/mmdet_", "tasks/detection/")
+MMDET = ("models/networks/ssd", "models/networks/mmdet_", "tasks/detection/")
 TASKS = ("detection", "classification", "pose")
 
 

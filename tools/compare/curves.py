@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from tasks.measures import ends
 from tools.record.reading import Run
@@ -62,7 +62,7 @@ def estimate(values: Sequence[float] | np.ndarray, ends: Ends = ANY) -> Estimate
         return Estimate(float(kept[0]), math.nan, math.nan, math.nan, 1)
     mean = float(kept.mean())
     std = float(kept.std(ddof=1))
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1)) * std / math.sqrt(n)
+    half = float(special.stdtrit(n - 1, 0.5 + LEVEL / 2)) * std / math.sqrt(n)
     return Estimate(mean, std, max(mean - half, ends[0]), min(mean + half, ends[1]), n)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 SUMMARY, PICTURE = "summary.json", "curves.png"
 REFERENCE = "random"
+KEYS = {"config", "metric", "legs", "lower_is_better", "pairs"}
 FEWEST = 3  # seeds; fewer cannot tell a difference from chance
 
 
@@ -19,8 +20,16 @@ def summary(report: Path) -> list[dict[str, Any]]:
         ValueError: if it is not what `al_compare.py` writes.
     """
     path = report / SUMMARY
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(found, list) or not all({"metric", "legs", "pairs"} <= set(c) for c in found):
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is not there; expected the folder given to al_compare.py as --out"
+        )
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); write the report again") from error
+    whole = isinstance(found, list) and found and all(isinstance(one, dict) for one in found)
+    if not whole or not all(one.keys() >= KEYS for one in found):
         raise ValueError(f"{path}: expected what al_compare.py writes, but got something else")
     return found
 
@@ -31,9 +40,10 @@ def said(one: dict[str, Any]) -> list[str]:
     Args:
         one: of `summary`.
     """
-    legs = one["legs"]
+    legs = [leg for leg in one["legs"] if leg["final"]["mean"] is not None]
     if len(legs) < 2:
         return [f"{one['config']}: there are no two strategies with finished runs to compare."]
+    lacking = [leg["name"] for leg in one["legs"] if leg not in legs]
     metric, labels, first = one["metric"], legs[0]["labels"], legs[0]["curves"]["labeled"]["x"][0]
     sign = -1 if one["lower_is_better"] else 1
     ranked = sorted(legs, key=lambda leg: -sign * leg["final"]["mean"])
@@ -45,7 +55,10 @@ def said(one: dict[str, Any]) -> list[str]:
         f"In {one['config']} every strategy began with the same {first:,.0f} labeled images and "
         f"chose what to label next, up to {labels:,}.",
         f"{metric} at {labels:,} labels, mean over seeds, {better} is better: {scores}.",
-        f"{best['name']} leads {last['name']} by {gap:.3f} for the same number of labels.",
+        f"{best['name']} leads {last['name']} by {gap:.3f} for the same number of labels."
+        if gap
+        else "All have the same in the end.",
+        *(f"{name} has no {metric} in the end." for name in lacking),
     ]
     return [*lines, *(_worth(pair) for pair in one["pairs"] if REFERENCE in _names(pair))]
 
@@ -59,7 +72,9 @@ def _worth(pair: dict[str, Any]) -> str:
     both, n = " and ".join(_names(pair)), len(pair["seeds"])
     low, high = (pair["test"]["difference"][end] for end in ("low", "high"))
     if n < FEWEST or low is None or high is None:
-        return f"{both}: {n} seeds in common, too few to tell a difference from chance."
+        return (
+            f"{both}: {n} seed{'s' * (n != 1)} in common, too few to tell a difference from chance."
+        )
     if low <= 0 <= high:
         return f"{both}: over {n} seeds their curves differ by no more than chance does."
     return (

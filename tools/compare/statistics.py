@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 from scipy.optimize import brentq
 
 from tools.compare.curves import (
@@ -84,7 +84,7 @@ def paired_test(first: Sequence[float], second: Sequence[float], ends: Ends = AN
         return PairedTest(difference, math.nan, math.copysign(math.inf, mean), math.nan, math.nan)
     effect = mean / difference.std
     t = effect * math.sqrt(difference.n)
-    p = 2 * float(stats.t.sf(abs(t), difference.n - 1))
+    p = 2 * float(special.stdtr(difference.n - 1, -abs(t)))
     return PairedTest(difference, p, effect, *_effect_interval(t, difference.n))
 
 
@@ -96,8 +96,8 @@ def _effect_interval(t: float, n: int) -> tuple[float, float]:
 
     def centre(share: float) -> float:
         """Return the effect under which this share of t values lies below the observed one."""
-        return float(
-            brentq(lambda c: stats.nct.cdf(size, n - 1, c) - share, -5, 3 * size + 5)
+        return float(  # `stats.nct.cdf` is the same in eight times the time
+            brentq(lambda c: special.nctdtr(n - 1, c, size) - share, -5, 3 * size + 5)
         ) / math.sqrt(n)
 
     low = centre(0.5 + LEVEL / 2)
@@ -110,7 +110,7 @@ def power(effect: float, n: int, alpha: float = ALPHA) -> float:
 
     It follows from the noncentral t (Cohen 1988, section 2.3).
     """
-    limit = stats.t.ppf(1 - alpha / 2, n - 1)
+    limit = special.stdtrit(n - 1, 1 - alpha / 2)
     centre = abs(effect) * math.sqrt(n)
     return float(stats.nct.sf(limit, n - 1, centre) + stats.nct.sf(limit, n - 1, -centre))
 

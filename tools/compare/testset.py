@@ -79,17 +79,18 @@ class Resampled:
                 f"{text} {self.legs[0]}'s {self.score} is {self.low[0]:.3g} to {self.high[0]:.3g}"
             )
         leader = int(np.argmax(self.first))
+        agrees = f"agrees with that of the test set by Kendall's tau {self.tau:.2f} in the mean"
+        if math.isnan(self.tau):
+            agrees = "cannot be compared with that of the test set, on which all are equal"
         return (
-            f"{text} the order by {self.score} agrees with that of the test set by Kendall's tau "
-            f"{self.tau:.2f} in the mean; {self.legs[leader]} is first in {self.first[leader]:.0%}"
+            f"{text} the order by {self.score} {agrees}; {self.legs[leader]} is first in "
+            f"{self.first[leader]:.0%}"
         )
 
 
 def resampled(legs: Legs) -> Resampled:
     """Judge all strategies again on drawn test sets."""
-    faults = {leg: _fault(runs) for leg, runs in legs.items()}
-    left_out = [f"{leg}: {fault}" for leg, fault in faults.items() if fault]
-    kept = {leg: runs for leg, runs in legs.items() if not faults[leg]}
+    kept, left_out = _usable(legs)
     if not kept:
         why = left_out[0] if left_out else "no run is finished"
         return Resampled(f"It is unknown how far another test set would move this: {why}.")
@@ -109,6 +110,22 @@ def resampled(legs: Legs) -> Resampled:
     scores = np.array([[_scores(run, score, copies) for run in of_leg] for of_leg in runs])
     less = lower(run for of_leg in runs for run in of_leg)
     return _spread(tuple(kept), tuple(seeds), score, images, scores.mean(axis=1), less, left_out)
+
+
+def _usable(legs: Legs) -> tuple[dict[str, Sequence[Run]], list[str]]:
+    """The strategies whose tests can be drawn again, and why others cannot be."""
+    faults = {leg: _fault(runs) for leg, runs in legs.items()}
+    left_out = [f"{leg}: {fault}" for leg, fault in faults.items() if fault]
+    kept = {leg: runs for leg, runs in legs.items() if not faults[leg]}
+    sizes = {leg: _judged(runs[0], -1).images for leg, runs in kept.items()}
+    first = next(iter(sizes), "")
+    for leg, images in sizes.items():
+        if images != sizes[first]:
+            left_out.append(
+                f"{leg}: its tests have {images} images, those of {first} {sizes[first]}"
+            )
+            del kept[leg]
+    return kept, left_out
 
 
 def _spread(
@@ -166,11 +183,16 @@ def _fault(runs: Sequence[Run]) -> str:
         for place, value in enumerate(run.values):
             path = RunFolder(run.folder).judged_file(run.rows[place]["cycle"])
             if not path.exists():
-                return f"its runs did not keep their tests image by image ({run.folder})"
+                return (
+                    f"its runs did not keep their tests image by image ({run.folder}); accuracy, "
+                    "VOC's mAP and PCK are kept so, COCO's mAP and OKS-AP are not"
+                )
             found = _judged(run, place)
             images.add(found.images)
             again = float(found.metric(np.ones((1, found.images)))[0])
-            if not (abs(again - value) <= CLOSE * max(1.0, abs(value)) or again != again):
+            if math.isnan(again):
+                return f"{path} has nothing that counts"
+            if not abs(again - value) <= CLOSE * max(1.0, abs(value)):
                 return f"{path} gives {again:.4g}, but the row has {value:.4g}"
     if len(images) != 1:
         return f"its tests have {sorted(images)} images"

@@ -108,6 +108,19 @@ def add_trust(parse: argparse.ArgumentParser) -> None:
     )
 
 
+def add_moved(parse: argparse.ArgumentParser) -> None:
+    """`--cfg-options` and `--trust`, of commands that look at the data of runs."""
+    parse.add_argument(
+        "--cfg-options",
+        nargs="+",
+        type=task_option,
+        default=[],
+        metavar="task.key=value",
+        help="settings of the task over the run's, as where data moved: task.data_root=data/mine",
+    )
+    add_trust(parse)
+
+
 def add_ray(parse: argparse.ArgumentParser, what: str) -> None:
     """`--ray`, of commands that can leave work to a cluster; `what` is that work, in words."""
     parse.add_argument(
@@ -130,15 +143,7 @@ def add_run(parse: argparse.ArgumentParser) -> None:
         help="the cycle, from 0; the newest by default. Others are kept by "
         "training.keep_weights=all",
     )
-    parse.add_argument(
-        "--cfg-options",
-        nargs="+",
-        type=task_option,
-        default=[],
-        metavar="task.key=value",
-        help="settings of the task over the run's, as where data moved: task.data_root=data/mine",
-    )
-    add_trust(parse)
+    add_moved(parse)
 
 
 def require(config: str | Path) -> None:

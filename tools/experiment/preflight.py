@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.dist import get_world_size
-from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 from torch import nn
-from torch.nn.utils import clip_grad_norm_
 
 from acquisition.pool import Budget
-from acquisition.query import needs, read
-from acquisition.signals import fields, need_committee, need_dynamics, need_module
+from acquisition.query import needs
 from models.networks.weights import WeightsError
 from models.process import shared_memory
 from models.process.seeding import seeded
@@ -28,12 +25,12 @@ from models.training.committee import add_dropout
 from models.training.joint import JointModel
 from models.training.loading import length
 from models.training.numbered import IDS
-from models.training.settings import TrainingSettings
-from tasks.base import DataError, Noted, Sourced, Task, no_committee
+from tasks.base import DataError, Noted, Sourced, Task
 from tasks.evaluation import metric_of
 from tasks.twins import ALLOW, shared_images
 from tools.experiment import clashes
 from tools.experiment.config import Experiment
+from tools.experiment.fitting import fit, optimiser
 from tools.experiment.model import model_of
 
 TRIED = 4  # samples whose size is looked at
@@ -93,8 +90,8 @@ def findings(experiment: Experiment, full: bool, built: Built | None = None) -> 
     task, allowed = experiment.task, experiment.test_in_pool
     built = built or Built()
     faults = (
-        _fit(experiment)
-        + _optimiser(experiment.training)
+        fit(experiment)
+        + optimiser(experiment.training)
         + data_problems(task, experiment.budget, full, built)
     )
     if faults:
@@ -146,102 +143,6 @@ def _validation(task: Task, budget: Budget) -> list[str]:
     except ValueError as error:
         return [f"budget.validation: expected 0, but got {budget.validation}: {error}"]
     return []
-
-
-def _fit(experiment: Experiment) -> list[str]:
-    """Check that the task gives what the strategy and the module need."""
-    names = needs(experiment.steps)
-    wanted = set(fields([*read(experiment.steps), *experiment.scoring.save]))
-    if experiment.module_mode != "off":
-        wanted |= {"loss", "probs"} if experiment.module.objective == "dynamics" else {"loss"}
-    given = experiment.task.fields
-    faults = []
-    if lacking := sorted(wanted - given):
-        what = f"strategy {experiment.strategy!r}" + " with scoring.save" * bool(
-            experiment.scoring.save
-        )
-        faults.append(f"{what} needs {lacking}, but the task gives {sorted(given)}")
-    faults += _saved(experiment)
-    if need_module(names) and experiment.module_mode == "off":
-        faults.append(
-            f"strategy {experiment.strategy!r} needs the loss-prediction module, but module.mode "
-            "is 'off'"
-        )
-    faults += _learned(experiment)
-    reason = no_committee(experiment.task)
-    if experiment.committee_kind and reason:
-        faults.append(
-            f"strategy {experiment.strategy!r} compares the members of a committee, but {reason}; "
-            "choose a strategy that needs one network"
-        )
-    return faults
-
-
-def _learned(experiment: Experiment) -> list[str]:
-    """Check that the module learns what the strategy reads, and that the task has it."""
-    faults = []
-    objective, strategy = experiment.module.objective, f"strategy {experiment.strategy!r}"
-    dynamics = need_dynamics(needs(experiment.steps))
-    if dynamics is not None and dynamics != (objective == "dynamics"):
-        wanted = "'dynamics'" if dynamics else "'ranking', 'mse' or 'kl'"
-        faults.append(f"{strategy} needs module.objective {wanted}, but got {objective!r}")
-    decides = hasattr(experiment.task, "classes_decided")
-    if experiment.module_mode != "off" and objective == "dynamics" and not decides:
-        kind = type(experiment.task).__name__
-        faults.append(
-            f"{strategy}: module.objective 'dynamics' needs a network that decides between classes "
-            f"once a sample (`classes_decided`, see tasks/base.py), but that of {kind} does not"
-        )
-    return faults
-
-
-def _saved(experiment: Experiment) -> list[str]:
-    """Check that a run of this strategy has what the signals to save are computed of."""
-    lines = []
-    for name in experiment.scoring.save:
-        if need_module([name]) and experiment.module_mode == "off":
-            lines.append(
-                f"scoring.save: {name!r} needs the loss-prediction module; add module.mode=joint "
-                "or detached"
-            )
-        dynamics = need_dynamics([name])
-        if dynamics is not None and dynamics != (experiment.module.objective == "dynamics"):
-            lines.append(
-                f"scoring.save: {name!r} is not what a module with module.objective "
-                f"{experiment.module.objective!r} predicts"
-            )
-        kind = need_committee([name])
-        if kind not in (None, experiment.committee_kind):
-            lines.append(
-                f"scoring.save: {name!r} counts votes ({kind}), which strategy "
-                f"{experiment.strategy!r} does not ask; it is saved by runs of one that does"
-            )
-    return lines
-
-
-def _optimiser(settings: TrainingSettings) -> list[str]:
-    """Try the arguments of optimiser, schedules and clipping on a model of two parameters."""
-    parameters = list(nn.Linear(1, 1).parameters())
-    try:
-        optimizer = OPTIMIZERS.build(dict(settings.optimizer, params=parameters))
-    except Exception as error:  # any kind: the arguments are the user's
-        return [f"training.optimizer: {told(error)}"]
-    faults = []
-    for place, schedule in enumerate(settings.schedule):
-        end = settings.epochs if schedule.get("by_epoch", True) else math.inf
-        given = {"end": end, **schedule, "optimizer": optimizer}
-        try:
-            scheduler = PARAM_SCHEDULERS.build(given, default_args=dict(epoch_length=1))
-            for _ in range(2):
-                optimizer.step()  # without gradients it changes nothing
-                scheduler.step()
-        except Exception as error:
-            faults.append(f"training.schedule[{place}]: {told(error)}")
-    try:
-        clip_grad_norm_(parameters, **(settings.clip_grad or {"max_norm": 1}))
-    except Exception as error:
-        faults.append(f"training.clip_grad: {told(error)}")
-    return faults
 
 
 def _sizes(task: Task, budget: Budget) -> list[str]:

@@ -27,7 +27,14 @@ from tools.record.facts import Facts
 from tools.record.files import RunFolderError
 from tools.record.fingerprint import Fingerprint
 from tools.record.marks import lost
-from tools.record.receipt import chained, packed, receipt_digest, times_digest, unpacked
+from tools.record.receipt import (
+    chained,
+    judged_digest,
+    packed,
+    receipt_digest,
+    times_digest,
+    unpacked,
+)
 from tools.record.writing import write_whole
 
 
@@ -251,13 +258,18 @@ class RunFolder:
         """The file of a cycle's test, image by image (`tasks.per_image`)."""
         return self.path / "judged" / f"{cycle:02d}.npz"
 
-    def keep_judged(self, cycle: int, found: Ratio | Matched | None) -> None:
+    def keep_judged(self, cycle: int, found: Ratio | Matched | None) -> dict[str, str]:
         """Keep a cycle's test image by image, if it has such results; before it is committed.
 
         Of several processes the first one writes, and `commit` makes the others wait.
+
+        Returns:
+            Its part of the receipt.
         """
-        if found is not None and is_main_process():
-            write_whole(self.judged_file(cycle), partial(np.savez, **per_image.packed(found)))
+        if found is None or not is_main_process():
+            return {}
+        write_whole(self.judged_file(cycle), partial(np.savez, **per_image.packed(found)))
+        return {"judged": judged_digest(found)}
 
     def judged(self, cycle: int) -> Ratio | Matched | None:
         """Read a cycle's test image by image; None if there is no file.

@@ -22,6 +22,8 @@ from acquisition.pool import Pool
 from acquisition.query import Query
 from models.process.ranks import get_world_size
 from tasks.base import Task
+from tasks.per_image import Matched, Ratio
+from tasks.per_image import packed as packed_tests
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,6 +144,11 @@ def digest(array: np.ndarray) -> str:
     value = hashlib.sha256(f"{array.dtype.str} {array.shape}\n".encode())
     value.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return value.hexdigest()
+
+
+def judged_digest(found: Ratio | Matched) -> str:
+    """Return the hash of a test image by image."""
+    return _text_digest({name: digest(array) for name, array in packed_tests(found).items()})
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:

@@ -77,7 +77,7 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
             runner.train()
         with clock("evaluate"):  # 2. evaluate on the test set, to report and for nothing else
             metrics = evaluate(runner, task.metric)
-        folder.keep_judged(pool.cycle, per_image(runner.test_evaluator.metrics[0]))
+        judged = folder.keep_judged(pool.cycle, per_image(runner.test_evaluator.metrics[0]))
         if pool.validation:
             with clock("validate"):  # and on labeled samples that nothing is trained on
                 metrics |= validated(cycle, runner)
@@ -96,6 +96,7 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
         folder.keep_weights(pool.cycle, partial(save, model))
     receipt = (
         receipt_of(task, pool, model, members, query)
+        | judged
         | digests(experiment)
         | receipt_part(folder.path)
         | first_set.receipt_part(folder.path)

@@ -14,7 +14,7 @@ from models.training.settings import CHECKPOINT
 from tools.experiment.plan import asked
 from tools.record import facts
 from tools.record.folder import RunFolderError
-from tools.record.receipt import content, digest, weights_digest
+from tools.record.receipt import content, digest, judged_digest, weights_digest
 from tools.verify.data import data
 from tools.verify.first_set import by_features
 from tools.verify.history import history
@@ -204,6 +204,23 @@ def _hash(cycle: int, what: str, expected: str, value: str) -> Iterator[Remark]:
         yield Remark(cycle, f"{what}: expected the hash {expected[:12]}, but got {value[:12]}")
 
 
+def judged(run: Record) -> Iterator[Remark]:
+    """judged/ holds the tests image by image, with the hashes of the receipts."""
+    for cycle in run.cycles:
+        what = f"judged/{cycle.number:02d}.npz"
+        expected = cycle.receipt.get("judged")
+        try:
+            found = run.folder.judged(cycle.number)
+        except RunFolderError as error:
+            yield Remark(cycle.number, str(error))
+            continue
+        if expected is not None:
+            value = "(nothing)" if found is None else judged_digest(found)
+            yield from _hash(cycle.number, what, expected, value)
+        elif found is not None:
+            yield Remark(cycle.number, f"{what}: its hash is not recorded", "not compared")
+
+
 def weights(run: Record) -> Iterator[Remark]:
     """The newest weights are those of the last receipt."""
     for cycle in run.cycles[-1:]:
@@ -296,6 +313,7 @@ CHECKS: dict[str, Callable[[Record], Iterator[Remark]]] = {
         state,
         signals,
         hashes,
+        judged,
         weights,
         replay,
     )

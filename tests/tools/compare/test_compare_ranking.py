@@ -209,6 +209,15 @@ def test_one_seed_has_no_spread():
     mixed = replace(drawn(2), settings=(*drawn(1, seeds=1).settings, *drawn(2).settings[1:]))
     drawn_ = firmness(mixed, draws=10).drawn
     assert drawn_ is not None and drawn_.fixed == ("c0",)
+    assert "No draw can vary the one seed of c0." in words.firm(firmness(mixed, draws=10))
+
+
+def test_where_all_are_equal_there_is_no_order():
+    equal = [replace(one, areas=np.full((3, 4), 0.5)) for one in drawn(3).settings]
+    lines = words.firm(firmness(Scores(LEGS, tuple(equal)), draws=10))
+    assert lines == [
+        "Over 10 draws of the seeds there is no order to compare: all strategies share one rank."
+    ]
 
 
 def test_profiles_by_hand():

@@ -85,7 +85,28 @@ def test_what_cannot_be_judged_again_is_said(tmp_path: Path):
     assert alone.reason.startswith(
         "It is unknown how far another test set would move this: coreset"
     )
+    assert "COCO's mAP and OKS-AP are not" in alone.reason
     assert "no run is finished" in resampled({}).reason
+
+
+def test_what_has_no_order_or_nothing_that_counts_is_said(tmp_path: Path):
+    legs = {leg: [judged(tmp_path, leg, [0.3] * 3)] for leg in ("random", "entropy")}
+    assert "cannot be compared with that of the test set, on which all are equal" in str(
+        resampled(legs)
+    )
+    empty = judged(tmp_path, "coreset", [0.3] * 3)
+    RunFolder(empty.folder).keep_judged(0, Ratio(np.ones(IMAGES), np.zeros(IMAGES)))
+    assert "00.npz has nothing that counts" in resampled({"coreset": [empty]}).reason
+
+
+def test_tests_of_other_numbers_of_images_are_left_out(tmp_path: Path):
+    legs = {
+        "random": [judged(tmp_path, "random", [0.5] * 3, images=40)],
+        "entropy": [judged(tmp_path, "entropy", [0.5] * 3, images=30)],
+    }
+    found = resampled(legs)
+    assert found.legs == ("random",) and found.images == 40
+    assert found.left_out == ("entropy: its tests have 30 images, those of random 40",)
 
 
 def test_a_damaged_file_is_an_error(tmp_path: Path):

@@ -52,6 +52,7 @@ def test_who_leads_and_by_how_much(tmp_path: Path, capsys):
     ("gains", "expected"),
     [
         ((0.1, -0.1, 0.05), "over 3 seeds their curves differ by no more than chance does."),
+        ((0.1,), "1 seed in common, too few to tell a difference from chance."),
         ((0.1, 0.1), "2 seeds in common, too few to tell a difference from chance."),
     ],
 )
@@ -74,9 +75,24 @@ def test_one_strategy_alone_is_no_comparison(tmp_path: Path, capsys):
 def test_a_folder_without_a_summary_is_told(tmp_path: Path, capsys):
     assert plain.main([str(tmp_path)]) == 1
     assert f"{tmp_path / 'summary.json'}" in capsys.readouterr().err
-    (tmp_path / "summary.json").write_text("[{}]")
+    for content in ("[{}]", "[]", "[1]", "{}"):
+        (tmp_path / "summary.json").write_text(content)
+        assert plain.main([str(tmp_path)]) == 1
+        assert "summary.json: expected what al_compare.py writes, but got" in (
+            capsys.readouterr().err
+        )
+    (tmp_path / "summary.json").write_text("[")
     assert plain.main([str(tmp_path)]) == 1
-    assert "summary.json: expected what al_compare.py writes, but got" in capsys.readouterr().err
+    assert "summary.json is damaged (" in capsys.readouterr().err
+
+
+def test_ties_and_strategies_without_a_score_are_told(tmp_path: Path, capsys):
+    equal = [(0.1, 0.2, 0.3)] * 3
+    scores = {"random": equal, "entropy": equal, "coreset": [(0.1, 0.2, None)] * 3}
+    said = words(report(tmp_path / "a", scores), capsys)
+    assert "All have the same in the end." in said and "coreset has no score in the end." in said
+    none = words(report(tmp_path / "b", dict.fromkeys(scores, [(None, None, None)])), capsys)
+    assert "there are no two strategies with finished runs to compare" in none
 
 
 def demo() -> list[list[str]]:

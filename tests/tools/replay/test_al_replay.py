@@ -19,8 +19,8 @@ from tests.conftest import REPOSITORY
 from tests.toy import Toy
 from tools import al_replay, al_verify
 from tools.experiment.config import load
+from tools.experiment.fitting import fit
 from tools.experiment.options import ConfigError
-from tools.experiment.preflight import _fit
 from tools.record import plans
 from tools.record.folder import RunFolder
 from tools.replay.asking import Refused, answers
@@ -215,15 +215,15 @@ def test_signals_to_save_are_checked_before_a_run(capsys):
     with pytest.raises(ConfigError, match="scoring.save.entrpy: unknown; did you mean 'entropy'"):
         load(TOY, options={"scoring.save": ["entrpy"]})
     random = load(TOY, options={"strategy": "random", "scoring.save": ["predicted_loss", "loss"]})
-    assert any("'predicted_loss' needs the loss-prediction module" in line for line in _fit(random))
+    assert any("'predicted_loss' needs the loss-prediction module" in line for line in fit(random))
     other = load(TOY, options={"scoring.save": ["dynamics_entropy"]})
     assert any(
-        "is not what a module with module.objective 'ranking'" in line for line in _fit(other)
+        "is not what a module with module.objective 'ranking'" in line for line in fit(other)
     )
     votes = load(TOY, options={"scoring.save": ["dropout_bald"]})
-    assert any("'dropout_bald' counts votes (dropout)" in line for line in _fit(votes))
+    assert any("'dropout_bald' counts votes (dropout)" in line for line in fit(votes))
     probs = load(TOY, options={"scoring.save": ["entropy"]})
-    assert any("with scoring.save needs ['probs']" in line for line in _fit(probs))
+    assert any("with scoring.save needs ['probs']" in line for line in fit(probs))
 
 
 def test_saved_signals_are_computed_in_one_pass_and_read_by_no_step():

@@ -15,6 +15,7 @@ from mmengine.config import Config
 
 from acquisition.strategies import named_strategies
 from models.output import Bag, Output
+from tasks.per_image import Ratio
 from tests.conftest import REPOSITORY
 from tests.toy import Told
 from tools import al_verify
@@ -175,7 +176,7 @@ def sign_labels(folder: RunFolder, ids: list[int]) -> None:
 def test_a_right_run_passes_every_check(calm: Path, capsys):
     code, found, said = verify(capsys, calm)
     assert (code, found) == (0, {"ok": list(CHECKS), "FAILED": [], "not compared": []})
-    assert len(CHECKS) == 14 and f"{calm}: 3 of 3 cycles\n" in said
+    assert len(CHECKS) == 15 and f"{calm}: 3 of 3 cycles\n" in said
 
 
 @pytest.mark.parametrize("strategy", named_strategies())
@@ -570,6 +571,23 @@ def no_state(folder: RunFolder) -> None:
 
 
 # fault -> the checks that fail, and what is said
+def a_test_changed_a_little(folder: RunFolder) -> None:
+    found = folder.judged(1)
+    assert isinstance(found, Ratio)
+    right = found.right.copy()
+    right[3] += 1e-6
+    folder.keep_judged(1, Ratio(right, found.counted))
+
+
+def no_test(folder: RunFolder) -> None:
+    folder.judged_file(2).unlink()
+
+
+def half_a_test(folder: RunFolder) -> None:
+    path = folder.judged_file(0)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
 FAULTS: dict[Fault, tuple[set[str], str]] = {
     half_a_file: ({"files"}, "cycle 1: {run}/queries/01.npz is damaged (BadZipFile"),
     no_file: (
@@ -609,7 +627,7 @@ FAULTS: dict[Fault, tuple[set[str], str]] = {
         "queries/02.npz: expected the hash (none) of state.json, but got ",
     ),
     the_query_of_another_seed: (
-        {"settings", "history", "candidates", "state", "hashes"},
+        {"settings", "history", "candidates", "state", "hashes", "judged"},
         "cycle 1: the receipt in queries/01.npz: expected the hash ",
     ),
     no_fingerprint: ({"data"}, "cycle 0: data.npz: expected the hash "),
@@ -658,6 +676,9 @@ FAULTS: dict[Fault, tuple[set[str], str]] = {
         "expected a row of 'predicted_loss' for each candidate (20), but got shape (19,)",
     ),
     a_score_changed_a_little: ({"hashes"}, "cycle 1: signal/predicted_loss: expected the hash "),
+    a_test_changed_a_little: ({"judged"}, "cycle 1: judged/01.npz: expected the hash "),
+    no_test: ({"judged"}, "cycle 2: judged/02.npz: expected the hash "),
+    half_a_test: ({"judged"}, "{run}/judged/00.npz is damaged ("),
     other_weights: ({"weights"}, "cycles/02/checkpoint.pth: expected the hash "),
     damaged_weights: ({"weights"}, "cycles/02/checkpoint.pth is damaged ("),
     picks_in_another_order: ({"replay"}, "cycle 1: picks: from place 0 on expected ["),

@@ -80,6 +80,7 @@ class _Cells(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
+        """Begin a row, a cell or a picture."""
         if tag == "tr":
             self.rows.append([])
         elif tag in ("td", "th"):
@@ -88,9 +89,11 @@ class _Cells(HTMLParser):
         self._drawing += tag == "svg"
 
     def handle_endtag(self, tag: str) -> None:
+        """End a picture."""
         self._drawing -= tag == "svg"
 
     def handle_data(self, data: str) -> None:
+        """Add a text to the cell that was begun last."""
         if not self._drawing and self.rows and self.rows[-1]:
             self.rows[-1][-1] += data.translate(PLAIN) if self._value else data
 

@@ -8,7 +8,7 @@ from tools.compare.curves import plural
 from tools.compare.ranking.gains import Gains
 from tools.compare.ranking.profiles import Profile
 from tools.compare.ranking.ranks import Ranks
-from tools.compare.ranking.resampling import Firmness, Left
+from tools.compare.ranking.resampling import Drawn, Firmness, Left
 from tools.compare.ranking.result import Ranking
 from tools.compare.statistics import ALPHA
 
@@ -69,19 +69,25 @@ def firm(of: Firmness) -> list[str]:
     if of.drawn is None:
         lines.append("Each config has one seed, so it is unknown how far chance moves the ranks.")
     else:
-        drawn = of.drawn
-        lines.append(
-            f"Over {drawn.draws:,} draws of the seeds the order agrees with that of all seeds by "
-            f"Kendall's tau {drawn.tau:.2f} in the mean (1 is the same order, 0 none), and 97.5% "
-            f"of them by {drawn.tau_low:.2f} or more."
-        )
-        if drawn.fixed:
-            lines.append(f"{', '.join(drawn.fixed)} has one seed, which no draw can vary.")
+        lines.append(_drawn(of.drawn))
+        if of.drawn.fixed:
+            names = ", ".join(of.drawn.fixed)
+            lines.append(f"No draw can vary the one seed of {names}.")
     for what, lefts in (("seed", of.seeds), ("config", of.configs)):
         known = [left for left in lefts if not math.isnan(left.tau)]
         if known:
             lines.append(_least(what, known))
     return lines
+
+
+def _drawn(of: Drawn) -> str:
+    over = f"Over {of.draws:,} draws of the seeds"
+    if math.isnan(of.tau):
+        return f"{over} there is no order to compare: all strategies share one rank."
+    return (
+        f"{over} the order agrees with that of all seeds by Kendall's tau {of.tau:.2f} in the mean "
+        f"(1 is the same order, 0 none), and 97.5% of them by {of.tau_low:.2f} or more."
+    )
 
 
 def _least(what: str, lefts: list[Left]) -> str:

@@ -113,12 +113,13 @@ def _name(
 
 
 def _time(annotation: dict[str, Any]) -> datetime:
+    """When an annotation was last changed; `OLDEST` where no field says it as a time."""
     for field in ("updated_at", "created_at"):
         text = annotation.get(field)
         if isinstance(text, str):
             try:
                 time = datetime.fromisoformat(text.replace("Z", "+00:00"))
-            except ValueError:
+            except ValueError:  # the other field may be a time
                 continue
             if time.tzinfo is None:
                 time = time.replace(tzinfo=timezone.utc)
