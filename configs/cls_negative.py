@@ -24,4 +24,4 @@ with read_base():
 
 task.update(data_root="data/sandbox/shapes_negative")
 # with fewer first labels the network knows too little to be surprised by false ones
-budget.update(initial=40, query=20, cycles=4)
+budget.update(initial=40, query=40)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,12 +14,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from acquisition.herding import herd
 from acquisition.kcenter import k_center
 from tests import imagekit
 from tools import bench
-from tools.benchmarks import by_place, report
+from tools.benchmarks import by_place, choosing, report, timed
 from tools.benchmarks import kcenter as bench_kcenter
-from tools.benchmarks.names import BY_PLACE
+from tools.benchmarks.names import BY_PLACE, REFERENCES
 
 pytestmark = pytest.mark.slow
 
@@ -244,31 +246,71 @@ def test_a_json_without_a_folder_is_refused_before_measuring(tmp_path: Path, cap
 
 # ---------------------------------------------------------------- strategies by place
 
+SELECT = ["select", *TINY[1:-2], "--strategy"]
 
-def test_strategies_by_place_are_measured(capsys, no_activeml, tmp_path: Path):
-    assert tuple(by_place.OURS) == BY_PLACE and set(by_place.THEIRS) < set(BY_PLACE)
+
+@pytest.fixture
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    made = bench_kcenter.arrays("clustered", 120, 6, 20, None)
+    return made[0].numpy(), made[1].numpy()
+
+
+def answered(pickers: dict, data: dict, folder: Path) -> dict[str, np.ndarray]:
+    """What a script writes, run here."""
+    np.savez(folder / "asked.npz", **data)
+    timed.main(pickers, [str(folder / "asked.npz"), str(folder / "told.npz")])
+    with np.load(folder / "told.npz") as told:
+        return dict(told)
+
+
+def test_every_strategy_by_place_picks_distinct_rows_and_says_what_it_took(
+    rows, tmp_path: Path, monkeypatch
+):
+    assert tuple(by_place.OURS) == BY_PLACE and set(REFERENCES) < set(BY_PLACE)
+    monkeypatch.setattr(by_place, "BOXES", 3)
     for strategy in BY_PLACE:
-        options = [
-            "select",
-            *TINY[1:],
-            "--strategy",
-            strategy,
-            "--json",
-            str(tmp_path / "out.json"),
-        ]
-        assert bench.main(options) == 0
-        assert json.loads((tmp_path / "out.json").read_text())
-    assert "scikit-activeml is not installed and not measured" in capsys.readouterr().out
-    assert list(by_place.contenders("uherding")) == ["losstap"]
-    assert list(by_place.contenders("maxherding", others=False)) == ["losstap"]
+        data = choosing.questions(strategy, *rows, 9)
+        found = answered(by_place.OURS, data, tmp_path)
+        assert len(set(found["picked"].tolist())) == 9 and found["picked"].max() < 120
+        assert found["seconds"] > 0
+        assert np.isnan(found["peak"]) or found["peak"] >= found["before"] > 1e7
+    direct = herd(*rows, 9)
+    assert answered(by_place.OURS, choosing.questions("maxherding", *rows, 9), tmp_path)[
+        "picked"
+    ].tolist() == (direct.tolist())
 
 
-def test_scikit_activemls_maxherding_gets_the_same_rows_and_width():
-    pytest.importorskip(
-        "skactiveml", reason="scikit-activeml is not installed: pip install -e '.[bench]'"
+def test_memory_is_not_a_number_where_the_system_does_not_say(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(timed, "STATUS", tmp_path / "nothing")
+    found = answered(
+        {"a": lambda data: lambda: data["rows"]}, {"strategy": "a", "rows": 3}, tmp_path
     )
-    features, labeled = by_place.arrays(*bench_kcenter.arrays("clustered", 120, 6, 20, None))
-    found = [
-        pick(features, labeled, 10).tolist() for pick in by_place.contenders("maxherding").values()
-    ]
-    assert found[0] == found[1] and len(set(found[0])) == 10
+    assert np.isnan(found["peak"]) and np.isnan(found["before"]) and found["picked"] == 3
+
+
+def test_a_contender_runs_in_a_process_of_its_own(tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    out = tmp_path / "out.json"
+    assert bench.main([*SELECT, "badge", "--json", str(out)]) == 0
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert found["settings"]["strategy"] == "badge" and found["settings"]["repeats"] == 1
+    [row] = found["rows"]
+    assert row["name"] == "losstap" and row["notes"]["same picks"] == 7
+    assert len(row["seconds"]) == 1 and row["seconds"][0] > 0
+    assert "same picks 7" in capsys.readouterr().out
+
+
+def test_an_environment_without_python_is_named(tmp_path: Path, capsys):
+    assert bench.main([*SELECT, "maxherding", "--environment", str(tmp_path)]) == 1
+    assert f"there is no {tmp_path / 'bin' / 'python'}" in capsys.readouterr().err
+    assert bench.main([*SELECT, "uherding", "--environment", str(tmp_path)]) == 0, "no reference"
+
+
+@pytest.mark.skipif("AL_ACTIVEML" not in os.environ, reason="AL_ACTIVEML: an environment with it")
+def test_scikit_activeml_is_asked_the_same(rows):
+    environment = Path(os.environ["AL_ACTIVEML"])
+    for strategy in REFERENCES:
+        found = choosing.measure(strategy, *rows, 8, 1, environment)
+        assert [row.name for row in found.rows] == ["losstap", choosing.LIBRARY]
+        if strategy == "maxherding":
+            assert found.rows[1].notes["same picks"] == 8
