@@ -237,6 +237,7 @@ def as_a_version_before_left_it(folder: RunFolder, cycles: int = 3) -> None:
             folder.query_file(cycle),
             **packed(query, {k: v for k, v in receipt.items() if k in OLD}),
         )
+        folder.judged_file(cycle).unlink()
     for name in ("seconds.txt", "config.json", "facts.json"):
         (folder.path / name).unlink()
     path = folder.path / "state.json"
@@ -264,6 +265,10 @@ def test_a_folder_of_before_is_right_but_for_what_it_did_not_record(folder: RunF
     assert (code, found["FAILED"], found["not compared"]) == (0, [], ["settings", "history"]), said
     assert "the hash of the settings is not recorded, as an earlier version made it" in said
     assert "its rows: their hashes are not recorded, as an earlier version made them" in said
+    folder.keep_judged(1, Ratio(np.ones(20), np.ones(20)))
+    code, found, said = verify(capsys, folder.path)
+    assert code == 0 and "judged" in found["not compared"], said
+    assert "judged/01.npz: its hash is not recorded" in said
 
 
 def test_a_run_of_before_goes_on_and_records_from_there(tmp_path: Path, capsys, monkeypatch):
