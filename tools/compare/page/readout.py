@@ -1,7 +1,8 @@
 """What is read off curves on the page: strips over a chart, each with the values at its place.
 
-They are the radio buttons of one group, so that one press of Tab leads to a chart and the arrow keys
-through its places. The style sheet shows the values of a strip under the pointer or with the focus.
+They are the radio buttons of one group, so that one press of Tab leads to a chart and the arrow
+keys through its places. The style sheet shows the values of a strip under the pointer or with the
+focus.
 """
 
 from __future__ import annotations
@@ -59,9 +60,10 @@ def strips(curves: Sequence[Read], axis: str, across: Scale, frame: Frame, measu
             for key, value in (("x", at[i]), ("a", edges[i]), ("w", edges[i + 1] - edges[i]))
         )
         side = ' class="right"' if at[i] > frame.width / 2 else ""
+        read = f"<span>{x:,.6g} {escape(axis)}</span>{''.join(_row(*row) for row in rows)}"
         found.append(
-            f'<label{side} style="{style}"><input type="radio" name="at"/><span class="tip">'
-            f"<span>{x:,.6g} {escape(axis)}</span>{''.join(_row(*row) for row in rows)}</span></label>"
+            f'<label{side} style="{style}"><input type="radio" name="at"/>'
+            f'<span class="tip">{read}</span></label>'
         )
     return f'<form method="dialog">{"".join(found)}</form>'  # so that no other chart has its group
 
@@ -80,8 +82,5 @@ def _row(values: Sequence[float], curve: Read) -> str:
     value, *band = values
     between = f" [{band[0]:.4g}, {band[1]:.4g}]" if band and band[0] == band[0] else ""
     name = escape(curve.name)
-    after = ", not finished" if curve.thin else ""
-    return (
-        f'<span class="c{curve.colour}" data-leg="{name}"><b>{value:.4g}</b>{between} {name}{after}'
-        "</span>"
-    )
+    text = f"<strong>{value:.4g}</strong>{between} {name}{', not finished' if curve.thin else ''}"
+    return f'<span class="c{curve.colour}" data-leg="{name}">{text}</span>'

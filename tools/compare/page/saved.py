@@ -65,5 +65,6 @@ def links(uri: str, name: str) -> Markup:
     """Return the link of a picture that is an SVG already, and a button for the same as png."""
     return Markup(
         '<p class="get"><a download="{name}.svg" href="{uri}" aria-label="{name} as svg">svg</a>'
-        '<button type="button" class="png" value="{name}.png" aria-label="{name} as png">png</button></p>'
+        '<button type="button" class="png" value="{name}.png" '
+        'aria-label="{name} as png">png</button></p>'
     ).format(name=name, uri=uri)

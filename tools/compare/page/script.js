@@ -1,28 +1,21 @@
-// Sorts a table by a column, what has no number last; draws the svg before a button as png.
+// Sorts tables, what is no number last; saves svg as png.
 addEventListener("click", ({ target }) => {
-  const head = target.closest("thead button")?.parentNode, png = target.closest(".png");
+  const head = target.closest("th:has(button)");
   if (head) {
-    const way = head.ariaSort == "ascending" ? -1 : 1, body = head.closest("table").tBodies[0];
-    const key = ({ cells: { [head.cellIndex]: cell } }) => {
-      const text = cell.dataset.v ?? cell.textContent;
-      return [cell.tagName == "TH" ? NaN : parseFloat(text.replace(/[,[]/g, "").replace("−", "-")), text];
-    };
-    for (const one of head.parentNode.cells) one.ariaSort = null;
+    const way = head.ariaSort == "ascending" ? -1 : 1, body = head.closest("table").tBodies[0], i = head.cellIndex;
+    const text = ({ cells }) => cells[i].dataset.v ?? cells[i].textContent;
+    const number = row => i ? parseFloat(text(row).replace(/[,[<]/g, "").replace("−", "-")) : NaN;
+    for (const th of head.parentNode.cells) th.ariaSort = null;
     head.ariaSort = way > 0 ? "ascending" : "descending";
-    body.append(...[...body.rows].sort((a, b) => {
-      const [x, one] = key(a), [y, two] = key(b);
-      return isNaN(x) - isNaN(y) || way * (x - y || one.localeCompare(two));
-    }));
-  }
-  if (png) {
-    const link = png.previousElementSibling.cloneNode(), image = new Image(), canvas = document.createElement("canvas");
-    image.onload = () => {
-      const size = [canvas.width = 2 * image.width, canvas.height = 2 * image.height];
-      canvas.getContext("2d").drawImage(image, 0, 0, ...size);
-      link.href = canvas.toDataURL();
-      link.download = png.value;
-      link.click();
+    body.append(...[...body.rows].sort((a, b, x = number(a), y = number(b)) =>
+      isNaN(x) - isNaN(y) || way * (x - y || text(a).localeCompare(text(b)))));
+  } else if (target.matches(".png")) {
+    const link = target.previousSibling.cloneNode(), img = new Image();
+    img.onload = () => {
+      const canvas = document.createElement("canvas"), w = canvas.width = img.width * 2, h = canvas.height = img.height * 2;
+      canvas.getContext("2d").drawImage(img, 0, 0, w, h);
+      Object.assign(link, { href: canvas.toDataURL(), download: target.value }).click();
     };
-    image.src = link.href;
+    img.src = link.href;
   }
 });
