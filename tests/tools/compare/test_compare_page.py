@@ -86,7 +86,7 @@ def whole() -> tuple[list[Findings], str]:
 
 def drawn(content: str, part: str) -> list[ElementTree.Element]:
     """The charts along labeled images that have a name."""
-    charts = re.findall(r"<div class=\"plot\".*?</form></div>", content, re.DOTALL)
+    charts = re.findall(r"<div class=\"plot\".*?</label></div></div>", content, re.DOTALL)
     parsed = [ElementTree.fromstring(chart) for chart in charts]
     return [chart for chart in parsed if part in chart.find("svg").get("aria-label")]
 
@@ -246,6 +246,8 @@ def test_more_than_four_strategies_have_a_chart_each_and_names_that_do_not_overl
         (own,) = (p for p in chart.iter("polyline") if p.get("id"))
         assert [href for kind, href in uses if kind == "curve"] == [f"#{own.get('id')}"]
         assert len({href for kind, href in uses if kind == "behind"}) == len(TWELVE) - 1
+    groups = [one.find(".//input").get("name") for one in (first, *each)]
+    assert len(set(groups)) == len(groups)
     ends = [g.find("text") for g in first.iter("g") if g.get("class") == "end"]
     heights = sorted(float(text.get("y")) for text in ends)
     assert len(ends) == len(TWELVE) and all(b - a >= ROW - 0.11 for a, b in pairwise(heights))
@@ -334,7 +336,9 @@ def test_strips_are_one_group_without_gaps_or_overlap_about_their_places():
     marks = [p for p in chart.iter("path") if p.get("transform")]
     at = [float(re.search(r"\(([\d.]+)", mark.get("transform"))[1]) / 6.40 for mark in marks]
     assert x == pytest.approx(at, abs=0.02)
-    assert {(i.get("type"), i.get("name")) for i in chart.iter("input")} == {("radio", "at")}
+    inputs = [*chart.iter("input")]
+    assert len(inputs) == 3 and {one.get("type") for one in inputs} == {"radio"}
+    assert len({one.get("name") for one in inputs}) == 1
 
 
 def test_each_figure_is_a_file_that_needs_no_style_sheet(whole):

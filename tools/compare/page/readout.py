@@ -35,12 +35,15 @@ class Read(NamedTuple):
     high: Sequence[float]
 
 
-def strips(curves: Sequence[Read], axis: str, across: Scale, frame: Frame, measured: bool) -> str:
+def strips(
+    curves: Sequence[Read], group: str, axis: str, across: Scale, frame: Frame, measured: bool
+) -> str:
     """Return the strips of a chart; empty without a point.
 
     Args:
         curves: all that are in the chart.
-        axis: its name.
+        group: the name of its radio buttons, which no other chart has.
+        axis: the axis' name.
         across: its scale.
         frame: of the chart.
         measured: whether values are read only where a curve has a point; else between them, too.
@@ -62,10 +65,10 @@ def strips(curves: Sequence[Read], axis: str, across: Scale, frame: Frame, measu
         side = ' class="right"' if at[i] > frame.width / 2 else ""
         read = f"<span>{x:,.6g} {escape(axis)}</span>{''.join(_row(*row) for row in rows)}"
         found.append(
-            f'<label{side} style="{style}"><input type="radio" name="at"/>'
+            f'<label{side} style="{style}"><input type="radio" name="{group}"/>'
             f'<span class="tip">{read}</span></label>'
         )
-    return f'<form method="dialog">{"".join(found)}</form>'  # so that no other chart has its group
+    return f'<div class="strips">{"".join(found)}</div>'
 
 
 def _at(curve: Read, x: float, measured: bool) -> list[float]:

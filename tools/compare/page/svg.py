@@ -110,7 +110,7 @@ def line_chart(
     ends_room = f' style="--ends:{LETTER * room + 34:.0f}"' if places else ""
     many = "" if banded(lines) else ' class="many"'
     drawing = f"{_head(frame, title)}{many}>{''.join(parts)}</svg>"
-    return f'<div class="plot"{ends_room}>{drawing}{_strips(lines, x_label, plot)}</div>'
+    return f'<div class="plot"{ends_room}>{drawing}{_strips(lines, title, x_label, plot)}</div>'
 
 
 def multiples(
@@ -146,7 +146,7 @@ def multiples(
         sign = f'<path {mark(own[0].style)} transform="translate({SMALL.left + 6} 13)"/>'
         text = f'<text x="{SMALL.left + 18}" y="18" class="name">{escape(cut(name))}</text>'
         drawing = f"{_head(SMALL, f'{name}: {title}')}>{frame}{sign}{text}{drawn}</svg>"
-        read = _strips(own, x_label, plot)
+        read = _strips(own, f"{name}: {title}", x_label, plot)
         charts.append(f'<div class="plot" data-leg="{escape(name)}">{drawing}{read}</div>')
     return f'<div class="multiples">{"".join(charts)}</div>'
 
@@ -193,7 +193,7 @@ def _head(frame: Frame, title: str) -> str:
     return f'<svg {size} role="img" aria-label="{escape(title)}"'
 
 
-def _strips(lines: Sequence[Line], x_label: str, plot: _Plot) -> str:
+def _strips(lines: Sequence[Line], title: str, x_label: str, plot: _Plot) -> str:
     """What is read off the curves, see `strips`.
 
     Along an axis that all curves were measured on, only what was measured is read.
@@ -203,7 +203,8 @@ def _strips(lines: Sequence[Line], x_label: str, plot: _Plot) -> str:
         Read(line.name, line.style.colour, line.thin, line.x, line.y, line.low, line.high)
         for line in lines
     ]
-    return strips(read, x_label, plot.across, plot.frame, measured)
+    group = f"at-{crc32(repr((title, read)).encode()):x}"
+    return strips(read, group, x_label, plot.across, plot.frame, measured)
 
 
 def _band(line: Line, plot: _Plot) -> str:
