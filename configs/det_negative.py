@@ -23,3 +23,5 @@ with read_base():
     )
 
 task.update(data_root="data/sandbox/VOCdevkit_negative")
+# with fewer first labels the network knows too little to be surprised by false ones
+budget.update(initial=40, query=40)

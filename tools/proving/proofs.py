@@ -15,7 +15,8 @@ ADAM = {"_delete_": True, "type": "torch.optim.AdamW", "weight_decay": 0.0}
 SGD = {"_delete_": True, "type": "torch.optim.SGD", "momentum": 0.9, "nesterov": True}
 RMS = {"_delete_": True, "type": "torch.optim.RMSprop", "alpha": 0.99}
 WARM = {"type": "mmengine.optim.LinearLR", "start_factor": 0.01, "by_epoch": False, "begin": 0}
-DROP = {"type": "mmengine.optim.MultiStepLR", "gamma": 0.1}
+# mmengine would let it end with the epochs of the first look
+DROP = {"type": "mmengine.optim.MultiStepLR", "gamma": 0.1, "end": 1_000_000}
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ PROOFS = (
                 "training.epochs": 200,
                 "training.batch_size": 2,
                 "training.optimizer": {**ADAM, "lr": 1e-4},
-                "training.schedule": [{**WARM, "end": 20}, {**DROP, "milestones": [120]}],
+                "training.schedule": [{**WARM, "end": 20}],
                 "training.clip_grad": {"max_norm": 10},
             },
             every=10,
@@ -186,7 +187,7 @@ SMALL = (
             "training.epochs": 100,
             "training.batch_size": 30,
             "training.optimizer": {**ADAM, "lr": 3e-3},
-            "training.schedule": [{**WARM, "end": 20}, {**DROP, "milestones": [60]}],
+            "training.schedule": [{**WARM, "end": 20}],
         },
     ),
     small(
@@ -201,7 +202,7 @@ SMALL = (
             "task.input_size": 64,
             "training.epochs": 240,
             "training.optimizer": {**RMS, "lr": 2.5e-3},
-            "training.schedule": [{**WARM, "end": 10}, {**DROP, "milestones": [120]}],
+            "training.schedule": [{**WARM, "end": 10}],
         },
     ),
     small(
@@ -215,7 +216,7 @@ SMALL = (
             "training.epochs": 100,
             "training.batch_size": 8,
             "training.optimizer": {**ADAM, "lr": 5e-3},
-            "training.schedule": [{**WARM, "end": 20}, {**DROP, "milestones": [60]}],
+            "training.schedule": [{**WARM, "end": 20}],
         },
     ),
 )

@@ -17,7 +17,7 @@ from tools.display.console import Plain
 from tools.proving import looks, session
 from tools.proving.bugs import BUGS, Bug, taps_of_another
 from tools.proving.looks import Look
-from tools.proving.proofs import PROOFS, SMALL, Proof, Stage, alone, reached
+from tools.proving.proofs import DROP, PROOFS, SMALL, Proof, Stage, alone, reached
 from tools.record.files import RunFolderError
 from tools.record.folder import RunFolder
 from tools.train.cycle import Cycle
@@ -204,3 +204,19 @@ def test_the_bars_are_those_that_are_claimed():
 )  # fmt: skip
 def test_a_bar_is_passed(value: float, bar: float, expected: bool):
     assert reached(value, bar) == expected
+
+
+def test_a_rate_that_drops_after_the_first_look_drops(tmp_path):
+    """mmengine ends a schedule that names no end with the epochs of the first look."""
+    drops = [{**DROP, "milestones": [2]}]
+    settings = {"training.epochs": 3, "training.optimizer.lr": 1e-6, "training.schedule": drops}
+    look_at(tmp_path, replace(FEW, bar=1e9, network=Stage(settings, every=1)))
+    state = read(RunFolder(tmp_path / "few").training_folder(0) / CHECKPOINT)
+    assert [group["lr"] for group in state["optimizer"]["param_groups"]] == pytest.approx(
+        [1e-7] * 2
+    )
+
+
+def test_every_schedule_of_a_proof_names_its_end():
+    for proof in (*PROOFS, *SMALL):
+        assert all("end" in part for part in proof.network.settings["training.schedule"])
