@@ -21,6 +21,7 @@ WIDTH = 7.2  # inches
 ROW = 0.28  # inches of a strategy's line
 INK = "#1c2024"
 SOFT = "#60646c"
+KEPT = " /:;,.=()+-'!*"  # signs that an address within quotes has as they are
 POINTS = 200  # at most, of a profile
 
 
@@ -101,4 +102,4 @@ def uri(figure: Figure) -> str:
     buffer = io.StringIO()
     with rc_context({"svg.fonttype": "path", "svg.hashsalt": "losstap"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return f"data:image/svg+xml,{quote(buffer.getvalue())}"
+    return f"data:image/svg+xml,{quote(buffer.getvalue(), KEPT)}"

@@ -1,7 +1,7 @@
 """`report.html`: one file that needs nothing outside it: no font, no library, no request.
 
 The templates beside this file say what is shown and how; this module computes their numbers.
-`script.js` sorts, reads off and saves what is there already; without it the page says the same.
+`script.js` sorts tables and draws a figure's svg as png; without it the page says the same.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from tools.compare.chosen import Chosen
 from tools.compare.curves import ANY, FEW, metric_ends, plural
 from tools.compare.findings import Findings, Leg, axes, gaps, unfinished, unrecorded
 from tools.compare.gallery import Picture
-from tools.compare.page import charts, provenance, sentences, style, svg
+from tools.compare.page import charts, provenance, saved, sentences, style, svg
 from tools.compare.page.outline import Outline, csv_link
 from tools.compare.page.ranked import ranking_view
 from tools.compare.page.svg import chip, mark
@@ -76,6 +77,7 @@ def environment() -> Environment:
         made.filters[function.__name__] = function
     made.filters |= {
         "breakable": breakable,
+        "css": _css,
         "chip": lambda look: Markup(chip(look)),
         "mark": lambda look: Markup(mark(look)),
         "needed": _needed,
@@ -83,6 +85,7 @@ def environment() -> Environment:
         "unfinished": unfinished,
     }
     outline = Outline()
+    rules = (FOLDER / "chart.css").read_text(encoding="utf-8")
     made.globals |= {
         "outline": outline,
         "runs": provenance.runs,
@@ -90,6 +93,8 @@ def environment() -> Environment:
         "anchor": outline.anchor,
         "heading": outline.heading,
         "csv_link": csv_link,
+        "links": saved.links,
+        "svg_link": partial(saved.svg_link, style=rules),
         "ALPHA": ALPHA,
         "CLAIMS": CLAIMS,
         "crowds": sentences.crowds,
@@ -107,6 +112,11 @@ def environment() -> Environment:
 def breakable(name: str) -> Markup:
     """Return a name that may be broken into lines after an underscore or a dash."""
     return Markup(re.sub("([_-])", r"\1<wbr>", str(escape(name))))
+
+
+def _css(text: str) -> Markup:
+    """A text as a string of a style sheet, all but letters and digits by their codes."""
+    return Markup(re.sub(r"\W", lambda sign: f"\\{ord(sign[0]):x} ", text, flags=re.ASCII))
 
 
 def _view(one: Findings, looks: Looks) -> dict[str, Any]:

@@ -1,24 +1,23 @@
 """Line charts as inline SVG, in the colours of the page's style sheet, light and dark.
 
-It is drawn here, as Matplotlib's SVG has fixed colours, and text that needs further fonts. What the
-page's script reads off a chart is in it: `data-x` has the scale along the axis, `data-d` a curve's
-points as x, value, and both ends of the band.
+It is drawn here, as Matplotlib's SVG has fixed colours, and text that needs further fonts.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 
 from tools.compare.curves import Curve
 from tools.compare.page.axes import Frame, Scale, finite, grid, scales
 from tools.compare.page.ends import apart
+from tools.compare.page.readout import Read, strips
 from tools.display.looks import MARKS, Style
 
 WIDTH = 640
@@ -50,8 +49,7 @@ class Line:
         y: (N,).
         low: (N,) of the band; not-a-number, or empty, if there is none.
         high: (N,).
-        every: step between the points that are marked and show their value, from the first on; 0
-            for none.
+        every: step between the points that are marked, from the first on; 0 for none.
         thin: whether it is of an unfinished run.
     """
 
@@ -83,7 +81,7 @@ def line_chart(
     note: str = "",
     named: bool = False,
 ) -> str:
-    """Draw an SVG with axes, bands, curves and points, and a dashed line at `chance`.
+    """Draw axes, bands, curves and points, and a dashed line at `chance`; values can be read off.
 
     More than `FEW` curves show no bands, which would hide each other, unless a few are chosen on
     the page; see `multiples`. It is empty without a point. `note` is written above it, such as the
@@ -107,12 +105,12 @@ def line_chart(
         drawn = _band(line, plot) + _curve(line, plot)
         if line.name in places and not line.thin:
             drawn += _end(line, plot, places[line.name])
-        parts.append(f"<g {_data(line)}>{drawn}</g>")
+        parts.append(f'<g class="one" data-leg="{escape(line.name)}">{drawn}</g>')
     room = max((len(cut(name)) for name in places), default=0)
-    more = f' style="--ends:{LETTER * room + 34:.0f}"' if places else ""
-    if not banded(lines):
-        more += ' class="many"'
-    return f"{_head(plot, title, x_label, lines)}{more}>{''.join(parts)}</svg>"
+    ends_room = f' style="--ends:{LETTER * room + 34:.0f}"' if places else ""
+    many = "" if banded(lines) else ' class="many"'
+    drawing = f"{_head(frame, title)}{many}>{''.join(parts)}</svg>"
+    return f'<div class="plot"{ends_room}>{drawing}{_strips(lines, title, x_label, plot)}</div>'
 
 
 def multiples(
@@ -132,21 +130,24 @@ def multiples(
     if banded(lines) or plot is None:
         return ""
     frame = grid(plot.across, plot.upward, "", "", SMALL) + _chance(chance, plot)
-    behind = {
-        line.name: f'<polyline class="behind" points="{_joined(_spots(line, plot))}"/>'
-        for line in lines
-        if not line.thin
-    }
+    points = {line.name: _joined(_spots(line, plot)) for line in lines if not line.thin}
+    shared = f"curve-{crc32(repr((title, points)).encode()):08x}"  # each is on the page once
+    ids = {name: f"{shared}-{i}" for i, name in enumerate(points)}
     charts = []
     for name in names:
         own = [line for line in lines if line.name == name]
-        drawn = "".join(other for key, other in behind.items() if key != name)
+        drawn = "".join(
+            f'<use class="behind" href="#{key}"/>' for other, key in ids.items() if other != name
+        )
+        if name in ids:
+            drawn += f'<defs><polyline id="{ids[name]}" points="{points[name]}"/></defs>'
         for line in own:
-            drawn += f"<g {_data(line)}>{_band(line, plot)}{_curve(line, plot)}</g>"
+            drawn += f'<g class="one">{_band(line, plot)}{_curve(line, plot, ids.get(name))}</g>'
         sign = f'<path {mark(own[0].style)} transform="translate({SMALL.left + 6} 13)"/>'
         text = f'<text x="{SMALL.left + 18}" y="18" class="name">{escape(cut(name))}</text>'
-        head = _head(plot, f"{name}: {title}", x_label, own)
-        charts.append(f'{head} data-leg="{escape(name)}">{frame}{sign}{text}{drawn}</svg>')
+        drawing = f"{_head(SMALL, f'{name}: {title}')}>{frame}{sign}{text}{drawn}</svg>"
+        read = _strips(own, f"{name}: {title}", x_label, plot)
+        charts.append(f'<div class="plot" data-leg="{escape(name)}">{drawing}{read}</div>')
     return f'<div class="multiples">{"".join(charts)}</div>'
 
 
@@ -186,30 +187,24 @@ def _chance(chance: float | None, plot: _Plot) -> str:
     return f'<line class="chance" x1="{plot.frame.left}" x2="{right}" y1="{at:.1f}" y2="{at:.1f}"/>'
 
 
-def _head(plot: _Plot, title: str, x_label: str, lines: Sequence[Line]) -> str:
-    """The beginning of an SVG's first tag, with what the script needs to read values off it.
+def _head(frame: Frame, title: str) -> str:
+    """The beginning of an SVG's first tag."""
+    size = f'viewBox="0 0 {frame.width} {frame.height}"'
+    return f'<svg {size} role="img" aria-label="{escape(title)}"'
 
-    Along an axis that all curves were measured on, only what was measured is read: `data-snap`.
+
+def _strips(lines: Sequence[Line], title: str, x_label: str, plot: _Plot) -> str:
+    """What is read off the curves, see `strips`.
+
+    Along an axis that all curves were measured on, only what was measured is read.
     """
-    across, upward = plot.across, plot.upward
-    scale = [across.low, across.high, across.start, across.end, upward.end, upward.start]
-    snap = ' data-snap="1"' if all(line.every == 1 or line.thin for line in lines) else ""
-    return (
-        f'<svg viewBox="0 0 {plot.frame.width} {plot.frame.height}" role="img" '
-        f'aria-label="{escape(title)}" data-x="{json.dumps(scale)}" '
-        f'data-axis="{escape(x_label)}"{snap}'
-    )
-
-
-def _data(line: Line) -> str:
-    """The attributes of a curve's group."""
-    ends = [line.low, line.high] if len(line.low) else []
-    rows = [
-        [float(f"{v:.5g}") if math.isfinite(v) else None for v in row]
-        for row in zip(line.x, line.y, *ends, strict=True)
+    measured = all(line.every == 1 or line.thin for line in lines)
+    read = [
+        Read(line.name, line.style.colour, line.thin, line.x, line.y, line.low, line.high)
+        for line in lines
     ]
-    points = json.dumps(rows, separators=(",", ":"))
-    return f'class="one" data-leg="{escape(line.name)}" data-d="{points}"'
+    group = f"at-{crc32(repr((title, read)).encode()):x}"
+    return strips(read, group, x_label, plot.across, plot.frame, measured)
 
 
 def _band(line: Line, plot: _Plot) -> str:
@@ -232,18 +227,19 @@ def _joined(spots: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
 
 
-def _curve(line: Line, plot: _Plot) -> str:
+def _curve(line: Line, plot: _Plot, shared: str | None = None) -> str:
+    """A curve and its marks; its points are those of the element `shared`, if there is one."""
     spots = _spots(line, plot)
     look = f'class="curve c{line.style.colour}"{_dashes(line.style.dash)}'
     if line.thin:
         look = f'class="thin c{line.style.colour}"{_dashes((1, 4))}'
     drawn = f'<polyline {look} points="{_joined(spots)}"/>'
+    if shared and not line.thin:
+        drawn = f'<use {look} href="#{shared}"/>'
     if not line.every:
         return drawn
-    known = np.flatnonzero(np.isfinite(line.y)).tolist()
-    for i, (x, y) in list(zip(known, spots, strict=True))[:: line.every]:
-        at = f'transform="translate({x:.1f} {y:.1f})"'
-        drawn += f"<path {mark(line.style)} {at}><title>{escape(_value(line, i))}</title></path>"
+    for x, y in spots[:: line.every]:
+        drawn += f'<path {mark(line.style)} transform="translate({x:.1f} {y:.1f})"/>'
     return drawn
 
 
@@ -281,13 +277,6 @@ def mark(style: Style) -> str:
     """Return the attributes of a path that draws a strategy's mark about (0, 0)."""
     outlined = " hollow" if style.hollow else ""
     return f'class="point{outlined} c{style.colour}" d="{MARKS[style.mark]}"'
-
-
-def _value(line: Line, i: int) -> str:
-    value = f"{line.y[i]:.4g}"
-    if len(line.low) and not math.isnan(line.low[i]):
-        value += f" [{line.low[i]:.4g}, {line.high[i]:.4g}]"
-    return f"{line.name}: {value} at {line.x[i]:,.6g}"
 
 
 def chip(style: Style) -> str:
