@@ -27,8 +27,8 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as under nohup
 
 
 LONG = (  # minutes in all: `make test` runs them, CI leaves them out to end in half an hour
+    "tests/acquisition/test_bag_distances.py::test_the_second_stage_of_1000_picks_takes_seconds",
     "tests/acquisition/test_kcenter.py::test_memory_stays_near_the_setting",
-    "tests/acquisition/test_matching.py::test_the_second_stage_of_1000_picks_takes_seconds",
     "tests/models/test_memory.py",
     "tests/models/test_mmdet_heads.py::test_an_image_loses_the_same_in_a_batch_and_alone",
     "tests/models/test_shared_memory.py",
@@ -40,6 +40,7 @@ LONG = (  # minutes in all: `make test` runs them, CI leaves them out to end in 
     "tests/tools/cluster/test_scoring_on_ray.py",
     "tests/tools/compare/test_compare_mirror.py::test_every_number_is_mirrored",
     "tests/tools/compare/test_compare_statistics.py::test_that_many_seeds_are_enough",
+    "tests/tools/label/test_push_and_pull.py::test_a_pool_scored_on_ray_gives_the_same_batch",
     "tests/tools/sweep/test_al_sweep_ray.py",
     "tests/tools/train/test_noisy_people.py::test_each_task_learns_from_noisy_people",
     "tests/tools/verify/test_al_verify.py::test_picks_of_every_strategy_are_replayed",

@@ -66,7 +66,7 @@ def test_masks_are_shapes_inside_the_image() -> None:
     rng = np.random.default_rng(0)
     for name, area in (("circle", np.pi), ("square", 2.0), ("triangle", 0.75 * 3**0.5)):
         for radius in (7.0, 10.0, 13.0):
-            alpha = mc.mask(rng, mc.SHAPES[name], radius)
+            alpha = mc.mask(rng, mc.SHAPES[name], radius, mc.EASY)
             assert alpha.sum() == pytest.approx(area * radius**2, rel=0.08)
             assert not alpha[[0, -1]].any() and not alpha[:, [0, -1]].any()
 

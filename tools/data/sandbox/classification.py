@@ -58,9 +58,8 @@ def background(rng: Rng) -> Image:
     return image.clip(0, 255).astype(np.uint8)
 
 
-def mask(rng: Rng, corners: int, look: Look) -> NDArray[np.float32]:
+def mask(rng: Rng, corners: int, radius: float, look: Look) -> NDArray[np.float32]:
     """Draw a mask (SIDE, SIDE) in [0, 1]: a regular polygon, turned and placed at random."""
-    radius = rng.uniform(*look.radius)
     angles = rng.uniform(-look.turn, look.turn) + 2 * np.pi * (np.arange(corners) + 0.5) / corners
     least = radius + 1 if look.off is None else SIDE / 2 - look.off
     centre = rng.uniform(least, SIDE - least, 2)
@@ -104,7 +103,7 @@ def draw_image(seed: int, split: int, index: int, hard: bool, easy: Look = EASY)
     name = CLASSES[index % len(CLASSES)]
     hue, _, shape = name.partition("_")
     image = background(rng)
-    alpha = mask(rng, SHAPES[shape], look)
+    alpha = mask(rng, SHAPES[shape], rng.uniform(*look.radius), look)
     share = alpha[..., None]
     image = (image * (1 - share) + colour(rng, hue, look) * share).round().astype(np.uint8)
     for _ in range(look.bars):
