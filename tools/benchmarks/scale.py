@@ -163,7 +163,7 @@ def busy() -> float:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        except OSError:  # it has ended
+        except (FileNotFoundError, ProcessLookupError):  # it has ended
             continue
         process = int(stat.parent.name)
         parents[process] = int(fields[1])

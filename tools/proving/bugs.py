@@ -42,6 +42,7 @@ def boxes_off(task: Task) -> None:
 
     @wraps(build)
     def built() -> nn.Module:
+        """The network, whose head moves its priors."""
         network: Any = build()
         head = network.bbox_head
         anchors = head.get_anchors
@@ -68,6 +69,7 @@ def taps_of_another(task: Task) -> None:
 
     @wraps(forward)
     def mixed(network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
+        """The output, in training with the taps of each sample's neighbour."""
         output = forward(network, batch, want)
         if not torch.is_grad_enabled():  # nothing is trained
             return output

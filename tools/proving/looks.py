@@ -53,6 +53,7 @@ def hold_still(task: Task) -> None:
 
     @wraps(forward)
     def read(network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
+        """The output; in training its taps and losses, as they were at the first reading."""
         network.eval()
         if not torch.is_grad_enabled():  # nothing is trained
             return forward(network, batch, want)

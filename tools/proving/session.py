@@ -134,6 +134,7 @@ def set_up(proof: Proof, samples: Path, bug: Bug | None = None, still: bool = Fa
     """
 
     def task(kind: type, settings: dict[str, Any]) -> Task:
+        """The adapter, held still and with the bug where these are asked for."""
         adapter = made(kind, settings)
         if still:
             hold_still(adapter)
