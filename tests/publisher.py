@@ -25,6 +25,7 @@ from scipy.io import savemat
 
 from tools.data.published import mpii
 from tools.data.published import sets as published
+from tools.data.published.faults import BATCHES
 from tools.data.published.sets import DataSet
 
 HALF = 200_000  # bytes of random padding in each archive: enough for several reads
@@ -186,7 +187,7 @@ def cifar_tar(monkeypatch: pytest.MonkeyPatch) -> bytes:
     md5 = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
     lists = {"train": "data_batch_1", "test": "test_batch", "": "batches.meta"}
     for split, name in lists.items():
-        monkeypatch.setitem(published.BATCHES, split, {name: md5[name]})
+        monkeypatch.setitem(BATCHES, split, {name: md5[name]})
     return tar({f"cifar-10-batches-py/{name}": content for name, content in files.items()}, "w:gz")
 
 

@@ -34,6 +34,7 @@ from tests.publisher import Publisher
 from tools.data.published import download, prepare, unpack
 from tools.data.published import sets as published
 from tools.data.published.download import PrepareError, fetch
+from tools.data.published.faults import BATCHES, CIFAR, _truth_faults, cifar_faults
 from tools.prepare_data import main
 
 CONTENT = publisher.padding(0) * 5  # 1 MB
@@ -614,7 +615,7 @@ def test_cifar_names_each_file(tmp_path, small, capsys):
     assert run("cifar10", tmp_path, small, "--check") == 1
     said = capsys.readouterr().err
     assert (
-        f"{folder}/data_batch_1: expected the MD5 {published.BATCHES['train']['data_batch_1']}, but the file has "
+        f"{folder}/data_batch_1: expected the MD5 {BATCHES['train']['data_batch_1']}, but the file has "
         "another one" in said
     )
     assert f"{folder}/batches.meta: expected a file, but there is none" in said
@@ -622,7 +623,7 @@ def test_cifar_names_each_file(tmp_path, small, capsys):
 
 def test_cifar_is_counted(tmp_path, small):
     assert run("cifar10", tmp_path, small) == 0
-    faults = published.cifar_faults(tmp_path, {"train": 50_000, "test": 2})
+    faults = cifar_faults(tmp_path, {"train": 50_000, "test": 2})
     assert faults == [f"{tmp_path}/cifar-10-batches-py: expected 50,000 train images, but got 3"]
 
 
@@ -668,7 +669,7 @@ def test_head_boxes_of_other_persons_are_said(tmp_path):
 
     path = tmp_path / "gt_valid.mat"
     savemat(path, {"headboxes_src": [[[0.0] * 3] * 2] * 2, "jnt_missing": [[0.0] * 2] * 16})
-    assert published._truth_faults(path, 2) == [
+    assert _truth_faults(path, 2) == [
         f"{path}: expected the shape (2, 2, 2) as 'headboxes_src', but got (2, 2, 3)",
         f"{path}: expected the shape (16, 2, 2) as 'pos_gt_src', but got nothing",
     ]
@@ -696,12 +697,12 @@ def test_counts_and_checksums_are_the_published_ones():
     }
     assert len(known) == 6
     assert known["cifar-10-python.tar.gz"] == (CIFAR10.url, "md5:c58f30108f718f92721af3b95e74349a")
-    assert CIFAR10.base_folder == published.CIFAR
+    assert CIFAR10.base_folder == CIFAR
     assert {
         "train": dict(CIFAR10.train_list),
         "test": dict(CIFAR10.test_list),
         "": {CIFAR10.meta["filename"]: CIFAR10.meta["md5"]},
-    } == published.BATCHES
+    } == BATCHES
     for key in ("2007", "2007-test", "2012"):
         voc = DATASET_YEAR_DICT[key]
         assert known[voc["filename"]] == (voc["url"], f"md5:{voc['md5']}")

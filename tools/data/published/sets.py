@@ -1,4 +1,4 @@
-"""The published data sets: addresses, checksums, and the files they must contain.
+"""The published data sets: addresses, checksums, and how many samples each must have.
 
 Addresses and MD5 of CIFAR-10 and PASCAL VOC are torchvision's, written down here so that a download
 needs no torch; a test compares them.
@@ -11,22 +11,28 @@ wheel on PyPI (see `mpii.py`), with the address and SHA-256 that PyPI gives, and
 
 from __future__ import annotations
 
-import json
-import os
-import pickle
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from models.process.text import reason, shown
-from tasks.mat import read_arrays
-from tools.data.published.download import digest
+from tools.data.published.faults import (
+    CIFAR,
+    Counts,
+    annotation_faults,
+    cifar_faults,
+    image_faults,
+    voc_faults,
+)
 from tools.data.published.mpii import unpack_wheel
 from tools.data.published.unpack import unpack
 
-Counts = Mapping[str, int]
-NAMED = 3  # missing files that a message names
+VOC = "https://thor.robots.ox.ac.uk/pascal/VOC"
+PYPI = (
+    "https://files.pythonhosted.org/packages/23/78/"
+    "83438de8bc79fae87100ffdf692971305ad493d07ef0ea4cb704a94ef36d"
+)
+WHEEL = "pytorch_stacked_hourglass-1.0.0a9-py3-none-any.whl"
 
 
 @dataclass(frozen=True)
@@ -82,75 +88,9 @@ class DataSet:
         return sum(counts.values()), test
 
 
-# ---------------------------------------------------------------- CIFAR-10
-
-
-CIFAR = "cifar-10-batches-py"
-BATCHES = {
-    "train": {
-        "data_batch_1": "c99cafc152244af753f735de768cd75f",
-        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-        "data_batch_4": "634d18415352ddfa80567beed471001a",
-        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-    },
-    "test": {"test_batch": "40351d587109b95175f43aff81a1287e"},
-    "": {"batches.meta": "5ff9c542aee3614f3951f8cda6e48888"},
-}
-NUMBERS = 3 * 32 * 32  # of an image
-
-
-def cifar_faults(root: Path, counts: Counts) -> list[str]:
-    """Return the files that differ from the published ones by MD5, or wrong numbers of images."""
-    folder = root / CIFAR
-    files = {name: md5 for part in BATCHES.values() for name, md5 in part.items()}
-    faults = []
-    for name, md5 in files.items():
-        if not (folder / name).is_file():
-            faults.append(f"{folder / name}: expected a file, but there is none")
-        elif digest(folder / name, "md5") != f"md5:{md5}":
-            faults.append(f"{folder / name}: expected the MD5 {md5}, but the file has another one")
-    if faults:
-        return faults
-    for split, count in counts.items():
-        actual = sum(_cifar_images(folder / name) for name in BATCHES[split])
-        if actual != count:
-            faults.append(_wrong_count(folder, count, f"{split} images", actual))
-    return faults
-
-
 def place_batch(path: PurePosixPath) -> PurePosixPath | None:
     """cifar-10-batches-py/... -> the same, and None for other files."""
     return path if path.parts[0] == CIFAR else None
-
-
-def _cifar_images(path: Path) -> int:
-    """Return the number of images of a batch; its MD5 must be right, as a pickle may run code."""
-    with open(path, "rb") as file:
-        return pickle.load(file, encoding="latin1")["data"].size // NUMBERS
-
-
-# ---------------------------------------------------------------- PASCAL VOC
-
-VOC = "https://thor.robots.ox.ac.uk/pascal/VOC"
-
-
-def voc_faults(root: Path, counts: Counts) -> list[str]:
-    """Return faults of each list ("VOC2007/test"): its length, missing images or annotations."""
-    faults = []
-    for name, count in counts.items():
-        year, _, split = name.partition("/")
-        path = root / year / "ImageSets/Main" / f"{split}.txt"
-        try:
-            ids = path.read_text(encoding="utf-8", errors="replace").split()
-        except OSError as error:
-            faults.append(f"{path}: expected a list of {count:,} images, but got {reason(error)}")
-            continue
-        if len(ids) != count:
-            faults.append(_wrong_count(path, count, "images", len(ids)))
-        faults += _missing(root / year / "JPEGImages", [f"{i}.jpg" for i in ids])
-        faults += _missing(root / year / "Annotations", [f"{i}.xml" for i in ids])
-    return faults
 
 
 def strip_devkit(path: PurePosixPath) -> PurePosixPath | None:
@@ -169,93 +109,9 @@ def _voc(address: str, md5: str, name: str, count: int) -> Archive:
     )
 
 
-# ---------------------------------------------------------------- MPII
-
-WHEEL = "pytorch_stacked_hourglass-1.0.0a9-py3-none-any.whl"
-PYPI = "https://files.pythonhosted.org/packages/23/78/83438de8bc79fae87100ffdf692971305ad493d07ef0ea4cb704a94ef36d"
-# in gt_valid.mat: shapes without the last axis, which is the person
-TRUTH = {"headboxes_src": (2, 2), "jnt_missing": (16,), "pos_gt_src": (16, 2)}
-
-
-def annotation_faults(root: Path, counts: Counts) -> list[str]:
-    """Return the faults of annot/train.json, annot/valid.json and annot/gt_valid.mat.
-
-    The first two must have `counts` persons, and the last as many as the second.
-    """
-    faults = []
-    for split, count in counts.items():
-        path = root / "annot" / f"{split}.json"
-        persons = _persons(path)
-        if isinstance(persons, str):
-            faults.append(f"{path}: expected a json list of {count:,} persons, but got {persons}")
-        elif len(persons) != count:
-            faults.append(_wrong_count(path, count, "persons", len(persons)))
-    return faults + _truth_faults(root / "annot/gt_valid.mat", counts["valid"])
-
-
-def _truth_faults(path: Path, count: int) -> list[str]:
-    try:
-        arrays = read_arrays(path.read_bytes())
-    except (OSError, ValueError, MemoryError) as error:
-        return [f"{path}: expected MATLAB's format, but got {reason(error)}"]
-    faults = []
-    for name, shape in TRUTH.items():
-        expected = (*shape, count)
-        actual = arrays[name].shape if name in arrays else "nothing"
-        if actual != expected:
-            faults.append(f"{path}: expected the shape {expected} as {name!r}, but got {actual}")
-    return faults
-
-
-def _persons(path: Path) -> list[str] | str:
-    """Return the image of each person in an annotation file, or the reason why there are none."""
-    try:
-        return [str(person["image"]) for person in json.loads(path.read_bytes())]
-    except OSError as error:
-        return reason(error)
-    # ValueError: json's and unicode's
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        return f"something else ({reason(error)})"
-
-
-def image_faults(root: Path, counts: Counts) -> list[str]:
-    """Return the images that the annotations name and that are missing."""
-    lists = [_persons(root / "annot" / f"{split}.json") for split in ("train", "valid")]
-    names = {name for persons in lists if not isinstance(persons, str) for name in persons}
-    if not names and not (root / "images").is_dir():
-        return [f"{root / 'images'}: expected a folder of images, but there is none"]
-    return _missing(root / "images", names)
-
-
 def place_image(path: PurePosixPath) -> PurePosixPath | None:
     """An image, in whatever folder of the archive -> images/..."""
     return PurePosixPath("images") / path.name if path.suffix == ".jpg" else None
-
-
-# ---------------------------------------------------------------- all
-
-
-def _wrong_count(where: Path, expected: int, what: str, actual: object) -> str:
-    return f"{where}: expected {expected:,} {what}, but got {actual}"
-
-
-def _missing(folder: Path, names: Collection[str]) -> list[str]:
-    """Return one sentence if files are missing or empty, naming the first."""
-    try:
-        with os.scandir(folder) as entries:
-            sizes = {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
-    except OSError:
-        sizes = {}
-    missing = sorted(name for name in names if not sizes.get(name))
-    if not missing:
-        return []
-    some = ", ".join(shown(name) for name in missing[:NAMED])
-    if len(missing) > NAMED:
-        some += ", ..."
-    return [
-        f"{folder}: expected {len(names):,} files, but {len(missing):,} are missing or empty: "
-        f"{some}"
-    ]
 
 
 SETS = {

@@ -86,7 +86,8 @@ def _extract(archive: Path, staging: Path, place: Place) -> None:
                 if member.isreg():
                     path = place(PurePosixPath(member.name))
                 if path is not None:
-                    _write(members.extractfile(member), staging / path, member)  # type: ignore[arg-type]
+                    content = members.extractfile(member)
+                    _write(content, staging / path, member)  # type: ignore[arg-type]
                 progress.update(task, completed=file.tell())
 
 

@@ -35,7 +35,8 @@ CORNERS = {"circle": 64, "square": 4, "triangle": 3}  # of the polygons that are
 EMPTY_SHARE = 0.02  # of all scenes
 DIFFICULT_SHARE = 0.03  # of the objects in hard scenes
 ANNOTATION = """<annotation><folder>VOC2007</folder><filename>{id}.jpg</filename>
-\t<size><width>{side}</width><height>{side}</height><depth>3</depth></size><segmented>0</segmented>{objects}
+\t<size><width>{side}</width><height>{side}</height><depth>3</depth></size><segmented>0</segmented>\
+{objects}
 </annotation>
 """
 OBJECT = """
