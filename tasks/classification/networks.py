@@ -18,7 +18,7 @@ from models.networks.weights import WeightsError
 from models.output import Tap
 
 if TYPE_CHECKING:
-    from models.networks.timm_networks import Weights
+    from models.networks.timm_weights import Weights
 
 PREFIX = "timm:"
 
@@ -94,6 +94,13 @@ def _timm() -> ModuleType:
     return timm_networks
 
 
+def _timm_weights() -> ModuleType:
+    """The same of its weights."""
+    from models.networks import timm_weights
+
+    return timm_weights
+
+
 class SuiteNetwork:
     """A network of the suite or of torchvision, from random weights; see `Network`."""
 
@@ -158,7 +165,7 @@ class TimmNetwork:
         """
         network = self.bare(classes)
         if self.pretrained:
-            _timm().load(network, self._state(classes))
+            _timm_weights().load(network, self._state(classes))
         return network
 
     def bare(self, classes: int) -> nn.Module:
@@ -192,7 +199,7 @@ class TimmNetwork:
     def notes(self, classes: int) -> list[str]:
         """That the classifier begins at random, where the weights are for other classes."""
         state = self._state(classes)
-        if not state or not _timm().lacks_classifier(self.name, self.input_size, state):
+        if not state or not _timm_weights().lacks_classifier(self.name, self.input_size, state):
             return []
         where = "timm's weights" if self.pretrained is True else str(self.pretrained)
         return [
@@ -210,6 +217,6 @@ class TimmNetwork:
 
     def _found(self, classes: int) -> Weights:
         if self.pretrained is True:
-            return _timm().downloaded(self.name, classes, self.input_size)
+            return _timm_weights().downloaded(self.name, classes, self.input_size)
         path = Path(str(self.pretrained)).expanduser()
-        return _timm().read(path, self.name, classes, self.input_size)
+        return _timm_weights().read(path, self.name, classes, self.input_size)

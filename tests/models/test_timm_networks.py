@@ -14,7 +14,7 @@ from timm.data import resolve_data_config
 from timm.utils import CheckpointSaver
 from torch import nn
 
-from models.networks import timm_networks
+from models.networks import timm_networks, timm_weights
 from models.networks.weights import WeightsError
 from models.output import Tap
 from models.process.seeding import seeded
@@ -183,22 +183,22 @@ def saved_for_the_hub(network: nn.Module, folder: Path) -> Path:
 def test_a_checkpoint_that_timm_wrote_is_loaded_whole(tmp_path: Path, save):
     with seeded(7):
         trained = timm.create_model(TINY, num_classes=5)
-    state = timm_networks.read(save(trained, tmp_path), TINY, 5, 32)
+    state = timm_weights.read(save(trained, tmp_path), TINY, 5, 32)
     network = made()
     assert not same_weights(network, trained)
-    timm_networks.load(network, state)
+    timm_weights.load(network, state)
     assert same_weights(network, trained)
-    assert not timm_networks.lacks_classifier(TINY, 32, state)
+    assert not timm_weights.lacks_classifier(TINY, 32, state)
 
 
 def test_of_other_classes_all_but_the_classifier_is_loaded(tmp_path: Path):
     with seeded(7):
         trained = timm.create_model(TINY, num_classes=9)
-    state = timm_networks.read(saved_by_training(trained, tmp_path), TINY, 5, 32)
-    assert timm_networks.lacks_classifier(TINY, 32, state)
+    state = timm_weights.read(saved_by_training(trained, tmp_path), TINY, 5, 32)
+    assert timm_weights.lacks_classifier(TINY, 32, state)
     assert trained.state_dict().keys() - state.keys() == {"head.fc.weight", "head.fc.bias"}
     network, fresh = made(), made()
-    timm_networks.load(network, state)
+    timm_weights.load(network, state)
     assert all(torch.equal(network.state_dict()[key], value) for key, value in state.items())
     assert torch.equal(network.head.fc.weight, fresh.head.fc.weight)
 
@@ -215,7 +215,7 @@ def test_positions_of_patches_are_fitted_as_timm_does(tmp_path: Path):
         pretrained_cfg_overlay=dict(file=str(path), num_classes=5),
     )
     network = made("test_vit", size=64)
-    timm_networks.load(network, timm_networks.read(path, "test_vit", 5, 64))
+    timm_weights.load(network, timm_weights.read(path, "test_vit", 5, 64))
     assert same_weights(network, reference)
     assert network.pos_embed.shape != trained.pos_embed.shape
 
@@ -248,17 +248,17 @@ def wrong_files(folder: Path) -> dict[str, Path]:
 def test_wrong_files_are_refused_with_what_to_do(tmp_path: Path, name: str, message: str):
     path = wrong_files(tmp_path).get(name, tmp_path / name)
     with pytest.raises(WeightsError, match=f"{message}.*{ADVICE}"):
-        timm_networks.read(path, TINY, 5, 32)
+        timm_weights.read(path, TINY, 5, 32)
 
 
 def test_weights_that_cannot_be_reached_say_what_to_do(monkeypatch):
     def unreachable(name: str, **settings):
         raise OSError("no such host")
 
-    monkeypatch.setattr(timm_networks, "_create", lambda *_, **__: unreachable(TINY))
+    monkeypatch.setattr(timm_weights, "create", lambda *_, **__: unreachable(TINY))
     message = rf"Could not get timm's weights of '{TINY}' \(OSError: no such host\).*{ADVICE}"
     with pytest.raises(WeightsError, match=message):
-        timm_networks.downloaded(TINY, 5, 32)
+        timm_weights.downloaded(TINY, 5, 32)
 
 
 @pytest.mark.parametrize("classes", [1000, 5])
@@ -271,9 +271,9 @@ def test_downloaded_weights_lack_the_classifier_of_other_classes(
     path = saved_as_state(trained, tmp_path)
     here = partial(timm.create_model, pretrained_cfg_overlay=dict(file=str(path)))
     monkeypatch.setattr(timm_networks.timm, "create_model", here)
-    state = timm_networks.downloaded(TINY, classes, 32)
+    state = timm_weights.downloaded(TINY, classes, 32)
     monkeypatch.undo()
-    assert timm_networks.lacks_classifier(TINY, 32, state) is (classes == 5)
+    assert timm_weights.lacks_classifier(TINY, 32, state) is (classes == 5)
     network = made(classes=classes)
-    timm_networks.load(network, state)
+    timm_weights.load(network, state)
     assert torch.equal(network.stem[0].weight, trained.stem[0].weight)
