@@ -23,7 +23,7 @@ from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
 from tasks.coco_json import settings_on
 from tasks.data import canonical, drawn, even, first_fault_raised, spread
-from tasks.detection import views
+from tasks.detection import pipelines, views
 from tasks.detection.coco import Coco, coco_faults, read_coco
 from tasks.detection.deployment import BoxDeployment
 from tasks.detection.drawing import drawn as thumbnail
@@ -90,7 +90,7 @@ class Detection:
         classes: names in label order; ``"voc"`` and ``"coco"`` are those of the data sets.
         network: ``"ssd300_vgg16"``; ``"small_ssd"`` for 128-pixel images; or
             ``dict(type="mmdet", config="retinanet/retinanet_r50_fpn_1x_coco.py")`` for any detector
-            that mmdet has a config of, with the settings of `networks.MmdetSettings`.
+            that mmdet has a config of, with the settings of `mmdet_network.MmdetSettings`.
         pretrained: weights to begin with. ``"backbone"``: of the backbone on ImageNet, as the
             network's config names them, downloaded on first use; ``"detector"``: of the whole
             detector, as mmdet trained it; None: random; or the address or the path of weights, of
@@ -101,7 +101,8 @@ class Detection:
         difficult: boxes marked difficult (crowds in COCO) in training: ``"ignore"`` takes priors
             that overlap them as neither positive nor negative; ``"train"`` trains on them.
             Evaluation never counts them.
-        augmentation: ``"ssd"``, ``"mmdet"``, ``"flip"`` or ``"none"``; see `views.train_pipeline`.
+        augmentation: ``"ssd"``, ``"mmdet"``, ``"flip"`` or ``"none"``; see
+            `pipelines.train_pipeline`.
         eval_mode: VOC's AP by ``"11points"`` (VOC2007) or ``"area"``.
         test_share: the share of the images of `train` that is drawn as the test set, in place of
             `test`.
@@ -127,8 +128,8 @@ class Detection:
         network: str | dict[str, Any] = "ssd300_vgg16",
         pretrained: str | None = "backbone",
         image_loss: ssd.ImageLoss = "mean",
-        difficult: views.Difficult = "ignore",
-        augmentation: views.Augmentation = "ssd",
+        difficult: pipelines.Difficult = "ignore",
+        augmentation: pipelines.Augmentation = "ssd",
         eval_mode: Literal["11points", "area"] = "11points",
         test_limit: Annotated[int, Ge(1)] | None = None,
         test_share: Annotated[float, Gt(0), Lt(1)] | None = None,
@@ -231,13 +232,13 @@ class Detection:
         return boxes_of(self._infos("test"), ignored=True)
 
     @property
-    def _canvas(self) -> views.Canvas:
+    def _canvas(self) -> pipelines.Canvas:
         return self._network.canvas
 
     @cached_property
     def _train(self) -> ConcatDataset:
         return self._read(
-            "train", views.train_pipeline(self.augmentation, self._canvas, self.difficult)
+            "train", pipelines.train_pipeline(self.augmentation, self._canvas, self.difficult)
         )
 
     def noisy(self, oracle: Noisy, seed: int) -> None:
@@ -267,12 +268,12 @@ class Detection:
     @cached_property
     def _pool(self) -> ConcatDataset:
         return views.seen_as_at_test_time(
-            self._train, views.test_pipeline(self._canvas, self.difficult)
+            self._train, pipelines.test_pipeline(self._canvas, self.difficult)
         )
 
     @cached_property
     def _whole_test(self) -> ConcatDataset:
-        return self._read("test", views.test_pipeline(self._canvas, self.difficult))
+        return self._read("test", pipelines.test_pipeline(self._canvas, self.difficult))
 
     def _read(self, split: Literal["train", "test"], pipeline: list[dict]) -> ConcatDataset:
         if self.format == "voc":

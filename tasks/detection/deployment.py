@@ -19,8 +19,9 @@ from models.networks.mmdet_config import of_classes, parts
 from tasks.base import Batch
 from tasks.deployable import Export, Record, Subject
 from tasks.deployment import WEIGHTS, canvas, corners, source_of
-from tasks.detection import views
-from tasks.detection.networks import MmdetNetwork, Network, SSDNetwork
+from tasks.detection import pipelines
+from tasks.detection.mmdet_network import MmdetNetwork
+from tasks.detection.networks import Network, SSDNetwork
 from tasks.drawing import caption_height, write
 
 COLOUR = "lime"
@@ -42,10 +43,10 @@ class Files(Dataset):
         canvas: the network's input.
     """
 
-    def __init__(self, subjects: Sequence[Subject], canvas: views.Canvas) -> None:
+    def __init__(self, subjects: Sequence[Subject], canvas: pipelines.Canvas) -> None:
         self.subjects = subjects
         with DefaultScope.overwrite_default_scope("mmdet"):
-            self.pipeline = Compose(views.test_pipeline(canvas, "ignore"))
+            self.pipeline = Compose(pipelines.test_pipeline(canvas, "ignore"))
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -157,7 +158,7 @@ def _record(box: list[float], label: int, score: float) -> Record:
     return {"category_id": label + 1, "bbox": bbox, "score": score}
 
 
-def _config(model: Mapping[str, Any], canvas: views.Canvas) -> dict[str, Any]:
+def _config(model: Mapping[str, Any], canvas: pipelines.Canvas) -> dict[str, Any]:
     """What `init_detector` and `inference_detector` read."""
     size = (canvas.width, canvas.height)
     steps: list[dict[str, Any]] = [

@@ -14,6 +14,7 @@ from models.networks.bags import NOISES, bag_of, noisy, quality_of, stability_of
 from models.output import Output
 
 BOXES = frozenset({"bag", "quality", "stability"})
+GIVEN = frozenset({"loss", "probs", "counts"}) | BOXES  # the fields that every detector returns
 
 
 @dataclass(frozen=True)

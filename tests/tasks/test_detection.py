@@ -18,7 +18,7 @@ from pycocotools.cocoeval import COCOeval
 
 from models.process.seeding import seeded
 from tasks.base import DataError
-from tasks.detection import Detection, views
+from tasks.detection import Detection, pipelines
 from tasks.detection.adapter import VOC_CLASSES
 from tasks.detection.metrics import VocMap
 from tests import contract, devkit
@@ -245,7 +245,7 @@ def test_without_augmentation_an_image_is_learned_as_it_is_scored(voc: Path):
 def test_the_ssd_crop_asks_one_box_where_mmdets_asks_all():
     """Two boxes in opposite corners: a crop can overlap one of them by half, but never both."""
     boxes = torch.tensor([[0.0, 0, 95, 95], [105, 105, 200, 200]])
-    crop, kept = views.SSDCrop(), set()
+    crop, kept = pipelines.SSDCrop(), set()
     crop._draw.options = [0.5]
     for seed in range(10):
         with seeded(seed):

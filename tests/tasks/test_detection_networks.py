@@ -13,10 +13,10 @@ from mmengine.structures import InstanceData
 from models.networks.mmdet_config import blueprint
 from models.process.seeding import seeded
 from tasks.base import no_committee
-from tasks.detection import Detection, views
+from tasks.detection import Detection
 from tasks.detection.counted import counted
 from tasks.detection.networks import SSDNetwork, network_of
-from tasks.detection.views import Canvas, FitInside
+from tasks.detection.pipelines import META, Canvas, FitInside
 from tests import contract, devkit
 from tests.devkit import detection
 from tests.toy import model_of
@@ -169,7 +169,7 @@ def test_boxes_are_predicted_in_the_pixels_of_the_file(voc):
     )
     corners = truth.tensor if isinstance(truth, HorizontalBoxes) else truth
     torch.testing.assert_close(corners / factor, own.float(), atol=1e-3, rtol=1e-3)
-    assert views.META[-1] == "scale_factor"
+    assert META[-1] == "scale_factor"
 
 
 # training

@@ -30,7 +30,7 @@ from models.training import trainer
 from models.training.joint import JointModel
 from models.training.loading import LabeledSampler
 from tasks.base import DataError
-from tasks.detection import views
+from tasks.detection import pipelines, views
 from tests import devkit
 from tests.conftest import REPOSITORY
 from tests.devkit import detection
@@ -346,9 +346,9 @@ def positions_for_ids(patch: pytest.MonkeyPatch) -> None:
 
 def a_random_test_view(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        views,
+        pipelines,
         "test_pipeline",
-        lambda size, difficult: views.train_pipeline("mmdet", size, difficult),
+        lambda size, difficult: pipelines.train_pipeline("mmdet", size, difficult),
     )
 
 
