@@ -23,7 +23,7 @@ from models.process.seeding import seeded
 from tests import commands, contract, imagekit
 from tests.conftest import REPOSITORY
 from tools.contract.matrix import Silent
-from tools.experiment import preflight
+from tools.experiment import cost, preflight
 from tools.experiment.config import Experiment, load
 from tools.experiment.options import ConfigError
 from tools.record.folder import RunFolder
@@ -212,7 +212,7 @@ def test_the_plan_counts_members_and_passes(image_folder: Path, tmp_path: Path):
         ("dropout_bald", 2, 3),
         ("random", 2, 1),
     ):
-        plan = preflight.plan(experiment_of(image_folder, strategy), tmp_path, 0)
+        plan = cost.plan(experiment_of(image_folder, strategy), tmp_path, 0)
         assert f"training {trainings} trainings of 1 epochs" in plan
         assert (f", {times} times each" in plan) == (times > 1)
 
@@ -423,7 +423,7 @@ def test_tod_compares_with_the_last_cycles_network(image_folder: Path, tmp_path:
     assert "weights/member2" not in receipts[0]
     best = np.argsort(-second.signals["change"], kind="stable")[:2]
     assert set(second.picked.tolist()) == set(second.candidates[best].tolist())
-    assert ", 2 times each" in preflight.plan(experiment, tmp_path, 0)
+    assert ", 2 times each" in cost.plan(experiment, tmp_path, 0)
 
 
 def test_dropout_needs_a_layer_to_drop_out_after(image_folder: Path):

@@ -28,7 +28,7 @@ from models.training.compiling import CompileError
 from tasks import grouping
 from tasks.base import DataError, lower_is_better
 from tools.display.console import Plain
-from tools.experiment import preflight
+from tools.experiment import cost, preflight
 from tools.experiment.config import Experiment, Make, load, made
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
 from tools.mirror import identity
@@ -118,7 +118,7 @@ def _main(arguments: argparse.Namespace, console: Console, make: Make) -> int:
     bytes_needed = _preflight(experiment, folder, arguments.check == "full", console)
     if arguments.dry_run:
         data.check(folder.path, fingerprint(experiment.task), preflight.names(experiment.task))
-        console.print(preflight.plan(experiment, folder.path, bytes_needed))
+        console.print(cost.plan(experiment, folder.path, bytes_needed))
         return 0
     if experiment.training.deterministic and torch.cuda.is_available():
         console.print(
@@ -185,7 +185,7 @@ def _preflight(experiment: Experiment, folder: RunFolder, full: bool, console: C
     faults, notes = preflight.findings(experiment, full, built)
     bytes_needed = 0
     if not faults:
-        faults, bytes_needed = preflight.disk(experiment, folder.path, built)
+        faults, bytes_needed = cost.disk(experiment, folder.path, built)
     if faults:
         raise ConfigError(experiment.name, faults)
     for note in grouping.told(notes):

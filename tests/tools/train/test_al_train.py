@@ -27,7 +27,7 @@ from tests import commands
 from tests.conftest import REPOSITORY
 from tests.toy import NegativeError, Toy
 from tools import al_train
-from tools.experiment import preflight
+from tools.experiment import cost
 from tools.experiment.options import ALL_TOLD
 from tools.record import files as record
 from tools.record import folder as folders
@@ -672,7 +672,7 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path, capsys, monkeypatch, stra
     asked = []
     free = needed - 1
     monkeypatch.setattr(
-        preflight.shutil, "disk_usage", lambda path: asked.append(path) or Usage(10**9, 0, free)
+        cost.shutil, "disk_usage", lambda path: asked.append(path) or Usage(10**9, 0, free)
     )
     lines = refused(tmp_path, capsys, "--strategy", strategy)
     assert lines[1].startswith("  --work-dir: expected 0 MB of free disk in ")

@@ -12,7 +12,7 @@ from models.training.checkpoint import CHECKPOINT, read
 from tests import commands
 from tests.conftest import REPOSITORY
 from tools import al_verify
-from tools.experiment import preflight
+from tools.experiment import cost
 from tools.record.folder import RunFolder
 from tools.record.receipt import weights_digest
 from tools.train.loop import run
@@ -84,7 +84,7 @@ def test_the_disk_that_they_take_is_asked_for(tmp_path: Path, capsys, monkeypatc
     needed = 3 * 3 * 4 * 242 + 2 * 4 * 242
     usage = namedtuple("usage", "total used free")
     free = [needed - 1]
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: usage(10**9, 0, free[0]))
+    monkeypatch.setattr(cost.shutil, "disk_usage", lambda path: usage(10**9, 0, free[0]))
     assert main(tmp_path / "run", "--dry-run", *ALL) == 2
     assert "--work-dir: expected 0 MB of free disk" in capsys.readouterr().out
     free[0] = needed
