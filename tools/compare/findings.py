@@ -25,9 +25,10 @@ from tools.compare.curves import (
 from tools.compare.grouping import Comparison
 from tools.compare.held import Choice, choice
 from tools.compare.module import Health, Part, attribution, ranking_health
+from tools.compare.penalties import Penalties, penalties
 from tools.compare.saving import Saving, saving
 from tools.compare.shares import Variation, variations
-from tools.compare.statistics import Pair, Penalties, compare_areas, penalties
+from tools.compare.statistics import Pair, compare_areas
 from tools.compare.testset import Resampled, resampled
 from tools.record import plans
 from tools.record.reading import Run

@@ -22,13 +22,13 @@ from tests.conftest import REPOSITORY
 from tools import al_compare
 from tools.compare.grouping import Comparison
 from tools.compare.page.diagrams import critical_differences, profiles, uri
+from tools.compare.penalties import Penalties
 from tools.compare.ranking import words
 from tools.compare.ranking.gains import wins
 from tools.compare.ranking.profiles import profile
 from tools.compare.ranking.ranks import cliques, friedman, ranked, ranks, signed_rank
 from tools.compare.ranking.resampling import firmness, taus
 from tools.compare.ranking.scores import Scores, Setting, scores
-from tools.compare.statistics import Penalties
 from tools.display.looks import styles
 
 LEGS = ("random", "a", "b", "c")

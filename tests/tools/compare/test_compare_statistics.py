@@ -17,12 +17,12 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
 from tests.comparekit import legs_of, made
+from tools.compare.penalties import penalties
 from tools.compare.statistics import (
     MOST,
     compare_areas,
     holm,
     paired_test,
-    penalties,
     power,
     seeds_needed,
 )

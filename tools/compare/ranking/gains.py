@@ -9,7 +9,7 @@ import numpy as np
 
 from tools.compare.curves import Estimate
 from tools.compare.findings import REFERENCE, Findings
-from tools.compare.statistics import Penalties
+from tools.compare.penalties import Penalties
 
 
 @dataclass(frozen=True)
