@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tools.compare.families import SEEDS, START, Fixed, by_seeds, fixed, remarks, together
-from tools.record.comparable import ANYWHERE, BETWEEN_LEGS, differing
+from tools.record.comparable import ANYWHERE, BETWEEN_LEGS, MISSING, differing
 from tools.record.data import kept
 from tools.record.fingerprint import difference
 from tools.record.first_cycle import First
-from tools.record.folder import MISSING, RunFolder
+from tools.record.folder import RunFolder
 from tools.record.reading import ComparisonError, Run
 
 SHOWN = 20  # differences in one message

@@ -1,15 +1,58 @@
-"""Read the text files of a run folder's committed cycles: rows, hashes of times, and state."""
+"""The text files of a run folder's committed cycles: rows, hashes of times, and state."""
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from acquisition.pool import Pool
 from tools.record import files
 from tools.record.files import RunFolderError
-from tools.record.receipt import receipt_digest
+from tools.record.receipt import receipt_digest, times_digest
+from tools.record.writing import write_whole
+
+ROWS, TIMES, STATE = "metrics.jsonl", "seconds.txt", "state.json"
+
+
+def as_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as JSON holds it: NumPy numbers as Python's, what is not finite as null."""
+    return {key: _json(value) for key, value in row.items()}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write(folder: Path, row: dict[str, Any], pool: Pool, receipt: Mapping[str, str]) -> None:
+    """Write the row of a cycle, the hash of its times, and the state, each file whole by itself.
+
+    Args:
+        folder: of the run.
+        row: as `as_json` returns it.
+        pool: of the next cycle.
+        receipt: of the cycle, whose hash the state holds; empty if there is none.
+    """
+    cycle = row["cycle"]
+    state = {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)}
+    if pool.validation:
+        state["validation"] = list(pool.validation)
+    if receipt:
+        state["receipt"] = receipt_digest(receipt)
+    lines = [json.dumps(one) for one in [*rows(folder / ROWS, cycle), row]]
+    hashes = times(folder / TIMES, cycle)
+    hashes.append(times_digest(row, hashes[-1] if hashes else ""))
+    write_whole(folder / ROWS, "".join(f"{line}\n" for line in lines).encode())
+    write_whole(folder / TIMES, "".join(f"{line}\n" for line in hashes).encode())
+    write_whole(folder / STATE, json.dumps(state).encode())  # the last: now the cycle counts
 
 
 def state(path: Path) -> tuple[Pool, str | None] | None:

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tools.experiment.settings import flat
 from tools.record import literals
-from tools.record.comparable import LOAD
+from tools.record.comparable import LOAD, MISSING, differing
 from tools.record.files import SMALL, RunFolderError, parsed, shallow, text
 from tools.record.writing import write_whole
 
@@ -159,6 +160,25 @@ def describe(folder: Path, config: Mapping[str, Any], about: Facts | None) -> No
         write_whole(folder / CONFIG, as_json(config))
     if about is not None and before != about:  # the code may lie elsewhere now
         write_whole(folder / FACTS, facts_json(about))
+
+
+def check(folder: Path, config: Mapping[str, Any]) -> None:
+    """Check that a folder with settings was made with the same ones.
+
+    Raises:
+        RunFolderError: if it was made with others, naming what differs.
+    """
+    if not there(folder):
+        return
+    before = flat(settings(folder))
+    now = flat(plain(config))
+    keys = differing(before, now)
+    if keys:
+        lines = [
+            f"{k}: {before.get(k, MISSING)!r} there, {now.get(k, MISSING)!r} now" for k in keys
+        ]
+        what = f"{folder} was made with another config; take its settings, or another --work-dir:"
+        raise RunFolderError("\n  ".join([what, *lines]))
 
 
 def shown_differs(folder: Path) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,21 +17,12 @@ from models.process.files import locked
 from models.process.ranks import barrier, is_main_process
 from tasks import per_image
 from tasks.per_image import Matched, Ratio
-from tools.experiment.settings import flat
-from tools.record import committed, data, facts, files
-from tools.record.comparable import MISSING, differing
+from tools.record import committed, data, facts, files, samples
 from tools.record.facts import Facts
 from tools.record.files import RunFolderError
 from tools.record.fingerprint import Fingerprint
 from tools.record.marks import lost
-from tools.record.receipt import (
-    chained,
-    judged_digest,
-    packed,
-    receipt_digest,
-    times_digest,
-    unpacked,
-)
+from tools.record.receipt import chained, judged_digest, packed, unpacked
 from tools.record.writing import write_whole
 
 
@@ -60,20 +48,7 @@ class RunFolder:
             RunFolderError: if it was made with another one, naming what differs.
         """
         self.require_whole()
-        if not facts.there(self.path):
-            return
-        before = flat(facts.settings(self.path))
-        now = flat(facts.plain(config))
-        keys = differing(before, now)
-        if keys:
-            lines = [
-                f"{k}: {before.get(k, MISSING)!r} there, {now.get(k, MISSING)!r} now" for k in keys
-            ]
-            what = (
-                f"{self.path} was made with another config; take its settings, or another "
-                "--work-dir:"
-            )
-            raise RunFolderError("\n  ".join([what, *lines]))
+        facts.check(self.path, config)
 
     def require_whole(self) -> None:
         """Check that no file is lost or lies elsewhere.
@@ -139,18 +114,7 @@ class RunFolder:
         """
         self.check(config)
         facts.describe(self.path, config, told)
-        written = self.path / "samples.txt"
-        if not written.exists():
-            write_whole(written, "".join(f"{name}\n" for name in names).encode())
-        before = written.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
-        if before != list(names):
-            pairs = itertools.zip_longest(before, names, fillvalue=MISSING)
-            place, (old, new) = next(
-                (i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1]
-            )
-            raise RunFolderError(
-                f"{written} is of other data: sample {place} is {old!r} there, and {new!r} now"
-            )
+        samples.keep(self.path, names)
         if name and self.name != name:
             write_whole(self.path / "name.txt", f"{name}\n".encode())
         data.keep(self.path, made_of, names)
@@ -176,7 +140,7 @@ class RunFolder:
         Raises:
             RunFolderError: if the file cannot be read.
         """
-        return files.text(self.path / "samples.txt", files.NAMES).split("\n")[:-1]
+        return samples.read(self.path)
 
     @property
     def committed(self) -> int:
@@ -307,7 +271,7 @@ class RunFolder:
         Returns:
             The row as it was written.
         """
-        written = {key: _json(value) for key, value in row.items()}
+        written = committed.as_json(row)
         if is_main_process():
             self._write(written, query, pool, receipt or {})
         barrier()
@@ -316,30 +280,15 @@ class RunFolder:
     def _write(
         self, row: dict[str, Any], query: Query | None, pool: Pool, receipt: Mapping[str, str]
     ) -> None:
-        """Write the files of a cycle, each whole by itself.
-
-        None counts before `state.json`, which also holds the receipt's hash.
-        """
+        """Write the files of a cycle, each whole by itself; none counts before `state.json`."""
         cycle = row["cycle"]
-        state = {"cycle": pool.cycle, "size": pool.size, "labeled": list(pool.labeled)}
-        if pool.validation:
-            state["validation"] = list(pool.validation)
         if receipt:
             before = self.receipt(cycle - 1) if cycle else {}
             receipt = chained(receipt, row, before)
-            state["receipt"] = receipt_digest(receipt)
         arrays: dict[str, Any] = packed(query, receipt)
         if arrays:
             write_whole(self.query_file(cycle), partial(np.savez, **arrays))
-        rows = [*self.rows(cycle), row]
-        times = self.times(cycle)
-        previous = times[-1] if times else ""
-        times.append(times_digest(row, previous))
-        write_whole(
-            self.path / "metrics.jsonl", "".join(json.dumps(r) + "\n" for r in rows).encode()
-        )
-        write_whole(self.path / "seconds.txt", "".join(f"{line}\n" for line in times).encode())
-        write_whole(self.path / "state.json", json.dumps(state).encode())
+        committed.write(self.path, row, pool, receipt)
         self._tidy(pool.cycle)
 
     def _tidy(self, cycle: int) -> None:
@@ -412,12 +361,3 @@ class RunFolder:
     def finish(self) -> None:
         """Mark the run as finished."""
         write_whole(self.path / "done", b"")
-
-
-def _json(value: Any) -> Any:
-    """Return a value as JSON holds it: NumPy numbers as Python's, what is not finite as null."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

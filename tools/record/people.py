@@ -12,12 +12,12 @@ from typing import Any
 
 from models.process.text import shown
 from tools.experiment.settings import flat
-from tools.record import facts, files
+from tools.record import facts, files, samples
 from tools.record.files import RunFolderError
-from tools.record.reading import Run, is_name
+from tools.record.reading import Run, is_name, strategy_and_mode
 from tools.record.writing import write_whole
 
-FILE, NAMES = "curve.json", "samples.txt"
+FILE = "curve.json"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class About:
 
 def write(folder: Path, about: About, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the curve so far: a row for each round that trained."""
-    write_whole(folder / NAMES, "".join(f"{name}\n" for name in about.names).encode())
+    samples.write(folder, about.names)
     content = {
         "name": about.name,
         "config": json.loads(facts.as_json(about.config)),
@@ -68,14 +68,11 @@ def read(path: Path) -> Run:
         values = files.parsed(source)
         config = facts.plain(values["config"])
         rows = [files.row(json.dumps(row)) for row in values["rows"]]
-        strategy = config["strategy"]
-        if not isinstance(strategy, str):
-            strategy = strategy["type"].rpartition(".")[2]
-        mode = config.get("module", {}).get("mode", "auto")
+        strategy, mode = strategy_and_mode(config)
         names = [config["task"]["type"], strategy, mode, values["metric"], values["name"]]
         if not all(map(is_name, names)):
             raise ValueError(f"expected names, but got {shown(names)}")
-        listed = files.text(path / NAMES, files.NAMES)
+        listed = files.text(path / samples.FILE, files.NAMES)
         return Run(
             Path(os.path.abspath(path)),
             f"{values['name']} (people)",

@@ -109,13 +109,10 @@ def read(path: Path, trust: plans.Trust = ()) -> Run:
     try:
         config = facts.settings(path)
         about = plans.about(path, trust)
-        strategy = config["strategy"]
-        if not isinstance(strategy, str):
-            strategy = strategy["type"].rpartition(".")[2]
+        strategy, mode = strategy_and_mode(config)
         seed = int(config.get("seed", 0))
         cycles = int(config["budget"]["cycles"])
         task = config["task"]["type"]
-        mode = config.get("module", {}).get("mode", "auto")
         for name in (task, strategy, mode, about.metric):
             if not is_name(name):
                 raise ValueError(f"expected a name, but got {shown(name)}")
@@ -152,6 +149,18 @@ def read(path: Path, trust: plans.Trust = ()) -> Run:
         whole(path),
         first,
     )
+
+
+def strategy_and_mode(config: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return the strategy's name, or that of its class, and the mode of the module as it was set.
+
+    Raises:
+        KeyError, TypeError, AttributeError: if these are not the settings of a run.
+    """
+    strategy = config["strategy"]
+    if not isinstance(strategy, str):
+        strategy = strategy["type"].rpartition(".")[2]
+    return strategy, config.get("module", {}).get("mode", "auto")
 
 
 def _committed(folder: RunFolder, path: Path) -> tuple[list[str], Pool, list[dict[str, Any]]]:
