@@ -8,8 +8,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from tools.display.looks import LIGHT, legs, styles
-from tools.mirror.modes import PROJECT
-from tools.mirror.tracking import QUERIED, X_AXIS, silence
+from tools.mirror.modes import PROJECT, silence
+from tools.mirror.tracking import QUERIED, X_AXIS
 from tools.record import rows
 
 if TYPE_CHECKING:

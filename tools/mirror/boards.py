@@ -11,7 +11,7 @@ from tools.display.console import Plain
 from tools.experiment.config import load
 from tools.experiment.options import USAGE_ERROR, ConfigError
 from tools.mirror.board import BoardError, build, own_entity, save, spec
-from tools.mirror.tracking import logged_in
+from tools.mirror.modes import logged_in
 
 
 def main(arguments: argparse.Namespace) -> int:

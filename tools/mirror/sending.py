@@ -13,8 +13,8 @@ from models.process.stopping import listening
 from models.process.text import error_line, printable
 from tools.display.console import Plain
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
+from tools.mirror.modes import resolve_mode
 from tools.mirror.push import PushError, push
-from tools.mirror.tracking import resolve_mode
 from tools.record import plans
 from tools.record.finding import find
 from tools.record.folder import RunFolderError

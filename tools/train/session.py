@@ -32,7 +32,8 @@ from tools.experiment import cost, preflight
 from tools.experiment.config import Experiment, Make, load, made
 from tools.experiment.options import STOPPED, USAGE_ERROR, ConfigError
 from tools.mirror import identity
-from tools.mirror.tracking import Tracker, resolve_mode
+from tools.mirror.modes import resolve_mode
+from tools.mirror.tracking import Tracker
 from tools.record import data
 from tools.record.fingerprint import fingerprint
 from tools.record.folder import RunFolder, RunFolderError

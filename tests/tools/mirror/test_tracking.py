@@ -26,8 +26,8 @@ from PIL import Image
 from tests.wandb_reader import RunFile, fragments, read_run
 from tests.wandb_stub import KEY, Stub
 from tools.mirror import fragments as fragments_of
-from tools.mirror.modes import PROJECT
-from tools.mirror.tracking import SETTINGS, Identity, Tracker, resolve_mode
+from tools.mirror.modes import PROJECT, resolve_mode
+from tools.mirror.tracking import SETTINGS, Identity, Tracker
 
 wandb = pytest.importorskip("wandb")
 pytestmark = pytest.mark.usefixtures("home")
@@ -368,7 +368,8 @@ def test_disabled_needs_no_wandb(tmp_path: Path) -> None:
         import sys
         from pathlib import Path
         sys.path.insert(0, {str(ROOT)!r})
-        from tools.mirror.tracking import Identity, Tracker, resolve_mode
+        from tools.mirror.modes import resolve_mode
+        from tools.mirror.tracking import Identity, Tracker
         assert resolve_mode("disabled") == "disabled"
         tracker = Tracker(Path({str(tmp_path / "run")!r}), Identity("p", "g", "s", 0, (), {{}}), "disabled", [])
         tracker.cycle({{"cycle": 0, "labeled": 1}})
