@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -18,21 +17,20 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from models.networks import resnet
-from models.networks.preparation import Channels
+from models.networks.preparation import Channels, Preparation
 from models.output import Output
 from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
-from tasks.classification import sources, views
+from tasks.classification import cifar, sources, views
 from tasks.classification.deployment import ClassDeployment
 from tasks.classification.drawing import drawn
-from tasks.classification.faults import cifar_faults, folder_faults, table_faults
-from tasks.classification.held import Held, Where
+from tasks.classification.faults import folder_faults, table_faults
+from tasks.classification.held import Where
 from tasks.classification.metrics import Accuracy
 from tasks.classification.networks import TimmNetwork, network_of
 from tasks.classification.notes import folder_notes, untested
 from tasks.classification.pictures import Pictures
 from tasks.classification.tables import Reader, check_tables
-from tasks.data import canonical, even
 from tasks.labelable import UNJUDGED, LabelFiles, Labeling, Unlabeled
 from tasks.noise import Annotator, Noisy
 
@@ -123,29 +121,14 @@ class Classification:
     ) -> None:
         tables = {"train": train, "test": test}
         check_tables(format, tables, classes, unlabeled)
-        if classes is not None and format in sources.CIFAR:
-            raise ValueError(
-                f"classes: expected None for {format!r}, whose files name them, but got "
-                f"{list(classes)}"
-            )
-        if classes is not None and (len(set(classes)) != len(classes) or len(classes) < 2):
-            raise ValueError(
-                f"classes: expected at least 2 different names, but got {list(classes)}"
-            )
+        _check_classes(format, classes)
         self.root = Path(data_root).expanduser()
         self.format = format
         self.download = download
         self.others = others
         self.given = None if classes is None else tuple(classes)
         self._network = network_of(network, input_size, pretrained)
-        own = self._network.preparation
-        wanted = own._replace(
-            input_size=input_size or own.input_size,
-            mean=_channels(mean or own.mean),
-            std=_channels(std or own.std),
-            interpolation=interpolation or own.interpolation,
-            crop=crop or own.crop,
-        )
+        wanted = _prepared(self._network.preparation, input_size, mean, std, interpolation, crop)
         self.network, self.input_size, self.augmentation = network, wanted.input_size, augmentation
         self.padding, self.flip = padding, flip
         self.mean, self.std = wanted.mean, wanted.std
@@ -169,7 +152,6 @@ class Classification:
             reader,
         )
         self._notes: list[str] = []  # of the last check
-        self._pixels: dict[str, list[bytes]] = {}  # digests of CIFAR's images, asked for often
         self._frozen = self._frozen_by(frozen, views, cache)
         self.taps = self._frozen.taps if self._frozen else self._network.taps
         self.fields = frozenset({"loss", "probs", "counts"})
@@ -197,8 +179,8 @@ class Classification:
         shown = partial(track, what="checking the data")
         self._notes = []
         found: list[str]
-        if self.format in sources.CIFAR:
-            found = cifar_faults(self.format, self.root, side, self.download)
+        if self.format in cifar.FORMS:
+            found = cifar.faults(self.format, self.root, side, self.download)
         elif self.pictures.reader is not None:
             how = self.pictures.reader
             found = list(
@@ -223,14 +205,6 @@ class Classification:
     def classes_decided(self) -> int:
         """See `tasks.base.classes_decided`."""
         return len(self.classes)
-
-    @property
-    def _pool_images(self) -> sources.Images:
-        return self.pictures.pool
-
-    @property
-    def _held(self) -> dict[str, Held]:
-        return self.pictures.held
 
     def dataset(self, split: Split) -> Dataset:
         """See `tasks.base.Task`: images, or features where the network is frozen."""
@@ -278,16 +252,10 @@ class Classification:
         if self._frozen:
             rows, taps = self._frozen.read(batch)
             return taps, network(rows), [rows] if last else []
-        images = self._normalised(self._images(batch))
+        images = self.pictures.normalised(self.pictures.images(batch))
         with self._network.last_input(network) if last else nullcontext([]) as kept:
             taps, logits = network(images)
         return taps, logits, kept
-
-    def _images(self, batch: Batch) -> Tensor:
-        return self.pictures.images(batch)
-
-    def _normalised(self, images: Tensor) -> Tensor:
-        return self.pictures.normalised(images)
 
     def evaluator(self) -> BaseMetric:
         """Accuracy of all and of each class."""
@@ -359,34 +327,12 @@ class Classification:
 
     def traits(self, index: int) -> dict[str, list[str]]:
         """Its class; see `tasks.base.Described`."""
-        name = self._class(self.pictures.listed("pool").labels[index])
+        name = self.pictures.class_of(index)
         return {"class": [] if name is None else [name]}
-
-    def _class(self, label: int) -> str | None:
-        """The name of a label; None of an image that nobody has labeled."""
-        return None if label == sources.UNLABELED else self.classes[label]
 
     def sources(self, split: Read) -> list[Source]:
         """The images of class folders, or digests of CIFAR's pixels; see `tasks.base.Sourced`."""
-        if self.format in sources.CIFAR:
-            samples = self._cifar_sources(split)
-            if split == "pool":
-                return samples
-            return [samples[i] for i in even(len(samples), self.test_limit)]
-        listed = self.pictures.listed(split)
-        named = {label: canonical(label=self._class(label)) for label in set(listed.labels)}
-        pairs = zip(listed.paths, listed.labels, strict=True)
-        return [Source(path, named[label]) for path, label in pairs]
-
-    def _cifar_sources(self, split: Read) -> list[Source]:
-        images = self._pool_images if split == "pool" else self.pictures.tested
-        if split not in self._pixels:
-            self._pixels[split] = [hashlib.sha256(p.tobytes()).digest() for p in images.held]
-        digests = self._pixels[split]
-        named = [canonical(label=name) for name in self.classes]
-        labels = [named[label] for label in images.labels]
-        pairs = zip(labels, digests, strict=True)
-        return [Source(None, label, digest) for label, digest in pairs]
+        return self.pictures.sourced(split)
 
     def pinned(self) -> dict[str, Any]:
         """The hash of the weights that the network begins from; see `tasks.base.Pinned`."""
@@ -410,8 +356,42 @@ class Classification:
 
     def thumbnail(self, index: int) -> Image.Image:
         """The image, small ones enlarged, above the name of its class."""
-        name = self._class(self._pool_images.labels[index])
-        return drawn(self._pool_images.pixels(index), name or "not labeled")
+        name = self.pictures.class_of(index)
+        return drawn(self.pictures.pool.pixels(index), name or "not labeled")
+
+
+def _check_classes(format: sources.Format, classes: Sequence[str] | None) -> None:
+    """Refuse names of classes that are of no meaning.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    if classes is None:
+        return
+    if format in cifar.FORMS:
+        raise ValueError(
+            f"classes: expected None for {format!r}, whose files name them, but got {list(classes)}"
+        )
+    if len(set(classes)) != len(classes) or len(classes) < 2:
+        raise ValueError(f"classes: expected at least 2 different names, but got {list(classes)}")
+
+
+def _prepared(
+    own: Preparation,
+    input_size: int | None,
+    mean: Channels | None,
+    std: Channels | None,
+    interpolation: str | None,
+    crop: float | None,
+) -> Preparation:
+    """How images become the network's input: its own way, but for what the settings say."""
+    return own._replace(
+        input_size=input_size or own.input_size,
+        mean=_channels(mean or own.mean),
+        std=_channels(std or own.std),
+        interpolation=interpolation or own.interpolation,
+        crop=crop or own.crop,
+    )
 
 
 def _channels(values: Sequence[float]) -> Channels:

@@ -1,4 +1,4 @@
-"""Every fault of a folder of images or of CIFAR's files, each with the file and what to do."""
+"""Every fault of a folder of images or of a csv, each with the file and what to do."""
 
 from __future__ import annotations
 
@@ -6,18 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from torchvision.datasets.utils import check_integrity
-
 from models.process.text import nearest, one_line, reason, shown
-from tasks.classification.sources import (
-    CIFAR,
-    CIFAR_SIDE,
-    FOLDERS,
-    UNLABELED,
-    Format,
-    Others,
-    download_cifar,
-)
+from tasks.classification.sources import FOLDERS, UNLABELED, Others
 from tasks.classification.tables import Reader, read_table, unlearned
 from tasks.faults import Fault, Reading, Size, path_fault
 from tasks.images import ImageCheck
@@ -259,51 +249,3 @@ def _image_faults(
             value,
             SIZES,
         )
-
-
-def cifar_faults(form: Format, root: Path, side: int | None, download: bool) -> list[str]:
-    """Report missing files of CIFAR, after a download if `download` is set.
-
-    The fault names the three ways to get them.
-    """
-    data = CIFAR[form]
-    home = Path(root).absolute() / data.base_folder
-    faults = []
-    if side not in (None, CIFAR_SIDE):
-        faults.append(
-            f"task.input_size: expected {CIFAR_SIDE} for {form!r}, but got {side}; or resize its "
-            "images with task.augmentation=resized_crop"
-        )
-    bad = _bad_files(form, home)
-    if not bad:
-        return faults
-    advice = "set task.download=True, "
-    if download:
-        error = download_cifar(form, root)
-        bad = _bad_files(form, home)
-        if not bad and not error:
-            return faults
-        advice = f"the download of {data.url} failed ({error}); " if error else ""
-    faults.append(
-        f"{home}: expected the files of {form!r} with torchvision's MD5, but got "
-        f"{', '.join(bad)}; {advice}put {data.url} there by other means and unpack it, or take a "
-        "folder of images (task.format=folder)"
-    )
-    return faults
-
-
-def _bad_files(form: Format, home: Path) -> list[str]:
-    data = CIFAR[form]
-    listed = [*data.train_list, *data.test_list, (data.meta["filename"], data.meta["md5"])]
-    states = {name: _state(home / name, md5) for name, md5 in listed}
-    return [f"{name} {state}" for name, state in states.items() if state]
-
-
-def _state(path: Path, md5: str) -> str:
-    """How a file differs from the expected one; empty if it does not."""
-    if not path.is_file():
-        return "missing"
-    try:
-        return "" if check_integrity(str(path), md5) else "damaged"
-    except OSError as error:
-        return f"unreadable ({reason(error)})"

@@ -16,8 +16,8 @@ from torch.utils.data import Dataset, default_collate
 
 from models.networks.preparation import Channels, Preparation
 from tasks import litter
-from tasks.base import Batch, Split
-from tasks.classification import sources, views
+from tasks.base import Batch, Read, Source, Split
+from tasks.classification import cifar, sources, views
 from tasks.classification.held import (
     Crop,
     Held,
@@ -29,7 +29,7 @@ from tasks.classification.held import (
     stacked,
 )
 from tasks.classification.tables import Reader, read_table
-from tasks.data import even, first_fault_raised, spread
+from tasks.data import canonical, even, first_fault_raised, spread
 from tasks.noise import Annotator
 
 
@@ -76,8 +76,8 @@ class Pictures:
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """Names in label order."""
-        if self.format in sources.CIFAR:
-            return sources.read_cifar(self.format, self.root, "test")[1]
+        if self.format in cifar.FORMS:
+            return cifar.read(self.format, self.root, "test")[1]
         folder = self.root / sources.FOLDERS["train"]
         return self.given or tuple(home.name for home in litter.listing(folder))
 
@@ -92,8 +92,8 @@ class Pictures:
         return self._read("test")
 
     def _read(self, split: str) -> sources.Images:
-        if self.format in sources.CIFAR:
-            return sources.read_cifar(self.format, self.root, split)[0]
+        if self.format in cifar.FORMS:
+            return cifar.read(self.format, self.root, split)[0]
         if self.format == "csv":
             return sources.read_files(*self._listed[split])
         return sources.read_folder(self.root / sources.FOLDERS[split], self.classes)
@@ -104,7 +104,7 @@ class Pictures:
         return {"train": self._list("train"), "test": self._list("test")}
 
     def _list(self, split: str) -> Listed:
-        if self.format in sources.CIFAR:
+        if self.format in cifar.FORMS:
             return Listed((), (self.tested if split == "test" else self.pool).labels)
         if self.reader is not None:
             rows = first_fault_raised(read_table(self.tables[split], self.reader))
@@ -127,6 +127,33 @@ class Pictures:
         if not paths:
             return f"{self.format} train {index}"
         return os.path.relpath(paths[index], self.root)
+
+    def class_of(self, index: int) -> str | None:
+        """The class of an image of the pool; None where nobody has labeled it."""
+        return self._named(self.listed("pool").labels[index])
+
+    def _named(self, label: int) -> str | None:
+        return None if label == sources.UNLABELED else self.classes[label]
+
+    def sourced(self, split: Read) -> list[Source]:
+        """The files, or digests of CIFAR's pixels, and classes; see `tasks.base.Sourced`."""
+        listed = self.listed(split)
+        named = {label: canonical(label=self._named(label)) for label in set(listed.labels)}
+        labels = [named[label] for label in listed.labels]
+        if self.format in cifar.FORMS:
+            digests = self._pool_pixels if split == "pool" else self._test_pixels
+            return [Source(None, *pair) for pair in zip(labels, digests, strict=True)]
+        return [Source(*pair) for pair in zip(listed.paths, labels, strict=True)]
+
+    @cached_property
+    def _pool_pixels(self) -> list[bytes]:
+        """Digests of CIFAR's images, asked for often."""
+        return [hashlib.sha256(pixels.tobytes()).digest() for pixels in self.pool.held]
+
+    @cached_property
+    def _test_pixels(self) -> list[bytes]:
+        digests = [hashlib.sha256(pixels.tobytes()).digest() for pixels in self.tested.held]
+        return [digests[i] for i in even(len(digests), self.test_limit)]
 
     @cached_property
     def given_labels(self) -> tuple[int, ...]:

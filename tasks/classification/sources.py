@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from mmengine.dist import barrier, is_main_process
-from torchvision.datasets import CIFAR10, CIFAR100
 
 from models.process.progress import track
 from tasks.base import DataError
@@ -21,8 +19,6 @@ from tasks.litter import listing
 
 Format = Literal["folder", "csv", "cifar10", "cifar100"]
 Others = Literal["fault", "drop"]
-CIFAR = {"cifar10": CIFAR10, "cifar100": CIFAR100}
-CIFAR_SIDE = 32  # px
 FOLDERS = {"train": "train", "test": "test"}  # split -> folder below the root
 # a split of at most so many bytes of pixels is held in memory: 174,000 images of 32x32
 HELD_BYTES = 1 << 29
@@ -127,28 +123,3 @@ def _held(paths: Sequence[Path]) -> list[np.ndarray] | np.ndarray:
     if len({image.shape for image in held}) > 1:
         return held
     return np.ascontiguousarray(np.stack(held).transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
-
-
-def read_cifar(form: Format, root: Path, split: str) -> tuple[Images, tuple[str, ...]]:
-    """A split of CIFAR in the order of its files, and the names of the classes in label order.
-
-    Raises:
-        RuntimeError: if torchvision finds files missing or with another MD5.
-    """
-    data = CIFAR[form](str(root), train=split == "train")
-    return Images(tuple(int(label) for label in data.targets), held=data.data), tuple(data.classes)
-
-
-def download_cifar(form: Format, root: Path) -> str | None:
-    """Download, check and unpack missing files, by torchvision and on one process.
-
-    Return why it failed, or None.
-    """
-    reason = None
-    if is_main_process():
-        try:
-            CIFAR[form](str(root), download=True)
-        except Exception as error:  # addresses, archives and disks fail in many ways
-            reason = f"{type(error).__name__}: {error}"
-    barrier()
-    return reason

@@ -453,7 +453,7 @@ def test_gradient_factors_are_autograds(network: str, tmp_path: Path):
     *_, last = (module for module in net.modules() if isinstance(module, torch.nn.Linear))
     for k in range(3):
         one = {name: value[k : k + 1] for name, value in batch.items()}
-        _, logits = net(task._normalised(one["images"]))
+        _, logits = net(task.pictures.normalised(one["images"]))
         (expected,) = torch.autograd.grad(F.cross_entropy(logits, logits.argmax(1)), last.weight)
         torch.testing.assert_close(
             torch.outer(residual[k], feature[k]), expected, rtol=1e-3, atol=1e-6

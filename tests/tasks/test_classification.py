@@ -114,10 +114,10 @@ def test_given_classes_set_the_labels_and_leave_the_order(image_folder: Path):
 
 def test_few_images_are_held_and_many_are_read(image_folder: Path, monkeypatch):
     held = classification(image_folder)
-    assert len(held._pool_images.held) == 12
+    assert len(held.pictures.pool.held) == 12
     monkeypatch.setattr(sources, "HELD_BYTES", 12 * 3072 - 1)
     read = classification(image_folder)
-    assert len(read._pool_images.held) == 0
+    assert len(read.pictures.pool.held) == 0
     for i in range(12):
         assert torch.equal(read.dataset("pool")[i][0], held.dataset("pool")[i][0])
 
@@ -271,16 +271,16 @@ def test_images_are_normalised_by_the_settings(image_folder: Path):
         [0.5, 0.25, 0.125]
     ).reshape(3, 1, 1)
     np.testing.assert_allclose(
-        task._normalised(batch["images"]).numpy(), by_hand, rtol=1e-5, atol=1e-6
+        task.pictures.normalised(batch["images"]).numpy(), by_hand, rtol=1e-5, atol=1e-6
     )
 
 
 def test_the_transforms_leave_held_images_as_they_are(image_folder: Path):
     task = classification(image_folder)
-    before = [image.copy() for image in task._pool_images.held]
+    before = [image.copy() for image in task.pictures.pool.held]
     for i in range(12):
         task.dataset("train")[i]
-    assert all(np.array_equal(a, b) for a, b in zip(before, task._pool_images.held, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(before, task.pictures.pool.held, strict=True))
 
 
 def test_a_view_is_made_by_its_transform():

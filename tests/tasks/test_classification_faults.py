@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
+from tasks.classification import cifar as cifar_files
 from tasks.classification import faults as room
 from tests import imagekit
 from tests.imagekit import classification, pixels, write_image
@@ -309,7 +310,7 @@ def test_cifar_that_cannot_be_read_is_named(cifar: Path, monkeypatch):
     def failing(path: str, md5: str) -> bool:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(room, "check_integrity", failing)
+    monkeypatch.setattr(cifar_files, "check_integrity", failing)
     (line,) = classification(cifar, format="cifar10").check()
     assert "data_batch_1 unreadable (Permission denied)" in line
 

@@ -93,9 +93,9 @@ def test_features_are_what_the_whole_network_computes(folder: Path):
     for row, i in zip(rows, ids, strict=True):
         image, _ = plain.dataset("pool")[i]
         with torch.no_grad():
-            taps, _ = network(task._normalised(image[None]))
+            taps, _ = network(task.pictures.normalised(image[None]))
             last = network.forward_head(
-                network.forward_features(task._normalised(image[None])), pre_logits=True
+                network.forward_features(task.pictures.normalised(image[None])), pre_logits=True
             )
         expected = torch.cat([last[0], *(tap[0].mean(dim=(1, 2)) for tap in taps)])
         torch.testing.assert_close(row, expected, rtol=1e-4, atol=1e-5)
@@ -110,7 +110,7 @@ def test_a_layer_on_features_gives_the_whole_networks_logits(folder: Path):
         head.fc.weight.copy_(network.head.fc.weight * std)
         head.fc.bias.copy_(network.head.fc.bias + network.head.fc.weight @ mean)
         images = torch.stack([task.pictures.dataset("test")[i][0] for i in range(6)])
-        _, expected = network(task._normalised(images))
+        _, expected = network(task.pictures.normalised(images))
         batch = task.collate([task.dataset("test")[i] for i in range(6)])
         _, logits, _ = task._computed(head, batch)
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
@@ -128,7 +128,9 @@ def test_the_whole_network_with_a_trained_layer_is_timms_and_predicts_the_same(f
         _, logits, _ = task._computed(
             head, task.collate([task.dataset("test")[i] for i in range(6)])
         )
-        torch.testing.assert_close(plain(task._normalised(images)), logits, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            plain(task.pictures.normalised(images)), logits, rtol=1e-4, atol=1e-5
+        )
 
 
 def test_the_module_sees_what_it_sees_behind_the_whole_network(folder: Path):
@@ -137,7 +139,7 @@ def test_the_module_sees_what_it_sees_behind_the_whole_network(folder: Path):
     images = torch.stack([task.pictures.dataset("pool")[i][0] for i in range(5)])
     batch = task.collate([task.dataset("pool")[i] for i in range(5)])
     with torch.no_grad():
-        maps, _ = whole(task)(task._normalised(images))
+        maps, _ = whole(task)(task.pictures.normalised(images))
         output = task.forward(task.build(), batch, frozenset())
         torch.testing.assert_close(module(output.taps), module(maps), rtol=1e-4, atol=1e-5)
 
@@ -193,7 +195,7 @@ def test_training_views_are_augmented_images(folder: Path):
             with seeded(derive_seed(seed, view, i)):
                 image, _ = task.pictures.dataset("train")[i]
             with torch.no_grad():
-                _, logits = network(task._normalised(image[None]))
+                _, logits = network(task.pictures.normalised(image[None]))
                 row = torch.from_numpy(table[i, : task._frozen.width])
                 torch.testing.assert_close(network.head.fc(row), logits[0], rtol=1e-4, atol=1e-5)
 

@@ -52,7 +52,7 @@ def one_by_one(
 
 def seen(task: Classification, batch: dict) -> dict[str, torch.Tensor]:
     """A batch with its images, made by the task where it holds places."""
-    return {"images": task._images(batch), "labels": batch["labels"]}
+    return {"images": task.pictures.images(batch), "labels": batch["labels"]}
 
 
 def same(first: dict, second: dict) -> bool:
@@ -131,9 +131,9 @@ def test_on_the_device_a_batch_is_small_integers(image_folder: Path):
 
 def test_cifar_is_held_without_a_copy(tmp_path: Path, monkeypatch):
     task = classification(imagekit.make_cifar10(tmp_path, monkeypatch), format="cifar10")
-    view, images = task.dataset("train"), task._pool_images.held
+    view, images = task.dataset("train"), task.pictures.pool.held
     assert isinstance(view, HeldView)
-    (tensor,) = task._held["train"]._images.values()
+    (tensor,) = task.pictures.held["train"]._images.values()
     assert tensor.data_ptr() == images.ctypes.data and tensor.shape == (20, 3, 32, 32)
     keys = [(1, i) for i in (19, 0, 7)]
     assert same(task.collate(Augmented(view, 1).__getitems__(keys)), one_by_one(task, keys, 1))
@@ -142,8 +142,8 @@ def test_cifar_is_held_without_a_copy(tmp_path: Path, monkeypatch):
 def test_a_folder_is_held_without_a_copy(image_folder: Path):
     task = classification(image_folder)
     task.dataset("pool")
-    (tensor,) = task._held["train"]._images.values()
-    assert tensor.data_ptr() == task._pool_images.held.ctypes.data
+    (tensor,) = task.pictures.held["train"]._images.values()
+    assert tensor.data_ptr() == task.pictures.pool.held.ctypes.data
 
 
 # ---------------------------------------------------------------- by hand
@@ -211,7 +211,7 @@ def test_one_image_of_another_size_is_named_and_not_held(tmp_path: Path):
     (fault,) = task.check()
     assert re.search(r"cat/002\.png: expected 32 x 32 pixels, but got 30 x 31", fault), fault
     assert not isinstance(task.dataset("pool"), HeldView) and isinstance(
-        task._pool_images.held, list
+        task.pictures.pool.held, list
     )
     with pytest.raises(
         RuntimeError, match=r"got \[3, 32, 32\] at entry 0 and \[3, 31, 30\] at entry 1"
@@ -236,13 +236,13 @@ def test_auto_is_the_gpu_where_there_is_room(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, 1 << 41))
     task = classification(image_folder, held=where)
     task.dataset("train")
-    assert task._held["train"].on_device is expected
+    assert task.pictures.held["train"].on_device is expected
 
 
 def test_images_are_copied_to_a_device_once(image_folder: Path):
     task = classification(image_folder, held="device")
     task.dataset("pool")
-    on_host, ids = task._held["train"], torch.tensor([1, 2], device="meta")
+    on_host, ids = task.pictures.held["train"], torch.tensor([1, 2], device="meta")
     with torch.inference_mode():
         first = on_host._on(ids.device)
     assert (

@@ -63,7 +63,7 @@ def test_gradient_embeddings_are_autograds(folder: Path):
         residual, feature = task.forward(network, batch, frozenset({"gradient"})).gradient
     for i in range(3):
         network.zero_grad()
-        _, logits = network(task._normalised(batch["images"][i : i + 1]))
+        _, logits = network(task.pictures.normalised(batch["images"][i : i + 1]))
         nn.functional.cross_entropy(logits, logits.argmax(dim=1)).backward()
         expected = network.head.fc.weight.grad
         torch.testing.assert_close(
@@ -122,7 +122,7 @@ def test_images_at_test_time_are_those_of_timms_transform(large: Path, name: str
     config = resolve_data_config(pretrained_cfg=timm.get_pretrained_cfg(name).to_dict())
     transform = create_transform(**config, is_training=False)
     image = Image.open(large / "train/bird/000.png")
-    ours = task._normalised(task.dataset("pool")[0][0][None])[0]
+    ours = task.pictures.normalised(task.dataset("pool")[0][0][None])[0]
     difference = (ours - transform(image)).abs() * torch.tensor(config["std"]).view(3, 1, 1) * 255
     assert ours.shape == transform(image).shape and difference.mean() < 1
 

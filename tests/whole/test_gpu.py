@@ -213,6 +213,6 @@ def test_images_held_on_the_device_are_those_of_the_memory(split, image_folder, 
         batch = task.collate((Augmented(view, 3) if split == "train" else view).__getitems__(keys))
         moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
         assert ("ids" in batch) == (where == "device")
-        images[where] = task._images(moved)
+        images[where] = task.pictures.images(moved)
     assert images["device"].device.type == device.type
     assert torch.equal(images["memory"], images["device"])
