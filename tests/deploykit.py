@@ -105,7 +105,7 @@ def as_coco(data: Path, names: list[str]) -> dict[str, Any]:
         pretrained=None,
     )
     found: dict[str, dict[str, Any]] = {}
-    for split, part in (("train", task._train), ("test", task._whole_test)):
+    for split, part in (("train", task.pictures.train), ("test", task.pictures.tested)):
         images, annotations = [], []
         for k in range(len(part)):
             info = part.get_data_info(k)

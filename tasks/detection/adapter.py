@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator, Sequence
-from functools import cached_property, partial
-from pathlib import Path, PurePath
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
 from annotated_types import Ge, Gt, Lt
-from mmengine.dataset import ConcatDataset, pseudo_collate
+from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import BaseMetric
-from mmengine.structures import InstanceData
 from PIL import Image
 from torch.utils.data import Dataset
 
@@ -22,9 +19,9 @@ from models.output import Output
 from models.process.progress import track
 from tasks.base import Batch, Read, Source, Split
 from tasks.coco_json import settings_on
-from tasks.data import canonical, drawn, even, first_fault_raised, spread
 from tasks.detection import pipelines, views
-from tasks.detection.coco import Coco, coco_faults, read_coco
+from tasks.detection.classes import CLASSES
+from tasks.detection.coco import coco_faults
 from tasks.detection.deployment import BoxDeployment
 from tasks.detection.drawing import drawn as thumbnail
 from tasks.detection.judged import (
@@ -36,10 +33,11 @@ from tasks.detection.judged import (
     boxes_of,
     crowded,
 )
-from tasks.detection.metrics import MOST, CocoMap, VocMap
+from tasks.detection.metrics import MOST, CocoMap, VocMap, beside_truth
 from tasks.detection.networks import network_of
-from tasks.detection.noise import MEANT, Drawn, drawn_by
+from tasks.detection.noise import MEANT
 from tasks.detection.others import Others
+from tasks.detection.pictures import Pictures
 from tasks.detection.voc_faults import voc_faults
 from tasks.detection.voc_files import litter_notes
 from tasks.images import ImageCheck
@@ -47,33 +45,8 @@ from tasks.labelable import UNJUDGED, LabelFiles, Labeling, Unlabeled
 from tasks.noise import Annotator, Noisy
 
 # after models.networks.ssd, which installs the operators that mmdet needs
-from mmdet.datasets import CocoDataset  # isort: skip
 from mmdet.models.detectors import BaseDetector  # isort: skip
 from mmdet.structures import DetDataSample  # isort: skip
-
-VOC_CLASSES = (
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-)
-CLASSES = {"voc": VOC_CLASSES, "coco": CocoDataset.METAINFO["classes"]}
 
 
 class Detection:
@@ -145,7 +118,6 @@ class Detection:
         if test_share is not None:
             self.lists["test"] = self.lists["train"]
         self.test_share = test_share
-        self.split_seed = split_seed
         self.test_limit = test_limit
         self._both = bool(test) and test_share is not None
         self._network = network_of(network, len(self.classes), pretrained, image_loss)
@@ -153,10 +125,21 @@ class Detection:
         self.fields = self._network.fields
         self.no_committee = self._network.no_committee
         self.difficult = difficult
-        self.augmentation = augmentation
         self.eval_mode = eval_mode
         self.unlabeled = unlabeled
-        self._annotator: Annotator | None = None
+        self.pictures = Pictures(
+            self.root,
+            format,
+            self.lists,
+            self.classes,
+            others,
+            self._network.canvas,
+            augmentation,
+            difficult,
+            test_share,
+            split_seed,
+            test_limit,
+        )
         # of the last check
         self._looks: list[ImageCheck] = []
         self._network_notes: list[str] = []
@@ -211,107 +194,38 @@ class Detection:
             for lists, split in {self.lists["test"]: "test", self.lists["train"]: "train"}.items():
                 # once where the test set is drawn from `train`
                 notes += litter_notes(self.root, lists, split)
-        for whole in (self._train, self._whole_test):
+        for whole in (self.pictures.train, self.pictures.tested):
             for part in whole.datasets:
                 notes += part.notes
         notes += box_notes(self._pool_boxes, self._test_boxes, self.classes)
         notes += self._network_notes
-        if self._annotator is not None:
-            notes += self._annotator.rates.idle(MEANT)
+        if self.pictures.annotator is not None:
+            notes += self.pictures.annotator.rates.idle(MEANT)
         limits = {HANDED_OUT: self._network.most}
         if self.format == "coco":
             limits[JUDGED] = MOST
-        return [*dict.fromkeys(notes), *crowded(self._infos("test"), limits)]
+        return [*dict.fromkeys(notes), *crowded(self.pictures.infos("test"), limits)]
 
     @property
     def _pool_boxes(self) -> Boxes:
-        return boxes_of(self._infos("pool"), ignored=self.difficult == "ignore")
+        return boxes_of(self.pictures.infos("pool"), ignored=self.difficult == "ignore")
 
     @property
     def _test_boxes(self) -> Boxes:
-        return boxes_of(self._infos("test"), ignored=True)
-
-    @property
-    def _canvas(self) -> pipelines.Canvas:
-        return self._network.canvas
-
-    @cached_property
-    def _train(self) -> ConcatDataset:
-        return self._read(
-            "train", pipelines.train_pipeline(self.augmentation, self._canvas, self.difficult)
-        )
+        return boxes_of(self.pictures.infos("test"), ignored=True)
 
     def noisy(self, oracle: Noisy, seed: int) -> None:
         """Learn from boxes as people draw them; see `tasks.noise.Fallible`."""
-        self._annotator = Annotator(oracle, seed)
+        self.pictures.annotator = Annotator(oracle, seed)
 
     def altered(self, index: int) -> bool:
         """Whether a box is missed, doubled or of a wrong class; see `tasks.noise.Fallible`."""
-        return self._drawn is not None and self._drawn[index].altered
-
-    @cached_property
-    def _drawn(self) -> list[Drawn] | None:
-        """What people drew on each image of the pool; None where that is the truth."""
-        if self._annotator is None:
-            return None
-        count = len(self.classes)
-        infos = self._infos("pool")
-        return [drawn_by(self._annotator, i, str(self._path(i)), count) for i in infos]
-
-    @cached_property
-    def _taught(self) -> ConcatDataset:
-        """What is trained on."""
-        if self._drawn is None:
-            return self._train
-        return views.labeled_as(self._train, [one.boxes for one in self._drawn])
-
-    @cached_property
-    def _pool(self) -> ConcatDataset:
-        return views.seen_as_at_test_time(
-            self._train, pipelines.test_pipeline(self._canvas, self.difficult)
-        )
-
-    @cached_property
-    def _whole_test(self) -> ConcatDataset:
-        return self._read("test", pipelines.test_pipeline(self._canvas, self.difficult))
-
-    def _read(self, split: Literal["train", "test"], pipeline: list[dict]) -> ConcatDataset:
-        if self.format == "voc":
-            whole = views.read_voc(
-                self.root, self.lists[split], self.classes, pipeline, split == "train"
-            )
-        else:
-            coco = self._truth if split == "test" else self._coco(split)
-            whole = views.read_coco(coco, self.root, pipeline, split == "train")
-        if self.test_share is None:
-            return whole
-        names = [self._path(whole.get_data_info(i)).as_posix() for i in range(len(whole))]
-        tested = drawn(names, self.test_share, self.split_seed)
-        return views.kept(whole, [one == (split == "test") for one in tested])
-
-    @cached_property
-    def _truth(self) -> Coco:
-        """The content of the test set's jsons, for the data set and for its evaluation."""
-        return self._coco("test")
-
-    def _coco(self, split: str) -> Coco:
-        return first_fault_raised(
-            read_coco(self.root, self.lists[split], self.classes, self.others)
-        )
-
-    @cached_property
-    def _test(self) -> Dataset:
-        if self.test_limit is None:
-            return self._whole_test
-        return spread(self._whole_test, self.test_limit)
+        drawn = self.pictures.drawn
+        return drawn is not None and drawn[index].altered
 
     def dataset(self, split: Split) -> Dataset:
         """See `tasks.base.Task`; annotations are read once."""
-        return {
-            "train": lambda: self._taught,
-            "pool": lambda: self._pool,
-            "test": lambda: self._test,
-        }[split]()
+        return self.pictures.dataset(split)
 
     def collate(self, samples: Sequence[Any]) -> Batch:
         """A list of images (3, H, W) and a list of `DetDataSample`, as mmdet wants them."""
@@ -332,13 +246,13 @@ class Detection:
     def predict(self, network: BaseDetector, batch: Batch) -> list[DetDataSample]:
         """Return boxes in the pixels of the image as it is on disk, beside its annotation."""
         predicted = self._network.boxes(network, batch)
-        return [_judged(*pair) for pair in zip(batch["data_samples"], predicted, strict=True)]
+        return [beside_truth(*pair) for pair in zip(batch["data_samples"], predicted, strict=True)]
 
     def evaluator(self) -> BaseMetric:
         """mAP as VOC or COCO defines it."""
         if self.format == "voc":
             return VocMap(self.classes, self.eval_mode)
-        return CocoMap(self._truth)
+        return CocoMap(self.pictures.truth)
 
     def pool_evaluator(self) -> BaseMetric:
         """The same over images of the pool; see `tasks.base.Validated`."""
@@ -346,11 +260,7 @@ class Detection:
             raise ValueError(UNJUDGED)
         if self.format == "voc":
             return self.evaluator()
-        return CocoMap(self._pool_truth)
-
-    @cached_property
-    def _pool_truth(self) -> Coco:
-        return self._coco("train")
+        return CocoMap(self.pictures.pool_truth)
 
     def labels(self) -> tuple[str, ...]:
         """The classes; see `tasks.deployable.Deployable`."""
@@ -371,20 +281,17 @@ class Detection:
 
     def name(self, index: int) -> str:
         """The path of the image below `data_root`."""
-        return str(self._path(self._train.get_data_info(index)))
-
-    def _path(self, info: dict) -> PurePath:
-        return PurePath(os.path.relpath(info["img_path"], self.root))
+        return self.pictures.name(index)
 
     def effort(self, index: int) -> int:
         """Return the number of an image's annotated boxes, difficult ones included."""
-        if self._drawn is not None:
-            return len(self._drawn[index].boxes)
-        return len(self._train.get_data_info(index)["instances"])
+        if self.pictures.drawn is not None:
+            return len(self.pictures.drawn[index].boxes)
+        return len(self.pictures.info(index)["instances"])
 
     def traits(self, index: int) -> dict[str, list[str] | list[float]]:
         """Classes and sizes of the boxes, difficult ones included; see `tasks.base.Described`."""
-        info = self._train.get_data_info(index)
+        info = self.pictures.info(index)
         boxes = info["instances"]
         area = info["width"] * info["height"]
         sizes = [
@@ -396,37 +303,12 @@ class Detection:
 
     def sources(self, split: Read) -> list[Source]:
         """The images, with the boxes of each in sorted order; see `tasks.base.Sourced`."""
-        return [self._source(info) for info in self._infos(split)]
+        return self.pictures.sourced(split)
 
     def pinned(self) -> dict[str, Any]:
         """What a config of mmdet says, and the hashes of weights; see `tasks.base.Pinned`."""
         return self._network.pinned()
 
-    def _infos(self, split: Read) -> Iterator[dict]:
-        """The record that mmdet made of each sample, without its pixels."""
-        if split == "pool":
-            return map(self._train.get_data_info, range(len(self._train)))
-        kept = even(len(self._whole_test), self.test_limit)
-        return map(self._whole_test.get_data_info, kept)
-
-    def _source(self, info: dict) -> Source:
-        boxes = sorted(
-            [self.classes[box["bbox_label"]], *map(float, box["bbox"]), int(box["ignore_flag"])]
-            for box in info["instances"]
-        )
-        return Source(Path(info["img_path"]), canonical(boxes=boxes))
-
     def thumbnail(self, index: int) -> Image.Image:
         """The image with its boxes and class names."""
-        return thumbnail(self._train.get_data_info(index), self.classes)
-
-
-def _judged(sample: DetDataSample, predicted: InstanceData) -> DetDataSample:
-    """A prediction and its annotation, both in the pixels of the image as it is on disk."""
-    judged = DetDataSample(metainfo=sample.metainfo, pred_instances=predicted)
-    for field, flag in (("gt_instances", 0), ("ignored_instances", 1)):
-        boxes = [i for i in sample.instances if i["ignore_flag"] == flag]
-        corners = torch.tensor([i["bbox"] for i in boxes], dtype=torch.float32).reshape(-1, 4)
-        labels = torch.tensor([i["bbox_label"] for i in boxes], dtype=torch.long)
-        judged.set_field(InstanceData(bboxes=corners, labels=labels), field)
-    return judged
+        return thumbnail(self.pictures.info(index), self.classes)

@@ -10,6 +10,8 @@ from io import StringIO
 from typing import Literal
 
 import numpy as np
+import torch
+from mmengine.structures import InstanceData
 
 # before mmdet: it installs the operators that mmdet needs
 from models.networks import ssd  # noqa: F401
@@ -19,6 +21,7 @@ from tasks.per_image import Matched
 from mmdet.datasets.api_wrappers import COCO  # isort: skip
 from mmdet.evaluation import CocoMetric, VOCMetric, eval_map  # isort: skip
 from mmdet.evaluation.functional.mean_ap import get_cls_results, tpfp_default  # isort: skip
+from mmdet.structures import DetDataSample  # isort: skip
 
 MOST = 100  # detections of a class in an image that COCO's evaluation takes
 
@@ -135,7 +138,7 @@ class CocoMap(CocoMetric):
         with redirect_stdout(StringIO()):
             raw = super().compute_metrics(results)
         if not raw:  # CocoMetric returns nothing where nothing was detected
-            value = 0.0 if self._judged() else math.nan
+            value = 0.0 if self.judged() else math.nan
             return dict.fromkeys(("mAP", "mAP_50", "mAP_75"), value)
         each = {
             f"AP/{k.removesuffix('_precision')}": float(v)
@@ -144,7 +147,7 @@ class CocoMap(CocoMetric):
         }
         return {key: _share(raw[f"bbox_{key}"]) for key in ("mAP", "mAP_50", "mAP_75")} | each
 
-    def _judged(self) -> bool:
+    def judged(self) -> bool:
         """Whether an image that was seen has a box that counts."""
         boxes = self._coco_api.load_anns(
             self._coco_api.get_ann_ids(img_ids=self.img_ids, iscrowd=False)
@@ -155,3 +158,14 @@ class CocoMap(CocoMetric):
 def _share(value: float) -> float:
     """Return a number of pycocotools in [0, 1], with NaN for its -1: nothing to judge by."""
     return math.nan if value < 0 else float(value)
+
+
+def beside_truth(sample: DetDataSample, predicted: InstanceData) -> DetDataSample:
+    """A prediction and its annotation, both in the pixels of the image as it is on disk."""
+    both = DetDataSample(metainfo=sample.metainfo, pred_instances=predicted)
+    for field, flag in (("gt_instances", 0), ("ignored_instances", 1)):
+        boxes = [i for i in sample.instances if i["ignore_flag"] == flag]
+        corners = torch.tensor([i["bbox"] for i in boxes], dtype=torch.float32).reshape(-1, 4)
+        labels = torch.tensor([i["bbox_label"] for i in boxes], dtype=torch.long)
+        both.set_field(InstanceData(bboxes=corners, labels=labels), field)
+    return both

@@ -24,8 +24,8 @@ from pycocotools.cocoeval import COCOeval
 from tasks.base import DataError
 from tasks.data import first_fault_raised
 from tasks.detection import Detection
-from tasks.detection.adapter import _judged
 from tasks.detection.coco import Coco, coco_faults, read_coco
+from tasks.detection.metrics import beside_truth
 
 from mmdet.datasets import CocoDataset  # isort: skip  # after the tasks, which install what mmdet needs
 from tasks.images import ImageCheck
@@ -493,7 +493,7 @@ def judged(detection: Detection, found: list[list[tuple]]) -> dict[str, float]:
     for index, boxes in enumerate(found):
         rows = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 6)
         given = InstanceData(bboxes=rows[:, 1:5], labels=rows[:, 0].long(), scores=rows[:, 5])
-        metric.process({}, [_judged(test[index]["data_samples"], given).to_dict()])
+        metric.process({}, [beside_truth(test[index]["data_samples"], given).to_dict()])
     return metric.evaluate(len(found))
 
 
@@ -658,9 +658,9 @@ def test_one_limit_of_detections_and_a_word_on_it(
 def test_the_truth_is_not_changed_by_judging(root: Path) -> None:
     """pycocotools writes flags into annotations; every cycle judges by the same ones."""
     detection = task(root)
-    before = copy.deepcopy(detection._truth)
+    before = copy.deepcopy(detection.pictures.truth)
     found = jittered(detection)
     first = judged(detection, found)
-    assert detection._truth == before and judged(detection, found) == first
+    assert detection.pictures.truth == before and judged(detection, found) == first
     # pycocotools 2.0.9 and 2.0.10 want it
     assert detection.evaluator()._coco_api.dataset["info"] == {}

@@ -19,7 +19,7 @@ from pycocotools.cocoeval import COCOeval
 from models.process.seeding import seeded
 from tasks.base import DataError
 from tasks.detection import Detection, pipelines
-from tasks.detection.adapter import VOC_CLASSES
+from tasks.detection.classes import VOC_CLASSES
 from tasks.detection.metrics import VocMap
 from tests import contract, devkit
 from tests.devkit import detection

@@ -20,7 +20,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from tasks.detection import Detection
-from tasks.detection.adapter import _judged
+from tasks.detection.metrics import beside_truth
 from tasks.pose.people import MPII_JOINTS
 from tests import commands, devkit, imagekit, posekit
 from tests.conftest import REPOSITORY
@@ -96,7 +96,7 @@ def scores(task: Detection, detected: bool) -> dict[str, float]:
         corners = torch.tensor([box["bbox"] for box in boxes], dtype=torch.float32).reshape(-1, 4)
         labels = torch.tensor([box["bbox_label"] for box in boxes], dtype=torch.long)
         found = InstanceData(bboxes=corners, labels=labels, scores=torch.full((len(boxes),), 0.9))
-        metric.process({}, [_judged(sample, found).to_dict()])
+        metric.process({}, [beside_truth(sample, found).to_dict()])
     return metric.evaluate(len(test))
 
 

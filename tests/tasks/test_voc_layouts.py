@@ -304,7 +304,7 @@ def test_a_size_that_says_nothing_is_the_images_own(tmp_path: Path, size: str) -
     changed(tmp_path, SIZE, size)
     assert len(names(tmp_path, "VOC2007/trainval")) == 6
     task = devkit.detection(tmp_path)
-    info = task._train.get_data_info(0)
+    info = task.pictures.train.get_data_info(0)
     assert (info["width"], info["height"]) == (120, 90)
     assert task.traits(0) == devkit.detection(devkit.make_voc(tmp_path / "again")).traits(0)
 
@@ -316,7 +316,7 @@ def test_a_size_is_of_the_image_as_it_is_turned(tmp_path: Path) -> None:
     with Image.open(path) as image:
         image.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
     assert len(names(tmp_path, "VOC2007/trainval")) == 6
-    info = devkit.detection(tmp_path)._train.get_data_info(0)
+    info = devkit.detection(tmp_path).pictures.train.get_data_info(0)
     assert (info["width"], info["height"]) == (120, 90)
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from tasks.detection.adapter import _judged
+from tasks.detection.metrics import beside_truth
 from tools.experiment import preflight
 from tools.experiment.config import Experiment, load
 
@@ -76,7 +76,7 @@ def scores(found: Experiment, given: tuple[str, ...]) -> dict[str, float]:
         labels = torch.tensor([b["bbox_label"] for b in kept], dtype=torch.long)
         sure = torch.full((len(kept),), 0.9)
         judged = InstanceData(bboxes=boxes, labels=labels, scores=sure)
-        metric.process({}, [_judged(sample, judged).to_dict()])
+        metric.process({}, [beside_truth(sample, judged).to_dict()])
     return metric.evaluate(len(test))
 
 

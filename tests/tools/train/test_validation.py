@@ -14,7 +14,7 @@ from mmengine.structures import BaseDataElement, InstanceData
 
 from acquisition.pool import Budget, Pool, drawn_slice
 from models.training.checkpoint import read
-from tasks.detection.adapter import _judged
+from tasks.detection.metrics import beside_truth
 from tasks.evaluation import metric_of
 from tests import commands, devkit, imagekit, keypointkit, posekit
 from tests.comparekit import made
@@ -228,7 +228,7 @@ def test_boxes_of_the_pool_are_judged_by_the_pools_truth(kind: str, tmp_path: Pa
         boxes = [one for one in sample.instances if not one["ignore_flag"]]
         corners = torch.tensor([one["bbox"] for one in boxes]).reshape(-1, 4) + move
         labels = torch.tensor([one["bbox_label"] for one in boxes], dtype=torch.long)
-        return _judged(
+        return beside_truth(
             sample, InstanceData(bboxes=corners, labels=labels, scores=torch.ones(len(boxes)))
         )
 
