@@ -107,6 +107,11 @@ def check(
         if not others:
             lines = []
         lines += others
+    _raise_everywhere(title, lines)
+
+
+def _raise_everywhere(title: str, lines: list[str]) -> None:
+    """Raise `CanaryError` in all processes if one of them has lines."""
     from mmengine.dist import all_gather_object
 
     everyone = [line for part in all_gather_object(lines) for line in part]

@@ -94,13 +94,7 @@ def typiclust(
         ValueError: if an array is not finite or has another shape, there are fewer candidates
             than the budget, or a setting is below 1.
     """
-    features = rows(features, "features")
-    labeled = rows(labeled_features, "labeled features")
-    if features.shape[1] != labeled.shape[1]:
-        raise ValueError(
-            f"Expected one width D, but got features {features.shape} and labeled ones "
-            f"{labeled.shape}"
-        )
+    features, labeled = _of_one_width(features, labeled_features)
     check_budget(budget, len(features))
     if min(neighbours, max_clusters, min_cluster) < 1:
         raise ValueError(
@@ -110,16 +104,48 @@ def typiclust(
     points = _normalized(np.concatenate([labeled, features]))
     count = min(len(labeled) + budget, max_clusters)
     _, labels = kmeans(points, count, rng)
-    sizes = np.bincount(labels, minlength=count)
-    covered = np.bincount(labels[: len(labeled)], minlength=count)
-    order = np.lexsort((-sizes, covered))
-    members = [np.flatnonzero(labels[len(labeled) :] == cluster) for cluster in range(count)]
-    large = [members[cluster] for cluster in order if sizes[cluster] >= min_cluster]
-    small = [members[cluster] for cluster in order if sizes[cluster] < min_cluster]
+    large, small = _in_order(labels, len(labeled), count, min_cluster)
     with threadpool_limits(1):
         picked = _in_turn(points[len(labeled) :], large, budget, neighbours, rng)
         picked += _in_turn(points[len(labeled) :], small, budget - len(picked), neighbours, rng)
     return np.array(picked, dtype=np.int64)
+
+
+def _of_one_width(
+    features: np.ndarray, labeled_features: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Candidates (N, D) and labeled samples (M, D), checked."""
+    features = rows(features, "features")
+    labeled = rows(labeled_features, "labeled features")
+    if features.shape[1] != labeled.shape[1]:
+        raise ValueError(
+            f"Expected one width D, but got features {features.shape} and labeled ones "
+            f"{labeled.shape}"
+        )
+    return features, labeled
+
+
+def _in_order(
+    labels: np.ndarray, labeled: int, count: int, least: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The candidates of each cluster, of those with the fewest labeled samples first, then by size.
+
+    Args:
+        labels: the cluster of each labeled sample, then of each candidate.
+        labeled: number of labeled samples.
+        count: of the clusters.
+        least: samples of a large cluster.
+
+    Returns:
+        Positions of the candidates in large clusters, and in small ones.
+    """
+    sizes = np.bincount(labels, minlength=count)
+    covered = np.bincount(labels[:labeled], minlength=count)
+    order = np.lexsort((-sizes, covered))
+    members = [np.flatnonzero(labels[labeled:] == cluster) for cluster in range(count)]
+    large = [members[cluster] for cluster in order if sizes[cluster] >= least]
+    small = [members[cluster] for cluster in order if sizes[cluster] < least]
+    return large, small
 
 
 def kmeans(

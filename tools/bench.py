@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # run as a file: its folder is first on the path, where its names would hide others
@@ -27,6 +27,8 @@ from tools.experiment.options import ConfigError, at_least, option, require
 
 # every subject but those that need data
 ALL = ("train", "score", "memory", "kcenter")
+SANDBOXES = Path("data/sandbox")
+Subject = Callable[[str, str], argparse.ArgumentParser]  # its name and what it measures
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,53 +47,10 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", type=Path, help="file for settings, times, machine and versions")
         return sub
 
-    train_sub = subject(
-        "train",
-        "a training step with the module joint, detached and off; through the Runner and without",
-    )
-    score_sub = subject(
-        "score", "the scoring pass beside the bare network, the reading, and baal's pass"
-    )
-    for sub in (train_sub, score_sub):
-        sub.add_argument(
-            "--network", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="whose"
-        )
-        sub.add_argument(
-            "--root",
-            type=Path,
-            default=Path("data/sandbox"),
-            help="sandboxes; made where they are not",
-        )
-    train_sub.add_argument("--batch-size", type=int, help="samples; the paper's by default")
-    train_sub.add_argument("--steps", type=int, default=2, help="iterations a round")
-    score_sub.add_argument("--images", type=int, default=512, help="of the pool")
-    score_sub.add_argument(
-        "--train-steps", type=int, default=20, help="before, so that ranks mean something"
-    )
-    score_sub.add_argument("--workers", type=int, default=1, help="processes that read")
+    _of_networks(subject)
     sub = subject("memory", "memory of scoring a pool, and one a hundred times as large")
     sub.add_argument("--images", type=int, default=20_000, help="of the small pool")
-    by_place = [
-        subject("kcenter", "greedy k-center beside the plain version and scikit-activeml"),
-        subject("select", "other strategies that choose by place, beside scikit-activeml"),
-    ]
-    for sub in by_place:
-        sub.add_argument(
-            "--features", default="random", help="random, clustered, cifar or PATH.npy"
-        )
-        sub.add_argument("--data-root", type=Path, help="image folder, for --features cifar")
-        sub.add_argument("--n", type=int, default=50_000, help="candidates")
-        sub.add_argument("--d", type=int, default=512, help="length of made rows")
-        sub.add_argument("--labeled", type=int, default=1000, help="rows labeled already")
-        sub.add_argument("--budget", type=int, default=1000, help="picks")
-    select_sub = by_place[1]
-    select_sub.set_defaults(repeats=1)
-    select_sub.add_argument(
-        "--strategy", nargs="+", choices=BY_PLACE, default=list(BY_PLACE), help="which"
-    )
-    select_sub.add_argument(
-        "--environment", type=Path, help="with scikit-activeml, as `make agreement` makes one"
-    )
+    _by_place(subject)
     sub = subject("cycle", "a run of a config, split into its steps")
     sub.add_argument("--config", default="configs/cls_cifar10_small.py", help="file")
     sub.add_argument("--cycles", type=int, default=2, help="of the run")
@@ -107,10 +66,57 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--batch-size", type=int, default=1000, help="images of a batch")
     sub = subject("start", "runs to their first iteration beside their imports, and --help")
     sub.add_argument(
-        "--root", type=Path, default=Path("data/sandbox"), help="sandboxes; made where they are not"
+        "--root", type=Path, default=SANDBOXES, help="sandboxes; made where they are not"
     )
     subject("all", "train, score, memory and kcenter with their defaults")
     return top
+
+
+def _of_networks(subject: Subject) -> None:
+    """Add the subjects that are measured with networks, and the options of each."""
+    train = subject(
+        "train",
+        "a training step with the module joint, detached and off; through the Runner and without",
+    )
+    score = subject(
+        "score", "the scoring pass beside the bare network, the reading, and baal's pass"
+    )
+    for sub in (train, score):
+        sub.add_argument(
+            "--network", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="whose"
+        )
+        sub.add_argument(
+            "--root", type=Path, default=SANDBOXES, help="sandboxes; made where they are not"
+        )
+    train.add_argument("--batch-size", type=int, help="samples; the paper's by default")
+    train.add_argument("--steps", type=int, default=2, help="iterations a round")
+    score.add_argument("--images", type=int, default=512, help="of the pool")
+    score.add_argument(
+        "--train-steps", type=int, default=20, help="before, so that ranks mean something"
+    )
+    score.add_argument("--workers", type=int, default=1, help="processes that read")
+
+
+def _by_place(subject: Subject) -> None:
+    """Add the subjects of strategies that choose by place, and the options of each."""
+    k_center = subject("kcenter", "greedy k-center beside the plain version and scikit-activeml")
+    select = subject("select", "other strategies that choose by place, beside scikit-activeml")
+    for sub in (k_center, select):
+        sub.add_argument(
+            "--features", default="random", help="random, clustered, cifar or PATH.npy"
+        )
+        sub.add_argument("--data-root", type=Path, help="image folder, for --features cifar")
+        sub.add_argument("--n", type=int, default=50_000, help="candidates")
+        sub.add_argument("--d", type=int, default=512, help="length of made rows")
+        sub.add_argument("--labeled", type=int, default=1000, help="rows labeled already")
+        sub.add_argument("--budget", type=int, default=1000, help="picks")
+    select.set_defaults(repeats=1)
+    select.add_argument(
+        "--strategy", nargs="+", choices=BY_PLACE, default=list(BY_PLACE), help="which"
+    )
+    select.add_argument(
+        "--environment", type=Path, help="with scikit-activeml, as `make agreement` makes one"
+    )
 
 
 def check(args: argparse.Namespace) -> None:
