@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.output import Output, Tap
+from models.output import Tap
 from models.process.seeding import seeded
 from tasks.base import classes_decided
-from tools.contract.bag_checks import check_bag, check_quality, check_stability
+from tools.contract.field_checks import check_answers, check_fields, short
 from tools.contract.gradient_checks import tap_changes
-from tools.contract.subject import FEW, SEED, ContractError, SkippedError, Subject, same, signals
+from tools.contract.subject import SEED, ContractError, SkippedError, Subject, same, signals
 
 FOUND = {"counts", "peaks", "bag", "quality", "stability"}
 FIELDS = {"loss", "probs", "gradient", "objective"} | FOUND
@@ -131,62 +131,8 @@ def fields_are_those_asked_for(subject: Subject) -> str:
             if getattr(output, name) is not None and output.probs is None:
                 remedy = "return None for what is not in `want`"
                 raise ContractError(f"no `{name}` without `probs`", "one", remedy)
-        _check_shapes(output, len(subject.ids()))
+        check_fields(output, len(subject.ids()))
     return ", ".join(sorted(fields))
-
-
-def _check_shapes(output: Output, count: int) -> None:
-    loss, probs, weight = output.loss, output.probs, output.weight
-    if loss is not None and loss.shape != (count,):
-        raise ContractError(
-            f"losses ({count},), one a sample", tuple(loss.shape), "reduce over all but the batch"
-        )
-    if loss is not None and not torch.isfinite(loss).all():
-        raise ContractError(
-            "finite losses", _short(loss), "look for divisions by 0 and logarithms of 0"
-        )
-    parts = output.gradient or ()
-    if [(part.dim(), len(part)) for part in parts] not in ([], [(2, count)] * 2):
-        actual = [tuple(part.shape) for part in parts]
-        raise ContractError(
-            f"a gradient of ({count}, C) and ({count}, D)", actual, "return residuals and features"
-        )
-    if output.bag is not None:
-        check_bag(output.bag, count)
-    if output.quality is not None:
-        check_quality(output.quality, count)
-    if output.stability is not None:
-        check_stability(output.stability, count)
-    if probs is not None and (probs.dim() != 3 or len(probs) != count):
-        raise ContractError(
-            f"probs ({count}, K, C)", tuple(probs.shape), "K distributions over C classes a sample"
-        )
-    if weight is not None and probs is not None and weight.shape != probs.shape[:2]:
-        raise ContractError(
-            f"weight {tuple(probs.shape[:2])} as (B, K)", tuple(weight.shape), "one a distribution"
-        )
-    _check_further(output, count)
-    best = output.answers
-    if (
-        best is not None
-        and probs is not None
-        and (*best.shape[:2], 3) != (*probs.shape[:2], best.dim())
-    ):
-        expected = f"answers {(*probs.shape[:2], 'A')} as (B, K, A)"
-        raise ContractError(expected, tuple(best.shape), "the likeliest ones of each distribution")
-
-
-def _check_further(output: Output, count: int) -> None:
-    """Check the shapes and values of counts and peaks."""
-    counts, peaks = output.counts, output.peaks
-    if counts is not None and (counts.dim() != 2 or len(counts) != count):
-        raise ContractError(f"counts ({count}, C)", tuple(counts.shape), "one number for a class")
-    if counts is not None and not (counts.isfinite() & (counts >= 0)).all():
-        raise ContractError("counts of at least 0", _short(counts.flatten()), "count what is found")
-    if peaks is not None and (peaks.dim() != 3 or len(peaks) != count):
-        raise ContractError(f"peaks ({count}, K, P)", tuple(peaks.shape), "P peaks of K heatmaps")
-    if peaks is not None and (peaks.sum(dim=-1) - 1).abs().max() > 1e-4:
-        raise ContractError("peaks that sum to 1", "others", "softmax over the last dimension")
 
 
 def probs_are_distributions(subject: Subject) -> str:
@@ -198,7 +144,7 @@ def probs_are_distributions(subject: Subject) -> str:
         raise ContractError(
             "`probs` if they are in `want`", None, "return them, or take them out of `fields`"
         )
-    _check_shapes(output, len(subject.ids()))
+    check_fields(output, len(subject.ids()))
     off = (output.probs.sum(dim=-1) - 1).abs().max().item()
     low = output.probs.min().item()
     if not (off < 1e-4 and low >= 0):
@@ -211,28 +157,12 @@ def probs_are_distributions(subject: Subject) -> str:
             "weights of at least 0", output.weight.min().item(), "weigh by something positive"
         )
     if output.answers is not None:
-        _check_answers(output.answers, output.probs)
+        check_answers(output.answers, output.probs)
     decided = classes_decided(subject.task)
     if decided is not None and output.probs.shape[1:] != (1, decided):
         expected = f"probs (B, 1, {decided}), as `classes_decided` says"
         raise ContractError(expected, tuple(output.probs.shape), "leave that method out")
     return f"{output.probs.shape[1]} of {output.probs.shape[2]} classes a sample"
-
-
-def _check_answers(answers: Tensor, probs: Tensor) -> None:
-    """Check that two answers exclude each other, and the best is as likely as any outcome."""
-    if answers.shape[2] < 2:
-        raise ContractError("at least two `answers`", answers.shape[2], "return the likeliest two")
-    most = answers.sum(dim=-1).max().item()
-    least = answers.min().item()
-    if not (most < 1 + 1e-4 and least >= 0):
-        actual = f"sums up to {most:.3g} and {least:.3g} as the least"
-        expected = "`answers` that add up to 1 at most and none below 0"
-        raise ContractError(expected, actual, "count each outcome once")
-    short = (probs.amax(dim=-1) - answers.amax(dim=-1)).max().item()
-    if short > 1e-4:
-        expected = "the likeliest outcome among the `answers`"
-        raise ContractError(expected, f"{short:.3g} less at best", "begin with the likeliest")
 
 
 def loss_is_per_sample(subject: Subject) -> None:
@@ -245,7 +175,7 @@ def loss_is_per_sample(subject: Subject) -> None:
     if together.shape != alone.shape or not torch.allclose(
         together, alone, rtol=1e-4, atol=1e-4 * largest
     ):
-        actual = f"{_short(together)} together and {_short(alone)} alone"
+        actual = f"{short(together)} together and {short(alone)} alone"
         raise ContractError(
             "losses that do not depend on the batch", actual, "divide by what is the sample's own"
         )
@@ -256,8 +186,8 @@ def losses_differ(subject: Subject) -> str:
     with torch.no_grad():
         losses = subject.loss("pool", subject.network)
     if len(set(losses.tolist())) < min(2, len(losses)):
-        raise ContractError("losses that differ", _short(losses), "do not average over the batch")
-    return _short(losses)
+        raise ContractError("losses that differ", short(losses), "do not average over the batch")
+    return short(losses)
 
 
 def fields_stay_float32(subject: Subject) -> None:
@@ -299,7 +229,3 @@ def labels_count_for_the_loss_alone(subject: Subject) -> str:
             "the same taps and probabilities", actual, "compute them from the inputs alone"
         )
     return f"taken for inputs: {', '.join(inputs)}; for labels: {', '.join(labels)}"
-
-
-def _short(values: Tensor) -> str:
-    return "[" + ", ".join(f"{value:.4g}" for value in values[:FEW].tolist()) + "]"
