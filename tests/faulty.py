@@ -196,7 +196,7 @@ class Ordered(Toy):
         )
 
 
-# ---------------------------------------------------------------- faults of the network and its output
+# ------------------------------------------------------------- faults of the network and its output
 
 
 class Unseeded(Toy):

@@ -3,8 +3,8 @@ with one that nobody killed:  python -m tests.label_torture
 
 A project is made, three batches go out and come back. Each command is ended by SIGKILL (shortly
 after a random one of its own file operations, so in the midst of writing), by SIGTERM or by Ctrl-C,
-and given again until it comes to its end or has done its last act. After every kill each file must be whole; in the end all
-bytes must be those of the undisturbed project, times aside.
+and given again until it comes to its end or has done its last act. After every kill each file must
+be whole; in the end all bytes must be those of the undisturbed project, times aside.
 """
 
 from __future__ import annotations

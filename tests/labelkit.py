@@ -1,4 +1,4 @@
-"""Label files as a labeling project writes them: labeled, empty and unlabeled images of each task."""
+"""Label files as a labeling project writes them: labeled, empty and unlabeled images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Ray cluster on this machine, whose GPUs are its word alone, and tasks that fail in its workers."""
+"""A Ray cluster on this machine, whose GPUs are its word alone; and tasks that fail in workers."""
 
 from __future__ import annotations
 

@@ -275,7 +275,7 @@ def test_a_run_with_a_fault_ends_with_status_2_and_commits_nothing(tmp_path: Pat
     assert not (where / "state.json").exists() and not (where / "queries").exists()
 
 
-# ---------------------------------------------------------------- boxes that rounding moves over a threshold
+# ------------------------------------------------------- boxes that rounding moves over a threshold
 
 
 def check_with(wrong: set[int], weighted: bool) -> list[int]:

@@ -1,4 +1,4 @@
-"""A task of one's own that people can label: which of two kinds is in a picture, by its mean colour.
+"""A task of one's own that people can label: which of two kinds is in a picture, by its colour.
 
 The three optional members are `labeling`, `on_labels` and, to find images, `sources`; with `labels`
 and `deployment` people begin with predictions.

@@ -1,4 +1,4 @@
-"""mmdet's configs: found by name, read, fitted to classes, and refused where boxes are not enough."""
+"""mmdet's configs: found by name, read, fitted to classes, and refused without boxes."""
 
 from __future__ import annotations
 

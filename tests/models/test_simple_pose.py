@@ -14,7 +14,7 @@ from models.networks.simple_pose import SimplePose, build, declare, load
 from models.networks.weights import WeightsError
 from models.process.seeding import seeded
 
-# a name, the stride of its heatmaps, and the channels of its stages as timm's documentation has them
+# a name, the stride of its heatmaps, and its stages' channels as timm's documentation has them
 NETWORKS = {
     "simple:resnet10t": (4, [64, 128, 256, 512]),
     "simple:resnet50": (4, [256, 512, 1024, 2048]),

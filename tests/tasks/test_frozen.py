@@ -1,5 +1,5 @@
-"""Frozen networks of timm: features are what the whole network computes, computed once, and a linear
-layer on them is what scikit-learn's is.
+"""Frozen networks of timm: features are what the whole network computes, computed once, and a
+linear layer on them is what scikit-learn's is.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def test_an_image_is_turned_as_opencv_and_pil_turn_it(tmp_path: Path, orientatio
         assert np.array_equal(read_image(path, upright=False), np.asarray(image))
 
 
-# ---------------------------------------------------------------- boxes on the image before or after it was turned
+# ------------------------------------------------- boxes on the image before or after it was turned
 
 
 def first_scene(root: Path, **exif: object) -> Path:

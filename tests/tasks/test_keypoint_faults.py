@@ -1,4 +1,4 @@
-"""Every fault of COCO's keypoints by its kind, place and value; what is odd and taken, by a note."""
+"""Every fault of COCO's keypoints by kind, place and value; what is odd and taken, by a note."""
 
 from __future__ import annotations
 

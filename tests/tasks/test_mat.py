@@ -1,4 +1,4 @@
-"""MAT-files: what scipy reads is read alike, and a broken file that ends scipy's process is an error here."""
+"""MAT-files: what scipy reads is read alike; a broken file that ends its process is an error."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_arrays_are_scipys():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere another signal may end it")
 def test_a_file_that_ends_scipys_process_is_an_error_here(tmp_path: Path):
-    """Why the files are read by hand: one byte of the file ends a process that reads it by scipy."""
+    """Why the files are read by hand: one byte ends a process that reads the file by scipy."""
     broken = bytearray(numbers(a=np.arange(6.0).reshape(2, 3)))
     assert broken[KIND] == 9
     broken[KIND] = 14

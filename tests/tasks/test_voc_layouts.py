@@ -383,7 +383,7 @@ def test_no_entity_hides_in_an_encoding(tmp_path: Path) -> None:
     assert "XML without DOCTYPE and ENTITY" in line
 
 
-# ---------------------------------------------------------------- a part of the images as the test set
+# ------------------------------------------------------------- a part of the images as the test set
 
 
 def split(root: Path, **settings) -> tuple[list[str], list[str]]:

@@ -146,7 +146,7 @@ def test_a_right_folder_passes(folder: Path, capsys) -> None:
     assert {name: status for name, (status, _) in found.items()} == dict.fromkeys(found, 0), found
 
 
-# ---------------------------------------------------------------- code in config.py, of a version before
+# ----------------------------------------------------------- code in config.py, of a version before
 
 CODE = {
     "a walk through subclasses": "().__class__.__base__.__subclasses__()[0].__init__.__globals__['x']('touch ran')",

@@ -208,7 +208,7 @@ def test_a_pool_that_is_larger_than_the_data_goes_through_them_again():
     assert len(held) == 7 and "".join(held[i] for i in range(7)) == "abcabca"
 
 
-# ---------------------------------------------------------------- memory, a cycle, and the command line
+# ------------------------------------------------------------ memory, a cycle, and the command line
 
 
 NEEDS_STATUS = pytest.mark.skipif(

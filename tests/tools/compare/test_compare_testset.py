@@ -31,7 +31,7 @@ def judged(root: Path, leg: str, shares, seed: int = 0, images: int = IMAGES, sh
 
 
 def test_intervals_are_those_of_a_share(tmp_path: Path):
-    """One cycle's share of 200 images: draws are binomial; the area of equal cycles is the share."""
+    """A cycle's share of 200 images: draws are binomial; the area of equal cycles is the share."""
     found = resampled({"random": [judged(tmp_path, "random", [0.3] * 3)]})
     assert (found.score, found.images, found.draws, found.seeds) == ("area", 200, 1000, (0,))
     assert found.mean == pytest.approx([0.3])

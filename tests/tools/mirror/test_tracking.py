@@ -616,7 +616,7 @@ def test_network_lost_while_running_does_not_block_the_end(
     assert len(said) == 2
 
 
-# ---------------------------------------------------------------- `wandb sync` of what was written offline
+# --------------------------------------------------------- `wandb sync` of what was written offline
 
 
 def sync(*places: Path) -> None:

@@ -1,4 +1,4 @@
-"""`budget.validation`: labeled samples of the pool that judge, and are neither learned nor asked."""
+"""`budget.validation`: labeled samples of the pool that judge, neither learned nor asked."""
 
 from __future__ import annotations
 
