@@ -15,7 +15,7 @@ from tools.contract.bag_checks import check_bag, check_quality, check_stability
 from tools.contract.gradient_checks import tap_changes
 from tools.contract.subject import FEW, SEED, ContractError, SkippedError, Subject, same, signals
 
-FOUND = {"counts", "peaks", "bag", "quality", "stability"}
+FOUND = {"counts", "peaks", "bag", "quality", "stability", "truth"}
 FIELDS = {"loss", "probs", "gradient", "objective"} | FOUND
 
 
@@ -177,8 +177,8 @@ def _check_shapes(output: Output, count: int) -> None:
 
 
 def _check_further(output: Output, count: int) -> None:
-    """Check the shapes and values of counts and peaks."""
-    counts, peaks = output.counts, output.peaks
+    """Check the shapes and values of counts, peaks and true outcomes."""
+    counts, peaks, truth = output.counts, output.peaks, output.truth
     if counts is not None and (counts.dim() != 2 or len(counts) != count):
         raise ContractError(f"counts ({count}, C)", tuple(counts.shape), "one number for a class")
     if counts is not None and not (counts.isfinite() & (counts >= 0)).all():
@@ -187,6 +187,11 @@ def _check_further(output: Output, count: int) -> None:
         raise ContractError(f"peaks ({count}, K, P)", tuple(peaks.shape), "P peaks of K heatmaps")
     if peaks is not None and (peaks.sum(dim=-1) - 1).abs().max() > 1e-4:
         raise ContractError("peaks that sum to 1", "others", "softmax over the last dimension")
+    if truth is not None and (truth.dim() != 2 or len(truth) != count):
+        raise ContractError(f"truth ({count}, K)", tuple(truth.shape), "an outcome a distribution")
+    if truth is not None and (truth.is_floating_point() or truth.min() < -1):
+        expected = "truth of whole numbers from -1, which is unknown"
+        raise ContractError(expected, _short(truth.flatten()), "give each outcome's number")
 
 
 def probs_are_distributions(subject: Subject) -> str:
@@ -264,7 +269,7 @@ def fields_stay_float32(subject: Subject) -> None:
     """Losses and probabilities are float32 under mixed precision (bfloat16) too."""
     with torch.autocast("cpu", torch.bfloat16):
         output = subject.output(subject.batch("pool", subject.ids()[:2]), subject.task.fields)
-    names = sorted(FIELDS | {"answers"})
+    names = sorted(FIELDS - {"truth"} | {"answers"})  # which are whole numbers
     given: dict[str, Any] = {
         field: value for field in names if (value := getattr(output, field)) is not None
     }
