@@ -48,21 +48,21 @@ class UHerding(Step):
 
     Examples:
         >>> places = np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0]], dtype=np.float32)
-        >>> rows = {"embedding": places, "margin": np.array([0.1, 0.1, 0.1, 1.0])}
+        >>> rows = {"embedding": places, "calibrated_margin": np.array([0.1, 0.1, 0.1, 1.0])}
         >>> seen = Seen(4, rows, {"embedding": places[:0]})
         >>> UHerding(width=0.2)(seen, 2, np.random.default_rng(0)).tolist()
         [3, 1]
     """
 
     width: float | None = None
-    needs = ("embedding", "margin")
+    needs = ("embedding", "calibrated_margin")
     labeled = ("embedding",)
 
     def __call__(self, seen: Seen, budget: int, rng: np.random.Generator) -> np.ndarray:
         """Positions, the largest gain first."""
         from acquisition.herding import herd  # it imports torch
 
-        undecided = finite(seen.rows, "margin")
+        undecided = finite(seen.rows, "calibrated_margin")
 
         def pick(features: np.ndarray, labeled: np.ndarray, order: np.ndarray) -> np.ndarray:
             """Positions into the order."""

@@ -51,6 +51,7 @@ SIGNALS = (
     "dynamics_margin",
     "entropy",
     "margin",
+    "calibrated_margin",
     "least_confident",
     "ensemble_variance",
     "ensemble_bald",
@@ -68,6 +69,8 @@ SIGNALS = (
     "hua",
     "localisation",
     "prototypes",
+    "log_probs",
+    "truth",
     "quality",
     "loss",
 )

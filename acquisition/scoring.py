@@ -52,12 +52,14 @@ class Pass:
         committee: members whose votes some signals count, each run on every batch.
         tap: number of the tap that is a sample's embedding.
         scratch: folder for vectors that are too many for memory; the system's by default.
+        temperature: of the probabilities that calibrated signals read.
     """
 
     title: str = "scoring"
     committee: Sequence[Member] = ()
     tap: int = -1
     scratch: Path | None = None
+    temperature: float = 1.0
 
 
 def score(
@@ -234,7 +236,7 @@ def _evidence(
         output = model.output(batch, signals.fields(own))
     if counted:
         votes = signals.vote(member(batch, counted) for member in how.committee)
-    return signals.Evidence(model, output, votes, settings.aggregate, how.tap)
+    return signals.Evidence(model, output, votes, settings.aggregate, how.tap, how.temperature)
 
 
 def _rows(name: str, evidence: signals.Evidence, count: int) -> Tensor:

@@ -55,6 +55,7 @@ class Evidence:
         aggregate: how the scores of a sample's distributions become one: mean, sum (both weighted)
             or maximum.
         tap: number of the tap that is a sample's embedding.
+        temperature: of the probabilities, see `acquisition.calibration`.
     """
 
     model: JointModel
@@ -62,6 +63,7 @@ class Evidence:
     votes: Votes | None = None
     aggregate: Aggregate = "mean"
     tap: int = -1
+    temperature: float = 1.0
 
     @property
     def weighted(self) -> bool:
@@ -84,6 +86,7 @@ class Signal:
         dynamics: whether that must have learned training dynamics in place of losses.
         committee: whose votes it counts; None for the model's own output.
         compared: whether it reads the model's own output beside the votes.
+        calibrated: whether it reads the temperature.
 
     Examples:
         >>> import torch
@@ -100,6 +103,7 @@ class Signal:
     dynamics: bool = False
     committee: Kind | None = None
     compared: bool = False
+    calibrated: bool = False
 
 
 def margin(probs: Tensor) -> Tensor:
@@ -186,6 +190,22 @@ def _flipped(evidence: Evidence) -> Tensor:
     return aggregated(shares, votes.weight, evidence.aggregate)
 
 
+def _log_probs(evidence: Evidence) -> Tensor:
+    """(B, K, C) in place of log 0 that of the smallest number."""
+    import torch
+
+    probs = given(_output(evidence).probs, "probs").float()
+    return probs.clamp(min=torch.finfo(probs.dtype).tiny).log()
+
+
+def _calibrated_margin(evidence: Evidence) -> Tensor:
+    """The margin of probabilities at the temperature; at 1 the margin as it is."""
+    if evidence.temperature == 1:
+        return SIGNALS["margin"].rows(evidence)
+    probs = (_log_probs(evidence) / evidence.temperature).softmax(dim=-1)
+    return aggregated(margin(probs), _output(evidence).weight, evidence.aggregate)
+
+
 def _peak_entropy(evidence: Evidence) -> Tensor:
     """The entropy of each distribution over peaks, summed whatever `scoring.aggregate` says."""
     return entropy(given(_output(evidence).peaks, "peaks").float()).sum(dim=1)
@@ -228,6 +248,7 @@ SIGNALS = {
     "dynamics_margin": Signal(_dynamics_margin, frozenset({"probs"}), module=True, dynamics=True),
     "entropy": _of_probs(entropy),
     "margin": _of_probs(margin, best=True),
+    "calibrated_margin": Signal(_calibrated_margin, frozenset({"probs"}), calibrated=True),
     "least_confident": _of_probs(least_confident, best=True),
     "ensemble_variance": _of_votes(variance, "ensemble"),
     "ensemble_bald": _of_votes(mutual_information, "ensemble"),
@@ -245,7 +266,9 @@ SIGNALS = {
     "hua": _of_bag(boxes.hua),
     "localisation": Signal(_localisation, frozenset({"bag", "stability"})),
     "prototypes": _of_bag(boxes.prototypes),
-    # reads labels: of labeled samples alone
+    "log_probs": Signal(_log_probs, frozenset({"probs"})),
+    # read labels: of labeled samples alone
+    "truth": Signal(lambda e: given(_output(e).truth, "truth"), frozenset({"truth"})),
     "quality": Signal(lambda e: given(_output(e).quality, "quality"), frozenset({"quality"})),
     # reads labels: for measuring, and for the oracle, which is a bound and not a method
     "loss": Signal(lambda e: given(_output(e).loss, "loss"), frozenset({"loss"})),
@@ -289,6 +312,11 @@ def need_dynamics(names: Iterable[str]) -> bool | None:
     if len(kinds) > 1:
         raise ValueError("Expected signals of one module, but got those of dynamics and of losses")
     return kinds.pop() if kinds else None
+
+
+def need_temperature(names: Iterable[str]) -> bool:
+    """Whether any of the signals reads the temperature."""
+    return any(known(name).calibrated for name in names)
 
 
 def need_committee(names: Iterable[str]) -> Kind | None:

@@ -81,6 +81,8 @@ class Output:
             labeled samples alone.
         counts: (B, C) how many of each class are predicted in each sample: 1 for its likeliest
             class, its boxes, or its joints that are found.
+        truth: (B, K) beside `probs`: which outcome of each distribution is the true one, -1 where
+            nobody knows. It is of labels, so a run reads it of its validation split alone.
         peaks: (B, K, P) beside `probs` where an outcome is a place: the distribution over the
             highest peaks alone, as the multi-peak entropy of a heatmap reads it.
     """
@@ -97,3 +99,4 @@ class Output:
     stability: Tensor | None = None
     counts: Tensor | None = None
     peaks: Tensor | None = None
+    truth: Tensor | None = None

@@ -39,9 +39,9 @@ class Task(Protocol):
 
     Attributes:
         taps: the network's feature maps for the loss-prediction module, declared before data flows.
-        fields: which of "loss", "probs", "gradient", "counts", "peaks", "bag", "quality" and
-            "stability" `forward` can return; "objective", too, if training minimises something else
-            than the mean of "loss"; see `Output`.
+        fields: which of "loss", "probs", "gradient", "counts", "peaks", "bag", "quality",
+            "stability" and "truth" `forward` can return; "objective", too, if training minimises
+            something else than the mean of "loss"; see `Output`.
         metric: key of the metric that the curve plots; higher is better, or see `lower_is_better`.
 
     Examples:
@@ -100,7 +100,7 @@ class Task(Protocol):
     def forward(self, network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
         """One forward pass: taps always, the fields in `want` besides.
 
-        Labels count for the field "loss" alone.
+        Labels count for the fields "loss", "quality" and "truth" alone.
         """
         ...
 

@@ -154,7 +154,7 @@ class Classification:
         self._notes: list[str] = []  # of the last check
         self._frozen = self._frozen_by(frozen, views, cache)
         self.taps = self._frozen.taps if self._frozen else self._network.taps
-        self.fields = frozenset({"loss", "probs", "counts"})
+        self.fields = frozenset({"loss", "probs", "counts", "truth"})
         if self._network.gradients:
             self.fields |= {"gradient"}
 
@@ -223,10 +223,10 @@ class Classification:
     def forward(self, network: nn.Module, batch: Batch, want: frozenset[str]) -> Output:
         """Return the stages' outputs as taps, and the wanted fields.
 
-        These are the cross-entropy (B,) in nats, probabilities (B, 1, C), gradients, and 1 for the
-        likeliest class (B, C).
+        These are the cross-entropy (B,) in nats, probabilities (B, 1, C), the true class (B, 1),
+        gradients, and 1 for the likeliest class (B, C).
         """
-        loss = probs = gradient = counts = None
+        loss = probs = gradient = counts = truth = None
         taps, logits, last = self._computed(network, batch, last="gradient" in want)
         logits = logits.float()  # under mixed precision too
         if last:
@@ -235,9 +235,11 @@ class Classification:
             loss = F.cross_entropy(logits, batch["labels"], reduction="none")
         if "probs" in want:
             probs = logits.softmax(dim=1).unsqueeze(1)
+        if "truth" in want:
+            truth = batch["labels"].unsqueeze(1)
         if "counts" in want:
             counts = F.one_hot(logits.argmax(dim=1), logits.shape[1]).float()
-        return Output(taps, loss, probs, gradient=gradient, counts=counts)
+        return Output(taps, loss, probs, gradient=gradient, counts=counts, truth=truth)
 
     def predict(self, network: nn.Module, batch: Batch) -> list[BaseDataElement]:
         """The most probable class of each sample beside its label."""

@@ -125,7 +125,7 @@ def test_steps_weigh_by_the_margin_and_order_ties_by_the_stream():
     rng = stream(3)
     places, labeled = rng.normal(size=(60, 4)), rng.normal(size=(9, 4))
     margin = rng.random(60)
-    seen = Seen(60, {"embedding": places, "margin": margin}, {"embedding": labeled})
+    seen = Seen(60, {"embedding": places, "calibrated_margin": margin}, {"embedding": labeled})
     assert MaxHerding()(seen, 8, stream(0)).tolist() == plain(places, labeled, 8)
     assert UHerding()(seen, 8, stream(0)).tolist() == plain(places, labeled, 8, margin)
     same = Seen(9, {"embedding": np.ones((9, 2))}, {"embedding": np.zeros(0)})

@@ -43,6 +43,24 @@ def test_margin_and_confidence_by_sorting():
     np.testing.assert_allclose(signals.least_confident(probs), 1 - ordered[..., -1])
 
 
+def test_a_calibrated_margin_is_that_of_tempered_probabilities():
+    probs, weight = distributions(20, 3, 7), torch.rand(20, 3)
+    given = Output((), probs=probs.float(), weight=weight)
+    plain = SIGNALS["calibrated_margin"].rows(Evidence(None, given))
+    assert plain.equal(SIGNALS["margin"].rows(Evidence(None, given)))
+    for temperature in (0.5, 3.0):
+        powers = probs.numpy() ** (1 / temperature)
+        ordered = np.sort(powers / powers.sum(axis=-1, keepdims=True), axis=-1)
+        expected = np.average(1 - (ordered[..., -1] - ordered[..., -2]), axis=1, weights=weight)
+        found = SIGNALS["calibrated_margin"].rows(Evidence(None, given, temperature=temperature))
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    certain = Output((), probs=torch.tensor([[[1.0, 0.0, 0.0]], [[0.5, 0.5, 0.0]]]))
+    found = SIGNALS["calibrated_margin"].rows(Evidence(None, certain, temperature=2.0))
+    np.testing.assert_allclose(found, [0, 1], atol=1e-6)
+    assert signals.need_temperature(["entropy", "calibrated_margin"])
+    assert not signals.need_temperature(["margin", "embedding"])
+
+
 @pytest.mark.parametrize(
     ("probs", "entropy", "margin", "least"),
     [

@@ -64,7 +64,7 @@ class Work:
         models: see `tools.cluster.packing.packed`.
         names: of signals.
         settings: with a number for `batch_size`.
-        tap: see `acquisition.scoring.Pass`.
+        tap: see `acquisition.scoring.Pass`, as is the temperature.
     """
 
     origin: ray.ObjectRef
@@ -72,6 +72,7 @@ class Work:
     names: tuple[str, ...]
     settings: ScoringSettings
     tap: int
+    temperature: float
 
 
 def rows_of(boxed: list[ray.ObjectRef], ids: np.ndarray) -> tuple[dict[str, np.ndarray], str]:
@@ -91,7 +92,7 @@ def rows_of(boxed: list[ray.ObjectRef], ids: np.ndarray) -> tuple[dict[str, np.n
         work, experiment, models = _ready(boxed[0])
         task = experiment.task
         samples = Samples(task.dataset("pool"), task.collate, ids)
-        how = Pass(committee=models.committee, tap=work.tap)
+        how = Pass(committee=models.committee, tap=work.tap, temperature=work.temperature)
         with deterministic(experiment.training.deterministic):
             rows = unchecked(models.model, samples, work.names, work.settings, how)
     except Exception as error:

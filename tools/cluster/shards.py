@@ -126,7 +126,7 @@ class Shards:
         if not len(ids):
             return nothing(names)
         models = packed(Models(model, how.committee), self._task)
-        work = ray.put(Work(self._origin, models, tuple(names), settings, how.tap))
+        work = ray.put(Work(self._origin, models, tuple(names), settings, how.tap, how.temperature))
         size = self._size or min(LARGEST, math.ceil(len(ids) / (EACH * self._places())))
         table = Table(len(ids), how.scratch)
         with bar() as progress:

@@ -53,8 +53,8 @@ def check_fields(output: Output, count: int) -> None:
 
 
 def _check_found(output: Output, count: int) -> None:
-    """Check the shapes and values of counts and peaks."""
-    counts, peaks = output.counts, output.peaks
+    """Check the shapes and values of counts, peaks and true outcomes."""
+    counts, peaks, truth = output.counts, output.peaks, output.truth
     if counts is not None and (counts.dim() != 2 or len(counts) != count):
         raise ContractError(f"counts ({count}, C)", tuple(counts.shape), "one number for a class")
     if counts is not None and not (counts.isfinite() & (counts >= 0)).all():
@@ -63,6 +63,11 @@ def _check_found(output: Output, count: int) -> None:
         raise ContractError(f"peaks ({count}, K, P)", tuple(peaks.shape), "P peaks of K heatmaps")
     if peaks is not None and (peaks.sum(dim=-1) - 1).abs().max() > 1e-4:
         raise ContractError("peaks that sum to 1", "others", "softmax over the last dimension")
+    if truth is not None and (truth.dim() != 2 or len(truth) != count):
+        raise ContractError(f"truth ({count}, K)", tuple(truth.shape), "an outcome a distribution")
+    if truth is not None and (truth.is_floating_point() or truth.min() < -1):
+        expected = "truth of whole numbers from -1, which is unknown"
+        raise ContractError(expected, short(truth.flatten()), "give each outcome's number")
 
 
 def check_answers(answers: Tensor, probs: Tensor) -> None:

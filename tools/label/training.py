@@ -61,10 +61,15 @@ class Round(Cycle):
             return None
         return RunFolder(self.previous).training_folder(0, member)
 
+    @property
+    def held(self) -> tuple[Read, np.ndarray]:
+        """The validation slice."""
+        return "test", np.arange(length(self.experiment.task.dataset("test")))
+
     def ranked(self, query: Query | None) -> tuple[Read, dict[str, np.ndarray]]:
         """The validation slice: nobody knows the labels of the pool."""
-        size = length(self.experiment.task.dataset("test"))
-        return "test", {"validation": np.arange(size)}
+        split, ids = self.held
+        return split, {"validation": ids}
 
 
 def experiment_on(

@@ -10,6 +10,7 @@ import numpy as np
 
 AREA = "area_under_curve"
 HELD = "validation/"  # beginning of the keys of the metrics on the validation split
+TEMPERATURE = "query/temperature"  # of the probabilities that calibrated signals read
 NOISE = "oracle/noisy"  # share of the labeled samples whose label has a mistake
 
 Row = Mapping[str, Any]

@@ -11,12 +11,13 @@ import numpy as np
 from mmengine.dataset import DefaultSampler
 from mmengine.dist import barrier, is_main_process
 
+from acquisition import calibration
 from acquisition.batch_size import fastest
 from acquisition.pool import Pool
 from acquisition.query import Query, needs
 from acquisition.ranking import module_quality
 from acquisition.scoring import Pass, Samples, score
-from acquisition.signals import fields
+from acquisition.signals import fields, need_temperature
 from models.process.seeding import derive_seed, seeded, stream
 from models.training.committee import Member, add_dropout, ensemble, passes
 from models.training.hooks import unwrapped
@@ -94,6 +95,11 @@ class Cycle:
         if self.pool.cycle == 0:
             return None
         return self.folder.training_folder(self.pool.cycle - 1, member)
+
+    @property
+    def held(self) -> tuple[Read, np.ndarray]:
+        """A split, and ids of its labeled samples that nothing is trained on."""
+        return "pool", np.array(self.pool.validation, dtype=np.int64)
 
     def ranked(self, query: Query | None) -> tuple[Read, dict[str, np.ndarray]]:
         """The split and the groups of its samples on which the module's ranking is measured.
@@ -229,6 +235,24 @@ def _as_before(cycle: Cycle, folder: Path) -> JointModel:
     return model
 
 
+def fitted_temperature(cycle: Cycle, model: JointModel) -> float | None:
+    """The temperature that the strategy's signals read, fitted on what nothing is trained on.
+
+    None where they read none, the task does not tell true outcomes, or no such samples are there:
+    then it is 1.
+    """
+    experiment = cycle.experiment
+    task = experiment.task
+    split, ids = cycle.held
+    read = (*needs(experiment.steps), *experiment.scoring.save)
+    if not (need_temperature(read) and len(ids) and "truth" in task.fields):
+        return None
+    samples = Samples(task.dataset(split), task.collate, ids)
+    how = Pass("temperature")
+    rows = score(model, samples, calibration.NEEDS, experiment.scoring, how)
+    return calibration.temperature(rows)
+
+
 def next_query(
     experiment: Experiment,
     model: JointModel,
@@ -236,6 +260,7 @@ def next_query(
     pool: Pool,
     scratch: Path | None = None,
     scored: Scorer | None = None,
+    temperature: float = 1.0,
 ) -> Query:
     """Ask the strategy which samples to label next.
 
@@ -249,15 +274,16 @@ def next_query(
         pool: as it is when the cycle begins.
         scratch: folder for vectors that are too many for memory.
         scored: computes the signals, as on a cluster (`tools.cluster.scoring`); None is here.
+        temperature: that calibrated signals read.
     """
-    task, settings, tap = experiment.task, experiment.scoring, experiment.tap
+    task, settings = experiment.task, experiment.scoring
+    how = Pass("scoring", members, experiment.tap, scratch, temperature)
 
     def signals(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Compute the signals of some samples of the pool."""
         pool_view = task.dataset("pool")
         samples = Samples(pool_view, task.collate, ids)
-        compute = scored or score
-        return compute(model, samples, names, settings, Pass("scoring", members, tap, scratch))
+        return (scored or score)(model, samples, names, settings, how)
 
     return asked(experiment, pool, signals)
 

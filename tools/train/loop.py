@@ -22,10 +22,12 @@ from tools.record import first_set
 from tools.record.data import receipt_part
 from tools.record.plans import digests
 from tools.record.receipt import Receipt, receipt_of
+from tools.record.rows import TEMPERATURE
 from tools.train import showing
 from tools.train.cycle import (
     Cycle,
     committee,
+    fitted_temperature,
     next_query,
     noise_met,
     ranking_quality,
@@ -87,9 +89,12 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
         with clock("committee"):  # networks or passes that some strategies ask, beside the model
             members = committee(cycle, model)
     with clock("score"):  # 3. score the candidates and query
-        query = None
+        query = fitted = None
         if not cycle.last:
-            query = next_query(experiment, model, members, pool, folder.path, cycle.scored)
+            fitted = fitted_temperature(cycle, model)
+            query = next_query(
+                experiment, model, members, pool, folder.path, cycle.scored, fitted or 1.0
+            )
     with clock("ranking"):  # no part of the method: how well the module ranks, measured with labels
         ranking = ranking_quality(cycle, model, query)
     if experiment.training.keep_weights == "all":
@@ -113,5 +118,6 @@ def run_cycle(cycle: Cycle) -> tuple[dict, Query | None, Pool, Receipt]:
         **seconds,
         **ranking,
         **noise_met(experiment, pool.labeled),
+        **({} if fitted is None else {TEMPERATURE: fitted}),
     }
     return row, query, pool.label([] if query is None else query.picked.tolist()), receipt

@@ -264,6 +264,47 @@ def test_each_task_validates_resumes_and_is_verified(kind: str, tmp_path: Path, 
     assert verified(tmp_path / "run") == 0, capsys.readouterr().out
 
 
+def test_the_temperature_of_a_query_is_fitted_on_it(tmp_path: Path, capsys):
+    """Computed here from the kept weights, sample by sample."""
+    config = written(tmp_path)
+    options = ["--strategy", "uherding", "--cfg-options", "oracle=None", "budget.cycles=2"]
+    options += ["training.keep_weights=all", "scoring.keep_vectors=True"]
+    assert run_config(config, tmp_path / "without", *options) == 0
+    assert not any("query/temperature" in row for row in rows(tmp_path / "without"))
+    assert run_config(config, tmp_path / "run", *options, "budget.validation=3") == 0
+    first, last = rows(tmp_path / "run")
+    assert "query/temperature" not in last, "nothing is asked"
+
+    experiment = load(config)
+    task, folder = experiment.task, RunFolder(tmp_path / "run")
+    assert task.check() == []
+    model = untrained(experiment, "off")
+    kept = read(folder.weights_file(0))["state_dict"]
+    model.load_state_dict({k: v for k, v in kept.items() if not k.startswith("loss_prediction")})
+    model.eval()
+
+    def logits(i: int) -> torch.Tensor:
+        with torch.no_grad():
+            batch = task.collate([task.dataset("pool")[i]])
+            return model.output(batch, frozenset({"probs"})).probs[0, 0].double().log()
+
+    held = json.loads((tmp_path / "run" / "state.json").read_text())["validation"]
+    rights = [int(task.collate([task.dataset("pool")[i]])["labels"]) for i in held]
+    outputs = torch.stack([logits(i) for i in held])
+
+    def surprise(temperature: float) -> float:
+        return float(torch.nn.functional.cross_entropy(outputs / temperature, torch.tensor(rights)))
+
+    grid = np.geomspace(0.05, 20, 2001)
+    best = grid[np.argmin([surprise(one) for one in grid])]
+    assert first["query/temperature"] == pytest.approx(best, rel=3e-3)
+    query = folder.query(0)
+    for i, row in zip(query.candidates.tolist(), query.signals["calibrated_margin"], strict=True):
+        two = (logits(i) / first["query/temperature"]).softmax(dim=0).topk(2).values
+        assert row == pytest.approx(1 - float(two[0] - two[1]), abs=1e-5)
+    assert verified(tmp_path / "run") == 0, capsys.readouterr().out
+
+
 # ------------------------------------------------------------------ comparisons
 
 
