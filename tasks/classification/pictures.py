@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
@@ -148,12 +149,12 @@ class Pictures:
     @cached_property
     def _pool_pixels(self) -> list[bytes]:
         """Digests of CIFAR's images, asked for often."""
-        return [hashlib.sha256(pixels.tobytes()).digest() for pixels in self.pool.held]
+        return [_digest(pixels) for pixels in self.pool.held]
 
     @cached_property
     def _test_pixels(self) -> list[bytes]:
-        digests = [hashlib.sha256(pixels.tobytes()).digest() for pixels in self.tested.held]
-        return [digests[i] for i in even(len(digests), self.test_limit)]
+        taken = even(len(self.tested), self.test_limit)
+        return [_digest(self.tested.held[i]) for i in taken]
 
     @cached_property
     def given_labels(self) -> tuple[int, ...]:
@@ -273,6 +274,10 @@ class Pictures:
             for values in (self.preparation.mean, self.preparation.std)
         )
         return (images.float() / 255 - mean) / std
+
+
+def _digest(pixels: np.ndarray) -> bytes:
+    return hashlib.sha256(pixels.tobytes()).digest()
 
 
 @lru_cache
