@@ -28,7 +28,7 @@ from tests import contract, imagekit
 from tests.imagekit import classification
 
 FROZEN = dict(network="timm:test_convnext", input_size=32, frozen=True)
-ALL = frozenset({"loss", "probs", "gradient", "counts"})
+ALL = frozenset({"loss", "probs", "gradient", "counts", "truth"})
 
 
 def head_of(root: Path, **settings) -> Classification:
