@@ -73,8 +73,8 @@ def test_gradient_embeddings_are_autograds(folder: Path):
 
 def test_a_network_without_a_single_layer_at_its_end_gives_no_gradients(folder: Path):
     task = classification(folder, network="timm:dla34", input_size=64)
-    assert task.fields == {"loss", "probs", "counts"}
-    assert classification(folder).fields == {"loss", "probs", "gradient", "counts"}
+    assert task.fields == {"loss", "probs", "counts", "truth"}
+    assert classification(folder).fields == {"loss", "probs", "gradient", "counts", "truth"}
 
 
 def test_passes_with_dropout_after_the_stages_differ(folder: Path):
