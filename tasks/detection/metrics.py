@@ -15,10 +15,11 @@ from mmengine.structures import InstanceData
 
 # before mmdet: it installs the operators that mmdet needs
 from models.networks import ssd  # noqa: F401
+from tasks.coco_matched import averages, detections, matched_at, precisions
 from tasks.detection.coco import Coco
-from tasks.per_image import Matched
+from tasks.per_image import Matched, MatchedAt
 
-from mmdet.datasets.api_wrappers import COCO  # isort: skip
+from mmdet.datasets.api_wrappers import COCO, COCOeval  # isort: skip
 from mmdet.evaluation import CocoMetric, VOCMetric, eval_map  # isort: skip
 from mmdet.evaluation.functional.mean_ap import get_cls_results, tpfp_default  # isort: skip
 from mmdet.structures import DetDataSample  # isort: skip
@@ -103,19 +104,25 @@ def matched(truth: Sequence[dict], detections: Sequence[list], mode: str) -> Mat
 
 
 class CocoMap(CocoMetric):
-    """mmdet's CocoMetric, which uses pycocotools, with the AP of each class.
+    """pycocotools' evaluation of what mmdet's CocoMetric gathers, with the AP of each class.
 
     It returns mAP over IoU .5 to .95, `mAP_50`, `mAP_75` and the AP of each class.
 
-    Each takes the `MOST` surest detections of a class in an image, as pycocotools does; mmdet's own
-    numbers for a class and for one IoU take 1,000 and stand beside a mean over others.
+    Each takes the `MOST` surest detections of a class in an image, as pycocotools does.
+    CocoMetric's numbers for a class and for one IoU take 1,000 and stand beside a mean over others,
+    and all are rounded to three digits.
 
     Args:
         coco: the test set, as the data set has read it.
+
+    Attributes:
+        each: the detections, matched image by image, once they are known.
     """
 
+    each: MatchedAt | None = None
+
     def __init__(self, coco: Coco) -> None:
-        super().__init__(metric="bbox", classwise=True, prefix="coco", proposal_nums=(1, 10, MOST))
+        super().__init__(metric="bbox", prefix="coco", proposal_nums=(1, 10, MOST))
         self.prefix = None
         self._coco_api = COCO()
         # pycocotools writes into annotations; 2.0.9 and 2.0.10 stop without `info`
@@ -129,35 +136,39 @@ class CocoMap(CocoMetric):
             self._coco_api.createIndex()
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Return CocoMetric's numbers under the names that VocMap uses too.
+        """Return the numbers in [0, 1], under the names that VocMap uses too.
 
-        CocoMetric rounds them to three digits.
+        A class that the test set does not hold has NaN and is not in the mean. Without a box to
+        judge by, all are NaN.
         """
-        # else all images of the json, seen or not
-        self.img_ids = [truth["img_id"] for truth, _ in results]
+        names = self.dataset_meta["classes"]
+        classes = self._coco_api.get_cat_ids(cat_names=names)
+        boxes = [
+            {
+                "image_id": found["img_id"],
+                "category_id": classes[label],
+                "bbox": self.xyxy2xywh(box),
+                "score": float(score),
+            }
+            for _, found in results
+            for label, box, score in zip(
+                found["labels"], found["bboxes"], found["scores"], strict=True
+            )
+        ]
         with redirect_stdout(StringIO()):
-            raw = super().compute_metrics(results)
-        if not raw:  # CocoMetric returns nothing where nothing was detected
-            value = 0.0 if self.judged() else math.nan
-            return dict.fromkeys(("mAP", "mAP_50", "mAP_75"), value)
-        each = {
-            f"AP/{k.removesuffix('_precision')}": float(v)
-            for k, v in raw.items()
-            if k.endswith("_precision")
-        }
-        return {key: _share(raw[f"bbox_{key}"]) for key in ("mAP", "mAP_50", "mAP_75")} | each
-
-    def judged(self) -> bool:
-        """Whether an image that was seen has a box that counts."""
-        boxes = self._coco_api.load_anns(
-            self._coco_api.get_ann_ids(img_ids=self.img_ids, iscrowd=False)
-        )
-        return any(box["category_id"] in self.cat_ids for box in boxes)
-
-
-def _share(value: float) -> float:
-    """Return a number of pycocotools in [0, 1], with NaN for its -1: nothing to judge by."""
-    return math.nan if value < 0 else float(value)
+            evaluation = COCOeval(self._coco_api, detections(self._coco_api, boxes), "bbox")
+            evaluation.params.catIds = classes
+            # else all images of the json, seen or not
+            evaluation.params.imgIds = [truth["img_id"] for truth, _ in results]
+            evaluation.params.maxDets = list(self.proposal_nums)
+            evaluation.evaluate()
+            evaluation.accumulate()
+        self.each = matched_at(evaluation)
+        table = precisions(evaluation)
+        means = dict(zip(("mAP", "mAP_50", "mAP_75"), averages(table), strict=True))
+        places = [evaluation.params.catIds.index(one) for one in classes]  # it sorts them
+        each = zip(names, table.mean(axis=0)[places].tolist(), strict=True)
+        return means | {f"AP/{name}": value for name, value in each}
 
 
 def beside_truth(sample: DetDataSample, predicted: InstanceData) -> DetDataSample:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from tasks.coco_matched import averages, matched_at, precisions
+from tasks.per_image import MatchedAt
 from tasks.pose.keypoint_json import Keypoints, counts
 from tasks.pose.keypoint_people import KeypointPeople
 from tasks.pose.metrics import PoseMetric
@@ -35,10 +37,14 @@ class OksAp(PoseMetric):
         found: the test set, as the data set has read it.
         people: the persons of it that predictions are of.
         sigmas: (J,), of each joint.
+
+    Attributes:
+        each: the persons that were predicted, matched image by image, once they are known.
     """
 
     key = "AP"
     lacking = "they count nothing in AP"
+    each: MatchedAt | None = None
 
     def __init__(
         self, found: Keypoints, people: KeypointPeople, sigmas: NDArray[np.float64]
@@ -82,8 +88,9 @@ class OksAp(PoseMetric):
         ]
         if not detections:
             return dict.fromkeys(KEYS, math.nan)
-        stats = _stats(truth, detections, self.sigmas)
-        return {key: _share(value) for key, value in zip(KEYS, stats, strict=False)}
+        evaluation = _evaluated(truth, detections, self.sigmas)
+        self.each = matched_at(evaluation)
+        return dict(zip(KEYS, averages(precisions(evaluation)), strict=True))
 
 
 def person_score(maxima: Sequence[float] | NDArray[Any]) -> float:
@@ -98,9 +105,7 @@ def person_score(maxima: Sequence[float] | NDArray[Any]) -> float:
     return float(sure.mean()) if len(sure) else 0.0
 
 
-def _stats(
-    truth: list[dict], detections: list[dict], sigmas: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _evaluated(truth: list[dict], detections: list[dict], sigmas: NDArray[np.float64]) -> COCOeval:
     with redirect_stdout(StringIO()):  # pycocotools prints what it does
         coco = COCO()
         images = sorted({annotation["image_id"] for annotation in truth})
@@ -115,10 +120,4 @@ def _stats(
         evaluation.params.kpt_oks_sigmas = sigmas
         evaluation.evaluate()
         evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation.stats
-
-
-def _share(value: float) -> float:
-    """A number of pycocotools, NaN for its -1: nobody to judge by."""
-    return math.nan if value < 0 else float(value)
+    return evaluation

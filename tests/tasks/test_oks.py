@@ -15,6 +15,7 @@ from mmengine.structures import BaseDataElement
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from tasks.per_image import per_image
 from tasks.pose.keypoint_people import COCO_JOINTS, OTHER_SIGMA, oks_sigmas
 from tasks.pose.oks import OksAp, person_score
 from tests import contract, keypointkit
@@ -79,8 +80,12 @@ def test_ap_is_pycocotools_called_directly(root: Path, seed: int):
         }
         for person, at, highest in zip(persons, joints, maxima, strict=True)
     ]
-    found = judged(pose(root).evaluator(), joints, maxima, list(range(len(persons))))
+    metric = pose(root).evaluator()
+    found = judged(metric, joints, maxima, list(range(len(persons))))
     assert tuple(found) == KEYS
+    kept = per_image(metric)
+    assert kept is not None
+    np.testing.assert_allclose(kept.metric(np.ones((1, kept.images))), [found["AP"]], rtol=1e-12)
     np.testing.assert_allclose(list(found.values()), direct(path, detections))
     if seed < 3:
         assert 0.01 < found["AP"] < 1

@@ -121,7 +121,11 @@ def test_results_come_back_from_their_arrays(kept):
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [
-        ({"form": np.array("mean")}, ValueError, "form ratio or matched, but got 'mean'"),
+        (
+            {"form": np.array("mean")},
+            ValueError,
+            "form ratio, or matched, or matched at, but got 'mean'",
+        ),
         ({"right": np.zeros(3)}, ValueError, r"one length, but got \[\(3,\), \(2,\)\]"),
     ],
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tasks.per_image import Matched, PerImage
+from tasks.per_image import PerImage
 from tools.compare.curves import LEVEL, lower
 from tools.compare.ranking.ranks import ranked
 from tools.compare.ranking.resampling import taus
@@ -184,8 +184,8 @@ def _fault(runs: Sequence[Run]) -> str:
             path = RunFolder(run.folder).judged_file(run.rows[place]["cycle"])
             if not path.exists():
                 return (
-                    f"its runs did not keep their tests image by image ({run.folder}); accuracy, "
-                    "VOC's mAP and PCK are kept so, COCO's mAP and OKS-AP are not"
+                    f"its runs did not keep their tests image by image ({run.folder}); the "
+                    "metrics of the three tasks are kept so, those of other tasks may not be"
                 )
             found = _judged(run, place)
             images.add(found.images)
@@ -202,9 +202,9 @@ def _fault(runs: Sequence[Run]) -> str:
 def _plan(whole: PerImage, images: int, runs: Sequence[Sequence[Run]]) -> tuple[str, int]:
     """The score, and the number of draws, that a minute or so allows."""
     draws = int(min(MOST, max(FEWEST, NUMBERS // images)))
-    if not isinstance(whole, Matched):
+    if not whole.detections:
         return "area", draws
-    count = sum(map(len, runs)) * max(1, len(whole.image))
+    count = sum(map(len, runs)) * whole.detections
     cycles = max(len(run.rows) for of_leg in runs for run in of_leg)
     if count * cycles * FEWEST <= WORK:
         return "area", int(min(draws, WORK // (count * cycles)))

@@ -80,10 +80,10 @@ def check_answers(answers: Tensor, probs: Tensor) -> None:
         actual = f"sums up to {most:.3g} and {least:.3g} as the least"
         expected = "`answers` that add up to 1 at most and none below 0"
         raise ContractError(expected, actual, "count each outcome once")
-    short = (probs.amax(dim=-1) - answers.amax(dim=-1)).max().item()
-    if short > 1e-4:
+    lacking = (probs.amax(dim=-1) - answers.amax(dim=-1)).max().item()
+    if lacking > 1e-4:
         expected = "the likeliest outcome among the `answers`"
-        raise ContractError(expected, f"{short:.3g} less at best", "begin with the likeliest")
+        raise ContractError(expected, f"{lacking:.3g} less at best", "begin with the likeliest")
 
 
 def short(values: Tensor) -> str:

@@ -83,12 +83,15 @@ def reached(value: float, bar: float) -> bool:
 
 
 def alone(batch_size: int, epochs: int, every: int) -> Stage:
-    """The stage of the module alone: whatever the network's optimiser was, its own is Adam."""
+    """The stage of the module alone: whatever the network's optimiser was, its own is Adam.
+
+    Its rate drops at the middle, so that the last pairs come into order.
+    """
     settings = {
         "training.epochs": epochs,
         "training.batch_size": batch_size,
         "training.optimizer": {**ADAM, "lr": 4e-3},
-        "training.schedule": [],
+        "training.schedule": [{**DROP, "milestones": [epochs // 2]}],
         "module.weight": 1.0,
     }
     return Stage(settings, every)
@@ -116,7 +119,7 @@ PROOFS = (
             },
             every=4,
         ),
-        module=alone(batch_size=50, epochs=400, every=40),
+        module=alone(batch_size=50, epochs=800, every=100),
     ),
     Proof(
         name="hourglass",

@@ -16,7 +16,7 @@ from acquisition.query import Query
 from models.process.files import locked
 from models.process.ranks import barrier, is_main_process
 from tasks import per_image
-from tasks.per_image import Matched, Ratio
+from tasks.per_image import Kept
 from tools.record import committed, data, facts, files, samples
 from tools.record.facts import Facts
 from tools.record.files import RunFolderError
@@ -222,7 +222,7 @@ class RunFolder:
         """The file of a cycle's test, image by image (`tasks.per_image`)."""
         return self.path / "judged" / f"{cycle:02d}.npz"
 
-    def keep_judged(self, cycle: int, found: Ratio | Matched | None) -> dict[str, str]:
+    def keep_judged(self, cycle: int, found: Kept | None) -> dict[str, str]:
         """Keep a cycle's test image by image, if it has such results; before it is committed.
 
         Of several processes the first one writes, and `commit` makes the others wait.
@@ -235,7 +235,7 @@ class RunFolder:
         write_whole(self.judged_file(cycle), partial(np.savez, **per_image.packed(found)))
         return {"judged": judged_digest(found)}
 
-    def judged(self, cycle: int) -> Ratio | Matched | None:
+    def judged(self, cycle: int) -> Kept | None:
         """Read a cycle's test image by image; None if there is no file.
 
         Raises:

@@ -22,7 +22,7 @@ from acquisition.pool import Pool
 from acquisition.query import Query
 from models.process.ranks import get_world_size
 from tasks.base import Task
-from tasks.per_image import Matched, Ratio
+from tasks.per_image import Kept
 from tasks.per_image import packed as packed_tests
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def digest(array: np.ndarray) -> str:
     return value.hexdigest()
 
 
-def judged_digest(found: Ratio | Matched) -> str:
+def judged_digest(found: Kept) -> str:
     """Return the hash of a test image by image."""
     return _text_digest({name: digest(array) for name, array in packed_tests(found).items()})
 

@@ -63,6 +63,15 @@ def test_strategies_choose_and_say_why(tmp_path: Path, options: list[str], words
     assert len(choices(made)) == 3 and len(choices(made, "random")) == 1
 
 
+def test_a_temperature_is_fitted_on_the_validation_slice(tmp_path: Path):
+    made = once(tmp_path, "strategy=uherding")
+    made.next(4)
+    (row,) = RunFolder(made.project.round(1)).rows(1)
+    assert 0.05 <= row["query/temperature"] <= 20 and row["query/temperature"] != 1
+    first = annotator.newest(made.run).choices[0]
+    assert "calibrated_margin" in first.signals
+
+
 @pytest.mark.parametrize("first", ["cover", "typiclust", "random"])
 def test_first_batches(tmp_path: Path, first: str):
     made = started(tmp_path, "classes", f"label.first={first}")
