@@ -3,7 +3,7 @@
     python tools/proof.py --data data
 
 ResNet-18 learns 500 images of CIFAR-10 until its accuracy is 1, the hourglass of two stacks 16
-persons of MPII until PCKh is above .95, and SSD300 8 images of VOC until mAP is above .9. Then the
+persons of MPII until PCKh is above .95, and SSD300 16 images of VOC until mAP is above .9. Then the
 network is held still, and the loss-prediction module, which learned beside it, goes on until it
 orders more than .9 of the pairs of these samples by their true loss. Settings, numbers and times
 are in docs/proof.md. A proof that is stopped goes on with the same command. With `--bug` a mistake

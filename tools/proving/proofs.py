@@ -148,8 +148,8 @@ PROOFS = (
     Proof(
         name="ssd300",
         config=CONFIGS / "det_ssd_voc.py",
-        samples="8 images of VOC",
-        count=8,
+        samples="16 images of VOC",
+        count=16,
         source="VOCdevkit",
         write=data.voc,
         bar=0.9,
@@ -167,7 +167,7 @@ PROOFS = (
             },
             every=10,
         ),
-        module=alone(batch_size=8, epochs=1000, every=100),
+        module=alone(batch_size=16, epochs=1000, every=100),
     ),
 )
 
