@@ -29,6 +29,7 @@ from tests.toy import NegativeError, Toy
 from tools import al_train
 from tools.experiment import cost
 from tools.experiment.options import ALL_TOLD
+from tools.record import committed
 from tools.record import files as record
 from tools.record import folder as folders
 from tools.train import cycle as cycle_parts
@@ -406,8 +407,8 @@ STOPS = {  # what is called, and the number of the call that is interrupted
     "before the second cycle's training": (Toy, "evaluator", 2),
     # 20 test samples are 3 batches
     "in the second cycle's evaluation": (NegativeError, "process", 5),
-    # two files, then three a commit
-    "before the second commit's state": (folders, "write_whole", 8),
+    # three files a commit
+    "before the second commit's state": (committed, "write_whole", 6),
     "after the last commit": (session.showing, "draw", 1),
 }
 
