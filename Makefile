@@ -8,6 +8,11 @@ BIN := $(VENV)/bin
 LANE := .venv-label-studio
 ACTIVEML := .venv-activeml
 SANDBOX := data/sandbox
+# strategies of the report: on all tasks, and on one beside them
+ALL = random entropy learning_loss coreset
+ALSO_cls = random_stratified maxherding uherding probcover clasp
+ALSO_det = random_foreground maxherding clasp ppal divproto
+ALSO_pose = random_foreground random_matched maxherding dcom mpe
 SWEEP = OMP_NUM_THREADS=1 $(BIN)/python tools/al_sweep.py --jobs 2 --wandb disabled
 
 .PHONY: setup demo controls matrix agreement torture proof report test quick lint types unit
@@ -54,10 +59,8 @@ proof: setup  ## the paper's networks learn a few real images by heart, and the 
 	$(BIN)/python tools/proof.py
 
 report: setup  ## strategies x seeds on every sandbox (and CIFAR-10 where data/cifar10 is), and the page that compares them: hours
-	for task in cls det pose; do \
-	  $(BIN)/python tools/make_sandbox.py $$task --root $(SANDBOX) && \
-	  $(SWEEP) configs/$${task}_sandbox.py --strategies random entropy learning_loss coreset --seeds 0 1 2 3 4 || exit 1; \
-	done
+	$(foreach task,cls det pose,$(BIN)/python tools/make_sandbox.py $(task) --root $(SANDBOX) && \
+	  $(SWEEP) configs/$(task)_sandbox.py --strategies $(ALL) $(ALSO_$(task)) --seeds 0 1 2 3 4 && ) true
 	$(SWEEP) configs/det_sandbox.py --strategies placebo --seeds 0 1 2 3 4
 	$(SWEEP) configs/det_sandbox.py --strategies random --module joint --seeds 0 1 2 3 4
 	if [ -d data/cifar10 ]; then $(SWEEP) configs/cls_cifar10_small.py --strategies random learning_loss --seeds 0 1 2; fi
