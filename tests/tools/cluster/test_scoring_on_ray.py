@@ -117,12 +117,14 @@ def test_no_samples_have_no_rows_and_one_has_its_own(joined, said):
 def test_a_trained_network_and_its_committee_pick_what_they_pick_in_one_process(
     joined, tmp_path, said
 ):
-    """Images in files, a network with batch norm, uncertainty and vectors, votes of passes."""
+    """Images in files, a network with batch norm, uncertainty and vectors, votes of passes, and a
+    temperature.
+    """
     draw("cls", tmp_path, pool=300, test=20)
     options = {"task.data_root": str(tmp_path / "shapes"), "budget.initial": 30, "budget.query": 20}
     options |= {"training.epochs": 3, "training.checkpoint_every": 3, "module.detach_epoch": 2}
     options |= {"scoring.batch_size": 32, "scoring.workers": 1, "committee.passes": 3}
-    for strategy in ("entropy_coreset", "dropout_bald"):
+    for strategy in ("entropy_coreset", "dropout_bald", "uherding"):
         experiment = load(
             REPOSITORY / "configs/cls_sandbox.py", options={**options, "strategy": strategy}
         )
@@ -132,9 +134,10 @@ def test_a_trained_network_and_its_committee_pick_what_they_pick_in_one_process(
             runner.train()
             model = runner.model
         members = committee(cycle, model) if strategy == "dropout_bald" else []
-        here = next_query(experiment, model, members, pool, tmp_path)
-        there = next_query(
-            experiment, model, members, pool, tmp_path, Shards(experiment, said.append, 64)
+        shared = Shards(experiment, said.append, 64)
+        here, there = (
+            next_query(experiment, model, members, pool, tmp_path, scored, temperature=2.5)
+            for scored in (None, shared)
         )
         assert there.picked.tolist() == here.picked.tolist()
         assert set(here.signals) == set(there.signals) and len(here.candidates) == 270
