@@ -61,11 +61,11 @@ def _check_found(output: Output, count: int) -> None:
         raise ContractError("counts of at least 0", short(counts.flatten()), "count what is found")
     if peaks is not None and (peaks.dim() != 3 or len(peaks) != count):
         raise ContractError(f"peaks ({count}, K, P)", tuple(peaks.shape), "P peaks of K heatmaps")
-    if peaks is not None and (peaks.sum(dim=-1) - 1).abs().max() > 1e-4:
+    if peaks is not None and ((peaks.sum(dim=-1) - 1).abs() > 1e-4).any():
         raise ContractError("peaks that sum to 1", "others", "softmax over the last dimension")
     if truth is not None and (truth.dim() != 2 or len(truth) != count):
         raise ContractError(f"truth ({count}, K)", tuple(truth.shape), "an outcome a distribution")
-    if truth is not None and (truth.is_floating_point() or truth.min() < -1):
+    if truth is not None and (truth.is_floating_point() or (truth < -1).any()):
         expected = "truth of whole numbers from -1, which is unknown"
         raise ContractError(expected, short(truth.flatten()), "give each outcome's number")
 
