@@ -23,7 +23,7 @@ task = dict(
     std=(0.2, 0.2, 0.2),
     padding=2,
 )
-budget = dict(initial=100, query=80, cycles=5)
+budget = dict(initial=96, query=96, cycles=5)  # whole batches
 training = dict(
     epochs=45,
     batch_size=32,

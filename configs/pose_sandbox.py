@@ -25,7 +25,7 @@ task = dict(
     rotation=10.0,
     flip=0.0,  # the figures' right is red and their left is blue, which a mirror does not change
 )
-budget = dict(initial=50, query=50, cycles=4)
+budget = dict(initial=48, query=48, cycles=4)  # whole batches
 training = dict(
     epochs=45,
     batch_size=8,

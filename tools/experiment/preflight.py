@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
-from mmengine.dist import get_world_size
 from torch import nn
 
 from acquisition.pool import Budget
+from acquisition.query import needs
+from acquisition.signals import need_temperature
 from models.networks.weights import WeightsError
 from models.process import shared_memory
 from models.process.seeding import seeded
 from models.process.text import came, one_line, told
 from models.training.committee import add_dropout
-from models.training.joint import JointModel
 from models.training.loading import length
-from models.training.numbered import IDS
 from tasks.base import DataError, Noted, Sourced, Task
 from tasks.evaluation import metric_of
 from tasks.twins import ALLOW, shared_images
-from tools.experiment import clashes
+from tools.experiment import clashes, last_batch
 from tools.experiment.config import Experiment
 from tools.experiment.fitting import fit, optimiser
 from tools.experiment.model import model_of
@@ -90,7 +88,9 @@ def findings(experiment: Experiment, full: bool, built: Built | None = None) -> 
         return Findings(faults, [])
     faults, notes = built.once(task, ("oddities", allowed), lambda: _oddities(task, allowed))
     if not faults:  # these need data that can be read
-        faults = [*_networks(experiment, built), *_shared_memory(experiment)]
+        networks = _networks(experiment, built)
+        faults = [*networks.problems, *_shared_memory(experiment)]
+        notes = [*notes, *networks.notes, *_temperature(experiment)]
     return Findings(faults, [*clashes.told(), *notes])
 
 
@@ -189,7 +189,7 @@ def _names(task: Task) -> list[str]:
     return [f"task.name: expected names in one line of UTF-8, but got {which}; rename the files"]
 
 
-def _networks(experiment: Experiment, built: Built) -> list[str]:
+def _networks(experiment: Experiment, built: Built) -> Findings:
     """Check that network and module can be built, and trained at every size of the budget."""
     task = experiment.task
     try:
@@ -198,13 +198,16 @@ def _networks(experiment: Experiment, built: Built) -> list[str]:
     except (DataError, WeightsError):
         raise
     except Exception as error:  # adapters are anybody's
-        return [f"task: expected `build` to return a network, but got {told(error)}"]
+        fault = f"task: expected `build` to return a network, but got {told(error)}"
+        return Findings([fault], [])
     try:
         model = model_of(experiment, network)
     except (RuntimeError, TypeError, ValueError, MemoryError) as error:
-        return [f"module: expected settings of a module that can be built, but got {told(error)}"]
+        fault = f"module: expected settings of a module that can be built, but got {told(error)}"
+        return Findings([fault], [])
     built.parameters = sum(p.numel() for p in model.parameters())
-    return _dropout(experiment, network) + _lone_sample(experiment, model)
+    faults = _dropout(experiment, network) + last_batch.lone_sample(experiment, model)
+    return Findings(faults, last_batch.small_rest(experiment, network))
 
 
 def _dropout(experiment: Experiment, network: nn.Module) -> list[str]:
@@ -217,34 +220,16 @@ def _dropout(experiment: Experiment, network: nn.Module) -> list[str]:
     return []
 
 
-def _lone_sample(experiment: Experiment, model: JointModel) -> list[str]:
-    """Check that a last batch of one sample can be trained on, where a cycle has one.
-
-    Batch norm over 1x1 maps cannot.
-    """
-    task = experiment.task
-    batch = experiment.training.batch_size
-    processes = get_world_size()
-    sizes = experiment.budget.sizes
-    if experiment.config.get("people"):  # they give what they give, and the next round is another
-        sizes = sizes[:1]
-    lone = [n for n in sizes if math.ceil(n / processes) % batch == 1]
-    if not lone:
+def _temperature(experiment: Experiment) -> list[str]:
+    """Note a temperature that cannot be fitted though samples are there to fit it on."""
+    read = (*needs(experiment.steps), *experiment.scoring.save)
+    tells = "truth" in experiment.task.fields
+    if tells or not experiment.budget.validation or not need_temperature(read):
         return []
-    with seeded(0):
-        sample = task.collate([task.dataset("train")[0]])
-        try:
-            model.train()(mode="loss", **sample, **{IDS: [0]})
-        except Exception as error:  # of any network's layers
-            which = ", ".join(str(n) for n in lone[:4])
-            if len(lone) > 4:
-                which += ", ..."
-            return [
-                "training.batch_size: expected a last batch of more than one sample, as the "
-                f"network cannot train on one ({told(error)}), but got {batch} with {which} "
-                "labels; change it, budget.initial or budget.query"
-            ]
-    return []
+    return [
+        f"strategy {experiment.strategy!r}: probabilities are taken as they are (temperature 1), "
+        "as the task's `output` has no `truth` to fit a temperature on the validation split with"
+    ]
 
 
 def _shared_memory(experiment: Experiment) -> list[str]:

@@ -20,7 +20,7 @@ from tests import commands
 from tests.conftest import REPOSITORY
 from tests.fuzzkit import VALUES, fuzz, mutated
 from tests.toy import Toy, ToyNetwork
-from tools.experiment import preflight
+from tools.experiment import last_batch, preflight
 from tools.experiment.config import load
 from tools.experiment.options import ConfigError
 from tools.experiment.settings import flat
@@ -185,11 +185,66 @@ def test_where_the_network_can_train_on_one_sample_nothing_is_said(
     experiment = load(TOY, options=options)
     assert preflight.problems(experiment, full=False) == []
     # ceil(13 / 4) = 4, ceil(18 / 4) = 5, ceil(23 / 4) = 6
-    monkeypatch.setattr(preflight, "get_world_size", lambda: 4)
+    monkeypatch.setattr(last_batch, "get_world_size", lambda: 4)
     assert (
         "but got 4 with 18 labels"
         in preflight.problems(load(TOY, options=options | {"task.type": Toy}), False)[0]
     )
+
+
+@pytest.mark.parametrize(
+    "batch, initial, query, least, sizes",
+    [(8, 8, 9, 1, "17"), (16, 18, 16, 2, "18, 34, 50"), (16, 17, 1, 1, "17, 18, 19"),
+     (8, 10, 8, None, None),  # 2 is a quarter
+     (16, 16, 16, None, None), (16, 12, 16, None, None),
+     (64, 10, 2, None, None),  # all that there is
+     (5, 101, 5, None, None)],  # one of more than 20 batches
+)  # fmt: skip
+def test_a_small_last_batch_of_few_is_noted(batch, initial, query, least, sizes) -> None:
+    budget = {"budget.initial": initial, "budget.query": query, "budget.cycles": 3}
+    experiment = load(TOY, options={"training.batch_size": batch, **budget})
+    found = last_batch.small_rest(experiment, ToyNetwork())
+    if least is None:
+        assert found == []
+        return
+    plural = "" if least == 1 else "s"
+    assert found == [
+        f"training.batch_size: the last of an epoch's batches of {batch} has as few as {least} "
+        f"sample{plural} at {sizes} labels, which can cost a network with batch norm more than a "
+        "strategy gains (docs/compare.md); sizes of the budget that leave none over avoid it"
+    ]
+    assert last_batch.small_rest(experiment, nn.Conv2d(3, 3, 1)) == [], "no batch norm"
+
+
+def test_a_small_last_batch_is_a_note_of_the_preflight() -> None:
+    options = {"training.batch_size": 16, "budget.initial": 18}
+    problems, notes = preflight.findings(load(TOY, options=options), full=False)
+    assert problems == []
+    assert [note.partition(":")[0] for note in notes] == ["training.batch_size"]
+
+
+class Told(Toy):
+    """Its network says what the samples are, too."""
+
+    fields = frozenset({"loss", "probs", "embedding", "truth"})
+
+
+class Untold(Told):
+    """Its network tells no true outcomes."""
+
+    fields = Told.fields - {"truth"}
+
+
+def test_a_temperature_that_nothing_can_be_fitted_on_is_noted() -> None:
+    options = {"strategy": "uherding", "budget.validation": 4, "task.type": Untold}
+    problems, notes = preflight.findings(load(TOY, options=options), full=False)
+    assert problems == []
+    assert notes == [
+        "strategy 'uherding': probabilities are taken as they are (temperature 1), as the task's "
+        "`output` has no `truth` to fit a temperature on the validation split with"
+    ]
+    for odd in ({"task.type": Told}, {"budget.validation": 0}, {"strategy": "entropy"}):
+        assert preflight.findings(load(TOY, options=options | odd), full=False) == ([], [])
 
 
 # ---------------------------------------------------------------- numbers
