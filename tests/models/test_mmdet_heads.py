@@ -363,9 +363,11 @@ def test_a_detector_whose_loss_depends_on_losses_before_it_is_refused(name, what
 
 @pytest.mark.slow
 def test_a_detector_that_cannot_be_trained_image_by_image_is_refused():
-    name = "tridentnet/tridentnet_r50-caffe_1x_coco.py"
+    model = blueprint("tridentnet/tridentnet_r50-caffe_1x_coco.py").model
+    model["train_cfg"]["rpn_proposal"].update(nms_pre=50, max_per_img=20)  # of 12,000 and 500
+    model["test_cfg"]["rpn"].update(nms_pre=50, max_per_img=20)
     with pytest.raises(DetectorError, match=r"\(TridentFasterRCNN\) cannot be trained here"):
-        mmdet_detector.try_out(blueprint(name), CLASSES)
+        mmdet_detector.try_out(blueprint(model), CLASSES)
 
 
 def test_a_config_that_mmdet_cannot_build():

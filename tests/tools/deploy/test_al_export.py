@@ -50,12 +50,12 @@ def test_a_classifier_of_a_run_is_loaded_by_torch_alone(runs, cycle: int, tmp_pa
     said = capsys.readouterr().out
     assert f"{runs['cls']}, cycle {cycle}: 9 classes" in said
     assert (out / "load.py").read_text() in said
-    came = alone(out / "load.py", f"network({INPUT.format(32)})[1]", tmp_path)
+    asked = f"(network({INPUT.format(32)})[1], kept['meta'])"
+    came, meta = alone(out / "load.py", asked, tmp_path)
     network = trained(runs["cls"], cycle).network
     assert torch.equal(came, network(eval(INPUT.format(32)))[1])
     other = trained(runs["cls"], 1 - cycle).network
     assert not torch.allclose(came, other(eval(INPUT.format(32)))[1])
-    meta = alone(out / "load.py", "kept['meta']", tmp_path)
     assert meta["cycle"] == cycle and len(meta["classes"]) == 9 and meta["mean"] == [0.5] * 3
 
 
@@ -135,12 +135,12 @@ def test_a_detector_of_a_run_is_loaded_by_mmdet_alone(runs, tmp_path: Path):
     out = tmp_path / "out"
     assert al_export.main([str(runs["det"]), "--out", str(out)]) == 0
     path = image(tmp_path / "image.png", 120, 90)
-    came = alone(out / "load.py", FOUND % path, tmp_path)
+    asked = f"({FOUND % path}, model.dataset_meta['classes'])"
+    came, classes = alone(out / "load.py", asked, tmp_path)
     expected = boxes_of(trained(runs["det"]), path)
     assert len(expected["scores"]) > 0
     for key, value in expected.items():
         assert torch.allclose(came[key], value, atol=1e-4), key
-    classes = alone(out / "load.py", "model.dataset_meta['classes']", tmp_path)
     assert classes == ["circle", "square", "triangle"]
 
 
@@ -171,11 +171,11 @@ def test_detectors_of_mmdet_are_loaded_by_mmdet_alone(name: str, tmp_path: Path)
     export = exporting.write(one, tmp_path)
     assert set(export.files) == {"model.py"}
     path = image(tmp_path / "image.png")
-    came = alone(tmp_path / "load.py", f"model.extract_feat({INPUT.format(320)})", tmp_path)
+    asked = f"(model.extract_feat({INPUT.format(320)}), {FOUND % path})"
+    came, found = alone(tmp_path / "load.py", asked, tmp_path)
     with torch.inference_mode():
         expected = one.network.extract_feat(eval(INPUT.format(320)))
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(came, expected, strict=True))
-    found = alone(tmp_path / "load.py", FOUND % path, tmp_path)
     own = boxes_of(one, path)
     assert len(own["scores"]) > 0 and len(found["scores"]) == len(own["scores"])
     for key, value in own.items():
