@@ -10,16 +10,29 @@ import math
 import re
 import shlex
 from contextlib import nullcontext
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 
+from tasks.noise import Noisy
 from tests import comparekit, devkit, imagekit, keypointkit, posekit, publisher, segkit
 from tests.commands import train
 from tests.conftest import REPOSITORY
 from tests.labelkit import make_images
-from tools import al_compare, al_label, al_sweep, al_verify, check_task, wandb_board, wandb_push
+from tools import (
+    al_compare,
+    al_label,
+    al_replay,
+    al_sweep,
+    al_train,
+    al_verify,
+    check_task,
+    wandb_board,
+    wandb_push,
+)
 from tools.contract.matrix import finished
+from tools.experiment import checks
 from tools.experiment.config import load
 from tools.sweep import session as sweep_session
 
@@ -122,7 +135,8 @@ def of_the_shell(words: list[str]) -> bool:
     if words[:4] == ["python", "-m", "pip", "install"]:
         setup = configparser.ConfigParser()
         setup.read(REPOSITORY / "setup.cfg")
-        return words[4] == "-e" and words[5][2:-1] in setup["options.extras_require"]
+        extra = words[4] == "-e" and words[5][2:-1] in setup["options.extras_require"]
+        return extra or words[4:] == ["pre-commit"]
     if words[0] == "pre-commit":
         return (REPOSITORY / ".pre-commit-config.yaml").is_file()
     return words == ["source", ".venv/bin/activate"] or words[0] == "export"
@@ -230,8 +244,9 @@ def test_command_is_understood_and_fits(command: str, tmp_path: Path, monkeypatc
         from tools import cifar_folders
 
         imagekit.make_cifar10(tmp_path / "cifar", monkeypatch)
-        places = {"data/cifar": str(tmp_path / "cifar"), "data/cifar10": str(tmp_path / "out")}
-        assert cifar_folders.main([places.get(word, word) for word in arguments]) == 0
+        places = {"data/cifar": tmp_path / "cifar"}
+        places |= dict.fromkeys(("data/cifar10", "data/cifar10_whole"), tmp_path / "out")
+        assert cifar_folders.main([str(places.get(word, word)) for word in arguments]) == 0
         return
     if script == "tools/al_verify.py":
         for place, path in enumerate(arguments):
@@ -335,6 +350,38 @@ def answered(tasks: Path, export: Path) -> int:
         task |= {"id": number, "annotations": [annotation]}
     export.write_text(json.dumps(done), encoding="utf-8")
     return len(done)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "docs/replay.md"])
+def test_a_documented_what_if_is_answered(page: str, tmp_path: Path, monkeypatch, capsys):
+    """By the run that the page makes before it, on small images."""
+    found = commands((REPOSITORY / page).read_text(encoding="utf-8"))
+    place = next(i for i, line in enumerate(found) if "tools/al_replay.py" in line)
+    train_it, ask = (shlex.split(line)[2:] for line in found[place - 1 : place + 1])
+    imagekit.make_folder(tmp_path / "images")
+    monkeypatch.chdir(tmp_path)
+    train_it[0] = str(REPOSITORY / train_it[0])
+    options = ["task.data_root=images", *TINY, "training.epochs=1", "module.detach_epoch=None"]
+    train_it[1:1] = ["--wandb", "disabled"]
+    assert al_train.main([*train_it, *options, "training.batch_size=2"]) == 0, capsys.readouterr()
+    assert al_replay.main(ask) == 0, capsys.readouterr().out
+
+
+def test_the_table_of_settings_has_all_with_their_defaults():
+    text = (REPOSITORY / "docs/configs.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE))
+    assert rows.keys() == {"task", "oracle", *checks.SECTIONS}
+    for section, kind in {**checks.SECTIONS, "oracle": Noisy}.items():
+        settings = [
+            field.name if field.default is MISSING else f"{field.name}={field.default!r}"
+            for field in fields(kind)
+        ]
+        shown = [name for name in re.findall(r"`([^`]+)`", rows[section]) if name != "type=Noisy"]
+        assert [name.replace('"', "'") for name in shown] == settings, section
+    named = set(re.findall(r"`(\w+)", text.partition("Beside the sections")[2].partition("##")[0]))
+    people = {"processes", "people"}  # commands set them
+    assert {*checks.PLAIN} - people <= named and "smoke" in named
 
 
 @pytest.mark.slow
