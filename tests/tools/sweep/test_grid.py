@@ -133,6 +133,7 @@ def test_each_cell_has_folders_names_settings_and_first_models_of_all(
             ["budget.initial=10,61"],
             ["initial=61: budget.initial: expected at most 60 (the whole pool), but got 61"],
         ),
+        (["budget.query=5,True"], ["query=True: budget.query: expected a number, but got True"]),
         (
             ["budget.query=3,4", "budget.query=6"],
             ["--grid: expected each key once, but got budget.query twice"],
