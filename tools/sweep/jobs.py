@@ -7,7 +7,7 @@ import itertools
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tasks.base import lower_is_better
 from tools.experiment import preflight
 from tools.experiment.config import Experiment, load
 from tools.experiment.options import ConfigError
+from tools.experiment.plan import leg
 from tools.experiment.shared import Shared
 from tools.record.comparable import AFTER_THE_FIRST, free
 from tools.record.folder import RunFolder, RunFolderError
@@ -41,6 +42,7 @@ class Job:
         command: of the run's process, with its arguments.
         lower: whether less of the metric is better.
         cell: of the grid; empty without one.
+        dotted: the leg by the dotted name of a strategy of one's own; the leg for others.
     """
 
     leg: str
@@ -52,6 +54,7 @@ class Job:
     command: tuple[str, ...]
     lower: bool = False
     cell: str = ""
+    dotted: str = ""
 
     @property
     def name(self) -> str:
@@ -193,7 +196,14 @@ def _job(experiment: Experiment, arguments: argparse.Namespace, strategy: str, c
         tuple(command),
         lower_is_better(experiment.task),
         cell.name,
+        _dotted(experiment),
     )
+
+
+def _dotted(experiment: Experiment) -> str:
+    given = experiment.config["strategy"]
+    name = given["type"] if isinstance(given, Mapping) else given
+    return leg(name, experiment.module.mode)
 
 
 def _command(
