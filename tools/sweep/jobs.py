@@ -7,10 +7,10 @@ import itertools
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from models.process.text import printable
 from tasks import grouping
@@ -19,6 +19,7 @@ from tools.experiment import preflight
 from tools.experiment.config import Experiment, load
 from tools.experiment.options import ConfigError
 from tools.experiment.plan import leg
+from tools.experiment.seeds import Part
 from tools.experiment.shared import Shared
 from tools.record.comparable import AFTER_THE_FIRST, free
 from tools.record.folder import RunFolder, RunFolderError
@@ -130,6 +131,7 @@ def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[J
             if seed == arguments.seeds[0]:
                 faults, odd = preflight.findings(experiment, full=False, built=built)
                 notes |= dict.fromkeys(odd)
+                faults = [*faults, *_same_runs(experiment, arguments.seeds)]
             jobs.append(_job(experiment, arguments, strategy, cell))
             jobs[-1].folder.check(experiment.config)
         except ConfigError as error:
@@ -150,6 +152,23 @@ def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[J
     for note in grouping.told(list(notes)):
         say(f"note: {printable(note)}")
     return jobs
+
+
+def _same_runs(experiment: Experiment, seeds: Sequence[int]) -> list[str]:
+    """Return a line where several seeds would be the same run, as all that they draw is fixed.
+
+    The mistakes of simulated people follow the seed itself.
+    """
+    parts = [f"seeds.{part}" for part in get_args(Part)]
+    own = [getattr(experiment.seeds, part) for part in get_args(Part)]
+    if len(seeds) < 2 or None in own or experiment.oracle is not None:
+        return []
+    fixed = f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return [
+        f"--seeds: expected one, as {fixed} are all fixed and nothing else follows a seed, but got "
+        f"{len(seeds)}, which would be the same run {len(seeds)} times; take --seeds {seeds[0]}, "
+        "or leave one of the three out"
+    ]
 
 
 def _of(names: set[str], count: int) -> str:

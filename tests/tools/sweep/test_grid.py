@@ -157,6 +157,28 @@ def test_seeds_of_parts_starts_and_weights_are_axes(tmp_path, capsys):
     assert "12 runs, 0 of them" in said and "/model=2,start=warm,weight=0.1/random/seed0:" in said
 
 
+FIXED = ["--cfg-options", "seeds.set=0", "seeds.query=0"]
+
+
+@pytest.mark.parametrize(
+    "grid, where",
+    [("seeds.model=0,1", ""), ("seeds.model=None,0", "model=0: ")],
+)
+def test_seeds_that_would_be_one_run_are_refused(tmp_path, capsys, grid, where):
+    assert sweep(tmp_path, "--grid", grid, "--dry-run", *FIXED, seeds=(0, 1, 2)) == 2
+    said = capsys.readouterr().out
+    assert f"  {where}--seeds: expected one, as seeds.set, seeds.model and seeds.query are" in said
+    assert "which would be the same run 3 times; take --seeds 0, or leave" in said
+    assert "1 problem(s)" in said
+    assert sweep(tmp_path, "--grid", grid, "--dry-run", *FIXED) == 0
+
+
+def test_seeds_of_simulated_people_are_runs_of_their_own(tmp_path, capsys):
+    more = ["--dry-run", *FIXED, "seeds.model=0"]
+    assert sweep(tmp_path, *more, seeds=(0, 1), config=str(written(tmp_path))) == 0
+    assert "2 runs, 0 of them" in capsys.readouterr().out
+
+
 def test_runs_of_cells_are_compared_apart_under_their_names(tmp_path):
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
