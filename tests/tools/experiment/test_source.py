@@ -163,6 +163,43 @@ def test_settings_that_are_imported_from_a_file_beside_the_config(
     sys.modules.pop("shared_settings")
 
 
+def test_what_a_config_changes_of_an_import_is_its_own_at_every_load(
+    tmp_path: Path, monkeypatch
+) -> None:
+    """As often as it is run, also after another config on the same base, and after an error."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    own = BASE + "class Own(Toy): pass\ntask = dict(type=Own)\n"  # classes stay the same ones
+    for folder, name in ((tmp_path, "base_beside"), (tmp_path / "package_of_bases", "base")):
+        folder.mkdir(exist_ok=True)
+        config(folder, own, f"{name}.py")
+    names = "budget, scoring, strategy, task, training"
+    change = "training['epochs'] += 1\ntraining['optimizer']['lr'] /= 10\n"
+    every = "budget, scoring, strategy = base.budget, base.scoring, base.strategy\n"
+    every += "task, training = base.task, base.training\n"
+    texts = [
+        f"from base_beside import {names}\n{change}",
+        f"from base_beside import *\n{change}",
+        f"import base_beside as base\n{every}{change}",
+        f"if True:\n    from base_beside import {names}\n{change}",
+        f"from package_of_bases.base import {names}\n{change}",
+        f"import base_beside\nfrom base_beside import {names}\n"
+        f"{change.replace('training[', 'base_beside.training[')}",
+    ]
+    paths = [config(tmp_path, text, f"on{i}.py") for i, text in enumerate(texts)]
+    failing = config(tmp_path, f"{texts[0]}{texts[4]}raise RuntimeError('no')\n", "failing.py")
+    found, classes = [], set()
+    for path in paths * 2:
+        assert len(problems(failing)) == 1
+        experiment = load(path)
+        found.append((experiment.training.epochs, experiment.training.optimizer["lr"]))
+        classes.add(type(experiment.task))
+    before = load(config(tmp_path, BASE, "alone.py")).training
+    assert set(found) == {(before.epochs + 1, before.optimizer["lr"] / 10)}
+    assert classes == {sys.modules[m].Own for m in ("base_beside", "package_of_bases.base")}
+    for name in ("base_beside", "package_of_bases.base", "package_of_bases"):
+        sys.modules.pop(name)
+
+
 def test_the_config_of_the_docs_is_read_as_it_stands(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("DATA", "/data")
     (text,) = re.findall(
