@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tasks.base import Pinned, Task
-from tools.record import files
+from tools.record import files, first_set
 from tools.record.files import RunFolderError
 from tools.record.fingerprint import (
     FILE,
@@ -56,8 +56,8 @@ def keep(folder: Path, now: Fingerprint | None, names: Sequence[str]) -> None:
     Raises:
         RunFolderError: if they changed, with what did and the first sample.
     """
-    begun = (folder / "state.json").exists() or (folder / "cycles").exists()
-    if begun:
+    begun = ("state.json", "cycles", first_set.NAME)  # the samples of that are chosen by features
+    if any((folder / name).exists() for name in begun):
         check(folder, now, names)
     elif now is not None:
         arrays: dict[str, Any] = now.packed()

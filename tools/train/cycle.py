@@ -135,7 +135,7 @@ def settled(experiment: Experiment, folder: RunFolder) -> Experiment:
     def measured() -> int:
         """Measure the fastest batch size on this machine."""
         want = fields(needs(experiment.steps))
-        model = untrained(experiment, "joint")
+        model = untrained(experiment, experiment.module_mode)
         pool_view = task.dataset("pool")
         return fastest(model, pool_view, task.collate, want, settings.amp, settings.channels_last)
 

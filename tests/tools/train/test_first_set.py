@@ -17,8 +17,11 @@ from tools.contract.matrix import finished
 from tools.experiment.config import load
 from tools.experiment.options import ConfigError
 from tools.record import first_set
-from tools.record.folder import RunFolder
+from tools.record.fingerprint import PARTS, Fingerprint
+from tools.record.folder import RunFolder, RunFolderError
+from tools.train import cycle
 from tools.train.cycle import Cycle
+from tools.train.first_set import first_pool
 from tools.verify import checks
 from tools.verify.run import Record, read
 
@@ -69,6 +72,36 @@ def test_a_first_set_that_was_tampered_with_is_found(tmp_path: Path):
     (folder.path / first_set.NAME).write_bytes(b"broken")
     ((status, text),) = said(checks.initial_set, record_of(folder, experiment))
     assert status == "FAILED" and "first.npz" in text
+
+
+def test_a_first_set_that_is_chosen_is_of_the_data_that_the_folder_began_with(tmp_path: Path):
+    """A run that was killed before its first training is resumed with other data."""
+    experiment = experiment_of(**{"budget.first": "cover"})
+    folder, names = RunFolder(tmp_path / "run"), [str(i) for i in range(60)]
+    before, after = (Fingerprint({part: np.full(60, i, "u8") for part in PARTS}, ()) for i in (1, 2))
+    for made_of in (before, after):  # nothing is chosen yet
+        folder.open(experiment.config, names, made_of=made_of)
+    first_pool(experiment, folder, 60)
+    folder.open(experiment.config, names, made_of=after)
+    with pytest.raises(RunFolderError, match="was begun with other data"):
+        folder.open(experiment.config, names, made_of=before)
+
+
+def test_the_batch_size_is_measured_with_the_runs_own_model(tmp_path: Path, monkeypatch):
+    """Settings of a module that is off need not fit the task."""
+    modules = []
+
+    def measured(model, *_) -> int:
+        modules.append(model.loss_prediction is not None)
+        return 16
+
+    monkeypatch.setattr(cycle, "fastest", measured)
+    for mode in ("off", "joint"):
+        experiment = experiment_of(**{"scoring.batch_size": "auto", "module.mode": mode})
+        folder = RunFolder(tmp_path / mode)
+        folder.path.mkdir()
+        assert cycle.settled(experiment, folder).scoring.batch_size == 16
+    assert modules == [False, True]
 
 
 def test_without_vectors_it_is_said_that_they_cannot_be_chosen_again(tmp_path: Path):
