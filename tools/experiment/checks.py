@@ -247,6 +247,11 @@ def _check_subset(subset: int, query: int, keep: int, strategy: str | dict) -> l
         return [f"subset: expected at least budget.query ({query}), but got {subset}"]
     steps = named_strategies(keep=2)[strategy].steps if isinstance(strategy, str) else ()
     chain = any(getattr(step, "keep", 1) > 1 for step in steps)
+    if chain and subset == query:
+        return [
+            f"subset: expected more than budget.query ({query}), as {strategy!r} chooses twice, "
+            f"but got {subset}"
+        ]
     if chain and keep * query >= subset:
         return [
             f"keep: expected less than subset / budget.query, as {keep * query} of {subset} "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from pathlib import Path
 
 from acquisition.query import needs
 from models.training.loading import length
 from tools.experiment.config import Experiment
+from tools.experiment.last_batch import batches_of
 from tools.experiment.preflight import Built
 
 # the running cycle's, the next one beside it while it is written, and that of the cycle before
@@ -40,7 +40,7 @@ def disk(experiment: Experiment, folder: Path, built: Built) -> tuple[list[str],
 def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
     """Describe what would be run, in words and numbers."""
     training, budget = experiment.training, experiment.budget
-    iterations = [training.epochs * math.ceil(n / training.batch_size) for n in budget.sizes]
+    iterations = [training.epochs * batches_of(n, training.batch_size)[0] for n in budget.sizes]
     pool, test = (length(experiment.task.dataset(split)) for split in ("train", "test"))
     held = budget.held(pool)
     looked = [0] * (budget.cycles - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 from torch import nn
@@ -10,10 +11,11 @@ from torch.nn.utils import clip_grad_norm_
 
 from acquisition.query import needs, read
 from acquisition.signals import fields, need_committee, need_dynamics, need_module
-from models.process.text import told
+from models.process.text import came, told
 from models.training.settings import TrainingSettings
 from tasks.base import no_committee
 from tools.experiment.config import Experiment
+from tools.experiment.settings import items_of
 
 
 def fit(experiment: Experiment) -> list[str]:
@@ -89,6 +91,9 @@ def _saved(experiment: Experiment) -> list[str]:
 
 def optimiser(settings: TrainingSettings) -> list[str]:
     """Try the arguments of optimiser, schedules and clipping on a model of two parameters."""
+    parts = {key: getattr(settings, key) for key in ("optimizer", "schedule", "clip_grad")}
+    if faults := _numbers_in_quotes(parts, "training"):
+        return faults
     parameters = list(nn.Linear(1, 1).parameters())
     try:
         optimizer = OPTIMIZERS.build(dict(settings.optimizer, params=parameters))
@@ -105,8 +110,44 @@ def optimiser(settings: TrainingSettings) -> list[str]:
                 scheduler.step()
         except Exception as error:
             faults.append(f"training.schedule[{place}]: {told(error)}")
-    try:
-        clip_grad_norm_(parameters, **(settings.clip_grad or {"max_norm": 1}))
-    except Exception as error:
-        faults.append(f"training.clip_grad: {told(error)}")
+            continue
+        if getattr(scheduler, "need_val_args", False):
+            faults.append(
+                f"training.schedule[{place}]: {type(scheduler).__name__} needs a validation loop, "
+                "which a training here has not; choose a schedule of epochs or iterations"
+            )
+    if settings.clip_grad is not None:
+        faults += _clipping(parameters, settings.clip_grad)
     return faults
+
+
+def _clipping(parameters: list[nn.Parameter], given: dict[str, Any]) -> list[str]:
+    if not given:
+        return ["training.clip_grad.max_norm: missing"]
+    try:
+        clip_grad_norm_(parameters, **given)
+        positive = bool(given["max_norm"] > 0)  # NaN is not
+    except Exception as error:
+        return [f"training.clip_grad: {told(error)}"]
+    if positive:
+        return []
+    norm = came(given["max_norm"])
+    return [f"training.clip_grad.max_norm: expected more than 0, but got {norm}"]
+
+
+def _numbers_in_quotes(value: Any, where: str) -> list[str]:
+    """Return a line for every text, at any depth, that reads as a number.
+
+    YAML takes 1e-2 for text.
+    """
+    if not isinstance(value, str):
+        return [line for at, one in items_of(value, where) for line in _numbers_in_quotes(one, at)]
+    try:
+        number = float(value)
+    except ValueError:
+        return []
+    if not math.isfinite(number):  # the order of a norm may be "inf"
+        return []
+    digits, e, power = f"{number}".partition("e")
+    written = digits + ".0" * ("." not in digits) + e + power  # as YAML reads it, too
+    return [f"{where}: expected a number, but got the text {came(value)}; write {written}"]

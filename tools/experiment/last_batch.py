@@ -78,8 +78,13 @@ def _epochs(experiment: Experiment) -> Iterator[tuple[int, int, int]]:
     if experiment.config.get("people"):  # they give what they give, and the next round is another
         sizes = sizes[:1]
     for labels in sizes:
-        own = math.ceil(labels / get_world_size())
-        yield labels, math.ceil(own / batch), own % batch
+        yield labels, *batches_of(labels, batch)
+
+
+def batches_of(labels: int, batch: int) -> tuple[int, int]:
+    """Return one process's batches an epoch, and samples of the last one (0 if it is full)."""
+    own = math.ceil(labels / get_world_size())
+    return math.ceil(own / batch), own % batch
 
 
 def _listed(sizes: list[int]) -> str:

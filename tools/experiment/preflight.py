@@ -90,7 +90,7 @@ def findings(experiment: Experiment, full: bool, built: Built | None = None) -> 
     if not faults:  # these need data that can be read
         networks = _networks(experiment, built)
         faults = [*networks.problems, *_shared_memory(experiment)]
-        notes = [*notes, *networks.notes, *_temperature(experiment)]
+        notes = [*notes, *networks.notes, *_temperature(experiment), *_chain(experiment)]
     return Findings(faults, [*clashes.told(), *notes])
 
 
@@ -229,6 +229,27 @@ def _temperature(experiment: Experiment) -> list[str]:
     return [
         f"strategy {experiment.strategy!r}: probabilities are taken as they are (temperature 1), "
         "as the task's `output` has no `truth` to fit a temperature on the validation split with"
+    ]
+
+
+def _chain(experiment: Experiment) -> list[str]:
+    """Note queries of a chain in which its second step alone chooses.
+
+    With `subset` that is an error of the config.
+    """
+    kept = max((getattr(step, "keep", 1) for step in experiment.steps), default=1)
+    if experiment.subset is not None or kept == 1:
+        return []
+    budget = experiment.budget
+    pool = length(experiment.task.dataset("pool"))
+    rest = pool - budget.held(pool)
+    whole = [n for n in budget.sizes[:-1] if kept * budget.query >= rest - n]
+    if not whole:
+        return []
+    return [
+        f"keep: strategy {experiment.strategy!r} keeps {kept * budget.query} candidates by score, "
+        f"but only {rest - whole[0]} are unlabeled at {whole[0]} labels: from there on its last "
+        "step chooses among all of them; a smaller keep or budget.query lets the score count"
     ]
 
 

@@ -10,18 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.optim import SGD
 
 from models.process.text import told
+from models.training.settings import TrainingSettings
 from tasks.base import DataError
 from tests import commands
 from tests.conftest import REPOSITORY
 from tests.fuzzkit import VALUES, fuzz, mutated
 from tests.toy import Toy, ToyNetwork
-from tools.experiment import last_batch, preflight
+from tools.experiment import cost, last_batch, preflight
 from tools.experiment.config import load
+from tools.experiment.fitting import optimiser
 from tools.experiment.options import ConfigError
 from tools.experiment.settings import flat
 from tools.train import arguments
@@ -247,7 +251,70 @@ def test_a_temperature_that_nothing_can_be_fitted_on_is_noted() -> None:
         assert preflight.findings(load(TOY, options=options | odd), full=False) == ([], [])
 
 
+@pytest.mark.parametrize("query, keep, labels", [(5, 4, None), (10, 4, 20), (9, 3, None)])
+def test_a_chain_that_keeps_all_candidates_is_noted(query: int, keep: int, labels) -> None:
+    """The toy has 60 samples: 4 times 10 are all that 20 labels leave."""
+    options = {"strategy": "learning_loss_coreset", "budget.query": query, "keep": keep}
+    problems, notes = preflight.findings(load(TOY, options=options), full=False)
+    assert problems == [] and len(notes) == (labels is not None)
+    for note in notes:
+        assert note.startswith(
+            "keep: strategy 'learning_loss_coreset' keeps 40 candidates by score, but only 40 are "
+            "unlabeled at 20 labels: from there on its last step"
+        )
+
+
+def test_a_subset_that_no_keep_fits_is_what_is_named() -> None:
+    options = {"strategy": "learning_loss_coreset", "subset": 5, "keep": 1}
+    assert report(options) == [
+        "subset: expected more than budget.query (5), as 'learning_loss_coreset' chooses twice, "
+        "but got 5"
+    ]
+    load(TOY, options={**options, "subset": 6})
+
+
 # ---------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize(
+    "options, lines",
+    [
+        ({"clip_grad": {}}, ["clip_grad.max_norm: missing"]),
+        ({"clip_grad": {"max_norm": -1}}, ["clip_grad.max_norm: expected more than 0, but got -1"]),
+        ({"clip_grad": {"max_norm": 0}}, ["clip_grad.max_norm: expected more than 0, but got 0"]),
+        ({"clip_grad": {"max_norm": float("nan")}},
+         ["clip_grad.max_norm: expected more than 0, but got nan"]),
+        ({"clip_grad": {"max_norm": 0.1, "norm_type": "inf"}}, []),
+        ({"optimizer.lr": "1e-2", "clip_grad": {"max_norm": "3"}},
+         ["optimizer.lr: expected a number, but got the text '1e-2'; write 0.01",
+          "clip_grad.max_norm: expected a number, but got the text '3'; write 3.0"]),
+        ({"optimizer.lr": "5e-5"},
+         ["optimizer.lr: expected a number, but got the text '5e-5'; write 5.0e-05"]),
+        ({"schedule": [{"type": "mmengine.optim.ExponentialLR", "gamma": ".5"}]},
+         ["schedule[0].gamma: expected a number, but got the text '.5'; write 0.5"]),
+        ({"schedule": [{"type": "mmengine.optim.ReduceOnPlateauLR", "monitor": "score"}]},
+         ["schedule[0]: ReduceOnPlateauLR needs a validation loop, which a training here has not; "
+          "choose a schedule of epochs or iterations"]),
+    ],
+)  # fmt: skip
+def test_what_would_train_nothing_or_something_else_is_a_fault(options, lines) -> None:
+    experiment = load(TOY, options={f"training.{key}": value for key, value in options.items()})
+    assert optimiser(experiment.training) == [f"training.{line}" for line in lines]
+
+
+def test_a_number_that_yaml_reads_is_what_is_advised() -> None:
+    for text in ("1e-2", "5e-5", "1e20", "3", ".5"):
+        (line,) = optimiser(TrainingSettings(1, 2, {"type": SGD, "lr": text}))
+        assert yaml.safe_load(line.rpartition(" ")[2]) == float(text)
+
+
+def test_the_plan_counts_one_processs_iterations(monkeypatch, tmp_path: Path) -> None:
+    """4 epochs of 10, 15 and 20 samples: 3, 4 and 5 batches of 4 alone; a half each: 2, 2, 3."""
+    experiment = load(TOY, options={"strategy": "random"})
+    for processes, said in ((1, "48 iterations of 4"), (2, "28 iterations of 4")):
+        monkeypatch.setattr(last_batch, "get_world_size", lambda n=processes: n)
+        assert said in cost.plan(experiment, tmp_path, 0)
+
 
 
 @pytest.mark.parametrize(
