@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from acquisition.pool import Budget
 from models.process.text import came, one_line, told
@@ -21,6 +21,9 @@ from tools.experiment.checks import KNOWN, check
 from tools.experiment.options import ConfigError, require
 from tools.experiment.plan import Named, Plan, parts, strategy_of
 from tools.experiment.settings import imported, resolved, unknown
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 Make = Callable[[type, dict[str, Any]], Task]  # an adapter's class and settings -> the adapter
 
@@ -134,9 +137,8 @@ def _read(
                     "it has no smoke variant; add `smoke = dict(...)` with the settings that make "
                     "it small"
                 )
-            config.merge_from_dict(dict(variant))
-        asked = _asked(options, config.get("strategy"))
-        config.merge_from_dict(_in_place_of_names(asked, config.to_dict()))
+            config = _merged(config, variant)
+        config = _merged(config, _asked(options, config.get("strategy")))
         written = source.plain(config.to_dict(), {})
         if isinstance(written.get("strategy"), str) and "." in written["strategy"]:
             written["strategy"] = {"type": written["strategy"]}
@@ -152,19 +154,31 @@ def _read(
         ) from error
 
 
-def _in_place_of_names(options: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Let dicts replace what is none, as settings of a network do the name of one.
+def _merged(config: Config, changes: Mapping[str, Any]) -> Config:
+    """Return a config with changes over it.
 
-    mmengine merges dicts with dicts alone.
+    mmengine merges dicts with dicts alone; here one replaces what is none, too, as settings of a
+    network do the name of one.
     """
-    replaced = dict(options)
-    for key, value in options.items():
-        before: Any = config
-        for name in key.split("."):
-            before = before.get(name, {}) if isinstance(before, Mapping) else {}
-        if isinstance(value, Mapping) and not isinstance(before, Mapping):
-            replaced[key] = {**value, "_delete_": True}
-    return replaced
+    settings = config.to_dict()
+    _make_room(settings, changes)
+    merged = type(config)(settings)
+    merged.merge_from_dict(dict(changes))
+    return merged
+
+
+def _make_room(settings: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Put an empty dict where one is to be put in the place of a value, or below None."""
+    for key, value in changes.items():
+        first, _, rest = key.partition(".")
+        below = {rest: value} if rest else value
+        if first not in settings or not isinstance(below, Mapping):
+            continue
+        before = settings[first]
+        if before is None or not (rest or isinstance(before, Mapping)):
+            settings[first] = {}
+        elif isinstance(before, dict):
+            _make_room(before, below)
 
 
 def _asked(options: Mapping[str, Any], own: Any) -> dict[str, Any]:

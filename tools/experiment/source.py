@@ -82,9 +82,7 @@ class Ran:
 def run(path: Path) -> Ran:
     """Run a config and those that it is based on; YAML and JSON, which are data, are read."""
     if path.suffix != ".py":
-        from mmengine.config import Config
-
-        return Ran(Config.fromfile(path).to_dict(), {}, {})
+        return Ran(_read_by_mmengine(path), {}, {})
     # with a BOM, too, and in the encoding that it names
     source = importlib.util.decode_source(path.read_bytes())
     tree = ast.parse(source, str(path))
@@ -92,10 +90,7 @@ def run(path: Path) -> Ran:
         isinstance(node, ast.Assign) and any(_is(t, "_base_") for t in node.targets)
         for node in tree.body
     ):
-        from mmengine.config import Config
-
-        names = Config.fromfile(path).to_dict()  # mmengine's older way to build on other configs
-        return Ran(_public(names), {}, {})
+        return Ran(_public(_read_by_mmengine(path)), {}, {})
     module = types.ModuleType(path.stem)
     dotted: dict[int, str] = {}
     module.__file__ = str(path)
@@ -110,6 +105,22 @@ def run(path: Path) -> Ran:
     with _known(module), copies:
         exec(compile(ast.fix_missing_locations(tree), str(path), "exec"), module.__dict__)
     return Ran(_public(vars(module)), roots, _dotted(tree, roots, vars(module)) | dotted)
+
+
+def _read_by_mmengine(path: Path) -> dict[str, Any]:
+    """Read YAML, JSON, or a config on others by `_base_`, mmengine's older way."""
+    from mmengine.config import Config
+
+    try:
+        return Config.fromfile(path).to_dict()
+    except Exception as error:
+        if "inheritance chain" not in str(error):
+            raise
+        raise ValueError(
+            "bases by `_base_` import no classes, and a config does so only below its `_base_`: "
+            "expected dotted texts such as type='torch.optim.SGD'; or build on a base by `from "
+            "base import training`"
+        ) from error
 
 
 class _Copies:

@@ -316,7 +316,6 @@ def test_the_plan_counts_one_processs_iterations(monkeypatch, tmp_path: Path) ->
         assert said in cost.plan(experiment, tmp_path, 0)
 
 
-
 @pytest.mark.parametrize(
     "key, value, said",
     [

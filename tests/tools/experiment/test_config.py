@@ -115,6 +115,28 @@ def test_a_dict_takes_the_place_of_what_is_none_and_adds_to_one(key, value):
     assert (found[name] if name else {k: found[k] for k in value}) == value
 
 
+@pytest.mark.parametrize(
+    "options, found",
+    [
+        ({"max_norm": 1}, {"max_norm": 1}),
+        ({"max_norm": 1, "norm_type": 1}, {"max_norm": 1, "norm_type": 1}),
+    ],
+)
+def test_settings_below_what_is_none_and_in_the_smoke_variant(tmp_path, options, found):
+    """As a list of options, as a dict, and as the smoke variant over a None and over a text."""
+    text = f"{BASE}training['clip_grad'] = None\n"
+    path = write(tmp_path, f"{text}smoke = dict(training=dict(clip_grad=dict(max_norm=9)))\n")
+    dotted = {f"training.clip_grad.{key}": value for key, value in options.items()}
+    assert load(path, options=dotted).training.clip_grad == found
+    assert load(path, options={"training.clip_grad": options}).training.clip_grad == found
+    assert load(path, smoke=True).training.clip_grad == {"max_norm": 9}
+    assert load(path, smoke=True, options=dotted).training.clip_grad == {"max_norm": 9} | found
+    assert load(path).training.clip_grad is None
+    named = f"{BASE}task['faults'] = 'a name'\nsmoke = dict(task=dict(faults=dict(more=1)))\n"
+    with pytest.raises(ConfigError, match="task.faults: .* but got {'more': 1}"):
+        load(write(tmp_path, named), smoke=True)
+
+
 def test_the_settings_of_a_network_take_the_place_of_a_name():
     config = "retinanet/retinanet_r18_fpn_1x_coco.py"
     network = {"type": "mmdet", "config": config, "size": (128, 128)}

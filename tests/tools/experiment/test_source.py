@@ -119,6 +119,10 @@ def test_inheritance_as_mmengine_has_it(tmp_path: Path) -> None:
     older = config(tmp_path, "_base_ = ['dotted.py']\nbudget = dict(query=4)\n", "older.py")
     assert source.settings(older, names) == Config.fromfile(older).to_dict()
     assert load(older).budget.sizes == (10, 14, 18)
+    for child, base in (("budget = dict(query=4)\n", "base"), (BASE, "dotted")):
+        older = config(tmp_path, f"{child}_base_ = '{base}.py'\n", "older.py")
+        (line,) = problems(older)
+        assert "expected dotted texts such as type='torch.optim.SGD'" in line
 
 
 # ---------------------------------------------------------------- what Python allows

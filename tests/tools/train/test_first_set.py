@@ -78,7 +78,9 @@ def test_a_first_set_that_is_chosen_is_of_the_data_that_the_folder_began_with(tm
     """A run that was killed before its first training is resumed with other data."""
     experiment = experiment_of(**{"budget.first": "cover"})
     folder, names = RunFolder(tmp_path / "run"), [str(i) for i in range(60)]
-    before, after = (Fingerprint({part: np.full(60, i, "u8") for part in PARTS}, ()) for i in (1, 2))
+    before, after = (
+        Fingerprint({part: np.full(60, i, "u8") for part in PARTS}, ()) for i in (1, 2)
+    )
     for made_of in (before, after):  # nothing is chosen yet
         folder.open(experiment.config, names, made_of=made_of)
     first_pool(experiment, folder, 60)
