@@ -32,6 +32,12 @@ def queries(run: Run) -> list[list[int]]:
     return [labeled[a:b] for a, b in zip(ends, ends[1:], strict=False) if b > a]
 
 
+def _validating(run: Run, size: int) -> tuple[int, ...]:
+    """Ids of the validation split, which no strategy can choose."""
+    pool = RunFolder(run.folder).resume(size)
+    return pool.validation if pool else ()
+
+
 @dataclass(frozen=True)
 class Overlap:
     """How much the queries of strategies overlap; the shared initial set does not count.
@@ -74,7 +80,8 @@ def overlap(legs: Legs) -> Overlap | None:
                     [jaccard(_until(a, upto), _until(b, upto)) for a, b in pairs]
                 )
     run = next(iter(legs.values()))[0]
-    free = len(RunFolder(run.folder).sample_names()) - run.labeled[0]
+    size = len(RunFolder(run.folder).sample_names())
+    free = size - run.labeled[0] - len(_validating(run, size))
     counts = tuple(len(_until(queries(run), upto)) for upto in range(rounds))
     chance = tuple(jaccard_by_chance(free, count) for count in counts)
     return Overlap(tuple(by_leg), counts, matrices, chance)

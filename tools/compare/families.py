@@ -58,16 +58,31 @@ def by_seeds(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
     """Runs of one setting of `seeds`, which statistics are of, and those of all other settings.
 
     The first are those without any; of several settings, or where they have fewer runs, the one
-    that has most.
+    that has most. A run that repeats another one, with the same seed of each part, counts among the
+    second.
     """
     settings: dict[Fixed, list[Run]] = defaultdict(list)
     for run in runs:
         settings[fixed(run)].append(run)
-    order = sorted(
-        settings, key=lambda key: (-len(settings[key]), str(key) != str((None,) * 3), str(key))
-    )
-    chosen = settings[order[0]] if order else []
+    once = {key: _once(own) for key, own in settings.items()}
+    order = sorted(once, key=lambda key: (-len(once[key]), str(key) != str((None,) * 3), str(key)))
+    chosen = once[order[0]] if order else []
     return chosen, [run for run in runs if run not in chosen]
+
+
+def _once(runs: Sequence[Run]) -> list[Run]:
+    """Runs of one setting of `seeds` without those that repeat another one of their leg.
+
+    Where the seeds of all parts are set, the run's own decides nothing but the mistakes of
+    simulated people.
+    """
+    people = any(key.startswith("oracle.") for key in runs[0].settings)
+    if people or None in fixed(runs[0]):
+        return list(runs)
+    firsts: dict[str, Run] = {}
+    for run in runs:
+        firsts.setdefault(run.leg, run)
+    return list(firsts.values())
 
 
 def fixed(run: Run) -> Fixed:
@@ -94,20 +109,26 @@ def remarks(names: Sequence[str], runs: Sequence[Run], varied: Sequence[Run]) ->
             'Strategies with "-warm" behind their names train the last cycle\'s network on '
             '(training.start="warm"); the others start from scratch in each cycle.'
         )
+    repeated = [run for run in varied if runs and fixed(run) == fixed(runs[0])]
+    if repeated:
+        lines.append(
+            f"{len(repeated)} of the runs repeat another one: seeds.set, seeds.model and "
+            "seeds.query are set, so that the run's seed decides nothing. Each counts once."
+        )
     held = [
         f"{part} (seed {seed})"
         for part, seed in zip(PARTS, fixed(runs[0]) if runs else (), strict=False)
         if seed is not None
     ]
-    if held:
+    if 0 < len(held) < len(PARTS):
         lines.append(
             f"The same in all runs: {', '.join(held)}. So the seeds vary the rest alone, and "
             "intervals are too narrow for what other draws of that would give."
         )
-    if varied:
+    if len(varied) > len(repeated):
         lines.append(
-            f"{len(varied)} more runs have other seeds of set, model or query; they count in the "
-            "shares of the variance alone."
+            f"{len(varied) - len(repeated)} more runs have other seeds of set, model or query; "
+            "they count in the shares of the variance alone."
         )
     return tuple(lines)
 

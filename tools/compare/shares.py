@@ -74,6 +74,7 @@ class Variation:
         design: see the module.
         runs: that count.
         fixed: parts that do not differ.
+        never_alone: parts that differ, but in which alone no two runs differ.
         shares: of the parts.
         all_at_once: standard deviation over runs of which any two differ in all three parts;
             not-a-number with fewer than three.
@@ -85,6 +86,7 @@ class Variation:
     fixed: tuple[str, ...]
     shares: tuple[Share, ...]
     all_at_once: float
+    never_alone: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [
@@ -95,6 +97,8 @@ class Variation:
         text = f"{self.name}, {self.runs} runs, {self.design}: {'; '.join(parts)}"
         if self.fixed:
             text += f"; nothing is known of {' and '.join(self.fixed)}, which did not differ"
+        if self.never_alone:
+            text += f"; no two runs differ in {' or in '.join(self.never_alone)} alone"
         return text
 
 
@@ -142,9 +146,12 @@ def variation(name: str, values: Mapping[Triple, float]) -> Variation | None:
         return None
     if len(squares) == 1:
         design = "one part"
-    return Variation(
-        name, design, len(values), fixed, _shares(squares, parts), _all_at_once(values)
+    known = frozenset().union(*(square.term for square in squares))
+    lacking = tuple(
+        " and ".join(PARTS[i] for i in parts[k]) for k in range(len(parts)) if k not in known
     )
+    shares = _shares(squares, parts)
+    return Variation(name, design, len(values), fixed, shares, _all_at_once(values), lacking)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tools.compare.ranking.ranks import ranked
 from tools.compare.ranking.resampling import taus
 from tools.record.folder import RunFolder, RunFolderError
 from tools.record.reading import Run
-from tools.record.rows import area_under_curve
+from tools.record.rows import HELD, area_under_curve
 
 MOST = 1000  # draws
 FEWEST = 200
@@ -90,6 +90,8 @@ class Resampled:
 
 def resampled(legs: Legs) -> Resampled:
     """Judge all strategies again on drawn test sets."""
+    if any(run.metric.startswith(HELD) for runs in legs.values() for run in runs):
+        return Resampled("Compared by the validation split, of which no test image is a part.")
     kept, left_out = _usable(legs)
     if not kept:
         why = left_out[0] if left_out else "no run is finished"

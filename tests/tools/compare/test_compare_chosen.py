@@ -32,14 +32,21 @@ TRUST = [REPOSITORY]
 INITIAL = tuple(range(50, 60))
 
 
-def asked(path: Path, leg: str, seed: int, picks: list[list[int]], done: bool = True) -> Run:
+def asked(
+    path: Path,
+    leg: str,
+    seed: int,
+    picks: list[list[int]],
+    done: bool = True,
+    validation: tuple[int, ...] = (),
+) -> Run:
     """A run that started with samples 50 to 59, read back, with queries that hold a signal
     id / 10.
     """
     settings = config(leg, seed, cycles=len(picks) + 1, budget__query=len(picks[0]) if picks else 5)
     folder = RunFolder(path / f"{leg}/seed{seed}")
     folder.open(settings, NAMES, told=TOLD)
-    pool, task = Pool(60, INITIAL), Toy()
+    pool, task = Pool(60, INITIAL, validation=validation), Toy()
     for cycle, picked in enumerate([*picks, []] if done else picks):
         effort = sum(task.effort(i) for i in pool.labeled)
         row = {"cycle": cycle, "labeled": len(pool.labeled), "effort": effort, "score": 0.1 * cycle}
@@ -86,6 +93,18 @@ def test_overlap_by_hand(legs):
     assert np.isnan(found.matrices[:, 0, 2]).all()  # no seed in common, though they chose the same
     # 10 of 60 are the initial ones
     assert found.chance == (jaccard_by_chance(50, 2), jaccard_by_chance(50, 4))
+
+
+def test_chance_leaves_a_validation_split_out(tmp_path: Path):
+    """8 of 60 validate and 10 are the initial ones: two draws of 3 are from 42."""
+    split = tuple(range(8))
+    found = overlap(
+        {
+            leg: (asked(tmp_path, leg, 0, [[20, 21, 22]], validation=split),)
+            for leg in ("random", "entropy")
+        }
+    )
+    assert found.chance == (jaccard_by_chance(42, 3),)
 
 
 def test_no_overlap_of_one_strategy_or_without_queries(legs, tmp_path: Path):

@@ -109,6 +109,30 @@ def test_runs_with_other_seeds_of_parts_count_in_the_shares_alone(tmp_path: Path
     assert one.remarks[2].startswith("6 more runs have other seeds of set, model or query;")
 
 
+def test_runs_that_repeat_another_one_count_once(tmp_path: Path):
+    """Where the seeds of all parts are set, the run's own decides nothing: no three seeds here."""
+    for seed in range(3):
+        seeded(tmp_path, "random", seed, 0.3, set=0, model=0, query=0)
+        seeded(tmp_path, "entropy", seed, 0.4, set=0, model=0, query=0)
+    (one,) = grouped(tmp_path)
+    assert {leg: [run.seed for run in runs] for leg, runs in one.legs.items()} == {
+        "random": [0],
+        "entropy": [0],
+    }
+    assert one.remarks == (
+        "4 of the runs repeat another one: seeds.set, seeds.model and seeds.query are set, so that "
+        "the run's seed decides nothing. Each counts once.",
+    )
+
+
+def test_with_simulated_people_the_runs_own_seed_decides_their_mistakes(tmp_path: Path):
+    fixed = {"seeds__set": 0, "seeds__model": 0, "seeds__query": 0, "oracle__flipped": 0.1}
+    for seed in range(2):
+        write(tmp_path / f"net/random/seed{seed}", config("random", seed, **fixed))
+    (one,) = grouped(tmp_path)
+    assert len(one.legs["random"]) == 2
+
+
 def test_plain_seeds_come_first_where_they_are_as_many(tmp_path: Path):
     for seed in range(3):
         write(tmp_path / f"net/random/seed{seed}", config("random", seed))

@@ -98,6 +98,15 @@ def test_a_missing_run_leaves_one_part_at_a_time():
     assert found is not None and (found.design, found.runs) == ("one at a time", 8)
 
 
+def test_parts_that_differ_but_never_alone_are_named():
+    values = {(0, 0, 0): 1.0, (1, 0, 0): 2.0, (2, 0, 0): 4.0, (5, 1, 1): 3.0, (6, 1, 2): 2.0}
+    found = variation("random", values)
+    assert found is not None and found.never_alone == ("model", "query")
+    # by hand: 1, 2 and 4 around 7 / 3
+    assert found.shares[0].std == pytest.approx(math.sqrt(14 / 3 / 2))
+    assert str(found).endswith("; no two runs differ in model or in query alone")
+
+
 def test_parts_that_change_together_have_one_share():
     assert _parts([(0, 0, 0), (1, 0, 1), (0, 1, 0), (1, 1, 1)]) == [(0, 2), (1,)]
     values = {(s, m, s): 3.0 * s + m for s in range(3) for m in range(2)}

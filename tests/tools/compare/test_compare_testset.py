@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,13 @@ def test_intervals_are_those_of_a_share(tmp_path: Path):
     ends = stats.binom.ppf([0.025, 0.975], IMAGES, 0.3) / IMAGES
     assert [found.low[0], found.high[0]] == pytest.approx(ends, abs=0.011)
     assert math.isnan(found.tau) and "random's area is" in str(found)
+
+
+def test_by_the_validation_split_no_test_image_is_drawn(tmp_path: Path):
+    run = replace(judged(tmp_path, "random", [0.3] * 3), metric="validation/accuracy")
+    assert resampled({"random": [run]}).reason == (
+        "Compared by the validation split, of which no test image is a part."
+    )
 
 
 def test_draws_are_the_same_for_all(tmp_path: Path):
