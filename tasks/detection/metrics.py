@@ -86,11 +86,10 @@ def without_ties(detections: Sequence[Sequence[np.ndarray]]) -> list[tuple[np.nd
     """
     classes = []
     for own in zip(*detections, strict=True):
-        scores = np.concatenate([boxes[:, 4] for boxes in own]).astype(np.float32)
-        places = np.empty(len(scores))
-        places[np.argsort(-scores, kind="stable")] = np.arange(len(scores), 0, -1)
-        parts = np.split(places, np.cumsum([len(boxes) for boxes in own])[:-1])
-        classes.append([np.column_stack([a[:, :4], b]) for a, b in zip(own, parts, strict=True)])
+        boxes = np.vstack(own).astype(float)  # no place is rounded
+        order = np.argsort(-boxes[:, 4].astype(np.float32), kind="stable")
+        boxes[order, 4] = np.arange(len(order), 0, -1)
+        classes.append(np.split(boxes, np.cumsum([len(one) for one in own])[:-1]))
     return list(zip(*classes, strict=True))
 
 
