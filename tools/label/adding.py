@@ -65,8 +65,8 @@ def add(
     images = images_by_name(project)
     shown = _choices(project.batches)
     drafts = {key: _seen(shown.get(image.sha256)) for key, image in images.items()}
-    told = source.get("format") not in UNTOLD
-    checked = check(entries, images, project.labeling, done, lenient, drafts, told)
+    tells = source.get("format") not in UNTOLD
+    checked = check(entries, images, project.labeling, done, lenient, drafts, tells)
     checked = _once(checked, images)
     new: dict[str, Labeled] = {}
     changed: dict[str, Labeled] = {}

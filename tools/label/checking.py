@@ -50,7 +50,7 @@ def check(
     done: Collection[str] | Literal["all"] | None = None,
     lenient: bool = False,
     drafts: Mapping[str, Sequence[Shape]] = MappingProxyType({}),
-    told: bool = True,
+    tells: bool = True,
 ) -> Checked:
     """Compare what came back with the pool.
 
@@ -63,7 +63,7 @@ def check(
         lenient: take the good shapes of images of which others are wrong, rotated boxes as the
             upright ones around them, and of two persons' annotations the newest; the notes say so.
         drafts: that people saw, by the image's key.
-        told: whether the file still tells drafts from labels when a tool has rewritten it.
+        tells: whether the file still tells drafts from labels when a tool has rewritten it.
     """
     names = Names(images)
     faults: dict[str, list[Fault]] = defaultdict(list)
@@ -87,7 +87,7 @@ def check(
             faults[key] += [fault for entry in group for fault in entry.faults]
             faults[key].append(_twice(key, group))
             continue
-        entry = _beside(group[0], images[key], labeling, drafts.get(key, ()), told)
+        entry = _beside(group[0], images[key], labeling, drafts.get(key, ()), tells)
         verdict = _verdict(entry, images[key], labeling, key in finished, lenient)
         notes += verdict.notes
         faults[key] += verdict.faults
@@ -162,13 +162,13 @@ class _Verdict:
 
 
 def _beside(
-    entry: Entry, image: PoolImage, labeling: Labeling, drafts: Sequence[Shape], told: bool
+    entry: Entry, image: PoolImage, labeling: Labeling, drafts: Sequence[Shape], tells: bool
 ) -> Entry:
     """An entry with what the drafts that people saw say of its state."""
     checked = checked_shapes(entry, image, labeling)
     if entry.faults or checked.faults:
         return entry
-    return replace(entry, state=state_beside(entry.state, checked.shapes, drafts, told))
+    return replace(entry, state=state_beside(entry.state, checked.shapes, drafts, tells))
 
 
 def _verdict(

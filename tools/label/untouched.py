@@ -13,7 +13,7 @@ NEAR = 1.0 + 1e-6  # pixels by which a tool may round or cut a side or a joint
 
 
 def state_beside(
-    state: State | None, drawn: Sequence[Shape], drafts: Sequence[Shape], told: bool
+    state: State | None, drawn: Sequence[Shape], drafts: Sequence[Shape], tells: bool
 ) -> State | None:
     """What is known of an image, with the drafts that people saw on it.
 
@@ -21,7 +21,7 @@ def state_beside(
         state: as the file has it.
         drawn: its shapes, in pixels.
         drafts: that went out with it; none of a blind image.
-        told: whether the file still tells drafts from labels when a tool has rewritten it.
+        tells: whether the file still tells drafts from labels when a tool has rewritten it.
 
     Returns:
         None where it has its drafts alone and nobody says that they are right; "labeled" where a
@@ -37,7 +37,7 @@ def state_beside(
     if not drawn or not drafts:
         return state
     as_sent = _lie_on(drawn, drafts, classes=True)
-    if state == "labeled" and not told and as_sent and len(drawn) == len(drafts):
+    if state == "labeled" and not tells and as_sent and len(drawn) == len(drafts):
         return None
     if state is None and not as_sent and _lie_on(drawn, drafts, classes=False):
         return "labeled"
