@@ -145,6 +145,12 @@ def _shape(item: ET.Element, where: str, faults: list[Fault]) -> Shape | None:
     if not label:
         faults.append(Fault(kinds.NO_CLASS, where, "a <name>", "none", AGAIN))
         return None
+    difficult = (item.findtext("difficult") or "").strip()
+    if difficult.lower() not in ("", "0", "false"):
+        came = shown(difficult)
+        remedy = "take the mark away, or delete the box"
+        faults.append(Fault(kinds.CROWD, where, "<difficult> 0", came, remedy))
+        return None
     box = item.find("bndbox")
     if box is None:
         others = [one.tag for one in item if len(one) and one.tag != "part"]
