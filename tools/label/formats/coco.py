@@ -37,7 +37,8 @@ def write(batch: Outgoing, folder: Path) -> list[str]:
     put_json(path, data)
     return [
         f"Open {folder / 'images'} and {path} in a tool that reads COCO. Drafts have `score`: an "
-        "image of which every box still has one counts as not labeled yet",
+        "image of which every box still has one, or is where the draft was, counts as not labeled "
+        "yet",
         "COCO cannot tell an image without objects from one that nobody saw: list the finished "
         "ones with --done, or all",
         "Export as COCO, and add that json",

@@ -38,8 +38,8 @@ def write(batch: Outgoing, folder: Path) -> list[str]:
         put_text(folder / LABEL_MAP, _label_map(batch.labeling.classes))
     return [
         f"Open {folder / 'JPEGImages'} with the labels in {folder / 'Annotations'} in a tool that "
-        "reads VOC. Drafts have a <score>: an image of which every object still has one counts as "
-        "not labeled yet; tools drop it when they save",
+        "reads VOC. Drafts have a <score>: an image of which every object still has one, or is "
+        "where the draft was, counts as not labeled yet",
         "VOC cannot tell an image without objects from one that nobody saw: list the finished "
         "ones with --done, or all",
         "Add the folder or a zip of it",
