@@ -15,8 +15,8 @@ from tools.label import versions
 from tools.label.batches import Batch, Choice
 from tools.label.checking import Checked, check
 from tools.label.cost import cost
-from tools.label.formats import kinds
-from tools.label.labels import Answer, Entry, PoolImage
+from tools.label.formats import UNTOLD, kinds
+from tools.label.labels import Answer, Entry, PoolImage, Shape
 from tools.label.project import Project
 from tools.label.versions import Labeled, Version
 
@@ -63,11 +63,14 @@ def add(
         lenient: take what is right of images with faults.
     """
     images = images_by_name(project)
-    checked = _once(check(entries, images, project.labeling, done, lenient), images)
+    shown = _choices(project.batches)
+    drafts = {key: _seen(shown.get(image.sha256)) for key, image in images.items()}
+    tells = source.get("format") not in UNTOLD
+    checked = check(entries, images, project.labeling, done, lenient, drafts, tells)
+    checked = _once(checked, images)
     new: dict[str, Labeled] = {}
     changed: dict[str, Labeled] = {}
     same = 0
-    shown = _choices(project.batches)
     for answer in checked.answers:
         image = images[answer.key]
         answer = replace(answer, key=project.images[image.sha256].key)
@@ -138,10 +141,15 @@ def _choices(batches: Sequence[Batch]) -> dict[str, tuple[int, Choice]]:
 
 def _labeled(project: Project, answer: Answer, asked: tuple[int, Choice] | None) -> Labeled:
     number = None if asked is None else asked[0]
-    seen = () if asked is None or asked[1].blind else asked[1].drafts
     if answer.state == "skipped":
         return Labeled(answer, number)
-    return Labeled(answer, number, cost(answer.shapes, seen, project.experiment.label.moved))
+    moved = project.experiment.label.moved
+    return Labeled(answer, number, cost(answer.shapes, _seen(asked), moved))
+
+
+def _seen(asked: tuple[int, Choice] | None) -> tuple[Shape, ...]:
+    """The drafts that people saw."""
+    return () if asked is None or asked[1].blind else asked[1].drafts
 
 
 def _faults(checked: Checked) -> list[str]:
@@ -149,9 +157,10 @@ def _faults(checked: Checked) -> list[str]:
     lines += [str(note) for note in checked.notes]
     if checked.unclear:
         lines.append(
-            f"{len(checked.unclear):,} images have no shape, and the file does not say whether "
-            f"they are finished: {abridged(sorted(checked.unclear), NAMED)}; name those that are "
-            "with --done FILE, or --done all"
+            f"{len(checked.unclear):,} images have no shape, or drafts as they went out, and the "
+            f"file does not say whether they are finished: "
+            f"{abridged(sorted(checked.unclear), NAMED)}; name those that are with --done FILE, or "
+            "--done all"
         )
     return lines
 

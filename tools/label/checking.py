@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 from models.process.text import shown
@@ -13,8 +14,9 @@ from tasks.labelable import Labeling
 from tools.label.formats import kinds
 from tools.label.formats.names import Names
 from tools.label.formats.nearby import near
-from tools.label.labels import Answer, Entry, PoolImage, State
+from tools.label.labels import Answer, Entry, PoolImage, Shape, State
 from tools.label.shape_checks import checked_shapes, size_fault
+from tools.label.untouched import state_beside
 
 SKIP = "skip it in the tool"
 ADVISED = 20  # unknown names for which a near one is looked for
@@ -47,6 +49,8 @@ def check(
     labeling: Labeling,
     done: Collection[str] | Literal["all"] | None = None,
     lenient: bool = False,
+    drafts: Mapping[str, Sequence[Shape]] = MappingProxyType({}),
+    tells: bool = True,
 ) -> Checked:
     """Compare what came back with the pool.
 
@@ -58,6 +62,8 @@ def check(
             them are right. "all" of the file.
         lenient: take the good shapes of images of which others are wrong, rotated boxes as the
             upright ones around them, and of two persons' annotations the newest; the notes say so.
+        drafts: that people saw, by the image's key.
+        tells: whether the file still tells drafts from labels when a tool has rewritten it.
     """
     names = Names(images)
     faults: dict[str, list[Fault]] = defaultdict(list)
@@ -81,7 +87,8 @@ def check(
             faults[key] += [fault for entry in group for fault in entry.faults]
             faults[key].append(_twice(key, group))
             continue
-        verdict = _verdict(group[0], images[key], labeling, key in finished, lenient)
+        entry = _beside(group[0], images[key], labeling, drafts.get(key, ()), tells)
+        verdict = _verdict(entry, images[key], labeling, key in finished, lenient)
         notes += verdict.notes
         faults[key] += verdict.faults
         if verdict.answer is not None and not faults[key]:
@@ -152,6 +159,16 @@ class _Verdict:
     answer: Answer | None = None
     faults: tuple[Fault, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def _beside(
+    entry: Entry, image: PoolImage, labeling: Labeling, drafts: Sequence[Shape], tells: bool
+) -> Entry:
+    """An entry with what the drafts that people saw say of its state."""
+    checked = checked_shapes(entry, image, labeling)
+    if entry.faults or checked.faults:
+        return entry
+    return replace(entry, state=state_beside(entry.state, checked.shapes, drafts, tells))
 
 
 def _verdict(

@@ -161,6 +161,7 @@ COCO = [
     ("boxes", at("annotations", 0, to={"image_id": 0, "category_id": 1, "segmentation": [[1, 2, 3, 4, 5, 6]]}), {"a/1.jpg": [kinds.SHAPE]}),
     ("boxes", at("annotations", 0, "attributes", to={"rotation": 10.0}), {"a/1.jpg": [kinds.ROTATED]}),
     ("boxes", at("annotations", 0, "iscrowd", to=1), {"a/1.jpg": [kinds.CROWD]}),
+    ("boxes", at("annotations", 0, "ignore", to=1), {"a/1.jpg": [kinds.CROWD]}),
     ("poses", at("annotations", 0, "keypoints", to=GONE), {"a/1.jpg": [kinds.SHAPE]}),
     ("poses", at("annotations", 0, "keypoints", to=[1, 2, 2]), {"a/1.jpg": [kinds.JOINT_COUNT]}),
     ("poses", at("annotations", 0, "keypoints", 2, to=3), {"a/1.jpg": [kinds.VISIBILITY]}),
@@ -206,6 +207,7 @@ VOC = [
     ("boxes", text("cat", "cats", FIRST), {"a/1.jpg": [kinds.WRONG_CLASS]}),
     ("boxes", text("bndbox>", "polygon>", FIRST, every=True), {"a/1.jpg": [kinds.SHAPE]}),
     ("boxes", text("bndbox>", "robndbox>", FIRST, every=True), {"a/1.jpg": [kinds.ROTATED]}),
+    ("boxes", text("<bndbox>", "<difficult>1</difficult><bndbox>", FIRST), {"a/1.jpg": [kinds.CROWD]}),
     ("boxes", text("<xmin>21", "<xmin>inf", FIRST), {"a/1.jpg": [kinds.COORDINATE]}),
     ("boxes", text("<xmax>71</xmax>", "", FIRST), {"a/1.jpg": [kinds.COORDINATE]}),
     ("boxes", text("<xmax>71", "<xmax>20", FIRST), {"a/1.jpg": [kinds.SMALL_BOX]}),
@@ -218,6 +220,7 @@ CSV = [
     ("classes", text("by\n", "class\n"), kinds.WRONG_FORM),
     ("classes", raw(b'file,class\n"a/1.jpg,cat\n'), kinds.BROKEN_TABLE),
     ("classes", raw(b"file,class\n\xe4.jpg,cat\n"), kinds.BROKEN_TABLE),
+    ("classes", raw(b"file,class,p_bird,p_cat,p_dog\na/1.jpg,cat,0.1,0.8,0.1\n"), kinds.WRONG_FORM),
     ("classes", text("a/1.jpg", ""), {"": [kinds.NO_IMAGE]}),
     ("classes", text("a/1.jpg", "a/9.jpg"), {"a/9.jpg": [kinds.UNKNOWN_IMAGE]}),
     ("classes", text("a/1.jpg", "a/2.jpg"), {"a/2.jpg": [kinds.TWICE]}),
@@ -274,6 +277,39 @@ def test_what_is_said_of_damaged_exports(
     taken = {answer.key for answer in checked.answers}
     assert taken.isdisjoint(said)
     assert "a/2.jpg" in taken or "a/2.jpg" in said
+
+
+@pytest.mark.parametrize("more", ["", '<tag label="image: done"/>'])
+def test_an_image_of_polygons_alone_is_not_empty(more: str, tmp_path: Path):
+    path = kit.sound(tmp_path, "cvat", "boxes")
+    box = '<box label="cat" xtl="20" ytl="10" xbr="70" ybr="50" occluded="0"/>'
+    polygon = '<polygon label="cat" points="1,1;20,1;20,20"/>'
+    path = text(box, polygon + more)(path)
+    entries = FORMATS["cvat"].load().read(path, LABELINGS["boxes"], kit.IMAGES)
+    checked = check(entries, kit.IMAGES, LABELINGS["boxes"], lenient=True)
+    assert [fault.kind for fault in checked.faults["a/1.jpg"]] == [kinds.SHAPE]
+    assert [answer.key for answer in checked.answers] == ["a/2.jpg"]
+
+
+@pytest.mark.parametrize("kind", ["boxes", "poses"])
+def test_every_json_of_a_folder_is_read_but_those_of_the_other_kind(kind: str, tmp_path: Path):
+    """As in COCO's own folder, where objects and keypoints lie beside each other."""
+    data = json.loads(kit.sound(tmp_path / "one", "coco", kind).read_text(encoding="utf-8"))
+    folder = tmp_path / "annotations"
+    folder.mkdir()
+    own, other = ("instances", "person_keypoints")[:: 1 if kind == "boxes" else -1]
+    halves = {f"{own}_train.json": data["images"][:1], "val.json": data["images"][1:]}
+    for name, images in halves.items():
+        ids = {image["id"] for image in images}
+        records = [one for one in data["annotations"] if one["image_id"] in ids]
+        part = {**data, "images": images, "annotations": records}
+        (folder / name).write_text(json.dumps(part), encoding="utf-8")
+    (folder / f"{other}_train.json").write_text("not read", encoding="utf-8")
+    entries = FORMATS["coco"].load().read(folder, LABELINGS[kind], kit.IMAGES)
+    assert [(entry.name, len(entry.shapes)) for entry in entries] == [
+        ("a/1.jpg", 2),
+        ("a/2.jpg", 2),
+    ]
 
 
 def test_a_file_that_is_not_there(tmp_path: Path):

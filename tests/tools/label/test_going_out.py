@@ -83,22 +83,20 @@ def test_a_person_without_box_and_joints_cannot_be_drawn(tmp_path: Path):
         FORMATS["coco"].load().write(outgoing(tmp_path, ["1.jpg"], POSES, nobody), tmp_path / "o")
 
 
-def test_images_are_hard_links_or_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    sent = outgoing(tmp_path / "pool", ["a/1.jpg"])
+@pytest.mark.parametrize("name", ["cvat", "coco", "yolo", "voc", "csv"])
+def test_a_tool_that_writes_into_what_went_out_leaves_the_pool_alone(name: str, tmp_path: Path):
+    labeling = CLASSES if name == "csv" else BOXES
+    sent = outgoing(tmp_path / "pool", ["a/1.jpg"], labeling)
     os.symlink(tmp_path / "pool/a/1.jpg", tmp_path / "pool/link.jpg")
-    link = replace(sent.picks[0], image=PoolImage("link.jpg", tmp_path / "pool/link.jpg", (4, 4), ""))  # fmt: skip
-    FORMATS["coco"].load().write(replace(sent, picks=(*sent.picks, link)), tmp_path / "one")
-    for key in ("a/1.jpg", "link.jpg"):
-        placed = tmp_path / "one/images" / key
-        assert placed.samefile(tmp_path / "pool/a/1.jpg") and not placed.is_symlink()
-
-    def refused(*_: object) -> None:
-        raise OSError("another disk")
-
-    monkeypatch.setattr(os, "link", refused)
-    FORMATS["coco"].load().write(sent, tmp_path / "two")
-    copied = tmp_path / "two/images/a/1.jpg"
-    assert copied.read_bytes() == b"a/1.jpg" and not copied.samefile(tmp_path / "pool/a/1.jpg")
+    link = replace(sent.picks[0], image=PoolImage("b.jpg", tmp_path / "pool/link.jpg", (4, 4), ""))
+    FORMATS[name].load().write(replace(sent, picks=(*sent.picks, link)), tmp_path / "out")
+    placed = sorted((tmp_path / "out").rglob("*.jpg"))
+    assert [path.name for path in placed] == ["1.jpg", "b.jpg"]
+    for path in placed:
+        assert path.read_bytes() == b"a/1.jpg" and not path.is_symlink()
+        with path.open("r+b") as file:
+            file.write(b"turned!")
+    assert (tmp_path / "pool/a/1.jpg").read_bytes() == b"a/1.jpg"
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,14 @@ def test_label_studio_counts_percent(tmp_path: Path):
     )
 
 
+def test_label_studio_relations_between_regions_are_left_out(tmp_path: Path):
+    value = {"x": 10, "y": 10, "width": 25, "height": 40, "rotation": 0, "rectanglelabels": ["cat"]}
+    boxes = [region("rectanglelabels", value, name) for name in ("r1", "r2")]
+    relation = {"type": "relation", "from_id": "r1", "to_id": "r2", "direction": "right"}
+    entry = read(exported(tmp_path / "x.json", [*boxes, relation]), "label-studio", BOXES)
+    assert [shape.id for shape in entry.shapes] == ["r1", "r2"]
+
+
 def test_label_studio_persons_have_their_joints_by_parent(tmp_path: Path):
     box = {
         "x": 10,

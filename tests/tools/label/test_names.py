@@ -72,6 +72,22 @@ def test_names(name: str, found: list[str]):
 
 
 @pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("1.jpg", ["1.jpg"]),
+        ("/data/upload/3/deadbeef-1.jpg", ["1.jpg", "a/1.jpg"]),  # uploads lose their folders
+        ("/data/upload/3/deadbeef-2.jpg", ["a/2.jpg"]),
+        ("https://x.org/pool/a/2.jpg?sig=x&d=1.jpg", ["a/2.jpg"]),
+        ("https://x.org/data/local-files?a=b&d=pool/a/1.jpg&e=f", ["a/1.jpg"]),
+    ],
+)
+def test_names_of_a_pool_with_folders_and_without(name: str, found: list[str]):
+    keys = ("1.jpg", "a/1.jpg", "a/2.jpg")
+    names = Names({key: PoolImage(key, Path("/pool") / key, (10, 10), "") for key in keys})
+    assert sorted(names.find(name)) == found
+
+
+@pytest.mark.parametrize(
     ("name", "known"),
     [("a.jpg", "a"), ("a.JPG", "a"), ("a", "a"), ("v1.2", "v1.2"), ("b/v1.2.png", "b/v1.2"), (".jpg", ".jpg"), ("", "")],
 )  # fmt: skip

@@ -16,6 +16,8 @@ from tools.label.formats.sources import Damaged, Source, damaged, json_of, xml_o
 from tools.label.labels import Format
 
 GIVE = "give Label Studio's JSON, CVAT's XML, COCO's json, a folder of YOLO or VOC, or a csv"
+# formats in which a draft looks like a label once a tool has rewritten it without its score
+UNTOLD = frozenset(("coco", "yolo", "voc"))
 LOOKED = 3  # files of a kind that are opened to recognise an export
 
 

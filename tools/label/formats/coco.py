@@ -37,7 +37,8 @@ def write(batch: Outgoing, folder: Path) -> list[str]:
     put_json(path, data)
     return [
         f"Open {folder / 'images'} and {path} in a tool that reads COCO. Drafts have `score`: an "
-        "image of which every box still has one counts as not labeled yet",
+        "image of which every box still has one, or is where the draft was, counts as not labeled "
+        "yet",
         "COCO cannot tell an image without objects from one that nobody saw: list the finished "
         "ones with --done, or all",
         "Export as COCO, and add that json",
@@ -92,14 +93,14 @@ def _annotation(number: int, image: int, shape: Shape, labeling: Labeling) -> di
 def read(path: Path, labeling: Labeling, images: Mapping[str, PoolImage]) -> list[Entry]:
     """Read a json, or those of a folder or zip.
 
-    Where a folder has one of objects and one of keypoints, that of the kind is read alone.
+    Those that COCO's names say are of the other kind are left out, if there are others.
     """
     suits(path, "COCO", KINDS, labeling)
     entries: list[Entry] = []
     with Source(path) as source:
         names = list(source.names) if len(source.names) == 1 else source.ending(".json")
-        prefix = PREFIXES[labeling.kind]
-        fitting = [name for name in names if name.rpartition("/")[2].startswith(prefix)]
+        other = PREFIXES["poses" if labeling.kind == "boxes" else "boxes"]
+        fitting = [name for name in names if not name.rpartition("/")[2].startswith(other)]
         if not names:
             raise damaged(kinds.WRONG_FORM, str(path), "a json", "none in it", AS_COCO)
         for name in fitting or names:

@@ -134,6 +134,11 @@ class Records:
             came = shown(record.get("iscrowd"))
             faults.append(Fault(kinds.CROWD, where, "iscrowd 0", came, remedy))
             return None
+        if record.get("ignore") not in (None, 0, False):
+            came = shown(record.get("ignore"))
+            remedy = "take the mark away, or delete the box"
+            faults.append(Fault(kinds.CROWD, where, "ignore 0", came, remedy))
+            return None
         box = self._box(record, where, faults)
         joints: tuple[Joint, ...] | None = ()
         if self.labeling.kind == "poses" and label in self.labeling.classes:

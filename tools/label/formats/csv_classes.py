@@ -19,6 +19,7 @@ from tools.label.labels import Entry, Outgoing, Pick, PoolImage, Shape, State
 KINDS: frozenset[Kind] = frozenset(("classes",))
 TABLE = "labels.csv"
 COLUMNS = ("file", "class", "seconds", "state", "by")
+PREDICTED = "p_"  # and a class: a column of the table that al_predict.py writes
 STATES: tuple[State, ...] = ("labeled", "empty", "skipped")
 
 
@@ -62,11 +63,12 @@ def read(path: Path, labeling: Labeling, images: Mapping[str, PoolImage]) -> lis
             raise damaged(kinds.WRONG_FORM, str(path), "a csv", "none in it", "give the csv")
         for name in names:
             where = source.where(name)
-            entries += _entries(text_in(source.read(name), where, kinds.BROKEN_TABLE), where)
+            text = text_in(source.read(name), where, kinds.BROKEN_TABLE)
+            entries += _entries(text, where, labeling)
     return entries
 
 
-def _entries(text: str, where: str) -> list[Entry]:
+def _entries(text: str, where: str, labeling: Labeling) -> list[Entry]:
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)
     try:
@@ -83,6 +85,11 @@ def _entries(text: str, where: str) -> list[Entry]:
             )
             expected = f"one column {column!r} in the first line"
             raise damaged(kinds.WRONG_FORM, where, expected, shown(rows[:1]), remedy)
+    predicted = [name for name in labeling.classes if f"{PREDICTED}{name}".lower() in header]
+    if predicted:
+        came = f"a network's predictions, with columns of {PREDICTED} and {shown(predicted[:4])}"
+        remedy = "let a person correct the column `class`, and delete those columns"
+        raise damaged(kinds.WRONG_FORM, where, "classes that people chose", came, remedy)
     entries = []
     for place, cells in enumerate(rows[1:], 2):
         if any(cell.strip() for cell in cells):

@@ -127,7 +127,7 @@ def _entry(element: ET.Element, where: str, labeling: Labeling) -> Entry:
     if image.faults and not shapes:
         state = "labeled"
     if states == {DONE}:
-        state = "labeled" if shapes else "empty"
+        state = "labeled" if shapes or image.faults else "empty"
     elif SKIPPED in states and (DONE in states or image.drawn_by_hand):
         image.fault(
             kinds.BAD_STATE,

@@ -42,10 +42,12 @@ class Regions:
         self._hidden: set[str] = set()
 
     def shapes(self, result: list[object]) -> list[Shape]:
-        """The shapes of an annotation's `result`."""
+        """The shapes of an annotation's `result`; arrows between them are left out."""
         regions: list[tuple[str, dict[str, Any]]] = []
         for place, region in enumerate(result):
             where = f"{self.where}, result[{place}]"
+            if isinstance(region, dict) and region.get("type") == "relation":
+                continue  # an arrow between two regions: it has no value, and says nothing of them
             if not isinstance(region, dict) or not isinstance(region.get("value"), dict):
                 self._fault(
                     kinds.BROKEN_RECORD, where, "a region with a `value`", region, "export it anew"

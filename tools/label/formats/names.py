@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import PurePosixPath
 from urllib.parse import unquote
@@ -42,16 +42,23 @@ class Names:
         """
         if name in self._images:
             return (name,)
-        for path in _forms(_composed(name)):
-            found = self._at(path)
+        composed = self._indexes[0]
+        forms = _forms(_composed(name))
+        for path in forms:
+            if path in composed:
+                return tuple(composed[path])
+            found = self._named(path)
+            if found:
+                return found
+        for path in map(_before_upload, forms):  # no folders: any image of the name could be meant
+            found = self._named(path) if path else ()
             if found:
                 return found
         return ()
 
-    def _at(self, path: str) -> tuple[str, ...]:
-        composed, *others = self._indexes
-        if path in composed:
-            return tuple(composed[path])
+    def _named(self, path: str) -> tuple[str, ...]:
+        """The keys of the images with the name at a path's end."""
+        _, *others = self._indexes
         name = path.rpartition("/")[2]
         for index in others:
             if name in index:
@@ -98,10 +105,10 @@ def stem(name: str) -> str:
     return name
 
 
-def _forms(name: str) -> Iterator[str]:
-    """A name as a path, as it is and with a URL's escapes, then without the prefix of an upload."""
+def _forms(name: str) -> list[str]:
+    """A name as a path, as it is and with a URL's escapes."""
     plain = _tidy(name.replace("\\", "/"))
-    local = re.search(r"[?&]d=([^&#]*)", name)
+    local = re.search(r"/data/local-files/?\?(?:[^#]*&)?d=([^&#]*)", name)
     path = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/]*", "", name)
     if local:
         plain = local[1]
@@ -111,11 +118,13 @@ def _forms(name: str) -> Iterator[str]:
     forms = [plain, decoded]
     if local or path != name:
         forms.reverse()
-    yield from forms
-    for form in forms:
-        last = form.rpartition("/")[2]
-        if UPLOAD.match(last):
-            yield UPLOAD.sub("", last)
+    return forms
+
+
+def _before_upload(path: str) -> str:
+    """The name of a file before Label Studio put its prefix there; empty without that."""
+    last = path.rpartition("/")[2]
+    return UPLOAD.sub("", last) if UPLOAD.match(last) else ""
 
 
 def _tidy(path: str) -> str:

@@ -38,8 +38,8 @@ def write(batch: Outgoing, folder: Path) -> list[str]:
         put_text(folder / LABEL_MAP, _label_map(batch.labeling.classes))
     return [
         f"Open {folder / 'JPEGImages'} with the labels in {folder / 'Annotations'} in a tool that "
-        "reads VOC. Drafts have a <score>: an image of which every object still has one counts as "
-        "not labeled yet; tools drop it when they save",
+        "reads VOC. Drafts have a <score>: an image of which every object still has one, or is "
+        "where the draft was, counts as not labeled yet",
         "VOC cannot tell an image without objects from one that nobody saw: list the finished "
         "ones with --done, or all",
         "Add the folder or a zip of it",
@@ -144,6 +144,12 @@ def _shape(item: ET.Element, where: str, faults: list[Fault]) -> Shape | None:
     label = (item.findtext("name") or "").strip()
     if not label:
         faults.append(Fault(kinds.NO_CLASS, where, "a <name>", "none", AGAIN))
+        return None
+    difficult = (item.findtext("difficult") or "").strip()
+    if difficult.lower() not in ("", "0", "false"):
+        came = shown(difficult)
+        remedy = "take the mark away, or delete the box"
+        faults.append(Fault(kinds.CROWD, where, "<difficult> 0", came, remedy))
         return None
     box = item.find("bndbox")
     if box is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from models.process.files import replacing
 from models.process.text import shown
 from tasks.labelable import Kind
 from tools.label.formats.names import stem
-from tools.label.labels import LabelError, Outgoing, PoolImage
+from tools.label.labels import LabelError, Outgoing
 
 
 def begin(
@@ -48,17 +47,11 @@ def begin(
 
 
 def put_images(batch: Outgoing, folder: Path) -> None:
-    """Put the images into `folder` by their keys: hard links, or copies where none can be."""
+    """Copy the images into `folder` by their keys: a link would let tools change the pool."""
     for pick in batch.picks:
-        _put(pick.image, folder / pick.image.key)
-
-
-def _put(image: PoolImage, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(os.path.realpath(image.path), target)
-    except OSError:  # another disk, or one without links
-        shutil.copyfile(image.path, target)
+        target = folder / pick.image.key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(pick.image.path, target)
 
 
 def put_text(path: Path, text: str) -> None:

@@ -47,8 +47,9 @@ def write(batch: Outgoing, folder: Path) -> list[str]:
     return [
         f"Open {folder / 'images'} with the labels in {folder / 'labels'} in a tool that reads "
         f"YOLO ({DATA} has the names). YOLO's labels have no scores, so the drafts have none",
-        f"A text that is still as it went out ({DRAFTS} has its hash) counts as not labeled yet, "
-        "and so does an empty one: list the finished images with --done, or all",
+        f"A text that is still as it went out ({DRAFTS} has its hash), or has its boxes where the "
+        "drafts were, counts as not labeled yet, and so does an empty one: list the finished "
+        "images with --done, or all",
         "Add the folder or a zip of it",
     ]
 
