@@ -87,8 +87,7 @@ def read(path: Path, labeling: Labeling, images: Mapping[str, PoolImage]) -> lis
         if not names:
             raise damaged(kinds.WRONG_FORM, str(path), "XML files", "none in it", AS_VOC)
         entries = [_entry(source, name) for name in names]
-        labeled = {below(name.rpartition(".")[0], "Annotations") for name in names}
-        return [*entries, *unlabeled(source, Names(images), labeled, "JPEGImages")]
+        return [*entries, *unlabeled(source, Names(images), entries, "JPEGImages")]
 
 
 def _entry(source: Source, name: str) -> Entry:

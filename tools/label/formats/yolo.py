@@ -94,13 +94,11 @@ def read(path: Path, labeling: Labeling, images: Mapping[str, PoolImage]) -> lis
         layout = _layout(source, labeling)
         drafts = _drafts(source)
         entries = []
-        texts = _label_texts(source)
-        for name in texts:
+        for name in _label_texts(source):
             found = known.find(_image_name(name))
             image = images[found[0]] if len(found) == 1 else None
             entries.append(_entry(source, name, layout, image, drafts))
-        labeled = {_image_name(name) for name in texts}
-        return [*entries, *unlabeled(source, known, labeled, "")]
+        return [*entries, *unlabeled(source, known, entries, "")]
 
 
 def _label_texts(source: Source) -> list[str]:
