@@ -34,12 +34,12 @@ def unlabeled(
         labeled: the entries of images with labels.
         folder: in which the images are; empty if paths are those in the export.
     """
-    seen = {key for entry in labeled for key in known.find(entry.name)}
+    seen = {known.content(key) for entry in labeled for key in known.find(entry.name)}
     for name in source.names:
         if PurePosixPath(name).suffix.lower() not in SUFFIXES:
             continue
         inside = below(name, folder)
         found = known.find(inside)
-        if len(found) == 1 and found[0] not in seen:
-            seen.add(found[0])
+        if len(found) == 1 and known.content(found[0]) not in seen:
+            seen.add(known.content(found[0]))
             yield Entry(inside, source.where(name), None)

@@ -26,7 +26,7 @@ class Names:
     """The pool's images by the names that tools give them.
 
     Args:
-        images: the pool by key.
+        images: the pool by key; a copy's key leads to the image that has another one.
     """
 
     def __init__(self, images: Mapping[str, PoolImage]) -> None:
@@ -45,8 +45,17 @@ class Names:
         for path in _forms(_composed(name)):
             found = self._at(path)
             if found:
-                return found
+                return self._own(found)
         return ()
+
+    def content(self, key: str) -> str:
+        """The hash of an image's bytes, which copies share."""
+        return self._images[key].sha256
+
+    def _own(self, keys: tuple[str, ...]) -> tuple[str, ...]:
+        """Of several keys those of no copies; if all are copies, one of each image."""
+        own = tuple(key for key in keys if self._images[key].key == key)
+        return own or tuple({self.content(key): key for key in keys}.values())
 
     def _at(self, path: str) -> tuple[str, ...]:
         composed, *others = self._indexes
