@@ -14,6 +14,7 @@ from scipy.special import logsumexp
 from acquisition.step import Rows, finite
 
 LOWEST, HIGHEST = 0.05, 20.0  # where no answer is wrong, ever lower ones are likelier for ever
+EVEN = 1e-6  # how far float32 logs of equal probabilities may be apart
 NEEDS = ("log_probs", "truth")  # signals of the labeled samples
 
 
@@ -27,7 +28,8 @@ def temperature(labeled: Rows) -> float:
             not learned from; -1 is an outcome that nobody knows, which does not count.
 
     Returns:
-        A number from `LOWEST` to `HIGHEST`; 1 where no outcome is known.
+        A number from `LOWEST` to `HIGHEST`; 1 where no temperature is likelier than another: no
+        outcome is known, or all outcomes of each sample are equally probable, as with one class.
 
     Raises:
         QueryError: if a probability is not finite.
@@ -43,7 +45,7 @@ def temperature(labeled: Rows) -> float:
     logs = finite(labeled, "log_probs").astype(np.float64)
     logs = logs.reshape(-1, logs.shape[-1])[truth >= 0]
     truth = truth[truth >= 0]
-    if not len(truth):
+    if not len(truth) or np.ptp(logs, axis=1).max() <= EVEN:
         return 1.0
     of_truth = logs[np.arange(len(truth)), truth].mean()
 

@@ -55,20 +55,43 @@ def radius_of(points: np.ndarray, clusters: int, rng: np.random.Generator) -> fl
         The radius, 2 (the whole sphere) where all samples are of one cluster.
     """
     _, labels = kmeans(points, min(clusters, len(points)), rng)
-    rows, own = torch.from_numpy(points).float(), torch.from_numpy(labels)
+    own = torch.from_numpy(labels)
+    if bool((own == own[0]).all()):
+        return 2.0
+    # around 0, as digits of features that are all alike would go into what they share
+    rows = torch.from_numpy(points).double()
+    rows = rows - rows.mean(0)
     lengths = lengths_of(rows)
-    nearest = torch.full((len(rows),), 4.0)
+    nearest = _to_others(rows.float(), lengths.float(), own)
+    impure = math.floor((1 - PURITY) * len(rows) + 1e-9)
+    limit = float(nearest.sort().values[impure])
+    slack = 2 * (rows.shape[1] + 16) * torch.finfo(torch.float32).eps * float(lengths.max())
+    below = int((nearest < limit - slack).sum())
+    near = ((nearest - limit).abs() <= slack).nonzero()[:, 0]
+    exact = torch.cat([_exact(part, rows, lengths, own) for part in near.split(TILE // 8)])
+    # the ball at its own nearest distance holds that sample, and one float less does not
+    return math.nextafter(math.sqrt(float(exact.sort().values[impure - below])), 0.0)
+
+
+def _to_others(rows: Tensor, lengths: Tensor, own: Tensor) -> Tensor:
+    """Squared distances (N,) of rows (N, D) to the nearest one of another cluster."""
+    nearest = torch.full((len(rows),), math.inf)
     for start in range(0, len(rows), TILE):
         ours = slice(start, start + TILE)
         for other in range(start, len(rows), TILE):
             theirs = slice(other, other + TILE)
             squares = squared(rows[ours], lengths[ours], rows[theirs], lengths[theirs])
-            squares[own[ours, None] == own[theirs]] = 4.0
+            squares[own[ours, None] == own[theirs]] = math.inf
             nearest[ours] = torch.minimum(nearest[ours], squares.amin(1))
             nearest[theirs] = torch.minimum(nearest[theirs], squares.amin(0))
-    impure = math.floor((1 - PURITY) * len(rows) + 1e-9)
-    # the ball at its own nearest distance holds that sample, and one float less does not
-    return math.sqrt(math.nextafter(float(nearest.sort().values[impure]), 0.0))
+    return nearest
+
+
+def _exact(some: Tensor, rows: Tensor, lengths: Tensor, own: Tensor) -> Tensor:
+    """The same (n,) of some rows in float64, at last by differences."""
+    squares = squared(rows[some], lengths[some], rows, lengths)
+    squares[own[some, None] == own] = math.inf
+    return (rows[some] - rows[squares.argmin(1)]).square_().sum(1)
 
 
 def probcover(

@@ -56,7 +56,7 @@ class VocMap(VOCMetric):
         self.each = matched(truth, detections, self.eval_mode)
         # called as VOCMetric does, which throws the classes' results away
         mean, classes = eval_map(
-            detections,
+            without_ties(detections),
             truth,
             iou_thr=0.5,
             dataset=self.classes,
@@ -74,8 +74,27 @@ class VocMap(VOCMetric):
         return {"mAP": float(mean), **each}
 
 
+def without_ties(detections: Sequence[Sequence[np.ndarray]]) -> list[tuple[np.ndarray, ...]]:
+    """Detections with places in the order of a class's scores, the surest highest, for scores.
+
+    Of equal scores, as in single precision, that of the earlier image is surer, then the earlier
+    in an image. `eval_map` uses scores for their order alone, and its sort is not stable: equal
+    ones would come in another order on another CPU, and the mean AP with them.
+
+    Args:
+        detections: of each image, for each class an array (n, 5) of boxes and scores.
+    """
+    classes = []
+    for own in zip(*detections, strict=True):
+        boxes = np.vstack(own).astype(float)  # no place is rounded
+        order = np.argsort(-boxes[:, 4].astype(np.float32), kind="stable")
+        boxes[order, 4] = np.arange(len(order), 0, -1)
+        classes.append(np.split(boxes, np.cumsum([len(one) for one in own])[:-1]))
+    return list(zip(*classes, strict=True))
+
+
 def matched(truth: Sequence[dict], detections: Sequence[list], mode: str) -> Matched:
-    """Match detections with boxes as `eval_map` does it, image by image.
+    """Match detections with boxes as `eval_map` does it `without_ties`, image by image.
 
     Args:
         truth: of each image, as VOCMetric has it.
@@ -85,15 +104,17 @@ def matched(truth: Sequence[dict], detections: Sequence[list], mode: str) -> Mat
     classes = len(detections[0])
     there = np.zeros((len(truth), classes), dtype=np.int32)
     found: list[tuple[np.ndarray, ...]] = []
+    by_place = without_ties(detections)
     for label in range(classes):
-        boxes, gts, ignored = get_cls_results(detections, truth, label)
+        boxes, gts, ignored = get_cls_results(by_place, truth, label)
         for image, (own, known, hidden) in enumerate(zip(boxes, gts, ignored, strict=True)):
             there[image, label] = len(known)
             if not len(own):
                 continue
             (tp,), (fp,) = tpfp_default(own, known, hidden, 0.5, use_legacy_coordinate=True)
             counts = (tp + fp) > 0
-            scores, right = own[counts, 4].astype(np.float32), tp[counts] > 0
+            scores = detections[image][label][counts, 4].astype(np.float32)
+            right = tp[counts] > 0
             where = np.full(len(scores), image, np.int32), np.full(len(scores), label, np.int16)
             found.append((*where, scores, right))
     points = np.array(11 if mode == "11points" else 0)

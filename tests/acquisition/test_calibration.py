@@ -75,6 +75,23 @@ def test_where_all_are_right_or_wrong_it_ends_at_its_limits():
     assert temperature(rows(logs, np.full((5, 1), 2))) == pytest.approx(HIGHEST, rel=1e-3)
 
 
+@pytest.mark.parametrize("classes", [1, 2, 10, 1000])
+def test_where_all_temperatures_are_equally_likely_it_is_1(classes: int):
+    truth = np.arange(6)[:, None] % classes
+    even = np.zeros((6, 1, classes))
+    assert temperature(rows(log_softmax(even, axis=2), truth)) == 1
+    # equal up to float32
+    noise = stream(9).normal(size=even.shape) * 1e-7
+    assert temperature(rows(log_softmax(even + noise, axis=2), truth)) == 1
+
+
+def test_one_sample_that_is_not_even_is_enough():
+    """By hand: p of 20 even ones is 1/2 at any T, so the 4 others are right in 3 of 4."""
+    logs = np.log(np.array([[[0.5, 0.5]]] * 20 + [[[0.9, 0.1]]] * 4))
+    truth = np.array([0, 1] * 10 + [0, 0, 0, 1])[:, None]
+    assert temperature(rows(logs, truth)) == pytest.approx(2, rel=1e-4)
+
+
 def test_the_order_of_samples_does_not_matter():
     rng = stream(5)
     logs, truth = log_softmax(rng.normal(size=(50, 1, 3)), axis=2), rng.integers(0, 3, (50, 1))

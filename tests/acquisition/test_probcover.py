@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 from acquisition import herding, pairs, probcover
 from acquisition.clustering import kmeans
@@ -65,6 +66,36 @@ def test_the_radius_is_the_largest_at_which_the_balls_are_pure(monkeypatch):
 
     assert purity(found - 1e-5) >= 0.95 > purity(found + 1e-5)
     assert radius_of(points[:1], 4, stream(5)) == pytest.approx(2)
+
+
+@pytest.mark.parametrize("width", [8, 512])
+@pytest.mark.parametrize("spread", [0.3, 1e-2, 1e-3, 1e-5])
+def test_the_radius_of_features_that_are_all_alike_is_exact(width, spread, monkeypatch):
+    """By all differences in float64; single precision cannot tell the last of these apart."""
+    monkeypatch.setattr(probcover, "TILE", 64)
+    rng = stream("alike", width)
+    points = units(np.abs(rng.normal(size=width)) + spread * rng.normal(size=(300, width)))
+    labels = rng.integers(10, size=300)
+    monkeypatch.setattr(probcover, "kmeans", lambda *_: (None, labels))
+    away = cdist(points, points)
+    away[labels[:, None] == labels] = np.inf
+    expected = np.sort(away.min(axis=1))[15]
+    assert radius_of(points, 10, rng) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_radius_of_tight_groups_is_exact_where_single_precision_ties(monkeypatch):
+    rng = stream("tight")
+    centres = units(rng.normal(size=(3, 6)))
+    points = units(centres[np.arange(300) % 3] + 1e-5 * rng.normal(size=(300, 6)))
+    points[7] = points[0]  # a copy in another cluster
+    labels = (np.arange(300) >= 150).astype(np.int32)
+    labels[7] = 1
+    monkeypatch.setattr(probcover, "kmeans", lambda *_: (None, labels))
+    away = cdist(points, points)
+    away[labels[:, None] == labels] = np.inf
+    expected = np.sort(away.min(axis=1))[15]
+    assert 1e-6 < expected < 1e-4
+    assert radius_of(points, 2, rng) == pytest.approx(expected, rel=1e-9)
 
 
 def test_all_are_picked_once_and_ties_go_by_the_stream():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tasks.classification.metrics import Accuracy
-from tasks.detection.metrics import eval_map, matched
+from tasks.detection.metrics import VocMap, eval_map, matched
 from tasks.per_image import Matched, Ratio, packed, per_image, unpacked
 from tasks.pose.metrics import Pck
 
@@ -95,6 +95,59 @@ def test_mean_ap_is_mmdets_on_the_same_images(mode: str):
     ]  # fmt: skip
     np.testing.assert_allclose(own, expected, atol=1e-6)
     assert len(set(np.round(own, 4))) == DRAWS and 0.1 < own[0] < 0.9
+
+
+def crowd(images: int, seed: int):
+    """Many detections of two classes in each image, with four scores: a stable sort matters."""
+    rng = np.random.default_rng(seed)
+    truth, _ = scene(images, seed)
+    found = []
+    for one in truth:
+        near = np.repeat(np.vstack([one["bboxes"], boxes(rng, 3)]), 8, axis=0)
+        dets = []
+        for _ in range(2):
+            moved = near + rng.normal(0, 3, near.shape)
+            scores = rng.choice([1.0, 0.75, 0.5, 0.1], (len(near), 1))
+            dets.append(np.hstack([moved, scores]).astype(np.float32))
+        found.append(dets)
+    return truth, found
+
+
+def mmdets(truth: list, found: list, mode: str) -> tuple[float, list[float]]:
+    """The mean AP and each class's where scores are a little less from detection to detection."""
+    steps = iter(1e-5 * np.arange(sum(len(boxes_) for dets in found for boxes_ in dets)))
+    apart = [[np.hstack([b[:, :4], [[s - next(steps)] for s in b[:, 4]]]) for b in dets]
+             for dets in found]  # fmt: skip
+    mean, each = eval_map(apart, truth, iou_thr=0.5, dataset="ab", logger="silent", eval_mode=mode,
+                          use_legacy_coordinate=True, nproc=1)  # fmt: skip
+    return mean, [one["ap"] for one in each]
+
+
+@pytest.mark.parametrize("mode", ["area", "11points"])
+def test_of_equal_scores_the_earlier_counts_first_in_the_row_and_in_what_is_kept(mode: str):
+    truth, found = crowd(30, 3)
+    assert max(len(boxes_) for dets in found for boxes_ in dets) > 40
+    metric = VocMap("ab", mode)
+    row = metric.compute_metrics(list(zip(truth, found, strict=True)))
+    mean, each = mmdets(truth, found, mode)
+    backwards, _ = mmdets(truth[::-1], found[::-1], mode)
+    assert abs(mean - backwards) > 1e-3, "the order of equal scores matters here"
+    assert row["mAP"] == pytest.approx(mean, abs=1e-6)
+    assert [row["AP/a"], row["AP/b"]] == pytest.approx(each, abs=1e-6)
+    assert metric.each.metric(np.ones((1, 30)))[0] == pytest.approx(row["mAP"], abs=1e-6)
+    assert set(np.unique(metric.each.score)) <= set(np.float32([1, 0.75, 0.5, 0.1]))
+
+
+def test_equal_scores_by_hand():
+    """One thing in each of two images, found in the second alone with the score of a miss."""
+    box = np.array([[0, 0, 9, 9]], np.float32)
+    empty = np.empty((0, 4), np.float32)
+    one = {"bboxes": box, "labels": np.zeros(1, int), "bboxes_ignore": empty, "labels_ignore": np.empty(0, int)}  # fmt: skip
+    miss, hit = (np.append(box + by, [[0.5]], axis=1).astype(np.float32) for by in (40, 0))
+    for dets, expected in (([miss, hit], 0.25), ([hit, miss], 0.5)):
+        metric = VocMap("a", "area")
+        row = metric.compute_metrics([(one, [own]) for own in dets])
+        assert row["mAP"] == metric.each.metric(np.ones((1, 2)))[0] == expected
 
 
 def test_nothing_there_and_nothing_found():

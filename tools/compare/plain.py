@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tools.compare.statistics import ALPHA
+
 SUMMARY, PICTURE = "summary.json", "curves.png"
 REFERENCE = "random"
 KEYS = {"config", "metric", "legs", "lower_is_better", "pairs"}
-FEWEST = 3  # seeds; fewer cannot tell a difference from chance
 
 
 def summary(report: Path) -> list[dict[str, Any]]:
@@ -68,16 +69,26 @@ def _names(pair: dict[str, Any]) -> tuple[str, str]:
 
 
 def _worth(pair: dict[str, Any]) -> str:
-    """Whether the whole curves of two strategies differ by more than chance."""
-    both, n = " and ".join(_names(pair)), len(pair["seeds"])
-    low, high = (pair["test"]["difference"][end] for end in ("low", "high"))
-    if n < FEWEST or low is None or high is None:
+    """Whether the whole curves of two strategies differ by more than chance, as the report says."""
+    both, n, p = " and ".join(_names(pair)), len(pair["seeds"]), pair["p"]
+    if pair["claim"] == "none":
         return (
             f"{both}: {n} seed{'s' * (n != 1)} in common, too few to tell a difference from chance."
         )
-    if low <= 0 <= high:
-        return f"{both}: over {n} seeds their curves differ by no more than chance does."
+    if p is None:
+        return (
+            f"{both}: the same difference in each of {n} seeds, and a test needs differences that "
+            "vary: no claim."
+        )
+    if pair["tests"] > 1:
+        chance = f"p = {p:.2g} with Holm's correction, as {pair['tests']} pairs are compared"
+    else:
+        chance = f"p = {p:.2g}"
+    if p >= ALPHA:
+        return f"{both}: over {n} seeds their curves differ by no more than chance does ({chance})."
+    low, high = sorted(abs(pair["test"]["difference"][end]) for end in ("low", "high"))
+    soft = "; preliminary, as seeds are few" if pair["claim"] == "preliminary" else ""
     return (
-        f"{both}: over {n} seeds their curves differ by more than chance does (the 95% interval "
-        f"of the difference in area, {low:.3f} to {high:.3f}, is without 0)."
+        f"{both}: over {n} seeds their curves differ by more than chance does (in area by "
+        f"{low:.3f} to {high:.3f}, {chance}{soft})."
     )

@@ -227,7 +227,7 @@ def _check_milestones(training: Mapping[str, Any]) -> list[str]:
         where = f"training.schedule[{place}].milestones"
         milestones = schedule.get("milestones", ())
         if not isinstance(milestones, list | tuple) or not all(
-            isinstance(m, int) for m in milestones
+            isinstance(m, int) and not isinstance(m, bool) for m in milestones
         ):
             problems.append(
                 f"{where}: expected a list of whole numbers, but got {came(milestones)}"

@@ -44,8 +44,10 @@ def plan(experiment: Experiment, folder: Path, bytes_needed: int) -> str:
     pool, test = (length(experiment.task.dataset(split)) for split in ("train", "test"))
     held = budget.held(pool)
     looked = [0] * (budget.cycles - 1)
-    if needs(experiment.steps):
-        looked = [min(pool - held - n, experiment.subset or pool) for n in budget.sizes[:-1]]
+    asked = bool(needs(experiment.steps))
+    if asked or experiment.scoring.save:  # what is saved alone is saved of all candidates
+        most = experiment.subset if asked and experiment.subset else pool
+        looked = [min(pool - held - n, most) for n in budget.sizes[:-1]]
     members = passes = 1
     if experiment.committee_kind == "ensemble":
         members = passes = experiment.committee.members

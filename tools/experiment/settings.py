@@ -52,7 +52,8 @@ def typed(hint: Any, value: Any, where: str) -> tuple[Any, list[str]]:
     the first one is kept.
     """
     try:
-        return TypeAdapter(hint).validate_python(value), []
+        wanted = TypeAdapter(hint).validate_python(value)
+        return wanted, _counted(value, wanted, where)
     # a type that pydantic does not know: the adapter must check it itself
     except PydanticSchemaGenerationError:
         return value, []
@@ -63,6 +64,20 @@ def typed(hint: Any, value: Any, where: str) -> tuple[Any, list[str]]:
             message = f"{one['msg'][0].lower()}{one['msg'][1:]}, but got {came(one['input'])}"
             lines.setdefault(place, f"{place}: {message}")
         return value, list(lines.values())
+
+
+def _counted(given: Any, wanted: Any, where: str) -> list[str]:
+    """Return a line for every boolean, at any depth, that was taken for a number, as by pydantic.
+
+    Args:
+        given: value.
+        wanted: the same as its type wants it.
+        where: it stands.
+    """
+    if isinstance(given, bool) and not isinstance(wanted, bool):
+        return [f"{where}: expected a number, but got {given}"]
+    pairs = zip(items_of(given, where), items_of(wanted, where), strict=False)
+    return [line for (place, one), (_, other) in pairs for line in _counted(one, other, place)]
 
 
 def _hints(target: Callable) -> dict[str, Any]:

@@ -137,9 +137,9 @@ def _answer(
     place = {int(i): k for k, i in enumerate(query.candidates)}
 
     def saved(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Return the signals that the run saved, of its candidates or of its labeled samples."""
+        """Return the signals that the run kept, of its candidates or of its labeled samples."""
         if np.array_equal(ids, cycle.labeled):
-            return {name: query.labeled[name] for name in names}
+            return {name: query.labeled[name] for name in names if name in query.labeled}
         other = sum(int(i) not in place for i in ids)
         if other:
             raise Refused(

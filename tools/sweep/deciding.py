@@ -74,14 +74,16 @@ def question(arguments: argparse.Namespace, jobs: Sequence[Job]) -> Question:
     Raises:
         ConfigError: if a strategy is not in the sweep, or it was asked with other looks before.
     """
-    first, second = sorted(arguments.until_decided)  # in either order it is one question
-    legs = dict.fromkeys(job.leg for job in jobs)
-    lacking = [leg for leg in (first, second) if leg not in legs]
-    if lacking:
+    by_name = {job.dotted: job.leg for job in jobs}
+    known = ", ".join(by_name)
+    by_name |= {job.leg: job.leg for job in jobs}
+    given = arguments.until_decided
+    legs = sorted({by_name[name] for name in given if name in by_name})
+    if len(legs) < 2:
         raise ConfigError(
-            "--until-decided",
-            [f"expected two of {', '.join(legs)}, but got {first} and {second}"],
+            "--until-decided", [f"expected two of {known}, but got {given[0]} and {given[1]}"]
         )
+    first, second = legs  # in either order it is one question
     looks = schedule(arguments.first_look, arguments.max_seeds, arguments.look_every)
     file = jobs[0].folder.path.parents[1] / f"decided-{first}-{second}.json"
     one = Question(

@@ -7,10 +7,10 @@ import itertools
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from models.process.text import printable
 from tasks import grouping
@@ -18,6 +18,8 @@ from tasks.base import lower_is_better
 from tools.experiment import preflight
 from tools.experiment.config import Experiment, load
 from tools.experiment.options import ConfigError
+from tools.experiment.plan import leg
+from tools.experiment.seeds import Part
 from tools.experiment.shared import Shared
 from tools.record.comparable import AFTER_THE_FIRST, free
 from tools.record.folder import RunFolder, RunFolderError
@@ -41,6 +43,7 @@ class Job:
         command: of the run's process, with its arguments.
         lower: whether less of the metric is better.
         cell: of the grid; empty without one.
+        dotted: the leg by the dotted name of a strategy of one's own; the leg for others.
     """
 
     leg: str
@@ -52,6 +55,7 @@ class Job:
     command: tuple[str, ...]
     lower: bool = False
     cell: str = ""
+    dotted: str = ""
 
     @property
     def name(self) -> str:
@@ -127,6 +131,7 @@ def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[J
             if seed == arguments.seeds[0]:
                 faults, odd = preflight.findings(experiment, full=False, built=built)
                 notes |= dict.fromkeys(odd)
+                faults = [*faults, *_same_runs(experiment, arguments.seeds)]
             jobs.append(_job(experiment, arguments, strategy, cell))
             jobs[-1].folder.check(experiment.config)
         except ConfigError as error:
@@ -147,6 +152,23 @@ def planned(arguments: argparse.Namespace, say: Callable[[str], None]) -> list[J
     for note in grouping.told(list(notes)):
         say(f"note: {printable(note)}")
     return jobs
+
+
+def _same_runs(experiment: Experiment, seeds: Sequence[int]) -> list[str]:
+    """Return a line where several seeds would be the same run, as all that they draw is fixed.
+
+    The mistakes of simulated people follow the seed itself.
+    """
+    parts = [f"seeds.{part}" for part in get_args(Part)]
+    own = [getattr(experiment.seeds, part) for part in get_args(Part)]
+    if len(seeds) < 2 or None in own or experiment.oracle is not None:
+        return []
+    fixed = f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return [
+        f"--seeds: expected one, as {fixed} are all fixed and nothing else follows a seed, but got "
+        f"{len(seeds)}, which would be the same run {len(seeds)} times; take --seeds {seeds[0]}, "
+        "or leave one of the three out"
+    ]
 
 
 def _of(names: set[str], count: int) -> str:
@@ -193,7 +215,14 @@ def _job(experiment: Experiment, arguments: argparse.Namespace, strategy: str, c
         tuple(command),
         lower_is_better(experiment.task),
         cell.name,
+        _dotted(experiment),
     )
+
+
+def _dotted(experiment: Experiment) -> str:
+    given = experiment.config["strategy"]
+    name = given["type"] if isinstance(given, Mapping) else given
+    return leg(name, experiment.module.mode)
 
 
 def _command(

@@ -155,8 +155,7 @@ def replay(run: Record) -> Iterator[Remark]:
     done = []
     left = 0
     for cycle, query in _with_query(run):
-        wanted = (*needs(run.experiment.steps), *run.experiment.scoring.save)
-        lacking = [name for name in wanted if name not in query.signals]
+        lacking = [name for name in needs(run.experiment.steps) if name not in query.signals]
         if lacking and not run.experiment.scoring.keep_vectors:
             left += 1
             text = (
@@ -179,15 +178,17 @@ def replay(run: Record) -> Iterator[Remark]:
 
 
 def _replayed(run: Record, cycle: Cycle, query: Query) -> Iterator[Remark]:
+    kept = run.experiment.scoring.keep_vectors
+
     def saved(ids: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Return the signals that the run saved, for its own candidates alone."""
         if np.array_equal(ids, cycle.labeled):
-            return {name: query.labeled[name] for name in names}
+            return {n: query.labeled[n] for n in names if kept or n in query.labeled}
         if not np.array_equal(ids, query.candidates):
             raise ValueError(
                 next(same_order(None, "candidates", ids.tolist(), query.candidates.tolist())).text
             )
-        return {name: query.signals[name] for name in names}
+        return {n: query.signals[n] for n in names if kept or n in query.signals}
 
     try:
         again = asked(run.experiment, run.pool(cycle), saved)

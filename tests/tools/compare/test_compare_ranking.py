@@ -91,6 +91,66 @@ def test_ties_share_their_rank_and_zeros_are_dropped():
     assert signed_rank(first, first) == 1
 
 
+def tied(configs: int, salt: int) -> tuple[np.ndarray, np.ndarray]:
+    """Differences (configs,) in hundredths with many ties and a 0, and scores beside them."""
+    rng = np.random.default_rng(salt)
+    return rng.integers(-3, 4, configs), rng.random(configs).round(2)
+
+
+@pytest.mark.parametrize("configs", [1, 2, 5, 10, 14])
+def test_signed_ranks_with_ties_are_those_of_all_signs(configs: int):
+    for salt in range(4):
+        hundredths, scores_ = tied(configs, salt)
+        known = hundredths[hundredths != 0]  # whole numbers, which no rounding parts
+        places = stats.rankdata(np.abs(known))
+        signs = np.array(list(itertools.product((-1, 1), repeat=len(known))))
+        expected = (np.abs(signs @ places) >= abs(np.sign(known) @ places)).mean()
+        for scale in (1e-4, 1.0, 3e7):
+            found = signed_rank(scale * (scores_ + hundredths / 100), scale * scores_)
+            assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("configs", [20, 60])
+def test_signed_ranks_of_many_configs_are_those_of_drawn_signs(configs: int):
+    hundredths, scores_ = tied(configs, 4)
+    known = hundredths[hundredths != 0]
+    places = stats.rankdata(np.abs(known))
+    drawn_ = stats.permutation_test(
+        (np.sign(known) * places,),
+        lambda values, axis: np.abs(values.sum(axis=axis)),
+        permutation_type="samples",
+        alternative="greater",
+        n_resamples=40_000,
+        batch=5_000,
+        vectorized=True,
+        rng=0,
+    )
+    found = signed_rank(scores_ + hundredths / 100, scores_)
+    assert 0.001 < found < 0.5
+    assert found == pytest.approx(drawn_.pvalue, abs=4 * math.sqrt(found * (1 - found) / 40_000))
+
+
+@pytest.mark.parametrize("configs", [6, 30, 50])
+def test_signed_ranks_without_ties_are_scipys(configs: int):
+    first, second = np.random.default_rng(configs).random((2, configs))
+    expected = stats.wilcoxon(first + 0.1, second, method="exact").pvalue
+    assert signed_rank(first + 0.1, second) == pytest.approx(expected)
+
+
+def test_differences_far_below_the_scores_tie_in_spite_of_rounding():
+    """By hand: ranks 2, 2, -2 and 4 come to 6; of 16 signs 2 come to 10 or -10, 6 to 6 or -6."""
+    first = np.array([100.001, 90.001, 80.0, 70.002])
+    second = np.array([100.0, 90.0, 80.001, 70.0])
+    assert signed_rank(first, second) == pytest.approx(8 / 16)
+
+
+def test_configs_of_any_scale_have_ranks_of_their_own():
+    """A loss in millions hides no difference of shares, and the other way round."""
+    table = np.array([[5e-5, 6e-5, 7e-5], [3e7, 2e7, 1e7], [0, 0, 0], [3e-9, 0, 3e-9]])
+    expected = [[3, 2, 1], [1, 2, 3], [2, 2, 2], [1.5, 3, 1.5]]
+    np.testing.assert_array_equal(ranked(table), expected)
+
+
 def test_friedman_with_ties_is_scipys_and_needs_three_strategies():
     table = np.array([[0.1, 0.2, 0.2], [0.3, 0.3, 0.4], [0.5, 0.6, 0.1], [0.2, 0.3, 0.4]])
     assert friedman(table) == pytest.approx(stats.friedmanchisquare(*table.T))

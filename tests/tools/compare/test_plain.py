@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from tests.comparekit import config, write
 from tests.conftest import REPOSITORY
@@ -28,7 +30,7 @@ def words(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_who_leads_and_by_how_much(tmp_path: Path, capsys):
-    """Areas are the means of a trapezoid: .2025, .2075, .2125 against .30, .305, .31."""
+    """Areas are the means of a trapezoid: .2, .2075, .215 against .3, .31, .32."""
     found = report(
         tmp_path,
         {
@@ -43,7 +45,11 @@ def test_who_leads_and_by_how_much(tmp_path: Path, capsys):
         in said
     )
     assert "learning_loss leads random by 0.210 for the same number of labels." in said
-    assert "random and learning_loss: over 3 seeds their curves differ by more than chance" in said
+    p = stats.ttest_rel([0.2, 0.2075, 0.215], [0.3, 0.31, 0.32]).pvalue
+    assert (
+        "random and learning_loss: over 3 seeds their curves differ by more than chance does (in "
+        f"area by 0.096 to 0.109, p = {p:.2g}; preliminary, as seeds are few)."
+    ) in said
     assert said.endswith(f"The curves in one picture: {found / 'curves.png'}\n")
     assert (found / "curves.png").is_file()
 
@@ -51,7 +57,15 @@ def test_who_leads_and_by_how_much(tmp_path: Path, capsys):
 @pytest.mark.parametrize(
     ("gains", "expected"),
     [
-        ((0.1, -0.1, 0.05), "over 3 seeds their curves differ by no more than chance does."),
+        (
+            (0.1, -0.1, 0.05),
+            "over 3 seeds their curves differ by no more than chance does (p = 0.81).",
+        ),
+        (
+            (0.125,) * 3,
+            "the same difference in each of 3 seeds, and a test needs differences that vary: no "
+            "claim.",
+        ),
         ((0.1,), "1 seed in common, too few to tell a difference from chance."),
         ((0.1, 0.1), "2 seeds in common, too few to tell a difference from chance."),
     ],
@@ -65,6 +79,28 @@ def test_what_chance_does_is_said(gains: tuple[float, ...], expected: str, tmp_p
         },
     )
     assert f"random and entropy: {expected}" in words(found, capsys)
+
+
+def test_a_difference_that_the_correction_takes_away_is_none(tmp_path: Path, capsys):
+    """Ps by SciPy, Holm's correction by statsmodels; all areas are those of a line."""
+    ends = {
+        "random": (0.30, 0.31, 0.29, 0.33, 0.30),
+        "entropy": (0.31, 0.33, 0.295, 0.34, 0.33),
+        "coreset": (0.34, 0.39, 0.27, 0.36, 0.30),
+        "badge": (0.40, 0.40, 0.40, 0.43, 0.39),
+    }
+    scores = {leg: [(0.1, (0.1 + end) / 2, end) for end in each] for leg, each in ends.items()}
+    said = words(report(tmp_path, scores), capsys)
+    legs = list(ends)
+    pairs = [(a, b) for i, a in enumerate(legs) for b in legs[i + 1 :]]
+    ps = [stats.ttest_rel(ends[a], ends[b]).pvalue for a, b in pairs]
+    corrected = dict(zip(pairs, multipletests(ps, method="holm")[1], strict=True))
+    assert ps[0] < 0.05 < corrected["random", "entropy"] and corrected["random", "badge"] < 0.05
+    for leg, verb in (("entropy", "no more"), ("coreset", "no more"), ("badge", "more")):
+        holm = f"p = {corrected['random', leg]:.2g} with Holm's correction, as 6 pairs are compared"
+        assert f"random and {leg}: over 5 seeds their curves differ by {verb} than chance" in said
+        assert f"{holm})." in said
+    assert "preliminary" not in said
 
 
 def test_one_strategy_alone_is_no_comparison(tmp_path: Path, capsys):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from annotated_types import Ge
@@ -441,6 +441,16 @@ REFUSED = {
     "module": (5, "module: expected a dict, but got 5"),
     "scoring": ([1], "scoring: expected a dict, but got [1]"),
     "budget": (None, "budget: expected a dict, but got None"),
+    # booleans, which are no numbers
+    "budget.validation": (False, "budget.validation: expected a number, but got False"),
+    "keep": (True, "keep: expected a number, but got True"),
+    "seeds.model": (True, "seeds.model: expected a number, but got True"),
+    "oracle": (
+        dict(type="tasks.noise.Noisy", flipped=True),
+        "oracle.flipped: expected a number, but got True",
+    ),
+    "task.test_size": (True, "task.test_size: expected a number, but got True"),
+    "scoring.batch_size": (True, "scoring.batch_size: expected a number, but got True"),
     # out of range
     "training.epochs": (0, f"training.epochs: {AT_LEAST} 1, but got 0"),
     "training.batch_size": (1, f"training.batch_size: {AT_LEAST} 2, but got 1"),
@@ -481,6 +491,22 @@ REFUSED = {
 def test_a_wrong_setting_is_named_with_its_value(key):
     value, line = REFUSED[key]
     assert problems(options={key: value}) == [line]
+
+
+def test_a_boolean_in_the_place_of_a_number_is_found_in_lists_and_left_where_it_belongs():
+    assert typed(list[int], [1, True], "some") == (
+        [1, 1], ["some[1]: expected a number, but got True"],
+    )  # fmt: skip
+    hint = dict[str, tuple[float, ...]]
+    assert typed(hint, {"a": (0.5,), "b": [1, False]}, "some")[1] == [
+        "some.b[1]: expected a number, but got False"
+    ]
+    for kind in (bool, int | bool, bool | None, Any):
+        assert typed(kind, True, "some") == (True, [])
+    schedule = [dict(type=SCHEDULE, milestones=[True])]
+    assert problems(options={"training.schedule": schedule}) == [
+        "training.schedule[0].milestones: expected a list of whole numbers, but got [True]"
+    ]
 
 
 @pytest.mark.parametrize("value, shown", [(4, "4"), (0, "0"), (-1, "-1")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ from tools.record import plans
 from tools.record.folder import RunFolder
 from tools.replay.asking import Refused, answers
 from tools.train import loop
+from tools.verify import checks
 from tools.verify.run import Record, read
 
 TOY = str(REPOSITORY / "tests" / "examples" / "toy_config.py")
@@ -83,6 +85,32 @@ def test_another_strategy_chooses_as_its_run_would_have_on_that_network(made):
     top = answers(run, "oracle_loss")[0]
     best = np.sort(run.cycles[0].query.signals["loss"])[-5:]
     assert top.loss(top.would) == pytest.approx(best.mean()) and top.loss() <= top.loss(top.would)
+
+
+def test_saved_vectors_that_were_not_kept_are_read_by_nobody(tmp_path: Path, capsys):
+    for strategy in ("learning_loss", "random"):
+        saved = ["scoring.save=[loss,embedding]", "scoring.keep_vectors=False"]
+        folder = trained(tmp_path / strategy, strategy, *saved)
+        run = record(folder)
+        assert all(set(c.query.signals) >= {"loss"} for c in run.cycles[:2])
+        assert not any({"embedding"} & {*c.query.signals, *c.query.labeled} for c in run.cycles[:2])
+        for row in answers(run, strategy):
+            assert row.would.tolist() == row.chosen.tolist()
+        capsys.readouterr()
+        assert al_verify.main([str(folder), *TRUST]) == 0
+        said = capsys.readouterr().out
+        assert re.search("ok +replay ", said) and "keep_vectors" not in said
+    with pytest.raises(Refused, match="reads embedding, .* unless scoring.keep_vectors is False"):
+        answers(run, "coreset")
+
+
+def test_a_saved_signal_that_is_lost_is_told(made, tmp_path: Path):
+    run = record(made["random"])
+    query = run.cycles[0].query
+    for part in ("signals", "labeled"):
+        rest = {n: rows for n, rows in getattr(query, part).items() if n != "embedding"}
+        (remark,) = checks._replayed(run, run.cycles[0], replace(query, **{part: rest}))
+        assert "cannot be repeated: KeyError: 'embedding'" in remark.text
 
 
 @pytest.mark.slow

@@ -159,6 +159,37 @@ def test_in_either_order_it_is_one_question(tmp_path, made, capsys):
     assert "looks that are chosen after others" in capsys.readouterr().out
 
 
+OWN = "acquisition.steps.RandomSubset"
+
+
+@pytest.mark.parametrize(
+    "asked, more",
+    [
+        ((OWN, "random"), []),
+        ((OWN, "random"), ["--strategies", "random", OWN]),
+        (("random", "RandomSubset"), ["--strategies", OWN, "random"]),
+        ((f"{OWN}-off", "random-off"), ["--strategies", OWN, "random", "--module", "off"]),
+    ],
+)
+def test_a_strategy_of_ones_own_is_asked_for_by_its_dotted_name_or_the_last_part(
+    tmp_path, made, asked, more
+):
+    made(lambda leg, seed: 0.25)
+    assert sweep(tmp_path, *more, "--max-seeds", "4", asked=asked) == 0
+    (file,) = (tmp_path / "toy_config").glob("decided-*.json")
+    off = "-off" if "--module" in more else ""
+    assert file.name == f"decided-RandomSubset{off}-random{off}.json"
+
+
+def test_another_class_of_the_same_name_is_not_taken_and_one_strategy_is_not_two(tmp_path, capsys):
+    more = ["--strategies", OWN, "random"]
+    for asked in (("other.RandomSubset", "random"), (OWN, "RandomSubset")):
+        assert sweep(tmp_path, *more, asked=asked) == 2
+        assert f"expected two of {OWN}, random, but got {' and '.join(asked)}" in (
+            capsys.readouterr().out
+        )
+
+
 def test_equal_scores_are_hopeless(tmp_path, made, capsys):
     made(lambda leg, seed: 0.25)
     assert sweep(tmp_path, "--max-seeds", "10") == 0

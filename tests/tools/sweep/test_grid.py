@@ -133,6 +133,7 @@ def test_each_cell_has_folders_names_settings_and_first_models_of_all(
             ["budget.initial=10,61"],
             ["initial=61: budget.initial: expected at most 60 (the whole pool), but got 61"],
         ),
+        (["budget.query=5,True"], ["query=True: budget.query: expected a number, but got True"]),
         (
             ["budget.query=3,4", "budget.query=6"],
             ["--grid: expected each key once, but got budget.query twice"],
@@ -154,6 +155,28 @@ def test_seeds_of_parts_starts_and_weights_are_axes(tmp_path, capsys):
     assert sweep(tmp_path, "--grid", *grid, "--dry-run") == 0
     said = capsys.readouterr().out
     assert "12 runs, 0 of them" in said and "/model=2,start=warm,weight=0.1/random/seed0:" in said
+
+
+FIXED = ["--cfg-options", "seeds.set=0", "seeds.query=0"]
+
+
+@pytest.mark.parametrize(
+    "grid, where",
+    [("seeds.model=0,1", ""), ("seeds.model=None,0", "model=0: ")],
+)
+def test_seeds_that_would_be_one_run_are_refused(tmp_path, capsys, grid, where):
+    assert sweep(tmp_path, "--grid", grid, "--dry-run", *FIXED, seeds=(0, 1, 2)) == 2
+    said = capsys.readouterr().out
+    assert f"  {where}--seeds: expected one, as seeds.set, seeds.model and seeds.query are" in said
+    assert "which would be the same run 3 times; take --seeds 0, or leave" in said
+    assert "1 problem(s)" in said
+    assert sweep(tmp_path, "--grid", grid, "--dry-run", *FIXED) == 0
+
+
+def test_seeds_of_simulated_people_are_runs_of_their_own(tmp_path, capsys):
+    more = ["--dry-run", *FIXED, "seeds.model=0"]
+    assert sweep(tmp_path, *more, seeds=(0, 1), config=str(written(tmp_path))) == 0
+    assert "2 runs, 0 of them" in capsys.readouterr().out
 
 
 def test_runs_of_cells_are_compared_apart_under_their_names(tmp_path):

@@ -302,6 +302,22 @@ PLANS = {
         "36 iterations of 6",
         "95 samples",
     ),
+    "saved alone, of all": (
+        ["strategy=random", "subset=20", "scoring.save=[loss]"],
+        "0",
+        "off",
+        "10, 15, 20",
+        "3 trainings of 4 epochs",
+        "95 samples for 2 queries",
+    ),
+    "saved besides, of a subset": (
+        ["subset=20", "scoring.save=[loss]"],
+        "0",
+        "joint",
+        "10, 15, 20",
+        "3 trainings of 4 epochs",
+        "40 samples for 2 queries",
+    ),
 }
 
 

@@ -17,8 +17,6 @@ from scipy import stats
 from tools.compare.ranking.scores import Scores
 from tools.compare.statistics import ALPHA, SAME, holm
 
-EXACT = 13  # most configs for which all 2^C signs are tried
-
 
 @dataclass(frozen=True)
 class Duel:
@@ -114,8 +112,9 @@ def mean_goodness(of: Scores) -> np.ndarray:
 
 def ranked(goodness: np.ndarray) -> np.ndarray:
     """Ranks along the last axis, 1 for the largest; equal values share their mean rank."""
-    # what floating point adds to equal means is no difference
-    scale = np.abs(goodness).max() or 1.0
+    # what floating point adds to equal means is no difference; configs may differ in scale
+    scale = np.abs(goodness).max(axis=-1, keepdims=True)
+    scale = np.where(scale == 0, 1.0, scale)
     return np.asarray(stats.rankdata(-np.round(goodness / scale, 12), axis=-1))
 
 
@@ -136,21 +135,41 @@ def friedman(goodness: np.ndarray) -> tuple[float, float]:
 
 
 def signed_rank(first: np.ndarray, second: np.ndarray) -> float:
-    """The p-value of Wilcoxon's signed-rank test, two-sided, exact for up to `EXACT` configs.
+    """The p-value of Wilcoxon's signed-rank test, two-sided and exact, with ties, too.
 
     Differences of 0 are dropped, as Wilcoxon did.
     """
     differences = _differences(first, second)
-    differences = differences[differences != 0]
-    if not len(differences):
+    some = differences != 0
+    if not some.any():
         return 1.0
-    if len(differences) > EXACT:
-        return float(stats.wilcoxon(differences).pvalue)
-    # every sign of every rank: unlike the test's tables it holds with ties, too
-    places = stats.rankdata(np.round(np.abs(differences / np.abs(differences).max()), 12))
-    signs = np.array(list(itertools.product((-1, 1), repeat=len(places))))
-    sums = np.abs(signs @ places)
-    return float((sums >= abs(np.sign(differences) @ places)).mean())
+    rounding = SAME * np.maximum(np.abs(first), np.abs(second))[some]
+    # shared ranks are halves
+    places = np.rint(2 * _places(np.abs(differences[some]), rounding)).astype(int)
+    sums = 2 * np.arange(places.sum() + 1) - places.sum()
+    as_far = np.abs(sums) >= abs(np.sign(differences[some]) @ places)
+    return min(1.0, float(_chances(places)[as_far].sum()))
+
+
+def _places(sizes: np.ndarray, rounding: np.ndarray) -> np.ndarray:
+    """Ranks of sizes, 1 for the smallest; neighbours no further apart than rounding share one."""
+    order = np.argsort(sizes, kind="stable")
+    most = np.maximum(rounding[order][1:], rounding[order][:-1])
+    places = np.empty(len(sizes))
+    steps = np.cumsum(np.diff(sizes[order]) > most)
+    places[order] = stats.rankdata(np.append(0, steps))
+    return places
+
+
+def _chances(places: np.ndarray) -> np.ndarray:
+    """The chance of each sum, from 0 on, of ranks of which each counts in one case of two.
+
+    Tables of this distribution are for the ranks 1 to n and do not hold with ties.
+    """
+    chances = np.ones(1)
+    for place in places:
+        chances = (np.pad(chances, (0, place)) + np.pad(chances, (place, 0))) / 2
+    return chances
 
 
 def cliques(
