@@ -113,7 +113,7 @@ def _beside(box: Box, size: tuple[int, int]) -> bool:
 
 
 def _box(where: str, one: dict[str, Any]) -> Box:
-    box = one.get("bbox")
+    box: Any = one.get("bbox")
     sound = isinstance(box, list) and len(box) == 4 and all(finite(value) for value in box)
     if not sound or box[2] <= 0 or box[3] <= 0:
         raise DeployError(
