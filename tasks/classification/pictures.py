@@ -33,6 +33,8 @@ from tasks.classification.tables import Reader, read_table
 from tasks.data import canonical, even, first_fault_raised, spread
 from tasks.noise import Annotator
 
+LOOKED_INTO = 16  # files of a split whose bytes are in its digest
+
 
 class Listed(NamedTuple):
     """The samples of a split: their files, none of CIFAR, and the index of each class."""
@@ -177,13 +179,16 @@ class Pictures:
     def digest(self, split: Split) -> str:
         """A hash of the images of a split in their order; not of their classes.
 
-        Of files it is one of paths, sizes and times of change: to read them all in each start would
-        take longer than a run on their features.
+        Of files it is one of paths below `root`, sizes and times of change, and of the bytes of a
+        few: to read them all in each start would take longer than a run on their features.
         """
         listed, found = self.listed(split), hashlib.sha256()
         for path in listed.paths:
-            about, name = path.stat(), f"{path.parent.name}/{path.name}"
-            found.update(f"{name} {about.st_size} {about.st_mtime_ns}\n".encode())
+            about = path.stat()
+            found.update(os.fsencode(os.path.relpath(path, self.root)))
+            found.update(f"\0{about.st_size} {about.st_mtime_ns}\n".encode())
+        for i in even(len(listed.paths), LOOKED_INTO):
+            found.update(hashlib.sha256(listed.paths[i].read_bytes()).digest())
         if not listed.paths:
             images = self.tested if split == "test" else self.pool
             taken = even(len(images), self.test_limit if split == "test" else None)

@@ -4,6 +4,7 @@ linear layer on them is what scikit-learn's is.
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -262,6 +263,52 @@ def test_other_images_have_other_features_and_classes_have_not(folder: Path, com
     assert computed == ["pool"]
     imagekit.write_image(folder / "train/cat/001.png", imagekit.pixels(99))
     head_of(folder).dataset("pool")[0]
+    assert computed == ["pool", "pool"]
+
+
+def frames(root: Path) -> Path:
+    """Two videos whose frames have the same names, sizes and times, and a csv of each."""
+    for seed, video in enumerate(("one", "two")):
+        for k in range(2):
+            path = root / video / "frames" / f"{k}.bmp"
+            imagekit.write_image(path, imagekit.pixels(2 * seed + k))
+            os.utime(path, (1e9, 1e9))
+        rows = "".join(f"{video}/frames/{k}.bmp,{'cat' if k else 'dog'}\n" for k in range(2))
+        (root / f"{video}.csv").write_text(f"file,class\n{rows}")
+    return root
+
+
+def of_video(root: Path, name: str) -> Classification:
+    table = dict(format="csv", train=f"{name}.csv", test=f"{name}.csv", classes=["cat", "dog"])
+    return head_of(root, **table)
+
+
+def test_files_of_one_name_in_other_folders_have_features_of_their_own(
+    tmp_path: Path, computed: list[str]
+):
+    root = frames(tmp_path / "videos")
+    (root / "mixed.csv").write_text("file,class\none/frames/0.bmp,cat\ntwo/frames/0.bmp,dog\n")
+    (root / "swapped.csv").write_text("file,class\ntwo/frames/0.bmp,dog\none/frames/0.bmp,cat\n")
+    names = ("one", "two", "mixed", "swapped")
+    one, two, mixed, swapped = (of_video(root, name)._frozen._table("pool", None) for name in names)
+    assert computed == ["pool"] * 4
+    assert not np.allclose(one, two)
+    for found in (mixed, swapped[::-1]):
+        np.testing.assert_allclose(found, [one[0], two[0]], rtol=1e-4, atol=1e-5)
+
+
+def test_a_data_set_that_is_moved_keeps_its_features_and_another_in_its_place_does_not(
+    tmp_path: Path, computed: list[str]
+):
+    root = frames(tmp_path / "videos")
+    of_video(root, "one").dataset("pool")[0]
+    root = root.rename(tmp_path / "moved")
+    of_video(root, "one").dataset("pool")[0]
+    assert computed == ["pool"]
+    for path in (root / "one/frames").iterdir():
+        imagekit.write_image(path, imagekit.pixels(50))
+        os.utime(path, (1e9, 1e9))
+    of_video(root, "one").dataset("pool")[0]
     assert computed == ["pool", "pool"]
 
 

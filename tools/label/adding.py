@@ -96,7 +96,8 @@ def images_by_name(project: Project) -> dict[str, PoolImage]:
 
     It is the one of the batch that asked for them, whatever the file is called now; where the file
     that went out is gone, nothing that came back for it is taken. Beside it the path of now is
-    known, too, unless it ends in the same name: that name alone would mean two.
+    known, too, unless it ends in the same name: that name alone would mean two. The path of a copy
+    leads to the image that is labeled in its place.
     """
     asked = {one.sha256: one.key for batch in project.batches for one in batch.choices}
     taken = set(asked.values())
@@ -109,7 +110,8 @@ def images_by_name(project: Project) -> dict[str, PoolImage]:
         renamed = PurePosixPath(image.key).name != PurePosixPath(key).name
         if renamed and image.key not in taken:
             images[image.key] = image
-    return images
+    copies = project.index.copies.items()
+    return {key: image for key, image in copies if key not in taken} | images
 
 
 def _once(checked: Checked, images: Mapping[str, PoolImage]) -> Checked:

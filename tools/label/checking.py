@@ -56,7 +56,7 @@ def check(
 
     Args:
         entries: as a format read them.
-        images: the pool by key.
+        images: the pool by key; an image by the key of another one is a copy.
         labeling: what was to be drawn.
         done: names of images that people finished: without labels they are empty, and drafts on
             them are right. "all" of the file.
@@ -87,8 +87,10 @@ def check(
             faults[key] += [fault for entry in group for fault in entry.faults]
             faults[key].append(_twice(key, group))
             continue
-        entry = _beside(group[0], images[key], labeling, drafts.get(key, ()), tells)
-        verdict = _verdict(entry, images[key], labeling, key in finished, lenient)
+        sent = drafts.get(images[key].key, ())
+        image = replace(images[key], key=key)  # as the file names it, also a copy
+        entry = _beside(group[0], image, labeling, sent, tells)
+        verdict = _verdict(entry, image, labeling, key in finished, lenient)
         notes += verdict.notes
         faults[key] += verdict.faults
         if verdict.answer is not None and not faults[key]:

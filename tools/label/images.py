@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +37,7 @@ class Known:
             still is not read again.
         inode: of the file, which goes with it when it is renamed: names that were swapped are seen.
         there: whether the folder holds it now.
+        copies: keys of other files with its bytes.
     """
 
     image: PoolImage
@@ -43,6 +45,7 @@ class Known:
     mtime: int
     inode: int
     there: bool = True
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class Index:
     def absent(self) -> tuple[PoolImage, ...]:
         """Those that it does not hold any more."""
         return tuple(one.image for one in self.known if not one.there)
+
+    @property
+    def copies(self) -> dict[str, PoolImage]:
+        """The images of which there are copies, by the keys of these."""
+        return {key: one.image for one in self.known if one.there for key in one.copies}
 
     def text(self) -> str:
         """As json, with a line for each image."""
@@ -90,6 +98,7 @@ def _plain(one: Known) -> dict[str, Any]:
         "mtime": one.mtime,
         "inode": one.inode,
         "there": one.there,
+        "copies": list(one.copies),
     }
 
 
@@ -99,7 +108,8 @@ def _known(root: Path, values: dict[str, Any]) -> Known:
     turned = bool(values["turned"])
     image = PoolImage(key, root / key, (width, height), str(values["sha256"]), turned)
     size, mtime, inode = (int(values[name]) for name in ("bytes", "mtime", "inode"))
-    return Known(image, size, mtime, inode, bool(values["there"]))
+    copies = tuple(map(str, values.get("copies", ())))  # earlier versions kept none
+    return Known(image, size, mtime, inode, bool(values["there"]), copies)
 
 
 @dataclass(frozen=True)
@@ -179,28 +189,29 @@ def digest(path: Path) -> str:
 
 def _compared(before: Index, files: Sequence[_File], notes: list[str]) -> Scan:
     first: dict[str, _File] = {}
-    copies = []
+    copies: dict[str, list[str]] = defaultdict(list)
     kept = {one.image.sha256: one.image.key for one in before.known}
     for file in sorted(files, key=lambda one: one.image.key != kept.get(one.image.sha256)):
         other = first.setdefault(file.image.sha256, file)
         if other is not file:
-            copies.append(f"{file.image.key} = {other.image.key}")
+            copies[file.image.sha256].append(file.image.key)
+    told = [f"{key} = {first[sha].image.key}" for sha, keys in copies.items() for key in keys]
+    found = {sha: _now(file, copies[sha]) for sha, file in first.items()}
     known = []
     moved = []
     for one in before.known:
-        now = first.pop(one.image.sha256, None)
+        now = found.pop(one.image.sha256, None)
         if now is None:
-            known.append(replace(one, there=False))
+            known.append(replace(one, there=False, copies=()))
             continue
         if now.image.key != one.image.key:
             moved.append(f"{one.image.key} -> {now.image.key}")
-        known.append(Known(now.image, now.bytes, now.mtime, now.inode))
-    new = [Known(file.image, file.bytes, file.mtime, file.inode) for file in first.values()]
-    new.sort(key=lambda one: one.image.key)
+        known.append(now)
+    new = sorted(found.values(), key=lambda one: one.image.key)
     gone = {one.image.key for one in known if not one.there}
     changed = sorted(gone & {one.image.key for one in new})
     gone -= set(changed)
-    notes += _told("copies of another image, which are labeled once", copies)
+    notes += _told("copies of another image, which are labeled once", told)
     notes += _told("images were moved", moved)
     notes += _told("images have other bytes than before: they are new ones", changed)
     notes += _told("images are gone: their labels are kept, and not trained on", sorted(gone))
@@ -208,6 +219,10 @@ def _compared(before: Index, files: Sequence[_File], notes: list[str]) -> Scan:
         joined = [one.image.key for one in new if one.image.key not in changed]
         notes += _told("new images join the pool", joined)
     return Scan(Index(before.root, (*known, *new)), tuple(notes))
+
+
+def _now(file: _File, copies: Sequence[str]) -> Known:
+    return Known(file.image, file.bytes, file.mtime, file.inode, copies=tuple(copies))
 
 
 def _told(what: str, which: Sequence[str]) -> list[str]:

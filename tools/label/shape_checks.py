@@ -15,6 +15,8 @@ from tools.label.labels import Box, Entry, Joint, PoolImage, Shape
 
 OUTSIDE = 1.0  # pixels that a label may leave the image: tools round to whole ones
 ROUNDED = 1e-3  # pixels that no note mentions
+SHORT = 0.01  # pixels that a side of one pixel may lack: CVAT writes two decimals
+ROOM = 0.5  # of the box's longer side: how far outside of it joints may lie, as the tasks read them
 AGAIN = "draw it anew"
 
 
@@ -68,15 +70,24 @@ def checked_shapes(entry: Entry, image: PoolImage, labeling: Labeling) -> Shapes
             *_box_faults(shape, where, image.size, labeling),
             *_joint_faults(shape, where, image.size, labeling),
         ]
-        faults += found
         if not found:
             inside, moved = _inside(shape, image.size)
-            good.append(inside)
-            if moved > ROUNDED:
-                notes.append(
-                    f"{shape.label!r} {place} left the image by {moved:.3g} pixels, as rounding "
-                    "does: it ends at the edge now"
-                )
+            whole, added = _widened(inside, image.size)
+            found = _astray(whole, where)
+        faults += found
+        if found:
+            continue
+        good.append(whole)
+        if moved > ROUNDED:
+            notes.append(
+                f"{shape.label!r} {place} left the image by {moved:.3g} pixels, as rounding "
+                "does: it ends at the edge now"
+            )
+        if added > ROUNDED:
+            notes.append(
+                f"{shape.label!r} {place} has a side of {1 - added:.3g} pixels, as rounding makes "
+                "it: it is one pixel now"
+            )
     return Shapes(tuple(good), tuple(faults), tuple(notes))
 
 
@@ -116,7 +127,7 @@ def _box_faults(shape: Shape, where: str, size: tuple[int, int], labeling: Label
         expected = f"a box inside the image of {size[0]} x {size[1]}"
         return [Fault(kinds.BOX_OUTSIDE, where, expected, came, "move it into the image")]
     inside = _clipped(box, size)
-    if min(box[2], box[3], inside[2], inside[3]) < 1 - ROUNDED:
+    if min(box[2], box[3], inside[2], inside[3]) < 1 - SHORT:
         expected = "a box of a pixel a side at least"
         return [Fault(kinds.SMALL_BOX, where, expected, came, "delete it, or draw it larger")]
     return []
@@ -132,6 +143,9 @@ def _joint_faults(
     if len(shape.joints) != len(labeling.joints):
         expected = f"{len(labeling.joints)} joints"
         return [Fault(kinds.JOINT_COUNT, where, expected, str(len(shape.joints)), AGAIN)]
+    if shape.box is None and not any(joint.visibility for joint in shape.joints):
+        came, remedy = "neither", "draw a joint, or delete the person"
+        return [Fault(kinds.SHAPE, where, "a box or an annotated joint", came, remedy)]
     faults = []
     for name, joint in zip(labeling.joints, shape.joints, strict=True):
         if joint.visibility not in (0, 1, 2):
@@ -147,6 +161,27 @@ def _joint_faults(
                 Fault(kinds.JOINT_OUTSIDE, where, expected, came, "move it, or mark it as absent")
             )
     return faults
+
+
+def _astray(shape: Shape, where: str) -> list[Fault]:
+    """Joints most of which are far from the person's box: the tasks' readers refuse them, too."""
+    known = [(joint.x, joint.y) for joint in shape.joints if joint.visibility]
+    if shape.box is None:
+        return []
+    x, y, width, height = shape.box
+    room = ROOM * max(width, height)
+    out = [
+        spot
+        for spot in known
+        if not (
+            x - room <= spot[0] <= x + width + room and y - room <= spot[1] <= y + height + room
+        )
+    ]
+    if len(out) <= len(known) / 2:
+        return []
+    expected = f"most of its joints at the box {_rounded(shape.box)} (x, y, width, height)"
+    came = f"{len(out)} of {len(known)} elsewhere, such as {_rounded(out[0])}"
+    return [Fault(kinds.JOINTS_ASTRAY, where, expected, came, "do they belong to another person?")]
 
 
 def _past(joint: Joint, size: tuple[int, int]) -> float:
@@ -180,3 +215,16 @@ def _inside(shape: Shape, size: tuple[int, int]) -> tuple[Shape, float]:
             joint = replace(joint, x=x, y=y)
         joints.append(joint)
     return replace(shape, box=box, joints=tuple(joints)), moved
+
+
+def _widened(shape: Shape, size: tuple[int, int]) -> tuple[Shape, float]:
+    """A shape in the image whose box is a pixel a side at least; what the shorter side lacked."""
+    if shape.box is None:
+        return shape, 0.0
+    x, y, width, height = shape.box
+    lacked = max(1 - width, 1 - height, 0.0)
+    if not lacked:
+        return shape, 0.0
+    width, height = max(width, 1.0), max(height, 1.0)
+    box = min(x, size[0] - width), min(y, size[1] - height), width, height
+    return replace(shape, box=box), lacked

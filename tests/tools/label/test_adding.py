@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,22 @@ def test_folders_that_were_swapped_while_they_were_out(tmp_path: Path):
     assert len(found) == 8
     for sha256 in before.values():
         assert found[sha256].answer.shapes[0].label == made.truth()[sha256][0].label
+
+
+def test_labels_by_the_name_of_a_copy_are_those_of_the_image(tmp_path: Path):
+    """A name alone means the image of that name first; an image by two names is refused."""
+    names = ["a.png", "far/b.png", "c.png", *(f"{k}.png" for k in range(5))]
+    made = started(tmp_path, "classes", names=names)
+    (made.photos / "z").mkdir()
+    for name, copy in (("a.png", "z/copy.png"), ("a.png", "z/c.png"), ("far/b.png", "b.png")):
+        shutil.copy(made.photos / name, made.photos / copy)
+    made.good("add", made.run, table(made, {"copy.png": "nut", "c.png": "bolt", "b.png": "screw"}))
+    assert labels(made) == {"a.png": "nut", "c.png": "bolt", "far/b.png": "screw"}
+    made.good("add", made.run, table(made, {"photos/z/c.png": "screw"}))
+    assert labels(made)["a.png"] == "screw" and labels(made)["c.png"] == "bolt"
+    status, said = made.call("add", made.run, table(made, {"a.png": "nut", "z/copy.png": "nut"}))
+    assert status == 1 and "expected each image once, but got it by 2 names" in said
+    assert labels(made)["a.png"] == "screw"
 
 
 def test_a_new_picture_by_the_name_of_one_that_was_moved(tmp_path: Path):

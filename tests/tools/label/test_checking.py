@@ -9,6 +9,7 @@ import pytest
 
 from tasks.faults import Fault
 from tasks.labelable import Labeling
+from tasks.pose import keypoint_records
 from tests.tools.label.labelkit import BOXES, CLASSES, POSES
 from tools.label.checking import Checked, check
 from tools.label.formats import kinds
@@ -21,6 +22,7 @@ IMAGES = {
     "b/3.jpg": PoolImage("b/3.jpg", Path("/pool/b/3.jpg"), (30, 80), "0d", turned=True),
 }
 CAT = Shape("cat", (10.0, 10.0, 20.0, 20.0), score=0.5, id="x")
+NOWHERE = Joint(0.0, 0.0, 0)
 PERSON = Shape(
     "person", (10.0, 10.0, 20.0, 20.0), (Joint(11.0, 12.0, 2), Joint(0, 0, 0), Joint(20, 20, 1))
 )
@@ -102,6 +104,7 @@ def test_an_image_twice_in_a_file_is_not_taken_at_all():
         ((-1.5, 10.0, 20.0, 20.0), kinds.BOX_OUTSIDE),
         ((10.0, 40.0, 20.0, 11.5), kinds.BOX_OUTSIDE),
         ((10.0, 10.0, 0.5, 20.0), kinds.SMALL_BOX),
+        ((10.0, 10.0, 20.0, 0.985), kinds.SMALL_BOX),
         ((10.0, 10.0, 20.0, 0.0), kinds.SMALL_BOX),
         ((30.0, 10.0, -20.0, 20.0), kinds.SMALL_BOX),
         ((99.5, 10.0, 1.4, 20.0), kinds.SMALL_BOX),
@@ -134,6 +137,26 @@ def test_a_pixel_outside_is_rounding(box: tuple, taken: tuple, noted: str):
 
 
 @pytest.mark.parametrize(
+    ("box", "taken", "noted"),
+    [
+        ((10.0, 10.0, 0.99968, 20.0), (10.0, 10.0, 1.0, 20.0), 0),
+        ((10.0, 10.0, 0.991, 0.9999), (10.0, 10.0, 1.0, 1.0), 1),
+        ((99.0, 49.005, 1.0, 0.995), (99.0, 49.0, 1.0, 1.0), 1),
+        ((99.0004, 10.0, 1.0, 20.0), (99.0, 10.0, 1.0, 20.0), 0),
+    ],
+)
+def test_a_side_of_a_pixel_that_rounding_took_a_little_of_is_one(
+    box: tuple, taken: tuple, noted: int
+):
+    """As the tasks take it: below 1 they refuse a box, or leave it out."""
+    for labeling, shape in ((BOXES, CAT), (POSES, replace(PERSON, joints=(NOWHERE,) * 3))):
+        checked = only(replace(GOOD, shapes=(replace(shape, box=box),)), labeling)
+        assert checked.answers[0].shapes[0].box == taken
+        assert len(checked.notes) == noted
+        assert all("it is one pixel now" in note for note in checked.notes)
+
+
+@pytest.mark.parametrize(
     ("change", "kind"),
     [
         (dict(joints=PERSON.joints[:2]), kinds.JOINT_COUNT),
@@ -144,6 +167,8 @@ def test_a_pixel_outside_is_rounding(box: tuple, taken: tuple, noted: str):
         (dict(joints=(Joint(11, 12, 3), *PERSON.joints[1:])), kinds.VISIBILITY),
         (dict(label="persom"), kinds.WRONG_CLASS),
         (dict(box=(10.0, 10.0, 95.0, 20.0)), kinds.BOX_OUTSIDE),
+        (dict(box=(70.0, 10.0, 20.0, 20.0)), kinds.JOINTS_ASTRAY),
+        (dict(box=None, joints=(NOWHERE,) * 3), kinds.SHAPE),
     ],
 )  # fmt: skip
 def test_persons(change: dict, kind: str):
@@ -151,9 +176,21 @@ def test_persons(change: dict, kind: str):
     assert said(checked) == {"a/2.jpg": [kind]}
 
 
+@pytest.mark.parametrize("x", [0.0, 20.9, 21.1, 29.9, 30.1, 40.0, 70.0])
+def test_joints_elsewhere_are_those_that_the_tasks_refuse(x: float):
+    """Joints at x = 11 and 20: beside a box of 20 x 20 they may lie by 10, and half of them must."""
+    person = replace(PERSON, box=(x, 10.0, 20.0, 20.0))
+    numbers = [value for joint in person.joints for value in (joint.x, joint.y, joint.visibility)]
+    refused = [*keypoint_records.outside({"bbox": list(person.box), "keypoints": numbers}, "")]
+    assert bool(refused) == (x > 30)
+    checked = only(replace(GOOD, shapes=(person,)), POSES)
+    assert said(checked) == ({"a/2.jpg": [kinds.JOINTS_ASTRAY]} if refused else {})
+
+
 def test_joints_a_pixel_outside_are_moved_and_absent_ones_are_nowhere():
     joints = (Joint(100.5, 12.0, 2), Joint(0, 0, 0), Joint(-0.25, 50.0, 1))
-    checked = only(replace(GOOD, shapes=(replace(PERSON, joints=joints),)), POSES)
+    person = Shape("person", (0.0, 10.0, 100.0, 40.0), joints)
+    checked = only(replace(GOOD, shapes=(person,)), POSES)
     moved = checked.answers[0].shapes[0].joints
     assert moved == (Joint(100.0, 12.0, 2), Joint(0, 0, 0), Joint(0.0, 50.0, 1))
     assert "0.5 pixels" in checked.notes[0] and len(checked.notes) == 1

@@ -55,7 +55,7 @@ def consistent(checked: Checked, kind: str) -> None:
             assert len(shape.joints) == len(LABELINGS[kind].joints)
             if shape.box is not None:
                 x, y, w, h = shape.box
-                assert min(x, y) >= 0 and min(w, h) > 0.99
+                assert min(x, y) >= 0 and min(w, h) >= 1
                 assert x + w <= width + 1e-9 and y + h <= height + 1e-9
             for joint in shape.joints:
                 assert joint.visibility in (0, 1, 2) and math.isfinite(joint.x + joint.y)

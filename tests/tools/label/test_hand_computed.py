@@ -12,7 +12,7 @@ import yaml
 from tasks.labelable import Labeling
 from tests.tools.label.labelkit import BOXES, CLASSES, POSES
 from tools.label.formats import FORMATS
-from tools.label.labels import Entry, Joint, Outgoing, Pick, PoolImage, Shape
+from tools.label.labels import Entry, Joint, LabelError, Outgoing, Pick, PoolImage, Shape
 
 IMAGE = PoolImage("a/b.jpg", Path("/pool/a/b.jpg"), (200, 100), "00ff")  # 200 wide, 100 high
 IMAGES = {IMAGE.key: IMAGE}
@@ -326,6 +326,25 @@ def test_coco_keypoints_are_joined_by_name(tmp_path: Path):
         keypoints=joints,
     )
     assert read(path, "coco", POSES).shapes == (Shape("person", PERSON.box, PERSON.joints, id="5"),)
+
+
+def test_coco_persons_beside_an_empty_category_of_the_same_name(tmp_path: Path):
+    """As Roboflow writes it; one that has persons must name their joints."""
+    values = [30, 20, 2, 0, 0, 0, 60, 45, 1]
+    path = coco(
+        tmp_path / "x.json",
+        {"bbox": [20, 10, 50, 40], "keypoints": values},
+        name="person",
+        keypoints=list(POSES.joints),
+    )
+    data = json.loads(path.read_text(encoding="utf-8"))
+    data["categories"].insert(0, {"id": 0, "name": "person", "supercategory": "none"})
+    put(path, json.dumps(data))
+    assert read(path, "coco", POSES).shapes == (Shape("person", PERSON.box, PERSON.joints, id="5"),)
+    data["annotations"][0]["category_id"] = 0
+    put(path, json.dumps(data))
+    with pytest.raises(LabelError, match=r"categories\[0\]: expected the names of the joints"):
+        read(path, "coco", POSES)
 
 
 def test_coco_as_it_goes_out(tmp_path: Path):

@@ -87,10 +87,11 @@ def test_copies_are_one_image_and_a_copy_takes_the_place_of_a_lost_one(photos: P
     first, notes = looked(photos)
     assert len(first.present) == 3
     assert "1 copies of another image, which are labeled once: a.png = 0 copy.png" in notes
+    assert {key: image.key for key, image in first.copies.items()} == {"a.png": "0 copy.png"}
     (photos / "0 copy.png").unlink()
     second, notes = looked(photos, first)
     assert keys(second).keys() == keys(first).keys()
-    assert "0 copy.png -> a.png" in notes
+    assert "0 copy.png -> a.png" in notes and second.copies == {}
     shutil.copy(photos / "a.png", photos / "0 copy.png")  # a known name stays the image's
     third, _ = looked(photos, second)
     assert keys(third) == keys(second)

@@ -14,6 +14,7 @@ from tasks.detection.voc_faults import voc_faults
 from tasks.images import ImageCheck
 from tasks.pose.keypoint_json import read_keypoints
 from tests.tools.label.labelkit import BOXES, DRAWN, POSES, batch, pool
+from tools.label.checking import check
 from tools.label.formats import FORMATS
 from tools.label.labels import Shape
 
@@ -74,10 +75,19 @@ def test_detection_reads_voc_with_boxes_up_to_the_last_pixel(tmp_path: Path):
     for pick in whole.picks:
         width, height = pick.image.size
         edge = Shape("cat", (0.0, 0.0, float(width), float(height)))
-        picks.append(replace(pick, drafts=(*(pick.drafts or ()), edge)))
+        column = Shape("dog", (width - 1.0, 3.0, 1.0, 10.0))
+        corner = Shape("dog", (width - 1.25, height - 1.0, 1.25, 1.0))
+        picks.append(replace(pick, drafts=(*(pick.drafts or ()), edge, column, corner)))
     FORMATS["voc"].load().write(replace(whole, picks=tuple(picks)), tmp_path / "out")
     lists = ["JPEGImages:Annotations:ImageSets/Main/default.txt"]
     assert voc_faults(tmp_path / "out", lists, BOXES.classes, look=ImageCheck(full=True)) == []
+    entries = FORMATS["voc"].load().read(tmp_path / "out", BOXES, pool(root))
+    checked = check(entries, pool(root), BOXES)
+    assert not checked.faults and len(checked.answers) == 3
+    for answer in checked.answers:
+        width, height = pool(root)[answer.key].size
+        found = [shape.box for shape in answer.shapes[-2:]]
+        assert found == [(width - 2, 3, 1, 10), (width - 2, height - 2, 1, 1)]
 
 
 def test_such_a_reader_finds_what_is_wrong(tmp_path: Path):

@@ -26,7 +26,8 @@ class Records:
         labeling: what was to be drawn.
 
     Raises:
-        Damaged: if its lists are missing, or a category that has persons names no keypoints.
+        Damaged: if its lists are missing, or a category of which there are persons names no
+            keypoints.
     """
 
     def __init__(self, data: dict[str, Any], where: str, labeling: Labeling) -> None:
@@ -42,6 +43,8 @@ class Records:
         self._annotations = lists["annotations"]
         self._classes: dict[str, str] = {}
         self._joints: dict[str, list[str]] = {}
+        records = [record for record in self._annotations if isinstance(record, dict)]
+        self._used = {_id(record.get("category_id")) for record in records}
         for place, category in enumerate(lists["categories"]):
             self._category(category, f"{where}, categories[{place}]")
 
@@ -56,6 +59,8 @@ class Records:
         self._classes[number] = name
         if self.labeling.kind != "poses" or name not in self.labeling.classes:
             return
+        if number not in self._used:
+            return  # as the group of the same name that Roboflow writes: it needs no joints
         joints = category.get("keypoints")
         if not isinstance(joints, list) or not all(isinstance(one, str) for one in joints):
             expected = f"the names of the joints as `keypoints` of {shown(name)}"

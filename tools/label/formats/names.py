@@ -26,7 +26,7 @@ class Names:
     """The pool's images by the names that tools give them.
 
     Args:
-        images: the pool by key.
+        images: the pool by key; a copy's key leads to the image that has another one.
     """
 
     def __init__(self, images: Mapping[str, PoolImage]) -> None:
@@ -46,15 +46,24 @@ class Names:
         forms = _forms(_composed(name))
         for path in forms:
             if path in composed:
-                return tuple(composed[path])
+                return self._own(tuple(composed[path]))
             found = self._named(path)
             if found:
-                return found
+                return self._own(found)
         for path in map(_before_upload, forms):  # no folders: any image of the name could be meant
             found = self._named(path) if path else ()
             if found:
-                return found
+                return self._own(found)
         return ()
+
+    def content(self, key: str) -> str:
+        """The hash of an image's bytes, which copies share."""
+        return self._images[key].sha256
+
+    def _own(self, keys: tuple[str, ...]) -> tuple[str, ...]:
+        """Of several keys those of no copies; if all are copies, one of each image."""
+        own = tuple(key for key in keys if self._images[key].key == key)
+        return own or tuple({self.content(key): key for key in keys}.values())
 
     def _named(self, path: str) -> tuple[str, ...]:
         """The keys of the images with the name at a path's end."""

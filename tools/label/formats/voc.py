@@ -71,8 +71,13 @@ def _tree(pick: Pick) -> ET.Element:
         x, y, width, height = shape.box
         box = child(item, "bndbox")
         # the last pixel is the image's side: what ends at its edge ends in that pixel
-        ends = min(x + width + 1, pick.image.size[0]), min(y + height + 1, pick.image.size[1])
-        for tag, corner in zip(CORNERS, (x + 1, y + 1, *ends), strict=True):
+        right, bottom = (
+            min(start + side + 1, last)
+            for start, side, last in zip((x, y), (width, height), pick.image.size, strict=True)
+        )
+        # and a box of that pixel alone begins in the one before it: readers refuse one of no width
+        left, top = min(x + 1, right - 1), min(y + 1, bottom - 1)
+        for tag, corner in zip(CORNERS, (left, top, right, bottom), strict=True):
             child(box, tag, number(corner))
         if shape.score is not None:
             child(item, "score", number(shape.score))
@@ -87,8 +92,7 @@ def read(path: Path, labeling: Labeling, images: Mapping[str, PoolImage]) -> lis
         if not names:
             raise damaged(kinds.WRONG_FORM, str(path), "XML files", "none in it", AS_VOC)
         entries = [_entry(source, name) for name in names]
-        labeled = {below(name.rpartition(".")[0], "Annotations") for name in names}
-        return [*entries, *unlabeled(source, Names(images), labeled, "JPEGImages")]
+        return [*entries, *unlabeled(source, Names(images), entries, "JPEGImages")]
 
 
 def _entry(source: Source, name: str) -> Entry:

@@ -95,13 +95,12 @@ def read(path: Path, labeling: Labeling, images: Mapping[str, PoolImage]) -> lis
         layout = _layout(source, labeling)
         drafts = _drafts(source)
         entries = []
-        texts = _label_texts(source)
-        for name in texts:
+        for name in _label_texts(source):
             found = known.find(_image_name(name))
             image = images[found[0]] if len(found) == 1 else None
-            entries.append(_entry(source, name, layout, image, drafts))
-        labeled = {_image_name(name) for name in texts}
-        return [*entries, *unlabeled(source, known, labeled, "")]
+            called = found[0] if image is not None else _image_name(name)
+            entries.append(_entry(source, name, called, layout, image, drafts))
+        return [*entries, *unlabeled(source, known, entries, "")]
 
 
 def _label_texts(source: Source) -> list[str]:
@@ -129,10 +128,14 @@ def _image_name(name: str) -> str:
 
 
 def _entry(
-    source: Source, name: str, layout: Layout, image: PoolImage | None, drafts: Mapping[str, str]
+    source: Source,
+    name: str,
+    called: str,
+    layout: Layout,
+    image: PoolImage | None,
+    drafts: Mapping[str, str],
 ) -> Entry:
     where = source.where(name)
-    called = image.key if image is not None else _image_name(name)
     try:
         content = source.read(name)
         text = text_in(content, where, kinds.UNREADABLE)
