@@ -59,7 +59,7 @@ def out(root: Path, form: str) -> tuple[Bench, list[str], Path]:
     return made, keys, root / "out"
 
 
-@pytest.mark.parametrize(("form", "change"), REWRITTEN.items(), ids=str)
+@pytest.mark.parametrize(("form", "change"), REWRITTEN.items(), ids=list(REWRITTEN))
 def test_drafts_of_a_rewritten_file_wait_for_a_word(
     form: str, change: Callable[[Path], None], tmp_path: Path
 ):
