@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tools.compare.statistics import ALPHA
-
 SUMMARY, PICTURE = "summary.json", "curves.png"
 REFERENCE = "random"
 KEYS = {"config", "metric", "legs", "lower_is_better", "pairs"}
@@ -70,6 +68,8 @@ def _names(pair: dict[str, Any]) -> tuple[str, str]:
 
 def _worth(pair: dict[str, Any]) -> str:
     """Whether the whole curves of two strategies differ by more than chance, as the report says."""
+    from tools.compare.statistics import ALPHA  # imports SciPy
+
     both, n, p = " and ".join(_names(pair)), len(pair["seeds"]), pair["p"]
     if pair["claim"] == "none":
         return (
